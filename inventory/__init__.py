@@ -1,0 +1,24 @@
+"""Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions into tables.
+
+The Python door is in :mod:`inventory.api`; it is loaded when first used, so that ``import inventory`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inventory.api import Snapshot, export, export_async, open_snapshot
+    from inventory.emulator import Emulator
+
+__version__ = "0.1.0"
+__all__ = ["Emulator", "Snapshot", "__version__", "export", "export_async", "open_snapshot"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - only when something of the door is used
+
+    module = import_module("inventory.emulator" if name == "Emulator" else "inventory.api")
+    return getattr(module, name)

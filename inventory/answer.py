@@ -1,0 +1,180 @@
+"""What one HTTP answer means: a config, or one typed error.
+
+Owns the classification: status first, then code, with service and gateway told apart. A pure function of the answer;
+knows no connection and no retry.
+
+Source: api-facts.md sections 3 and 4, where the vendor's documents are compared with what the service really says.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from inventory.errors import (
+    BadAnswerError,
+    BadRequestError,
+    BlockedError,
+    CallError,
+    CallTimeoutError,
+    CredentialRefusedError,
+    ForbiddenError,
+    NotConfiguredError,
+    NotFoundError,
+    RefusedError,
+    ServerError,
+    ThrottledError,
+    WrongEndpointError,
+)
+from inventory.models import read_config, read_json
+from inventory.throttle import read_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_ERROR_BODY: Final = 16 * 1024
+"""Bytes of an error's body that are kept."""
+MAX_ERROR_MSG: Final = 2000
+"""Characters of an error's text that are kept."""
+_GONE: Final = frozenset({"FSS.1051", "FSS.1052", "FSS.1053"})
+_NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
+_NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]
+_TAG: Final = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
+
+
+class Answer(NamedTuple):
+    """A 200 with a config: its body as sent, and the id that the server gave the call."""
+
+    body: bytes
+    request_id: str | None
+
+
+class Vendor(NamedTuple):
+    """The vendor's words in an error's body."""
+
+    code: str | None
+    msg: str | None
+    request_id: str | None
+    rest: dict[str, Any]
+
+
+def read_answer(status: int, headers: Mapping[str, str], body: bytes, redact: Callable[[str], str]) -> Answer:
+    """Tells what an answer means.
+
+    Args:
+        status: the HTTP status.
+        headers: the headers, looked up without regard to case.
+        body: the whole body, decompressed.
+        redact: takes secrets out of what the server sent, before anything keeps it.
+
+    Raises:
+        CallError: the answer is no config.
+    """
+    request_id = headers.get("X-Request-Id")
+    if status == 200:  # noqa: PLR2004
+        try:
+            read_config(body)
+        except ValueError as reason:
+            raise _error_of(status, headers, body, redact, words=f"not a config: {reason}") from None
+        return Answer(body, request_id)
+    words = "a status that is not documented for this call" if status < 400 else None  # noqa: PLR2004
+    error = _error_of(status, headers, body, redact, words=words)
+    cls = _class_of(status, error.error_code or "")
+    if cls is ThrottledError:
+        raise error.as_kind(ThrottledError).with_hints(
+            retry_after=_retry_after(headers), limit=read_limit(error.error_msg or "")
+        )
+    raise error.as_kind(cls)
+
+
+def read_vendor(body: bytes | str) -> Vendor:
+    """Reads the vendor's words from an error's body, in any of the shapes that are sent; ``rest`` is what is left.
+
+    Source: api-facts.md sections 3.1 and 3.4.
+    """
+    try:
+        sent = read_json(body)
+    except ValueError:
+        return Vendor(None, None, None, {})
+    if not isinstance(sent, dict):
+        return Vendor(None, None, None, {})
+    rest = dict(sent)
+    request_id = _as_text(rest.pop("request_id", None))
+    nested = next((sent[name] for name in ("error", "NeutronError") if isinstance(sent.get(name), dict)), None)
+    if nested is not None:
+        rest = {}
+        source, names = nested, _NESTED_NAMES
+    else:
+        source, names = sent, _NAMES
+    found: list[str | None] = []
+    for alternatives in names:
+        name = next((name for name in alternatives if source.get(name) is not None), alternatives[0])
+        rest.pop(name, None)
+        found.append(_as_text(source.get(name)))
+    return Vendor(found[0], found[1], request_id, rest)
+
+
+def _class_of(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - one line a row of the table
+    """The table of api-facts.md section 3: status first, then code."""
+    service = code.startswith("FSS.")
+    if status == 401:  # noqa: PLR2004
+        return RefusedError if service else CredentialRefusedError
+    if status == 403:  # noqa: PLR2004
+        return ForbiddenError
+    if status == 404:  # noqa: PLR2004
+        if code in _GONE:
+            return NotFoundError
+        return NotConfiguredError if service else WrongEndpointError
+    if status == 405 and code.endswith((".0501", ".0502")):  # noqa: PLR2004 - the account is frozen
+        return ForbiddenError
+    fixed: dict[int, type[CallError]] = {408: CallTimeoutError, 418: BlockedError, 429: ThrottledError}
+    if status in fixed:
+        return fixed[status]
+    if status >= 500:  # noqa: PLR2004
+        return ServerError
+    return BadRequestError if status >= 400 else BadAnswerError  # noqa: PLR2004
+
+
+def _error_of(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    redact: Callable[[str], str],
+    *,
+    words: str | None,
+) -> BadAnswerError:
+    """The answer as an error, with the vendor's words; ``words`` says what is wrong where the status does not."""
+    text = redact(body.decode("utf-8", errors="replace"))
+    vendor = read_vendor(text)
+    if words is None:
+        words = vendor.msg
+        if words is None and vendor.code is None:
+            words = " ".join(_TAG.sub(" ", text).split()) or "an empty body"
+    elif vendor.msg is not None:
+        words = f"{words}: {vendor.msg}"
+    return BadAnswerError(
+        None if words is None else words[:MAX_ERROR_MSG],
+        status_code=status,
+        error_code=vendor.code,
+        request_id=headers.get("X-Request-Id") or vendor.request_id,
+        body=text.encode()[:MAX_ERROR_BODY],
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of ``Retry-After``, which is a number or a date; None where there is none that can be read."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        when = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(UTC)
+        return max(0.0, (when - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _as_text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)

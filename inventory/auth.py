@@ -1,0 +1,75 @@
+"""The credential of a scope: where a token comes from, which headers it makes, and how it is kept out of every text.
+
+Owns the secret. Nothing else of the package ever holds it as text: a credential gives headers to the client and takes
+texts to redact; it shows neither in its repr. Knows no HTTP call.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from inventory.errors import CredentialsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TOKEN_VARIABLE: Final = "HW_AUTH_TOKEN"  # noqa: S105 - the name of the variable
+REDACTED: Final = "[redacted]"
+# What the gateway's signature errors echo (api-facts.md section 3.3), and what any server may send back of our headers.
+_ECHOES: Final = re.compile(
+    r"(?i)(\b(?:x-auth-token|x-subject-token|x-security-token|authorization|credential)\b[\"']?\s*[:=]\s*[\"']?"
+    r"(?:SDK-HMAC-SHA256\s+)?|\b(?:access=|signature=|ak[=:]|sk[=:])\s*)([^\s,;\"'<>&]+)"
+)
+
+
+class Token:
+    """An IAM token, sent as ``X-Auth-Token``."""
+
+    def __init__(self, value: str, origin: str) -> None:
+        token = value.strip()
+        if not token:
+            raise CredentialsError(f"{origin} holds no token; put an IAM token there")
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise CredentialsError(f"{origin} holds more than a token: a token is one line of printable ASCII")
+        self._token = token
+        self._origin = origin
+        self._forms = sorted({token, quote(token, safe=""), token.replace("/", "\\/")}, key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        return f"Token(from {self._origin})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a token is not pickled: the other side reads its own")
+
+    def headers(self) -> dict[str, str]:
+        """The headers that a call needs to be accepted."""
+        return {"X-Auth-Token": self._token}
+
+    def redact(self, text: str) -> str:
+        """Takes the token, and whatever looks like a key or a signature, out of a text of the server."""
+        for form in self._forms:
+            text = text.replace(form, REDACTED)
+        return _ECHOES.sub(rf"\g<1>{REDACTED}", text)
+
+
+def find_token(token_file: Path | None, environment: Mapping[str, str]) -> Token:
+    """Finds the token: the file's if one is named, else the environment's.
+
+    Raises:
+        CredentialsError: there is none, or the file cannot be read.
+    """
+    if token_file is not None:
+        try:
+            return Token(token_file.read_text(encoding="utf-8"), f"--token-file {token_file}")
+        except OSError as error:
+            raise CredentialsError(f"--token-file {token_file} cannot be read: {error.strerror}") from None
+        except UnicodeError:
+            raise CredentialsError(f"--token-file {token_file} is not text") from None
+    if not environment.get(TOKEN_VARIABLE, "").strip():
+        raise CredentialsError(
+            f"no credential: set {TOKEN_VARIABLE} to an IAM token, or give --token-file with a file that holds one"
+        )
+    return Token(environment[TOKEN_VARIABLE], TOKEN_VARIABLE)

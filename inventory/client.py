@@ -1,0 +1,129 @@
+"""One GET over HTTP, and every way in which it can go wrong mapped to one typed error.
+
+Owns the connection and the bounded reading of a body. What an answer means is :mod:`inventory.answer`'s; when a call
+may be made, and whether again, is the scope's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import ssl
+import urllib.request
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from inventory import __version__
+from inventory.answer import Answer, read_answer
+from inventory.errors import BadAnswerError, CallConnectionError, CallTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from inventory.auth import Token
+
+MAX_BODY: Final = 1024 * 1024
+"""Bytes of an answer, decompressed. A config is a few hundred; more is not read."""
+USER_AGENT: Final = f"functiongraph-inventory/{__version__}"
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@asynccontextmanager
+async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]:  # noqa: ASYNC109 - handed to aiohttp
+    """One session for a whole run, tuned for many small GETs.
+
+    Args:
+        timeout: seconds for one whole call. The connector sets no limit of its own (the pool bounds the calls), so that
+            no call's time is spent waiting for a connection of another.
+    """
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10.0)),
+        headers={"Content-Type": "application/json", "Accept": "application/json", "User-Agent": USER_AGENT},
+        auto_decompress=True,
+    ) as session:
+        yield session
+
+
+class Client:
+    """The API of one project in one region."""
+
+    def __init__(self, session: aiohttp.ClientSession, endpoint: str, project_id: str, token: Token) -> None:
+        self._session = session
+        self._base = f"{endpoint}/v2/{quote(project_id, safe='')}/fgs/functions/"
+        self._token = token
+        self._headers = token.headers()
+        self._proxy = proxy_for(endpoint)
+
+    async def show_async_invoke_config(self, function_urn: str) -> Answer:
+        """Asks for the async-invoke configuration of one function, version or alias.
+
+        Source: ShowFunctionAsyncInvokeConfig, vendor page of 2025-07-31.
+
+        Raises:
+            CallError: no config came; see the tree in :mod:`inventory.errors`.
+        """
+        # A URN stands in the path as it is, as Terraform sends it; the SDK encodes ":" and "!", and both are accepted.
+        url = URL(f"{self._base}{quote(function_urn, safe=':!~')}/async-invoke-config", encoded=True)
+        try:
+            async with self._session.get(
+                url, headers=self._headers, allow_redirects=False, proxy=self._proxy
+            ) as response:
+                body = await _read_bounded(response)
+                return read_answer(response.status, response.headers, body, self._token.redact)
+        except TimeoutError:
+            raise CallTimeoutError("no whole answer in time") from None
+        except aiohttp.ClientResponseError as error:
+            words = error.message.strip().splitlines() or ["no reason given"]
+            raise BadAnswerError(self._token.redact(f"an answer that is not HTTP: {words[0][:200]}")) from None
+        except (aiohttp.ClientError, ssl.SSLError, OSError, asyncio.IncompleteReadError) as error:
+            raise CallConnectionError(self._token.redact(_sentence(error))) from None
+
+
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    length = response.content_length
+    if length is not None and length <= MAX_BODY and "Content-Encoding" not in response.headers:
+        return await response.read()
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY:
+            response.close()
+            raise BadAnswerError(f"an answer of more than {MAX_BODY} bytes", status_code=response.status)
+    return b"".join(chunks)
+
+
+def _sentence(error: BaseException) -> str:
+    """What went wrong with a connection, without addresses of objects or our own request in it."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection before it answered"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection to {error.host}:{error.port}: {_reason(error.os_error)}"
+    return f"the connection broke: {error}" if str(error) else f"the connection broke: {type(error).__name__}"
+
+
+def _reason(error: OSError) -> str:
+    """The system's words for an error number: event loops word it in different ways."""
+    if error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
+
+
+def proxy_for(endpoint: str) -> str | None:
+    """The proxy that the environment names for an endpoint, if any; looked up once, not per call."""
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    if host in _LOOPBACK or urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)

@@ -1,0 +1,87 @@
+"""The folder of one run: what may be begun in it, gone on with, or written over.
+
+Owns the names of a run's files and the rule that a run is never lost by accident. Knows nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from inventory import ledger, manifest
+from inventory.errors import OutputError, UsageError
+from inventory.schema import TABLES
+from inventory.settings import FORMATS
+from inventory.tables import temporary_name
+
+DEFAULT_ROOT: Final = Path("output")
+
+Mode = Literal["new", "resume", "overwrite"]
+
+
+def default_folder() -> Path:
+    """``output/<UTC timestamp>``."""
+    return DEFAULT_ROOT / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Attributes:
+        path: where it is.
+        made: whether :meth:`prepare` made it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.made = False
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.path / ledger.FILE_NAME
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest's file."""
+        return self.path / manifest.FILE_NAME
+
+    def prepare(self, mode: Mode) -> None:
+        """Makes the folder ready, or says why it cannot be.
+
+        Raises:
+            UsageError: there is nothing to resume.
+            OutputError: the folder holds a run, or cannot be written.
+        """
+        if mode == "resume":
+            if not self.ledger.is_file():
+                raise UsageError(f"--resume: {self.path} holds no run; leave --resume out to begin one there")
+            return
+        held = [path for path in self._files() if path.exists()]
+        if held and mode == "new":
+            raise OutputError(
+                f"{self.path} holds a run already ({held[0].name}): --resume goes on with it, --overwrite begins "
+                "again, and another --output leaves it alone"
+            )
+        try:
+            for path in held:
+                path.unlink()
+            self.made = not self.path.exists()
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}; give another --output") from None
+
+    def remove(self) -> None:
+        """Removes a run that never began: its list could not be read."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+        if self.made and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def _files(self) -> list[Path]:
+        """All names that a run can leave, the ledger last: as long as it is there, the folder holds a run."""
+        tables = [self.path / f"{table}.{suffix}" for table in TABLES for suffix in FORMATS]
+        whole = [self.manifest, *tables]
+        journals = [self.ledger.with_name(self.ledger.name + suffix) for suffix in ("-wal", "-shm")]
+        return [*whole, *(temporary_name(path) for path in whole), *journals, self.ledger]

@@ -1,0 +1,125 @@
+"""The asking: every pending URN of the ledger goes through the pool, and its outcome back into the ledger.
+
+Owns how scopes, pool and ledger work together, and the bound on what a kill can cost: calls in flight and outcomes not
+yet committed are together never more than ``--max-workers``. Knows no HTTP and no table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from inventory import pool
+from inventory.client import Client, open_session
+from inventory.scope import Scope
+from inventory.settings import GATEWAY_MAX_PER_SECOND
+from inventory.watch import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import aiohttp
+
+    from inventory.auth import Token
+    from inventory.ledger import Ledger, ScopeCount
+    from inventory.settings import ExportSettings
+    from inventory.watch import Watch
+
+TICK_SECONDS: Final = 0.25
+GRACE_SECONDS: Final = 1.0
+"""How long calls in flight may take to end after a signal."""
+
+
+async def ask(ledger: Ledger, settings: ExportSettings, token: Token, watch: Watch) -> dict[tuple[str, str], Scope]:
+    """Asks for every URN that has no outcome; returns the scopes, each with what it learnt.
+
+    Raises:
+        InterruptedRunError: a signal came; what was answered is in the ledger.
+        OutputError: the ledger cannot be written.
+    """
+    async with open_session(settings.timeout) as session:
+        inquiry = _Inquiry(ledger, settings, watch)
+        lanes = [inquiry.lane(count, _client(session, settings, token, count)) for count in ledger.scopes()]
+        await inquiry.run(lanes)
+    return inquiry.scopes
+
+
+def _client(session: aiohttp.ClientSession, settings: ExportSettings, token: Token, scope: ScopeCount) -> Client:
+    return Client(session, settings.endpoint_for(scope.region), scope.project_id, token)
+
+
+class _Inquiry:
+    def __init__(self, ledger: Ledger, settings: ExportSettings, watch: Watch) -> None:
+        self.scopes: dict[tuple[str, str], Scope] = {}
+        self._ledger = ledger
+        self._settings = settings
+        self._watch = watch
+        # While one batch waits for its commit, this many calls are in flight: together max_workers, and no more.
+        self._batch = max(1, settings.max_workers // 4)
+        self._workers = settings.max_workers - self._batch + 1
+        self._total = ledger.count_urns()
+        self._done_before = ledger.count_settled()
+        self._statuses: Counter[str] = Counter()
+        self._calls = 0
+
+    def lane(self, count: ScopeCount, client: Client) -> pool.Lane[str]:
+        """The lane of one scope: its pending URNs, and how each is settled."""
+        pace = self._settings.max_per_second
+
+        def count_call(http_status: int) -> None:
+            self._calls += 1
+            self._ledger.count_call(count.region, count.project_id, http_status)
+
+        scope = Scope(
+            client.show_async_invoke_config,
+            max_per_second=GATEWAY_MAX_PER_SECOND if pace is None else pace,
+            attempts=self._settings.attempts,
+            count_call=count_call,
+        )
+        self.scopes[count.region, count.project_id] = scope
+
+        def jobs() -> Iterator[str]:
+            for urn in self._ledger.pending(count.region, count.project_id):
+                if scope.closed:
+                    return
+                yield urn
+
+        async def settle(urn: str) -> None:
+            outcome = await scope.settle(urn)
+            if outcome is not None:
+                self._statuses[outcome.status] += 1
+                if self._ledger.record(outcome) >= self._batch:
+                    self._ledger.commit()
+
+        return pool.Lane(jobs(), settle)
+
+    async def run(self, lanes: list[pool.Lane[str]]) -> None:
+        """Works the lanes off; commits and tells the watcher a few times a second."""
+        workers = asyncio.create_task(pool.run(lanes, self._workers))
+        try:
+            while not workers.done():
+                await asyncio.wait({workers}, timeout=TICK_SECONDS)
+                self._ledger.commit()
+                self._watch.asking(self._progress())
+                if self._watch.signal_number is not None:
+                    for scope in self.scopes.values():
+                        scope.close()
+                    await asyncio.wait({workers}, timeout=GRACE_SECONDS)
+                    break
+            if workers.done():
+                workers.result()
+        finally:
+            workers.cancel()
+            await asyncio.wait({workers})
+        self._ledger.commit()
+        self._watch.check()
+
+    def _progress(self) -> Progress:
+        return Progress(
+            done=self._done_before + self._statuses.total(),
+            total=self._total,
+            calls=self._calls,
+            statuses=self._statuses,
+            paused_for=max((scope.throttle.paused_for for scope in self.scopes.values()), default=0.0),
+        )

@@ -1,0 +1,110 @@
+"""The list goes into the ledger: each entry ends as a URN to ask for, a duplicate or a reject.
+
+Owns promise 1's first half: entries = URNs + duplicates + rejects. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from inventory import urn as urns
+from inventory.errors import SettingsError, SourceError, UrnError
+from inventory.ledger import Reject, SourceRead
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inventory.ledger import Ledger
+    from inventory.settings import ExportSettings
+    from inventory.sources import Source
+    from inventory.watch import Watch
+
+LOADED: Final = "loaded"
+"""The fact that the list is in, with the settings that its answers depend on."""
+_BLOCK: Final = 4096
+_TEXT_KEPT: Final = 1000
+
+
+def load(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, watch: Watch) -> None:
+    """Reads all sources into the ledger; whole, or not at all.
+
+    Args:
+        sources: the lists.
+        ledger: an empty one.
+        settings: what completes the short forms, and which regions the endpoint can take.
+        watch: is told how far it is, and may stop it.
+
+    Raises:
+        SourceError: a list cannot be read to its end.
+    """
+    scopes: dict[tuple[str, str], str | None] = {}
+    found: list[str] = []
+    rejects: list[Reject] = []
+    entries = 0
+    with ledger.loading():
+        for source in sources:
+            for entry in source.read():
+                try:
+                    if entry.reason is not None:
+                        raise UrnError(entry.reason)  # noqa: TRY301 - one road for all that is rejected
+                    urn = urns.parse(entry.text, region=settings.region, project_id=settings.project_id)
+                    _check_scope(urn, scopes, settings)
+                    found.append(str(urn))
+                except UrnError as error:
+                    rejects.append(Reject(source.name, entry.line, entry.text[:_TEXT_KEPT], error.message))
+                entries += 1
+                if entries % _BLOCK == 0:
+                    _flush(ledger, found, rejects)
+                    watch.loading(entries)
+            _flush(ledger, found, rejects)
+            ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
+        ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
+        ledger.set_fact(LOADED, _binding(settings))
+    watch.loading(entries)
+
+
+def check_same_run(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings) -> None:
+    """Holds a resumed run against the one that it goes on with.
+
+    Raises:
+        SourceError: the list is another.
+        SettingsError: a setting that changes the answers is another.
+    """
+    if sources:
+        began_with = sorted(source.sha256 for source in ledger.sources())
+        if sorted(source.digest() for source in sources) != began_with:
+            names = ", ".join(source.name for source in sources)
+            raise SourceError(
+                f"{names}: not the list that this run began with; --resume needs the same list (or none), "
+                "and a changed list another --output"
+            )
+    for name, value in ledger.fact(LOADED).items():
+        if value != _binding(settings)[name]:
+            raise SettingsError(
+                f"--{name} was {value} when this run began; --resume needs the same, and another value another --output"
+            )
+
+
+def _binding(settings: ExportSettings) -> dict[str, str | None]:
+    """The settings that the answers of a run depend on."""
+    return {"endpoint": settings.endpoint, "region": settings.region, "project-id": settings.project_id}
+
+
+def _check_scope(urn: urns.FunctionUrn, scopes: dict[tuple[str, str], str | None], settings: ExportSettings) -> None:
+    key = (urn.region, urn.project_id)
+    if key not in scopes:
+        try:
+            settings.endpoint_for(urn.region)
+            scopes[key] = None
+        except UrnError as error:
+            scopes[key] = error.message
+    reason = scopes[key]
+    if reason is not None:
+        raise UrnError(reason)
+
+
+def _flush(ledger: Ledger, found: list[str], rejects: list[Reject]) -> None:
+    ledger.add_urns(found)
+    ledger.add_rejects(rejects)
+    found.clear()
+    rejects.clear()

@@ -1,0 +1,305 @@
+"""The ledger: one SQLite file per run, the truth of which the tables are a pure function.
+
+Owns what was asked for, what came back, and what a resumed run needs to know. The primary key removes duplicates, in
+bounded memory; "what has no outcome yet" is what is left to ask. Knows no HTTP and no table format.
+
+Each outcome is committed a moment after it arrives: between two commits there are never more than the caller allows, so
+that a kill repeats no more calls than that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import msgspec
+
+from inventory.errors import OutputError
+from inventory.outcome import Outcome
+from inventory.urn import scope_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+FILE_NAME: Final = "ledger.sqlite"
+VERSION: Final = 1
+_PENDING_BLOCK: Final = 512
+_INSERT_OUTCOME: Final = f"INSERT OR REPLACE INTO outcomes VALUES ({', '.join('?' * len(Outcome._fields))})"  # noqa: S608 - no input in it
+
+_SCHEMA: Final = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sources (name TEXT NOT NULL, sha256 TEXT NOT NULL, entries INTEGER NOT NULL);
+CREATE TABLE urns (urn TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE scopes (
+    region TEXT, project_id TEXT, urns INTEGER NOT NULL, PRIMARY KEY (region, project_id)
+) WITHOUT ROWID;
+CREATE TABLE rejects (source TEXT NOT NULL, line INTEGER NOT NULL, text TEXT NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE outcomes (
+    urn TEXT PRIMARY KEY, status TEXT NOT NULL, error_kind TEXT, http_status INTEGER, error_code TEXT, error_msg TEXT,
+    body BLOB NOT NULL, operation TEXT NOT NULL, attempts INTEGER NOT NULL, throttled INTEGER NOT NULL,
+    request_id TEXT, duration_ms REAL NOT NULL, finished_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE answers (
+    region TEXT, project_id TEXT, http_status INTEGER, calls INTEGER NOT NULL,
+    PRIMARY KEY (region, project_id, http_status)
+) WITHOUT ROWID;
+"""
+
+NO_ANSWER: Final = 0
+"""Stands for the HTTP status of a call that brought no answer."""
+
+
+class Reject(NamedTuple):
+    """An entry of the input that is not a function URN."""
+
+    source: str
+    line: int
+    text: str
+    reason: str
+
+
+class SourceRead(NamedTuple):
+    """A source that was read to its end."""
+
+    name: str
+    sha256: str
+    entries: int
+
+
+class ScopeCount(NamedTuple):
+    """A scope and how many distinct URNs of it were asked for."""
+
+    region: str
+    project_id: str
+    urns: int
+
+
+class AnswerCount(NamedTuple):
+    """How many calls of a scope were answered with an HTTP status."""
+
+    region: str
+    project_id: str
+    http_status: int
+    calls: int
+
+
+class Ledger:
+    """An open ledger. Every method raises OutputError where the file cannot be read or written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pending_outcomes: list[Outcome] = []
+        self._pending_answers: dict[tuple[str, str, int], int] = {}
+        with self._named():
+            # One connection, handed from thread to thread and never used by two at a time.
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+        except OutputError:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        with self._named():
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one folder: the second is told
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
+            self._db.execute("PRAGMA cache_size = -16000")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT")
+            elif version != VERSION:
+                raise OutputError(
+                    f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
+                    "use that version, or start again with --overwrite"
+                )
+
+    def close(self) -> None:
+        """Commits what is left and closes the file."""
+        try:
+            self.commit()
+        finally:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    # Facts: what a resumed run must know of the run it goes on with.
+
+    def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Reads a fact; None where it was never written."""
+        with self._named():
+            found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else msgspec.json.decode(found[0])
+
+    def set_fact(self, name: str, value: object) -> None:
+        """Writes a fact."""
+        with self._named():
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, msgspec.json.encode(value).decode()))
+
+    # The list going in.
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """One transaction around the loading of a list: it is in the ledger whole, or not at all."""
+        with self._named():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def add_urns(self, urns: Iterable[str]) -> None:
+        """Adds URNs to ask for; a URN that is there already is not added again."""
+        with self._named():
+            self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?)", ((urn,) for urn in sorted(urns)))
+
+    def add_rejects(self, rejects: Iterable[Reject]) -> None:
+        """Adds entries that are not function URNs."""
+        with self._named():
+            self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?)", rejects)
+
+    def add_source(self, source: SourceRead) -> None:
+        """Notes a source that was read to its end."""
+        with self._named():
+            self._db.execute("INSERT INTO sources VALUES (?, ?, ?)", source)
+
+    def count_scopes(self, scopes: Iterable[tuple[str, str]]) -> None:
+        """Counts the URNs of each scope, once the list is in."""
+        with self._named():
+            for region, project_id in scopes:
+                first, end = _range_of(region, project_id)
+                query = "SELECT count(*) FROM urns WHERE urn >= ? AND urn < ?"
+                counted = self._db.execute(query, (first, end)).fetchone()
+                self._db.execute("INSERT INTO scopes VALUES (?, ?, ?)", (region, project_id, *counted))
+
+    # The outcomes coming back.
+
+    def forget_failures(self) -> None:
+        """Forgets the outcomes that a resumed run asks for again."""
+        with self._named():
+            self._db.execute("DELETE FROM outcomes WHERE status = 'failed'")
+
+    def pending(self, region: str, project_id: str) -> Iterator[str]:
+        """The URNs of a scope without an outcome, in URN order, read a block at a time."""
+        last, end = _range_of(region, project_id)
+        while True:
+            with self._named():
+                block = self._db.execute(
+                    "SELECT urn FROM urns WHERE urn > ? AND urn < ?"
+                    " AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn) ORDER BY urn LIMIT ?",
+                    (last, end, _PENDING_BLOCK),
+                ).fetchall()
+            if not block:
+                return
+            for (urn,) in block:
+                yield urn
+            last = block[-1][0]
+
+    def record(self, outcome: Outcome) -> int:
+        """Takes an outcome; returns how many wait for :meth:`commit`."""
+        self._pending_outcomes.append(outcome)
+        return len(self._pending_outcomes)
+
+    def count_call(self, region: str, project_id: str, http_status: int) -> None:
+        """Counts a call that was made; ``http_status`` is NO_ANSWER where none came."""
+        key = (region, project_id, http_status)
+        self._pending_answers[key] = self._pending_answers.get(key, 0) + 1
+
+    def commit(self) -> None:
+        """Writes what was taken, in one transaction."""
+        if not self._pending_outcomes and not self._pending_answers:
+            return
+        with self._named():
+            self._db.execute("BEGIN")
+            try:
+                self._db.executemany(
+                    _INSERT_OUTCOME,
+                    self._pending_outcomes,
+                )
+                self._db.executemany(
+                    "INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET calls = calls + excluded.calls",
+                    [(*key, calls) for key, calls in self._pending_answers.items()],
+                )
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        self._pending_outcomes.clear()
+        self._pending_answers.clear()
+
+    # What the tables and the manifest are made from.
+
+    def rows(self) -> Iterator[tuple[str, Outcome | None]]:
+        """Every distinct URN with its outcome, or None where it was not attempted; in URN order, streamed."""
+        with self._named():
+            cursor = self._db.execute(
+                "SELECT urns.urn, outcomes.* FROM urns LEFT JOIN outcomes ON outcomes.urn = urns.urn ORDER BY urns.urn"
+            )
+            for urn, settled, *rest in cursor:
+                yield urn, None if settled is None else Outcome(settled, *rest)
+
+    def rejects(self) -> Iterator[Reject]:
+        """The rejects by source and line, streamed."""
+        with self._named():
+            for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
+                yield Reject(*row)
+
+    def count_urns(self) -> int:
+        """How many distinct URNs there are."""
+        return sum(scope.urns for scope in self.scopes())
+
+    def count_settled(self) -> int:
+        """How many URNs have an outcome."""
+        with self._named():
+            return int(self._db.execute("SELECT count(*) FROM outcomes").fetchone()[0])
+
+    def count_rejects(self) -> int:
+        """How many entries are not function URNs."""
+        with self._named():
+            return int(self._db.execute("SELECT count(*) FROM rejects").fetchone()[0])
+
+    def sources(self) -> list[SourceRead]:
+        """The sources that were read, by name."""
+        with self._named():
+            return [SourceRead(*row) for row in self._db.execute("SELECT * FROM sources ORDER BY name, sha256")]
+
+    def scopes(self) -> list[ScopeCount]:
+        """The scopes, by region and project."""
+        with self._named():
+            return [ScopeCount(*row) for row in self._db.execute("SELECT * FROM scopes ORDER BY region, project_id")]
+
+    def answers(self) -> list[AnswerCount]:
+        """The calls of all sessions of this run, by scope and HTTP status."""
+        with self._named():
+            query = "SELECT * FROM answers ORDER BY region, project_id, http_status"
+            return [AnswerCount(*row) for row in self._db.execute(query)]
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turns SQLite's errors into one sentence."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorname", "")
+            if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                raise OutputError(f"{self._path} is in use by another inventory process; wait for its end") from None
+            if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+                raise OutputError(f"{self._path} is damaged ({error}); start again with --overwrite") from None
+            if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+                advice = "make room or give another --output; --resume then goes on"
+                raise OutputError(f"{self._path} cannot be written: {error}; {advice}") from None
+            raise
+
+
+def _range_of(region: str, project_id: str) -> tuple[str, str]:
+    """The sorted URNs of a scope lie from the first text to before the second (";" follows ":")."""
+    prefix = scope_prefix(region, project_id)
+    return prefix, f"{prefix[:-1]};"

@@ -1,0 +1,182 @@
+"""The manifest: what a run read, asked and wrote; written last, so that its presence is the commit mark.
+
+Owns the shape of ``manifest.json``. Pure but for :func:`write`. Knows no secret.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from inventory import __version__, schema
+from inventory.errors import ErrorKind, ExitCode, OutputError, Status
+from inventory.ledger import NO_ANSWER
+from inventory.tables import temporary_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from inventory.ledger import AnswerCount, ScopeCount, SourceRead
+    from inventory.outcome import Outcome
+    from inventory.tables import TableFile
+
+FILE_NAME: Final = "manifest.json"
+TOOL: Final = "functiongraph-inventory"
+
+
+class Counts(msgspec.Struct):
+    """What was counted while the tables were made, a URN at a time."""
+
+    status: Counter[str] = msgspec.field(default_factory=Counter)
+    error_kind: Counter[str] = msgspec.field(default_factory=Counter)
+    retries: int = 0
+
+    def add(self, outcome: Outcome | None) -> None:
+        """Counts one URN; None where it was not attempted."""
+        self.status[Status.NOT_ATTEMPTED if outcome is None else outcome.status] += 1
+        if outcome is not None:
+            self.retries += max(0, outcome.attempts - 1)
+            if outcome.error_kind is not None:
+                self.error_kind[outcome.error_kind] += 1
+
+
+class ScopeReport(NamedTuple):
+    """What a run knows of a scope beyond the ledger.
+
+    Attributes:
+        endpoint: the base URL that it called.
+        limit: what it learnt, ``(calls, seconds)``, or None.
+        stopped: why it stopped, or None.
+    """
+
+    endpoint: str
+    limit: tuple[int, float] | None
+    stopped: str | None
+
+
+def now() -> str:
+    """The time as the manifest writes it: RFC 3339, UTC, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def describe_input(sources: Iterable[SourceRead], urns: int, rejects: int) -> dict[str, Any]:
+    """The input block: entries = urns + duplicates + rejects."""
+    files = [{"path": source.name, "sha256": source.sha256, "entries": source.entries} for source in sources]
+    entries = sum(int(str(file["entries"])) for file in files)
+    return {
+        "files": files,
+        "entries": entries,
+        "urns": urns,
+        "duplicates": entries - urns - rejects,
+        "rejects": rejects,
+    }
+
+
+def describe_requests(answers: Iterable[AnswerCount], retries: int) -> dict[str, Any]:
+    """The requests block: every call of every session of the run."""
+    by_status: Counter[str] = Counter()
+    for answer in answers:
+        by_status["none" if answer.http_status == NO_ANSWER else str(answer.http_status)] += answer.calls
+    return {
+        "total": by_status.total(),
+        "retries": retries,
+        "throttled": by_status.get("429", 0),
+        "by_http_status": dict(sorted(by_status.items())),
+    }
+
+
+def describe_scopes(
+    scopes: Iterable[ScopeCount], answers: Iterable[AnswerCount], reports: dict[tuple[str, str], ScopeReport]
+) -> list[dict[str, Any]]:
+    """The scopes block, by region and project."""
+    calls: Counter[tuple[str, str]] = Counter()
+    for answer in answers:
+        calls[answer.region, answer.project_id] += answer.calls
+    described = []
+    for scope in scopes:
+        report = reports[scope.region, scope.project_id]
+        limit = report.limit
+        described.append(
+            {
+                "region": scope.region,
+                "project_id": scope.project_id,
+                "endpoint": report.endpoint,
+                "urns": scope.urns,
+                "requests": calls[scope.region, scope.project_id],
+                "limit_learnt": None if limit is None else {"calls": limit[0], "seconds": limit[1]},
+                "stopped": report.stopped,
+            }
+        )
+    return described
+
+
+def describe(  # noqa: PLR0913 - the blocks of the manifest
+    *,
+    started: str,
+    input_read: dict[str, Any],
+    counts: Counts,
+    requests: dict[str, Any],
+    scopes: list[dict[str, Any]],
+    tables: list[TableFile],
+    settings: dict[str, Any],
+    exit_code: ExitCode,
+) -> dict[str, Any]:
+    """The whole manifest."""
+    return {
+        "tool": TOOL,
+        "tool_version": __version__,
+        "schema_version": schema.VERSION,
+        "started": started,
+        "finished": now(),
+        "complete": exit_code in (ExitCode.ANSWERED, ExitCode.SOME_FAILED),
+        "exit_code": int(exit_code),
+        "input": input_read,
+        "counts": {
+            "status": {status.value: counts.status[status] for status in Status},
+            "error_kind": {kind.value: counts.error_kind[kind] for kind in ErrorKind},
+        },
+        "requests": requests,
+        "scopes": scopes,
+        "tables": [table._asdict() for table in tables],
+        "settings": settings,
+    }
+
+
+def write(path: Path, manifest: dict[str, Any]) -> None:
+    """Writes the manifest under its name when it is whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    temporary = temporary_name(path)
+    try:
+        with temporary.open("wb") as sink:
+            sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+            sink.flush()
+            os.fsync(sink.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written: {error.strerror}; make room, then --resume goes on") from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a manifest.
+
+    Raises:
+        OutputError: there is none, or it is damaged.
+    """
+    try:
+        manifest = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read: {error.strerror}; a run without a manifest is not whole") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise OutputError(f"{path} is damaged: {error}") from None
+    if not isinstance(manifest, dict):
+        raise OutputError(f"{path} is damaged: it holds no JSON object")
+    return manifest

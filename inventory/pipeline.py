@@ -1,0 +1,144 @@
+"""The flow of an export, on one screen: sources → ledger → pool → client → ledger → flatten → tables → manifest.
+
+Owns the order of the stages and what a run gives back. How each stage works is its own module's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inventory import intake, manifest
+from inventory.auth import find_token
+from inventory.errors import ExitCode, InventoryError, Status, UsageError
+from inventory.folder import RunFolder
+from inventory.inquiry import ask
+from inventory.ledger import Ledger
+from inventory.settings import describe
+from inventory.tabulation import tabulate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from inventory.folder import Mode
+    from inventory.scope import Scope
+    from inventory.settings import ExportSettings
+    from inventory.sources import Source
+    from inventory.tables import TableFile
+    from inventory.watch import Watch
+
+
+class Result(NamedTuple):
+    """What a run gives back.
+
+    Attributes:
+        folder: where the tables are.
+        manifest: the content of its ``manifest.json``.
+        exit_code: what the process should say.
+        nothing_to_do: whether the run was complete already.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    exit_code: ExitCode
+    nothing_to_do: bool = False
+
+
+async def export(
+    sources: Sequence[Source],
+    output: Path,
+    settings: ExportSettings,
+    *,
+    mode: Mode,
+    environment: Mapping[str, str],
+    watch: Watch,
+) -> Result:
+    """Runs one export, from a list of URNs to whole tables.
+
+    Raises:
+        InventoryError: it could not be finished; its ``exit_code`` says how, and what was answered is kept.
+    """
+    token = find_token(settings.token_path(), environment)
+    folder = RunFolder(output)
+    folder.prepare(mode)
+    with Ledger(folder.ledger) as ledger:
+        # sources ──► ledger
+        await asyncio.to_thread(_take_in, sources, ledger, folder, settings, watch)
+        if _is_complete(folder, ledger, settings):
+            done = manifest.read(folder.manifest)
+            return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
+        folder.manifest.unlink(missing_ok=True)
+        # ledger ──► pool ── client ──► ledger
+        scopes = await ask(ledger, settings, token, watch)
+        # ledger ──► flatten ──► tables
+        tables, counts = await asyncio.to_thread(tabulate, ledger, output, settings, watch)
+        # tables ──► manifest
+        return await asyncio.to_thread(_sign_off, ledger, folder, settings, scopes, tables, counts)
+
+
+def _take_in(
+    sources: Sequence[Source], ledger: Ledger, folder: RunFolder, settings: ExportSettings, watch: Watch
+) -> None:
+    """Loads the list, or holds it against the one that a resumed run began with."""
+    if ledger.fact(intake.LOADED) is not None:
+        intake.check_same_run(sources, ledger, settings)
+        ledger.forget_failures()
+        return
+    try:
+        if not sources:
+            raise UsageError("the list of this run was never read to its end: name it again")
+        ledger.set_fact("started", manifest.now())
+        intake.load(sources, ledger, settings, watch)
+    except InventoryError:
+        folder.remove()  # nothing was asked: no trace is left that would stand in the way of the next try
+        raise
+
+
+def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> bool:
+    if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
+        return False
+    written = {table["format"] for table in manifest.read(folder.manifest)["tables"]}
+    return written.issuperset(settings.format)
+
+
+def _sign_off(
+    ledger: Ledger,
+    folder: RunFolder,
+    settings: ExportSettings,
+    scopes: dict[tuple[str, str], Scope],
+    tables: list[TableFile],
+    counts: manifest.Counts,
+) -> Result:
+    """Writes the manifest: its presence says that the tables are whole."""
+    code = _exit_code(counts, scopes.values())
+    answers = ledger.answers()
+    reports = {
+        key: manifest.ScopeReport(
+            settings.endpoint_for(key[0]), scope.throttle.limit, None if scope.stopped is None else str(scope.stopped)
+        )
+        for key, scope in scopes.items()
+    }
+    written = manifest.describe(
+        started=ledger.fact("started"),
+        input_read=manifest.describe_input(ledger.sources(), counts.status.total(), ledger.count_rejects()),
+        counts=counts,
+        requests=manifest.describe_requests(answers, counts.retries),
+        scopes=manifest.describe_scopes(ledger.scopes(), answers, reports),
+        tables=tables,
+        settings=describe(settings),
+        exit_code=code,
+    )
+    manifest.write(folder.manifest, written)
+    return Result(folder.path, written, code)
+
+
+def _exit_code(counts: manifest.Counts, scopes: Iterable[Scope]) -> ExitCode:
+    """What the process says. A refused credential outweighs a scope that stopped, and both outweigh a failed URN."""
+    stops = {scope.stopped.exit_code for scope in scopes if scope.stopped is not None}
+    for code in (ExitCode.CREDENTIALS, ExitCode.STOPPED):
+        if code in stops:
+            return code
+    if not counts.status.total():
+        return ExitCode.USAGE
+    return ExitCode.SOME_FAILED if counts.status[Status.FAILED] else ExitCode.ANSWERED

@@ -1,0 +1,100 @@
+"""Which call is made again, when, and when it is enough.
+
+Owns the retry policy: only what an error calls ``retryable``, with jittered exponential waits, bounded by attempts and
+by time. A 429 uses up no attempt: the throttle makes it wait. Knows no HTTP. Time, sleep and chance are parameters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState
+from tenacity.wait import wait_random_exponential
+
+from inventory.errors import CallError, ThrottledError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+MAX_SECONDS: Final = 300.0
+"""After this long, a URN that fails is not asked again (waits for the throttle not counted)."""
+MAX_THROTTLED: Final = 20
+"""So many 429 for one URN, each after a pause of its whole scope, and it is given up."""
+_WAIT: Final = wait_random_exponential(multiplier=1.0, max=20.0)
+
+
+class Attempts:
+    """How one URN's calls went: counted by the caller, judged by the policy.
+
+    Attributes:
+        attempts: calls that used up an attempt.
+        throttled: calls that were answered 429.
+        began: when the first was asked for, on the policy's clock.
+        waited: seconds of it that were spent waiting for the throttle.
+    """
+
+    __slots__ = ("attempts", "began", "throttled", "waited")
+
+    def __init__(self, began: float) -> None:
+        self.attempts = 0
+        self.throttled = 0
+        self.began = began
+        self.waited = 0.0
+
+
+class Retry:
+    """The policy of a run; one instance serves all workers, and keeps no state of a call."""
+
+    def __init__(
+        self,
+        attempts: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        wait: Callable[[RetryCallState], float] = _WAIT,
+    ) -> None:
+        self._attempts = attempts
+        self._clock = clock
+        self._sleep = sleep
+        self._wait = wait
+
+    async def run(self, call: Callable[[], Awaitable[T]], counts: Attempts, *, closed: Callable[[], bool]) -> T:
+        """Makes a call, and again while the policy says so and the scope is not closed.
+
+        Raises:
+            CallError: the last one.
+        """
+        try:
+            return await call()
+        except CallError as error:
+            if not error.retryable:
+                raise
+            first: list[CallError] = [error]
+
+        async def again() -> T:
+            if first:
+                raise first.pop()
+            return await call()
+
+        # Made anew for each troubled URN: an AsyncRetrying that coroutines share mixes up their states.
+        retrying = AsyncRetrying(
+            sleep=self._sleep,
+            stop=lambda state: closed() or self._is_enough(state, counts),
+            wait=lambda state: 0.0 if isinstance(_error(state), ThrottledError) else self._wait(state),
+            retry=lambda state: getattr(_error(state), "retryable", False),
+            reraise=True,
+        )
+        return await retrying(again)
+
+    def _is_enough(self, state: RetryCallState, counts: Attempts) -> bool:
+        if isinstance(_error(state), ThrottledError):
+            return counts.throttled >= MAX_THROTTLED
+        return counts.attempts >= self._attempts or self._clock() - counts.began - counts.waited >= MAX_SECONDS
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

@@ -1,0 +1,203 @@
+"""The data dictionary: each column of each table, declared once.
+
+The Parquet fields, the CSV header, ``inventory schema`` and the README's dictionary are made from this. It names Arrow
+types as text, so that asking for the dictionary does not load Arrow. Knows no file and no row.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from inventory.errors import UsageError
+
+VERSION: Final = 1
+"""Raised when a column is added, removed, or changes its meaning."""
+
+TEXT, INTEGER, BOOLEAN, TIME, FLOAT = "string", "int64", "bool", "timestamp[us, tz=UTC]", "double"
+
+_CONFIG = "answer: "
+_URN = "function_urn"
+_OURS = "inventory"
+
+
+class Column(NamedTuple):
+    """One column: its name, Arrow type, unit (or None), meaning, and where its value comes from."""
+
+    name: str
+    type: str
+    unit: str | None
+    meaning: str
+    source: str
+
+
+class Table(NamedTuple):
+    """One table: its name, what one row of it is, what it is sorted by, and its columns."""
+
+    name: str
+    row: str
+    sorted_by: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+
+_IDENTITY = (
+    Column("function_urn", TEXT, None, "the function URN asked for, in its full form", "input"),
+    Column("region", TEXT, None, "region of the URN", _URN),
+    Column("project_id", TEXT, None, "project of the URN", _URN),
+)
+_FUNCTION_NAME = Column("function_name", TEXT, None, "function of the URN", _URN)
+_QUALIFIER = Column("qualifier", TEXT, None, "version or alias name (without !); null: the URN says none", _URN)
+
+FUNCTIONS: Final = Table(
+    "functions",
+    "one distinct URN asked for",
+    ("function_urn",),
+    (
+        *_IDENTITY,
+        Column("package", TEXT, None, "package (application) of the URN", _URN),
+        _FUNCTION_NAME,
+        _QUALIFIER,
+        Column("qualifier_type", TEXT, None, "version, alias, or null without a qualifier", _URN),
+        Column("status", TEXT, None, "configured, not_configured, not_found, failed or not_attempted", _OURS),
+        Column("error_kind", TEXT, None, "why the status is failed; null otherwise", _OURS),
+        Column("http_status", INTEGER, None, "HTTP status of the last answer; null: no answer came", "answer"),
+        Column("error_code", TEXT, None, "the vendor's error code (FSS., APIGW., APIG.)", _CONFIG + "error_code"),
+        Column("error_msg", TEXT, None, "the vendor's error text, redacted", _CONFIG + "error_msg"),
+        Column("answered_urn", TEXT, None, "the URN that the answer names", _CONFIG + "func_urn"),
+        Column(
+            "max_async_event_age_in_seconds",
+            INTEGER,
+            "s",
+            "how long an event may wait before it is dropped",
+            _CONFIG + "max_async_event_age_in_seconds",
+        ),
+        Column(
+            "max_async_retry_attempts",
+            INTEGER,
+            "retries",
+            "how often a failed call is retried",
+            _CONFIG + "max_async_retry_attempts",
+        ),
+        Column(
+            "enable_async_status_log",
+            BOOLEAN,
+            None,
+            "whether the state of async calls is kept; null: not said",
+            _CONFIG + "enable_async_status_log",
+        ),
+        Column(
+            "on_success_destination",
+            TEXT,
+            None,
+            "destination type of a success; null: none is set",
+            _CONFIG + "destination_config.on_success.destination",
+        ),
+        Column(
+            "on_failure_destination",
+            TEXT,
+            None,
+            "destination type of a failure; null: none is set",
+            _CONFIG + "destination_config.on_failure.destination",
+        ),
+        Column("created_time", TIME, "UTC", "when the config was made; null without a zone", "created_time_raw"),
+        Column("created_time_raw", TEXT, None, "the same, as the cloud wrote it", _CONFIG + "created_time"),
+        Column("last_modified", TIME, "UTC", "when the config last changed; null without a zone", "last_modified_raw"),
+        Column("last_modified_raw", TEXT, None, "the same, as the cloud wrote it", _CONFIG + "last_modified"),
+        Column(
+            "extra",
+            TEXT,
+            "JSON",
+            "fields that the schema does not know, and values of another type than documented, as sent; null: none",
+            "answer",
+        ),
+    ),
+)
+
+DESTINATIONS: Final = Table(
+    "destinations",
+    "one destination that is set",
+    ("function_urn", "event"),
+    (
+        *_IDENTITY,
+        _FUNCTION_NAME,
+        _QUALIFIER,
+        Column("event", TEXT, None, "on_success or on_failure", _CONFIG + "destination_config"),
+        Column(
+            "destination",
+            TEXT,
+            None,
+            "destination type: OBS, SMN, DIS, FunctionGraph, or one that the documentation does not know",
+            _CONFIG + "destination",
+        ),
+        Column("param", TEXT, "JSON", "the destination's parameters, as sent", _CONFIG + "param"),
+        Column("param_valid", BOOLEAN, None, "whether param is a JSON object", "param"),
+        Column("obs_bucket", TEXT, None, "OBS: bucket", "param: bucket"),
+        Column("obs_prefix", TEXT, None, "OBS: prefix of the objects", "param: prefix"),
+        Column("obs_expires_days", INTEGER, "d", "OBS: days until an object expires; 0: never", "param: expires"),
+        Column("smn_topic_urn", TEXT, None, "SMN: topic", "param: topic_urn"),
+        Column("dis_stream_name", TEXT, None, "DIS: stream", "param: stream_name"),
+        Column("target_function_urn", TEXT, None, "FunctionGraph: function that is called", "param: func_urn"),
+        Column(
+            "extra",
+            TEXT,
+            "JSON",
+            "fields of the destination that the schema does not know, or of another type; null: none",
+            "answer",
+        ),
+    ),
+)
+
+CALLS: Final = Table(
+    "calls",
+    "how a URN was settled: all that differs from run to run",
+    ("function_urn",),
+    (
+        _IDENTITY[0],
+        Column("operation", TEXT, None, "the API operation that settled it", _OURS),
+        Column("attempts", INTEGER, "calls", "calls that used up an attempt (a 429 does not)", _OURS),
+        Column("throttled", INTEGER, "calls", "calls that were answered 429", _OURS),
+        Column("request_id", TEXT, None, "the vendor's id of the last call", "answer: X-Request-Id"),
+        Column("duration_ms", FLOAT, "ms", "how long the last call took", _OURS),
+        Column("finished_at", TIME, "UTC", "when its answer came", _OURS),
+    ),
+)
+
+REJECTS: Final = Table(
+    "rejects",
+    "an entry of the input that is not a function URN",
+    ("source", "line"),
+    (
+        Column("source", TEXT, None, "the file that it stands in; - is standard input", "input"),
+        Column("line", INTEGER, None, "its line (in a Parquet file: its row), counted from 1", "input"),
+        Column("text", TEXT, None, "its text, cut after 1,000 characters", "input"),
+        Column("reason", TEXT, None, "why it is not a function URN", _OURS),
+    ),
+)
+
+TABLES: Final = {table.name: table for table in (FUNCTIONS, DESTINATIONS, CALLS, REJECTS)}
+
+
+def table_named(name: str) -> Table:
+    """Finds a table.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in TABLES:
+        raise UsageError(f"there is no table {name!r}; the tables are {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def as_markdown(tables: tuple[Table, ...]) -> str:
+    """The data dictionary as Markdown, as it stands in the README."""
+    parts: list[str] = []
+    for table in tables:
+        parts.append(f"**`{table.name}`**: a row is {table.row}; sorted by {', '.join(table.sorted_by)}.\n")
+        parts.append("| column | type | unit | meaning | source |\n|---|---|---|---|---|")
+        parts += [f"| `{c.name}` | {c.type} | {c.unit or ''} | {c.meaning} | {c.source} |" for c in table.columns]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def as_objects(tables: tuple[Table, ...]) -> list[dict[str, object]]:
+    """The data dictionary as plain objects, for JSON."""
+    return [{**table._asdict(), "columns": [column._asdict() for column in table.columns]} for table in tables]

@@ -1,0 +1,134 @@
+"""The pace of one scope: calls evenly spaced, and after a 429 the whole scope waits.
+
+Owns when a call may be made. Knows no HTTP and no cloud: it is told what was refused. Time and sleep are parameters.
+
+A call takes the next free slot on a line of slots, ``1 / pace`` apart; there is no burst at a window's start, so fixed
+and sliding windows are both respected. A refusal moves the line: everyone who waits takes a new slot behind the pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from inventory.errors import ThrottledError
+
+MAX_PAUSE_SECONDS: Final = 900.0
+"""The longest single pause that a server's words can cause."""
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_GUESS_SECONDS: Final = 60.0
+_MARGIN: Final = 0.99
+"""Part of a learnt limit that is used: clocks drift, and a refused call may count."""
+_UNIT_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_LIMIT_TEXT: Final = re.compile(r"limit:\s*(\d{1,9}),\s*time:\s*(\d{1,6})\s*(second|minute|hour|day)s?", re.IGNORECASE)
+
+
+def read_limit(text: str) -> tuple[int, float] | None:
+    """Reads the gateway's ``limit:N,time:M unit`` into ``(calls, seconds)``; None where it is not there.
+
+    Source: api-facts.md section 3.6 (recorded throttling texts).
+    """
+    found = _LIMIT_TEXT.search(text)
+    if not found:
+        return None
+    calls, seconds = int(found[1]), int(found[2]) * _UNIT_SECONDS[found[3].lower()]
+    return (calls, float(seconds)) if calls and seconds else None
+
+
+class Throttle:
+    """The shared pace of all workers of a scope.
+
+    Attributes:
+        pace: calls per second; 0 for no cap.
+        limit: the limit learnt from the server, ``(calls, seconds)``, or None.
+        paused_until: on the clock; in the past where nobody waits.
+        refusals: pauses in a row without an accepted call between them.
+    """
+
+    def __init__(
+        self,
+        max_per_second: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.pace = max_per_second
+        self.limit: tuple[int, float] | None = None
+        self.paused_until = clock()
+        self._clock = clock
+        self._sleep = sleep
+        self._next_slot = self.paused_until
+        self._guess = _FIRST_PAUSE_SECONDS
+        self.refusals = 0
+        self._sent: deque[float] = deque(maxlen=20_000)
+
+    @property
+    def paused_for(self) -> float:
+        """Seconds that the scope still waits; 0 where it does not."""
+        return max(0.0, self.paused_until - self._clock())
+
+    async def acquire(self) -> None:
+        """Waits for the next slot."""
+        while True:
+            now = self._clock()
+            slot = max(now, self._next_slot, self.paused_until)
+            self._next_slot = slot + (1.0 / self.pace if self.pace else 0.0)
+            if slot > now:
+                await self._sleep(slot - now)
+            # A refusal while we slept has moved the line: take a new place in it.
+            if slot >= self.paused_until:
+                self._sent.append(slot)
+                return
+
+    def accepted(self) -> None:
+        """A call was answered with something else than a refusal: the next guess is short again."""
+        self._guess = _FIRST_PAUSE_SECONDS
+        self.refusals = 0
+
+    def refused(self, error: ThrottledError) -> None:
+        """A call was refused: the whole scope waits as long as the server says, or as we must guess."""
+        now = self._clock()
+        if error.limit is not None:
+            self._learn(error.limit)
+        in_flight = self.paused_until > now  # it was under way when the pause began: it tells nothing new
+        if error.retry_after is not None:
+            pause = error.retry_after
+        elif in_flight:
+            return
+        elif error.limit is not None:
+            pause = self._until_window_is_free(now, error.limit)
+        else:
+            pause = self._guessed(_LONGEST_GUESS_SECONDS)
+        self.refusals += not in_flight
+        until = now + min(max(pause, 0.0), MAX_PAUSE_SECONDS)
+        if until > self.paused_until:
+            self.paused_until = self._next_slot = until
+
+    def _learn(self, limit: tuple[int, float]) -> None:
+        calls, seconds = limit
+        self.limit = limit
+        learnt = _MARGIN * calls / seconds
+        self.pace = min(self.pace, learnt) if self.pace else learnt
+
+    def _until_window_is_free(self, now: float, limit: tuple[int, float]) -> float:
+        """Seconds until the window has room, seen from our own calls; a guess where others used it up.
+
+        If the last ``calls`` calls of ours fill the window, there is room when the first of them leaves it. That holds
+        for a fixed window too, which began no later than that call.
+        """
+        calls, seconds = limit
+        in_window = [sent for sent in self._sent if sent > now - seconds]
+        if len(in_window) >= calls:
+            return in_window[-calls] + seconds - now
+        return self._guessed(seconds)
+
+    def _guessed(self, longest: float) -> float:
+        pause = min(self._guess, longest)
+        self._guess = 2 * pause
+        return pause
