@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOKEN_VARIABLE: Final = "HW_AUTH_TOKEN"  # noqa: S105 - the name of the variable
+_SHORT: Final = 16
 REDACTED: Final = "[redacted]"
+"""Stands where a secret stood."""
 # What the gateway's signature errors echo (api-facts.md section 3.3), and what any server may send back of our headers.
 _ECHOES: Final = re.compile(
     r"(?i)(\b(?:x-auth-token|x-subject-token|x-security-token|authorization|credential)\b[\"']?\s*[:=]\s*[\"']?"
@@ -36,7 +38,10 @@ class Token:
             raise CredentialsError(f"{origin} holds more than a token: a token is one line of printable ASCII")
         self._token = token
         self._origin = origin
-        self._forms = sorted({token, quote(token, safe=""), token.replace("/", "\\/")}, key=len, reverse=True)
+        forms = sorted({token, quote(token, safe=""), token.replace("/", "\\/")}, key=len, reverse=True)
+        # A short token may be part of an ordinary word, which stays; a long one goes wherever it stands.
+        edges = (r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])") if len(token) < _SHORT else ("", "")
+        self._echo = re.compile(f"{edges[0]}(?:{'|'.join(map(re.escape, forms))}){edges[1]}")
 
     def __repr__(self) -> str:
         return f"Token(from {self._origin})"
@@ -50,9 +55,7 @@ class Token:
 
     def redact(self, text: str) -> str:
         """Takes the token, and whatever looks like a key or a signature, out of a text of the server."""
-        for form in self._forms:
-            text = text.replace(form, REDACTED)
-        return _ECHOES.sub(rf"\g<1>{REDACTED}", text)
+        return _ECHOES.sub(rf"\g<1>{REDACTED}", self._echo.sub(REDACTED, text))
 
 
 def find_token(token_file: Path | None, environment: Mapping[str, str]) -> Token:

@@ -106,7 +106,7 @@ class Ledger:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one folder: the second is told
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
-            self._db.execute("PRAGMA cache_size = -16000")
+            self._db.execute("PRAGMA cache_size = -4000")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT")

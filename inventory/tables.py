@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from inventory.columns import TYPES, array_of
 from inventory.errors import OutputError
 from inventory.schema import TABLES, VERSION, Table
 
@@ -25,21 +25,17 @@ if TYPE_CHECKING:
 
     from inventory.flatten import Row
 
-ROWS_PER_BATCH: Final = 8_192
+ROWS_PER_BATCH: Final = 2_048
 """Rows that are held as Python values at a time."""
-ROWS_PER_GROUP: Final = 65_536
+ROWS_PER_GROUP: Final = 32_768
 """Rows of a Parquet row group: large enough to compress and skip well, small enough to hold while writing."""
-_TYPES: Final = {
-    "string": pa.string(),
-    "int64": pa.int64(),
-    "bool": pa.bool_(),
-    "double": pa.float64(),
-    "timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC"),
-}
-# A spreadsheet runs a cell that begins so as a formula. The guard is a quote, which is guarded itself: so it can be
-# taken off again.
-_NEEDS_GUARD: Final = r"^[=+\-@\t\r\n']"
-_GUARD: Final = "'"
+BYTES_PER_BATCH: Final = 4 * 1024 * 1024
+BYTES_PER_GROUP: Final = 32 * 1024 * 1024
+"""The same in bytes of the answers, whichever comes first: rows of a megabyte must not add up."""
+# A spreadsheet runs a cell that begins so as a formula; the quote is the guard itself.
+_RUNS: Final = frozenset("=+-@\t\r\n'")
+_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="zstd")
+_PAGE_BYTES: Final = 128 * 1024
 _CSV_WRITE: Final = pa_csv.WriteOptions(quoting_style="needed")
 
 
@@ -55,7 +51,7 @@ class TableFile(NamedTuple):
 
 
 class _Writer(Protocol):
-    def write_table(self, table: pa.Table) -> None: ...
+    def write(self, arrays: list[pa.Array], columns: list[tuple[Any, ...]]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -66,7 +62,7 @@ def arrow_schema(table: Table) -> pa.Schema:
         metadata = {"description": column.meaning, "source": column.source}
         if column.unit is not None:
             metadata["unit"] = column.unit
-        fields.append(pa.field(column.name, _TYPES[column.type], metadata=metadata))
+        fields.append(pa.field(column.name, TYPES[column.type], metadata=metadata))
     about = {"table": table.name, "row": table.row, "inventory.schema_version": str(VERSION)}
     return pa.schema(fields, metadata=about)
 
@@ -90,8 +86,7 @@ class TableWriter:
         self._stack = ExitStack()
         self._writers: list[_Writer] = []
         self._rows: list[Row] = []
-        self._batches: list[pa.RecordBatch] = []
-        self._batched = 0
+        self._row_bytes = 0
         self._written = 0
 
     def __enter__(self) -> Self:
@@ -99,7 +94,9 @@ class TableWriter:
             for name, path in self._paths.items():
                 temporary = temporary_name(path)
                 stack.callback(temporary.unlink, missing_ok=True)
-                self._writers.append(self._open(name, temporary, stack))
+                sink = stack.enter_context(temporary.open("wb"))
+                writer = _CsvWriter if name == "csv" else _ParquetWriter
+                self._writers.append(writer(sink, self._schema, self._table))
             self._stack = stack.pop_all()
         return self
 
@@ -107,27 +104,18 @@ class TableWriter:
         with _named(self._table.name):
             self._stack.close()
 
-    def _open(self, name: str, path: Path, stack: ExitStack) -> _Writer:
-        sink = stack.enter_context(path.open("wb"))
-        if name == "csv":
-            return _CsvWriter(sink, self._schema)
-        columns = [column.name for column in self._table.columns]
-        order = [pq.SortingColumn(columns.index(column)) for column in self._table.sorted_by]
-        writer = pq.ParquetWriter(sink, self._schema, compression="zstd", sorting_columns=order, write_page_index=True)
-        return _ParquetWriter(writer, sink)
-
-    def add(self, row: Row) -> None:
-        """Adds a row; rows come in the table's order."""
+    def add(self, row: Row, weight: int = 0) -> None:
+        """Adds a row; rows come in the table's order. ``weight``: bytes of the answer that it was made from."""
         self._rows.append(row)
-        if len(self._rows) == ROWS_PER_BATCH:
-            self._batch()
+        self._row_bytes += weight
+        if len(self._rows) == ROWS_PER_BATCH or self._row_bytes >= BYTES_PER_BATCH:
+            self._write()
 
     def publish(self) -> list[TableFile]:
         """Writes what is left, and gives the whole files their names."""
+        self._write()
+        files = []
         with _named(self._table.name):
-            self._batch()
-            self._write_group()
-            files = []
             for writer, (name, path) in zip(self._writers, self._paths.items(), strict=True):
                 writer.close()
                 temporary = temporary_name(path)
@@ -137,72 +125,100 @@ class TableWriter:
                 size = temporary.stat().st_size
                 temporary.replace(path)
                 files.append(TableFile(self._table.name, name, path.name, self._written, size, digest))
-            return files
+        return files
 
-    def _batch(self) -> None:
-        if self._rows:
-            columns = zip(*self._rows, strict=True)
-            arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
-            self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-            self._batched += len(self._rows)
-            self._rows = []
-        if self._batched >= ROWS_PER_GROUP:
-            self._write_group()
-
-    def _write_group(self) -> None:
-        if self._batches:
-            group = pa.Table.from_batches(self._batches, self._schema)
-            with _named(self._table.name):
-                for writer in self._writers:
-                    writer.write_table(group)
-            self._written += self._batched
-            self._batches, self._batched = [], 0
+    def _write(self) -> None:
+        if not self._rows:
+            return
+        columns = list(zip(*self._rows, strict=True))
+        arrays = [array_of(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        with _named(self._table.name):
+            for writer in self._writers:
+                writer.write(arrays, columns)
+        self._written += len(self._rows)
+        self._rows, self._row_bytes = [], 0
 
 
 class _ParquetWriter:
-    def __init__(self, writer: pq.ParquetWriter, sink: Any) -> None:  # noqa: ANN401 - a binary file
-        self._writer = writer
-        self._sink = sink
+    """Parquet by row groups. Until a group is full its batches wait compressed: four groups at once are much memory."""
 
-    def write_table(self, table: pa.Table) -> None:
-        self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+    def __init__(self, sink: IO[bytes], schema: pa.Schema, table: Table) -> None:
+        names = [column.name for column in table.columns]
+        self._sink = sink
+        self._schema = schema
+        self._writer = pq.ParquetWriter(
+            sink,
+            schema,
+            compression="zstd",
+            sorting_columns=[pq.SortingColumn(names.index(name)) for name in table.sorted_by],
+            write_page_index=True,
+            data_page_size=_PAGE_BYTES,
+            dictionary_pagesize_limit=_PAGE_BYTES,
+        )
+        self._begin_group()
+
+    def _begin_group(self) -> None:
+        self._group = pa.BufferOutputStream()
+        self._waiting = pa.ipc.new_stream(self._group, self._schema, options=_COMPRESSED)
+        self._rows = self._bytes = 0
+
+    def write(self, arrays: list[pa.Array], _columns: list[tuple[Any, ...]]) -> None:
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        self._waiting.write_batch(batch)
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._rows >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        self._waiting.close()
+        group = pa.ipc.open_stream(self._group.getvalue()).read_all()
+        self._begin_group()
+        if group.num_rows:
+            self._writer.write_table(group, row_group_size=group.num_rows)
 
     def close(self) -> None:
+        self._write_group()
+        self._waiting.close()
         self._writer.close()
         self._sink.close()
 
 
 class _CsvWriter:
-    def __init__(self, sink: Any, schema: pa.Schema) -> None:  # noqa: ANN401 - a binary file
-        self._writer = pa_csv.CSVWriter(sink, schema, write_options=_CSV_WRITE)
-        self._sink = sink
+    """CSV by batches, guarded against spreadsheets."""
 
-    def write_table(self, table: pa.Table) -> None:
-        self._writer.write_table(guarded(table))
+    def __init__(self, sink: IO[bytes], schema: pa.Schema, _table: Table) -> None:
+        self._sink = sink
+        self._schema = schema
+        self._writer = pa_csv.CSVWriter(sink, schema, write_options=_CSV_WRITE)
+
+    def write(self, arrays: list[pa.Array], columns: list[tuple[Any, ...]]) -> None:
+        guarded = [
+            array_of([guard(value) for value in values], field.type)
+            if field.type == pa.string() and any(value and value[0] in _RUNS for value in values)
+            else array
+            for array, values, field in zip(arrays, columns, self._schema, strict=True)
+        ]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(guarded, schema=self._schema))
 
     def close(self) -> None:
         self._writer.close()
         self._sink.close()
 
 
-def guarded(table: pa.Table) -> pa.Table:
-    """Puts a quote before each text that a spreadsheet would run as a formula (and before a quote)."""
-    for index, field in enumerate(table.schema):
-        if field.type == pa.string():
-            text = table.column(index)
-            needs = pc.match_substring_regex(text, _NEEDS_GUARD)
-            if pc.any(needs).as_py():
-                quoted = pc.binary_join_element_wise(_GUARD, text, "")
-                table = table.set_column(index, field, pc.if_else(needs, quoted, text))
-    return table
+def guard(text: str | None) -> str | None:
+    """Puts a quote before a text that a spreadsheet would run as a formula, and before a quote, so that it comes off."""
+    return f"'{text}" if text and text[0] in _RUNS else text
 
 
 def unguarded(table: pa.Table) -> pa.Table:
-    """Takes the quotes of :func:`guarded` off again."""
+    """Takes the quotes of :func:`guard` off again."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB that writing does not need
+
     for index, field in enumerate(table.schema):
         if field.type == pa.string():
             text = table.column(index)
-            quoted = pc.starts_with(text, _GUARD)
+            quoted = pc.starts_with(text, "'")
             table = table.set_column(index, field, pc.if_else(quoted, pc.utf8_slice_codeunits(text, 1), text))
     return table
 
@@ -222,7 +238,7 @@ def read_table(path: Path) -> pa.Table:
             path,
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
-                column_types={column.name: _TYPES[column.type] for column in table.columns},
+                column_types={column.name: TYPES[column.type] for column in table.columns},
                 include_columns=[column.name for column in table.columns],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,

@@ -40,9 +40,10 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
             rows = flatten(urn, outcome, zone)
-            functions.add(rows.function)
+            weight = 0 if outcome is None else len(outcome.body)
+            functions.add(rows.function, weight)
             for row in rows.destinations:
-                destinations.add(row)
+                destinations.add(row, weight)
             if rows.call is not None:
                 calls.add(rows.call)
             counts.add(outcome)

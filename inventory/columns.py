@@ -1,0 +1,56 @@
+"""Python values to Arrow arrays, straight from their bytes.
+
+Owns the conversion of a column. ``pyarrow.array`` would do the same, but it imports pandas wherever that is installed
+(its check for Series), which costs a batch job 50 MB and half a second for nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from inventory import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TYPES: Final = {
+    schema.TEXT: pa.string(),
+    schema.INTEGER: pa.int64(),
+    schema.BOOLEAN: pa.bool_(),
+    schema.FLOAT: pa.float64(),
+    schema.TIME: pa.timestamp("us", tz="UTC"),
+}
+"""The Arrow types of the schema's type names."""
+
+
+def array_of(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
+    """Makes an array of one of :data:`TYPES`.
+
+    Args:
+        values: texts, integers, booleans or floats, as the type asks; None for null. A time is an integer in the type's
+            unit since 1970-01-01 UTC.
+        arrow_type: what it becomes.
+    """
+    size = len(values)
+    valid = np.fromiter((value is not None for value in values), np.bool_, size)
+    validity = None if valid.all() else _bits(valid)
+    buffers: list[pa.Buffer | None]
+    if arrow_type == pa.string():
+        encoded = [b"" if value is None else value.encode() for value in values]
+        offsets = np.zeros(size + 1, np.int32)
+        np.cumsum(np.fromiter(map(len, encoded), np.int32, size), out=offsets[1:])
+        buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    elif arrow_type == pa.bool_():
+        buffers = [validity, _bits(np.fromiter((value is True for value in values), np.bool_, size))]
+    else:
+        dtype = np.float64 if arrow_type == pa.float64() else np.int64
+        numbers = np.fromiter((0 if value is None else value for value in values), dtype, size)
+        buffers = [validity, pa.py_buffer(numbers)]
+    return pa.Array.from_buffers(arrow_type, size, buffers)
+
+
+def _bits(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(flags, bitorder="little"))

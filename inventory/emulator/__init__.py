@@ -1,0 +1,60 @@
+"""A local FunctionGraph over real HTTP: the demo, the tests and users' own pipelines run on it.
+
+Owns the server's side of the API. Must not know the client, the pool or anything above ``urn`` and ``errors``: it is an
+independent reading of the vendor's facts, so that a mistake of the client is not repeated here.
+
+The names below are loaded when first used: ``import inventory.emulator`` alone loads no web server.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inventory.emulator.cloud import Answer, Cloud, Missing, Scope
+    from inventory.emulator.faults import Fault, Faults
+    from inventory.emulator.generated import GeneratedCloud
+    from inventory.emulator.limit import Limit
+    from inventory.emulator.reply import Reply
+    from inventory.emulator.request_log import LoggedRequest
+    from inventory.emulator.server import Emulator
+    from inventory.emulator.state_file import FileCloud, load_state
+
+__all__ = [
+    "Answer",
+    "Cloud",
+    "Emulator",
+    "Fault",
+    "Faults",
+    "FileCloud",
+    "GeneratedCloud",
+    "Limit",
+    "LoggedRequest",
+    "Missing",
+    "Reply",
+    "Scope",
+    "load_state",
+]
+
+_HOME = {
+    "Answer": "cloud",
+    "Cloud": "cloud",
+    "Emulator": "server",
+    "Fault": "faults",
+    "Faults": "faults",
+    "FileCloud": "state_file",
+    "GeneratedCloud": "generated",
+    "Limit": "limit",
+    "LoggedRequest": "request_log",
+    "Missing": "cloud",
+    "Reply": "reply",
+    "Scope": "cloud",
+    "load_state": "state_file",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute may be anything
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,80 @@
+"""The API gateway before the service: routes, tokens, throttle, and how its faults look.
+
+Owns the APIGW error codes and sentences. Must not know what the cloud holds, nor aiohttp.
+
+Source: api-facts.md sections 3.3, 3.4 and 3.6.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+from inventory.emulator.faults import Fault
+from inventory.emulator.limit import Limit
+from inventory.emulator.reply import JSON_HEADERS, Reply, gateway_error, page, service_error
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_SHOW_ASYNC_INVOKE_CONFIG = re.compile(r"/v2/([^/]+)/fgs/functions/([^/]+)/async-invoke-config")
+DEFAULT_LIMIT = Limit(200, 1, "second")
+_GATEWAY_FAULTS = {
+    Fault.BAD_GATEWAY: (502, "APIGW.0201", "Backend unavailable"),
+    Fault.BACKEND_TIMEOUT: (504, "APIG.0203", "Backend timeout"),
+}
+_FIXED_FAULTS = {
+    Fault.PROXY_ERROR: page(503, "503 Service Temporarily Unavailable"),
+    Fault.SERVICE_ERROR: service_error(500, "FSS.0500", "Internal server error."),
+    Fault.HTML: page(200, "Welcome"),
+    Fault.EMPTY: Reply(200, b""),
+    Fault.NULL: Reply(200, b"null"),
+}
+
+
+class Route(NamedTuple):
+    """What a known path says."""
+
+    project_id: str
+    urn: str
+
+
+def route(method: str, path: str) -> Route | None:
+    """Which API a request means, or None. The path may be percent-encoded or raw: both occur."""
+    found = _SHOW_ASYNC_INVOKE_CONFIG.fullmatch(path.partition("?")[0]) if method == "GET" else None
+    return found and Route(unquote(found[1]), unquote(found[2]))
+
+
+def unknown_api(request_id: str) -> Reply:
+    """The answer to a path that no published API has."""
+    sentence = "The API does not exist or has not been published in the environment"
+    return gateway_error(404, "APIGW.0101", sentence, request_id)
+
+
+def refuse_token(given: str | None, expected: str | None, expired: Collection[str], request_id: str) -> Reply | None:
+    """The answer to a missing, expired or wrong token; None lets it pass."""
+    if not given:
+        detail = "x-auth-token not found"
+    elif given in expired:
+        return gateway_error(401, "APIGW.0307", "The token must be updated", request_id)
+    elif expected is None or given == expected:
+        return None
+    else:
+        detail = "decrypt token fail"
+    return gateway_error(401, "APIGW.0301", f"Incorrect IAM authentication information: {detail}", request_id)
+
+
+def throttled(limit: Limit, wait: int, request_id: str) -> Reply:
+    """The answer to a call over the limit; ``wait`` is the seconds until the window ends."""
+    refusal = gateway_error(429, limit.error_code, limit.error_msg, request_id)
+    return refusal._replace(headers={**JSON_HEADERS, "Retry-After": str(wait)}) if limit.retry_after else refusal
+
+
+def faulty(fault: Fault, right: Reply, request_id: str) -> Reply:
+    """What a fault makes of the right answer; a reset leaves it as it is, for it breaks the connection instead."""
+    if fault is Fault.TRUNCATED:
+        return right._replace(body=right.body[: len(right.body) // 2])
+    if fault in _GATEWAY_FAULTS:
+        return gateway_error(*_GATEWAY_FAULTS[fault], request_id)
+    return _FIXED_FAULTS.get(fault, right)

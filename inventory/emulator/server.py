@@ -1,0 +1,309 @@
+"""The emulator as a server: sockets, the life of the loop, and the order in which a call is judged.
+
+Owns HTTP. Must not know what a cloud holds nor what the gateway's and the service's words are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, InitVar, dataclass, field
+from hashlib import blake2b
+from threading import Thread
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from inventory.emulator import gateway, service
+from inventory.emulator.cloud import Cloud, Scope
+from inventory.emulator.faults import Fault, Faults, Plan, PlanSpec, Step
+from inventory.emulator.generated import GeneratedCloud
+from inventory.emulator.limit import Limit, Windows
+from inventory.emulator.reply import Reply
+from inventory.emulator.request_log import LoggedRequest, RequestLog
+from inventory.errors import SettingsError, UrnError
+from inventory.urn import FunctionUrn, parse
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterator, Sequence
+
+_CONTROL = "/emulator/"
+_BACKLOG = 2048
+_HEADER_BYTES = 64 * 1024
+"""Tokens are kilobytes long: aiohttp's own limit of 8 KiB would refuse some."""
+_URNS_PER_WRITE = 1000
+_LAST_PORT = 65535
+# A linger of zero seconds makes closing send RST instead of FIN; Windows has shorter fields.
+_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+
+@dataclass(eq=False)
+class Emulator:
+    """A FunctionGraph of one's own: ``async with Emulator() as emulator``, then call ``emulator.url``.
+
+    ``token``, ``expired_tokens``, ``faults``, ``limit`` and ``plan`` may be changed while it runs.
+
+    Args:
+        cloud: the state to serve; without it a ``GeneratedCloud`` of ``functions`` and ``seed``.
+        functions: size of the generated cloud.
+        seed: seed of the generated cloud.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        token: the token that is accepted; None accepts any that is not empty, and signed calls unchecked.
+        limit: throttle of each scope.
+        faults: faults by rate.
+        log_size: requests that the log keeps.
+        clock: seconds, for the throttle's windows.
+    """
+
+    cloud: InitVar[Cloud | None] = None
+    _: KW_ONLY
+    functions: InitVar[int] = 1000
+    seed: InitVar[int] = 0
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: str | None = field(default=None, repr=False)
+    limit: Limit | None = None
+    faults: Faults | None = None
+    log_size: InitVar[int] = 100_000
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    url: str = field(default="", init=False)
+    expired_tokens: set[str] = field(default_factory=set, init=False, repr=False)
+    state: Cloud = field(init=False)
+
+    def __post_init__(self, cloud: Cloud | None, functions: int, seed: int, log_size: int) -> None:
+        if not 0 <= self.port <= _LAST_PORT:
+            raise SettingsError(f"port {self.port} does not lie between 0 and {_LAST_PORT}")
+        if log_size < 0:
+            raise SettingsError(f"log_size: {log_size} is negative")
+        self.state = GeneratedCloud(functions, seed) if cloud is None else cloud
+        self._regions = {scope.project_id: scope.region for scope in self.state.scopes}
+        self._log = RequestLog(log_size)
+        self._number = 0
+        self._plan: Plan | None = None
+        self._windows: Windows | None = None
+        self._server: web.Server | None = None
+        self._runner: web.ServerRunner | None = None
+
+    @property
+    def requests(self) -> Sequence[LoggedRequest]:
+        """A copy of the request log: the last ``log_size`` requests, in the order of their answers."""
+        return self._log.copy()
+
+    @property
+    def counts(self) -> Counter[int | None]:
+        """Requests by status since the start or the last ``clear``; None where no whole answer was sent."""
+        return self._log.counts
+
+    def urns(self, limit: int | None = None) -> Iterator[str]:
+        """A request list for this cloud, lazily."""
+        return self.state.urns(limit)
+
+    def plan(self, spec: PlanSpec | None) -> None:
+        """Says what the first calls of chosen URNs bring; it goes before the faults by rate.
+
+        Args:
+            spec: URN, as it is asked for, to its steps; or a function of the URN and of how often it was asked before.
+        """
+        self._plan = None if spec is None else Plan(spec)
+
+    def clear(self) -> None:
+        """Forgets log, counters, plan and used windows, as between two tests."""
+        self._log.clear()
+        self._plan = None
+        self._windows = None
+
+    async def start(self) -> None:
+        """Begins to listen.
+
+        Raises:
+            SettingsError: the address cannot be listened on.
+        """
+        self._server = web.Server(
+            self._handle,
+            access_log=None,
+            handler_cancellation=True,  # a client that has left leaves no task behind
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
+        )
+        self._runner = web.ServerRunner(self._server)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self.host, self.port, backlog=_BACKLOG).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise _cannot_listen(self.host, self.port, error) from error
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self.url = f"http://{host}:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Drops every connection and stops listening; nothing stays behind."""
+        if self._runner is None or self._server is None:
+            return
+        for site in list(self._runner.sites):
+            await site.stop()
+        while self._server.connections:
+            for connection in self._server.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()
+            await asyncio.sleep(0)  # lets the loop close the sockets and cancel the handlers
+        await self._runner.cleanup()
+        self._server = self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @contextmanager
+    def in_thread(self) -> Iterator[Self]:
+        """The same for synchronous code: a thread of its own, which has ended when the block is left."""
+        runner = asyncio.Runner()
+        loop = runner.get_loop()
+
+        def serve() -> None:
+            with runner:
+                loop.run_forever()
+
+        thread = Thread(target=serve, name="emulator")
+        thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self.start(), loop).result()
+            try:
+                yield self
+            finally:
+                asyncio.run_coroutine_threadsafe(self.stop(), loop).result()
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.raw_path
+        if path.startswith(_CONTROL):
+            return await self._control(request)
+        self._number = number = self._number + 1
+        arrived = time.monotonic()
+        route = gateway.route(request.method, path)
+        step = self._plan.step(route.urn) if route and self._plan else None
+        latency, drawn = self.faults.draw(number) if self.faults else (0.0, None)
+        step = step or drawn
+        scope: Scope | None = None
+        status: int | None = None
+        try:
+            if latency:
+                await asyncio.sleep(latency)
+            if step is Fault.RESET:
+                return _reset(request)
+            request_id = blake2b(b"%d" % number, digest_size=16, key=b"request").hexdigest()
+            reply, scope = self._judge(request, route, step, request_id)
+            response = _response(reply, request_id)
+            if step is Fault.RESET_IN_BODY:
+                return await _reset_in_body(request, response, reply.body)
+            status = reply.status
+            return response
+        finally:
+            urn = route.urn if route else None
+            name = str(step) if isinstance(step, Fault) else "planned" if step else None
+            self._log.add(LoggedRequest(number, arrived, request.method, path, urn, scope, status, name))
+
+    def _judge(
+        self, request: web.BaseRequest, route: gateway.Route | None, step: Step, request_id: str
+    ) -> tuple[Reply, Scope | None]:
+        """What the call brings, judged in the gateway's order; and the scope that it was charged to."""
+        if route is None:
+            return gateway.unknown_api(request_id), None
+        refusal = gateway.refuse_token(self._credential(request), self.token, self.expired_tokens, request_id)
+        if refusal is not None:
+            return refusal, None
+        urn = self._urn(route)
+        region = urn.region if urn else self._regions.get(route.project_id, "")
+        scope = Scope(region, route.project_id)
+        if self.limit is not None:
+            if self._windows is None or self._windows.limit is not self.limit:
+                self._windows = Windows(self.limit, self.clock)
+            wait = self._windows.refuse(scope)
+            if wait is not None:
+                return gateway.throttled(self.limit, wait, request_id), scope
+        if step is Fault.THROTTLED:
+            limit = self.limit or gateway.DEFAULT_LIMIT
+            return gateway.throttled(limit, limit.seconds, request_id), scope
+        reply = step if isinstance(step, Reply) else service.show_async_invoke_config(self.state, urn)
+        return (gateway.faulty(step, reply, request_id) if isinstance(step, Fault) else reply), scope
+
+    def _credential(self, request: web.BaseRequest) -> str | None:
+        token = request.headers.get("X-Auth-Token")
+        if not token and self.token is None:
+            # A call signed with AK/SK carries no token. Signatures are not checked yet.
+            authorization = request.headers.get("Authorization", "")
+            return "signed" if authorization.startswith("SDK-HMAC-SHA256 ") else None
+        return token
+
+    def _urn(self, route: gateway.Route) -> FunctionUrn | None:
+        """The URN of a path; short forms are completed with the path's project and its region."""
+        try:
+            region = self._regions.get(route.project_id, "unknown")
+            return parse(route.urn, region=region, project_id=route.project_id)
+        except UrnError:
+            return None
+
+    async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Read-only pages about the emulator itself; they are not logged."""
+        if request.method == "GET" and request.path == f"{_CONTROL}requests":
+            body = msgspec.json.Encoder().encode_lines(self._log.copy())
+            return web.Response(body=body, content_type="application/x-ndjson")
+        if request.method != "GET" or request.path != f"{_CONTROL}urns":
+            return web.Response(status=404, text="GET /emulator/urns or /emulator/requests\n")
+        response = web.StreamResponse()
+        response.content_type = "text/plain"
+        await response.prepare(request)
+        lines: list[str] = []
+        for urn in self.state.urns():
+            lines.append(f"{urn}\n")
+            if len(lines) == _URNS_PER_WRITE:
+                await response.write("".join(lines).encode())
+                lines.clear()
+                await asyncio.sleep(0)  # other calls go on while a long list is sent
+        await response.write("".join(lines).encode())
+        return response
+
+
+def _response(reply: Reply, request_id: str) -> web.Response:
+    headers = CIMultiDict(reply.headers)
+    headers.setdefault("X-Request-Id", request_id)
+    return web.Response(status=reply.status, body=reply.body, headers=headers)
+
+
+def _reset(request: web.BaseRequest) -> web.StreamResponse:
+    """Breaks the connection with RST. What is returned can no longer be sent."""
+    transport = request.transport
+    if transport is not None:
+        connection: socket.socket = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        transport.abort()
+    return web.Response()
+
+
+async def _reset_in_body(request: web.BaseRequest, whole: web.Response, body: bytes) -> web.StreamResponse:
+    """Promises the whole body, sends half of it, and breaks the connection."""
+    half = web.StreamResponse(status=whole.status, headers=whole.headers)
+    half.content_length = len(body)
+    await half.prepare(request)
+    await half.write(body[: len(body) // 2])
+    _reset(request)
+    return half
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
+    if error.errno == errno.EADDRINUSE:
+        return SettingsError(f"port {port} of {host} is in use: choose another, or 0 for any that is free")
+    return SettingsError(f"cannot listen on port {port} of {host}: {error.strerror}")

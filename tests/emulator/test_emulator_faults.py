@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from inventory.emulator import Fault, Faults
+from inventory.emulator.faults import ERRORS_5XX, MALFORMED, RESETS, Plan
+from inventory.errors import SettingsError
+
+
+def test_a_text_gives_the_rates():
+    """Percent and shares, seconds and milliseconds are read."""
+    assert Faults.parse("latency=20ms,5xx=1%,reset=0.5%, malformed=0.01", seed=3) == Faults(
+        latency=0.02, error_5xx=0.01, reset=0.005, malformed=0.01, seed=3
+    )
+    assert Faults.parse("latency=1.5s,jitter=0") == Faults(latency=1.5, jitter=0.0)
+    assert Faults.parse("") == Faults()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("latncy=1s", ["'latncy'", "did you mean 'latency'?", "latency, jitter, 5xx, reset, malformed"]),
+        ("qqq=1", ["'qqq'", "allowed are"]),
+        ("latency", ["'latency'", "KEY=VALUE"]),
+        ("latency=fast", ["latency=fast"]),
+        ("latency=-1s", ["latency=-1s"]),
+        ("5xx=101%", ["5xx=101%"]),
+        ("reset=x", ["reset=x"]),
+        ("reset=1%,reset=2%", ["'reset'", "twice"]),
+        ("reset=60%,5xx=60%", ["add up to 1"]),
+    ],
+)
+def test_a_wrong_text_says_what_and_what_is_allowed(text, words):
+    """The sentence names the part that is wrong and how to put it right."""
+    with pytest.raises(SettingsError) as caught:
+        Faults.parse(text)
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize("wrong", [{"latency": -1}, {"reset": 1.1}, {"error_5xx": -0.1}, {"jitter": 2}])
+def test_impossible_rates_are_refused(wrong):
+    """A rate outside 0 to 1 is a settings error, also from Python."""
+    with pytest.raises(SettingsError):
+        Faults(**wrong)
+
+
+def test_draws_depend_on_seed_and_number_only():
+    """The same request number meets the same fault; another seed hits others."""
+    faults, same, other = (Faults(error_5xx=0.3, latency=1, seed=seed) for seed in (1, 1, 2))
+    draws = [faults.draw(number) for number in range(100)]
+    assert draws == [same.draw(number) for number in range(100)]
+    assert draws != [other.draw(number) for number in range(100)]
+
+
+def test_faults_come_at_their_rates_and_in_all_kinds():
+    """Over many requests each rate is met and no kind is missing."""
+    faults = Faults(error_5xx=0.1, reset=0.2, malformed=0.3)
+    counts = Counter(faults.draw(number)[1] for number in range(10_000))
+    for rate, kinds in ((0.1, ERRORS_5XX), (0.2, RESETS), (0.3, MALFORMED)):
+        assert sum(counts[kind] for kind in kinds) == pytest.approx(10_000 * rate, rel=0.1)
+        assert all(counts[kind] for kind in kinds)
+
+
+def test_latency_strays_by_its_jitter_only():
+    """The latency lies around its mean; without jitter it is the mean."""
+    drawn = [Faults(latency=2.0, jitter=0.25).draw(number)[0] for number in range(1000)]
+    assert 1.5 <= min(drawn) < 1.6
+    assert 2.4 < max(drawn) <= 2.5
+    assert Faults(latency=2.0, jitter=0).draw(1) == (2.0, None)
+
+
+def test_a_plan_is_followed_per_urn_and_then_over():
+    """Each URN has steps of its own; None among them is a right answer."""
+    plan = Plan({"a": [Fault.RESET, None, Fault.NULL]})
+    assert [plan.step("a") for _ in range(5)] == [Fault.RESET, None, Fault.NULL, None, None]
+    assert plan.step("b") is None
+
+
+def test_a_plan_may_be_a_function():
+    """It is told the URN and how often it was asked before."""
+    plan = Plan(lambda urn, asked: Fault.HTML if (urn, asked) == ("a", 1) else None)
+    assert [plan.step("a"), plan.step("b"), plan.step("a"), plan.step("a")] == [None, None, Fault.HTML, None]

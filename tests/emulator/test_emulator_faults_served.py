@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+
+from inventory.emulator import Fault, Faults, Reply
+
+PROJECT = "p" * 32
+BASE = f"urn:fss:cn-north-4:{PROJECT}:function:default:"
+CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "content_type", "start"),
+    [
+        (Fault.BAD_GATEWAY, 502, "application/json", b'{"error_msg":"Backend unavailable","error_code":"APIGW.0201"'),
+        (Fault.PROXY_ERROR, 503, "text/html", b"<html>"),
+        (Fault.SERVICE_ERROR, 500, "application/json", b'{"error_code":"FSS.0500"'),
+        (Fault.BACKEND_TIMEOUT, 504, "application/json", b'{"error_msg":"Backend timeout","error_code":"APIG.0203"'),
+        (Fault.THROTTLED, 429, "application/json", b'{"error_msg":"The throttling threshold has been reached'),
+        (Fault.TRUNCATED, 200, "application/json", json.dumps(CONFIG, separators=(",", ":")).encode()[:20]),
+        (Fault.HTML, 200, "text/html", b"<html>"),
+        (Fault.EMPTY, 200, "application/json", b""),
+        (Fault.NULL, 200, "application/json", b"null"),
+    ],
+)
+async def test_each_fault_has_its_look(emulator, get, fault, status, content_type, start):
+    """A planned fault is answered as the real one looks, once, and is named in the log."""
+    emulator.plan({f"{BASE}f": [fault]})
+    got, body, headers = await get()
+    assert (got, headers["Content-Type"]) == (status, content_type)
+    assert body.startswith(start)
+    assert (await get())[:2] == (200, json.dumps(CONFIG, separators=(",", ":")).encode())
+    assert [(request.status, request.fault) for request in emulator.requests] == [(status, fault.value), (200, None)]
+
+
+async def test_truncated_is_no_json(emulator, get):
+    """Half a body is whole HTTP, but not JSON."""
+    emulator.plan({f"{BASE}f": [Fault.TRUNCATED]})
+    with pytest.raises(json.JSONDecodeError):
+        json.loads((await get())[1])
+
+
+@pytest.mark.parametrize(("fault", "times"), [(Fault.RESET, 2), (Fault.RESET_IN_BODY, 1)])
+async def test_a_reset_breaks_the_connection_as_often_as_planned(emulator, get, fault, times):
+    """The client sees a broken connection, the next call is right, the log has no status for the broken ones.
+
+    It takes two resets for one error: ``ClientSession`` itself asks once more where no answer had begun.
+    """
+    emulator.plan({f"{BASE}f": [fault] * times})
+    with pytest.raises(aiohttp.ClientError):
+        await get()
+    assert (await get())[0] == 200
+    assert [(request.status, request.fault) for request in emulator.requests] == [(None, fault.value)] * times + [
+        (200, None)
+    ]
+    assert emulator.counts == {None: times, 200: 1}
+
+
+@pytest.mark.parametrize(("fault", "answered"), [(Fault.RESET, False), (Fault.RESET_IN_BODY, True)])
+async def test_a_reset_is_a_real_rst(emulator, fault, answered):
+    """On the wire it is RST, not FIN: before an answer, or after half a body."""
+    emulator.plan({f"{BASE}f": [fault]})
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
+    writer.write(
+        f"GET /v2/p/fgs/functions/{BASE}f/async-invoke-config HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\n\r\n".encode()
+    )
+    received = bytearray()
+    error = None
+    while error is None:
+        try:
+            received += await reader.readexactly(1)
+        except OSError as caught:
+            error = caught
+    assert isinstance(error, ConnectionResetError)
+    writer.transport.abort()
+    assert received.startswith(b"HTTP/1.1 200") == answered
+    assert not received.endswith(b"}")
+
+
+async def test_throttled_twice_then_right(emulator, get):
+    """A plan of two 429 is over after two calls; other URNs are not touched."""
+    emulator.plan({f"{BASE}f": [Fault.THROTTLED] * 2})
+    assert [(await get())[0], (await get(f"{BASE}g"))[0], (await get())[0], (await get())[0]] == [429, 404, 429, 200]
+
+
+async def test_a_plan_may_give_an_exact_answer(emulator, get):
+    """A ``Reply`` in a plan is sent word for word."""
+    blocked = Reply(418, "<title>访问被拦截！</title>".encode(), {"Content-Type": "text/html", "Server": "CloudWAF"})  # noqa: RUF001 - the firewall's own text
+    emulator.plan({f"{BASE}f": [blocked]})
+    status, body, headers = await get()
+    assert (status, body, headers["Server"]) == (418, blocked.body, "CloudWAF")
+    assert emulator.requests[0].fault == "planned"
+
+
+async def test_faults_by_rate_may_be_switched_mid_run(emulator, get):
+    """Setting ``faults`` takes effect at once; taking them away does, too."""
+    emulator.faults = Faults(error_5xx=1)
+    statuses = {(await get())[0] for _ in range(30)}
+    emulator.faults = None
+    assert statuses == {500, 502, 503, 504}
+    assert (await get())[0] == 200
+
+
+async def test_a_client_that_leaves_is_logged_without_a_status(emulator, get):
+    """A call that is given up while it waits has no status, and leaves no handler behind."""
+    emulator.faults = Faults(latency=3600, jitter=0)
+    call = asyncio.create_task(get())
+    while not emulator._number:  # noqa: ASYNC110 - the arrival has no event to wait for
+        await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    while not emulator.requests:  # noqa: ASYNC110 - neither has the departure
+        await asyncio.sleep(0)
+    assert emulator.requests[0].status is None

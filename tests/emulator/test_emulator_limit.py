@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from inventory.emulator import Limit, Scope
+from inventory.emulator.limit import Windows
+from inventory.errors import SettingsError
+
+A, B = Scope("cn-north-4", "a"), Scope("cn-north-4", "b")
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds", "policy"),
+    [
+        ("60/minute", 60, "limit:60,time:1 minute"),
+        ("200/5minute", 300, "limit:200,time:5 minute"),
+        ("5/5second", 5, "limit:5,time:5 second"),
+        ("7/hour", 3600, "limit:7,time:1 hour"),
+        ("9/2days", 172_800, "limit:9,time:2 day"),
+    ],
+)
+def test_specs_are_read_and_told_in_the_gateways_words(spec, seconds, policy):
+    """A spec gives its window and the recorded sentence."""
+    limit = Limit.parse(spec)
+    assert limit.seconds == seconds
+    assert limit.error_msg == f"The throttling threshold has been reached: policy user over ratelimit,{policy}"
+
+
+def test_both_prefixes_of_the_code_exist():
+    """APIGW.0308 is the rule, APIG.0308 the older gateway's."""
+    assert Limit.parse("1/second").error_code == "APIGW.0308"
+    assert Limit.parse("1/second", old_prefix=True).error_code == "APIG.0308"
+
+
+@pytest.mark.parametrize("spec", ["", "60", "60/", "60/fortnight", "-1/second", "0/second", "1/0second", "1.5/second"])
+def test_a_wrong_spec_is_a_settings_error(spec):
+    """What is no limit is refused with the spec in the sentence."""
+    with pytest.raises(SettingsError, match="limit"):
+        Limit.parse(spec)
+
+
+def test_a_window_lets_through_its_calls_and_refuses_the_rest():
+    """N calls pass, the next waits for the end of the window, whole seconds rounded up."""
+    clock = Clock()
+    windows = Windows(Limit(2, 10), clock)
+    assert [windows.refuse(A), windows.refuse(A), windows.refuse(A)] == [None, None, 10]
+    clock.now += 9.5
+    assert windows.refuse(A) == 1
+    clock.now += 0.5
+    assert windows.refuse(A) is None
+
+
+def test_scopes_do_not_share_a_window():
+    """What one project uses is not charged to another."""
+    windows = Windows(Limit(1), Clock())
+    assert [windows.refuse(A), windows.refuse(B), windows.refuse(A)] == [None, None, 1]
+
+
+def test_refused_calls_use_up_the_next_window_only_where_asked_for():
+    """With ``refused_count`` a hammering client pays in the next window; a pause forgives it."""
+    for counted, expected in ((False, None), (True, 10)):
+        clock = Clock()
+        windows = Windows(Limit(2, 10, refused_count=counted), clock)
+        for _ in range(5):
+            windows.refuse(A)
+        clock.now += 10
+        assert windows.refuse(A) == expected
+        clock.now += 20
+        assert windows.refuse(A) is None
+
+
+def test_a_small_debt_leaves_the_rest_of_the_next_window():
+    """One refused call takes one call of the next window."""
+    clock = Clock()
+    windows = Windows(Limit(2, 10, refused_count=True), clock)
+    assert [windows.refuse(A) for _ in range(3)] == [None, None, 10]
+    clock.now += 10
+    assert [windows.refuse(A) for _ in range(2)] == [None, 10]
