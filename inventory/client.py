@@ -49,8 +49,8 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
         headers={"Content-Type": "application/json", "Accept": "application/json", "User-Agent": USER_AGENT},
         auto_decompress=True,
     ) as session:
-        # aiohttp repeats a GET once, unseen, when a connection breaks. A call that nobody counts would break the ledger's
-        # word; our own retry makes it again. There is no public switch; a test watches that this one works.
+        # aiohttp repeats a GET once, unseen, when a connection breaks. A call that nobody counts would break the
+        # ledger's word; our own retry makes it again. There is no public switch; a test watches that this one works.
         session._retry_connection = False  # noqa: SLF001
         yield session
 

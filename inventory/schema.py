@@ -198,6 +198,19 @@ def as_markdown(tables: tuple[Table, ...]) -> str:
     return "\n".join(parts)
 
 
+def as_text(tables: tuple[Table, ...]) -> str:
+    """The data dictionary for a terminal."""
+    lines: list[str] = []
+    for table in tables:
+        lines.append(f"{table.name}: a row is {table.row}; sorted by {', '.join(table.sorted_by)}\n")
+        width = max(len(column.name) for column in table.columns)
+        for column in table.columns:
+            unit = f" [{column.unit}]" if column.unit else ""
+            lines.append(f"  {column.name:<{width}}  {column.type.partition('[')[0]:<9}  {column.meaning}{unit}")
+        lines.append("")
+    return "\n".join(lines[:-1]) + "\n"
+
+
 def as_objects(tables: tuple[Table, ...]) -> list[dict[str, object]]:
     """The data dictionary as plain objects, for JSON."""
     return [{**table._asdict(), "columns": [column._asdict() for column in table.columns]} for table in tables]

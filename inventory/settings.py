@@ -136,6 +136,16 @@ def load_settings(path: Path) -> dict[str, Any]:
     return {names[key]: getattr(read, names[key]) for key in sent}
 
 
+def combine(path: Path | None, given: dict[str, Any]) -> ExportSettings:
+    """Puts together a settings file, if one is named, and what the command line gives; the command line wins.
+
+    Raises:
+        SettingsError: something of it cannot be used.
+    """
+    read = {} if path is None else load_settings(path)
+    return ExportSettings(**{**read, **{name: value for name, value in given.items() if value is not None}}).checked()
+
+
 def describe(settings: ExportSettings) -> dict[str, Any]:
     """The settings as plain values, for the ledger and the manifest. There is no secret among them."""
     described: dict[str, Any] = msgspec.to_builtins(settings)

@@ -75,6 +75,16 @@ class Source:
         """Hexadecimal SHA-256 of what was read."""
         return self._digest.hexdigest()
 
+    def check(self) -> None:
+        """Sees that there is a file that can be opened, before anything else is begun.
+
+        Raises:
+            SourceError: there is none.
+        """
+        if self.name != STDIN:
+            with self._damage_is_named(), self._open_raw():
+                pass
+
     def read(self) -> Iterator[Entry]:
         """Reads the entries, a block at a time.
 

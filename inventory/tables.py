@@ -140,7 +140,7 @@ class TableWriter:
 
 
 class _ParquetWriter:
-    """Parquet by row groups. Until a group is full its batches wait compressed: four groups at once are much memory."""
+    """Parquet by row groups. Until a group is full its batches wait compressed: four at once are much memory."""
 
     def __init__(self, sink: IO[bytes], schema: pa.Schema, table: Table) -> None:
         names = [column.name for column in table.columns]
@@ -207,7 +207,7 @@ class _CsvWriter:
 
 
 def guard(text: str | None) -> str | None:
-    """Puts a quote before a text that a spreadsheet would run as a formula, and before a quote, so that it comes off."""
+    """Puts a quote before what a spreadsheet would run as a formula, and before a quote, so that it comes off."""
     return f"'{text}" if text and text[0] in _RUNS else text
 
 

@@ -1,0 +1,208 @@
+"""The command line: commands, options, exit codes. stdout is data, stderr is words.
+
+Owns what a user types and what the process says when it leaves. Heavy modules are loaded by the command that needs
+them, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from inventory.console import finish, leave, leaving, run_export, until_stopped
+from inventory.errors import UsageError
+
+app = typer.Typer(
+    help="Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions to Parquet and CSV.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+LogForm = Literal["text", "json"]
+
+
+class TableFormat(StrEnum):
+    """The formats of the tables, in a form that typer can repeat."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's form
+    if wanted:
+        from inventory import __version__
+
+        print(f"inventory {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
+    source: Annotated[
+        list[str] | None,
+        typer.Argument(help="Lists of URNs: .txt .csv .tsv .json .jsonl .parquet, each also .gz; - is standard input."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.")] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        list[TableFormat] | None, typer.Option(help="May be given twice. Default: parquet.")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of the URNs. Default: function_urn, func_urn or urn.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Base URL; may contain {region}. Default: Huawei Cloud's of each region.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
+    project_id: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File that holds an IAM token. Default: environment variable HW_AUTH_TOKEN.")
+    ] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file with any of these options; options win.")] = None,
+    max_workers: Annotated[int | None, typer.Option(help="Calls in flight, at most. Default: 64.")] = None,
+    max_per_second: Annotated[
+        float | None, typer.Option(help="Calls per second and scope; 0: no cap. Default: 200, or what the server says.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for one whole call. Default: 30.")] = None,
+    attempts: Annotated[int | None, typer.Option(help="Attempts for one URN. Default: 4.")] = None,
+    naive_timezone: Annotated[
+        str | None, typer.Option(help="Zone in which a time without a zone is read. Default: such a time stays text.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again in a folder that holds a run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+    log_format: Annotated[LogForm, typer.Option(help="Words on stderr as text or as JSON lines.")] = "text",
+) -> None:
+    """Ask for the config of every URN and write tables.
+
+    Exit codes: 0 every URN answered; 1 some failed; 2 usage, settings or source; 3 credentials missing or refused;
+    4 output cannot be written; 5 stopped by the service; 130 and 143 stopped by a signal.
+    """
+    with leaving(log_format, quiet=quiet) as log:
+        from inventory.estimate import estimate
+        from inventory.settings import combine
+        from inventory.sources import Source
+
+        given = {
+            "format": None if format is None else tuple(dict.fromkeys(one.value for one in format)),
+            "column": column,
+            "endpoint": endpoint,
+            "region": region,
+            "project_id": project_id,
+            "token_file": None if token_file is None else str(token_file),
+            "max_workers": max_workers,
+            "max_per_second": max_per_second,
+            "timeout": timeout,
+            "attempts": attempts,
+            "naive_timezone": naive_timezone,
+        }
+        combined = combine(settings, given)
+        if resume and overwrite:
+            raise UsageError("--resume goes on with a run, --overwrite begins again: give one of them")
+        if resume and output is None:
+            raise UsageError("--resume needs --output with the folder of the run")
+        if not source and not resume:
+            raise UsageError("no list of URNs: name a file, or - for standard input (see inventory export --help)")
+        sources = [Source(name, combined.column) for name in source or []]
+        for one in sources:
+            one.check()
+        if dry_run:
+            print(estimate(sources, combined))
+            return
+        mode: Literal["new", "resume", "overwrite"] = "resume" if resume else "overwrite" if overwrite else "new"
+        finish(run_export(sources, output, combined, mode=mode, environment=os.environ, log=log), log)
+
+
+@app.command()
+def demo(
+    functions: Annotated[int, typer.Option(min=1, help="Functions that the emulated cloud has.")] = 300,
+    output: Annotated[Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.")] = None,
+) -> None:
+    """Export an emulated cloud: no account is needed."""
+    with leaving("text", quiet=False) as log:
+        from inventory import demonstration, report
+
+        with demonstration.prepared(functions, output) as ready:
+            log.say("demo", ready.words)
+            result = run_export(
+                [ready.source], ready.folder, ready.settings, mode="new", environment=ready.environment, log=log
+            )
+        log.say("demo", f"{report.summary(result)}\n\nWrote:")
+        for path, rows in report.tables(result):
+            log.say("demo", f"  {path}  ({rows:,} rows)")
+        log.say("demo", f"  {result.folder / 'manifest.json'}\n\nTry next:")
+        for step in report.next_steps(result.folder):
+            log.say("demo", f"  {step}")
+        leave(result, log)
+
+
+@app.command()
+def emulate(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any that is free.")] = 8787,
+    functions: Annotated[int, typer.Option(min=0, help="Functions of the generated cloud.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same cloud.")] = 0,
+    limit: Annotated[str | None, typer.Option(help="Throttle of each project, as in 60/minute or 200/5minute.")] = None,
+    faults: Annotated[
+        str | None, typer.Option(help="What goes wrong, as in latency=20ms,5xx=1%,reset=0.5%,malformed=1%.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="JSON file with the functions to serve, instead of generated.")
+    ] = None,
+) -> None:
+    """Serve a local FunctionGraph, for tests and trials."""
+    with leaving("text", quiet=False) as log:
+        from inventory import emulator as emulation
+
+        server = emulation.Emulator(
+            None if state is None else emulation.load_state(state),
+            functions=functions,
+            seed=seed,
+            port=port,
+            limit=None if limit is None else emulation.Limit.parse(limit),
+            faults=None if faults is None else emulation.Faults.parse(faults, seed=seed),
+        )
+        with server.in_thread():
+            print(server.url, flush=True)
+            log.say(
+                "emulate",
+                f"An emulated FunctionGraph listens; any token is accepted. Ctrl-C stops it.\n"
+                f"  list of URNs  {server.url}/emulator/urns\n  request log   {server.url}/emulator/requests\n"
+                f"Try in another terminal:\n  curl -s {server.url}/emulator/urns > urns.txt\n"
+                f"  HW_AUTH_TOKEN=any inventory export urns.txt --endpoint {server.url}",
+            )
+            until_stopped()
+
+
+@app.command()
+def schema(
+    table: Annotated[
+        str | None, typer.Argument(help="functions, destinations, calls or rejects. Default: all.")
+    ] = None,
+    format: Annotated[Literal["text", "json", "markdown"], typer.Option(help="Form of the output.")] = "text",  # noqa: A002
+) -> None:
+    """Show the data dictionary."""
+    with leaving("text", quiet=False):
+        from inventory import schema as dictionary
+
+        tables = tuple(dictionary.TABLES.values()) if table is None else (dictionary.table_named(table),)
+        if format == "json":
+            import json
+
+            print(json.dumps(dictionary.as_objects(tables), indent=2))
+        else:
+            print(dictionary.as_markdown(tables) if format == "markdown" else dictionary.as_text(tables), end="")

@@ -1,0 +1,131 @@
+"""How a command lives in its process: the loop, the signals, the exit code, and what is said at the end.
+
+Owns signals and the way out. Knows no option and no column.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from inventory.errors import ExitCode, InterruptedRunError, InventoryError
+from inventory.progress import Display, Log
+from inventory.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from inventory.folder import Mode
+    from inventory.pipeline import Result
+    from inventory.settings import ExportSettings
+    from inventory.sources import Source
+
+T = TypeVar("T")
+
+
+@contextmanager
+def leaving(form: str, *, quiet: bool) -> Iterator[Log]:
+    """Turns an expected error into one sentence on stderr and an exit code."""
+    log = Log(form, quiet=quiet)
+    try:
+        yield log
+        sys.stdout.flush()
+    except InventoryError as error:
+        code = error.exit_code
+        if isinstance(error, InterruptedRunError):
+            code = ExitCode(128 + error.signal_number)
+        log.complain(str(error), exit_code=int(code))
+        raise typer.Exit(code) from None
+    except BrokenPipeError:
+        # Who read our output has left; nothing more can be said to them, not even by the interpreter when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(ExitCode.OUTPUT) from None
+
+
+def run_export(
+    sources: Sequence[Source],
+    output: Path | None,
+    settings: ExportSettings,
+    *,
+    mode: Mode,
+    environment: Mapping[str, str],
+    log: Log,
+) -> Result:
+    """Runs an export under a display; a first signal ends it in good order, a second one at once."""
+    from inventory import folder, pipeline, report  # noqa: PLC0415 - heavy, and only for a run
+
+    path = output or folder.default_folder()
+    try:
+        with Display(log) as watch, _signals(watch):
+            return run_loop(pipeline.export(sources, path, settings, mode=mode, environment=environment, watch=watch))
+    except InterruptedRunError as error:
+        if folder.RunFolder(path).ledger.exists():
+            error.message += f"; go on with: {report.resume_command(path)}"
+        raise
+
+
+def finish(result: Result, log: Log) -> None:
+    """Says how a run ended, and leaves."""
+    from inventory import report  # noqa: PLC0415
+
+    if result.nothing_to_do:
+        log.say("complete", f"{result.folder} is complete: nothing was left to do.")
+    else:
+        log.say("summary", report.summary(result), **result.manifest)
+    leave(result, log)
+
+
+def leave(result: Result, log: Log) -> None:
+    """Says what is wrong with a run, prints its folder on stdout, and leaves with its exit code."""
+    from inventory import report  # noqa: PLC0415
+
+    for trouble in report.troubles(result):
+        log.complain(trouble)
+    print(result.folder, flush=True)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
+
+
+def until_stopped() -> None:
+    """Waits for a signal.
+
+    Raises:
+        InterruptedRunError: it came.
+    """
+    watch = Watch()
+    with _signals(watch):
+        while True:
+            threading.Event().wait(0.2)
+            watch.check()
+
+
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine on the fastest event loop that is there."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+@contextmanager
+def _signals(watch: Watch) -> Iterator[None]:
+    def stop(number: int, _frame: object) -> None:
+        if watch.signal_number is not None:
+            os._exit(128 + number)  # a second signal: what was committed is safe
+        watch.request_stop(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,54 @@
+"""A dry run: what an export of these lists would ask, without asking it.
+
+Owns the estimate. Makes no call and leaves no file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inventory.intake import load
+from inventory.ledger import FILE_NAME, Ledger
+from inventory.progress import duration
+from inventory.settings import GATEWAY_MAX_PER_SECOND
+from inventory.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inventory.settings import ExportSettings
+    from inventory.sources import Source
+
+
+def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
+    """Says how many URNs, scopes and calls there are, and how long they take at the given pace.
+
+    Raises:
+        SourceError: a list cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / FILE_NAME) as ledger:
+        load(sources, ledger, settings, Watch())
+        scopes, rejects = ledger.scopes(), ledger.count_rejects()
+        entries = sum(source.entries for source in ledger.sources())
+        urns = ledger.count_urns()
+    pace = GATEWAY_MAX_PER_SECOND if settings.max_per_second is None else settings.max_per_second
+    lines = [
+        f"entries     {entries:,}",
+        f"URNs        {urns:,}",
+        f"duplicates  {entries - urns - rejects:,}",
+        f"rejects     {rejects:,}",
+        f"scopes      {len(scopes):,}",
+        f"calls       {urns:,} (and retries)",
+    ]
+    if pace:
+        longest = max((scope.urns for scope in scopes), default=0)
+        lines.append(f"time        {duration(longest / pace)} at {pace:g} calls per second and scope")
+    else:
+        lines.append("time        as fast as the service answers: --max-per-second 0 lifts the cap")
+    lines += [
+        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {settings.endpoint_for(scope.region)}"
+        for scope in scopes
+    ]
+    return "\n".join(lines)

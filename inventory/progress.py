@@ -1,0 +1,189 @@
+"""What a person or a machine sees while a run goes on, on stderr: a live display, a line now and then, or JSON lines.
+
+Owns the watchers and the log. Knows nothing of how a run works beyond :class:`inventory.watch.Progress`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from inventory.errors import Status
+from inventory.watch import Progress, Watch
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+LINE_SECONDS: Final = 5.0
+"""How often a line is written where there is no terminal."""
+
+
+class Log:
+    """Words on stderr, as text or as JSON lines. A stderr that is closed or full never stops a run."""
+
+    def __init__(self, form: str, *, quiet: bool = False) -> None:
+        self.form = form
+        self.quiet = quiet
+
+    def say(self, event: str, text: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
+        """Says something that a quiet run leaves out."""
+        if not self.quiet:
+            self._write(event, text, fields)
+
+    def complain(self, text: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
+        """Says what is wrong; a quiet run says it too."""
+        self._write("error", f"inventory: {text}", {"message": text, **fields})
+
+    def _write(self, event: str, text: str, fields: dict[str, Any]) -> None:
+        if self.form == "json":
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            text = json.dumps({"time": at, "event": event, **(fields or {"message": text})}, ensure_ascii=False)
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            self.quiet = True
+
+
+class _Speed:
+    """URNs a second over the last moments."""
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[float, int]] = []
+
+    def of(self, done: int) -> float:
+        now = time.monotonic()
+        self._marks = [mark for mark in self._marks if mark[0] > now - 10.0] or self._marks[-1:]
+        self._marks.append((now, done))
+        seconds = now - self._marks[0][0]
+        return (done - self._marks[0][1]) / seconds if seconds > 0 else 0.0
+
+
+class LineWatch(Watch):
+    """A line every few seconds, for logs."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+        self._speed = _Speed()
+        self._next = time.monotonic() + LINE_SECONDS
+
+    def asking(self, progress: Progress) -> None:
+        """Says how far the asking is."""
+        speed = self._speed.of(progress.done)
+        if not self._is_time():
+            return
+        fields = {
+            "done": progress.done,
+            "total": progress.total,
+            "calls": progress.calls,
+            "per_second": round(speed, 1),
+            "statuses": {status.value: progress.statuses[status] for status in Status if progress.statuses[status]},
+            "paused_for_seconds": round(progress.paused_for, 1),
+            "seconds_left": _seconds_left(progress, speed),
+        }
+        self._log.say("progress", f"{progress.done:,} of {progress.total:,} URNs, {_state(progress, speed)}", **fields)
+
+    def loading(self, entries: int) -> None:
+        """Says how far the reading is."""
+        if self._is_time():
+            self._log.say("loading", f"reading the list: {entries:,} entries", entries=entries)
+        super().loading(entries)
+
+    def tabulating(self, urns: int, total: int) -> None:
+        """Says how far the tables are."""
+        if self._is_time():
+            self._log.say("tabulating", f"writing tables: {urns:,} of {total:,} URNs", urns=urns, total=total)
+        super().tabulating(urns, total)
+
+    def _is_time(self) -> bool:
+        now = time.monotonic()
+        due = now >= self._next
+        if due:
+            self._next = now + LINE_SECONDS
+        return due
+
+
+class TerminalWatch(Watch):
+    """A live display for a person."""
+
+    def __init__(self, bar: Bar) -> None:
+        super().__init__()
+        self._bar = bar
+        self._task = bar.add_task("reading the list", total=None, state="")
+        self._speed = _Speed()
+
+    def loading(self, entries: int) -> None:
+        """Shows how far the reading is."""
+        self._bar.update(self._task, state=f"{entries:,} entries")
+        super().loading(entries)
+
+    def asking(self, progress: Progress) -> None:
+        """Shows how far the asking is."""
+        state = _state(progress, self._speed.of(progress.done))
+        self._bar.update(self._task, description="asking", total=progress.total, completed=progress.done, state=state)
+
+    def tabulating(self, urns: int, total: int) -> None:
+        """Shows how far the tables are."""
+        self._bar.update(self._task, description="writing tables", total=total, completed=urns, state="")
+        super().tabulating(urns, total)
+
+
+class Display:
+    """The watcher that suits: live on a terminal, lines elsewhere, none where quiet is asked for."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> Watch:
+        if self._log.quiet:
+            return Watch()
+        if self._log.form == "json" or not sys.stderr.isatty():
+            return LineWatch(self._log)
+        from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415
+        from rich.progress import Progress as Bar  # noqa: PLC0415
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+        )
+        self._bar = Bar(*columns, console=Console(stderr=True), transient=True, refresh_per_second=8)
+        self._bar.start()
+        return TerminalWatch(self._bar)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _state(progress: Progress, speed: float) -> str:
+    """Rate, what came back, whether the throttle waits, and the time left, in a few words."""
+    counts = [f"{progress.statuses[status]:,} {status.value}" for status in Status if progress.statuses[status]]
+    words = [f"{speed:,.0f}/s", *counts]
+    if progress.paused_for > 0:
+        words.append(f"throttled, waiting {progress.paused_for:.0f} s")
+    left = _seconds_left(progress, speed)
+    if left is not None:
+        words.append(f"{duration(left)} left")
+    return ", ".join(words)
+
+
+def _seconds_left(progress: Progress, speed: float) -> int | None:
+    if speed <= 0 or progress.done >= progress.total:
+        return None
+    return round((progress.total - progress.done) / speed + progress.paused_for)
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: 45 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,114 @@
+"""What a run says at its end: the summary, what went wrong, and what to do next.
+
+Owns these words. Reads a result and its manifest; asks and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inventory.errors import ExitCode, Status
+from inventory.progress import duration
+
+if TYPE_CHECKING:
+    from inventory.pipeline import Result
+
+_ADVICE = {
+    ExitCode.CREDENTIALS: "get a token of the right account and region",
+    ExitCode.STOPPED: "see that the endpoint is right and reachable",
+}
+
+
+def summary(result: Result) -> str:
+    """The table at the end of a run."""
+    manifest = result.manifest
+    read, requests = manifest["input"], manifest["requests"]
+    seconds = (
+        datetime.fromisoformat(manifest["finished"]) - datetime.fromisoformat(manifest["started"])
+    ).total_seconds()
+    rows = [(status, f"{count:,}") for status, count in manifest["counts"]["status"].items() if count]
+    rows += [(f"  failed: {kind}", f"{count:,}") for kind, count in manifest["counts"]["error_kind"].items() if count]
+    rows.append(("URNs", f"{read['urns']:,}"))
+    width = max(len(name) for name, _ in rows)
+    digits = max(len(count) for _, count in rows)
+    lines = [f"  {name:<{width}}  {count:>{digits}}" for name, count in rows]
+    lines.insert(-1, f"  {'-' * width}  {'-' * digits}")
+    lines.append(
+        f"{read['entries']:,} entries read: {read['urns']:,} URNs, {read['duplicates']:,} duplicates, "
+        f"{read['rejects']:,} rejects"
+    )
+    lines.append(
+        f"{requests['total']:,} calls in {duration(seconds)}: {requests['retries']:,} retries, "
+        f"{requests['throttled']:,} throttled"
+    )
+    lines += [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
+    return "\n".join(lines)
+
+
+def troubles(result: Result) -> list[str]:
+    """One sentence for each thing that is wrong with a run; none where all is well."""
+    found = [_stopped(scope) for scope in result.manifest["scopes"] if scope["stopped"]]
+    counts = result.manifest["counts"]["status"]
+    again = resume_command(result.folder)
+    read = result.manifest["input"]
+    if not read["urns"]:
+        names = ", ".join(file["path"] for file in read["files"])
+        if read["entries"]:
+            found.append(
+                f"none of the {read['entries']:,} entries of {names} is a function URN; the rejects table says why"
+            )
+        else:
+            found.append(f"{names} holds no URN: it is empty")
+    if counts[Status.NOT_ATTEMPTED]:
+        advice = _ADVICE.get(result.exit_code, "mend that")
+        found.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: {advice}, then go on with: {again}")
+    elif counts[Status.FAILED]:
+        found.append(f"{counts[Status.FAILED]:,} URNs failed; ask them again with: {again}")
+    return found
+
+
+def resume_command(folder: Path) -> str:
+    """What goes on with the run in a folder."""
+    return f"{_called(sys.argv[0])} export --resume --output {shlex.quote(str(folder))}"
+
+
+def tables(result: Result) -> list[tuple[str, int]]:
+    """The files of a run with their rows."""
+    return [(str(result.folder / table["path"]), table["rows"]) for table in result.manifest["tables"]]
+
+
+def next_steps(folder: Path) -> list[str]:
+    """Commands worth trying after the demo."""
+    code = f"import inventory; print(inventory.open_snapshot('{folder}').functions.status.value_counts())"
+    return [
+        f'{_called(sys.executable)} -c "{code}"',
+        f"{_called(sys.argv[0])} schema functions",
+        f"HW_AUTH_TOKEN=... {_called(sys.argv[0])} export my-urns.txt",
+    ]
+
+
+def _called(program: str) -> str:
+    """A program as this shell would find it: by its name alone, or by the path that it was called by."""
+    found = shutil.which(Path(program).name)
+    if program.endswith("__main__.py"):
+        return f"{_called(sys.executable)} -m inventory"
+    return Path(program).name if found and Path(found).samefile(program) else shlex.quote(os.path.relpath(program))
+
+
+def _learnt(scope: dict[str, Any]) -> str:
+    limit = scope["limit_learnt"]
+    return f"limit learnt in {_name(scope)}: {limit['calls']:,} calls in {duration(limit['seconds'])}"
+
+
+def _stopped(scope: dict[str, Any]) -> str:
+    return f"{_name(scope)} at {scope['endpoint']} was stopped: {scope['stopped']}"
+
+
+def _name(scope: dict[str, Any]) -> str:
+    return f"{scope['region']}/{scope['project_id']}"
