@@ -148,5 +148,5 @@ def combine(path: Path | None, given: dict[str, Any]) -> ExportSettings:
 
 def describe(settings: ExportSettings) -> dict[str, Any]:
     """The settings as plain values, for the ledger and the manifest. There is no secret among them."""
-    described: dict[str, Any] = msgspec.to_builtins(settings)
+    described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(settings))
     return described

@@ -1,53 +1,32 @@
 """Lists of URNs: every form that a SOURCE may have, read lazily, an entry at a time.
 
-Owns files and their formats. Does not know what a URN is: it gives the text of each entry with the place it stands at.
-Whatever the size of a list or of one line in it, no more than a block of it is held.
+Owns files: opening, decompressing, hashing, and what is wrong with one as a whole. Does not know what a URN is: it
+gives the text of each entry with the place it stands at.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import io
-import json
-import re
 import shutil
 import sys
 import tempfile
 import zlib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from inventory.errors import SourceError
+from inventory.formats import BLOCK, Entry, Table, read_csv, read_json, read_jsonl, read_parquet, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STDIN: Final = "-"
-COLUMNS: Final = ("function_urn", "func_urn", "urn")
-"""Where the URNs stand in a table, in the order in which they are looked for."""
 SUFFIXES: Final = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet")
-MAX_LINE: Final = 256 * 1024
-"""Bytes of one line that are read; the rest of a longer line is passed over, and the entry is rejected."""
-_BLOCK: Final = 64 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _SIGNATURES: Final = {b"PAR1": "a Parquet file (.parquet)", b"\x1f\x8b": "compressed with gzip (.gz)"}
-
-
-class Entry(NamedTuple):
-    """One entry of a list.
-
-    Attributes:
-        line: its line, or in a Parquet file its row, counted from 1.
-        text: what stands there.
-        reason: why it cannot be read as text of a URN; None where it can.
-    """
-
-    line: int
-    text: str
-    reason: str | None = None
 
 
 class Source:
@@ -91,20 +70,20 @@ class Source:
         Raises:
             SourceError: the file cannot be opened, is damaged, or is not what its name says.
         """
-        readers = {".txt": _read_text, ".jsonl": _read_jsonl, ".json": _read_json, ".parquet": _read_parquet}
+        readers = {".txt": read_text, ".jsonl": read_jsonl, ".json": read_json, ".parquet": read_parquet}
         with self._damage_is_named(), self._open() as stream:
-            reader = readers.get(self._suffix, _read_csv)
+            reader = readers.get(self._suffix, read_csv)
             delimiter = "\t" if self._suffix == ".tsv" else ","
-            for entry in reader(stream, _Table(self.name, self._column, delimiter)):
+            for entry in reader(stream, Table(self.name, self._column, delimiter)):
                 self.entries += 1
                 yield entry
-            while stream.read(_BLOCK):  # to the end, for the digest
+            while stream.read(BLOCK):  # to the end, for the digest
                 pass
 
     def digest(self) -> str:
         """Reads the bytes alone: the SHA-256 without the entries."""
         with self._damage_is_named(), self._open_raw() as raw:
-            while raw.read(_BLOCK):
+            while raw.read(BLOCK):
                 pass
         return self.sha256
 
@@ -120,7 +99,7 @@ class Source:
                 yield cast("IO[bytes]", spool)
                 return
             plain = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if self._zipped else raw
-            _refuse_binary(self.name, plain.peek(_BLOCK)[:_BLOCK])
+            _refuse_binary(self.name, plain.peek(BLOCK)[:BLOCK])
             if plain.peek(3)[:3] == _BOM:
                 plain.read(3)
             yield cast("IO[bytes]", plain)
@@ -129,13 +108,13 @@ class Source:
     def _open_raw(self) -> Iterator[io.BufferedReader]:
         self._digest = hashlib.sha256()
         if self.name == STDIN:
-            yield io.BufferedReader(_Hashed(sys.stdin.buffer, self._digest), _BLOCK)
+            yield io.BufferedReader(_Hashed(sys.stdin.buffer, self._digest), BLOCK)
             return
         path = Path(self.name)
         if path.is_dir():
             raise SourceError(f"{self.name} is a folder; name the list in it")
         with path.open("rb", buffering=0) as stream:
-            yield io.BufferedReader(_Hashed(stream, self._digest), _BLOCK)
+            yield io.BufferedReader(_Hashed(stream, self._digest), BLOCK)
 
     @contextmanager
     def _damage_is_named(self) -> Iterator[None]:
@@ -163,190 +142,6 @@ class _Hashed(io.RawIOBase):
         size: int = self._stream.readinto(buffer) or 0
         self._digest.update(memoryview(buffer)[:size])
         return size
-
-
-class _Table(NamedTuple):
-    """What a reader of a table needs to know: whose it is, which column, and what separates cells."""
-
-    name: str
-    column: str | None
-    delimiter: str
-
-    def pick(self, names: list[str]) -> str:
-        """The column that holds the URNs."""
-        wanted = COLUMNS if self.column is None else (self.column,)
-        for name in wanted:
-            if name in names:
-                return name
-        has = ", ".join(repr(name[:40]) for name in names[:10]) or "none"
-        advice = "give it a header" if names[:1] and names[0].startswith("urn:") else "say which it is with --column"
-        raise SourceError(
-            f"{self.name} has no column {' or '.join(repr(name) for name in wanted)} (its columns: {has}); {advice}"
-        )
-
-
-def _read_text(stream: IO[bytes], _table: _Table) -> Iterator[Entry]:
-    for entry in _lines(stream):
-        if entry.reason is None:
-            text = re.split(r"(?:^|\s)#", entry.text, maxsplit=1)[0].strip()
-            if not text:
-                continue
-            quoted = len(text) > 1 and text[0] == text[-1] == '"'
-            yield Entry(entry.line, text[1:-1] if quoted else text)
-        else:
-            yield entry
-
-
-def _read_jsonl(stream: IO[bytes], table: _Table) -> Iterator[Entry]:
-    for entry in _lines(stream):
-        if entry.reason is not None:
-            yield entry
-        elif entry.text.strip():
-            try:
-                value = json.loads(entry.text)
-            except (ValueError, RecursionError):
-                yield Entry(entry.line, entry.text, "not JSON: a line of a .jsonl list is a text or an object")
-            else:
-                yield _entry_of(entry.line, value, table)
-
-
-def _read_json(stream: IO[bytes], table: _Table) -> Iterator[Entry]:
-    """Reads one array, an element at a time, so that a list of any length fits in memory."""
-    decoder = json.JSONDecoder()
-    text, line, ended, began = "", 1, False, False
-    while True:
-        stripped = text.lstrip(" \t\r\n" + ("," if began else ""))
-        line += text.count("\n", 0, len(text) - len(stripped))
-        text = stripped
-        if not began and text:
-            if text[0] != "[":
-                raise SourceError(f"{table.name} is not a JSON array of URNs, or of objects with a URN each")
-            text, began = text[1:], True
-            continue
-        if text.startswith("]"):
-            return
-        try:
-            value, end = decoder.raw_decode(text) if text else (None, 0)
-        except (ValueError, RecursionError) as error:
-            if ended or len(text) > MAX_LINE:
-                raise SourceError(f"{table.name} is no whole JSON array: it breaks off at line {line}") from error
-            value, end = None, 0
-        # What ends with the block may go on in the next: a number, or a text that is cut.
-        if end and (end < len(text) or ended):
-            yield _entry_of(line, value, table)
-            line += text.count("\n", 0, end)
-            text = text[end:]
-        elif ended:
-            raise SourceError(f"{table.name} is no whole JSON array: it ends without ']'")
-        else:
-            block = stream.read(_BLOCK)
-            ended = not block
-            text += _decoded_block(block, stream, table.name)
-
-
-def _decoded_block(block: bytes, stream: IO[bytes], name: str) -> str:
-    while True:
-        try:
-            return block.decode("utf-8")
-        except UnicodeDecodeError as error:
-            more = stream.read(1) if error.end == len(block) else b""
-            if not more:
-                raise SourceError(f"{name} is not UTF-8 text; save it as UTF-8") from None
-            block += more
-
-
-class _CsvLines:
-    """Lines for the csv module, which must see text only: lines that cannot be read are set aside for their place."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.number = 0
-        self.ruined: list[Entry] = []
-
-    def __iter__(self) -> Iterator[str]:
-        for entry in _lines(self._stream, keep_ends=True):
-            self.number = entry.line
-            if entry.reason is None:
-                yield entry.text
-            else:
-                self.ruined.append(entry)
-                yield ""
-
-
-def _read_csv(stream: IO[bytes], table: _Table) -> Iterator[Entry]:
-    lines = _CsvLines(stream)
-    rows = csv.reader(lines, delimiter=table.delimiter)
-    position: int | None = None
-    while True:
-        began = lines.number + 1
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            yield Entry(began, "", f"not a row of a table: {error}")
-            continue
-        yield from lines.ruined
-        lines.ruined.clear()
-        if row is None:
-            return
-        if not row:
-            continue
-        if position is None:
-            names = [name.strip() for name in row]
-            position = names.index(table.pick(names))
-        elif position < len(row):
-            yield Entry(began, row[position].strip())
-        else:
-            yield Entry(began, table.delimiter.join(row), f"the row has only {len(row)} cells")
-
-
-def _read_parquet(stream: IO[bytes], table: _Table) -> Iterator[Entry]:
-    import pyarrow as pa  # noqa: PLC0415 - heavy, and only for lists in Parquet
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    try:
-        file = pq.ParquetFile(stream)
-        name = table.pick(file.schema_arrow.names)
-        row = 0
-        for batch in file.iter_batches(batch_size=4096, columns=[name]):
-            for value in batch.column(0).cast(pa.string()).to_pylist():
-                row += 1
-                yield Entry(row, value) if value is not None else Entry(row, "", "the cell is empty (null)")
-    except pa.ArrowNotImplementedError:
-        raise SourceError(f"{table.name}: column {name!r} does not hold text") from None
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{table.name} is no whole Parquet file: {str(error).splitlines()[0]}") from None
-
-
-def _entry_of(line: int, value: object, table: _Table) -> Entry:
-    if isinstance(value, dict):
-        names = [name for name in (COLUMNS if table.column is None else (table.column,)) if name in value]
-        if not names:
-            return Entry(line, json.dumps(value, ensure_ascii=False), "no field with a URN; see --column")
-        value = value[names[0]]
-    if isinstance(value, str):
-        return Entry(line, value.strip())
-    return Entry(line, json.dumps(value, ensure_ascii=False), "not a text")
-
-
-def _lines(stream: IO[bytes], *, keep_ends: bool = False) -> Iterator[Entry]:
-    """Lines of a text, each checked: too long and not UTF-8 are reasons."""
-    number = 0
-    while block := stream.readline(MAX_LINE):
-        number += 1
-        size = len(block)
-        if size == MAX_LINE and not block.endswith(b"\n"):
-            while (rest := stream.readline(_BLOCK)) and not rest.endswith(b"\n"):
-                size += len(rest)
-            size += len(rest)
-            start = block[:_BLOCK].decode("utf-8", errors="replace")
-            yield Entry(number, start, f"the line is {size} bytes long: no function URN is longer than 269 characters")
-            continue
-        raw = block if keep_ends else block.rstrip(b"\r\n")
-        try:
-            yield Entry(number, raw.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            text = raw.decode("utf-8", errors="replace")
-            yield Entry(number, text, f"not UTF-8 (byte {error.start + 1} of the line)")
 
 
 def _refuse_binary(name: str, start: bytes) -> None:

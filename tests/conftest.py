@@ -1,0 +1,67 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+
+import pytest
+
+
+class _Selector(selectors.SelectSelector):
+    """Waits for nothing: where nothing is ready, the time of the loop jumps to the next thing that is planned."""
+
+    loop: VirtualTimeLoop
+
+    def select(self, timeout=None):
+        """What is ready, at once."""
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("everybody waits, and nothing is planned")
+            self.loop.now += timeout
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only by being waited for: an hour of sleep takes no time."""
+
+    now = 1000.0
+
+    def __init__(self) -> None:
+        selector = _Selector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        """Seconds of the loop's own time."""
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_from_outside(monkeypatch):
+    monkeypatch.delenv("HW_AUTH_TOKEN", raising=False)
+
+
+@pytest.fixture
+def write_list(tmp_path):
+    """Writes a list of URNs; gives its path."""
+
+    def write(lines, name="urns.txt"):
+        path = tmp_path / name
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def in_virtual_time():
+    """Runs a coroutine function in a loop of virtual time; it is given the loop's clock."""
+
+    def run(test):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            clock = runner.get_loop().time
+            return runner.run(test(clock))
+
+    return run

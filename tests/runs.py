@@ -1,0 +1,58 @@
+"""What the end-to-end tests share: an export in this loop, one as a process, and the tables of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from inventory import pipeline
+from inventory.settings import ExportSettings
+from inventory.sources import Source
+from inventory.tables import read_table
+from inventory.watch import Watch
+
+TOKEN = "a-token-that-only-the-tests-know"
+
+
+async def export(source, output, *, mode="new", watch=None, token=TOKEN, **settings):
+    """Runs an export in this loop, with no cap on the pace unless one is given."""
+    settings = ExportSettings(**{"max_per_second": 0.0, "format": ("parquet", "csv"), **settings}).checked()
+    sources = [Source(str(path)) for path in ([source] if isinstance(source, Path) else source)]
+    environment = {} if token is None else {"HW_AUTH_TOKEN": token}
+    return await pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch or Watch())
+
+
+def rows(folder, table="functions", suffix="parquet"):
+    """The rows of a table as dictionaries."""
+    return read_table(Path(folder) / f"{table}.{suffix}").to_pylist()
+
+
+def by_urn(folder):
+    """The rows of ``functions`` by URN."""
+    return {row["function_urn"]: row for row in rows(folder)}
+
+
+def manifest_of(folder):
+    """The manifest of a run."""
+    return json.loads((Path(folder) / "manifest.json").read_text())
+
+
+def run_cli(*arguments, cwd=None, token=TOKEN, stdin=None, timeout=60, **environment):
+    """Runs the command as a process of its own."""
+    env = {**os.environ, **environment}
+    env.pop("HW_AUTH_TOKEN", None)
+    if token is not None:
+        env["HW_AUTH_TOKEN"] = token
+    return subprocess.run(
+        [sys.executable, "-m", "inventory", *map(str, arguments)],
+        cwd=cwd,
+        env=env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

@@ -1,0 +1,227 @@
+"""The command by hand: what it prints, where, and the code it leaves with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from runs import TOKEN, manifest_of, rows, run_cli
+
+from inventory.emulator import Emulator, Faults
+
+URN = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:f:latest"
+
+
+@pytest.fixture
+def server():
+    emulator = Emulator(functions=40, token=TOKEN)
+    with emulator.in_thread():
+        yield emulator
+
+
+def test_an_export_prints_its_folder_and_nothing_else_on_stdout(tmp_path, write_list, server):
+    """Stdout is data: one line with the run's folder. stderr is words: the summary."""
+    path = write_list([*server.urns(), "odd"])
+    done = run_cli("export", path, "--endpoint", server.url, "--max-per-second", "0", cwd=tmp_path)
+    assert done.returncode == 0
+    folder = done.stdout.strip()
+    assert folder.startswith("output/2")
+    assert manifest_of(tmp_path / folder)["input"]["rejects"] == 1
+    assert "configured" in done.stderr
+    assert "1 rejects" in done.stderr
+    assert TOKEN not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "Usage: inventory"),
+        (["export"], 2, "no list of URNs: name a file, or - for standard input"),
+        (["export", "nowhere.txt"], 2, "nowhere.txt: there is no such file"),
+        (["export", "list.xlsx"], 2, "list.xlsx: its name must end in .txt, .csv"),
+        (["export", "."], 2, "its name must end in"),
+        (["export", "folder.txt"], 2, "folder.txt is a folder"),
+        (["export", "urns.txt", "--nonsense"], 2, "No such option: --nonsense"),
+        (["export", "urns.txt", "--endpoint", "ftp://x"], 2, "--endpoint 'ftp://x' is no URL such as https://"),
+        (["export", "urns.txt", "--max-workers", "0"], 2, "--max-workers 0 cannot be used"),
+        (["export", "urns.txt", "--naive-timezone", "Mars"], 2, "--naive-timezone 'Mars' is no time zone"),
+        (["export", "urns.txt", "--settings", "none.toml"], 2, "none.toml cannot be read: No such file"),
+        (["export", "urns.txt", "--resume"], 2, "--resume needs --output"),
+        (["export", "urns.txt", "--resume", "--overwrite", "--output", "x"], 2, "give one of them"),
+        (["export", "--resume", "--output", "x"], 2, "--resume: x holds no run"),
+        (["export", "urns.txt", "--output", "urns.txt"], 4, "urns.txt cannot be written"),
+        (["schema", "nonsense"], 2, "there is no table 'nonsense'; the tables are functions, destinations"),
+        (["emulate", "--limit", "many"], 2, "many"),
+        (["emulate", "--state", "none.json"], 2, "none.json"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_its_code(tmp_path, write_list, arguments, code, words):
+    """Whatever a user gets wrong ends with one clear sentence and the right exit code, and without a traceback."""
+    write_list([URN])
+    (tmp_path / "folder.txt").mkdir()
+    done = run_cli(*arguments, cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert words in done.stderr + done.stdout
+
+
+def test_without_a_token_nothing_is_begun(tmp_path, write_list):
+    """A missing token is exit code 3, says where a token comes from, and makes no folder."""
+    done = run_cli("export", write_list([URN]), "--output", tmp_path / "run", token=None)
+    assert done.returncode == 3
+    assert "set HW_AUTH_TOKEN to an IAM token, or give --token-file" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_refused_token_is_told_with_what_to_do(tmp_path, write_list, server):
+    """A refused token is exit code 3; the words name the scope, the vendor's reason and the command that goes on."""
+    path = write_list(server.urns())
+    done = run_cli("export", path, "--endpoint", server.url, "--output", tmp_path / "run", token="a-dead-token-of-ours")
+    assert done.returncode == 3
+    assert "APIGW.0301" in done.stderr
+    assert "were not attempted" in done.stderr
+    assert f"--resume --output {tmp_path / 'run'}" in done.stderr
+    assert len(server.requests) <= 3
+    assert "a-dead-token-of-ours" not in done.stderr + (tmp_path / "run" / "manifest.json").read_text()
+
+
+def test_standard_input_is_a_list(tmp_path, server):
+    """- reads a list from standard input."""
+    done = run_cli(
+        "export", "-", "--endpoint", server.url, "--output", tmp_path / "run", stdin="\n".join(server.urns(5))
+    )
+    assert done.returncode == 0
+    assert len(rows(tmp_path / "run")) == 5
+
+
+def test_a_dry_run_asks_nothing_and_leaves_nothing(tmp_path, write_list, server):
+    """--dry-run tells URNs, scopes, calls and time, makes no call, needs no token and leaves no folder."""
+    path = write_list([*server.urns(20), "odd"])
+    done = run_cli(
+        "export", path, "--endpoint", server.url, "--max-per-second", "2", "--dry-run", cwd=tmp_path, token=None
+    )
+    assert done.returncode == 0
+    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()[:7]}
+    assert told == {
+        "entries": "21",
+        "URNs": "20",
+        "duplicates": "0",
+        "rejects": "1",
+        "scopes": "1",
+        "calls": "20 (and retries)",
+        "time": "10 s at 2 calls per second and scope",
+    }
+    assert not server.requests
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_logs_are_json_to_the_last_line(tmp_path, write_list, server):
+    """With --log-format json every line on stderr is an object with a time and an event."""
+    path = write_list(server.urns())
+    done = run_cli("export", path, "--endpoint", server.url, "--log-format", "json", "--output", tmp_path / "run")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [event["event"] for event in events][-1] == "summary"
+    assert all(event["time"].endswith("Z") for event in events)
+    broken = run_cli("export", "nowhere.txt", "--log-format", "json", cwd=tmp_path)
+    assert json.loads(broken.stderr)["exit_code"] == 2
+
+
+def test_quiet_says_nothing_but_errors(tmp_path, write_list, server):
+    """--quiet leaves stderr empty when all is well, and the folder on stdout."""
+    path = write_list(server.urns(5))
+    done = run_cli("export", path, "--endpoint", server.url, "--quiet", "--output", tmp_path / "run")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{tmp_path / 'run'}\n")
+
+
+def test_a_settings_file_stands_in_for_options(tmp_path, write_list, server):
+    """The keys of a settings file are the options; the command line wins."""
+    toml = tmp_path / "inventory.toml"
+    toml.write_text(f'endpoint = "{server.url}"\nformat = ["csv"]\nmax-per-second = 0\n')
+    done = run_cli("export", write_list(server.urns(5)), "--settings", toml, "--output", tmp_path / "run")
+    assert done.returncode == 0
+    assert {file.suffix for file in (tmp_path / "run").iterdir()} == {".csv", ".json", ".sqlite"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_that_can_go_on(tmp_path, write_list, number, code):
+    """A signal ends a run with its code and says how to go on; what was answered is not asked again."""
+    with Emulator(functions=200, faults=Faults(latency=0.2)).in_thread() as server:
+        path = write_list(server.urns())
+        command = [sys.executable, "-m", "inventory", "export", path, "--endpoint", server.url, "--max-workers", "8"]
+        run = subprocess.Popen(
+            [*command, "--output", tmp_path / "run"],
+            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        while sum(server.counts.values()) < 30:
+            time.sleep(0.02)
+        run.send_signal(number)
+        words = run.communicate(timeout=20)[1]
+        assert run.returncode == code, words
+        assert f"inventory export --resume --output {tmp_path / 'run'}" in words.replace(f"{sys.executable} -m ", "")
+        assert not (tmp_path / "run" / "manifest.json").exists()
+        before = sum(server.counts.values())
+        server.faults = None
+        done = run_cli("export", "--resume", "--output", tmp_path / "run", "--endpoint", server.url)
+        assert done.returncode == 0
+        urns = manifest_of(tmp_path / "run")["input"]["urns"]
+        assert 30 <= before < urns
+        assert urns <= sum(server.counts.values()) <= urns + 8
+
+
+def test_a_reader_that_leaves_makes_no_traceback():
+    """A closed pipe behind stdout ends the command quietly."""
+    line = f"{sys.executable} -m inventory schema --format json | head -c 10"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_emulate_serves_until_it_is_stopped():
+    """Emulate prints its URL, serves, and leaves with the signal's code."""
+    command = [sys.executable, "-m", "inventory", "emulate", "--port", "0", "--functions", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as emulate:
+        url = emulate.stdout.readline().strip()
+        urn = emulate_first_urn(url)
+        assert urn.startswith("urn:fss:")
+        emulate.send_signal(signal.SIGTERM)
+        words = emulate.communicate(timeout=20)[1]
+    assert emulate.returncode == 143
+    assert f"--endpoint {url}" in words
+
+
+def emulate_first_urn(url):
+    with urllib.request.urlopen(f"{url}/emulator/urns") as answer:
+        return answer.readline().decode().strip()
+
+
+def test_the_demo_runs_without_anything(tmp_path):
+    """Demo needs no list, no token and no network: it ends well, names its files, and says what to try next."""
+    done = run_cli("demo", "--functions", "60", "--output", tmp_path / "demo", token=None)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'demo'}\n"
+    for name in ("functions.parquet", "functions.csv", "manifest.json"):
+        assert str(tmp_path / "demo" / name) in done.stderr
+        assert (tmp_path / "demo" / name).exists()
+    assert "Try next" in done.stderr
+    assert manifest_of(tmp_path / "demo")["counts"]["status"]["configured"] > 50
+
+
+@pytest.mark.parametrize("form", ["text", "json", "markdown"])
+def test_the_data_dictionary_has_every_column_in_every_form(form):
+    """Schema prints all columns of a table, as text, JSON or Markdown."""
+    done = run_cli("schema", "rejects", "--format", form)
+    assert done.returncode == 0
+    for column in ("source", "line", "text", "reason"):
+        assert column in done.stdout
+    if form == "json":
+        assert json.loads(done.stdout)[0]["name"] == "rejects"
+
+
+def test_the_version_is_told():
+    """--version tells the version of the package."""
+    assert run_cli("--version").stdout == "inventory 0.1.0\n"
