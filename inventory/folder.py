@@ -5,6 +5,7 @@ Owns the names of a run's files and the rule that a run is never lost by acciden
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -21,8 +22,10 @@ Mode = Literal["new", "resume", "overwrite"]
 
 
 def default_folder() -> Path:
-    """``output/<UTC timestamp>``."""
-    return DEFAULT_ROOT / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    """``output/<UTC timestamp>``, with a number behind it where two runs begin in one second."""
+    first = DEFAULT_ROOT / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = itertools.chain([first], (first.with_name(f"{first.name}-{number}") for number in itertools.count(2)))
+    return next(path for path in names if not path.exists())
 
 
 class RunFolder:

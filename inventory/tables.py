@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from inventory.flatten import Row
 
-ROWS_PER_BATCH: Final = 2_048
+ROWS_PER_BATCH: Final = 1_024
 """Rows that are held as Python values at a time."""
-ROWS_PER_GROUP: Final = 32_768
+ROWS_PER_GROUP: Final = 24_576
 """Rows of a Parquet row group: large enough to compress and skip well, small enough to hold while writing."""
 BYTES_PER_BATCH: Final = 4 * 1024 * 1024
 BYTES_PER_GROUP: Final = 32 * 1024 * 1024
@@ -35,7 +35,7 @@ BYTES_PER_GROUP: Final = 32 * 1024 * 1024
 # A spreadsheet runs a cell that begins so as a formula; the quote is the guard itself.
 _RUNS: Final = frozenset("=+-@\t\r\n'")
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="zstd")
-_PAGE_BYTES: Final = 128 * 1024
+_PAGE_BYTES: Final = 64 * 1024
 _CSV_WRITE: Final = pa_csv.WriteOptions(quoting_style="needed")
 
 

@@ -44,9 +44,7 @@ def shell(tmp_path):
     with emulator.in_thread():
         programs = tmp_path / "programs"
         programs.mkdir()
-        fetch = (
-            f"import sys, urllib.request as u; print(u.urlopen('{emulator.url}/emulator/urns').read().decode(), end='')"
-        )
+        fetch = f"import urllib.request as u; print(u.urlopen('{emulator.url}/emulator/urns').read().decode())"
         _program(programs / "curl", f'exec {sys.executable} -c "{fetch}"')
         # Other clouds than the emulator are out of reach here: --endpoint is added where the README leaves it out.
         _program(
