@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from inventory import pipeline
 from inventory.errors import UsageError
 from inventory.folder import Mode, default_folder
+from inventory.intake import began_with
 from inventory.settings import combine
 from inventory.snapshot import Snapshot, open_snapshot
 from inventory.sources import Source
@@ -64,7 +65,8 @@ async def export_async(
     """
     given = dict(options)
     path = given.pop("settings", None)
-    settings = combine(None if path is None else Path(str(path)), given)
+    before = began_with(Path(output)) if mode == "resume" and output is not None else None
+    settings = combine(None if path is None else Path(str(path)), given, before)
     names = [source] if isinstance(source, str | Path) else source
     sources = [Source(str(name), settings.column) for name in names]
     if not sources and mode != "resume":

@@ -95,6 +95,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     """
     with leaving(log_format, quiet=quiet) as log:
         from inventory.estimate import estimate
+        from inventory.intake import began_with
         from inventory.settings import combine
         from inventory.sources import Source
 
@@ -111,11 +112,11 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             "attempts": attempts,
             "naive_timezone": naive_timezone,
         }
-        combined = combine(settings, given)
-        if resume and overwrite:
-            raise UsageError("--resume goes on with a run, --overwrite begins again: give one of them")
+        if resume and (overwrite or dry_run):
+            raise UsageError("--resume goes on with a run, --overwrite and --dry-run do not: give one of them")
         if resume and output is None:
             raise UsageError("--resume needs --output with the folder of the run")
+        combined = combine(settings, given, began_with(output) if resume and output else None)
         if not source and not resume:
             raise UsageError("no list of URNs: name a file, or - for standard input (see inventory export --help)")
         sources = [Source(name, combined.column) for name in source or []]

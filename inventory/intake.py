@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Final
 
 from inventory import urn as urns
 from inventory.errors import SettingsError, SourceError, UrnError
-from inventory.ledger import Reject, SourceRead
+from inventory.folder import RunFolder
+from inventory.ledger import Ledger, Reject, SourceRead
+from inventory.settings import ExportSettings, describe, restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from inventory.ledger import Ledger
-    from inventory.settings import ExportSettings
     from inventory.sources import Source
     from inventory.watch import Watch
 
 LOADED: Final = "loaded"
-"""The fact that the list is in, with the settings that its answers depend on."""
+"""The fact that the list is in, with the settings that the run began with."""
+_BINDING: Final = ("endpoint", "region", "project-id")
+"""The settings that the answers of a run depend on."""
 _BLOCK: Final = 4096
 _TEXT_KEPT: Final = 1000
 
@@ -59,7 +62,7 @@ def load(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, wa
             _flush(ledger, found, rejects)
             ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
-        ledger.set_fact(LOADED, _binding(settings))
+        ledger.set_fact(LOADED, describe(settings))
     watch.loading(entries)
 
 
@@ -78,16 +81,25 @@ def check_same_run(sources: Sequence[Source], ledger: Ledger, settings: ExportSe
                 f"{names}: not the list that this run began with; --resume needs the same list (or none), "
                 "and a changed list another --output"
             )
-    for name, value in ledger.fact(LOADED).items():
-        if value != _binding(settings)[name]:
+    began, now = ledger.fact(LOADED), describe(settings)
+    for name in _BINDING:
+        if began[name] != now[name]:
             raise SettingsError(
-                f"--{name} was {value} when this run began; --resume needs the same, and another value another --output"
+                f"--{name} was {began[name]} when this run began; --resume needs the same, "
+                "and another value another --output"
             )
 
 
-def _binding(settings: ExportSettings) -> dict[str, str | None]:
-    """The settings that the answers of a run depend on."""
-    return {"endpoint": settings.endpoint, "region": settings.region, "project-id": settings.project_id}
+def began_with(folder: Path) -> ExportSettings | None:
+    """The settings that the run in a folder began with; None where its list was never read to its end.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    run = RunFolder(folder)
+    run.prepare("resume")
+    with Ledger(run.ledger) as ledger:
+        return restore(ledger.fact(LOADED))
 
 
 def _check_scope(urn: urns.FunctionUrn, scopes: dict[tuple[str, str], str | None], settings: ExportSettings) -> None:

@@ -9,7 +9,6 @@ import os
 import shlex
 import shutil
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +28,6 @@ def summary(result: Result) -> str:
     """The table at the end of a run."""
     manifest = result.manifest
     read, requests = manifest["input"], manifest["requests"]
-    seconds = (
-        datetime.fromisoformat(manifest["finished"]) - datetime.fromisoformat(manifest["started"])
-    ).total_seconds()
     rows = [(status, f"{count:,}") for status, count in manifest["counts"]["status"].items() if count]
     rows += [(f"  failed: {kind}", f"{count:,}") for kind, count in manifest["counts"]["error_kind"].items() if count]
     rows.append(("URNs", f"{read['urns']:,}"))
@@ -44,8 +40,8 @@ def summary(result: Result) -> str:
         f"{read['rejects']:,} rejects"
     )
     lines.append(
-        f"{requests['total']:,} calls in {duration(seconds)}: {requests['retries']:,} retries, "
-        f"{requests['throttled']:,} throttled"
+        f"{requests['total']:,} calls ({requests['retries']:,} retries, {requests['throttled']:,} throttled) "
+        f"from {manifest['started']} to {manifest['finished']}"
     )
     lines += [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
     return "\n".join(lines)

@@ -136,14 +136,23 @@ def load_settings(path: Path) -> dict[str, Any]:
     return {names[key]: getattr(read, names[key]) for key in sent}
 
 
-def combine(path: Path | None, given: dict[str, Any]) -> ExportSettings:
-    """Puts together a settings file, if one is named, and what the command line gives; the command line wins.
+def combine(path: Path | None, given: dict[str, Any], began_with: ExportSettings | None = None) -> ExportSettings:
+    """Puts settings together: what a resumed run began with, a settings file, and what the command line gives.
+
+    The later wins.
 
     Raises:
         SettingsError: something of it cannot be used.
     """
+    before = {} if began_with is None else msgspec.structs.asdict(began_with)
     read = {} if path is None else load_settings(path)
-    return ExportSettings(**{**read, **{name: value for name, value in given.items() if value is not None}}).checked()
+    said = {name: value for name, value in given.items() if value is not None}
+    return ExportSettings(**{**before, **read, **said}).checked()
+
+
+def restore(described: dict[str, Any] | None) -> ExportSettings | None:
+    """The settings that :func:`describe` described."""
+    return None if described is None else msgspec.convert(described, ExportSettings)
 
 
 def describe(settings: ExportSettings) -> dict[str, Any]:

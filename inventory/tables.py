@@ -75,8 +75,8 @@ def temporary_name(path: Path) -> Path:
 class TableWriter:
     """Writes one table in several formats at once.
 
-    The files appear under their names when :meth:`publish` is called, and not before; leaving the context without it
-    removes what was written.
+    The files appear under their names when :meth:`finish` and :meth:`publish` were called, and not before; leaving the
+    context without that removes what was written.
     """
 
     def __init__(self, table: Table, folder: Path, formats: tuple[str, ...]) -> None:
@@ -111,13 +111,18 @@ class TableWriter:
         if len(self._rows) == ROWS_PER_BATCH or self._row_bytes >= BYTES_PER_BATCH:
             self._write()
 
-    def publish(self) -> list[TableFile]:
-        """Writes what is left, and gives the whole files their names."""
+    def finish(self) -> None:
+        """Writes what is left: the files are whole, under their temporary names."""
         self._write()
+        with _named(self._table.name):
+            for writer in self._writers:
+                writer.close()
+
+    def publish(self) -> list[TableFile]:
+        """Gives the whole files their names."""
         files = []
         with _named(self._table.name):
-            for writer, (name, path) in zip(self._writers, self._paths.items(), strict=True):
-                writer.close()
+            for name, path in self._paths.items():
                 temporary = temporary_name(path)
                 with temporary.open("rb") as written:
                     os.fsync(written.fileno())

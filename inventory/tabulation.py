@@ -52,4 +52,6 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
         for reject in ledger.rejects():
             rejects.add(reject)
         watch.tabulating(total, total)
+        for writer in writers:
+            writer.finish()
         return [file for writer in writers for file in writer.publish()], counts
