@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from inventory.answer import read_answer, read_vendor
+from inventory.auth import Token
+from inventory.errors import CallError
+
+RECORDED = [
+    entry
+    for entry in json.loads((Path(__file__).parent / "data" / "real_answers.json").read_text())
+    if entry["kind"] in ("error", "throttle")
+]
+IAM = "Incorrect IAM authentication information: "
+OVER = "The throttling threshold has been reached: policy user over ratelimit,"
+# In the order of the file: class, status of the URN, kind, HTTP status, code, text.
+EXPECTED = [
+    ("BadRequestError", "failed", "bad_request", 400, "FSS.0400", "Invalid RequestId"),
+    ("BadRequestError", "failed", "bad_request", 400, "FSS.0401", "not permit"),
+    ("RefusedError", "failed", "refused", 401, "FSS.0401", "not permit"),
+    ("ForbiddenError", "failed", "forbidden", 403, "FSS.0401", "not permit"),
+    ("RefusedError", "failed", "refused", 401, "FSS.0401", "invalid token"),
+    ("ForbiddenError", "failed", "forbidden", 403, "FSS.0403", "invalid token"),
+    ("NotConfiguredError", "not_configured", None, 404, "FSS.0404", "can not find tracing aksk"),
+    ("NotFoundError", "not_found", None, 404, "FSS.1051", "Not found the function"),
+    ("NotFoundError", "not_found", None, 404, "FSS.1052", "Not found the function version"),
+    ("NotConfiguredError", "not_configured", None, 404, "FSS.1059", "The function template does not exist."),
+    ("BadRequestError", "failed", "bad_request", 409, "FSS.1061", "The function has existed"),
+    ("ThrottledError", "failed", "throttled", 429, "FSS.0429", "api is busy now"),
+    ("ServerError", "failed", "server_error", 500, "FSS.0500", "xxx"),
+    ("ServerError", "failed", "server_error", 500, "FSS.0500", None),
+    ("BadRequestError", "failed", "bad_request", 400, "FSS.1011", "zip: not a valid zip file"),
+    ("CredentialRefusedError", "failed", "refused", 401, "APIGW.0301", IAM + "ak access_key_id not exist"),
+    (
+        "CredentialRefusedError",
+        "failed",
+        "refused",
+        401,
+        "APIGW.0301",
+        IAM + "verify aksk signature fail, <echoes canonicalRequest with headers and AK>",
+    ),
+    (
+        "CredentialRefusedError",
+        "failed",
+        "refused",
+        401,
+        "APIGW.0301",
+        IAM + "AK access failed to reach the limit,forbidden",
+    ),
+    ("CredentialRefusedError", "failed", "refused", 401, "APIGW.0301", IAM + "decrypt token fail"),
+    (
+        "CredentialRefusedError",
+        "failed",
+        "refused",
+        401,
+        "APIGW.0301",
+        IAM + "Get secretKey failed,ak:[redacted],err:ak not exist",
+    ),
+    ("CredentialRefusedError", "failed", "refused", 401, "APIGW.0301", IAM + "x-auth-token not found"),
+    ("CredentialRefusedError", "failed", "refused", 401, "APIGW.0307", "The token must be updated"),
+    ("ServerError", "failed", "server_error", 502, "APIGW.0201", "Backend unavailable"),
+    ("BadRequestError", "failed", "bad_request", 414, "APIGW.0201", "Request URI too large"),
+    ("BadRequestError", "failed", "bad_request", 494, "APIGW.0201", "Request headers too large"),
+    ("ServerError", "failed", "server_error", 504, "APIG.0203", "Backend timeout"),
+    ("ThrottledError", "failed", "throttled", 429, "APIGW.0308", OVER + "limit:200,time:5 minute"),
+    ("ThrottledError", "failed", "throttled", 429, "APIG.0308", OVER + "limit:60,time:1 minute"),
+    ("ThrottledError", "failed", "throttled", 429, "APIGW.0308", OVER + "limit:100,time:1 minute"),
+]
+
+
+def ask(status: int, body: object, token: str = "token-of-the-tests", **headers: str) -> CallError:
+    """The error that an answer means."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    with pytest.raises(CallError) as caught:
+        read_answer(status, named, raw, Token(token, "x").redact)
+    return caught.value
+
+
+def said(error: CallError) -> tuple[object, ...]:
+    """What an error says about a URN."""
+    return type(error).__name__, error.status, error.kind, error.status_code, error.error_code, error.error_msg
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    list(zip(RECORDED, EXPECTED, strict=True)),
+    ids=[f"{n}-{e['status']}-{e['body']['error_code']}" for n, e in enumerate(RECORDED)],
+)
+def test_recorded_errors(entry, expected):
+    """Each error of the recorded answers has its class, status, kind, code and text."""
+    assert said(ask(entry["status"], entry["body"])) == expected
+
+
+def test_a_recorded_throttling_keeps_its_request_id():
+    """The gateway's body names the request where no header does."""
+    error = ask(RECORDED[26]["status"], RECORDED[26]["body"])
+    assert (error.request_id, error.limit, error.retry_after) == (
+        "d4e8174b8df00840aef0c6907ec0e384",
+        (200, 300.0),
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (404, "FSS.1053", "not_found"),
+        (404, "FSS.1400", "not_configured"),
+        (404, "APIGW.0101", "wrong_endpoint"),
+        (404, "APIGW.0103", "wrong_endpoint"),
+        (404, "APIG.0101", "wrong_endpoint"),
+        (404, "VPC.0101", "wrong_endpoint"),
+        (404, None, "wrong_endpoint"),
+        (404, "", "wrong_endpoint"),
+        (400, "FSS.1309", "bad_request"),
+        (400, "FSS.1128", "bad_request"),
+        (400, "APIGW.0104", "bad_request"),
+        (405, "POST.1", "bad_request"),
+        (405, "APIGW.0501", "forbidden"),
+        (405, "APIG.0502", "forbidden"),
+        (410, "FSS.0410", "bad_request"),
+        (413, "APIGW.0201", "bad_request"),
+        (403, "APIGW.0302", "forbidden"),
+        (403, "FSS.1126", "forbidden"),
+        (403, None, "forbidden"),
+        (401, "APIGW.0305", "refused"),
+        (401, "FSS.1053", "refused"),
+        (408, "FSS.0408", "timeout"),
+        (418, None, "blocked"),
+        (429, None, "throttled"),
+        (500, "APIGW.0601", "server_error"),
+        (502, "APIGW.0610", "server_error"),
+        (503, "APIGW.0613", "server_error"),
+        (599, None, "server_error"),
+        (204, None, "bad_answer"),
+        (206, None, "bad_answer"),
+        (302, None, "bad_answer"),
+        (304, None, "bad_answer"),
+    ],
+)
+def test_the_table_of_statuses(status, code, expected):
+    """Status first, then code (design.md section 4 and api-facts.md sections 3.2 to 4)."""
+    error = ask(status, {} if code is None else {"error_code": code, "error_msg": "words"})
+    assert (error.kind or error.status, error.status_code) == (expected, status)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "stops"),
+    [
+        (401, "APIGW.0301", True),
+        (401, "APIG.0301", True),
+        (401, None, True),
+        (401, "FSS.0401", False),
+        (403, "FSS.0403", False),
+        (418, None, True),
+        (404, "APIGW.0101", False),
+        (429, "APIGW.0308", False),
+    ],
+)
+def test_which_answers_stop_a_scope(status, code, stops):
+    """A gateway's 401 and the firewall speak about the caller; a service's 401 may be about the URN."""
+    assert ask(status, {"error_code": code, "error_msg": "x"}).stops_scope is stops
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "msg"),
+    [
+        ({"error_code": "A.1", "error_msg": "words"}, "A.1", "words"),
+        ({"errorCode": "A.1", "errorMessage": "words"}, "A.1", "words"),
+        ({"code": "A.1", "message": "words"}, "A.1", "words"),
+        ({"error": {"code": 401, "message": "words", "title": "Unauthorized"}}, "401", "words"),
+        ({"NeutronError": {"type": "QuotaExceeded", "message": "words", "detail": ""}}, "QuotaExceeded", "words"),
+        (b"", None, "an empty body"),
+        (b"<html><head><title>\xe8\xae\xbf\xe9\x97\xae</title></head><h1>no</h1></html>", None, "访问 no"),
+        (b"plain  text\n", None, "plain text"),
+        (b"[]", None, "[]"),
+        (b"null", None, "null"),
+        (b"\xff\xfe", None, "��"),
+    ],
+)
+def test_bodies_of_every_shape(body, code, msg):
+    """Each shape of api-facts.md section 3.4 gives its code and its words; none is a crash."""
+    error = ask(500, body)
+    assert (error.error_code, error.error_msg) == (code, msg)
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ({"error_code": "A", "error_msg": "m", "details": {"error_msg": "d"}}, {"details": {"error_msg": "d"}}),
+        (
+            {"error_code": "A", "error_msg": "m", "encoded_authorization_message": "e"},
+            {"encoded_authorization_message": "e"},
+        ),
+        ({"error_code": "A", "error_msg": "m", "request_id": "r"}, {}),
+    ],
+)
+def test_what_the_schema_does_not_know_is_left(body, left):
+    """Fields of an error that no column takes stay for ``extra``: nothing is dropped (design.md, promise 4)."""
+    vendor = read_vendor(json.dumps(body))
+    assert (vendor.code, vendor.msg) == ("A", "m")
+    assert vendor.rest == left
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": "A", "message": "m", "title": "left over"}},
+        {"NeutronError": {"type": "A", "message": "m", "detail": "left over"}},
+        {"error": {"code": "A", "message": "m"}, "trace": "left over"},
+    ],
+)
+def test_nothing_of_a_nested_error_is_dropped(body):
+    """A field beside the code and the text stays for ``extra`` in the nested shapes too."""
+    assert "left over" in json.dumps(read_vendor(json.dumps(body)).rest)
+
+
+def test_a_code_beside_a_nested_error_counts():
+    """A service answer whose ``error`` field is an object besides still says its own code."""
+    error = ask(404, {"error_code": "FSS.1051", "error_msg": "gone", "error": {}})
+    assert (error.status, error.error_code) == ("not_found", "FSS.1051")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"<html>login</html>",
+        b'{"func_urn":',
+        b'"text"',
+        b"12",
+        b'{"a":1}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
+)
+def test_a_200_that_is_no_config(body):
+    """A 200 without a config is a bad answer that may be asked again, never a configured function."""
+    error = ask(200, body)
+    assert (type(error).__name__, error.kind, error.status_code, error.retryable) == (
+        "BadAnswerError",
+        "bad_answer",
+        200,
+        True,
+    )
+    assert error.error_msg.startswith("not a config: ")
+
+
+def test_a_200_with_an_error_in_it_says_the_vendors_words():
+    """A gateway's error under a 200 keeps its code and text."""
+    error = ask(200, {"error_code": "APIGW.0308", "error_msg": "over"})
+    assert (error.kind, error.error_code) == ("bad_answer", "APIGW.0308")
+    assert "over" in error.error_msg
+
+
+def test_a_config_is_kept_as_it_was_sent():
+    """A 200 with a config gives its very bytes and the id of the request."""
+    answer = read_answer(200, CIMultiDict({"x-request-id": "r-1"}), b' {"func_urn": "u"} ', str)
+    assert (answer.body, answer.request_id) == (b' {"func_urn": "u"} ', "r-1")
+
+
+@pytest.mark.parametrize("body", [b"<html>not found</html>", b"", b'{"error_code":"Other.404"}', b"[]"])
+def test_a_404_that_is_not_the_services_is_a_wrong_endpoint(body):
+    """A page of some other server never says that a function has no config."""
+    assert type(ask(404, body)).__name__ == "WrongEndpointError"
+
+
+def test_the_header_names_the_request_before_the_body():
+    """X-Request-Id is the id; the body's is taken where there is none."""
+    assert ask(500, {"request_id": "body"}, X_Request_Id="header").request_id == "header"
+    assert ask(500, {"request_id": "body"}).request_id == "body"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7", 7.0), (" 0 ", 0.0), ("", None), ("soon", None), ("-5", None), ("1.5", None), ("٣", None), ("1e3", None)],
+)
+def test_retry_after_as_a_number(text, seconds):
+    """A whole number of seconds is believed; rubbish is no hint."""
+    assert ask(429, {}, Retry_After=text).retry_after == seconds
+
+
+@pytest.mark.parametrize(("shift", "seconds"), [(90, 90.0), (-90, 0.0)])
+def test_retry_after_as_a_date(shift, seconds):
+    """A date counts from the server's own clock; one in the past asks for no wait."""
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    later = format_datetime(now + timedelta(seconds=shift), usegmt=True)
+    assert ask(429, {}, Retry_After=later, Date=format_datetime(now, usegmt=True)).retry_after == seconds
+
+
+@pytest.mark.parametrize("date", ["", "rubbish", "Thu, 01 Jan 2026 12:00:00"])
+def test_retry_after_beside_a_broken_date(date):
+    """A broken Date header makes no crash."""
+    error = ask(429, {}, Retry_After="Thu, 01 Jan 2026 12:00:30 GMT", Date=date)
+    assert type(error).__name__ == "ThrottledError"
+
+
+SECRET = "MIIRxgYJKoZIhvcNAQcC+oIIRtzCCEbMCAQ/ExDTAL=="
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        json.dumps({"error_code": "APIGW.0301", "error_msg": f"bad token {SECRET}"}),
+        json.dumps({"error_code": "APIGW.0301", "error_msg": f"bad token {SECRET}"}).replace("/", "\\/"),
+        json.dumps({"error_code": "APIGW.0301", "error_msg": f"bad token {SECRET}"}).replace("=", "\\u003d"),
+        json.dumps({"error_code": f"x {SECRET}", "error_msg": "m", "more": [SECRET]}),
+        f"<html>X-Auth-Token: {SECRET}</html>",
+    ],
+    ids=["plain", "escaped-slash", "escaped-equals", "other-fields", "html"],
+)
+def test_no_secret_is_kept(echo):
+    """A server that sends our token back does not make us write it down, however it escapes its JSON."""
+    error = ask(401, echo.encode(), token=SECRET)
+    start = SECRET[:24]
+    assert start not in f"{error.error_msg}{error.error_code}{error.request_id}"
+    assert start.encode() not in error.body
+    assert start not in str(error)
+
+
+def test_what_is_kept_of_an_error_is_bounded():
+    """A megabyte of error text makes a short message and a body of at most 16 KiB."""
+    error = ask(500, {"error_code": "A", "error_msg": "ä" * 500_000})
+    assert len(error.error_msg) == 2000
+    assert len(error.body) == 16 * 1024
+
+
+@given(st.integers(100, 599).filter(lambda status: status != 200), st.binary(max_size=200))
+def test_every_answer_is_one_typed_error(status, body):
+    """Any status with any body ends as a call error of exactly one status, and keeps its HTTP status."""
+    error = ask(status, body)
+    assert error.status_code == status
+    assert (error.kind is None) == (error.status in ("not_configured", "not_found"))

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import inspect
+import json
+import re
+from functools import partial
+from unittest.mock import Mock
+
+import aiohttp
+import pytest
+from aioresponses import aioresponses
+from yarl import URL
+
+from inventory.auth import Token
+from inventory.client import Client, open_session, proxy_for
+from inventory.errors import BadAnswerError, CallConnectionError, CallError, CallTimeoutError
+
+URN = "urn:fss:cn-north-4:p0:function:default:f:!prod"
+SECRET = "MIIRxgYJKoZIhvcNAQcCoIIR+tz"
+CONFIG = b'{"func_urn":"u","max_async_retry_attempts":1}'
+PATH = f"/v2/p0/fgs/functions/{URN}/async-invoke-config"
+
+
+def answer(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    """A whole answer as it stands on the wire."""
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+class Wire:
+    """A server that writes bytes by a plan, one step for each request; ``None`` closes without an answer."""
+
+    def __init__(self, *plan: bytes | None, reset: bool = False) -> None:
+        self.plan = list(plan)
+        self.reset = reset
+        self.requests: list[str] = []
+        self.sent = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serves one connection."""
+        try:
+            while True:
+                request = await reader.readuntil(b"\r\n\r\n")
+                self.requests.append(request.decode())
+                step = self.plan[min(len(self.requests), len(self.plan)) - 1]
+                if step is None:
+                    return
+                for start in range(0, len(step), 65536):
+                    writer.write(step[start : start + 65536])
+                    await writer.drain()
+                    self.sent = start + 65536
+                if b"Content-Length: 999\r\n" in step or b"\r\n\r\n" not in step or step.endswith(b"CLOSE"):
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            if self.reset:
+                writer.transport.abort()
+            writer.close()
+
+    async def ask(self, times: int = 1, timeout: float = 5.0) -> list[object]:  # noqa: ASYNC109 - the client's
+        """Asks so many times over one session; gives answers and errors."""
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        results: list[object] = []
+        async with server, open_session(timeout) as session:
+            client = Client(session, f"http://127.0.0.1:{port}", "p0", Token(SECRET, "x"))
+            for _ in range(times):
+                try:
+                    results.append(await client.show_async_invoke_config(URN))
+                except CallError as error:
+                    results.append(error)
+        return results
+
+
+class Response(aiohttp.ClientResponse):
+    """What aioresponses answers with; it does not give the argument that newer versions of aiohttp ask for."""
+
+    def __init__(self, *args, **more) -> None:
+        if "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters:
+            more.setdefault("stream_writer", Mock(output_size=0))
+        super().__init__(*args, **more)
+
+
+@pytest.fixture
+def web():
+    """Answers without a network."""
+    with aioresponses() as web:
+        web.get = partial(web.get, response_class=Response)
+        yield web
+
+
+async def show(endpoint: str = "https://fg.example", urn: str = URN, project: str = "p0"):
+    """One call."""
+    async with open_session(5.0) as session:
+        return await Client(session, endpoint, project, Token(SECRET, "x")).show_async_invoke_config(urn)
+
+
+async def test_one_call_is_one_get_of_the_documented_path(web):
+    """The URL is the documented one, the URN in it as it is, and the answer's bytes and id come back."""
+    web.get(f"https://fg.example{PATH}", body=CONFIG, headers={"X-Request-Id": "r-1"})
+    found = await show()
+    assert (found.body, found.request_id) == (CONFIG, "r-1")
+    ((method, url),) = web.requests
+    assert (method, str(url)) == ("GET", f"https://fg.example{PATH}")
+
+
+async def test_the_base_path_of_an_endpoint_stays(web):
+    """An endpoint behind a path prefix is called behind it."""
+    web.get(f"https://gate.example/fg{PATH}", body=CONFIG)
+    assert (await show("https://gate.example/fg")).body == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("urn", "raw"),
+    [
+        ("urn:fss:r:p0:function:d:f:v1.0", "urn:fss:r:p0:function:d:f:v1.0"),
+        ("urn:fss:r:p0:function:d:é", "urn:fss:r:p0:function:d:%C3%A9"),
+        ("urn:fss:r:p0:function:<d>:f", "urn:fss:r:p0:function:%3Cd%3E:f"),
+    ],
+)
+async def test_other_characters_are_encoded_once(web, urn, raw):
+    """What no URL may hold is percent-encoded, once."""
+    url = f"https://fg.example/v2/p0/fgs/functions/{raw}/async-invoke-config"
+    web.get(URL(url, encoded=True), body=CONFIG)
+    assert (await show(urn=urn)).body == CONFIG
+    assert [str(url) for _, url in web.requests] == [url]
+
+
+async def test_a_redirect_is_not_followed(web):
+    """A token is not carried to where a redirect points."""
+    web.get(f"https://fg.example{PATH}", status=302, headers={"Location": "https://evil.example/"})
+    web.get("https://evil.example/", body=CONFIG)
+    with pytest.raises(BadAnswerError) as caught:
+        await show()
+    assert caught.value.status_code == 302
+    assert [url.host for _, url in web.requests] == ["fg.example"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TimeoutError(), "timeout"),
+        (aiohttp.ServerTimeoutError(), "timeout"),
+        (aiohttp.ServerDisconnectedError(), "connection"),
+        (aiohttp.ClientPayloadError("cut"), "connection"),
+        (aiohttp.ClientOSError(104, "reset"), "connection"),
+        (ConnectionResetError(104, "reset"), "connection"),
+        (OSError(113, "No route to host"), "connection"),
+    ],
+)
+async def test_trouble_below_http_is_one_typed_error(web, error, kind):
+    """What the connection does wrong is a timeout or a connection error, which may be asked again."""
+    web.get(f"https://fg.example{PATH}", exception=error)
+    with pytest.raises(CallError) as caught:
+        await show()
+    assert (caught.value.kind, caught.value.status_code, caught.value.retryable) == (kind, None, True)
+    assert SECRET not in str(caught.value)
+
+
+async def test_the_headers_on_the_wire():
+    """The token, the content type and who we are go out with each call."""
+    wire = Wire(answer(CONFIG))
+    (found,) = await wire.ask()
+    assert found.body == CONFIG
+    head = wire.requests[0]
+    assert head.startswith(f"GET {PATH} HTTP/1.1\r\n")
+    assert f"X-Auth-Token: {SECRET}\r\n" in head
+    assert "Content-Type: application/json\r\n" in head
+    assert "User-Agent: functiongraph-inventory/" in head
+    assert "cookie" not in head.lower()
+
+
+async def test_cookies_of_the_firewall_are_not_kept():
+    """Set-Cookie of one answer does not go out with the next call."""
+    wire = Wire(answer(CONFIG, headers="Set-Cookie: HWWAFSESID=1\r\n"))
+    await wire.ask(2)
+    assert len(wire.requests) == 2
+    assert "HWWAFSESID" not in wire.requests[1]
+
+
+async def test_calls_share_a_connection():
+    """A second call goes over the connection of the first."""
+    wire = Wire(
+        answer(CONFIG), answer(b'{"error_code":"FSS.1051","error_msg":"gone"}', "404 Not Found"), answer(CONFIG)
+    )
+    first, second, third = await wire.ask(3)
+    assert (first.body, second.status, third.body) == (CONFIG, "not_found", CONFIG)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize("broken", [None, b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"], ids=["head", "body"])
+@pytest.mark.parametrize("before", [0, 1, 3])
+async def test_a_broken_connection_is_one_request(before, broken, reset):
+    """A kept-alive connection that breaks is not repeated unseen: each call is exactly one request on the wire."""
+    wire = Wire(*[answer(CONFIG)] * before, broken, reset=reset)
+    results = await wire.ask(before + 1)
+    assert [result.body for result in results[:-1]] == [CONFIG] * before
+    assert isinstance(results[-1], CallConnectionError)
+    assert len(wire.requests) == before + 1
+
+
+@pytest.mark.parametrize("headers", ["Content-Length: 104857600\r\n", "Transfer-Encoding: chunked\r\n", ""])
+async def test_a_hundred_megabytes_are_refused(headers):
+    """An endless body is given up after a megabyte, and is not read to its end."""
+    body = b"6400000\r\n" + b" " * 104_857_600 if "chunked" in headers else b" " * 104_857_600
+    wire = Wire(f"HTTP/1.1 200 OK\r\n{headers}\r\n".encode() + body)
+    (error,) = await wire.ask()
+    assert isinstance(error, BadAnswerError)
+    assert error.status_code == 200
+    assert "1048576 bytes" in error.error_msg
+    assert wire.sent < 40_000_000
+
+
+async def test_a_compressed_bomb_is_refused():
+    """A small body that grows is given up by its real size."""
+    bomb = gzip.compress(b" " * 50_000_000)
+    (error,) = await Wire(answer(bomb, headers="Content-Encoding: gzip\r\n")).ask()
+    assert isinstance(error, BadAnswerError)
+    assert "1048576 bytes" in error.error_msg
+
+
+@pytest.mark.parametrize("size", [1_048_576, 1_048_577])
+async def test_the_bound_of_a_body_is_exact(size):
+    """A config of a megabyte is read; one byte more is not."""
+    body = CONFIG[:-1] + b" " * (size - len(CONFIG)) + b"}"
+    (found,) = await Wire(answer(body)).ask()
+    assert isinstance(found, BadAnswerError) == (size > 1_048_576)
+
+
+async def test_a_compressed_answer_is_read():
+    """A compressed answer comes now and then (api-facts.md section 3.5), and is read."""
+    (found,) = await Wire(answer(gzip.compress(CONFIG), headers="Content-Encoding: gzip\r\n")).ask()
+    assert found.body == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"not HTTP at all\r\n\r\nCLOSE", "bad_answer"),
+        (b"HTTP/1.1 200 OK\r\nbad header\r\n\r\nCLOSE", "bad_answer"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\nCLOSE", "bad_answer"),
+        (answer(b"no gzip", headers="Content-Encoding: gzip\r\n"), "connection|bad_answer"),
+        (answer(b"<html>", "503 Service Unavailable"), "server_error"),
+        (answer(b"", "204 No Content").replace(b"Content-Length: 0\r\n", b""), "bad_answer"),
+        (answer(b""), "bad_answer"),
+    ],
+    ids=["no-http", "bad-header", "huge-header", "bad-gzip", "503", "204", "empty"],
+)
+async def test_strange_answers_are_one_typed_error(raw, kind):
+    """Whatever a server writes, one typed error comes out that may be asked again."""
+    (error,) = await Wire(raw).ask()
+    assert error.kind in kind.split("|")
+    assert error.retryable
+    assert SECRET not in f"{error!r}{error}"
+
+
+async def test_no_whole_answer_in_time_is_a_timeout():
+    """The time of a call bounds the whole of it, the body too."""
+    started = answer(CONFIG)[:-5].replace(b"Content-Length: ", b"Content-Length: 1")
+    (error,) = await Wire(started).ask(timeout=0.05)
+    assert isinstance(error, CallTimeoutError)
+
+
+async def test_an_endpoint_that_is_down_is_named():
+    """No connection: host, port and the system's reason, and no address of an object."""
+    with pytest.raises(CallConnectionError) as caught:
+        await show("http://127.0.0.1:9")
+    assert caught.value.error_msg == "no connection to 127.0.0.1:9: Connection refused"
+
+
+async def test_an_echoed_token_is_not_kept():
+    """A server that sends our headers back does not make us keep the token."""
+    body = json.dumps({"error_code": "APIGW.0301", "error_msg": f"verify fail, x-auth-token:{SECRET}"}).encode()
+    (error,) = await Wire(answer(body, "401 Unauthorized")).ask()
+    assert not re.search(re.escape(SECRET), f"{error.error_msg}{error.body!r}{error}")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "proxy"),
+    [
+        ("https://fg.example", "http://proxy.example:3128"),
+        ("http://127.0.0.1:1", None),
+        ("http://localhost:1", None),
+        ("https://inside.example", None),
+    ],
+)
+def test_the_proxy_of_the_environment(monkeypatch, endpoint, proxy):
+    """HTTPS_PROXY and NO_PROXY count; the own machine is called directly."""
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.example")
+    assert proxy_for(endpoint) == proxy

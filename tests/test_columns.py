@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inventory.columns import TYPES, array_of
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "type_name"),
+    [
+        (["", None, "a\0b", "é\n", "😀" * 10], "string"),
+        ([0, None, -(2**63), 2**63 - 1], "int64"),
+        ([True, None, False], "bool"),
+        ([0.1, None, -1e300], "double"),
+        ([], "string"),
+        ([], "bool"),
+        ([None, None], "string"),
+        ([None] * 9, "bool"),
+        ([None], "int64"),
+    ],
+)
+def test_values_come_out_as_they_went_in(values, type_name):
+    """Each type keeps its extremes, its empty values and its nulls, and the array is valid."""
+    array = array_of(values, TYPES[type_name])
+    array.validate(full=True)
+    assert array.to_pylist() == values
+    assert array.null_count == values.count(None)
+
+
+def test_times_are_microseconds_in_utc():
+    """A time is given as microseconds since 1970 UTC, and before that too."""
+    array = array_of(
+        [1614840602000001, None, -1, -62135596800000000, 253402300799999999], TYPES["timestamp[us, tz=UTC]"]
+    )
+    assert array.type == pa.timestamp("us", tz="UTC")
+    assert [None if text is None else text.rstrip("Z") for text in array.cast(pa.string()).to_pylist()] == [
+        "2021-03-04 06:50:02.000001",
+        None,
+        "1969-12-31 23:59:59.999999",
+        "0001-01-01 00:00:00.000000",
+        "9999-12-31 23:59:59.999999",
+    ]
+
+
+@given(
+    st.lists(st.none() | st.text(max_size=20), max_size=30),
+    st.lists(st.none() | INT64),
+    st.lists(st.none() | st.booleans()),
+)
+def test_arrays_are_those_that_arrow_makes(texts, numbers, flags):
+    """For any values the array equals the one of ``pyarrow.array``, and is valid."""
+    for values, arrow_type in ((texts, pa.string()), (numbers, pa.int64()), (flags, pa.bool_())):
+        array = array_of(values, arrow_type)
+        array.validate(full=True)
+        assert array.equals(pa.array(values, arrow_type))

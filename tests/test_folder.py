@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from inventory.errors import OutputError, UsageError
+from inventory.folder import RunFolder, default_folder
+
+LEFT_BY_A_RUN = [
+    "ledger.sqlite",
+    "ledger.sqlite-wal",
+    "ledger.sqlite-shm",
+    "manifest.json",
+    ".manifest.json.part",
+    *(
+        f"{table}.{suffix}"
+        for table in ("functions", "destinations", "calls", "rejects")
+        for suffix in ("parquet", "csv")
+    ),
+    *(f".{table}.csv.part" for table in ("functions", "destinations", "calls", "rejects")),
+    ".functions.parquet.part",
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder that is not there yet."""
+    return RunFolder(tmp_path / "a" / "run")
+
+
+def test_the_default_folder_is_a_utc_timestamp():
+    """Without --output a run goes to output/<UTC timestamp>."""
+    assert re.fullmatch(r"output/\d{8}T\d{6}Z", default_folder().as_posix())
+
+
+def test_a_new_folder_is_made(folder):
+    """The folder and those above it are made, and its files have the contract's names."""
+    folder.prepare("new")
+    assert folder.path.is_dir()
+    assert (folder.made, folder.ledger.name, folder.manifest.name) == (True, "ledger.sqlite", "manifest.json")
+
+
+@pytest.mark.parametrize("mode", ["new", "overwrite"])
+def test_other_files_in_the_folder_stay(folder, mode):
+    """A folder with other things in it may be used, and they are not touched."""
+    folder.path.mkdir(parents=True)
+    (folder.path / "notes.txt").write_text("mine")
+    (folder.path / "other.parquet").write_text("mine")
+    folder.prepare(mode)
+    assert sorted(path.name for path in folder.path.iterdir()) == ["notes.txt", "other.parquet"]
+    assert not folder.made
+
+
+@pytest.mark.parametrize("name", LEFT_BY_A_RUN)
+def test_a_folder_that_holds_a_run_is_never_written_over(folder, name):
+    """Anything that a run left, whole or not, makes "new" an error that names both ways out."""
+    folder.path.mkdir(parents=True)
+    (folder.path / name).write_text("kept")
+    with pytest.raises(OutputError, match=r"holds a run.*--resume.*--overwrite"):
+        folder.prepare("new")
+    assert (folder.path / name).read_text() == "kept"
+
+
+def test_overwrite_removes_all_that_a_run_left(folder):
+    """--overwrite begins with nothing of the old run, and with everything else."""
+    folder.path.mkdir(parents=True)
+    for name in (*LEFT_BY_A_RUN, "notes.txt"):
+        (folder.path / name).write_text("x")
+    folder.prepare("overwrite")
+    assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
+
+
+def test_resume_needs_a_run(folder):
+    """--resume of nothing is a usage error, and makes no folder."""
+    with pytest.raises(UsageError, match="holds no run"):
+        folder.prepare("resume")
+    assert not folder.path.exists()
+
+
+def test_resume_leaves_all_as_it_is(folder):
+    """--resume touches nothing before it goes on."""
+    folder.path.mkdir(parents=True)
+    for name in LEFT_BY_A_RUN:
+        (folder.path / name).write_text("x")
+    folder.prepare("resume")
+    assert sorted(path.name for path in folder.path.iterdir()) == sorted(LEFT_BY_A_RUN)
+
+
+@pytest.mark.parametrize("mode", ["new", "overwrite"])
+def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path, mode):
+    """A file in the folder's place, or a path through a file, is one sentence."""
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(OutputError, match="cannot be written"):
+            RunFolder(path).prepare(mode)
+
+
+@pytest.mark.parametrize("mode", ["new", "overwrite"])
+def test_a_name_that_the_system_refuses_is_an_output_error(tmp_path, mode):
+    """Whatever the system says against looking at the path is one sentence, not a traceback."""
+    with pytest.raises(OutputError, match="cannot be written"):
+        RunFolder(tmp_path / ("x" * 300)).prepare(mode)
+
+
+@pytest.mark.parametrize("mode", ["new", "overwrite", "resume"])
+def test_a_folder_that_may_not_be_looked_into_is_one_sentence(folder, mode, monkeypatch):
+    """A folder of somebody else ends in an output or usage error, not in a traceback."""
+
+    def refuse(*_args, **_more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.stat", refuse)
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises((OutputError, UsageError)):
+        folder.prepare(mode)
+
+
+def test_a_run_that_never_began_leaves_no_trace(folder):
+    """What was made for a run whose list could not be read goes away; a folder that was there stays."""
+    folder.prepare("new")
+    folder.ledger.write_text("x")
+    folder.remove()
+    assert not folder.path.exists()
+    folder.path.mkdir()
+    folder.made = False
+    folder.prepare("new")
+    folder.ledger.write_text("x")
+    folder.remove()
+    assert list(folder.path.iterdir()) == []
+
+
+def test_remove_spares_what_is_not_ours(folder):
+    """Files of others keep their folder."""
+    folder.prepare("new")
+    (folder.path / "notes.txt").write_text("mine")
+    folder.remove()
+    assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from inventory import manifest
+from inventory.errors import ErrorKind, ExitCode, OutputError, Status
+from inventory.ledger import AnswerCount, ScopeCount, SourceRead
+from inventory.manifest import Counts, ScopeReport
+from inventory.outcome import Outcome
+from inventory.tables import TableFile
+
+ANSWERS = [
+    AnswerCount("r", "p", 0, 1),
+    AnswerCount("r", "p", 200, 7),
+    AnswerCount("r", "p", 429, 2),
+    AnswerCount("s", "q", 200, 3),
+]
+
+
+def outcome(status: Status, kind: ErrorKind | None = None, attempts: int = 1) -> Outcome:
+    """How a URN was settled."""
+    return Outcome("u", status, kind, None, None, None, b"", "Show", attempts, 3, None, 0.0, 0)
+
+
+def described(**changed) -> dict[str, object]:
+    """A manifest."""
+    blocks = {
+        "started": "2026-01-01T00:00:00Z",
+        "input_read": {"entries": 0},
+        "counts": Counts(),
+        "requests": {},
+        "scopes": [],
+        "tables": [],
+        "settings": {"region": None},
+        "exit_code": ExitCode.ANSWERED,
+    }
+    return manifest.describe(**blocks | changed)
+
+
+def test_every_urn_is_counted_by_its_status_and_kind():
+    """Counts are by status, failed ones by kind too; retries are the calls beyond each URN's first attempt."""
+    counts = Counts()
+    for settled in (
+        None,
+        outcome(Status.CONFIGURED, attempts=3),
+        outcome(Status.NOT_FOUND),
+        outcome(Status.FAILED, ErrorKind.TIMEOUT, attempts=4),
+        outcome(Status.FAILED, ErrorKind.THROTTLED, attempts=0),
+    ):
+        counts.add(settled)
+    blocks = described(counts=counts)["counts"]
+    assert blocks["status"] == {"configured": 1, "not_configured": 0, "not_found": 1, "failed": 2, "not_attempted": 1}
+    assert {kind: count for kind, count in blocks["error_kind"].items() if count} == {"timeout": 1, "throttled": 1}
+    assert len(blocks["error_kind"]) == 10
+    assert counts.retries == 5
+
+
+def test_the_first_equation_holds():
+    """Entries read = distinct URNs + duplicates + rejects (promise 1)."""
+    sources = [SourceRead("a.txt", "aa", 10), SourceRead("b.csv", "bb", 5)]
+    assert manifest.describe_input(iter(sources), urns=9, rejects=4) == {
+        "files": [{"path": "a.txt", "sha256": "aa", "entries": 10}, {"path": "b.csv", "sha256": "bb", "entries": 5}],
+        "entries": 15,
+        "urns": 9,
+        "duplicates": 2,
+        "rejects": 4,
+    }
+
+
+def test_requests_are_all_calls_of_all_scopes():
+    """Calls are counted by HTTP status over the scopes; a call without an answer is counted too."""
+    assert manifest.describe_requests(iter(ANSWERS), 4) == {
+        "total": 13,
+        "retries": 4,
+        "throttled": 2,
+        "by_http_status": {"200": 10, "429": 2, "none": 1},
+    }
+
+
+def test_scopes_say_what_was_learnt():
+    """Each scope has its endpoint, its calls, the limit that it learnt and why it stopped."""
+    reports = {
+        ("r", "p"): ScopeReport("https://r.example", (200, 60.0), None),
+        ("s", "q"): ScopeReport("https://s.example", None, "blocked: 418"),
+    }
+    assert manifest.describe_scopes([ScopeCount("r", "p", 8), ScopeCount("s", "q", 3)], iter(ANSWERS), reports) == [
+        {
+            "region": "r",
+            "project_id": "p",
+            "endpoint": "https://r.example",
+            "urns": 8,
+            "requests": 10,
+            "limit_learnt": {"calls": 200, "seconds": 60.0},
+            "stopped": None,
+        },
+        {
+            "region": "s",
+            "project_id": "q",
+            "endpoint": "https://s.example",
+            "urns": 3,
+            "requests": 3,
+            "limit_learnt": None,
+            "stopped": "blocked: 418",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "complete"),
+    [(0, True), (1, True), (2, False), (3, False), (4, False), (5, False), (130, False), (143, False)],
+)
+def test_a_run_is_complete_when_every_urn_was_asked(code, complete):
+    """A run that something stopped is not complete, and its exit code is in its manifest."""
+    written = described(exit_code=ExitCode(code))
+    assert (written["complete"], written["exit_code"]) == (complete, code)
+
+
+def test_the_manifest_has_the_contracts_blocks():
+    """The keys are those of design.md section 4, and the tables say name, format, path, rows, bytes and digest."""
+    file = TableFile("calls", "csv", "calls.csv", 3, 120, "cc")
+    written = described(tables=[file])
+    assert list(written) == [
+        "tool",
+        "tool_version",
+        "schema_version",
+        "started",
+        "finished",
+        "complete",
+        "exit_code",
+        "input",
+        "counts",
+        "requests",
+        "scopes",
+        "tables",
+        "settings",
+    ]
+    assert written["tables"] == [
+        {"name": "calls", "format": "csv", "path": "calls.csv", "rows": 3, "bytes": 120, "sha256": "cc"}
+    ]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", written["finished"])
+
+
+def test_a_manifest_is_read_as_it_was_written(tmp_path):
+    """The file is plain JSON, ends with a line end, and no temporary file is left."""
+    path = tmp_path / "manifest.json"
+    written = described()
+    manifest.write(path, written)
+    assert manifest.read(path) == written == json.loads(path.read_bytes())
+    assert path.read_bytes().endswith(b"}\n")
+    assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_manifest_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    """A full disk is an output error; neither a half manifest nor its temporary file is left."""
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        manifest.write(tmp_path / "manifest.json", described())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_is_an_output_error(tmp_path):
+    """No folder to write into is an output error."""
+    with pytest.raises(OutputError, match="cannot be written"):
+        manifest.write(tmp_path / "gone" / "manifest.json", described())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot be read"), (b"", "damaged"), (b'{"tool":', "damaged"), (b"[]", "damaged"), (b"\xff", "damaged")],
+)
+def test_a_manifest_that_is_none_is_an_output_error(tmp_path, content, words):
+    """A missing or damaged manifest is named."""
+    path = tmp_path / "manifest.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(OutputError, match=rf"manifest\.json.*{words}|{words}"):
+        manifest.read(path)

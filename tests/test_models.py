@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inventory.models import json_text, read_config, read_json, soft_int
+
+DOCUMENTED = {
+    "func_urn",
+    "max_async_event_age_in_seconds",
+    "max_async_retry_attempts",
+    "destination_config",
+    "created_time",
+    "last_modified",
+    "enable_async_status_log",
+}
+SET = {"destination": "SMN", "param": '{"topic_urn":"t"}'}
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def config(**fields: object):
+    """A config as the cloud sends it."""
+    return read_config(json.dumps({"func_urn": "u", **fields}).encode())
+
+
+@pytest.mark.parametrize(
+    ("sent", "value", "extra"),
+    [
+        (60, 60, {}),
+        (0, 0, {}),
+        (-(2**63), -9223372036854775808, {}),
+        (2**63 - 1, 9223372036854775807, {}),
+        (None, None, {}),
+        ("60", 60, {"max_async_retry_attempts": "60"}),
+        (" 60 ", 60, {"max_async_retry_attempts": " 60 "}),
+        ("", None, {"max_async_retry_attempts": ""}),
+        ("many", None, {"max_async_retry_attempts": "many"}),
+        ("٣", None, {"max_async_retry_attempts": "٣"}),
+        (3.0, 3, {"max_async_retry_attempts": 3.0}),
+        (3.5, None, {"max_async_retry_attempts": 3.5}),
+        (1e300, None, {"max_async_retry_attempts": 1e300}),
+        (True, None, {"max_async_retry_attempts": True}),
+        ({"n": 1}, None, {"max_async_retry_attempts": {"n": 1}}),
+        ([3], None, {"max_async_retry_attempts": [3]}),
+        (2**63, None, {"max_async_retry_attempts": 2**63}),
+    ],
+)
+def test_integers_are_read_softly(sent, value, extra):
+    """An integer is typed; anything else is kept as sent, beside the number if it says one exactly."""
+    read = config(max_async_retry_attempts=sent)
+    assert (read.max_async_retry_attempts, read.extra) == (value, extra)
+
+
+@pytest.mark.parametrize(
+    ("sent", "value", "extra"),
+    [
+        (True, True, {}),
+        (False, False, {}),
+        (None, None, {}),
+        ("false", False, {"enable_async_status_log": "false"}),
+        ("True", True, {"enable_async_status_log": "True"}),
+        ("", None, {"enable_async_status_log": ""}),
+        ("yes", None, {"enable_async_status_log": "yes"}),
+        (0, None, {"enable_async_status_log": 0}),
+        (1, None, {"enable_async_status_log": 1}),
+    ],
+)
+def test_booleans_are_read_softly(sent, value, extra):
+    """The text "false" is false (the vendor's SDK makes it true), and is kept as it was sent."""
+    read = config(enable_async_status_log=sent)
+    assert (read.enable_async_status_log, read.extra) == (value, extra)
+
+
+@pytest.mark.parametrize("name", ["func_urn", "created_time", "last_modified"])
+@pytest.mark.parametrize(("sent", "text"), [(1571989047, "1571989047"), ({"a": [1]}, '{"a":[1]}'), (False, "false")])
+def test_texts_are_read_softly(name, sent, text):
+    """A text that was sent as another type becomes its JSON, and is kept as it was sent."""
+    read = config(**{name: sent})
+    assert (getattr(read, name), read.extra) == (text, {name: sent})
+
+
+def test_an_integer_larger_than_64_bits_is_kept():
+    """A number that no column holds is not lost and not a crash."""
+    read = read_config(
+        b'{"max_async_retry_attempts": 123456789012345678901234567890, "x": 340282366920938463463374607431768211456}'
+    )
+    assert read.max_async_retry_attempts is None
+    assert json_text(read.extra) == (
+        '{"max_async_retry_attempts":123456789012345678901234567890,"x":340282366920938463463374607431768211456}'
+    )
+
+
+@pytest.mark.parametrize(
+    "side",
+    [None, {}, "", "{}", " {} ", {"destination": "", "param": ""}, {"destination": "", "param": "{}"}, {"param": None}],
+)
+@pytest.mark.parametrize("other", [{}, {"on_success": SET}])
+def test_an_empty_side_is_no_destination(side, other):
+    """All shapes of api-facts.md section 2 that say "nothing" make no destination, and leave nothing in extra."""
+    read = config(destination_config={"on_failure": side, **other})
+    assert read.on_failure is None
+    assert (read.on_success is None) == (not other)
+    assert read.extra == {}
+
+
+@pytest.mark.parametrize("sent", [None, {}, "", "{}", {"on_success": None}, {"on_success": {}, "on_failure": {}}])
+def test_an_empty_destination_config_is_no_destination(sent):
+    """A config without destinations says so in many ways; none of them is an extra."""
+    read = config(destination_config=sent)
+    assert (read.on_success, read.on_failure, read.extra) == (None, None, {})
+
+
+@pytest.mark.parametrize(
+    "side",
+    [
+        {"destination": "", "param": '{"topic_urn":"t"}'},
+        {"destination": None, "param": '{"bucket":"b"}'},
+        {"param": '{"bucket":"b"}'},
+        {"destination": "", "param": "", "new": 1},
+        {"new": 1},
+        "SMN",
+        ["SMN"],
+        False,
+        7,
+    ],
+)
+def test_a_side_that_says_something_else_is_kept(side):
+    """What is no destination and not empty either stays in extra as it was sent."""
+    read = config(destination_config={"on_success": side})
+    assert read.on_success is None
+    assert read.extra == {"destination_config": {"on_success": side}}
+
+
+@pytest.mark.parametrize("sent", ["SMN", ["x"], 7, False])
+def test_a_destination_config_of_another_type_is_kept(sent):
+    """A ``destination_config`` that is no object stays in extra as it was sent."""
+    assert config(destination_config=sent).extra == {"destination_config": sent}
+
+
+def test_an_unknown_event_is_kept():
+    """A third event beside on_success and on_failure makes no row and is not lost."""
+    read = config(destination_config={"on_success": SET, "on_timeout": SET})
+    assert read.on_success.destination == "SMN"
+    assert read.extra == {"destination_config": {"on_timeout": SET}}
+
+
+@pytest.mark.parametrize(
+    ("param", "text", "parsed", "extra"),
+    [
+        ('{"bucket":"b"}', '{"bucket":"b"}', {"bucket": "b"}, {}),
+        ("{}", "{}", {}, {}),
+        ("", "", None, {}),
+        (None, None, None, {}),
+        ("not JSON", "not JSON", None, {}),
+        ("[1]", "[1]", None, {}),
+        ("null", "null", None, {}),
+        ('{"a":', '{"a":', None, {}),
+        ({"bucket": "b"}, '{"bucket":"b"}', {"bucket": "b"}, {"param": {"bucket": "b"}}),
+        ([1], "[1]", None, {"param": [1]}),
+        (5, "5", None, {"param": 5}),
+    ],
+)
+def test_param_is_read_softly(param, text, parsed, extra):
+    """``param`` stays as sent; what is no JSON object inside a text is told apart and kept."""
+    side = config(destination_config={"on_failure": {"destination": "OBS", "param": param}}).on_failure
+    assert (side.destination, side.param, side.param_object, side.extra) == ("OBS", text, parsed, extra)
+
+
+def test_a_destination_type_of_another_type_keeps_its_row():
+    """A destination that is no text is still a destination."""
+    side = config(destination_config={"on_success": {"destination": {"k": "Rocket"}, "param": "{}"}}).on_success
+    assert (side.destination, side.extra) == ('{"k":"Rocket"}', {"destination": {"k": "Rocket"}})
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "an empty body"),
+        (b"null", "JSON null"),
+        (b"[]", "JSON array"),
+        (b'"x"', "JSON text"),
+        (b"true", "JSON boolean"),
+        (b"1", "JSON number"),
+        (b"{}", "without any field"),
+        (b'{"functions":[]}', "without any field"),
+        (b"<html>", "broken JSON"),
+        (b'{"func_urn":"u"', "broken JSON"),
+        (b'{"func_urn":"u"} trailing', "broken JSON"),
+        (b'{"func_urn":"\xff"}', "UTF-8|broken JSON"),
+        (b"[" * 200_000, "nested too deeply|broken JSON"),
+        (b'{"func_urn":"\\ud800"}', "broken JSON"),
+    ],
+)
+def test_what_is_no_config_is_named(body, words):
+    """A body that is no config says what it is instead; nothing but ValueError comes out."""
+    with pytest.raises(ValueError, match=words):
+        read_config(body)
+
+
+def test_json_text_does_not_depend_on_the_order_of_keys():
+    """Equal values make equal bytes, whatever the order in which the cloud sent them."""
+    assert json_text({"b": {"d": 1, "c": 2}, "a": "é"}) == json_text({"a": "é", "b": {"c": 2, "d": 1}})
+    assert json_text({"b": 1, "a": [None, True]}) == '{"a":[null,true],"b":1}'
+
+
+@pytest.mark.parametrize("value", ["+7", "-7", "007"])
+def test_integer_texts(value):
+    """A sign and leading zeros make no other number, but the text is not the number."""
+    assert soft_int(value) == (int(value), False)
+
+
+@given(st.dictionaries(st.text(max_size=12) | st.sampled_from(sorted(DOCUMENTED)), JSON, max_size=8))
+def test_reading_is_total_and_loses_no_unknown_field(sent):
+    """Any JSON object is read or has no documented field; every field that is not documented is in extra as sent."""
+    body = json.dumps(sent).encode()
+    if DOCUMENTED.isdisjoint(sent):
+        with pytest.raises(ValueError, match="without any field"):
+            read_config(body)
+        return
+    read = read_config(body)
+    unknown = {name: value for name, value in sent.items() if name not in DOCUMENTED}
+    assert {name: value for name, value in read.extra.items() if name not in DOCUMENTED} == unknown
+    assert read_json(json_text(read.extra)) == read.extra
+
+
+@given(st.binary(max_size=100))
+def test_reading_bytes_is_total(body):
+    """Any bytes are a config or a ValueError."""
+    reason = ""
+    try:
+        read = read_config(body)
+    except ValueError as error:
+        read, reason = None, str(error)
+    assert (read is None) == bool(reason)

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from inventory.pool import Lane, run
+
+
+async def test_every_job_is_done_once():
+    """Three lanes of different length are all worked off."""
+    done = []
+
+    async def work(job):
+        await asyncio.sleep(0)
+        done.append(job)
+
+    await run([Lane(iter(range(start, start + size)), work) for start, size in ((0, 5), (10, 50), (100, 0))], 7)
+    assert sorted(done) == [*range(5), *range(10, 60)]
+
+
+@pytest.mark.parametrize("lanes", [0, 1, 3])
+async def test_nothing_to_do_ends(lanes):
+    """No lane, or lanes without a job, are no deadlock."""
+
+    async def work(job):
+        raise AssertionError(job)
+
+    await run([Lane(iter(()), work) for _ in range(lanes)], 4)
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 16])
+async def test_the_size_is_respected_and_used(size):
+    """So many jobs are under way at a time, no more and no fewer."""
+    busy = most = 0
+
+    async def work(_job):
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        busy -= 1
+
+    await run([Lane(iter(range(60)), work), Lane(iter(range(60)), work)], size)
+    assert most == size
+
+
+async def test_nothing_is_read_ahead():
+    """A list of any length is read only as far as the work is."""
+    read = 0
+    release = asyncio.Event()
+
+    def endless():
+        nonlocal read
+        while True:
+            read += 1
+            yield read
+
+    async def work(job):
+        if job == 20:
+            raise LookupError
+        if job > 15:
+            await release.wait()
+
+    with pytest.raises(LookupError):
+        await run([Lane(endless(), work)], 5)
+    assert read <= 20
+
+
+async def test_the_first_error_is_raised_as_itself_and_no_task_is_left():
+    """A worker's error comes out once and unwrapped, and the other workers are cancelled and awaited."""
+    cancelled = []
+
+    async def work(job):
+        if job == 3:
+            raise KeyError("the first")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            cancelled.append(job)
+            raise
+
+    with pytest.raises(KeyError, match="the first"):
+        await run([Lane(iter(range(100)), work)], 8)
+    assert sorted(cancelled) == [0, 1, 2, 4, 5, 6, 7]
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_an_error_of_the_list_is_raised_as_itself():
+    """A list that breaks while it is read ends the run with its own error."""
+
+    def broken():
+        yield 1
+        raise OSError("the disk is gone")
+
+    async def work(_job):
+        await asyncio.sleep(0)
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        await run([Lane(broken(), work)], 4)
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_run_that_is_cancelled_leaves_no_task():
+    """Cancelling the run cancels all its workers before it returns."""
+    waiting = 0
+    all_wait = asyncio.Event()
+
+    async def work(_job):
+        nonlocal waiting
+        waiting += 1
+        if waiting == 4:
+            all_wait.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            waiting -= 1
+
+    task = asyncio.create_task(run([Lane(iter(range(9)), work)], 4))
+    await all_wait.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert waiting == 0
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_lane_that_waits_does_not_starve_the_others():
+    """Workers spread over the lanes: while one lane stands still, all jobs of the others are done."""
+    gate = asyncio.Event()
+    done = []
+
+    async def stuck(_job):
+        await gate.wait()
+
+    async def work(job):
+        await asyncio.sleep(0)
+        done.append(job)
+        if len(done) == 200:
+            gate.set()
+
+    await run([Lane(iter(range(1000)), stuck), *(Lane(iter(range(100)), work) for _ in range(2))], 6)
+    assert len(done) == 200
+
+
+async def test_workers_of_an_empty_lane_help_the_others():
+    """When a lane is worked off, its workers go to those that still have jobs."""
+    busy = most = 0
+
+    async def short(_job):
+        await asyncio.sleep(0)
+
+    async def long(_job):
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        busy -= 1
+
+    await run([Lane(iter(range(2)), short), Lane(iter(range(50)), long)], 8)
+    assert most == 8

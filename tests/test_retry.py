@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from inventory.errors import (
+    BadAnswerError,
+    BadRequestError,
+    CallConnectionError,
+    CallTimeoutError,
+    CredentialRefusedError,
+    ForbiddenError,
+    NotConfiguredError,
+    NotFoundError,
+    RefusedError,
+    ServerError,
+    ThrottledError,
+    WrongEndpointError,
+)
+from inventory.retry import Attempts, Retry
+
+
+class Bench:
+    """A call that fails as planned, on a clock that passes by being slept."""
+
+    def __init__(self, *plan: Exception | str, seconds: float = 0.0) -> None:
+        self.plan = list(plan)
+        self.seconds = seconds
+        self.now = 0.0
+        self.slept: list[float] = []
+        self.calls = 0
+        self.counts = Attempts(0.0)
+        self.is_closed = False
+
+    async def sleep(self, seconds: float) -> None:
+        """Time passes."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+    async def call(self) -> str:
+        """One call, counted as the scope counts."""
+        self.calls += 1
+        self.now += self.seconds
+        answer = self.plan[min(self.calls, len(self.plan)) - 1]
+        if isinstance(answer, ThrottledError):
+            self.counts.throttled += 1
+        else:
+            self.counts.attempts += 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def run(self, attempts: int = 4, wait: float = 2.0) -> str:
+        """Runs the policy."""
+        retry = Retry(attempts, clock=lambda: self.now, sleep=self.sleep, wait=lambda _state: wait)
+        return await retry.run(self.call, self.counts, closed=lambda: self.is_closed)
+
+
+async def test_a_success_is_one_call():
+    """What works at once is not asked again and sleeps not."""
+    bench = Bench("answer")
+    assert await bench.run() == "answer"
+    assert (bench.calls, bench.slept) == (1, [])
+
+
+@pytest.mark.parametrize("cls", [ServerError, CallTimeoutError, CallConnectionError, BadAnswerError])
+async def test_what_may_pass_is_asked_again(cls):
+    """A retryable error is followed by a wait and another call."""
+    bench = Bench(cls("x"), cls("x"), "answer")
+    assert await bench.run() == "answer"
+    assert (bench.calls, bench.slept, bench.counts.attempts) == (3, [2.0, 2.0], 3)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        NotConfiguredError,
+        NotFoundError,
+        RefusedError,
+        CredentialRefusedError,
+        ForbiddenError,
+        BadRequestError,
+        WrongEndpointError,
+    ],
+)
+@pytest.mark.parametrize("before", [0, 1])
+async def test_what_will_not_pass_is_raised_at_once(cls, before):
+    """An error that is not retryable ends it, first or later."""
+    bench = Bench(*[ServerError("x")] * before, cls("final"), "never")
+    with pytest.raises(cls, match="final"):
+        await bench.run()
+    assert bench.calls == before + 1
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 7])
+async def test_attempts_are_bounded_and_the_last_error_is_raised(attempts):
+    """So many calls are made as the setting says, and the last error comes out as it is."""
+    errors = [ServerError(f"number {n}", status_code=500 + n) for n in range(10)]
+    bench = Bench(*errors)
+    with pytest.raises(ServerError) as caught:
+        await bench.run(attempts)
+    assert caught.value is errors[attempts - 1]
+    assert bench.calls == attempts
+    assert len(bench.slept) == attempts - 1
+
+
+async def test_a_429_uses_up_no_attempt():
+    """Refusals between two attempts cost none, and wait in the throttle, not here."""
+    bench = Bench(*[ThrottledError("busy")] * 10, ServerError("x"), *[ThrottledError("busy")] * 5, "answer")
+    assert await bench.run(attempts=2) == "answer"
+    assert (bench.calls, bench.counts.attempts, bench.counts.throttled) == (17, 2, 15)
+    assert [seconds for seconds in bench.slept if seconds] == [2.0]
+
+
+async def test_endless_429s_end():
+    """One URN that is refused again and again is given up with the refusal."""
+    bench = Bench(ThrottledError("busy", status_code=429))
+    with pytest.raises(ThrottledError):
+        await bench.run()
+    assert bench.calls == 20
+
+
+async def test_time_is_bounded():
+    """After 300 seconds of trying, a URN that fails is not asked again, whatever attempts are left."""
+    bench = Bench(ServerError("x"), seconds=60.0)
+    with pytest.raises(ServerError):
+        await bench.run(attempts=1000, wait=40.0)
+    assert bench.calls == 4  # 60, 160, 260, 360 seconds
+
+
+async def test_waits_for_the_throttle_do_not_count_as_time():
+    """A URN is not given up because its scope was paused."""
+    bench = Bench(ServerError("x"), ServerError("x"), "answer", seconds=400.0)
+    bench.counts.waited = 10_000.0
+    assert await bench.run() == "answer"
+
+
+@pytest.mark.parametrize("error", [ServerError("last"), ThrottledError("last")])
+async def test_a_closed_scope_asks_no_more(error):
+    """When the scope is closed the error that is there is raised, without a wait."""
+    bench = Bench(error, "never")
+    bench.is_closed = True
+    with pytest.raises(type(error), match="last"):
+        await bench.run()
+    assert (bench.calls, bench.slept) == (1, [])
+
+
+async def test_a_bug_is_not_asked_again():
+    """What is no call error is a bug: it comes out at once."""
+    bench = Bench(ZeroDivisionError("bug"), "never")
+    with pytest.raises(ZeroDivisionError):
+        await bench.run()
+    assert bench.calls == 1
+
+
+async def test_the_default_waits_grow_and_are_jittered():
+    """Without a wait of its own the policy sleeps between 0 and 20 seconds, and not always the same."""
+    bench = Bench(ServerError("x"))
+    retry = Retry(12, clock=lambda: 0.0, sleep=bench.sleep)
+    with pytest.raises(ServerError):
+        await retry.run(bench.call, bench.counts, closed=lambda: False)
+    assert len(bench.slept) == 11
+    assert all(0.0 <= seconds <= min(20.0, 2.0**n) for n, seconds in enumerate(bench.slept))
+    assert len(set(bench.slept)) > 5
+
+
+async def test_one_policy_serves_many_coroutines():
+    """Calls that fail at the same time under one policy do not mix up their counts."""
+    retry = Retry(3, clock=lambda: 0.0, sleep=lambda _seconds: asyncio.sleep(0), wait=lambda _state: 1.0)
+    benches = [Bench(*[ServerError(str(n))] * (n % 4), "answer") for n in range(40)]
+
+    async def one(bench: Bench) -> object:
+        try:
+            return await retry.run(bench.call, bench.counts, closed=lambda: False)
+        except ServerError as error:
+            return str(error.error_msg)
+
+    results = await asyncio.gather(*map(one, benches))
+    assert results == ["answer" if n % 4 < 3 else str(n) for n in range(40)]
+    assert [bench.calls for bench in benches] == [min(n % 4 + 1, 3) for n in range(40)]

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from inventory import schema
+from inventory.errors import UsageError
+
+COLUMNS = {
+    "functions": (
+        "function_urn, region, project_id, package, function_name, qualifier, qualifier_type, status, error_kind, "
+        "http_status, error_code, error_msg, answered_urn, max_async_event_age_in_seconds, max_async_retry_attempts, "
+        "enable_async_status_log, on_success_destination, on_failure_destination, created_time, created_time_raw, "
+        "last_modified, last_modified_raw, extra"
+    ),
+    "destinations": (
+        "function_urn, region, project_id, function_name, qualifier, event, destination, param, param_valid, "
+        "obs_bucket, obs_prefix, obs_expires_days, smn_topic_urn, dis_stream_name, target_function_urn, extra"
+    ),
+    "calls": "function_urn, operation, attempts, throttled, request_id, duration_ms, finished_at",
+    "rejects": "source, line, text, reason",
+}
+
+
+def test_the_tables_are_the_contracts():
+    """There are four tables, and each has the columns of design.md section 4 in their order."""
+    assert {name: ", ".join(c.name for c in table.columns) for name, table in schema.TABLES.items()} == COLUMNS
+
+
+@pytest.mark.parametrize("table", schema.TABLES.values(), ids=lambda table: table.name)
+def test_the_tables_are_sorted_as_the_contract_says(table):
+    """By ``function_urn``, then ``event``; rejects, which have neither, by where they stand."""
+    expected = {"functions": ("function_urn",), "destinations": ("function_urn", "event"), "calls": ("function_urn",)}
+    assert table.sorted_by == expected.get(table.name, ("source", "line"))
+
+
+def test_types_of_columns():
+    """What is not text is a 64-bit integer, a boolean, a double or a time in UTC."""
+    typed = {
+        (name, column.name): column.type
+        for name, table in schema.TABLES.items()
+        for column in table.columns
+        if column.type != "string"
+    }
+    assert typed == {
+        ("functions", "http_status"): "int64",
+        ("functions", "max_async_event_age_in_seconds"): "int64",
+        ("functions", "max_async_retry_attempts"): "int64",
+        ("functions", "enable_async_status_log"): "bool",
+        ("functions", "created_time"): "timestamp[us, tz=UTC]",
+        ("functions", "last_modified"): "timestamp[us, tz=UTC]",
+        ("destinations", "param_valid"): "bool",
+        ("destinations", "obs_expires_days"): "int64",
+        ("calls", "attempts"): "int64",
+        ("calls", "throttled"): "int64",
+        ("calls", "duration_ms"): "double",
+        ("calls", "finished_at"): "timestamp[us, tz=UTC]",
+        ("rejects", "line"): "int64",
+    }
+
+
+@pytest.mark.parametrize("table", schema.TABLES.values(), ids=lambda table: table.name)
+def test_every_column_is_explained(table):
+    """Each column has a meaning and a source, and no name stands twice in a table."""
+    assert all(column.meaning and column.source for column in table.columns)
+    assert len({column.name for column in table.columns}) == len(table.columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("max_async_event_age_in_seconds", "s"), ("obs_expires_days", "d"), ("duration_ms", "ms")]
+)
+def test_quantities_have_their_unit(name, unit):
+    """A quantity's declared unit is the one that its name says."""
+    assert [c.unit for table in schema.TABLES.values() for c in table.columns if c.name == name] == [unit]
+
+
+def test_a_table_is_found_by_its_name():
+    """A known name gives its table."""
+    assert schema.table_named("calls") is schema.CALLS
+
+
+def test_an_unknown_table_is_a_usage_error_that_names_the_known():
+    """A wrong name is answered with the right ones."""
+    with pytest.raises(UsageError, match="functions, destinations, calls, rejects"):
+        schema.table_named("function")
+
+
+def test_markdown_has_a_line_for_each_column():
+    """The README's dictionary is whole: 23 + 16 + 7 + 4 columns."""
+    text = schema.as_markdown(tuple(schema.TABLES.values()))
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(lines) == 50
+    assert all(line.count("|") == 6 for line in lines)
+    assert "| `duration_ms` | double | ms | how long the last call took | inventory |" in lines
+
+
+def test_objects_say_the_same_as_the_columns():
+    """The dictionary for machines names each table, what a row is, and its columns."""
+    (rejects,) = schema.as_objects((schema.REJECTS,))
+    assert rejects["name"] == "rejects"
+    assert rejects["sorted_by"] == ("source", "line")
+    assert [column["name"] for column in rejects["columns"]] == ["source", "line", "text", "reason"]
+    assert rejects["columns"][1]["type"] == "int64"
+
+
+def test_asking_for_the_dictionary_loads_no_arrow():
+    """The dictionary is text: it must not cost the import of Arrow or NumPy."""
+    code = "import sys; import inventory.schema; print({'pyarrow', 'numpy', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from inventory.answer import Answer
+from inventory.errors import (
+    BadAnswerError,
+    BadRequestError,
+    BlockedError,
+    CallConnectionError,
+    CallTimeoutError,
+    CredentialRefusedError,
+    ForbiddenError,
+    NotConfiguredError,
+    NotFoundError,
+    RefusedError,
+    ServerError,
+    ThrottledError,
+    WrongEndpointError,
+)
+from inventory.scope import Scope
+
+OK = Answer(b'{"func_urn":"u"}', "r-1")
+DEAD = CredentialRefusedError("The token must be updated", status_code=401, error_code="APIGW.0307")
+INVALID = ForbiddenError("invalid token", status_code=403, error_code="FSS.0403")
+DOWN = ServerError("IAM unavailable", status_code=503, error_code="APIGW.0613")
+
+
+class Cloud:
+    """A cloud that answers by a plan: a function from the number of the call to an answer or an error."""
+
+    def __init__(self, plan, latency: float = 0.05) -> None:
+        self.plan = plan
+        self.latency = latency
+        self.calls: list[float] = []
+        self.answers: Counter[str] = Counter()
+        self.counted: Counter[int] = Counter()
+
+    async def ask(self, _urn):
+        """One call."""
+        self.calls.append(asyncio.get_running_loop().time())
+        number = len(self.calls)
+        await asyncio.sleep(self.latency)
+        answer = self.plan(number)
+        self.answers[type(answer).__name__] += 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def count(self, http_status: int) -> None:
+        """Counts a call as the ledger does."""
+        self.counted[http_status] += 1
+
+    async def work_off(self, clock, *, urns: int = 300, workers: int = 64, attempts: int = 2, pace: float = 0):
+        """Settles URNs with a number of workers; gives the scope and the outcomes."""
+        scope = Scope(self.ask, max_per_second=pace, attempts=attempts, count_call=self.count, clock=clock)
+        outcomes = []
+        names = iter([f"urn-{n}" for n in range(urns)])
+
+        async def work():
+            for name in names:
+                if scope.closed:
+                    return
+                outcome = await scope.settle(name)
+                if outcome is not None:
+                    outcomes.append(outcome)
+
+        await asyncio.gather(*(work() for _ in range(workers)))
+        return scope, outcomes
+
+
+def after(*first, then):
+    """A plan: these answers first, then always the same."""
+    return lambda number: first[number - 1] if number <= len(first) else then
+
+
+@pytest.mark.parametrize("workers", [1, 64])
+@pytest.mark.parametrize("error", [DEAD, INVALID], ids=["gateway-401", "FSS.0403"])
+def test_a_dead_credential_is_refused_at_most_three_times(in_virtual_time, workers, error):
+    """However many workers there are: three refused calls at most, then the scope stops."""
+    cloud = Cloud(after(then=error))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, workers=workers))
+    assert 1 <= len(cloud.calls) <= 3
+    assert isinstance(scope.stopped, CredentialRefusedError)
+    assert scope.stopped.exit_code == 3
+    assert {(outcome.status, outcome.error_kind) for outcome in outcomes} == {("failed", "refused")}
+    assert len(outcomes) == len(cloud.calls)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        DOWN,
+        BadRequestError("bad", status_code=400, error_code="APIGW.0106"),
+        WrongEndpointError("no API", status_code=404, error_code="APIGW.0101"),
+        BadAnswerError("not a config: an empty body", status_code=200),
+        CallTimeoutError("no answer"),
+        ThrottledError("busy", status_code=429).with_hints(retry_after=1.0, limit=None),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("error", [DEAD, INVALID], ids=["gateway-401", "FSS.0403"])
+def test_trouble_before_the_refusal_does_not_open_the_gate(in_virtual_time, before, error):
+    """An answer that does not show that the credential is accepted lets no crowd run into its refusal."""
+    cloud = Cloud(after(*[before] * 3, then=error))
+    scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, attempts=1))
+    assert cloud.answers[type(error).__name__] <= 3
+    assert isinstance(scope.stopped, CredentialRefusedError)
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        OK,
+        NotConfiguredError("none", status_code=404, error_code="FSS.0404"),
+        NotFoundError("gone", status_code=404, error_code="FSS.1051"),
+    ],
+    ids=["200", "not-configured", "not-found"],
+)
+def test_fss_0403_after_an_answer_is_about_the_urn(in_virtual_time, proof):
+    """Once an answer showed that the token is accepted, "invalid token" for one URN does not stop the others."""
+    cloud = Cloud(lambda number: INVALID if number > 10 and number % 3 == 0 else proof)
+    scope, outcomes = in_virtual_time(cloud.work_off)
+    assert scope.stopped is None
+    assert len(outcomes) == 300
+    assert Counter(outcome.error_kind for outcome in outcomes)["forbidden"] == 97
+
+
+@pytest.mark.parametrize("accepted", [0, 100])
+def test_a_gateway_401_stops_at_any_time(in_virtual_time, accepted):
+    """A token that dies on the way stops the scope; at most the calls that were under way are refused."""
+    cloud = Cloud(after(*[OK] * accepted, then=DEAD))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1000))
+    assert scope.stopped is DEAD
+    assert len(cloud.calls) <= accepted + 64
+    assert len(outcomes) == len(cloud.calls)
+
+
+@pytest.mark.parametrize("accepted", [0, 100])
+def test_the_firewall_stops_the_scope(in_virtual_time, accepted):
+    """418 blocks the caller: no further call, and the exit code of a stop by the service."""
+    cloud = Cloud(after(*[OK] * accepted, then=BlockedError("WAF", status_code=418)))
+    scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1000))
+    assert (scope.stopped.kind, scope.stopped.exit_code) == ("blocked", 5)
+    assert len(cloud.calls) <= (accepted + 64 if accepted else 3)
+
+
+def test_service_401s_only_stop_a_scope_without_any_answer(in_virtual_time):
+    """A few URNs in a row that the service refuses stop a scope that never answered: credentials (3)."""
+    refused = RefusedError("not permit", status_code=401, error_code="FSS.0401")
+    cloud = Cloud(after(then=refused))
+    scope, outcomes = in_virtual_time(cloud.work_off)
+    assert (scope.stopped, scope.stopped.exit_code) == (refused, 3)
+    assert 3 <= len(outcomes) <= 5  # two more may be under way when the third comes back
+
+
+def test_service_401s_after_an_answer_are_about_their_urns(in_virtual_time):
+    """The service says 401 for functions that are gone, too: that stops nothing once the credential is proven."""
+    refused = RefusedError("not permit", status_code=401, error_code="FSS.0401")
+    cloud = Cloud(after(OK, then=refused))
+    scope, outcomes = in_virtual_time(cloud.work_off)
+    assert scope.stopped is None
+    assert Counter(outcome.status for outcome in outcomes) == {"configured": 1, "failed": 299}
+
+
+@pytest.mark.parametrize("cls", [CallConnectionError, CallTimeoutError])
+def test_an_unreachable_endpoint_is_given_up(in_virtual_time, cls):
+    """Where nothing ever answers, a few URNs are enough to know, and the run does not hang for the rest."""
+    cloud = Cloud(after(then=cls("silence")))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000, attempts=3))
+    assert scope.stopped.exit_code == 5
+    assert len(outcomes) <= 10
+    assert set(cloud.counted) == {0}
+
+
+def test_an_endpoint_that_falls_silent_is_given_up(in_virtual_time):
+    """A cloud that answered and is silent ever since stops the scope long before a large list is through."""
+    cloud = Cloud(after(*[OK] * 50, then=CallConnectionError("silence")))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000))
+    assert isinstance(scope.stopped, CallConnectionError)
+    assert len(outcomes) < 300
+
+
+@pytest.mark.parametrize("error", [DOWN, CallConnectionError("reset"), CallTimeoutError("slow")])
+def test_scattered_failures_stop_nothing(in_virtual_time, error):
+    """A cloud that fails now and then is asked to the end."""
+    cloud = Cloud(lambda number: error if number % 4 else OK)
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2000, attempts=1, workers=8))
+    assert scope.stopped is None
+    assert len(outcomes) == 2000
+
+
+def test_bad_requests_stop_nothing(in_virtual_time):
+    """A list of URNs that the service calls invalid is asked to the end: it says that it listens."""
+    cloud = Cloud(after(then=BadRequestError("invalid URN", status_code=400, error_code="FSS.1309")))
+    scope, outcomes = in_virtual_time(cloud.work_off)
+    assert scope.stopped is None
+    assert len(outcomes) == 300
+
+
+class Window:
+    """A service with a limit for each window; it says the limit, or only that it is busy."""
+
+    def __init__(self, calls: int, seconds: float, *, speaks: bool) -> None:
+        self.error = ThrottledError("api is busy now", status_code=429, error_code="FSS.0429")
+        self.error.limit = (calls, seconds) if speaks else None
+        self.calls, self.seconds = calls, seconds
+        self.counted: Counter[int] = Counter()
+
+    def __call__(self, _number):
+        """Answers a call."""
+        window = int(asyncio.get_running_loop().time() // self.seconds)
+        self.counted[window] += 1
+        return OK if self.counted[window] <= self.calls else self.error
+
+
+@pytest.mark.parametrize("speaks", [True, False], ids=["says-its-limit", "says-nothing"])
+@pytest.mark.parametrize(("calls", "seconds"), [(200, 60), (20, 10), (5, 5), (3, 60)])
+def test_a_429_settles_no_urn_while_the_scope_goes_on(in_virtual_time, calls, seconds, speaks):
+    """A service that lets some calls through is asked until all are through: no URN fails by bad luck."""
+    cloud = Cloud(Window(calls, seconds, speaks=speaks))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=400, pace=200))
+    assert scope.stopped is None
+    assert Counter(outcome.status for outcome in outcomes) == {"configured": 400}
+    assert {outcome.attempts for outcome in outcomes} == {1}
+
+
+def test_a_cloud_that_only_throttles_is_given_up(in_virtual_time):
+    """Pauses that never bring an accepted call end the scope; the run does not hang."""
+    error = ThrottledError("api is busy now", status_code=429, error_code="FSS.0429")
+    cloud = Cloud(after(then=error))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000))
+    assert (scope.stopped.kind, scope.stopped.exit_code) == ("throttled", 5)
+    assert len(cloud.calls) <= 100
+    assert all(outcome.attempts == 0 for outcome in outcomes)
+
+
+def test_close_wakes_who_sleeps(in_virtual_time):
+    """A scope that is closed in the middle of a long pause ends at once, and what was not asked has no outcome."""
+    error = ThrottledError("busy", status_code=429).with_hints(retry_after=800.0, limit=None)
+    cloud = Cloud(after(OK, then=error))
+
+    async def test(clock):
+        scope = Scope(cloud.ask, max_per_second=0, attempts=2, count_call=cloud.count, clock=clock)
+        await scope.settle("first")
+        tasks = [asyncio.create_task(scope.settle(f"urn-{n}")) for n in range(10)]
+        await asyncio.sleep(1.0)
+        tasks += [asyncio.create_task(scope.settle(f"late-{n}")) for n in range(10)]
+        await asyncio.sleep(1.0)
+        scope.close()
+        closed = clock()
+        outcomes = await asyncio.gather(*tasks)
+        return clock() - closed, outcomes
+
+    passed, outcomes = in_virtual_time(test)
+    assert passed < 1.0
+    assert outcomes[10:] == [None] * 10
+    assert len(cloud.calls) == 11
+
+
+def test_close_wakes_who_waits_for_a_retry(in_virtual_time):
+    """A retry that waits is given up when the scope closes, with the error that there was."""
+    cloud = Cloud(after(OK, then=DOWN))
+
+    async def test(clock):
+        scope = Scope(cloud.ask, max_per_second=0, attempts=1000, count_call=cloud.count, clock=clock)
+        await scope.settle("first")
+        task = asyncio.create_task(scope.settle("second"))
+        await asyncio.sleep(60.0)
+        calls = len(cloud.calls)
+        scope.close()
+        outcome = await task
+        return calls, outcome
+
+    calls, outcome = in_virtual_time(test)
+    assert (outcome.status, outcome.error_kind, outcome.http_status) == ("failed", "server_error", 503)
+    assert len(cloud.calls) == calls
+
+
+def test_the_outcome_says_how_the_urn_was_settled(in_virtual_time):
+    """Attempts, refusals, the last call's duration and request id are those of the calls that were made."""
+    busy = ThrottledError("busy", status_code=429).with_hints(retry_after=5.0, limit=None)
+    cloud = Cloud(after(busy, DOWN, busy, then=OK), latency=0.25)
+    scope, (outcome,) = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1, attempts=4))
+    assert (outcome.urn, outcome.status, outcome.http_status) == ("urn-0", "configured", 200)
+    assert (outcome.attempts, outcome.throttled, outcome.duration_ms) == (2, 2, 250.0)
+    assert (outcome.body, outcome.request_id, outcome.operation) == (OK.body, "r-1", "ShowFunctionAsyncInvokeConfig")
+    assert cloud.counted == {429: 2, 503: 1, 200: 1}
+    assert scope.stopped is None
+
+
+def test_the_pace_of_the_scope_is_the_cap(in_virtual_time):
+    """With 10 per second, retries included, no second has more than 10 calls."""
+    cloud = Cloud(lambda number: DOWN if number % 5 == 0 else OK)
+    in_virtual_time(lambda clock: cloud.work_off(clock, urns=100, pace=10, attempts=3))
+    assert max(sum(1 for time in cloud.calls if start <= time < start + 0.9999) for start in cloud.calls) <= 10

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import pytest
+
+from inventory.errors import SettingsError, UrnError
+from inventory.settings import ExportSettings, describe, load_settings
+
+
+def test_defaults_are_the_contracts():
+    """What is not said is what design.md section 4 says."""
+    settings = ExportSettings().checked()
+    assert settings.endpoint == "https://functiongraph.{region}.myhuaweicloud.com"
+    assert settings.format == ("parquet",)
+    assert settings.max_per_second is None
+    assert settings.endpoint_for("cn-north-4") == "https://functiongraph.cn-north-4.myhuaweicloud.com"
+
+
+@pytest.mark.parametrize(
+    ("changed", "option"),
+    [
+        ({"max_workers": 0}, "--max-workers"),
+        ({"max_workers": 4097}, "--max-workers"),
+        ({"attempts": 0}, "--attempts"),
+        ({"timeout": 0.0}, "--timeout"),
+        ({"timeout": -1.0}, "--timeout"),
+        ({"timeout": float("nan")}, "--timeout"),
+        ({"timeout": float("inf")}, "--timeout"),
+        ({"max_per_second": -0.1}, "--max-per-second"),
+        ({"max_per_second": float("nan")}, "--max-per-second"),
+        ({"max_per_second": float("inf")}, "--max-per-second"),
+        ({"format": ()}, "--format"),
+        ({"naive_timezone": "Mars/Olympus"}, "--naive-timezone"),
+        ({"naive_timezone": "../../etc/passwd"}, "--naive-timezone"),
+        ({"naive_timezone": ""}, "--naive-timezone"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_in_the_words_of_the_command_line(changed, option):
+    """The message begins with the option that must change."""
+    with pytest.raises(SettingsError, match=f"^{option} "):
+        ExportSettings(**changed).checked()
+
+
+@pytest.mark.parametrize("changed", [{"max_per_second": 0.0}, {"max_workers": 1}, {"naive_timezone": "Asia/Shanghai"}])
+def test_values_at_the_edge_are_taken(changed):
+    """No cap, one worker and a named zone are all allowed."""
+    assert ExportSettings(**changed).checked() == ExportSettings(**changed)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "",
+        "functiongraph.eu-de.otc.t-systems.com",
+        "ftp://host",
+        "file:///etc/passwd",
+        "https://",
+        "https://:443",
+        "http://host:0",
+        "http://host:99999",
+        "http://host:port",
+        "http://[::1",
+        "http://ho st",
+        "http://host\n.evil.com",
+        "http://höst",
+        "https://user@host",
+        "https://user:password@host",
+        "https://host?x=1",
+        "https://host/#f",
+    ],
+)
+def test_what_is_no_endpoint_is_refused(endpoint):
+    """An endpoint is a scheme, a host, and maybe a port and a path; nothing else."""
+    with pytest.raises(SettingsError, match=r"^--endpoint "):
+        ExportSettings(endpoint=endpoint).checked()
+
+
+@pytest.mark.parametrize("endpoint", ["https://user:hunter2@host", "ftp://user:hunter2@host", "https://user:hunter2@"])
+def test_a_password_in_an_endpoint_is_not_repeated(endpoint):
+    """A secret that was put into the endpoint by mistake does not end in a message."""
+    with pytest.raises(SettingsError) as caught:
+        ExportSettings(endpoint=endpoint).checked()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "base"),
+    [
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+        ("http://[::1]:80/base/", "http://[::1]:80/base"),
+        ("https://functiongraph.{region}.otc.t-systems.com", "https://functiongraph.eu-de.otc.t-systems.com"),
+        ("https://gate.example/{region}/", "https://gate.example/eu-de"),
+    ],
+)
+def test_the_base_url_of_a_region(endpoint, base):
+    """The region goes where the endpoint says; a slash at the end does not double."""
+    assert ExportSettings(endpoint=endpoint).checked().endpoint_for("eu-de") == base
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        "x@evil.com",
+        "evil.com/",
+        "evil.com",
+        "a:1",
+        "",
+        "-a",
+        "a-",
+        "a b",
+        "a\n",
+        "a" * 64,
+        "{region}",
+        "ä",
+        "a\\b",
+        "[a]",
+    ],
+)
+def test_a_region_cannot_lead_the_token_to_another_host(region):
+    """A region comes from a list of URNs, which anyone may have written: it must be one label of a host name."""
+    with pytest.raises(UrnError, match="region"):
+        ExportSettings().endpoint_for(region)
+
+
+def test_a_fixed_endpoint_takes_any_region():
+    """Where the host does not depend on the region, documentation's placeholders may stand in it."""
+    assert ExportSettings(endpoint="http://127.0.0.1:1").endpoint_for("<region_id>") == "http://127.0.0.1:1"
+
+
+def test_a_settings_file_speaks_the_words_of_the_command_line(tmp_path):
+    """Keys are the options without their dashes; only what is written comes back."""
+    path = tmp_path / "settings.toml"
+    path.write_text('region = "eu-de"\nmax-workers = 8\nmax-per-second = 2\nformat = ["csv", "parquet"]\ntimeout = 5\n')
+    assert load_settings(path) == {
+        "region": "eu-de",
+        "max_workers": 8,
+        "max_per_second": 2.0,
+        "format": ("csv", "parquet"),
+        "timeout": 5.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("max_workers", "max-workers"),
+        ("max-worker", "max-workers"),
+        ("projectid", "project-id"),
+        ("token", "token-file"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(tmp_path, key, nearest):
+    """A misspelt setting is refused with the setting that was meant."""
+    path = tmp_path / "settings.toml"
+    path.write_text(f'{key} = "x"\n')
+    with pytest.raises(SettingsError, match=f"'{key}'.*'{nearest}'"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['max-workers = "8"', "max-workers = 1.5", "region = 4", 'format = "csv"', 'format = ["xml"]', "timeout = true"],
+)
+def test_a_value_of_another_type_is_refused(tmp_path, line):
+    """A setting of the wrong type is named, not converted by guess."""
+    path = tmp_path / "settings.toml"
+    path.write_text(line + "\n")
+    with pytest.raises(SettingsError, match=line.split(" ", maxsplit=1)[0]):
+        load_settings(path)
+
+
+@pytest.mark.parametrize("content", [b"max-workers", b"= 1", b"\xff\xfe", b"a = 1\na = 2", b"\0"])
+def test_what_is_no_toml_is_refused(tmp_path, content):
+    """A broken settings file is an error of the settings that names the file."""
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"broken\.toml"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_a_settings_file_that_cannot_be_read_is_named(tmp_path, name):
+    """No file, or a folder, is an error of the settings that says why."""
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(tmp_path / name)
+
+
+def test_settings_describe_themselves_without_a_secret():
+    """What goes into the manifest are plain values in the words of the command line."""
+    described = describe(ExportSettings(region="eu-de", max_per_second=0.0, token_file="secret.txt"))
+    assert described["region"] == "eu-de"
+    assert described["max-per-second"] == 0.0
+    assert described["token-file"] == "secret.txt"
+    assert set(described) == {
+        "endpoint",
+        "region",
+        "project-id",
+        "token-file",
+        "column",
+        "format",
+        "max-workers",
+        "max-per-second",
+        "timeout",
+        "attempts",
+        "naive-timezone",
+    }

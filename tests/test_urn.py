@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inventory.errors import UrnError
+from inventory.urn import FunctionUrn, parse, scope_prefix
+
+RECORDED = [
+    entry["body"]
+    for entry in json.loads((Path(__file__).parent / "data" / "real_answers.json").read_text())
+    if entry["kind"] == "urn"
+]
+P = "7aad83af3e8d42e99ac194e8419e2c9b"
+FULL = f"urn:fss:cn-north-4:{P}:function:default:f"
+
+RECORDED_PARSED = {
+    "urn:fss:<region_id>:<project_id>:function:<package>:<function_name>:<version>": (
+        "<region_id>",
+        "<project_id>",
+        "<package>",
+        "<function_name>",
+        "<version>",
+        "version",
+    ),
+    "urn:fss:cn-north-4:086cd4ee9e00268e2f76c00ea33b6cbe:function:default:testph123:!t123": (
+        "cn-north-4",
+        "086cd4ee9e00268e2f76c00ea33b6cbe",
+        "default",
+        "testph123",
+        "t123",
+        "alias",
+    ),
+    (
+        "urn:fss:cn-north-4:0eb082c61280f3aa2fd4c0167562c3a9:function:Virtualization_and_Cloud_computing"
+        ":matrix_mean:latest"
+    ): (
+        "cn-north-4",
+        "0eb082c61280f3aa2fd4c0167562c3a9",
+        "Virtualization_and_Cloud_computing",
+        "matrix_mean",
+        "latest",
+        "version",
+    ),
+    "urn:fss:cn-north-1:d24fd02a12434b20b5d95df6559d2593:function:default:fss_php:latest": (
+        "cn-north-1",
+        "d24fd02a12434b20b5d95df6559d2593",
+        "default",
+        "fss_php",
+        "latest",
+        "version",
+    ),
+    "urn:fss:{region}:46b6f338fc3445b8846c71dfb1fbxxxx:function:csharp:test2-0:latest": (
+        "{region}",
+        "46b6f338fc3445b8846c71dfb1fbxxxx",
+        "csharp",
+        "test2-0",
+        "latest",
+        "version",
+    ),
+    "urn:fss:xxxxxxxxx:7aad83af3e8d42e99ac194xxxxxxxxxx:function:default:test:latest": (
+        "xxxxxxxxx",
+        "7aad83af3e8d42e99ac194xxxxxxxxxx",
+        "default",
+        "test",
+        "latest",
+        "version",
+    ),
+    "<function_name>": ("cn-north-4", P, "default", "<function_name>", None, None),
+    "<package>:<function_name>": ("cn-north-4", P, "<package>", "<function_name>", None, None),
+    "<project_id>:<package>:<function_name>": (
+        "cn-north-4",
+        "<project_id>",
+        "<package>",
+        "<function_name>",
+        None,
+        None,
+    ),
+    "<project_id>:<package>:<function_name>:<version|alias>": (
+        "cn-north-4",
+        "<project_id>",
+        "<package>",
+        "<function_name>",
+        "<version|alias>",
+        "version",
+    ),
+    "urn:fss:<region>:<project_id>:workflow:<package>:<name>:<version>": None,
+}
+
+
+@pytest.mark.parametrize("text", RECORDED)
+def test_recorded_urns(text):
+    """Each URN of the recorded answers is read into its parts; the workflow is refused by its name."""
+    expected = RECORDED_PARSED[text]
+    if expected is None:
+        with pytest.raises(UrnError, match="workflow"):
+            parse(text)
+    else:
+        assert tuple(parse(text, region="cn-north-4", project_id=P)) == expected
+
+
+def test_every_recorded_urn_has_an_expectation():
+    """No recorded URN is left out, and none is expected that was not recorded."""
+    assert set(RECORDED) == set(RECORDED_PARSED)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (FULL, ("cn-north-4", P, "default", "f", None, None)),
+        (f"{FULL}:latest", ("cn-north-4", P, "default", "f", "latest", "version")),
+        (f"{FULL}:v1.0", ("cn-north-4", P, "default", "f", "v1.0", "version")),
+        (f"{FULL}:v20210304-145002", ("cn-north-4", P, "default", "f", "v20210304-145002", "version")),
+        (f"{FULL}:!prod", ("cn-north-4", P, "default", "f", "prod", "alias")),
+        ("f", ("eu-de", "p0", "default", "f", None, None)),
+        ("pkg:f", ("eu-de", "p0", "pkg", "f", None, None)),
+        ("other:pkg:f", ("eu-de", "other", "pkg", "f", None, None)),
+        ("other:pkg:f:v2", ("eu-de", "other", "pkg", "f", "v2", "version")),
+        ("other:pkg:f:!a1", ("eu-de", "other", "pkg", "f", "a1", "alias")),
+    ],
+)
+def test_all_forms(text, parts):
+    """Seven and eight fields say all themselves; the short forms are completed (api-facts.md section 1)."""
+    assert tuple(parse(text, region="eu-de", project_id="p0")) == parts
+
+
+def test_seven_fields_stay_seven_fields():
+    """A URN without a version is an identity of its own, not ``:latest``."""
+    assert str(parse(FULL)) == FULL
+    assert parse(FULL) != parse(f"{FULL}:latest")
+
+
+def test_a_short_form_becomes_a_full_urn():
+    """A short form is known by its full text from then on."""
+    assert str(parse("pkg:f", region="eu-de", project_id="p0")) == "urn:fss:eu-de:p0:function:pkg:f"
+    assert str(parse("p1:pkg:f:!a", region="eu-de")) == "urn:fss:eu-de:p1:function:pkg:f:!a"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        ("urn", "urn:fss"),
+        ("urn:fss", "2 fields"),
+        ("urn:default:f", "another service"),
+        ("urn:f", "another service"),
+        ("urn:fss:default:f", "4 fields"),
+        (f"urn:smn:cn-north-4:{P}:topic", "another service"),
+        (f"urn:fss:cn-north-4:{P}:function:default", "6 fields"),
+        (f"{FULL}:latest:more", "9 fields"),
+        (f"urn:fss:cn-north-4:{P}:workflow:default:w:latest", "workflow"),
+        (f"urn:fss:cn-north-4:{P}:trigger:default:f", "trigger"),
+        ("a:b:c:d:e", "5 fields"),
+        (FULL.upper(), "urn:fss"),
+        (f"urn:fss::{P}:function:default:f", "field 3"),
+        (f"{FULL}:", "field 8"),
+        (f"{FULL}:!", "field 8"),
+        (":f", "field 1"),
+        ("!", "field 1"),
+        ("x" * 1025, "1025 characters"),
+    ],
+)
+def test_refused_texts_say_why(text, reason):
+    """What is no function URN is refused with a reason that names the place."""
+    with pytest.raises(UrnError, match=reason):
+        parse(text, region="eu-de", project_id="p0")
+
+
+@pytest.mark.parametrize("char", ["\0", "\t", "\n", "\r", "\x1f", " ", "\x7f", "\x85", "\xa0", "\u2003", *"/?#%"])
+@pytest.mark.parametrize("place", [0, 12, len(FULL)])
+def test_characters_that_no_urn_has(char, place):
+    """Control characters, white space and / ? # % are refused wherever they stand."""
+    with pytest.raises(UrnError, match=f"position {place + 1} "):
+        parse(FULL[:place] + char + FULL[place:])
+
+
+def test_a_lone_surrogate_is_refused():
+    r"""JSON can say "\ud800", which is no character: neither a file nor the ledger could hold it."""
+    with pytest.raises(UrnError):
+        parse(f"{FULL}\ud800")
+
+
+@pytest.mark.parametrize(
+    ("region", "project_id", "reason"),
+    [(None, "p0", "--region"), (None, None, "--region"), ("eu-de", None, "--project-id")],
+)
+def test_a_short_form_needs_what_it_does_not_say(region, project_id, reason):
+    """A short form that cannot be completed names the option that completes it."""
+    with pytest.raises(UrnError, match=reason):
+        parse("pkg:f", region=region, project_id=project_id)
+
+
+@pytest.mark.parametrize(
+    ("region", "project_id"),
+    [("eu de", "p0"), ("eu:de", "p0"), ("", "p0"), ("eu-de", "a/b"), ("eu-de", ""), ("eu-de", "a:b"), ("eu-de", "p\n")],
+)
+def test_a_completed_short_form_is_a_urn_or_is_refused(region, project_id):
+    """What completes a short form is held to the grammar too: its text must be readable again."""
+    try:
+        urn = parse("f", region=region, project_id=project_id)
+    except UrnError:
+        return
+    assert parse(str(urn)) == urn
+
+
+def test_a_long_short_form_is_a_urn_or_is_refused():
+    """A short form that is short enough must not grow into a full text that is too long to be read again."""
+    try:
+        urn = parse("x" * 1020, region="eu-de", project_id="p0")
+    except UrnError:
+        return
+    assert parse(str(urn)) == urn
+
+
+FIELD = st.text(
+    st.characters(blacklist_categories=("Cc", "Cs", "Zs", "Zl", "Zp"), blacklist_characters=":/?#%!"),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(
+    region=FIELD,
+    project_id=FIELD,
+    package=FIELD,
+    name=FIELD,
+    qualifier=st.none() | st.tuples(FIELD, st.sampled_from(["version", "alias"])),
+)
+def test_a_urn_survives_its_text(region, project_id, package, name, qualifier):
+    """parse(str(urn)) is the urn, and its text begins with its scope."""
+    urn = FunctionUrn(region, project_id, package, name, *(qualifier or (None, None)))
+    assert parse(str(urn)) == urn
+    assert str(urn).startswith(scope_prefix(region, project_id))
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "urn:fss:r:p:function:", "urn:fss:", "urn:"]))
+def test_parsing_is_total(text, prefix):
+    """Any text is either a URN whose text is read back as itself, or a reject with a reason."""
+    try:
+        urn = parse(prefix + text, region="eu-de", project_id="p0")
+    except UrnError:
+        return
+    assert parse(str(urn)) == urn
+    assert str(urn).encode()
