@@ -102,18 +102,19 @@ def read_vendor(body: bytes | str) -> Vendor:
         return Vendor(None, None, None, {})
     rest = dict(sent)
     request_id = _as_text(rest.pop("request_id", None))
-    nested = next((sent[name] for name in ("error", "NeutronError") if isinstance(sent.get(name), dict)), None)
-    if nested is not None:
-        rest = {}
-        source, names = nested, _NESTED_NAMES
-    else:
-        source, names = sent, _NAMES
-    found: list[str | None] = []
-    for alternatives in names:
-        name = next((name for name in alternatives if source.get(name) is not None), alternatives[0])
-        rest.pop(name, None)
-        found.append(_as_text(source.get(name)))
-    return Vendor(found[0], found[1], request_id, rest)
+    code, msg = (_taken(rest, names) for names in _NAMES)
+    for outer in ("error", "NeutronError"):
+        if code is None and msg is None and isinstance(rest.get(outer), dict):
+            inner = dict(rest[outer])
+            code, msg = (_taken(inner, names) for names in _NESTED_NAMES)
+            rest = {**rest, outer: inner} if inner else {name: rest[name] for name in rest if name != outer}
+    return Vendor(code, msg, request_id, rest)
+
+
+def _taken(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    """Takes the first of these fields that says something."""
+    name = next((name for name in names if fields.get(name) is not None), names[0])
+    return _as_text(fields.pop(name, None))
 
 
 def _class_of(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - one line a row of the table

@@ -6,9 +6,10 @@ texts to redact; it shows neither in its repr. Knows no HTTP call.
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from urllib.parse import unquote
 
 from inventory.errors import CredentialsError
 
@@ -21,9 +22,10 @@ _SHORT: Final = 16
 REDACTED: Final = "[redacted]"
 """Stands where a secret stood."""
 # What the gateway's signature errors echo (api-facts.md section 3.3), and what any server may send back of our headers.
+_ESCAPES: Final = re.compile(r"\\(?:u00([2-7][0-9a-fA-F])(?<!22)(?<!5[cC])|/)")
 _ECHOES: Final = re.compile(
     r"(?i)(\b(?:x-auth-token|x-subject-token|x-security-token|authorization|credential)\b[\"']?\s*[:=]\s*[\"']?"
-    r"(?:SDK-HMAC-SHA256\s+)?|\b(?:access=|signature=|ak[=:]|sk[=:])\s*)([^\s,;\"'<>&]+)"
+    r"(?:(?:SDK-HMAC-SHA256|Bearer|Basic)\s+)?|\b(?:access=|signature=|ak[=:]|sk[=:])\s*)([^\s,;\"'<>&]+)"
 )
 
 
@@ -38,10 +40,9 @@ class Token:
             raise CredentialsError(f"{origin} holds more than a token: a token is one line of printable ASCII")
         self._token = token
         self._origin = origin
-        forms = sorted({token, quote(token, safe=""), token.replace("/", "\\/")}, key=len, reverse=True)
         # A short token may be part of an ordinary word, which stays; a long one goes wherever it stands.
         edges = (r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])") if len(token) < _SHORT else ("", "")
-        self._echo = re.compile(f"{edges[0]}(?:{'|'.join(map(re.escape, forms))}){edges[1]}")
+        self._echo = re.compile(re.escape(token).join(edges))
 
     def __repr__(self) -> str:
         return f"Token(from {self._origin})"
@@ -54,8 +55,21 @@ class Token:
         return {"X-Auth-Token": self._token}
 
     def redact(self, text: str) -> str:
-        """Takes the token, and whatever looks like a key or a signature, out of a text of the server."""
-        return _ECHOES.sub(rf"\g<1>{REDACTED}", self._echo.sub(REDACTED, text))
+        """Takes the token, and whatever looks like a key or a signature, out of a text of the server.
+
+        A token that is spelled otherwise (percent-encoded, with HTML entities or JSON escapes) is found by undoing
+        that; only then is the text kept in its plain spelling.
+        """
+        for spell in (str, unquote, html.unescape, _without_escapes):
+            plain = spell(text)
+            if self._echo.search(plain):
+                text = self._echo.sub(REDACTED, plain)
+        return _ECHOES.sub(rf"\g<1>{REDACTED}", text)
+
+
+def _without_escapes(text: str) -> str:
+    """Undoes the JSON escapes that need not be there: those of printable ASCII, but for quotes and backslashes."""
+    return _ESCAPES.sub(lambda found: chr(int(found[1], 16)) if found[1] else "/", text)
 
 
 def find_token(token_file: Path | None, environment: Mapping[str, str]) -> Token:

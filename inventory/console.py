@@ -39,11 +39,8 @@ def leaving(form: str, *, quiet: bool) -> Iterator[Log]:
         yield log
         sys.stdout.flush()
     except InventoryError as error:
-        code = error.exit_code
-        if isinstance(error, InterruptedRunError):
-            code = ExitCode(128 + error.signal_number)
-        log.complain(str(error), exit_code=int(code))
-        raise typer.Exit(code) from None
+        log.complain(str(error), exit_code=int(error.exit_code))
+        raise typer.Exit(error.exit_code) from None
     except BrokenPipeError:
         # Who read our output has left; nothing more can be said to them, not even by the interpreter when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -77,7 +77,7 @@ class ErrorKind(StrEnum):
 class InventoryError(Exception):
     """What a user or the cloud can cause. Its text is one sentence: what, where, what to do."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+    exit_code: ExitCode = ExitCode.USAGE
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -132,6 +132,7 @@ class InterruptedRunError(InventoryError):
         name = {2: "SIGINT", 15: "SIGTERM"}.get(signal_number, f"signal {signal_number}")
         super().__init__(f"stopped by {name}; what was answered is kept")
         self.signal_number = signal_number
+        self.exit_code = ExitCode(128 + signal_number)
 
 
 class CallError(InventoryError):

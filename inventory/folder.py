@@ -57,11 +57,14 @@ class RunFolder:
             UsageError: there is nothing to resume.
             OutputError: the folder holds a run, or cannot be written.
         """
+        try:
+            held = [path for path in self._files() if _exists(path)]
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be looked into: {error.strerror}; give another --output") from None
         if mode == "resume":
-            if not self.ledger.is_file():
+            if self.ledger not in held:
                 raise UsageError(f"--resume: {self.path} holds no run; leave --resume out to begin one there")
             return
-        held = [path for path in self._files() if path.exists()]
         if held and mode == "new":
             raise OutputError(
                 f"{self.path} holds a run already ({held[0].name}): --resume goes on with it, --overwrite begins "
@@ -88,3 +91,12 @@ class RunFolder:
         whole = [self.manifest, *tables]
         journals = [self.ledger.with_name(self.ledger.name + suffix) for suffix in ("-wal", "-shm")]
         return [*whole, *(temporary_name(path) for path in whole), *journals, self.ledger]
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is a file; unlike ``Path.exists``, it tells "cannot be seen" from "is not there"."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True

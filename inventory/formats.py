@@ -20,6 +20,8 @@ COLUMNS: Final = ("function_urn", "func_urn", "urn")
 """Where the URNs stand in a table, in the order in which they are looked for."""
 MAX_LINE: Final = 256 * 1024
 """Bytes of one line that are read; the rest of a longer line is passed over, and the entry is rejected."""
+MAX_ELEMENT: Final = 4 * 1024 * 1024
+"""Characters that one element of a JSON array may have."""
 BLOCK: Final = 64 * 1024
 """Bytes that are read at a time."""
 
@@ -87,36 +89,71 @@ def read_jsonl(stream: IO[bytes], table: Table) -> Iterator[Entry]:
 
 def read_json(stream: IO[bytes], table: Table) -> Iterator[Entry]:
     """Reads one array, an element at a time, so that a list of any length fits in memory."""
-    decoder = json.JSONDecoder()
-    text, line, ended, began = "", 1, False, False
-    while True:
-        stripped = text.lstrip(" \t\r\n" + ("," if began else ""))
-        line += text.count("\n", 0, len(text) - len(stripped))
-        text = stripped
-        if not began and text:
-            if text[0] != "[":
-                raise SourceError(f"{table.name} is not a JSON array of URNs, or of objects with a URN each")
-            text, began = text[1:], True
-            continue
-        if text.startswith("]"):
-            return
-        try:
-            value, end = decoder.raw_decode(text) if text else (None, 0)
-        except (ValueError, RecursionError) as error:
-            if ended or len(text) > MAX_LINE:
-                raise SourceError(f"{table.name} is no whole JSON array: it breaks off at line {line}") from error
-            value, end = None, 0
-        # What ends with the block may go on in the next: a number, or a text that is cut.
-        if end and (end < len(text) or ended):
-            yield _entry_of(line, value, table)
-            line += text.count("\n", 0, end)
-            text = text[end:]
-        elif ended:
-            raise SourceError(f"{table.name} is no whole JSON array: it ends without ']'")
-        else:
-            block = stream.read(BLOCK)
-            ended = not block
-            text += _decoded_block(block, stream, table.name)
+    window = _Window(stream, table.name)
+    if window.next_sign() != "[":
+        raise SourceError(f"{table.name} is not a JSON array of URNs, or of objects with a URN each")
+    window.take(1)
+    sign = window.next_sign()
+    while sign != "]":
+        yield _entry_of(window.line, window.next_value(), table)
+        sign = window.next_sign()
+        if sign == ",":
+            window.take(1)
+            if window.next_sign() != "]":
+                continue
+        if sign != "]":
+            raise SourceError(f"{table.name} is no whole JSON array: {sign or 'its end'!r} at line {window.line}")
+    window.take(1)
+    if window.next_sign():
+        raise SourceError(
+            f"{table.name}: there is more behind the array, at line {window.line}; a .jsonl list has many"
+        )
+
+
+class _Window:
+    """The part of a JSON text that is being read: it moves on, and grows only as far as one element needs."""
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._decode = json.JSONDecoder().raw_decode
+        self._text = ""
+        self._ended = False
+        self.line = 1
+
+    def take(self, size: int) -> None:
+        """Moves on."""
+        self.line += self._text.count("\n", 0, size)
+        self._text = self._text[size:]
+
+    def next_sign(self) -> str:
+        """The next character that is no white space; an empty text at the end."""
+        while True:
+            self.take(len(self._text) - len(self._text.lstrip(" \t\r\n")))
+            if self._text or self._ended:
+                return self._text[:1]
+            self._grow()
+
+    def next_value(self) -> object:
+        """The next element."""
+        self.next_sign()
+        while True:
+            try:
+                value, end = self._decode(self._text)
+            except (ValueError, RecursionError):
+                end = 0
+            # What ends with the window may go on behind it: a number, say.
+            if end and (end < len(self._text) or self._ended):
+                self.take(end)
+                return value
+            if self._ended or len(self._text) > MAX_ELEMENT:
+                raise SourceError(f"{self._name} is no whole JSON array: what is at line {self.line} is no JSON value")
+            self._grow()
+
+    def _grow(self) -> None:
+        block = self._stream.read(max(BLOCK, len(self._text)))
+        self._ended = not block
+        self._text += _decoded_block(block, self._stream, self._name)
 
 
 def _decoded_block(block: bytes, stream: IO[bytes], name: str) -> str:
@@ -151,15 +188,17 @@ class _CsvLines:
 def read_csv(stream: IO[bytes], table: Table) -> Iterator[Entry]:
     """A table with a header, with the separator of ``table``; cells may be quoted, and then span lines."""
     lines = _CsvLines(stream)
-    rows = csv.reader(lines, delimiter=table.delimiter)
+    rows = csv.reader(lines, delimiter=table.delimiter, strict=True)
     position: int | None = None
     while True:
         began = lines.number + 1
         try:
             row = next(rows, None)
         except csv.Error as error:
-            yield Entry(began, "", f"not a row of a table: {error}")
-            continue
+            # Where a quote is astray, rows behind it are swallowed: none of them is guessed.
+            raise SourceError(
+                f"{table.name} is no table from line {began} on: {error}; look for a stray quote"
+            ) from None
         yield from lines.ruined
         lines.ruined.clear()
         if row is None:
@@ -187,7 +226,7 @@ def read_parquet(stream: IO[bytes], table: Table) -> Iterator[Entry]:
         for batch in file.iter_batches(batch_size=4096, columns=[name]):
             for value in batch.column(0).cast(pa.string()).to_pylist():
                 row += 1
-                yield Entry(row, value) if value is not None else Entry(row, "", "the cell is empty (null)")
+                yield Entry(row, value.strip()) if value is not None else Entry(row, "", "the cell is empty (null)")
     except pa.ArrowNotImplementedError:
         raise SourceError(f"{table.name}: column {name!r} does not hold text") from None
     except (pa.ArrowException, OSError) as error:
@@ -198,11 +237,12 @@ def _entry_of(line: int, value: object, table: Table) -> Entry:
     if isinstance(value, dict):
         names = [name for name in (COLUMNS if table.column is None else (table.column,)) if name in value]
         if not names:
-            return Entry(line, json.dumps(value, ensure_ascii=False), "no field with a URN; see --column")
+            return Entry(line, json.dumps(value), "no field with a URN; see --column")
         value = value[names[0]]
     if isinstance(value, str):
-        return Entry(line, value.strip())
-    return Entry(line, json.dumps(value, ensure_ascii=False), "not a text")
+        text = value.encode("utf-8", "backslashreplace").decode()
+        return Entry(line, text.strip(), None if text == value else "a half character (lone surrogate)")
+    return Entry(line, json.dumps(value), "not a text")
 
 
 def _lines(stream: IO[bytes], *, keep_ends: bool = False) -> Iterator[Entry]:

@@ -136,9 +136,10 @@ def _sign_off(
 def _exit_code(counts: manifest.Counts, scopes: Iterable[Scope]) -> ExitCode:
     """What the process says. A refused credential outweighs a scope that stopped, and both outweigh a failed URN."""
     stops = {scope.stopped.exit_code for scope in scopes if scope.stopped is not None}
-    for code in (ExitCode.CREDENTIALS, ExitCode.STOPPED):
-        if code in stops:
-            return code
+    if ExitCode.CREDENTIALS in stops:
+        return ExitCode.CREDENTIALS
+    if counts.status[Status.NOT_ATTEMPTED]:
+        return ExitCode.STOPPED
     if not counts.status.total():
         return ExitCode.USAGE
     return ExitCode.SOME_FAILED if counts.status[Status.FAILED] else ExitCode.ANSWERED

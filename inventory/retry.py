@@ -22,8 +22,6 @@ T = TypeVar("T")
 
 MAX_SECONDS: Final = 300.0
 """After this long, a URN that fails is not asked again (waits for the throttle not counted)."""
-MAX_THROTTLED: Final = 20
-"""So many 429 for one URN, each after a pause of its whole scope, and it is given up."""
 _WAIT: Final = wait_random_exponential(multiplier=1.0, max=20.0)
 
 
@@ -92,7 +90,7 @@ class Retry:
 
     def _is_enough(self, state: RetryCallState, counts: Attempts) -> bool:
         if isinstance(_error(state), ThrottledError):
-            return counts.throttled >= MAX_THROTTLED
+            return False  # it tells nothing about this URN; when to give up the whole scope, the scope knows
         return counts.attempts >= self._attempts or self._clock() - counts.began - counts.waited >= MAX_SECONDS
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from inventory.answer import Answer
 
 SCOUTS: Final = 3
-"""URNs under way until the first answer: no more calls than that can be refused before the scope stops."""
+"""URNs under way until the service first answers: no more calls than that are refused before the scope stops."""
 MAX_REFUSALS: Final = 20
 """Pauses in a row after which a scope that is answered nothing but 429 is given up."""
 # URNs in a row that fail in a scope that never brought an answer, until it is given up. Service 401s count as refused
@@ -41,7 +41,6 @@ _HOPELESS: Final = {ErrorKind.REFUSED: 3, ErrorKind.CONNECTION: 6, ErrorKind.TIM
 _HOPELESS_OTHERS: Final = 20
 _SILENT_AFTER_ANSWERS: Final = 100
 _SILENT: Final = (ErrorKind.CONNECTION, ErrorKind.TIMEOUT)
-_GUARDS: Final = (401, 403, 418, 429)
 
 
 class _NotAskedError(Exception):
@@ -74,11 +73,14 @@ class Scope:
         self.throttle = Throttle(max_per_second, clock=clock, sleep=sleep)
         self._retry = Retry(attempts, clock=clock, sleep=sleep)
         self.stopped: CallError | None = None
-        self._proven = False  # an answer showed that the credential is accepted
-        self._welcome = False  # an answer showed that calls are not refused
+        self._proven = False  # an answer of the service showed that the credential is accepted
         self._failures: Counter[ErrorKind] = Counter()
         self._scouting = 0
         self._gate = asyncio.Condition()
+
+    @property
+    def _refused(self) -> int:
+        return self._failures[ErrorKind.REFUSED]
 
     @property
     def closed(self) -> bool:
@@ -91,10 +93,10 @@ class Scope:
 
     async def settle(self, urn: str) -> Outcome | None:
         """Asks for one URN until it is settled; None where the scope closed before a call was made."""
-        if self._welcome:
+        if self._proven:
             return await self._settle(urn)
         async with self._gate:
-            await self._gate.wait_for(lambda: self._welcome or self._scouting < SCOUTS)
+            await self._gate.wait_for(lambda: self._proven or self.closed or self._scouting + self._refused < SCOUTS)
             self._scouting += 1
         try:
             return await self._settle(urn)
@@ -167,7 +169,7 @@ class Scope:
         last_call.note(self._clock() - began, None)
         self._count_call(200)
         counts.attempts += 1
-        self._proven = self._welcome = True
+        self._proven = True
         self.throttle.accepted()
         return answer
 
@@ -184,7 +186,6 @@ class Scope:
             self._stop(error)
         if error.status_code is not None:
             self.throttle.accepted()
-            self._welcome = self._welcome or error.status_code not in _GUARDS
         if isinstance(error, NotConfiguredError | NotFoundError):
             self._proven = True
 

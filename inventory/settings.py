@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from inventory.errors import SettingsError, UrnError
+from inventory.urn import check_field
 
 DEFAULT_ENDPOINT: Final = "https://functiongraph.{region}.myhuaweicloud.com"
 """Source: api-facts.md section 7."""
@@ -60,6 +61,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         _check(pace is None or 0 <= pace <= 1e6, "--max-per-second", pace, "calls per second, or 0 for no cap")  # noqa: PLR2004
         _check(bool(self.format), "--format", "", "parquet or csv")
         _check_endpoint(self.endpoint)
+        for name, value in (("--region", self.region), ("--project-id", self.project_id)):
+            _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
         self.zone()
         return self
 
@@ -98,6 +101,14 @@ def _check(fits: bool, name: str, value: object, expected: str) -> None:  # noqa
         raise SettingsError(f"{name} {value} cannot be used; give {expected}")
 
 
+def _is_field(text: str) -> bool:
+    try:
+        check_field(text, "")
+    except UrnError:
+        return False
+    return True
+
+
 def _check_endpoint(endpoint: str) -> None:
     try:
         parts = urlsplit(endpoint.replace("{region}", "region"))
@@ -105,8 +116,9 @@ def _check_endpoint(endpoint: str) -> None:
     except ValueError:
         usable = False
     if not usable or not endpoint.isascii() or re.search(r"\s", endpoint):
-        raise SettingsError(f"--endpoint {endpoint!r} is no URL such as {DEFAULT_ENDPOINT}")
-    if parts.username or parts.password or parts.query or parts.fragment:
+        shown = re.sub(r"//[^/]*@", "//...@", endpoint)
+        raise SettingsError(f"--endpoint {shown!r} is no URL such as {DEFAULT_ENDPOINT}")
+    if set(endpoint) & set("@?#"):
         raise SettingsError(
             "--endpoint must hold no user, password, query or fragment: a scheme, a host, and maybe a port and path"
         )

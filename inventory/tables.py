@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 import pyarrow as pa
@@ -31,7 +31,7 @@ ROWS_PER_GROUP: Final = 24_576
 """Rows of a Parquet row group: large enough to compress and skip well, small enough to hold while writing."""
 BYTES_PER_BATCH: Final = 4 * 1024 * 1024
 BYTES_PER_GROUP: Final = 32 * 1024 * 1024
-"""The same in bytes of the answers, whichever comes first: rows of a megabyte must not add up."""
+"""The same in bytes of the cells, whichever comes first: rows of a megabyte must not add up."""
 # A spreadsheet runs a cell that begins so as a formula; the quote is the guard itself.
 _RUNS: Final = frozenset("=+-@\t\r\n'")
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -53,6 +53,7 @@ class TableFile(NamedTuple):
 class _Writer(Protocol):
     def write(self, arrays: list[pa.Array], columns: list[tuple[Any, ...]]) -> None: ...
     def close(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 def arrow_schema(table: Table) -> pa.Schema:
@@ -88,6 +89,7 @@ class TableWriter:
         self._rows: list[Row] = []
         self._row_bytes = 0
         self._written = 0
+        self._finished = False
 
     def __enter__(self) -> Self:
         with _named(self._table.name), ExitStack() as stack:
@@ -95,8 +97,9 @@ class TableWriter:
                 temporary = temporary_name(path)
                 stack.callback(temporary.unlink, missing_ok=True)
                 sink = stack.enter_context(temporary.open("wb"))
-                writer = _CsvWriter if name == "csv" else _ParquetWriter
-                self._writers.append(writer(sink, self._schema, self._table))
+                writer = (_CsvWriter if name == "csv" else _ParquetWriter)(sink, self._schema, self._table)
+                stack.callback(writer.abandon)
+                self._writers.append(writer)
             self._stack = stack.pop_all()
         return self
 
@@ -104,22 +107,26 @@ class TableWriter:
         with _named(self._table.name):
             self._stack.close()
 
-    def add(self, row: Row, weight: int = 0) -> None:
-        """Adds a row; rows come in the table's order. ``weight``: bytes of the answer that it was made from."""
+    def add(self, row: Row) -> None:
+        """Adds a row; rows come in the table's order."""
         self._rows.append(row)
-        self._row_bytes += weight
+        self._row_bytes += sum([len(cell) for cell in row if isinstance(cell, str)])
         if len(self._rows) == ROWS_PER_BATCH or self._row_bytes >= BYTES_PER_BATCH:
             self._write()
 
     def finish(self) -> None:
         """Writes what is left: the files are whole, under their temporary names."""
+        if self._finished:
+            return
         self._write()
         with _named(self._table.name):
             for writer in self._writers:
                 writer.close()
+        self._finished = True
 
     def publish(self) -> list[TableFile]:
         """Gives the whole files their names."""
+        self.finish()
         files = []
         with _named(self._table.name):
             for name, path in self._paths.items():
@@ -188,6 +195,10 @@ class _ParquetWriter:
         self._writer.close()
         self._sink.close()
 
+    def abandon(self) -> None:
+        with suppress(OSError, ValueError):  # what could not be written is removed: how it ends does not matter
+            self._writer.close()
+
 
 class _CsvWriter:
     """CSV by batches, guarded against spreadsheets."""
@@ -209,6 +220,10 @@ class _CsvWriter:
     def close(self) -> None:
         self._writer.close()
         self._sink.close()
+
+    def abandon(self) -> None:
+        with suppress(OSError, ValueError):
+            self._writer.close()
 
 
 def guard(text: str | None) -> str | None:

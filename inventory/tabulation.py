@@ -40,10 +40,9 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
             rows = flatten(urn, outcome, zone)
-            weight = 0 if outcome is None else len(outcome.body)
-            functions.add(rows.function, weight)
+            functions.add(rows.function)
             for row in rows.destinations:
-                destinations.add(row, weight)
+                destinations.add(row)
             if rows.call is not None:
                 calls.add(rows.call)
             counts.add(outcome)

@@ -9,6 +9,7 @@ and sliding windows are both respected. A refusal moves the line: everyone who w
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections import deque
@@ -23,6 +24,10 @@ MAX_PAUSE_SECONDS: Final = 900.0
 """The longest single pause that a server's words can cause."""
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_GUESS_SECONDS: Final = 60.0
+_SLOWEST: Final = 0.05
+"""Calls per second that unexplained refusals never go below."""
+_RECOVERY: Final = 1.002
+"""What an accepted call multiplies a slowed pace by: a refusal in some hundred calls tells where the limit is."""
 _MARGIN: Final = 0.99
 """Part of a learnt limit that is used: clocks drift, and a refused call may count."""
 _UNIT_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
@@ -64,6 +69,9 @@ class Throttle:
         self._clock = clock
         self._sleep = sleep
         self._next_slot = self.paused_until
+        self._last_slot = -math.inf
+        self._line = 0
+        self._recovers_to: float | None = None
         self._guess = _FIRST_PAUSE_SECONDS
         self.refusals = 0
         self._sent: deque[float] = deque(maxlen=20_000)
@@ -76,45 +84,62 @@ class Throttle:
     async def acquire(self) -> None:
         """Waits for the next slot."""
         while True:
+            line = self._line
             now = self._clock()
-            slot = max(now, self._next_slot, self.paused_until)
-            self._next_slot = slot + (1.0 / self.pace if self.pace else 0.0)
+            slot = max(now, self._next_slot)
+            self._next_slot = slot + self._gap
             if slot > now:
                 await self._sleep(slot - now)
-            # A refusal while we slept has moved the line: take a new place in it.
-            if slot >= self.paused_until:
+            if self._line == line:  # else a refusal while we slept made a new line: take a new place in it
+                self._last_slot = slot
                 self._sent.append(slot)
                 return
 
     def accepted(self) -> None:
-        """A call was answered with something else than a refusal: the next guess is short again."""
+        """A call was answered with something else than a refusal: the next guess is short, and the pace recovers."""
         self._guess = _FIRST_PAUSE_SECONDS
         self.refusals = 0
+        if self._recovers_to is not None:
+            self.pace = min(self.pace * _RECOVERY, self._recovers_to)
 
     def refused(self, error: ThrottledError) -> None:
         """A call was refused: the whole scope waits as long as the server says, or as we must guess."""
         now = self._clock()
+        in_flight = self.paused_until > now  # it was under way when the pause began
+        pause = 0.0
         if error.limit is not None:
             self._learn(error.limit)
-        in_flight = self.paused_until > now  # it was under way when the pause began: it tells nothing new
-        if error.retry_after is not None:
+        if error.retry_after:
             pause = error.retry_after
         elif in_flight:
-            return
+            pass  # it tells nothing new
         elif error.limit is not None:
             pause = self._until_window_is_free(now, error.limit)
         else:
+            self._slow_down(now)
             pause = self._guessed(_LONGEST_GUESS_SECONDS)
         self.refusals += not in_flight
-        until = now + min(max(pause, 0.0), MAX_PAUSE_SECONDS)
-        if until > self.paused_until:
-            self.paused_until = self._next_slot = until
+        self.paused_until = max(self.paused_until, now + min(pause, MAX_PAUSE_SECONDS))
+        self._next_slot = max(self.paused_until, self._last_slot + self._gap)
+        self._line += 1
+
+    @property
+    def _gap(self) -> float:
+        return 1.0 / self.pace if self.pace else 0.0
+
+    def _slow_down(self, now: float) -> None:
+        """Halves the pace after a refusal that names no limit; accepted calls raise it again, slowly."""
+        if self._recovers_to is None:
+            self._recovers_to = self.pace or math.inf
+        lately = sum(1 for sent in self._sent if sent > now - 1.0)
+        self.pace = max(_SLOWEST, min(self.pace or math.inf, float(lately or 1)) / 2)
 
     def _learn(self, limit: tuple[int, float]) -> None:
         calls, seconds = limit
         self.limit = limit
         learnt = _MARGIN * calls / seconds
         self.pace = min(self.pace, learnt) if self.pace else learnt
+        self._recovers_to = None  # the limit is known: there is nothing to find out
 
     def _until_window_is_free(self, now: float, limit: tuple[int, float]) -> float:
         """Seconds until the window has room, seen from our own calls; a guess where others used it up.

@@ -15,7 +15,8 @@ from inventory.errors import UrnError
 MAX_LENGTH = 1024
 """Characters. The vendor documents 269; a little more is asked and left to the service to judge."""
 
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0/?#%\u2028\u2029]|\s")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0/?#%\u2028\u2029\ud800-\udfff]|\s")
+_FIXED_CHARACTERS = len("urn:fss:::function:::")
 _FULL_FIELDS = (7, 8)
 _SHORT_FIELDS = (1, 2, 3, 4)
 
@@ -89,6 +90,9 @@ def _full(fields: list[str]) -> FunctionUrn:
 def _short(fields: list[str], region: str | None, project_id: str | None) -> FunctionUrn:
     if region is None:
         raise UrnError("a short form: give --region (and --project-id) to complete it")
+    check_field(region, "--region")
+    if project_id is not None:
+        check_field(project_id, "--project-id")
     package, qualifier = "default", None
     if len(fields) >= 3:  # noqa: PLR2004 - project:package:name[:qualifier]
         project_id, package, name, *rest = fields
@@ -102,7 +106,19 @@ def _short(fields: list[str], region: str | None, project_id: str | None) -> Fun
     return _made(region, project_id, package, name, qualifier)
 
 
+def check_field(text: str, name: str) -> None:
+    """Sees that a text can be a field of a URN.
+
+    Raises:
+        UrnError: it cannot; the message names it.
+    """
+    if not text or ":" in text or _FORBIDDEN.search(text):
+        raise UrnError(f"{name} {text!a} cannot be a field of a URN")
+
+
 def _made(region: str, project_id: str, package: str, name: str, qualifier: str | None) -> FunctionUrn:
+    if sum(map(len, (region, project_id, package, name, qualifier or ""))) > MAX_LENGTH - _FIXED_CHARACTERS:
+        raise UrnError(f"completed, it is over {MAX_LENGTH} characters long: a function URN has at most 269")
     if qualifier is None:
         return FunctionUrn(region, project_id, package, name)
     if qualifier.startswith("!"):
