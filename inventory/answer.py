@@ -41,6 +41,7 @@ MAX_ERROR_MSG: Final = 2000
 _GONE: Final = frozenset({"FSS.1051", "FSS.1052", "FSS.1053"})
 _NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
 _NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]
+_SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _TAG: Final = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
 
 
@@ -167,7 +168,7 @@ def _error_of(
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of ``Retry-After``, which is a number or a date; None where there is none that can be read."""
     text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
+    if _SECONDS.fullmatch(text):
         return float(text[:9])
     try:
         when = parsedate_to_datetime(text)

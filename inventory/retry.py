@@ -1,7 +1,8 @@
 """Which call is made again, when, and when it is enough.
 
 Owns the retry policy: only what an error calls ``retryable``, with jittered exponential waits, bounded by attempts and
-by time. A 429 uses up no attempt: the throttle makes it wait. Knows no HTTP. Time, sleep and chance are parameters.
+by time. A 429 uses up no attempt: the throttle makes it wait, unless it is this URN alone that is refused. Knows no
+HTTP. Time, sleep and chance are parameters.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState
 from tenacity.wait import wait_random_exponential
 
 from inventory.errors import CallError, ThrottledError
+from inventory.throttle import MAX_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,7 +24,11 @@ T = TypeVar("T")
 
 MAX_SECONDS: Final = 300.0
 """After this long, a URN that fails is not asked again (waits for the throttle not counted)."""
+MAX_ALONE: Final = 10
+"""A URN that is refused this often in a row, while others of its scope are let through, is given up."""
 _WAIT: Final = wait_random_exponential(multiplier=1.0, max=20.0)
+_CHANCE: Final = 1
+"""Refusals of one URN among accepted ones that may still be bad luck."""
 
 
 class Attempts:
@@ -33,15 +39,30 @@ class Attempts:
         throttled: calls that were answered 429.
         began: when the first was asked for, on the policy's clock.
         waited: seconds of it that were spent waiting for the throttle.
+        alone: 429s in a row between which other calls of the scope were accepted.
     """
 
-    __slots__ = ("attempts", "began", "throttled", "waited")
+    __slots__ = ("_accepted", "alone", "attempts", "began", "throttled", "waited")
 
     def __init__(self, began: float) -> None:
         self.attempts = 0
         self.throttled = 0
         self.began = began
         self.waited = 0.0
+        self.alone = 0
+        self._accepted: int | None = None
+
+    def refuse(self, accepted: int) -> None:
+        """Counts a 429; ``accepted`` is how many calls of the scope were accepted so far."""
+        self.throttled += 1
+        if self._accepted is not None:
+            self.alone = self.alone + 1 if accepted > self._accepted or self.is_alone else 0
+        self._accepted = accepted
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is this URN that is refused, and not its scope."""
+        return self.alone > _CHANCE
 
 
 class Retry:
@@ -82,7 +103,7 @@ class Retry:
         retrying = AsyncRetrying(
             sleep=self._sleep,
             stop=lambda state: closed() or self._is_enough(state, counts),
-            wait=lambda state: 0.0 if isinstance(_error(state), ThrottledError) else self._wait(state),
+            wait=lambda state: self._pause(state, counts),
             retry=lambda state: getattr(_error(state), "retryable", False),
             reraise=True,
         )
@@ -90,8 +111,16 @@ class Retry:
 
     def _is_enough(self, state: RetryCallState, counts: Attempts) -> bool:
         if isinstance(_error(state), ThrottledError):
-            return False  # it tells nothing about this URN; when to give up the whole scope, the scope knows
+            return counts.alone >= MAX_ALONE  # when to give up the whole scope, the scope knows
         return counts.attempts >= self._attempts or self._clock() - counts.began - counts.waited >= MAX_SECONDS
+
+    def _pause(self, state: RetryCallState, counts: Attempts) -> float:
+        error = _error(state)
+        if not isinstance(error, ThrottledError):
+            return self._wait(state)
+        if not counts.is_alone:
+            return 0.0  # the throttle makes it wait
+        return max(self._wait(state), min(error.retry_after or 0.0, MAX_PAUSE_SECONDS))
 
 
 def _error(state: RetryCallState) -> BaseException | None:

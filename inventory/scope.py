@@ -1,8 +1,8 @@
 """One (region, project): how a URN of it is settled, and when the whole scope stops.
 
 Owns the decision to stop, on top of the two flags of the errors: a refused credential and a firewall stop a scope at
-once, and a scope that has brought nothing but failures is given up. Until a first answer shows that calls are welcome,
-only a few scouts are sent, so that a dead credential is never hammered. Knows no ledger's file and no other scope.
+once, and a scope that brings nothing but failures is given up. Until a first answer shows that calls are welcome, only
+a few scouts are sent. Knows no ledger's file and no other scope.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from inventory.errors import (
     Status,
     ThrottledError,
 )
+from inventory.gate import Gate
 from inventory.ledger import NO_ANSWER
 from inventory.outcome import SHOW, Outcome
 from inventory.retry import Attempts, Retry
@@ -31,16 +32,18 @@ if TYPE_CHECKING:
 
     from inventory.answer import Answer
 
-SCOUTS: Final = 3
-"""URNs under way until the service first answers: no more calls than that are refused before the scope stops."""
-MAX_REFUSALS: Final = 20
-"""Pauses in a row after which a scope that is answered nothing but 429 is given up."""
-# URNs in a row that fail in a scope that never brought an answer, until it is given up. Service 401s count as refused
-# credentials; silence is an unreachable endpoint; anything else is an endpoint that is not what we think.
-_HOPELESS: Final = {ErrorKind.REFUSED: 3, ErrorKind.CONNECTION: 6, ErrorKind.TIMEOUT: 6}
+MAX_REFUSALS: Final = 10
+MAX_REFUSED_SECONDS: Final = 120.0
+"""After so many pauses in a row, and so long, a scope that is answered nothing but 429 is given up."""
+# URNs of a kind that fail without an answer between them, until a scope is given up. Before the first answer: silence
+# is an unreachable endpoint, the gateway's 403 a project that is not ours, anything else an endpoint that is not what
+# we think. (Three service 401s shut the gate.) After it: the cloud has gone, or does not want us any more.
+_HOPELESS: Final = {ErrorKind.CONNECTION: 6, ErrorKind.TIMEOUT: 6}
+_HOPELESS_GATEWAY_403: Final = 3
 _HOPELESS_OTHERS: Final = 20
-_SILENT_AFTER_ANSWERS: Final = 100
-_SILENT: Final = (ErrorKind.CONNECTION, ErrorKind.TIMEOUT)
+_HOPELESS_AFTER_ANSWERS: Final = 100
+# Failures that the service says of single functions: a list may hold any number of them in a row.
+_OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.REFUSED, ErrorKind.SERVER_ERROR})
 
 
 class _NotAskedError(Exception):
@@ -73,14 +76,10 @@ class Scope:
         self.throttle = Throttle(max_per_second, clock=clock, sleep=sleep)
         self._retry = Retry(attempts, clock=clock, sleep=sleep)
         self.stopped: CallError | None = None
-        self._proven = False  # an answer of the service showed that the credential is accepted
+        self._gate = Gate()  # opens when an answer of the service shows that the credential is accepted
+        self._accepted = 0
+        self._accepted_at = clock()
         self._failures: Counter[ErrorKind] = Counter()
-        self._scouting = 0
-        self._gate = asyncio.Condition()
-
-    @property
-    def _refused(self) -> int:
-        return self._failures[ErrorKind.REFUSED]
 
     @property
     def closed(self) -> bool:
@@ -90,20 +89,18 @@ class Scope:
     def close(self) -> None:
         """Makes no further call; who waits is woken."""
         self._closed.set()
+        self._gate.wake()
 
     async def settle(self, urn: str) -> Outcome | None:
         """Asks for one URN until it is settled; None where the scope closed before a call was made."""
-        if self._proven:
-            return await self._settle(urn)
-        async with self._gate:
-            await self._gate.wait_for(lambda: self._proven or self.closed or self._scouting + self._refused < SCOUTS)
-            self._scouting += 1
+        while not self._gate.enter():
+            if self.closed:
+                return None
+            await self._gate.news()
         try:
             return await self._settle(urn)
         finally:
-            self._scouting -= 1
-            async with self._gate:
-                self._gate.notify_all()
+            self._gate.leave()
 
     async def _settle(self, urn: str) -> Outcome | None:
         counts = Attempts(self._clock())
@@ -160,7 +157,7 @@ class Scope:
             answer = await self._ask(urn)
         except CallError as raised:
             error = raised
-            if error.error_code == "FSS.0403" and error.status_code == 403 and not self._proven:  # noqa: PLR2004
+            if error.error_code == "FSS.0403" and error.status_code == 403 and not self._gate.is_open:  # noqa: PLR2004
                 error = error.as_kind(CredentialRefusedError)
             last_call.note(self._clock() - began, error)
             self._count_call(error.status_code or NO_ANSWER)
@@ -169,34 +166,56 @@ class Scope:
         last_call.note(self._clock() - began, None)
         self._count_call(200)
         counts.attempts += 1
-        self._proven = True
-        self.throttle.accepted()
+        self._accept()
+        self._gate.open()
         return answer
 
     def _learn(self, error: CallError, counts: Attempts) -> None:
         """What a failed call tells about the whole scope."""
+        self._gate.heard()
         if isinstance(error, ThrottledError):
-            counts.throttled += 1
+            counts.refuse(self._accepted)
+            if counts.is_alone:
+                return  # others are let through: it is not the scope that must wait
             self.throttle.refused(error)
-            if self.throttle.refusals >= MAX_REFUSALS:
+            refused_for = self._clock() - self._accepted_at
+            if self.throttle.refusals >= MAX_REFUSALS and refused_for >= MAX_REFUSED_SECONDS:
                 self._stop(error)
             return
         counts.attempts += 1
         if error.stops_scope:
             self._stop(error)
         if error.status_code is not None:
-            self.throttle.accepted()
+            self._accept()
         if isinstance(error, NotConfiguredError | NotFoundError):
-            self._proven = True
+            self._gate.open()
+
+    def _accept(self) -> None:
+        """A call was answered with something else than a 429."""
+        self._accepted += 1
+        self._accepted_at = self._clock()
+        self.throttle.accepted()
 
     def _weigh(self, error: CallError) -> None:
         """Counts failures of a kind in a row, and stops a scope in which there is nothing to hope for."""
-        if error.kind is None or error.kind is ErrorKind.BAD_REQUEST or (self._proven and error.kind not in _SILENT):
+        of_the_service = (error.error_code or "").startswith("FSS.")
+        proven = self._gate.is_open
+        if (
+            error.kind in (None, ErrorKind.BAD_REQUEST)
+            or (proven and of_the_service and error.kind in _OF_ONE_URN)
+        ):
             self._failures.clear()
             return
         self._failures[error.kind] += 1
-        limit = _SILENT_AFTER_ANSWERS if self._proven else _HOPELESS.get(error.kind, _HOPELESS_OTHERS)
-        if self._failures[error.kind] >= limit:
+        if error.kind is ErrorKind.REFUSED:
+            self._gate.refuse()
+        if proven:
+            limit = _HOPELESS_AFTER_ANSWERS
+        elif error.kind is ErrorKind.FORBIDDEN and not of_the_service:
+            limit = _HOPELESS_GATEWAY_403
+        else:
+            limit = _HOPELESS.get(error.kind, _HOPELESS_OTHERS)
+        if self._failures[error.kind] >= limit or self._gate.is_shut:
             self._stop(error)
 
     def _stop(self, error: CallError) -> None:

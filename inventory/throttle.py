@@ -2,8 +2,9 @@
 
 Owns when a call may be made. Knows no HTTP and no cloud: it is told what was refused. Time and sleep are parameters.
 
-A call takes the next free slot on a line of slots, ``1 / pace`` apart; there is no burst at a window's start, so fixed
-and sliding windows are both respected. A refusal moves the line: everyone who waits takes a new slot behind the pause.
+Calls stand in a line for slots that are ``1 / pace`` apart; there is no burst at a window's start, so fixed and sliding
+windows are both respected. A refusal moves the slots behind its pause. Everyone keeps his place in the line, and who was
+refused begins at its end: one URN that is always refused holds up nobody for good.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class Throttle:
         self._sleep = sleep
         self._next_slot = self.paused_until
         self._last_slot = -math.inf
-        self._line = 0
+        self._joined = self._served = 0
+        self._moves = 0
         self._recovers_to: float | None = None
         self._guess = _FIRST_PAUSE_SECONDS
         self.refusals = 0
@@ -83,17 +85,22 @@ class Throttle:
 
     async def acquire(self) -> None:
         """Waits for the next slot."""
-        while True:
-            line = self._line
-            now = self._clock()
-            slot = max(now, self._next_slot)
-            self._next_slot = slot + self._gap
-            if slot > now:
-                await self._sleep(slot - now)
-            if self._line == line:  # else a refusal while we slept made a new line: take a new place in it
-                self._last_slot = slot
-                self._sent.append(slot)
-                return
+        place = self._joined
+        self._joined += 1
+        try:
+            while True:
+                moves = self._moves
+                now = self._clock()
+                slot = max(now, self._next_slot + max(0, place - self._served) * self._gap)
+                if slot > now:
+                    await self._sleep(slot - now)
+                if self._moves == moves:  # else the slots were moved while we slept
+                    break
+        finally:
+            self._served += 1
+        self._next_slot = slot + self._gap
+        self._last_slot = slot
+        self._sent.append(slot)
 
     def accepted(self) -> None:
         """A call was answered with something else than a refusal: the next guess is short, and the pace recovers."""
@@ -121,7 +128,7 @@ class Throttle:
         self.refusals += not in_flight
         self.paused_until = max(self.paused_until, now + min(pause, MAX_PAUSE_SECONDS))
         self._next_slot = max(self.paused_until, self._last_slot + self._gap)
-        self._line += 1
+        self._moves += 1
 
     @property
     def _gap(self) -> float:
@@ -131,8 +138,9 @@ class Throttle:
         """Halves the pace after a refusal that names no limit; accepted calls raise it again, slowly."""
         if self._recovers_to is None:
             self._recovers_to = self.pace or math.inf
-        lately = sum(1 for sent in self._sent if sent > now - 1.0)
-        self.pace = max(_SLOWEST, min(self.pace or math.inf, float(lately or 1)) / 2)
+        lately = [sent for sent in self._sent if sent > now - 1.0]
+        measured = len(lately) / max(now - lately[0], 0.1) if lately else 1.0
+        self.pace = max(_SLOWEST, min(self.pace or math.inf, measured) / 2)
 
     def _learn(self, limit: tuple[int, float]) -> None:
         calls, seconds = limit

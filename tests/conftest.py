@@ -43,6 +43,12 @@ def _no_credentials_from_outside(monkeypatch):
     monkeypatch.delenv("HW_AUTH_TOKEN", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch):
+    """No test cuts the power, and on a busy disk each fsync takes a moment that adds up."""
+    monkeypatch.setattr("os.fsync", lambda _number: None)
+
+
 @pytest.fixture
 def write_list(tmp_path):
     """Writes a list of URNs; gives its path."""

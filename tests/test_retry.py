@@ -18,7 +18,7 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
-from inventory.retry import Attempts, Retry
+from inventory.retry import MAX_ALONE, Attempts, Retry
 
 
 class Bench:
@@ -32,6 +32,7 @@ class Bench:
         self.calls = 0
         self.counts = Attempts(0.0)
         self.is_closed = False
+        self.others_accepted = 0
 
     async def sleep(self, seconds: float) -> None:
         """Time passes."""
@@ -44,7 +45,7 @@ class Bench:
         self.now += self.seconds
         answer = self.plan[min(self.calls, len(self.plan)) - 1]
         if isinstance(answer, ThrottledError):
-            self.counts.throttled += 1
+            self.counts.refuse(self.calls * self.others_accepted)
         else:
             self.counts.attempts += 1
         if isinstance(answer, Exception):
@@ -113,12 +114,28 @@ async def test_a_429_uses_up_no_attempt():
     assert [seconds for seconds in bench.slept if seconds] == [2.0]
 
 
-async def test_endless_429s_end():
-    """One URN that is refused again and again is given up with the refusal."""
+async def test_a_urn_that_is_always_refused_is_given_up():
+    """While others of the scope are let through, one URN that is refused again and again fails by itself."""
     bench = Bench(ThrottledError("busy", status_code=429))
+    bench.others_accepted = 1
     with pytest.raises(ThrottledError):
         await bench.run()
-    assert bench.calls == 20
+    assert bench.calls == MAX_ALONE + 1
+    assert [seconds for seconds in bench.slept if seconds] == [2.0] * (MAX_ALONE - 2)
+
+
+async def test_a_urn_alone_waits_as_long_as_the_server_says():
+    """A ``Retry-After`` that is longer than our own wait is kept, and capped."""
+    bench = Bench(*[ThrottledError("busy").with_hints(retry_after=5000.0, limit=None)] * 4, "answer")
+    bench.others_accepted = 1
+    assert await bench.run() == "answer"
+    assert [seconds for seconds in bench.slept if seconds] == [900.0, 900.0]
+
+
+async def test_refusals_of_the_whole_scope_are_no_urns_fault():
+    """Where nobody is let through, a URN is not given up: that is the scope's to judge."""
+    bench = Bench(*[ThrottledError("busy")] * 50, "answer")
+    assert await bench.run() == "answer"
 
 
 async def test_time_is_bounded():

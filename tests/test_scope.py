@@ -83,7 +83,7 @@ def test_a_dead_credential_is_refused_at_most_three_times(in_virtual_time, worke
     """However many workers there are: three refused calls at most, then the scope stops."""
     cloud = Cloud(after(then=error))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, workers=workers))
-    assert 1 <= len(cloud.calls) <= 3
+    assert len(cloud.calls) == 1  # the first scout goes alone: two scopes with one dead token make two calls, not six
     assert isinstance(scope.stopped, CredentialRefusedError)
     assert scope.stopped.exit_code == 3
     assert {(outcome.status, outcome.error_kind) for outcome in outcomes} == {("failed", "refused")}
@@ -191,6 +191,81 @@ def test_scattered_failures_stop_nothing(in_virtual_time, error):
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2000, attempts=1, workers=8))
     assert scope.stopped is None
     assert len(outcomes) == 2000
+
+
+WRONG_PROJECT = ForbiddenError("project not allowed", status_code=403, error_code="APIGW.0310")
+NO_PERMISSION = ForbiddenError("no API permission", status_code=403, error_code="FSS.1126")
+
+
+def test_a_project_that_the_gateway_forbids_is_given_up(in_virtual_time):
+    """The gateway's 403 is about the project, not about a URN: three of them stop a scope, with exit code 3."""
+    cloud = Cloud(after(then=WRONG_PROJECT))
+    scope, outcomes = in_virtual_time(cloud.work_off)
+    assert (scope.stopped, scope.stopped.exit_code) == (WRONG_PROJECT, 3)
+    assert 3 <= len(outcomes) <= 5
+
+
+def test_a_missing_permission_is_given_up_later(in_virtual_time):
+    """The service's 403 may be about single functions; twenty of them and nothing else stop a scope."""
+    cloud = Cloud(after(then=NO_PERMISSION))
+    scope, outcomes = in_virtual_time(cloud.work_off)
+    assert scope.stopped is NO_PERMISSION
+    assert 20 <= len(outcomes) <= 22
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WRONG_PROJECT,
+        DOWN,
+        WrongEndpointError("no API", status_code=404, error_code="APIGW.0101"),
+        BadAnswerError("not a config", status_code=200),
+        CallTimeoutError("silence"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_cloud_that_turns_away_is_given_up(in_virtual_time, error):
+    """After answers, a hundred failures of a kind without an answer between them stop a large run."""
+    cloud = Cloud(after(*[OK] * 50, then=error))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000, attempts=1))
+    assert scope.stopped is error
+    assert 150 <= len(outcomes) <= 150 + 2 * 64  # the answers of 64 workers come mixed, and 64 calls may be under way
+
+
+@pytest.mark.parametrize(
+    "error",
+    [NO_PERMISSION, INVALID, ServerError("Error getting associated function", status_code=500, error_code="FSS.0500")],
+    ids=["FSS.1126", "FSS.0403", "FSS.0500"],
+)
+def test_what_the_service_says_of_functions_stops_nothing(in_virtual_time, error):
+    """After an answer, any number of functions may be forbidden or broken: the others are asked all the same."""
+    cloud = Cloud(after(OK, then=error))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1000, attempts=1))
+    assert scope.stopped is None
+    assert len(outcomes) == 1000
+
+
+def test_one_urn_that_is_always_throttled_holds_up_nobody(in_virtual_time):
+    """A URN that alone is refused with 429 fails as throttled; the others are answered, and the scope is not slowed."""
+    busy = ThrottledError("busy", status_code=429)
+
+    async def ask(urn):
+        await asyncio.sleep(0.05)
+        if urn == "urn-7":
+            raise busy
+        return OK
+
+    async def test(clock):
+        cloud = Cloud(None)
+        cloud.ask = ask
+        scope, outcomes = await cloud.work_off(clock, urns=3000, workers=4, pace=50)
+        return scope, outcomes, clock()
+
+    scope, outcomes, ended = in_virtual_time(test)
+    assert scope.stopped is None
+    assert [outcome.urn for outcome in outcomes if outcome.status == "failed"] == ["urn-7"]
+    assert len(outcomes) == 3000
+    assert ended - 1000.0 < 400
 
 
 def test_bad_requests_stop_nothing(in_virtual_time):
