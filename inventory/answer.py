@@ -38,6 +38,8 @@ MAX_ERROR_BODY: Final = 16 * 1024
 """Bytes of an error's body that are kept."""
 MAX_ERROR_MSG: Final = 2000
 """Characters of an error's text that are kept."""
+MAX_REQUEST_ID: Final = 200
+"""Characters of a request id that are kept; the vendor's have 32."""
 _GONE: Final = frozenset({"FSS.1051", "FSS.1052", "FSS.1053"})
 _NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
 _NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]
@@ -73,15 +75,15 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, redact: Ca
     Raises:
         CallError: the answer is no config.
     """
-    request_id = headers.get("X-Request-Id")
     if status == 200:  # noqa: PLR2004
         try:
             read_config(body)
         except ValueError as reason:
             raise _error_of(status, headers, body, redact, words=f"not a config: {reason}") from None
-        return Answer(body, request_id)
-    words = "a status that is not documented for this call" if status < 400 else None  # noqa: PLR2004
-    error = _error_of(status, headers, body, redact, words=words)
+        return Answer(body, _request_id(headers, redact))
+    error = _error_of(status, headers, body, redact, words=_wrong_with(status, headers, body))
+    if status == 404 and _is_broken_json(headers, body):  # noqa: PLR2004
+        raise error  # the half that is missing says whether the service or the gateway spoke
     cls = _class_of(status, error.error_code or "")
     if cls is ThrottledError:
         raise error.as_kind(ThrottledError).with_hints(
@@ -139,6 +141,33 @@ def _class_of(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - one
     return BadRequestError if status >= 400 else BadAnswerError  # noqa: PLR2004
 
 
+def _wrong_with(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+    """What is wrong with an answer where its status alone does not say it."""
+    if 300 <= status < 400 and "Location" in headers:  # noqa: PLR2004
+        return f"a redirect to {headers['Location']}, which is not followed"
+    if status < 400:  # noqa: PLR2004
+        return "a status that is not documented for this call"
+    if status == 404 and _is_broken_json(headers, body):  # noqa: PLR2004
+        return "not whole JSON"
+    return None
+
+
+def _is_broken_json(headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether a body that is called JSON came in part; an empty one, and a web page, did not."""
+    if not body or "json" not in headers.get("Content-Type", "").lower():
+        return False
+    try:
+        read_json(body)
+    except ValueError:
+        return True
+    return False
+
+
+def _request_id(headers: Mapping[str, str], redact: Callable[[str], str]) -> str | None:
+    sent = headers.get("X-Request-Id")
+    return None if sent is None else redact(sent)[:MAX_REQUEST_ID]
+
+
 def _error_of(
     status: int,
     headers: Mapping[str, str],
@@ -157,10 +186,10 @@ def _error_of(
     elif vendor.msg is not None:
         words = f"{words}: {vendor.msg}"
     return BadAnswerError(
-        None if words is None else words[:MAX_ERROR_MSG],
+        None if words is None else redact(words)[:MAX_ERROR_MSG],
         status_code=status,
         error_code=vendor.code,
-        request_id=headers.get("X-Request-Id") or vendor.request_id,
+        request_id=_request_id(headers, redact) or vendor.request_id,
         body=text.encode()[:MAX_ERROR_BODY],
     )
 

@@ -7,6 +7,7 @@ texts to redact; it shows neither in its repr. Knows no HTTP call.
 from __future__ import annotations
 
 import html
+import json
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE: Final = "HW_AUTH_TOKEN"  # noqa: S105 - the name of the variable
 _SHORT: Final = 16
+"""Characters. A shorter token may be part of an ordinary word; a part of a longer one gives it away."""
 REDACTED: Final = "[redacted]"
 """Stands where a secret stood."""
 # What the gateway's signature errors echo (api-facts.md section 3.3), and what any server may send back of our headers.
 _ESCAPES: Final = re.compile(r"\\(?:u00([2-7][0-9a-fA-F])(?<!22)(?<!5[cC])|/)")
+_RUNS: Final = re.compile(rf"[^\s\"'<>,;&\\]{{{_SHORT},}}")
 _ECHOES: Final = re.compile(
     r"(?i)(\b(?:x-auth-token|x-subject-token|x-security-token|authorization|credential)\b[\"']?\s*[:=]\s*[\"']?"
     r"(?:(?:SDK-HMAC-SHA256|Bearer|Basic)\s+)?|\b(?:access=|signature=|ak[=:]|sk[=:])\s*)([^\s,;\"'<>&]+)"
@@ -40,9 +43,12 @@ class Token:
             raise CredentialsError(f"{origin} holds more than a token: a token is one line of printable ASCII")
         self._token = token
         self._origin = origin
+        spellings = dict.fromkeys((token, json.dumps(token)[1:-1]))  # a token with quotes looks other in JSON
+        echo = "|".join(map(re.escape, spellings))
         # A short token may be part of an ordinary word, which stays; a long one goes wherever it stands.
-        edges = (r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])") if len(token) < _SHORT else ("", "")
-        self._echo = re.compile(re.escape(token).join(edges))
+        self._echo = re.compile(rf"(?<![A-Za-z0-9])(?:{echo})(?![A-Za-z0-9])" if len(token) < _SHORT else echo)
+        self._raw = [] if len(token) < _SHORT else [spelling.encode() for spelling in spellings]
+        self._parts = frozenset(token[at : at + _SHORT] for at in range(len(token) - _SHORT + 1))
 
     def __repr__(self) -> str:
         return f"Token(from {self._origin})"
@@ -64,7 +70,22 @@ class Token:
             plain = spell(text)
             if self._echo.search(plain):
                 text = self._echo.sub(REDACTED, plain)
+        if self._parts:
+            text = _RUNS.sub(self._without_parts, text)
         return _ECHOES.sub(rf"\g<1>{REDACTED}", text)
+
+    def purge(self, body: bytes) -> bytes:
+        """Takes the token out of an answer that is kept as it came; nothing else of it is touched."""
+        for raw in self._raw:
+            if raw in body:
+                body = body.replace(raw, REDACTED.encode())
+        return body
+
+    def _without_parts(self, run: re.Match[str]) -> str:
+        """A run of characters, or what stands for it where a part of the token is in it: a text that was cut short."""
+        text = run[0]
+        parts = (text[at : at + _SHORT] for at in range(len(text) - _SHORT + 1))
+        return text if self._parts.isdisjoint(parts) else REDACTED
 
 
 def _without_escapes(text: str) -> str:

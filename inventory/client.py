@@ -79,7 +79,7 @@ class Client:
             async with self._session.get(
                 url, headers=self._headers, allow_redirects=False, proxy=self._proxy
             ) as response:
-                body = await _read_bounded(response)
+                body = self._token.purge(await _read_bounded(response))
                 return read_answer(response.status, response.headers, body, self._token.redact)
         except TimeoutError:
             raise CallTimeoutError("no whole answer in time") from None

@@ -84,7 +84,7 @@ def read_time(text: str | None, naive_zone: tzinfo | None = None) -> int | None:
             if naive_zone is None:
                 return None
             when = when.replace(tzinfo=naive_zone)
-        return (when - _EPOCH) // _MICROSECOND
+        return (when.astimezone(UTC) - _EPOCH) // _MICROSECOND  # a moment that no calendar of ours holds overflows
     except (ValueError, OverflowError):
         return None
 

@@ -277,6 +277,28 @@ def test_a_404_that_is_not_the_services_is_a_wrong_endpoint(body):
     assert type(ask(404, body)).__name__ == "WrongEndpointError"
 
 
+@pytest.mark.parametrize("size", range(1, 60, 7))
+def test_half_a_404_says_nothing_yet(size):
+    """The half that is missing says whether function, config or API is not there: it is asked again."""
+    whole = b'{"error_code":"FSS.0404","error_msg":"can not find function"}'
+    error = ask(404, whole[:size], Content_Type="application/json; charset=utf-8")
+    assert (type(error).__name__, error.retryable, error.status_code) == ("BadAnswerError", True, 404)
+    assert error.error_msg.startswith("not whole JSON")
+    assert type(ask(404, whole, Content_Type="application/json")).__name__ == "NotConfiguredError"
+
+
+@pytest.mark.parametrize("body", [b"", b'{"message":"no route"}', b"[]"])
+def test_a_404_that_is_whole_but_foreign_is_a_wrong_endpoint(body):
+    """Nothing at all, and JSON of others, are another server's words."""
+    assert type(ask(404, body, Content_Type="application/json")).__name__ == "WrongEndpointError"
+
+
+def test_a_redirect_says_where_to():
+    """The commonest wrong endpoint is an http:// that should be https://: the target tells."""
+    error = ask(301, b"", Location="https://fg.example/v2")
+    assert error.error_msg == "a redirect to https://fg.example/v2, which is not followed"
+
+
 def test_the_header_names_the_request_before_the_body():
     """X-Request-Id is the id; the body's is taken where there is none."""
     assert ask(500, {"request_id": "body"}, X_Request_Id="header").request_id == "header"
@@ -328,6 +350,18 @@ def test_no_secret_is_kept(echo):
     assert start not in f"{error.error_msg}{error.error_code}{error.request_id}"
     assert start.encode() not in error.body
     assert start not in str(error)
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_no_secret_is_kept_of_the_headers(status):
+    """A request id that echoes the token is redacted and bounded, on good answers too."""
+    headers = CIMultiDict({"X-Request-Id": f"id-{SECRET}-{'x' * 5000}"})
+    try:
+        kept = read_answer(status, headers, b'{"func_urn":"u"}', Token(SECRET, "x").redact).request_id
+    except CallError as error:
+        kept = error.request_id
+    assert SECRET[:16] not in kept
+    assert len(kept) <= 200
 
 
 def test_what_is_kept_of_an_error_is_bounded():

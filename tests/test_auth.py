@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import traceback
@@ -143,3 +144,39 @@ def test_a_short_token_does_not_eat_ordinary_words(text, token):
 def test_a_short_token_is_taken_out_where_it_stands_alone():
     """Short or not: a token between other characters than letters and digits is a token."""
     assert Token("demo-1", "x").redact('bad "demo-1"; demo-12') == 'bad "[redacted]"; demo-12'
+
+
+@pytest.mark.parametrize("part", [SECRET[:16], SECRET[:30], SECRET[7:30], SECRET[-16:]])
+@pytest.mark.parametrize("frame", ["bad token {}", '{{"t":"{}..."}}', "x={}&y=1"])
+def test_a_part_of_a_token_is_taken_out(part, frame):
+    """A server that cuts a long token short gives away a part of it: sixteen characters in a row are too many."""
+    redacted = Token(SECRET, "x").redact(frame.format(part))
+    assert part not in redacted
+    assert "[redacted]" in redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:f:latest",
+        "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:5 minute",
+        f"starts alike: {SECRET[:15]}",
+    ],
+)
+def test_long_words_that_are_no_part_of_the_token_stay(text):
+    """URNs, ids and sentences are as long as a part of a token, and stay as they are."""
+    assert Token(SECRET, "x").redact(text) == text
+
+
+def test_a_token_with_quotes_is_found_in_json():
+    """In JSON a quote has a backslash before it."""
+    token = Token('ab"cd<ef&gh"ij', "x")
+    for text in ('ab"cd<ef&gh"ij', json.dumps({"t": 'ab"cd<ef&gh"ij'})):
+        assert "cd<ef" not in token.redact(text)
+
+
+def test_a_good_answer_is_purged_of_the_token_alone():
+    """The body of a 200 is kept as it came, but for the token itself: spelled plainly or as JSON spells it."""
+    body = b'{"func_urn": "u",  "echo":"' + SECRET.encode() + b'", "authorization=x": 1}'
+    assert Token(SECRET, "x").purge(body) == body.replace(SECRET.encode(), b"[redacted]")
+    assert Token("any", "x").purge(b'{"param": "any"}') == b'{"param": "any"}'

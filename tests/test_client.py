@@ -270,6 +270,12 @@ async def test_an_endpoint_that_is_down_is_named():
     assert caught.value.error_msg == "no connection to 127.0.0.1:9: Connection refused"
 
 
+async def test_a_token_in_a_good_answer_is_not_kept():
+    """A config that holds our token, as no config should, is kept without it."""
+    (found,) = await Wire(answer(CONFIG[:-1] + f',"debug":"{SECRET}"}}'.encode())).ask()
+    assert found.body == CONFIG[:-1] + b',"debug":"[redacted]"}'
+
+
 async def test_an_echoed_token_is_not_kept():
     """A server that sends our headers back does not make us keep the token."""
     body = json.dumps({"error_code": "APIGW.0301", "error_msg": f"verify fail, x-auth-token:{SECRET}"}).encode()

@@ -183,9 +183,10 @@ def test_destinations_that_are_not_as_documented(side, expected):
         ("2021-03-04 06:50:02", UTC, T_14_50_02),
         ("2021-03-04T06:50:02Z", ZoneInfo("Asia/Shanghai"), T_14_50_02),
         ("1969-12-31T23:59:59Z", None, -1_000_000),
-        ("0001-01-01T00:00:00+14:00", None, -62135647200000000),
-        ("9999-12-31T23:59:59-14:00", None, 253402351199000000),
-        ("0001-01-01 00:00:00", timezone(timedelta(hours=14)), -62135647200000000),
+        ("0001-01-01T00:00:00+14:00", None, None),  # no reader of the tables has a year 0 or 10000
+        ("9999-12-31T23:59:59-14:00", None, None),
+        ("0001-01-01 00:00:00", timezone(timedelta(hours=14)), None),
+        ("9999-12-31T23:59:59Z", None, 253402300799000000),
         ("2019-10-29171553", None, None),
         ("1571989047", None, None),
         ("2021-13-04T14:50:02Z", None, None),
