@@ -1,7 +1,8 @@
 """The asking: every pending URN of the ledger goes through the pool, and its outcome back into the ledger.
 
-Owns how scopes, pool and ledger work together, and the bound on what a kill can cost: calls in flight and outcomes not
-yet committed are together never more than ``--max-workers``. Knows no HTTP and no table.
+Owns how scopes, pool and ledger work together, and the bound on what a kill can cost: a worker's outcome is committed
+before it asks again, so calls in flight and outcomes not yet committed are together never more than ``--max-workers``.
+Knows no HTTP and no table.
 """
 
 from __future__ import annotations
@@ -55,9 +56,6 @@ class _Inquiry:
         self._ledger = ledger
         self._settings = settings
         self._watch = watch
-        # While one batch waits for its commit, this many calls are in flight: together max_workers, and no more.
-        self._batch = max(1, settings.max_workers // 4)
-        self._workers = settings.max_workers - self._batch + 1
         self._total = ledger.count_urns()
         self._done_before = ledger.count_settled()
         self._statuses: Counter[str] = Counter()
@@ -81,7 +79,7 @@ class _Inquiry:
 
         def jobs() -> Iterator[str]:
             for urn in self._ledger.pending(count.region, count.project_id):
-                if scope.closed:
+                if scope.closed or self._watch.signal_number is not None:
                     return
                 yield urn
 
@@ -89,14 +87,15 @@ class _Inquiry:
             outcome = await scope.settle(urn)
             if outcome is not None:
                 self._statuses[outcome.status] += 1
-                if self._ledger.record(outcome) >= self._batch:
-                    self._ledger.commit()
+                self._ledger.record(outcome)
+                await asyncio.sleep(0)  # the other answers of this moment join the commit
+                self._ledger.commit()
 
         return pool.Lane(jobs(), settle)
 
     async def run(self, lanes: list[pool.Lane[str]]) -> None:
         """Works the lanes off; commits and tells the watcher a few times a second."""
-        workers = asyncio.create_task(pool.run(lanes, self._workers))
+        workers = asyncio.create_task(pool.run(lanes, self._settings.max_workers))
         try:
             while not workers.done():
                 await asyncio.wait({workers}, timeout=TICK_SECONDS)

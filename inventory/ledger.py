@@ -203,10 +203,9 @@ class Ledger:
                 yield urn
             last = block[-1][0]
 
-    def record(self, outcome: Outcome) -> int:
-        """Takes an outcome; returns how many wait for :meth:`commit`."""
+    def record(self, outcome: Outcome) -> None:
+        """Takes an outcome, which waits for :meth:`commit`."""
         self._pending_outcomes.append(outcome)
-        return len(self._pending_outcomes)
 
     def count_call(self, region: str, project_id: str, http_status: int) -> None:
         """Counts a call that was made; ``http_status`` is NO_ANSWER where none came."""

@@ -200,10 +200,7 @@ class Scope:
         """Counts failures of a kind in a row, and stops a scope in which there is nothing to hope for."""
         of_the_service = (error.error_code or "").startswith("FSS.")
         proven = self._gate.is_open
-        if (
-            error.kind in (None, ErrorKind.BAD_REQUEST)
-            or (proven and of_the_service and error.kind in _OF_ONE_URN)
-        ):
+        if error.kind in (None, ErrorKind.BAD_REQUEST) or (proven and of_the_service and error.kind in _OF_ONE_URN):
             self._failures.clear()
             return
         self._failures[error.kind] += 1

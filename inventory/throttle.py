@@ -3,8 +3,8 @@
 Owns when a call may be made. Knows no HTTP and no cloud: it is told what was refused. Time and sleep are parameters.
 
 Calls stand in a line for slots that are ``1 / pace`` apart; there is no burst at a window's start, so fixed and sliding
-windows are both respected. A refusal moves the slots behind its pause. Everyone keeps his place in the line, and who was
-refused begins at its end: one URN that is always refused holds up nobody for good.
+windows are both respected. A refusal moves the slots behind its pause. Everyone keeps the place in the line, and who
+was refused begins at its end: one URN that is always refused holds up nobody for good.
 """
 
 from __future__ import annotations

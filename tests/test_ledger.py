@@ -81,14 +81,14 @@ def test_an_outcome_that_comes_again_replaces_the_first(ledger):
 
 
 def test_outcomes_are_committed_in_batches(ledger, path, tmp_path):
-    """What is recorded waits and is counted; after a commit another process that opens the file finds it."""
+    """What is recorded waits; after a commit another process that opens the file finds it."""
     ledger.add_urns(map(urn, "abc"))
-    assert [ledger.record(outcome(urn(name))) for name in "ab"] == [1, 2]
+    for name in "ab":
+        ledger.record(outcome(urn(name)))
     ledger.count_call(R, P, 200)
     assert copied(path, tmp_path / "before") == (0, 0)
     ledger.commit()
     assert copied(path, tmp_path / "after") == (2, 1)
-    assert ledger.record(outcome(urn("c"))) == 1
 
 
 def copied(path, folder) -> tuple[int, int]:
@@ -150,7 +150,8 @@ def test_pending_is_read_in_blocks_while_outcomes_come_in(ledger):
     seen = []
     for pending in ledger.pending(R, P):
         seen.append(pending)
-        if ledger.record(outcome(pending)) == 7:
+        ledger.record(outcome(pending))
+        if len(seen) % 7 == 0:
             ledger.commit()
     assert seen == list(map(urn, names))
     ledger.commit()
