@@ -64,7 +64,7 @@ def run_export(
         with Display(log) as watch, _signals(watch):
             return run_loop(pipeline.export(sources, path, settings, mode=mode, environment=environment, watch=watch))
     except InterruptedRunError as error:
-        if folder.RunFolder(path).ledger.exists():
+        if error.resumable and folder.RunFolder(path).ledger.exists():
             error.message += f"; go on with: {report.resume_command(path)}"
         raise
 
@@ -101,7 +101,7 @@ def until_stopped() -> None:
     with _signals(watch):
         while True:
             threading.Event().wait(0.2)
-            watch.check()
+            watch.check(resumable=False)
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:

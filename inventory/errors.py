@@ -9,6 +9,7 @@ The tree, which a test holds to the classes::
     │   └── UrnError                  a text that is not a function URN (ends as a reject)
     ├── CredentialsError              no credential to call with
     ├── OutputError                   the output folder cannot be written or holds something else
+    │   └── LedgerUnusableError       its ledger is damaged, or of another version
     ├── InterruptedRunError           SIGINT or SIGTERM
     └── CallError                     a call that did not bring a config
         ├── NotConfiguredError        the service's 404: no config (or no such function)
@@ -125,13 +126,23 @@ class OutputError(InventoryError):
     exit_code = ExitCode.OUTPUT
 
 
-class InterruptedRunError(InventoryError):
-    """A signal ended the run in good order; what was answered is kept."""
+class LedgerUnusableError(OutputError):
+    """The ledger in the output folder is damaged, or was written by another version."""
 
-    def __init__(self, signal_number: int) -> None:
+
+class InterruptedRunError(InventoryError):
+    """A signal ended the run in good order.
+
+    Attributes:
+        signal_number: which signal.
+        resumable: whether the cloud was asked already: what was answered is kept, and the run can go on.
+    """
+
+    def __init__(self, signal_number: int, *, resumable: bool = True) -> None:
         name = {2: "SIGINT", 15: "SIGTERM"}.get(signal_number, f"signal {signal_number}")
-        super().__init__(f"stopped by {name}; what was answered is kept")
+        super().__init__(f"stopped by {name}" + ("; what was answered is kept" if resumable else ""))
         self.signal_number = signal_number
+        self.resumable = resumable
         self.exit_code = ExitCode(128 + signal_number)
 
 

@@ -6,15 +6,19 @@ Owns the names of a run's files and the rule that a run is never lost by acciden
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from inventory import ledger, manifest
 from inventory.errors import OutputError, UsageError
 from inventory.schema import TABLES
 from inventory.settings import FORMATS
 from inventory.tables import temporary_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DEFAULT_ROOT: Final = Path("output")
 
@@ -34,11 +38,13 @@ class RunFolder:
     Attributes:
         path: where it is.
         made: whether :meth:`prepare` made it.
+        fresh: whether :meth:`prepare` found nothing of a run there.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.made = False
+        self.fresh = False
 
     @property
     def ledger(self) -> Path:
@@ -51,14 +57,14 @@ class RunFolder:
         return self.path / manifest.FILE_NAME
 
     def prepare(self, mode: Mode) -> None:
-        """Makes the folder ready, or says why it cannot be.
+        """Makes the folder ready, or says why it cannot be. Nothing of a run that is there is touched.
 
         Raises:
             UsageError: there is nothing to resume.
             OutputError: the folder holds a run, or cannot be written.
         """
         try:
-            held = [path for path in self._files() if _exists(path)]
+            held = [path for path in (*self._results(), *ledger.files_of(self.ledger)) if _exists(path)]
         except OSError as error:
             raise OutputError(f"{self.path} cannot be looked into: {error.strerror}; give another --output") from None
         if mode == "resume":
@@ -70,27 +76,41 @@ class RunFolder:
                 f"{self.path} holds a run already ({held[0].name}): --resume goes on with it, --overwrite begins "
                 "again, and another --output leaves it alone"
             )
+        self.fresh = not held
         try:
-            for path in held:
-                path.unlink()
             self.made = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}; give another --output") from None
 
-    def remove(self) -> None:
-        """Removes a run that never began: its list could not be read."""
-        for path in self._files():
-            path.unlink(missing_ok=True)
-        if self.made and not any(self.path.iterdir()):
-            self.path.rmdir()
+    def remove_results(self, keep: Iterable[str] = ()) -> None:
+        """Removes manifest and tables of an earlier session, but those whose names are to be kept.
 
-    def _files(self) -> list[Path]:
-        """All names that a run can leave, the ledger last: as long as it is there, the folder holds a run."""
+        Raises:
+            OutputError: one cannot be removed.
+        """
+        kept = set(keep)
+        for path in self._results():
+            if path.name not in kept:
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
+
+    def remove_all(self) -> None:
+        """Removes a run that never began: its list could not be read."""
+        with suppress(OSError, OutputError):  # what went wrong before is what the user must hear
+            self.remove_results()
+            for path in ledger.files_of(self.ledger):
+                path.unlink(missing_ok=True)
+            if self.made and not any(self.path.iterdir()):
+                self.path.rmdir()
+
+    def _results(self) -> list[Path]:
+        """The manifest first: without it, nothing that is there is taken for whole."""
         tables = [self.path / f"{table}.{suffix}" for table in TABLES for suffix in FORMATS]
         whole = [self.manifest, *tables]
-        journals = [self.ledger.with_name(self.ledger.name + suffix) for suffix in ("-wal", "-shm")]
-        return [*whole, *(temporary_name(path) for path in whole), *journals, self.ledger]
+        return [*whole, *(temporary_name(path) for path in whole)]
 
 
 def _exists(path: Path) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from inventory import manifest
 from inventory import urn as urns
 from inventory.errors import SettingsError, SourceError, UrnError
 from inventory.folder import RunFolder
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from inventory.sources import Source
     from inventory.watch import Watch
 
+STARTED: Final = "started"
+"""The fact when the run began."""
 LOADED: Final = "loaded"
 """The fact that the list is in, with the settings that the run began with."""
 _BINDING: Final = ("endpoint", "region", "project-id")
@@ -29,11 +32,11 @@ _TEXT_KEPT: Final = 1000
 
 
 def load(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, watch: Watch) -> None:
-    """Reads all sources into the ledger; whole, or not at all.
+    """Reads all sources into the ledger; whole, or not at all: then what it held before stays.
 
     Args:
         sources: the lists.
-        ledger: an empty one.
+        ledger: where they go, in the place of what it held.
         settings: what completes the short forms, and which regions the endpoint can take.
         watch: is told how far it is, and may stop it.
 
@@ -45,6 +48,7 @@ def load(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, wa
     rejects: list[Reject] = []
     entries = 0
     with ledger.loading():
+        ledger.set_fact(STARTED, manifest.now())
         for source in sources:
             for entry in source.read():
                 try:
@@ -63,7 +67,7 @@ def load(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, wa
             ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
         ledger.set_fact(LOADED, describe(settings))
-    watch.loading(entries)
+        watch.loading(entries)
 
 
 def check_same_run(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings) -> None:

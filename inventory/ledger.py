@@ -9,13 +9,14 @@ that a kill repeats no more calls than that.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import msgspec
 
-from inventory.errors import OutputError
+from inventory.errors import LedgerUnusableError, OutputError
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
 
@@ -46,6 +47,7 @@ CREATE TABLE answers (
     PRIMARY KEY (region, project_id, http_status)
 ) WITHOUT ROWID;
 """
+_TABLES: Final = tuple(re.findall(r"CREATE TABLE (\w+)", _SCHEMA))
 
 NO_ANSWER: Final = 0
 """Stands for the HTTP status of a call that brought no answer."""
@@ -85,36 +87,60 @@ class AnswerCount(NamedTuple):
     calls: int
 
 
-class Ledger:
-    """An open ledger. Every method raises OutputError where the file cannot be read or written."""
+def files_of(path: Path) -> list[Path]:
+    """The files of a ledger, itself last."""
+    return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")), path]
 
-    def __init__(self, path: Path) -> None:
+
+class Ledger:
+    """An open ledger. Every method raises OutputError where the file cannot be read or written.
+
+    With ``replace``, a file that is damaged or of another version is deleted and begun anew; a whole one stays as it is
+    until another list is loaded into it.
+    """
+
+    def __init__(self, path: Path, *, replace: bool = False) -> None:
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: dict[tuple[str, str, int], int] = {}
+        try:
+            self._open(to_the_last_page=replace)
+        except LedgerUnusableError:
+            if not replace:
+                raise
+            with self._named():
+                for file in files_of(path):
+                    file.unlink(missing_ok=True)
+            self._open()
+
+    def _open(self, *, to_the_last_page: bool = False) -> None:
         with self._named():
             # One connection, handed from thread to thread and never used by two at a time.
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
-            self._prepare()
+            with self._named():
+                self._prepare()
+                if to_the_last_page:
+                    (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+                    if found != "ok":
+                        raise LedgerUnusableError(f"{self._path} is damaged ({found}); start again with --overwrite")
         except OutputError:
             self._db.close()
             raise
 
     def _prepare(self) -> None:
-        with self._named():
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one folder: the second is told
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
-            self._db.execute("PRAGMA cache_size = -4000")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT")
-            elif version != VERSION:
-                raise OutputError(
-                    f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
-                    "use that version, or start again with --overwrite"
-                )
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one folder: the second is told
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
+        self._db.execute("PRAGMA cache_size = -4000")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT")
+        elif version != VERSION:
+            raise LedgerUnusableError(
+                f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
+                "use that version, or start again with --overwrite"
+            )
 
     def close(self) -> None:
         """Commits what is left and closes the file."""
@@ -146,10 +172,12 @@ class Ledger:
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """One transaction around the loading of a list: it is in the ledger whole, or not at all."""
+        """One transaction around the loading of a list: it takes the place of all that was there, or leaves it."""
         with self._named():
             self._db.execute("BEGIN")
             try:
+                for table in _TABLES:
+                    self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
                 yield
             except BaseException:
                 self._db.execute("ROLLBACK")
@@ -286,12 +314,14 @@ class Ledger:
         """Turns SQLite's errors into one sentence."""
         try:
             yield
+        except OSError as error:
+            raise OutputError(f"{self._path} cannot be removed: {error.strerror}; give another --output") from None
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorname", "")
             if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 raise OutputError(f"{self._path} is in use by another inventory process; wait for its end") from None
             if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-                raise OutputError(f"{self._path} is damaged ({error}); start again with --overwrite") from None
+                raise LedgerUnusableError(f"{self._path} is damaged ({error}); start again with --overwrite") from None
             if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
                 advice = "make room or give another --output; --resume then goes on"
                 raise OutputError(f"{self._path} cannot be written: {error}; {advice}") from None

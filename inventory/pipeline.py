@@ -62,9 +62,9 @@ async def export(
     token = find_token(settings.token_path(), environment)
     folder = RunFolder(output)
     folder.prepare(mode)
-    with Ledger(folder.ledger) as ledger:
+    with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
-        await asyncio.to_thread(_take_in, sources, ledger, folder, settings, watch)
+        await asyncio.to_thread(_take_in, sources, ledger, folder, settings, mode, watch)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
             return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
@@ -78,21 +78,22 @@ async def export(
 
 
 def _take_in(
-    sources: Sequence[Source], ledger: Ledger, folder: RunFolder, settings: ExportSettings, watch: Watch
+    sources: Sequence[Source], ledger: Ledger, folder: RunFolder, settings: ExportSettings, mode: Mode, watch: Watch
 ) -> None:
     """Loads the list, or holds it against the one that a resumed run began with."""
-    if ledger.fact(intake.LOADED) is not None:
+    if mode == "resume" and ledger.fact(intake.LOADED) is not None:
         intake.check_same_run(sources, ledger, settings)
         ledger.forget_failures()
         return
     try:
         if not sources:
             raise UsageError("the list of this run was never read to its end: name it again")
-        ledger.set_fact("started", manifest.now())
         intake.load(sources, ledger, settings, watch)
     except InventoryError:
-        folder.remove()  # nothing was asked: no trace is left that would stand in the way of the next try
+        if folder.fresh:  # nothing was asked: no trace is left that would stand in the way of the next try
+            folder.remove_all()
         raise
+    folder.remove_results()
 
 
 def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> bool:
@@ -120,7 +121,7 @@ def _sign_off(
         for key, scope in scopes.items()
     }
     written = manifest.describe(
-        started=ledger.fact("started"),
+        started=ledger.fact(intake.STARTED),
         input_read=manifest.describe_input(ledger.sources(), counts.status.total(), ledger.count_rejects()),
         counts=counts,
         requests=manifest.describe_requests(answers, counts.retries),
@@ -129,6 +130,7 @@ def _sign_off(
         settings=describe(settings),
         exit_code=code,
     )
+    folder.remove_results(keep=[table.path for table in tables])
     manifest.write(folder.manifest, written)
     return Result(folder.path, written, code)
 

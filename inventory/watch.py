@@ -44,18 +44,18 @@ class Watch:
         """Asks the run to end in good order; safe to call from a signal handler."""
         self.signal_number = signal_number
 
-    def check(self) -> None:
+    def check(self, *, resumable: bool = True) -> None:
         """Ends a stage if a stop was asked for.
 
         Raises:
             InterruptedRunError: it was.
         """
         if self.signal_number is not None:
-            raise InterruptedRunError(self.signal_number)
+            raise InterruptedRunError(self.signal_number, resumable=resumable)
 
     def loading(self, entries: int) -> None:  # noqa: ARG002 - for those who look
         """So many entries of the list are read; ends the stage if a stop was asked for."""
-        self.check()
+        self.check(resumable=False)
 
     def asking(self, progress: Progress) -> None:
         """A few times a second while the cloud is asked."""

@@ -62,13 +62,33 @@ def test_a_folder_that_holds_a_run_is_never_written_over(folder, name):
     assert (folder.path / name).read_text() == "kept"
 
 
-def test_overwrite_removes_all_that_a_run_left(folder):
-    """--overwrite begins with nothing of the old run, and with everything else."""
+def test_overwrite_touches_nothing_before_the_new_list_is_in(folder):
+    """--overwrite leaves the old run as it is: the new one may have no list that can be read."""
     folder.path.mkdir(parents=True)
     for name in (*LEFT_BY_A_RUN, "notes.txt"):
         (folder.path / name).write_text("x")
     folder.prepare("overwrite")
-    assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
+    assert not folder.fresh
+    assert sorted(path.name for path in folder.path.iterdir()) == sorted([*LEFT_BY_A_RUN, "notes.txt"])
+
+
+def test_results_go_manifest_first_and_all_but_what_is_kept(folder):
+    """Manifest, tables and unfinished files go; ledger, files of others and what is to be kept stay."""
+    folder.path.mkdir(parents=True)
+    for name in (*LEFT_BY_A_RUN, "notes.txt"):
+        (folder.path / name).write_text("x")
+    assert next(iter(folder._results())) == folder.manifest
+    folder.remove_results(keep=["calls.csv"])
+    left = ["calls.csv", "ledger.sqlite", "ledger.sqlite-shm", "ledger.sqlite-wal", "notes.txt"]
+    assert sorted(path.name for path in folder.path.iterdir()) == left
+
+
+def test_a_result_that_cannot_be_removed_is_named(folder):
+    """A folder in a table's place is an output error that names it, and never a traceback."""
+    folder.path.mkdir(parents=True)
+    (folder.path / "calls.csv").mkdir()
+    with pytest.raises(OutputError, match=r"calls\.csv cannot be removed: "):
+        folder.remove_results()
 
 
 def test_resume_needs_a_run(folder):
@@ -120,13 +140,13 @@ def test_a_run_that_never_began_leaves_no_trace(folder):
     """What was made for a run whose list could not be read goes away; a folder that was there stays."""
     folder.prepare("new")
     folder.ledger.write_text("x")
-    folder.remove()
+    folder.remove_all()
     assert not folder.path.exists()
     folder.path.mkdir()
     folder.made = False
     folder.prepare("new")
     folder.ledger.write_text("x")
-    folder.remove()
+    folder.remove_all()
     assert list(folder.path.iterdir()) == []
 
 
@@ -134,5 +154,5 @@ def test_remove_spares_what_is_not_ours(folder):
     """Files of others keep their folder."""
     folder.prepare("new")
     (folder.path / "notes.txt").write_text("mine")
-    folder.remove()
+    folder.remove_all()
     assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]

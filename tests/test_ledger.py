@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -180,6 +181,26 @@ def test_loading_is_all_or_nothing(ledger):
     assert len(list(ledger.rows())) == 1
 
 
+def test_a_new_list_takes_the_place_of_the_old_run(path):
+    """Loading leaves nothing of what the ledger held; a load that breaks off leaves all of it."""
+    with Ledger(path) as ledger:
+        with ledger.loading():
+            ledger.add_urns([urn("old")])
+            ledger.count_scopes([(R, P)])
+            ledger.set_fact("loaded", value=1)
+        ledger.record(outcome(urn("old")))
+        ledger.count_call(R, P, 200)
+    with Ledger(path, replace=True) as ledger:
+        with pytest.raises(OutputError):
+            half_loaded(ledger, OutputError("x"))
+        assert list(ledger.rows()) == [(urn("old"), outcome(urn("old")))]
+        assert (len(ledger.answers()), ledger.fact("loaded")) == (1, 1)
+        with ledger.loading():
+            ledger.add_urns([urn("new")])
+        assert list(ledger.rows()) == [(urn("new"), None)]
+        assert (ledger.answers(), ledger.scopes(), ledger.fact("loaded"), ledger.count_settled()) == ([], [], None, 0)
+
+
 def test_facts(ledger):
     """A fact is any JSON value, may be written again, and is None where it never was."""
     assert ledger.fact("x") is None
@@ -218,10 +239,7 @@ def test_calls_add_up_over_sessions(path):
 
 def test_a_ledger_of_another_version_is_refused(path):
     """A file of another version is named with both versions, and left as it is."""
-    Ledger(path).close()
-    database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 99")
-    database.close()
+    of_another_version(path)
     with pytest.raises(OutputError, match=r"ledger 99, not 1.*--overwrite"):
         Ledger(path)
 
@@ -236,12 +254,35 @@ def test_a_damaged_file_is_named(path, content):
 
 def test_damage_behind_the_header_is_named(path):
     """Damage that shows only when rows are read is one sentence too."""
+    damaged_behind_its_header(path)
+    with pytest.raises(OutputError, match="damaged"), Ledger(path) as ledger:
+        list(ledger.rows())
+
+
+def of_another_version(path):
+    Ledger(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+
+
+def damaged_behind_its_header(path):
     with Ledger(path) as ledger:
         ledger.add_urns(urn(f"f{n}") for n in range(3000))
     content = path.read_bytes()
     path.write_bytes(content[:8192] + b"\xa5" * (len(content) - 8192))
-    with pytest.raises(OutputError, match="damaged"), Ledger(path) as ledger:
-        list(ledger.rows())
+
+
+@pytest.mark.parametrize(
+    "spoil", [of_another_version, damaged_behind_its_header, lambda path: path.write_bytes(b"no database" * 100)]
+)
+def test_replacing_begins_anew_where_the_old_file_is_of_no_use(path, spoil):
+    """--overwrite, to which the messages lead, gets past every ledger that cannot be used."""
+    spoil(path)
+    with Ledger(path, replace=True) as ledger:
+        assert list(ledger.rows()) == []
+        ledger.add_urns([urn("a")])
+    with Ledger(path) as ledger:
+        assert list(ledger.pending(R, P)) == [urn("a")]
 
 
 @pytest.mark.parametrize("name", ["", "missing/ledger.sqlite"])

@@ -10,7 +10,16 @@ import pytest
 from runs import TOKEN, by_urn, export, manifest_of, rows
 
 from inventory.emulator import Emulator, Fault, Faults, FileCloud, GeneratedCloud, Limit, Reply
-from inventory.errors import CredentialsError, ExitCode, OutputError, SettingsError, SourceError, UsageError
+from inventory.errors import (
+    CredentialsError,
+    ExitCode,
+    InterruptedRunError,
+    OutputError,
+    SettingsError,
+    SourceError,
+    UsageError,
+)
+from inventory.watch import Watch
 
 P = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:"
 OTHER = "urn:fss:ap-southeast-1:fedcba9876543210fedcba9876543210:function:default:"
@@ -175,6 +184,50 @@ async def test_a_run_is_never_written_over_by_accident(tmp_path, write_list):
         result = await export(path, tmp_path / "run", mode="overwrite", endpoint=server.url, format=("csv",))
     assert result.exit_code == ExitCode.ANSWERED
     assert not list((tmp_path / "run").glob("*.parquet"))
+
+
+async def test_overwriting_loses_nothing_before_the_new_list_is_in(tmp_path, write_list):
+    """A list that cannot be read, a signal while it is read and a missing token leave the old run whole."""
+
+    def files():
+        return {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.suffix != ".sqlite"}
+
+    broken = tmp_path / "list.json"
+    broken.write_text(f'["{P}a:latest", "{P}b:la')
+    stopped = Watch()
+    stopped.request_stop(2)
+    async with Emulator(functions=5) as server:
+        path = write_list(server.urns())
+        await export(path, tmp_path / "run", endpoint=server.url)
+        before = files()
+        with pytest.raises(SourceError):
+            await export(broken, tmp_path / "run", mode="overwrite", endpoint=server.url)
+        with pytest.raises(InterruptedRunError, match=r"^stopped by SIGINT$"):
+            await export(path, tmp_path / "run", mode="overwrite", endpoint=server.url, watch=stopped)
+        with pytest.raises(CredentialsError):
+            await export(path, tmp_path / "run", mode="overwrite", endpoint=server.url, token=None)
+        assert files() == before
+        result = await export([], tmp_path / "run", mode="resume", endpoint=server.url)
+        assert result.nothing_to_do
+
+
+async def test_a_table_of_the_run_itself_may_be_the_list_that_overwrites_it(tmp_path, write_list):
+    """The list is read before anything is removed, so the functions table of a run can be asked again."""
+    async with Emulator(functions=5) as server:
+        await export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)
+        table = tmp_path / "run" / "functions.parquet"
+        result = await export(table, tmp_path / "run", mode="overwrite", endpoint=server.url)
+    assert result.manifest["input"]["urns"] == len(rows(tmp_path / "run")) > 0
+
+
+async def test_no_file_is_left_that_the_manifest_does_not_list(tmp_path, write_list):
+    """A run resumed with other formats leaves the tables that its manifest lists, and no older ones."""
+    async with Emulator(FileCloud({f"{P}a:latest": CONFIG, f"{P}b:latest": CONFIG})) as server:
+        server.plan({f"{P}a:latest": [Fault.BAD_GATEWAY]})
+        await export(write_list(server.urns()), tmp_path / "run", endpoint=server.url, attempts=1)
+        result = await export([], tmp_path / "run", mode="resume", endpoint=server.url, format=("csv",))
+    there = {file.name for file in (tmp_path / "run").iterdir()}
+    assert there == {"ledger.sqlite", "manifest.json", *(table["path"] for table in result.manifest["tables"])}
 
 
 async def test_another_list_or_endpoint_is_no_resumption(tmp_path, write_list):
