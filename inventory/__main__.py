@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -13,12 +14,33 @@ def main() -> None:
     # Arrow's own memory pool keeps what was freed: 40 MB more at the peak of an export of 100,000 URNs. Arrow reads
     # this when it is loaded; it is a matter of the whole process, so only the command sets it, never the library.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    from inventory.cli import app  # noqa: PLC0415 - after the variable is set
-
+    _open_standard_streams()
     try:
+        from inventory.cli import app  # noqa: PLC0415 - after the variable is set
+
         app(prog_name="inventory")
     except KeyboardInterrupt:
         sys.exit(ExitCode.SIGINT)
+    except OSError as error:
+        # Every command names its own; what is left is typer's, as of --help on a full disk.
+        from inventory.console import silence_stdout  # noqa: PLC0415
+
+        silence_stdout()
+        sys.stderr.write(f"inventory: {error.strerror or error}\n")
+        sys.exit(ExitCode.OUTPUT)
+
+
+def _open_standard_streams() -> None:
+    """Puts nothing where a stream is closed: a file opened later would get its number, and our words in it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes, and comes out as it is
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from inventory.console import finish, leave, leaving, run_export, until_stopped
+from inventory.console import finish, leave, leaving, put, resumable, run_export, until_stopped
 from inventory.errors import UsageError
 
 app = typer.Typer(
@@ -38,7 +38,8 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's form
     if wanted:
         from inventory import __version__
 
-        print(f"inventory {__version__}")
+        with leaving("text", quiet=False):
+            put(f"inventory {__version__}")
         raise typer.Exit
 
 
@@ -95,9 +96,10 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     """
     with leaving(log_format, quiet=quiet) as log:
         from inventory.estimate import estimate
+        from inventory.folder import default_folder
         from inventory.intake import began_with
         from inventory.settings import combine
-        from inventory.sources import Source
+        from inventory.sources import STDIN, Source
 
         given = {
             "format": None if format is None else tuple(dict.fromkeys(one.value for one in format)),
@@ -119,14 +121,19 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         combined = combine(settings, given, began_with(output) if resume and output else None)
         if not source and not resume:
             raise UsageError("no list of URNs: name a file, or - for standard input (see inventory export --help)")
+        if (source or []).count(STDIN) > 1:
+            raise UsageError("- is given twice: standard input can be read once")
         sources = [Source(name, combined.column) for name in source or []]
         for one in sources:
             one.check()
         if dry_run:
-            print(estimate(sources, combined))
+            put(estimate(sources, combined))
             return
         mode: Literal["new", "resume", "overwrite"] = "resume" if resume else "overwrite" if overwrite else "new"
-        finish(run_export(sources, output, combined, mode=mode, environment=os.environ, log=log), log)
+        folder = output or default_folder()
+        with resumable(folder):
+            result = run_export(sources, folder, combined, mode=mode, environment=os.environ, log=log)
+        finish(result, log)
 
 
 @app.command()
@@ -149,7 +156,7 @@ def demo(
         log.say("demo", f"  {result.folder / 'manifest.json'}\n\nTry next:")
         for step in report.next_steps(result.folder):
             log.say("demo", f"  {step}")
-        leave(result, log)
+        leave(result)
 
 
 @app.command()
@@ -178,7 +185,7 @@ def emulate(
             faults=None if faults is None else emulation.Faults.parse(faults, seed=seed),
         )
         with server.in_thread():
-            print(server.url, flush=True)
+            put(server.url)
             log.say(
                 "emulate",
                 f"An emulated FunctionGraph listens; any token is accepted. Ctrl-C stops it.\n"
@@ -204,6 +211,6 @@ def schema(
         if format == "json":
             import json
 
-            print(json.dumps(dictionary.as_objects(tables), indent=2))
+            put(json.dumps(dictionary.as_objects(tables), indent=2))
         else:
-            print(dictionary.as_markdown(tables) if format == "markdown" else dictionary.as_text(tables), end="")
+            put(dictionary.as_markdown(tables) if format == "markdown" else dictionary.as_text(tables), end="")

@@ -10,12 +10,12 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from inventory.errors import ExitCode, InterruptedRunError, InventoryError
+from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
 from inventory.watch import Watch
 
@@ -37,56 +37,81 @@ def leaving(form: str, *, quiet: bool) -> Iterator[Log]:
     log = Log(form, quiet=quiet)
     try:
         yield log
-        sys.stdout.flush()
     except InventoryError as error:
         log.complain(str(error), exit_code=int(error.exit_code))
         raise typer.Exit(error.exit_code) from None
+
+
+def put(text: str, *, end: str = "\n") -> None:
+    """Prints data on stdout. A reader that has left is no error: it has read what it wanted.
+
+    Raises:
+        OutputError: it cannot be written, as on a full disk.
+    """
+    try:
+        print(text, end=end, flush=True)
     except BrokenPipeError:
-        # Who read our output has left; nothing more can be said to them, not even by the interpreter when it ends.
+        silence_stdout()
+    except OSError as error:
+        silence_stdout()
+        raise OutputError(f"standard output cannot be written: {error.strerror}; lead it elsewhere") from None
+
+
+def silence_stdout() -> None:
+    """Leads what is still in the buffer to nothing: the interpreter would fail on it when it ends."""
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(ExitCode.OUTPUT) from None
 
 
 def run_export(
     sources: Sequence[Source],
-    output: Path | None,
+    output: Path,
     settings: ExportSettings,
     *,
     mode: Mode,
     environment: Mapping[str, str],
     log: Log,
 ) -> Result:
-    """Runs an export under a display; a first signal ends it in good order, a second one at once."""
-    from inventory import folder, pipeline, report  # noqa: PLC0415 - heavy, and only for a run
+    """Runs an export under a display; a first signal ends it in good order, a second one at once.
 
-    path = output or folder.default_folder()
+    Raises:
+        InventoryError: it could not be finished.
+    """
+    from inventory import pipeline  # noqa: PLC0415 - heavy, and only for a run
+
+    with Display(log) as watch, _signals(watch):
+        return run_loop(pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch))
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Adds to the words of an interrupted run how it goes on."""
+    from inventory import report  # noqa: PLC0415
+
     try:
-        with Display(log) as watch, _signals(watch):
-            return run_loop(pipeline.export(sources, path, settings, mode=mode, environment=environment, watch=watch))
+        yield
     except InterruptedRunError as error:
-        if error.resumable and folder.RunFolder(path).ledger.exists():
-            error.message += f"; go on with: {report.resume_command(path)}"
+        if error.resumable:
+            error.message += f"; go on with: {report.resume_command(folder)}"
         raise
 
 
 def finish(result: Result, log: Log) -> None:
-    """Says how a run ended, and leaves."""
+    """Says how a run ended and what is wrong with it, and leaves."""
     from inventory import report  # noqa: PLC0415
 
     if result.nothing_to_do:
         log.say("complete", f"{result.folder} is complete: nothing was left to do.")
     else:
         log.say("summary", report.summary(result), **result.manifest)
-    leave(result, log)
-
-
-def leave(result: Result, log: Log) -> None:
-    """Says what is wrong with a run, prints its folder on stdout, and leaves with its exit code."""
-    from inventory import report  # noqa: PLC0415
-
     for trouble in report.troubles(result):
         log.complain(trouble)
-    print(result.folder, flush=True)
+    leave(result)
+
+
+def leave(result: Result) -> None:
+    """Prints a run's folder on stdout, and leaves with its exit code."""
+    put(str(result.folder))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 

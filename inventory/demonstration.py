@@ -43,16 +43,18 @@ class Ready(NamedTuple):
 
 @contextmanager
 def prepared(functions: int, output: Path | None) -> Iterator[Ready]:
-    """Starts the emulator and writes its list into the run's folder.
+    """Starts the emulator and writes its list into the run's folder, which must be a new or empty one.
 
     Raises:
-        OutputError: the list cannot be written.
+        OutputError: the list cannot be written, or the folder holds something.
     """
     folder = output or default_folder()
     cloud = GeneratedCloud(functions, regions=_REGIONS)
     server = Emulator(cloud, token=_TOKEN, limit=Limit.parse(_LIMIT), faults=Faults.parse(_FAULTS))
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise OutputError(f"{folder} is not empty; give another --output")
         with (folder / LIST_NAME).open("w", encoding="utf-8") as listed:
             first = next(cloud.urns(), "")
             listed.writelines(f"{urn}\n" for urn in cloud.urns())

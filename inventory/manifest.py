@@ -30,11 +30,12 @@ TOOL: Final = "functiongraph-inventory"
 
 
 class Counts(msgspec.Struct):
-    """What was counted while the tables were made, a URN at a time."""
+    """What was counted while the tables were made, a URN at a time; of each kind of failure the first in the words."""
 
     status: Counter[str] = msgspec.field(default_factory=Counter)
     error_kind: Counter[str] = msgspec.field(default_factory=Counter)
     retries: int = 0
+    examples: dict[str, str] = msgspec.field(default_factory=dict)
 
     def add(self, outcome: Outcome | None) -> None:
         """Counts one URN; None where it was not attempted."""
@@ -43,6 +44,9 @@ class Counts(msgspec.Struct):
             self.retries += max(0, outcome.attempts - 1)
             if outcome.error_kind is not None:
                 self.error_kind[outcome.error_kind] += 1
+                if outcome.error_kind not in self.examples:
+                    told = (outcome.http_status, outcome.error_code, outcome.error_msg)
+                    self.examples[outcome.error_kind] = " ".join(str(part) for part in told if part is not None)
 
 
 class ScopeReport(NamedTuple):

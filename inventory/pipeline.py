@@ -6,6 +6,7 @@ Owns the order of the stages and what a run gives back. How each stage works is 
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inventory import intake, manifest
@@ -37,12 +38,14 @@ class Result(NamedTuple):
         manifest: the content of its ``manifest.json``.
         exit_code: what the process should say.
         nothing_to_do: whether the run was complete already.
+        examples: of each kind of failure, what was told of the first.
     """
 
     folder: Path
     manifest: dict[str, Any]
     exit_code: ExitCode
     nothing_to_do: bool = False
+    examples: Mapping[str, str] = MappingProxyType({})
 
 
 async def export(
@@ -132,7 +135,7 @@ def _sign_off(
     )
     folder.remove_results(keep=[table.path for table in tables])
     manifest.write(folder.manifest, written)
-    return Result(folder.path, written, code)
+    return Result(folder.path, written, code, examples=counts.examples)
 
 
 def _exit_code(counts: manifest.Counts, scopes: Iterable[Scope]) -> ExitCode:

@@ -6,6 +6,7 @@ Owns the watchers and the log. Knows nothing of how a run works beyond :class:`i
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 LINE_SECONDS: Final = 5.0
 """How often a line is written where there is no terminal."""
+SPEED_SECONDS: Final = 20.0
+"""The last moments from which speed and time left are told: a pause of the throttle does not make them jump."""
+
+
+_UNSEEN: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Log:
@@ -40,6 +46,8 @@ class Log:
         if self.form == "json":
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             text = json.dumps({"time": at, "event": event, **(fields or {"message": text})}, ensure_ascii=False)
+        else:
+            text = _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)  # a server's words do not steer a terminal
         try:
             print(text, file=sys.stderr, flush=True)
         except OSError:
@@ -47,17 +55,17 @@ class Log:
 
 
 class _Speed:
-    """URNs a second over the last moments."""
+    """URNs a second over the last moments; None until there is enough to tell."""
 
     def __init__(self) -> None:
         self._marks: list[tuple[float, int]] = []
 
-    def of(self, done: int) -> float:
+    def of(self, done: int) -> float | None:
         now = time.monotonic()
-        self._marks = [mark for mark in self._marks if mark[0] > now - 10.0] or self._marks[-1:]
+        self._marks = [mark for mark in self._marks if mark[0] > now - SPEED_SECONDS] or self._marks[-1:]
         self._marks.append((now, done))
         seconds = now - self._marks[0][0]
-        return (done - self._marks[0][1]) / seconds if seconds > 0 else 0.0
+        return (done - self._marks[0][1]) / seconds if seconds >= SPEED_SECONDS / 20 else None
 
 
 class LineWatch(Watch):
@@ -78,7 +86,7 @@ class LineWatch(Watch):
             "done": progress.done,
             "total": progress.total,
             "calls": progress.calls,
-            "per_second": round(speed, 1),
+            "per_second": None if speed is None else round(speed, 1),
             "statuses": {status.value: progress.statuses[status] for status in Status if progress.statuses[status]},
             "paused_for_seconds": round(progress.paused_for, 1),
             "seconds_left": _seconds_left(progress, speed),
@@ -145,14 +153,16 @@ class Display:
         from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415
         from rich.progress import Progress as Bar  # noqa: PLC0415
+        from rich.table import Column  # noqa: PLC0415
 
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
+            # On a narrow terminal the end is cut, where the least stands; a second line would flicker.
+            TextColumn("{task.fields[state]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         )
-        self._bar = Bar(*columns, console=Console(stderr=True), transient=True, refresh_per_second=8)
+        self._bar = Bar(*columns, console=Console(stderr=True), transient=True, expand=True, refresh_per_second=8)
         self._bar.start()
         return TerminalWatch(self._bar)
 
@@ -161,20 +171,20 @@ class Display:
             self._bar.stop()
 
 
-def _state(progress: Progress, speed: float) -> str:
-    """Rate, what came back, whether the throttle waits, and the time left, in a few words."""
-    counts = [f"{progress.statuses[status]:,} {status.value}" for status in Status if progress.statuses[status]]
-    words = [f"{speed:,.0f}/s", *counts]
-    if progress.paused_for > 0:
-        words.append(f"throttled, waiting {progress.paused_for:.0f} s")
+def _state(progress: Progress, speed: float | None) -> str:
+    """Rate, time left, whether the throttle waits, and what came back, in a few words; what matters most first."""
+    words = [] if speed is None else [f"{speed:,.0f}/s"]
     left = _seconds_left(progress, speed)
     if left is not None:
         words.append(f"{duration(left)} left")
+    if round(progress.paused_for):
+        words.append(f"throttled, waiting {duration(progress.paused_for)}")
+    words += [f"{progress.statuses[status]:,} {status.value}" for status in Status if progress.statuses[status]]
     return ", ".join(words)
 
 
-def _seconds_left(progress: Progress, speed: float) -> int | None:
-    if speed <= 0 or progress.done >= progress.total:
+def _seconds_left(progress: Progress, speed: float | None) -> int | None:
+    if not speed or progress.done >= progress.total:
         return None
     return round((progress.total - progress.done) / speed + progress.paused_for)
 

@@ -10,18 +10,22 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from inventory.errors import ExitCode, Status
+from inventory.errors import ErrorKind, Status
 from inventory.progress import duration
 
 if TYPE_CHECKING:
     from inventory.pipeline import Result
 
-_ADVICE = {
-    ExitCode.CREDENTIALS: "get a token of the right account and region",
-    ExitCode.STOPPED: "see that the endpoint is right and reachable",
+_ADVICE: Final = {
+    ErrorKind.REFUSED: "get a token of the right account and project",
+    ErrorKind.FORBIDDEN: "see that the token is one of this project and may read functions",
+    ErrorKind.THROTTLED: "wait, or ask the account's owner for a higher limit",
+    ErrorKind.BLOCKED: "wait until the firewall lets this address in again, and lower --max-per-second",
 }
+_ADVICE_OTHERS: Final = "see that the endpoint is right and reachable"
+_EXAMPLE_CHARACTERS: Final = 160
 
 
 def summary(result: Result) -> str:
@@ -49,24 +53,31 @@ def summary(result: Result) -> str:
 
 def troubles(result: Result) -> list[str]:
     """One sentence for each thing that is wrong with a run; none where all is well."""
-    found = [_stopped(scope) for scope in result.manifest["scopes"] if scope["stopped"]]
-    counts = result.manifest["counts"]["status"]
+    manifest = result.manifest
+    stopped = [scope for scope in manifest["scopes"] if scope["stopped"]]
+    found = [_stopped(scope) for scope in stopped]
+    if not manifest["input"]["urns"]:
+        found.append(_nothing_to_ask(manifest["input"]))
+    found += [
+        f"{count:,} failed with {kind}, such as: {_shortened(result.examples[kind])}"
+        for kind, count in manifest["counts"]["error_kind"].items()
+        if kind in result.examples and not any(scope["stopped"].startswith(kind) for scope in stopped)
+    ]
+    counts = manifest["counts"]["status"]
     again = resume_command(result.folder)
-    read = result.manifest["input"]
-    if not read["urns"]:
-        names = ", ".join(file["path"] for file in read["files"])
-        if read["entries"]:
-            found.append(
-                f"none of the {read['entries']:,} entries of {names} is a function URN; the rejects table says why"
-            )
-        else:
-            found.append(f"{names} holds no URN: it is empty")
     if counts[Status.NOT_ATTEMPTED]:
-        advice = _ADVICE.get(result.exit_code, "mend that")
+        advice = " and ".join(dict.fromkeys(map(_advice, stopped))) or "mend that"
         found.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: {advice}, then go on with: {again}")
     elif counts[Status.FAILED]:
         found.append(f"{counts[Status.FAILED]:,} URNs failed; ask them again with: {again}")
     return found
+
+
+def _nothing_to_ask(read: dict[str, Any]) -> str:
+    names = ", ".join(file["path"] for file in read["files"])
+    entries = f"none of the {read['entries']:,} entries of {names} is a function URN, as the rejects table says"
+    mend = "mend the list and run again, into this folder with --overwrite"
+    return f"{entries if read['entries'] else f'{names} holds no URN'}; {mend}"
 
 
 def resume_command(folder: Path) -> str:
@@ -104,6 +115,15 @@ def _learnt(scope: dict[str, Any]) -> str:
 
 def _stopped(scope: dict[str, Any]) -> str:
     return f"{_name(scope)} at {scope['endpoint']} was stopped: {scope['stopped']}"
+
+
+def _advice(scope: dict[str, Any]) -> str:
+    kind = scope["stopped"].split(":")[0]
+    return _ADVICE.get(kind, _ADVICE_OTHERS)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _EXAMPLE_CHARACTERS else f"{text[:_EXAMPLE_CHARACTERS]} ..."
 
 
 def _name(scope: dict[str, Any]) -> str:

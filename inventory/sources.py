@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -30,24 +31,25 @@ _SIGNATURES: Final = {b"PAR1": "a Parquet file (.parquet)", b"\x1f\x8b": "compre
 
 
 class Source:
-    """One list of URNs: a file, or ``-`` for standard input.
+    r"""One list of URNs: a file, or ``-`` for standard input.
 
     Attributes:
-        name: as it was given.
+        name: as it was given; bytes of a file's name that are no UTF-8 are written as ``\xff``.
         sha256: of the file's bytes; known when it was read to its end.
         entries: how many were read.
     """
 
     def __init__(self, name: str, column: str | None = None) -> None:
-        self.name = name
+        self.name = os.fsencode(name).decode("utf-8", "backslashreplace")
+        self._path = Path(name)
         self._column = column
         self._digest = hashlib.sha256()
         self.entries = 0
-        suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+        suffixes = [suffix.lower() for suffix in self._path.suffixes]
         self._zipped = name != STDIN and suffixes[-1:] == [".gz"]
         self._suffix = ".txt" if name == STDIN else "".join(suffixes[-2:-1] if self._zipped else suffixes[-1:])
         if self._suffix not in SUFFIXES:
-            raise SourceError(f"{name}: its name must end in {', '.join(SUFFIXES)} (or these and .gz)")
+            raise SourceError(f"{self.name}: its name must end in {', '.join(SUFFIXES)} (or these and .gz)")
 
     @property
     def sha256(self) -> str:
@@ -110,10 +112,9 @@ class Source:
         if self.name == STDIN:
             yield io.BufferedReader(_Hashed(sys.stdin.buffer, self._digest), BLOCK)
             return
-        path = Path(self.name)
-        if path.is_dir():
+        if self._path.is_dir():
             raise SourceError(f"{self.name} is a folder; name the list in it")
-        with path.open("rb", buffering=0) as stream:
+        with self._path.open("rb", buffering=0) as stream:
             yield io.BufferedReader(_Hashed(stream, self._digest), BLOCK)
 
     @contextmanager

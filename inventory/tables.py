@@ -250,24 +250,26 @@ def read_table(path: Path) -> pa.Table:
         OutputError: the file cannot be read as the table that its name says.
     """
     table = TABLES[path.stem]
-    schema = arrow_schema(table)
     try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path)
-        read = pa_csv.read_csv(
-            path,
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(
-                column_types={column.name: TYPES[column.type] for column in table.columns},
-                include_columns=[column.name for column in table.columns],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                null_values=[""],
-            ),
-        )
-        return unguarded(read.cast(schema))
+        with path.open("rb") as file:  # Arrow takes no name that is not UTF-8
+            return pq.read_table(file) if path.suffix == ".parquet" else _read_csv(file, table)
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
+
+
+def _read_csv(file: IO[bytes], table: Table) -> pa.Table:
+    read = pa_csv.read_csv(
+        file,
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(
+            column_types={column.name: TYPES[column.type] for column in table.columns},
+            include_columns=[column.name for column in table.columns],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+        ),
+    )
+    return unguarded(read.cast(arrow_schema(table)))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ MAX_LENGTH = 1024
 """Characters. The vendor documents 269; a little more is asked and left to the service to judge."""
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0/?#%\u2028\u2029\ud800-\udfff]|\s")
+_NOT_IN_A_PATH = (".", "..")
 _FIXED_CHARACTERS = len("urn:fss:::function:::")
 _FULL_FIELDS = (7, 8)
 _SHORT_FIELDS = (1, 2, 3, 4)
@@ -112,13 +113,15 @@ def check_field(text: str, name: str) -> None:
     Raises:
         UrnError: it cannot; the message names it.
     """
-    if not text or ":" in text or _FORBIDDEN.search(text):
+    if not text or ":" in text or text in _NOT_IN_A_PATH or _FORBIDDEN.search(text):
         raise UrnError(f"{name} {text!a} cannot be a field of a URN")
 
 
 def _made(region: str, project_id: str, package: str, name: str, qualifier: str | None) -> FunctionUrn:
     if sum(map(len, (region, project_id, package, name, qualifier or ""))) > MAX_LENGTH - _FIXED_CHARACTERS:
         raise UrnError(f"completed, it is over {MAX_LENGTH} characters long: a function URN has at most 269")
+    if project_id in _NOT_IN_A_PATH:  # it is a part of the call's path by itself
+        raise UrnError(f"project {project_id!r} cannot be a project id")
     if qualifier is None:
         return FunctionUrn(region, project_id, package, name)
     if qualifier.startswith("!"):

@@ -53,6 +53,7 @@ def test_an_export_prints_its_folder_and_nothing_else_on_stdout(tmp_path, write_
         (["export", "urns.txt", "--resume"], 2, "--resume needs --output"),
         (["export", "urns.txt", "--resume", "--overwrite", "--output", "x"], 2, "give one of them"),
         (["export", "--resume", "--output", "x"], 2, "--resume: x holds no run"),
+        (["export", "-", "-"], 2, "- is given twice: standard input can be read once"),
         (["export", "urns.txt", "--output", "urns.txt"], 4, "urns.txt cannot be written"),
         (["schema", "nonsense"], 2, "there is no table 'nonsense'; the tables are functions, destinations"),
         (["emulate", "--limit", "many"], 2, "many"),
@@ -174,11 +175,66 @@ def test_a_signal_ends_a_run_that_can_go_on(tmp_path, write_list, number, code):
         assert urns <= sum(server.counts.values()) <= urns + 8
 
 
-def test_a_reader_that_leaves_makes_no_traceback():
-    """A closed pipe behind stdout ends the command quietly."""
-    line = f"{sys.executable} -m inventory schema --format json | head -c 10"
-    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+def in_shell(line, cwd=None):
+    """A command line as a shell runs it; $I is ours."""
+    environment = {**os.environ, "I": f"{sys.executable} -m inventory", "HW_AUTH_TOKEN": TOKEN}
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_reader_that_leaves_makes_no_traceback_and_no_other_code():
+    """A closed pipe behind stdout ends the command quietly; who has read enough has made no error."""
+    done = in_shell("{ $I schema --format json; echo $? >&2; } | true")
+    assert done.stderr == "0\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")  # noqa: PTH110
+@pytest.mark.parametrize("command", ["schema", "--help", "--version", "export urns.txt --dry-run"])
+def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path, write_list, command):
+    """What cannot be printed is exit code 4 and a line, not a traceback, not even when the interpreter ends."""
+    write_list([URN])
+    done = in_shell(f"$I {command} > /dev/full", tmp_path)
+    assert done.returncode == 4
+    assert done.stderr.splitlines() == [done.stderr.strip()]
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_harm_nothing(tmp_path, closed):
+    """A run whose standard streams are closed, as under some schedulers, ends as any other; no file gets its words."""
+    done = in_shell(f"$I demo --functions 5 --output run {closed}", tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert manifest_of(tmp_path / "run")["complete"]
+    assert rows(tmp_path / "run")
+
+
+def test_a_name_of_any_bytes_is_a_name(tmp_path, write_list, server):
+    """File names that are no UTF-8 are read and written like others, and shown readably."""
+    path = write_list([*server.urns(5), "odd"], os.fsdecode(b"\xff\xfe.txt"))
+    output = tmp_path / os.fsdecode(b"run\xff")
+    line = f"$I export '{path}' --endpoint {server.url} --output '{output}' --quiet > out"
+    assert in_shell(line, tmp_path).returncode == 0
+    assert (tmp_path / "out").read_bytes() == os.fsencode(f"{output}\n")
+    assert rows(output, "rejects")[0]["source"].endswith(r"\xff\xfe.txt")
+
+
+def test_few_failures_say_why(tmp_path, write_list):
+    """Where all of a few URNs fail for one reason, the reason is on the screen, with what to do."""
+    done = run_cli("export", write_list([URN]), "--endpoint", "http://127.0.0.1:1", "--attempts", "1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "1 failed with connection, such as: no connection to 127.0.0.1:1: Connection refused" in done.stderr
+    assert "ask them again with:" in done.stderr
+
+
+def test_a_list_without_a_urn_says_how_to_go_on(tmp_path, write_list):
+    """An empty list and one of rejects end with what is wrong and what to do."""
+    empty = run_cli("export", write_list([]), "--output", "a", cwd=tmp_path)
+    odd = run_cli("export", write_list(["odd"]), "--output", "b", cwd=tmp_path)
+    assert (empty.returncode, odd.returncode) == (2, 2)
+    assert "urns.txt holds no URN; mend the list and run again, into this folder with --overwrite" in empty.stderr
+    assert "none of the 1 entries" in odd.stderr
+    assert run_cli("export", write_list([]), "--output", "a", "--overwrite", cwd=tmp_path).returncode == 2
 
 
 def test_emulate_serves_until_it_is_stopped():
@@ -209,6 +265,28 @@ def test_the_demo_runs_without_anything(tmp_path):
         assert (tmp_path / "demo" / name).exists()
     assert "Try next" in done.stderr
     assert manifest_of(tmp_path / "demo")["counts"]["status"]["configured"] > 50
+
+
+def test_the_demo_takes_no_folder_with_something_in_it(tmp_path):
+    """Demo writes over nothing, and does not lead to --resume, which it does not have."""
+    (tmp_path / "urns.txt").write_text("mine")
+    done = run_cli("demo", "--functions", "5", "--output", tmp_path)
+    assert done.returncode == 4
+    assert done.stderr == f"inventory: {tmp_path} is not empty; give another --output\n"
+    assert (tmp_path / "urns.txt").read_text() == "mine"
+
+
+def test_a_demo_that_is_stopped_gives_no_advice_that_cannot_work(tmp_path):
+    """The cloud of a demo is gone when it is stopped: there is nothing to resume."""
+    command = [sys.executable, "-m", "inventory", "demo", "--functions", "5000", "--output", tmp_path / "run"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
+        while not (tmp_path / "run" / "ledger.sqlite").exists():
+            time.sleep(0.02)
+        demo.send_signal(signal.SIGINT)
+        words = demo.communicate(timeout=20)[1]
+    assert demo.returncode == 130
+    assert "stopped by SIGINT" in words
+    assert "--resume" not in words
 
 
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])

@@ -58,6 +58,19 @@ def test_every_urn_is_counted_by_its_status_and_kind():
     assert counts.retries == 5
 
 
+def test_of_each_kind_of_failure_the_first_is_told_in_words():
+    """Status, code and text of the first URN of a kind are kept, those of the others are not."""
+    counts = Counts()
+    failed = outcome(Status.FAILED, ErrorKind.SERVER_ERROR)
+    for settled in (
+        failed._replace(http_status=500, error_code="FSS.0500", error_msg="first"),
+        failed._replace(http_status=500, error_code="FSS.0500", error_msg="second"),
+        outcome(Status.FAILED, ErrorKind.TIMEOUT)._replace(http_status=None, error_code=None, error_msg="no answer"),
+    ):
+        counts.add(settled)
+    assert counts.examples == {"server_error": "500 FSS.0500 first", "timeout": "no answer"}
+
+
 def test_the_first_equation_holds():
     """Entries read = distinct URNs + duplicates + rejects (promise 1)."""
     sources = [SourceRead("a.txt", "aa", 10), SourceRead("b.csv", "bb", 5)]

@@ -161,6 +161,8 @@ def test_a_short_form_becomes_a_full_urn():
         (f"{FULL}:!", "field 8"),
         (":f", "field 1"),
         ("!", "field 1"),
+        ("urn:fss:cn-north-4:..:function:default:f", "cannot be a project id"),
+        (".:default:f", "cannot be a project id"),
         ("x" * 1025, "1025 characters"),
     ],
 )
@@ -196,7 +198,16 @@ def test_a_short_form_needs_what_it_does_not_say(region, project_id, reason):
 
 @pytest.mark.parametrize(
     ("region", "project_id"),
-    [("eu de", "p0"), ("eu:de", "p0"), ("", "p0"), ("eu-de", "a/b"), ("eu-de", ""), ("eu-de", "a:b"), ("eu-de", "p\n")],
+    [
+        ("eu de", "p0"),
+        ("eu:de", "p0"),
+        ("", "p0"),
+        ("eu-de", "a/b"),
+        ("eu-de", ""),
+        ("eu-de", "a:b"),
+        ("eu-de", "p\n"),
+        ("eu-de", ".."),
+    ],
 )
 def test_a_completed_short_form_is_a_urn_or_is_refused(region, project_id):
     """What completes a short form is held to the grammar too: its text must be readable again."""

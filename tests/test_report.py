@@ -1,0 +1,104 @@
+"""What a run says at its end."""
+
+from pathlib import Path
+
+import pytest
+
+from inventory import report
+from inventory.errors import ErrorKind, ExitCode, Status
+from inventory.pipeline import Result
+
+
+def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):
+    """A result as a run gives it back."""
+    urns = sum((statuses or {}).values())
+    scopes = [
+        {"region": "r", "project_id": f"p{n}", "endpoint": "https://x", "stopped": text, "limit_learnt": None}
+        for n, text in enumerate(stopped)
+    ]
+    return Result(
+        Path("a run"),
+        {
+            "input": {"files": [{"path": "urns.txt"}], "entries": entries, "urns": urns, "duplicates": 0, "rejects": 0},
+            "counts": {
+                "status": {status.value: (statuses or {}).get(status.value, 0) for status in Status},
+                "error_kind": {kind.value: (kinds or {}).get(kind.value, 0) for kind in ErrorKind},
+            },
+            "requests": {"total": 12345, "retries": 1, "throttled": 2},
+            "started": "S",
+            "finished": "F",
+            "scopes": scopes,
+        },
+        ExitCode.ANSWERED,
+        examples=examples or {},
+    )
+
+
+def test_nothing_is_wrong_where_all_is_answered():
+    """A run without a failure has no trouble to tell."""
+    assert report.troubles(result(stopped=[None], statuses={"configured": 5, "not_configured": 5})) == []
+
+
+def test_each_kind_of_failure_has_an_example():
+    """What failed is told by kind, in the words of the first, shortened, and with the command that asks again."""
+    told = report.troubles(
+        result(
+            statuses={"configured": 5, "failed": 3},
+            kinds={"server_error": 2, "timeout": 1},
+            examples={"server_error": "500 FSS.0500 " + "x" * 500, "timeout": "no whole answer in time"},
+        )
+    )
+    assert told[0].startswith("1 failed with timeout, such as: no whole answer in time")
+    assert told[1].startswith("2 failed with server_error, such as: 500 FSS.0500 xxx")
+    assert len(told[1]) < 250
+    assert told[2].startswith("3 URNs failed; ask them again with: ")
+    assert told[2].endswith("export --resume --output 'a run'")
+
+
+@pytest.mark.parametrize(
+    ("stopped", "advice"),
+    [
+        ("refused: 401 APIGW.0301 dead", "get a token of the right account and project"),
+        ("forbidden: 403 APIGW.0802 no", "the token is one of this project"),
+        ("throttled: 429 APIGW.0308 slow", "ask the account's owner for a higher limit"),
+        ("blocked: 418", "lower --max-per-second"),
+        ("connection: refused", "see that the endpoint is right and reachable"),
+        ("wrong_endpoint: 404", "see that the endpoint is right and reachable"),
+    ],
+)
+def test_the_advice_fits_the_stop(stopped, advice):
+    """Why a scope stopped decides what to do about it; the reason itself is told once."""
+    kind = stopped.split(":")[0]
+    told = report.troubles(
+        result(
+            stopped=[stopped, None],
+            statuses={"failed": 3, "not_attempted": 7},
+            kinds={kind: 3},
+            examples={kind: stopped},
+        )
+    )
+    assert told[0] == f"r/p0 at https://x was stopped: {stopped}"
+    assert told[1].startswith("7 URNs were not attempted: ")
+    assert advice in told[1]
+    assert len(told) == 2
+
+
+def test_two_reasons_give_both_advices():
+    """Scopes that stopped for different reasons need different things done."""
+    told = report.troubles(result(stopped=["blocked: 418", "refused: 401"], statuses={"not_attempted": 7}))
+    assert "firewall" in told[2]
+    assert "get a token" in told[2]
+
+
+def test_the_summary_adds_up():
+    """The table lists what came, under it the sum; then entries and calls."""
+    text = report.summary(result(statuses={"configured": 1234, "failed": 1}, kinds={"timeout": 1}))
+    assert text.splitlines() == [
+        "  configured         1,234",
+        "  failed                 1",
+        "    failed: timeout      1",
+        "  -----------------  -----",
+        "  URNs               1,235",
+        "10 entries read: 1,235 URNs, 0 duplicates, 0 rejects",
+        "12,345 calls (1 retries, 2 throttled) from S to F",
+    ]
