@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
 
     column: str
     endpoint: str
+    iam_endpoint: str
     format: tuple[str, ...]
     max_per_second: float
     max_workers: int

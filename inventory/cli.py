@@ -68,10 +68,14 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     endpoint: Annotated[
         str | None, typer.Option(help="Base URL; may contain {region}. Default: Huawei Cloud's of each region.")
     ] = None,
+    iam_endpoint: Annotated[
+        str | None, typer.Option(help="IAM's base URL, for user and password; may contain {region}.")
+    ] = None,
     region: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
     project_id: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
     token_file: Annotated[
-        Path | None, typer.Option(help="File that holds an IAM token. Default: environment variable HW_AUTH_TOKEN.")
+        Path | None,
+        typer.Option(help="File that holds an IAM token. Default: what the environment has (see the README)."),
     ] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with any of these options; options win.")] = None,
     max_workers: Annotated[int | None, typer.Option(help="Calls in flight, at most. Default: 64.")] = None,
@@ -105,6 +109,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             "format": None if format is None else tuple(dict.fromkeys(one.value for one in format)),
             "column": column,
             "endpoint": endpoint,
+            "iam_endpoint": iam_endpoint,
             "region": region,
             "project_id": project_id,
             "token_file": None if token_file is None else str(token_file),
@@ -184,7 +189,8 @@ def emulate(
             limit=None if limit is None else emulation.Limit.parse(limit),
             faults=None if faults is None else emulation.Faults.parse(faults, seed=seed),
         )
-        with server.in_thread():
+
+        def tell() -> None:
             put(server.url)
             log.say(
                 "emulate",
@@ -193,7 +199,9 @@ def emulate(
                 f"Try in another terminal:\n  curl -s {server.url}/emulator/urns > urns.txt\n"
                 f"  HW_AUTH_TOKEN=any inventory export urns.txt --endpoint {server.url}",
             )
-            until_stopped()
+
+        with server.in_thread():
+            until_stopped(tell)
 
 
 @app.command()

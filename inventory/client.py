@@ -25,11 +25,13 @@ from inventory.errors import BadAnswerError, CallConnectionError, CallTimeoutErr
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from inventory.auth import Token
+    from inventory.auth import Credential
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of an answer, decompressed. A config is a few hundred; more is not read."""
 USER_AGENT: Final = f"functiongraph-inventory/{__version__}"
+HEADERS: Final = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
+"""Headers of every call; where calls are signed, the signature covers them."""
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -46,7 +48,7 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10.0)),
-        headers={"Content-Type": "application/json", "Accept": "application/json", "User-Agent": USER_AGENT},
+        headers={"Accept": "application/json", **HEADERS},
         auto_decompress=True,
     ) as session:
         # aiohttp repeats a GET once, unseen, when a connection breaks. A call that nobody counts would break the
@@ -58,11 +60,11 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
 class Client:
     """The API of one project in one region."""
 
-    def __init__(self, session: aiohttp.ClientSession, endpoint: str, project_id: str, token: Token) -> None:
+    def __init__(self, session: aiohttp.ClientSession, endpoint: str, project_id: str, credential: Credential) -> None:
         self._session = session
         self._base = f"{endpoint}/v2/{quote(project_id, safe='')}/fgs/functions/"
-        self._token = token
-        self._headers = token.headers()
+        self._credential = credential
+        self._redactor = credential.redactor
         self._proxy = proxy_for(endpoint)
 
     async def show_async_invoke_config(self, function_urn: str) -> Answer:
@@ -77,17 +79,17 @@ class Client:
         url = URL(f"{self._base}{quote(function_urn, safe=':!~')}/async-invoke-config", encoded=True)
         try:
             async with self._session.get(
-                url, headers=self._headers, allow_redirects=False, proxy=self._proxy
+                url, headers=self._credential.headers(url), allow_redirects=False, proxy=self._proxy
             ) as response:
-                body = self._token.purge(await _read_bounded(response))
-                return read_answer(response.status, response.headers, body, self._token.redact)
+                body = self._redactor.purge(await _read_bounded(response))
+                return read_answer(response.status, response.headers, body, self._redactor.redact)
         except TimeoutError:
             raise CallTimeoutError("no whole answer in time") from None
         except aiohttp.ClientResponseError as error:
             words = error.message.strip().splitlines() or ["no reason given"]
-            raise BadAnswerError(self._token.redact(f"an answer that is not HTTP: {words[0][:200]}")) from None
+            raise BadAnswerError(self._redactor.redact(f"an answer that is not HTTP: {words[0][:200]}")) from None
         except (aiohttp.ClientError, ssl.SSLError, OSError, asyncio.IncompleteReadError) as error:
-            raise CallConnectionError(self._token.redact(_sentence(error))) from None
+            raise CallConnectionError(self._redactor.redact(_sentence(error))) from None
 
 
 async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:

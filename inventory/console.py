@@ -20,7 +20,7 @@ from inventory.progress import Display, Log
 from inventory.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from inventory.folder import Mode
@@ -116,14 +116,15 @@ def leave(result: Result) -> None:
         raise typer.Exit(result.exit_code)
 
 
-def until_stopped() -> None:
-    """Waits for a signal.
+def until_stopped(begin: Callable[[], None]) -> None:
+    """Begins, and waits for a signal; one that comes while it begins is not lost.
 
     Raises:
         InterruptedRunError: it came.
     """
     watch = Watch()
     with _signals(watch):
+        begin()
         while True:
             threading.Event().wait(0.2)
             watch.check(resumable=False)

@@ -19,7 +19,8 @@ The tree, which a test holds to the classes::
         ├── CallConnectionError       no connection, or it broke
         ├── ServerError               5xx
         ├── RefusedError              401: who is calling
-        │   └── CredentialRefusedError  the credential itself is dead: no further call
+        │   ├── CredentialRefusedError  the credential itself is dead: no further call
+        │   └── CredentialExpiredError  it was renewed since: the call is made again
         ├── ForbiddenError            403: what the caller may do
         ├── BlockedError              418: the web application firewall
         ├── BadRequestError           any other 4xx
@@ -258,6 +259,12 @@ class CredentialRefusedError(RefusedError):
     """The credential itself is refused: further calls would only lock it."""
 
     stops_scope = True
+
+
+class CredentialExpiredError(RefusedError):
+    """The credential of this call was refused as too old, and there is a newer one by now."""
+
+    retryable = True
 
 
 class ForbiddenError(CallError):

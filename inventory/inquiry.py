@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from inventory.auth import Token
+    from inventory.auth import Credential
+    from inventory.credentials import Account
     from inventory.ledger import Ledger, ScopeCount
     from inventory.settings import ExportSettings
     from inventory.watch import Watch
@@ -32,7 +33,7 @@ GRACE_SECONDS: Final = 1.0
 """How long calls in flight may take to end after a signal."""
 
 
-async def ask(ledger: Ledger, settings: ExportSettings, token: Token, watch: Watch) -> dict[tuple[str, str], Scope]:
+async def ask(ledger: Ledger, settings: ExportSettings, account: Account, watch: Watch) -> dict[tuple[str, str], Scope]:
     """Asks for every URN that has no outcome; returns the scopes, each with what it learnt.
 
     Raises:
@@ -41,13 +42,12 @@ async def ask(ledger: Ledger, settings: ExportSettings, token: Token, watch: Wat
     """
     async with open_session(settings.timeout) as session:
         inquiry = _Inquiry(ledger, settings, watch)
-        lanes = [inquiry.lane(count, _client(session, settings, token, count)) for count in ledger.scopes()]
+        lanes = [
+            inquiry.lane(count, session, account.credential(session, count.region, count.project_id))
+            for count in ledger.scopes()
+        ]
         await inquiry.run(lanes)
     return inquiry.scopes
-
-
-def _client(session: aiohttp.ClientSession, settings: ExportSettings, token: Token, scope: ScopeCount) -> Client:
-    return Client(session, settings.endpoint_for(scope.region), scope.project_id, token)
 
 
 class _Inquiry:
@@ -61,8 +61,9 @@ class _Inquiry:
         self._statuses: Counter[str] = Counter()
         self._calls = 0
 
-    def lane(self, count: ScopeCount, client: Client) -> pool.Lane[str]:
+    def lane(self, count: ScopeCount, session: aiohttp.ClientSession, credential: Credential) -> pool.Lane[str]:
         """The lane of one scope: its pending URNs, and how each is settled."""
+        client = Client(session, self._settings.endpoint_for(count.region), count.project_id, credential)
         pace = self._settings.max_per_second
 
         def count_call(http_status: int) -> None:
@@ -71,6 +72,7 @@ class _Inquiry:
 
         scope = Scope(
             client.show_async_invoke_config,
+            credential,
             max_per_second=GATEWAY_MAX_PER_SECOND if pace is None else pace,
             attempts=self._settings.attempts,
             count_call=count_call,

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inventory import intake, manifest
-from inventory.auth import find_token
+from inventory.client import HEADERS
+from inventory.credentials import find_account
 from inventory.errors import ExitCode, InventoryError, Status, UsageError
 from inventory.folder import RunFolder
 from inventory.inquiry import ask
@@ -62,7 +63,9 @@ async def export(
     Raises:
         InventoryError: it could not be finished; its ``exit_code`` says how, and what was answered is kept.
     """
-    token = find_token(settings.token_path(), environment)
+    account = await asyncio.to_thread(
+        find_account, settings.token_path(), environment, settings.iam_endpoint_for, HEADERS
+    )
     folder = RunFolder(output)
     folder.prepare(mode)
     with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
@@ -73,7 +76,7 @@ async def export(
             return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
         folder.manifest.unlink(missing_ok=True)
         # ledger ──► pool ── client ──► ledger
-        scopes = await ask(ledger, settings, token, watch)
+        scopes = await ask(ledger, settings, account, watch)
         # ledger ──► flatten ──► tables
         tables, counts = await asyncio.to_thread(tabulate, ledger, output, settings, watch)
         # tables ──► manifest

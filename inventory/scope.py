@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from inventory.errors import (
     CallError,
+    CredentialExpiredError,
     CredentialRefusedError,
     ErrorKind,
     NotConfiguredError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from inventory.answer import Answer
+    from inventory.auth import Credential
 
 MAX_REFUSALS: Final = 10
 MAX_REFUSED_SECONDS: Final = 120.0
@@ -61,6 +63,7 @@ class Scope:
     def __init__(
         self,
         ask: Callable[[str], Awaitable[Answer]],
+        credential: Credential,
         *,
         max_per_second: float,
         attempts: int,
@@ -69,6 +72,7 @@ class Scope:
         sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self._ask = ask
+        self._credential = credential
         self._count_call = count_call
         self._clock = clock
         self._closed = asyncio.Event()
@@ -78,6 +82,9 @@ class Scope:
         self.stopped: CallError | None = None
         self._gate = Gate()  # opens when an answer of the service shows that the credential is accepted
         self._accepted = 0
+        self._welcomed = 0
+        self._welcomed_when_renewed = -1
+        self._renewed_generation = -1
         self._accepted_at = clock()
         self._failures: Counter[ErrorKind] = Counter()
 
@@ -147,28 +154,59 @@ class Scope:
 
     async def _call(self, urn: str, counts: Attempts, last_call: _LastCall) -> Answer:
         """One call, in its slot; every outcome of it is counted here."""
+        await self._prepare(counts)
         asked = self._clock()
         await self.throttle.acquire()
         began = self._clock()
         counts.waited += began - asked
         if self.closed:
             raise last_call.error or _NotAskedError
+        generation = self._credential.generation
         try:
             answer = await self._ask(urn)
         except CallError as raised:
-            error = raised
-            if error.error_code == "FSS.0403" and error.status_code == 403 and not self._gate.is_open:  # noqa: PLR2004
-                error = error.as_kind(CredentialRefusedError)
-            last_call.note(self._clock() - began, error)
-            self._count_call(error.status_code or NO_ANSWER)
+            last_call.note(self._clock() - began, raised)
+            self._count_call(raised.status_code or NO_ANSWER)
+            error = last_call.error = await self._seen_as(raised, generation)
             self._learn(error, counts)
             raise error from None
         last_call.note(self._clock() - began, None)
         self._count_call(200)
         counts.attempts += 1
         self._accept()
-        self._gate.open()
+        self._welcome()
         return answer
+
+    async def _prepare(self, counts: Attempts) -> None:
+        """Has the credential got or renewed, where it is time; what goes wrong there is no call of ours."""
+        try:
+            await self._credential.ready()
+        except CallError as error:
+            counts.attempts += 1
+            if error.stops_scope:
+                self._stop(error)
+            raise
+
+    async def _seen_as(self, error: CallError, generation: int) -> CallError:
+        """What an error means here: that depends on whether calls were welcome before, and on the credential's age."""
+        if error.error_code == "FSS.0403" and error.status_code == 403 and not self._gate.is_open:  # noqa: PLR2004
+            return error.as_kind(CredentialRefusedError)
+        if not isinstance(error, CredentialRefusedError) or not (error.error_code or "").endswith(".0307"):
+            return error
+        if generation > self._renewed_generation:
+            if self._welcomed_when_renewed == self._welcomed:
+                return error  # the renewed one is refused too
+            self._renewed_generation, self._welcomed_when_renewed = generation, self._welcomed
+        try:
+            renewed = await self._credential.renew(generation)
+        except CallError:
+            return error
+        return error.as_kind(CredentialExpiredError) if renewed else error
+
+    def _welcome(self) -> None:
+        """An answer of the service shows that the credential is accepted."""
+        self._welcomed += 1
+        self._gate.open()
 
     def _learn(self, error: CallError, counts: Attempts) -> None:
         """What a failed call tells about the whole scope."""
@@ -188,7 +226,7 @@ class Scope:
         if error.status_code is not None:
             self._accept()
         if isinstance(error, NotConfiguredError | NotFoundError):
-            self._gate.open()
+            self._welcome()
 
     def _accept(self) -> None:
         """A call was answered with something else than a 429."""

@@ -20,6 +20,8 @@ from inventory.urn import check_field
 
 DEFAULT_ENDPOINT: Final = "https://functiongraph.{region}.myhuaweicloud.com"
 """Source: api-facts.md section 7."""
+DEFAULT_IAM_ENDPOINT: Final = "https://iam.{region}.myhuaweicloud.com"
+"""Source: api-facts.md section 6."""
 GATEWAY_MAX_PER_SECOND: Final = 200.0
 """Calls per second and API that the vendor's gateway documents as its default."""
 FORMATS: Final = ("parquet", "csv")
@@ -37,6 +39,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     """
 
     endpoint: str = DEFAULT_ENDPOINT
+    iam_endpoint: str = DEFAULT_IAM_ENDPOINT
     region: str | None = None
     project_id: str | None = None
     token_file: str | None = None
@@ -60,7 +63,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         pace = self.max_per_second
         _check(pace is None or 0 <= pace <= 1e6, "--max-per-second", pace, "calls per second, or 0 for no cap")  # noqa: PLR2004
         _check(bool(self.format), "--format", "", "parquet or csv")
-        _check_endpoint(self.endpoint)
+        _check_endpoint("--endpoint", self.endpoint, DEFAULT_ENDPOINT)
+        _check_endpoint("--iam-endpoint", self.iam_endpoint, DEFAULT_IAM_ENDPOINT)
         for name, value in (("--region", self.region), ("--project-id", self.project_id)):
             _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
         self.zone()
@@ -89,11 +93,23 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
             UrnError: the endpoint's host is made from the region, and this text cannot be part of a host name (it
                 could lead the token to another host).
         """
-        if "{region}" not in self.endpoint:
-            return self.endpoint.rstrip("/")
-        if not _HOST_PART.fullmatch(region):
-            raise UrnError(f"region {region!r} cannot be part of the endpoint's host name")
-        return self.endpoint.replace("{region}", region).rstrip("/")
+        return _in_region(self.endpoint, region)
+
+    def iam_endpoint_for(self, region: str) -> str:
+        """IAM's base URL of a region, without the ``/v3`` that some write behind it.
+
+        Raises:
+            UrnError: as for :meth:`endpoint_for`.
+        """
+        return _in_region(self.iam_endpoint, region).removesuffix("/v3")
+
+
+def _in_region(endpoint: str, region: str) -> str:
+    if "{region}" not in endpoint:
+        return endpoint.rstrip("/")
+    if not _HOST_PART.fullmatch(region):
+        raise UrnError(f"region {region!r} cannot be part of the endpoint's host name")
+    return endpoint.replace("{region}", region).rstrip("/")
 
 
 def _check(fits: bool, name: str, value: object, expected: str) -> None:  # noqa: FBT001 - the condition is the message's subject
@@ -109,7 +125,7 @@ def _is_field(text: str) -> bool:
     return True
 
 
-def _check_endpoint(endpoint: str) -> None:
+def _check_endpoint(name: str, endpoint: str, default: str) -> None:
     try:
         parts = urlsplit(endpoint.replace("{region}", "region"))
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -117,10 +133,10 @@ def _check_endpoint(endpoint: str) -> None:
         usable = False
     if not usable or not endpoint.isascii() or re.search(r"\s", endpoint):
         shown = re.sub(r"//[^/]*@", "//...@", endpoint)
-        raise SettingsError(f"--endpoint {shown!r} is no URL such as {DEFAULT_ENDPOINT}")
+        raise SettingsError(f"{name} {shown!r} is no URL such as {default}")
     if set(endpoint) & set("@?#"):
         raise SettingsError(
-            "--endpoint must hold no user, password, query or fragment: a scheme, a host, and maybe a port and path"
+            f"{name} must hold no user, password, query or fragment: a scheme, a host, and maybe a port and path"
         )
 
 

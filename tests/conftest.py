@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 
 import pytest
@@ -38,9 +39,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self.now
 
 
+@pytest.fixture(scope="session")
+def _home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture(autouse=True)
-def _no_credentials_from_outside(monkeypatch):
-    monkeypatch.delenv("HW_AUTH_TOKEN", raising=False)
+def _no_credentials_from_outside(monkeypatch, _home):
+    for name in os.environ:
+        if name.startswith(("HW_", "HUAWEICLOUD_", "HC_CONTAINER_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(_home))  # the SDK reads a profile there, and writes a file of its own
 
 
 @pytest.fixture(autouse=True)

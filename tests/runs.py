@@ -17,11 +17,12 @@ from inventory.watch import Watch
 TOKEN = "a-token-that-only-the-tests-know"
 
 
-async def export(source, output, *, mode="new", watch=None, token=TOKEN, **settings):
+async def export(source, output, *, mode="new", watch=None, token=TOKEN, environment=None, **settings):
     """Runs an export in this loop, with no cap on the pace unless one is given."""
     settings = ExportSettings(**{"max_per_second": 0.0, "format": ("parquet", "csv"), **settings}).checked()
     sources = [Source(str(path)) for path in ([source] if isinstance(source, Path) else source)]
-    environment = {} if token is None else {"HW_AUTH_TOKEN": token}
+    if environment is None:
+        environment = {} if token is None else {"HW_AUTH_TOKEN": token}
     return await pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch or Watch())
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from inventory.answer import read_answer, read_vendor
-from inventory.auth import Token
 from inventory.errors import CallError
+from inventory.redaction import Redactor
 
 RECORDED = [
     entry
@@ -81,7 +81,7 @@ def ask(status: int, body: object, token: str = "token-of-the-tests", **headers:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
     with pytest.raises(CallError) as caught:
-        read_answer(status, named, raw, Token(token, "x").redact)
+        read_answer(status, named, raw, Redactor(token).redact)
     return caught.value
 
 
@@ -357,7 +357,7 @@ def test_no_secret_is_kept_of_the_headers(status):
     """A request id that echoes the token is redacted and bounded, on good answers too."""
     headers = CIMultiDict({"X-Request-Id": f"id-{SECRET}-{'x' * 5000}"})
     try:
-        kept = read_answer(status, headers, b'{"func_urn":"u"}', Token(SECRET, "x").redact).request_id
+        kept = read_answer(status, headers, b'{"func_urn":"u"}', Redactor(SECRET).redact).request_id
     except CallError as error:
         kept = error.request_id
     assert SECRET[:16] not in kept

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from inventory.answer import Answer
+from inventory.auth import Token
 from inventory.errors import (
     BadAnswerError,
     BadRequestError,
@@ -38,6 +39,7 @@ class Cloud:
         self.calls: list[float] = []
         self.answers: Counter[str] = Counter()
         self.counted: Counter[int] = Counter()
+        self.credential = Token("a-token", "x")
 
     async def ask(self, _urn):
         """One call."""
@@ -56,7 +58,9 @@ class Cloud:
 
     async def work_off(self, clock, *, urns: int = 300, workers: int = 64, attempts: int = 2, pace: float = 0):
         """Settles URNs with a number of workers; gives the scope and the outcomes."""
-        scope = Scope(self.ask, max_per_second=pace, attempts=attempts, count_call=self.count, clock=clock)
+        scope = Scope(
+            self.ask, self.credential, max_per_second=pace, attempts=attempts, count_call=self.count, clock=clock
+        )
         outcomes = []
         names = iter([f"urn-{n}" for n in range(urns)])
 
@@ -319,7 +323,7 @@ def test_close_wakes_who_sleeps(in_virtual_time):
     cloud = Cloud(after(OK, then=error))
 
     async def test(clock):
-        scope = Scope(cloud.ask, max_per_second=0, attempts=2, count_call=cloud.count, clock=clock)
+        scope = Scope(cloud.ask, cloud.credential, max_per_second=0, attempts=2, count_call=cloud.count, clock=clock)
         await scope.settle("first")
         tasks = [asyncio.create_task(scope.settle(f"urn-{n}")) for n in range(10)]
         await asyncio.sleep(1.0)
@@ -341,7 +345,7 @@ def test_close_wakes_who_waits_for_a_retry(in_virtual_time):
     cloud = Cloud(after(OK, then=DOWN))
 
     async def test(clock):
-        scope = Scope(cloud.ask, max_per_second=0, attempts=1000, count_call=cloud.count, clock=clock)
+        scope = Scope(cloud.ask, cloud.credential, max_per_second=0, attempts=1000, count_call=cloud.count, clock=clock)
         await scope.settle("first")
         task = asyncio.create_task(scope.settle("second"))
         await asyncio.sleep(60.0)

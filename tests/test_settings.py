@@ -193,6 +193,7 @@ def test_settings_describe_themselves_without_a_secret():
     assert described["token-file"] == "secret.txt"
     assert set(described) == {
         "endpoint",
+        "iam-endpoint",
         "region",
         "project-id",
         "token-file",

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from inventory.emulator.cloud import Answer, Cloud, Missing, Scope
     from inventory.emulator.faults import Fault, Faults
     from inventory.emulator.generated import GeneratedCloud
+    from inventory.emulator.iam import User
     from inventory.emulator.limit import Limit
     from inventory.emulator.reply import Reply
     from inventory.emulator.request_log import LoggedRequest
     from inventory.emulator.server import Emulator
+    from inventory.emulator.signature import Keys
     from inventory.emulator.state_file import FileCloud, load_state
 
 __all__ = [
@@ -29,11 +31,13 @@ __all__ = [
     "Faults",
     "FileCloud",
     "GeneratedCloud",
+    "Keys",
     "Limit",
     "LoggedRequest",
     "Missing",
     "Reply",
     "Scope",
+    "User",
     "load_state",
 ]
 
@@ -45,11 +49,13 @@ _HOME = {
     "Faults": "faults",
     "FileCloud": "state_file",
     "GeneratedCloud": "generated",
+    "Keys": "signature",
     "Limit": "limit",
     "LoggedRequest": "request_log",
     "Missing": "cloud",
     "Reply": "reply",
     "Scope": "cloud",
+    "User": "iam",
     "load_state": "state_file",
 }
 

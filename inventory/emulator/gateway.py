@@ -1,4 +1,4 @@
-"""The API gateway before the service: routes, tokens, throttle, and how its faults look.
+"""The API gateway before the service: routes, throttle, and how its faults look. Who is let in is ``door``'s.
 
 Owns the APIGW error codes and sentences. Must not know what the cloud holds, nor aiohttp.
 
@@ -8,15 +8,12 @@ Source: api-facts.md sections 3.3, 3.4 and 3.6.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from inventory.emulator.faults import Fault
 from inventory.emulator.limit import Limit
 from inventory.emulator.reply import JSON_HEADERS, Reply, gateway_error, page, service_error
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 _SHOW_ASYNC_INVOKE_CONFIG = re.compile(r"/v2/([^/]+)/fgs/functions/([^/]+)/async-invoke-config")
 DEFAULT_LIMIT = Limit(200, 1, "second")
@@ -50,19 +47,6 @@ def unknown_api(request_id: str) -> Reply:
     """The answer to a path that no published API has."""
     sentence = "The API does not exist or has not been published in the environment"
     return gateway_error(404, "APIGW.0101", sentence, request_id)
-
-
-def refuse_token(given: str | None, expected: str | None, expired: Collection[str], request_id: str) -> Reply | None:
-    """The answer to a missing, expired or wrong token; None lets it pass."""
-    if not given:
-        detail = "x-auth-token not found"
-    elif given in expired:
-        return gateway_error(401, "APIGW.0307", "The token must be updated", request_id)
-    elif expected is None or given == expected:
-        return None
-    else:
-        detail = "decrypt token fail"
-    return gateway_error(401, "APIGW.0301", f"Incorrect IAM authentication information: {detail}", request_id)
 
 
 def throttled(limit: Limit, wait: int, request_id: str) -> Reply:

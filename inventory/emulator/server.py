@@ -23,8 +23,10 @@ from multidict import CIMultiDict
 
 from inventory.emulator import gateway, service
 from inventory.emulator.cloud import Cloud, Scope
+from inventory.emulator.door import Call, Door
 from inventory.emulator.faults import Fault, Faults, Plan, PlanSpec, Step
 from inventory.emulator.generated import GeneratedCloud
+from inventory.emulator.iam import Iam
 from inventory.emulator.limit import Limit, Windows
 from inventory.emulator.reply import Reply
 from inventory.emulator.request_log import LoggedRequest, RequestLog
@@ -34,6 +36,9 @@ from inventory.urn import FunctionUrn, parse
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
+
+    from inventory.emulator.iam import User
+    from inventory.emulator.signature import Keys
 
 _CONTROL = "/emulator/"
 _BACKLOG = 2048
@@ -49,7 +54,7 @@ _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 class Emulator:
     """A FunctionGraph of one's own: ``async with Emulator() as emulator``, then call ``emulator.url``.
 
-    ``token``, ``expired_tokens``, ``faults``, ``limit`` and ``plan`` may be changed while it runs.
+    ``token``, ``expired_tokens``, ``keys``, ``faults``, ``limit`` and ``plan`` may be changed while it runs.
 
     Args:
         cloud: the state to serve; without it a ``GeneratedCloud`` of ``functions`` and ``seed``.
@@ -57,7 +62,12 @@ class Emulator:
         seed: seed of the generated cloud.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
-        token: the token that is accepted; None accepts any that is not empty, and signed calls unchecked.
+        token: the token that is accepted; None accepts any that is not empty, and signed calls unchecked, as long as
+            there are neither keys nor users.
+        keys: access keys that signed calls may come with.
+        users: who may ask the emulator's IAM for tokens.
+        token_lifetime: of IAM's tokens, in seconds.
+        now: seconds since 1970, for signatures and for IAM's tokens.
         limit: throttle of each scope.
         faults: faults by rate.
         log_size: requests that the log keeps.
@@ -71,6 +81,10 @@ class Emulator:
     host: str = "127.0.0.1"
     port: int = 0
     token: str | None = field(default=None, repr=False)
+    keys: Keys | None = field(default=None, repr=False)
+    users: InitVar[Sequence[User]] = ()
+    token_lifetime: InitVar[float] = 86_400.0
+    now: Callable[[], float] = field(default=time.time, repr=False)
     limit: Limit | None = None
     faults: Faults | None = None
     log_size: InitVar[int] = 100_000
@@ -79,12 +93,21 @@ class Emulator:
     expired_tokens: set[str] = field(default_factory=set, init=False, repr=False)
     state: Cloud = field(init=False)
 
-    def __post_init__(self, cloud: Cloud | None, functions: int, seed: int, log_size: int) -> None:
+    def __post_init__(
+        self,
+        cloud: Cloud | None,
+        functions: int,
+        seed: int,
+        users: Sequence[User],
+        token_lifetime: float,
+        log_size: int,
+    ) -> None:
         if not 0 <= self.port <= _LAST_PORT:
             raise SettingsError(f"port {self.port} does not lie between 0 and {_LAST_PORT}")
         if log_size < 0:
             raise SettingsError(f"log_size: {log_size} is negative")
         self.state = GeneratedCloud(functions, seed) if cloud is None else cloud
+        self.iam = Iam(users, self.state.scopes, lifetime=token_lifetime, now=self.now)
         self._regions = {scope.project_id: scope.region for scope in self.state.scopes}
         self._log = RequestLog(log_size)
         self._number = 0
@@ -193,6 +216,7 @@ class Emulator:
             return await self._control(request)
         self._number = number = self._number + 1
         arrived = time.monotonic()
+        call = Call(request.method, path, request.headers, await request.read() if request.can_read_body else b"")
         route = gateway.route(request.method, path)
         step = self._plan.step(route.urn) if route and self._plan else None
         latency, drawn = self.faults.draw(number) if self.faults else (0.0, None)
@@ -205,7 +229,7 @@ class Emulator:
             if step is Fault.RESET:
                 return _reset(request)
             request_id = blake2b(b"%d" % number, digest_size=16, key=b"request").hexdigest()
-            reply, scope = self._judge(request, route, step, request_id)
+            reply, scope = self._judge(call, route, step, request_id)
             response = _response(reply, request_id)
             if step is Fault.RESET_IN_BODY:
                 return await _reset_in_body(request, response, reply.body)
@@ -217,12 +241,17 @@ class Emulator:
             self._log.add(LoggedRequest(number, arrived, request.method, path, urn, scope, status, name))
 
     def _judge(
-        self, request: web.BaseRequest, route: gateway.Route | None, step: Step, request_id: str
+        self, call: Call, route: gateway.Route | None, step: Step, request_id: str
     ) -> tuple[Reply, Scope | None]:
         """What the call brings, judged in the gateway's order; and the scope that it was charged to."""
+        door = Door(self.token, self.expired_tokens, self.keys, self.iam, self.now)
         if route is None:
-            return gateway.unknown_api(request_id), None
-        refusal = gateway.refuse_token(self._credential(request), self.token, self.expired_tokens, request_id)
+            reply = self.iam.answer(call.method, call.raw_path, call.body)
+            if reply is None:
+                return gateway.unknown_api(request_id), None
+            asks_for_token = call.method == "POST"
+            return (None if asks_for_token else door.refuse(call, None, request_id)) or reply, None
+        refusal = door.refuse(call, route.project_id, request_id)
         if refusal is not None:
             return refusal, None
         urn = self._urn(route)
@@ -239,14 +268,6 @@ class Emulator:
             return gateway.throttled(limit, limit.seconds, request_id), scope
         reply = step if isinstance(step, Reply) else service.show_async_invoke_config(self.state, urn)
         return (gateway.faulty(step, reply, request_id) if isinstance(step, Fault) else reply), scope
-
-    def _credential(self, request: web.BaseRequest) -> str | None:
-        token = request.headers.get("X-Auth-Token")
-        if not token and self.token is None:
-            # A call signed with AK/SK carries no token. Signatures are not checked yet.
-            authorization = request.headers.get("Authorization", "")
-            return "signed" if authorization.startswith("SDK-HMAC-SHA256 ") else None
-        return token
 
     def _urn(self, route: gateway.Route) -> FunctionUrn | None:
         """The URN of a path; short forms are completed with the path's project and its region."""

@@ -1,0 +1,163 @@
+"""Which credential an export calls with: where it is looked for, in which order, and what each scope gets of it.
+
+Owns that order and the names of the variables. Knows no FunctionGraph.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from inventory.auth import Token, token_of_file
+from inventory.errors import CredentialsError
+from inventory.iam import IamToken, User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import aiohttp
+
+    from inventory.aksk import AccessKeys
+    from inventory.auth import Credential
+
+PREFIX: Final = "HW"
+"""How the variables begin: those that Terraform users have."""
+
+
+class Account(Protocol):
+    """Who calls: gives each scope its credential."""
+
+    def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
+        """The credential of one scope."""
+
+    def overview(self, session: aiohttp.ClientSession, region: str) -> Credential:
+        """The credential that may ask IAM for the projects of a region."""
+
+
+class TokenAccount:
+    """One token for every scope."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def __repr__(self) -> str:
+        return repr(self._token)
+
+    def credential(self, _session: aiohttp.ClientSession, _region: str, _project_id: str) -> Credential:
+        """The token."""
+        return self._token
+
+    def overview(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
+        """The token."""
+        return self._token
+
+
+class UserAccount:
+    """A name and a password: a token of its own for each project."""
+
+    def __init__(self, user: User, iam_endpoint: Callable[[str], str]) -> None:
+        self._user = user
+        self._iam_endpoint = iam_endpoint
+
+    def __repr__(self) -> str:
+        return repr(self._user)
+
+    def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
+        """The project's token."""
+        return IamToken(session, self._iam_endpoint(region), self._user, {"project": {"id": project_id}})
+
+    def overview(self, session: aiohttp.ClientSession, region: str) -> Credential:
+        """The domain's token."""
+        return IamToken(session, self._iam_endpoint(region), self._user, {"domain": {"name": self._user.domain}})
+
+
+class KeyAccount:
+    """Access keys: every call is signed."""
+
+    def __init__(self, keys: AccessKeys, headers: Mapping[str, str]) -> None:
+        self._keys = keys
+        self._headers = headers
+
+    def __repr__(self) -> str:
+        return repr(self._keys)
+
+    def credential(self, _session: aiohttp.ClientSession, _region: str, project_id: str) -> Credential:
+        """The signature of one project's calls."""
+        from inventory.aksk import Signature  # noqa: PLC0415 - keys are there, so it is loaded
+
+        return Signature(self._keys, project_id, self._headers)
+
+    def overview(self, session: aiohttp.ClientSession, region: str) -> Credential:
+        """The signature of calls that no project is named in."""
+        return self.credential(session, region, "")
+
+
+def find_account(
+    token_file: Path | None,
+    environment: Mapping[str, str],
+    iam_endpoint: Callable[[str], str],
+    signed_headers: Mapping[str, str],
+) -> Account:
+    """Finds who calls: a token file, a token, a user and password, access keys, or what the vendor's SDK finds.
+
+    May block for some seconds: the SDK asks the machine's metadata last.
+
+    Args:
+        token_file: ``--token-file``.
+        environment: the variables.
+        iam_endpoint: IAM's base URL of a region.
+        signed_headers: the headers that every call has, which a signature covers.
+
+    Raises:
+        CredentialsError: there is no credential, or half of one.
+    """
+    if token_file is not None:
+        return TokenAccount(token_of_file(token_file))
+    read = _Variables(environment)
+    token = read("AUTH_TOKEN")
+    if token:
+        return TokenAccount(Token(token, f"{PREFIX}_AUTH_TOKEN"))
+    if read("USER_NAME") or read("USER_PASSWORD"):
+        name, password, domain = read.together("USER_NAME", "USER_PASSWORD", "DOMAIN_NAME")
+        return UserAccount(User(name, password, domain), iam_endpoint)
+    return KeyAccount(_keys(read), signed_headers)
+
+
+def _keys(read: _Variables) -> AccessKeys:
+    from inventory.aksk import find_access_keys, keys_of  # noqa: PLC0415 - the SDK is loaded only for keys
+
+    if read("ACCESS_KEY") or read("SECRET_KEY"):
+        key, secret = read.together("ACCESS_KEY", "SECRET_KEY")
+        return keys_of(key, secret, read("SECURITY_TOKEN"))
+    keys = find_access_keys()
+    if keys is None:
+        raise CredentialsError(
+            f"no credential: set {PREFIX}_AUTH_TOKEN to an IAM token, or give --token-file with a file that holds one; "
+            f"{PREFIX}_USER_NAME, {PREFIX}_USER_PASSWORD and {PREFIX}_DOMAIN_NAME, {PREFIX}_ACCESS_KEY and "
+            f"{PREFIX}_SECRET_KEY, and all that the vendor's SDK reads (HUAWEICLOUD_SDK_AK and ..._SK, "
+            "~/.huaweicloud/credentials, the metadata of an ECS) do as well"
+        )
+    return keys
+
+
+class _Variables:
+    """The variables of an account."""
+
+    def __init__(self, environment: Mapping[str, str], prefix: str = PREFIX) -> None:
+        self._environment = environment
+        self._prefix = prefix
+
+    def __call__(self, name: str) -> str:
+        return self._environment.get(f"{self._prefix}_{name}", "").strip()
+
+    def together(self, *names: str) -> list[str]:
+        """Variables that are of use only together.
+
+        Raises:
+            CredentialsError: one is missing.
+        """
+        missing = [f"{self._prefix}_{name}" for name in names if not self(name)]
+        if missing:
+            there = ", ".join(f"{self._prefix}_{name}" for name in names if self(name))
+            raise CredentialsError(f"{there} alone is no credential: set {' and '.join(missing)} too")
+        return [self(name) for name in names]

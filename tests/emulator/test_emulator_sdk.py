@@ -1,0 +1,172 @@
+"""The vendor's own clients against the emulator: what they accept is what the real service sends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from huaweicloudsdkcore.auth.credentials import BasicCredentials, GlobalCredentials
+from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
+from huaweicloudsdkfunctiongraph.v2 import FunctionGraphClient, ShowFunctionAsyncInvokeConfigRequest
+from huaweicloudsdkiam.v3 import (
+    AuthScope,
+    AuthScopeProject,
+    IamClient,
+    KeystoneCreateUserTokenByPasswordRequest,
+    KeystoneCreateUserTokenByPasswordRequestBody,
+    KeystoneListProjectsRequest,
+    PwdAuth,
+    PwdIdentity,
+    PwdPassword,
+    PwdPasswordUser,
+    PwdPasswordUserDomain,
+)
+
+from inventory.emulator import Emulator, FileCloud, Keys, Scope, User
+
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+
+AK, SK = "AKOFTHETESTS00000001", "SKOFTHETESTS00000000000000000000000000001"
+P = "0123456789abcdef0123456789abcdef"
+BASE = f"urn:fss:cn-north-4:{P}:function:default:"
+CONFIG = {"max_async_retry_attempts": 1, "destination_config": {"on_failure": {"destination": "SMN", "param": "{}"}}}
+
+
+@pytest.fixture
+def server():
+    """An emulator that checks signatures."""
+    cloud = FileCloud({f"{BASE}f:latest": CONFIG, f"{BASE}f:!prod": CONFIG, f"{BASE}g:v1.0": None})
+    emulator = Emulator(cloud, keys=Keys({AK: SK}, now=time.time), users=[User("reader", "password", "company")])
+    with emulator.in_thread():
+        yield emulator
+
+
+def functiongraph(server, key=AK, secret=SK):
+    builder = FunctionGraphClient.new_builder().with_endpoint(server.url)
+    return builder.with_credentials(BasicCredentials(key, secret, P)).build()
+
+
+def iam(server, key=AK, secret=SK):
+    builder = IamClient.new_builder().with_endpoint(server.url)
+    return builder.with_credentials(GlobalCredentials(key, secret, "a-domain")).build()
+
+
+@pytest.mark.parametrize("qualifier", [":latest", ":!prod", ""])
+def test_a_right_key_is_let_in(server, qualifier):
+    """The SDK's signature passes, for versions, aliases and the plain URN, percent-encoded as the SDK sends them."""
+    request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f{qualifier}")
+    shown = functiongraph(server).show_function_async_invoke_config(request)
+    assert shown.max_async_retry_attempts == 1
+    assert shown.destination_config.on_failure.destination == "SMN"
+
+
+def test_errors_are_read_as_errors(server):
+    """Status, code and message of a refusal reach a caller of the SDK."""
+    request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}h")
+    with pytest.raises(ClientRequestException) as caught:
+        functiongraph(server).show_function_async_invoke_config(request)
+    assert (caught.value.status_code, caught.value.error_code) == (404, "FSS.1051")
+    assert caught.value.request_id
+
+
+def test_a_wrong_key_is_refused_and_locked_after_five(server):
+    """A wrong secret is told with what was computed; after more than five failures the key is locked, right or not."""
+    request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
+    words = []
+    for _ in range(6):
+        with pytest.raises(ClientRequestException) as caught:
+            functiongraph(server, secret="wrong").show_function_async_invoke_config(request)
+        words.append(caught.value.error_msg)
+    assert all("verify aksk signature fail" in text and AK in text for text in words)
+    with pytest.raises(ClientRequestException, match="AK access failed to reach the limit,forbidden") as caught:
+        functiongraph(server).show_function_async_invoke_config(request)
+    assert (caught.value.status_code, caught.value.error_code) == (401, "APIGW.0301")
+    with pytest.raises(ClientRequestException, match="ak another not exist"):
+        functiongraph(server, key="another").show_function_async_invoke_config(request)
+
+
+def test_a_lock_ends():
+    """After five minutes a locked key is let in again."""
+    now = time.time()
+    moments = iter([now] * 14 + [now + 301] * 10)
+    emulator = Emulator(FileCloud({f"{BASE}f": CONFIG}))
+    emulator.keys = Keys({AK: SK}, now=lambda: next(moments))
+    request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
+    with emulator.in_thread():
+        for _ in range(6):
+            with pytest.raises(ClientRequestException):
+                functiongraph(emulator, secret="wrong").show_function_async_invoke_config(request)
+        for moment in moments:
+            if moment > now:
+                break
+        assert functiongraph(emulator).show_function_async_invoke_config(request).max_async_retry_attempts == 1
+
+
+@pytest.mark.parametrize(("skew", "accepted"), [(-890, True), (890, True), (-910, False), (910, False)])
+def test_a_clock_may_be_a_quarter_of_an_hour_off(server, skew, accepted):
+    """Fifteen minutes of skew are the limit, either way."""
+    server.keys = Keys({AK: SK}, now=lambda: time.time() + skew)
+    request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
+    if accepted:
+        assert functiongraph(server).show_function_async_invoke_config(request)
+        return
+    with pytest.raises(ClientRequestException, match="signature expired"):
+        functiongraph(server).show_function_async_invoke_config(request)
+
+
+def token_request(password="password", project=P):
+    user = PwdPasswordUser(domain=PwdPasswordUserDomain(name="company"), name="reader", password=password)
+    identity = PwdIdentity(methods=["password"], password=PwdPassword(user=user))
+    auth = PwdAuth(identity=identity, scope=AuthScope(project=AuthScopeProject(id=project)))
+    body = KeystoneCreateUserTokenByPasswordRequestBody(auth=auth)
+    return KeystoneCreateUserTokenByPasswordRequest(nocatalog="true", body=body)
+
+
+def test_iam_gives_tokens_and_lists_projects(server):
+    """The SDK's IAM client gets a token with its end, and the projects; by name, just the one."""
+    given = iam(server).keystone_create_user_token_by_password(token_request())
+    assert given.x_subject_token in server.iam.given
+    assert given.token.expires_at.endswith("Z")
+    listed = iam(server).keystone_list_projects(KeystoneListProjectsRequest(name="cn-north-4"))
+    assert [(project.id, project.name) for project in listed.projects] == [(P, "cn-north-4")]
+    assert iam(server).keystone_list_projects(KeystoneListProjectsRequest(name="nowhere")).projects == []
+
+
+def test_iam_refuses_in_its_own_words(server):
+    """A wrong password and a project that is not there are 401 with IAM's body."""
+    for request in (token_request(password="wrong"), token_request(project="nowhere")):
+        with pytest.raises(ClientRequestException) as caught:
+            iam(server).keystone_create_user_token_by_password(request)
+        assert caught.value.status_code == 401
+
+
+async def test_a_token_of_iam_is_bound_to_its_project_and_its_end(session):
+    """Another region's token must be updated, another project's is invalid, and an old one must be updated."""
+    now = time.time()
+    clock = [now]
+    other, sub = "f" * 32, "e" * 32
+    cloud = FileCloud({f"{BASE}f:latest": CONFIG})
+    cloud.scopes = (Scope("cn-north-4", P), Scope("ap-southeast-1", other), Scope("cn-north-4", sub))
+    emulator = Emulator(cloud, users=[User("reader", "password", "company")], now=lambda: clock[0])
+    async with emulator:
+
+        async def ask(project):
+            given = await asyncio.to_thread(
+                iam(emulator).keystone_create_user_token_by_password, token_request(project=project)
+            )
+            url = f"{emulator.url}/v2/{P}/fgs/functions/{BASE}f:latest/async-invoke-config"
+            clock[0] += 3600
+            results = []
+            for _ in range(2):
+                async with session.get(url, headers={"X-Auth-Token": given.x_subject_token}) as response:
+                    results.append((response.status, (await response.json()).get("error_code")))
+                clock[0] += 86_400
+            return results
+
+        assert await ask(P) == [(200, None), (401, "APIGW.0307")]
+        assert (await ask(other))[0] == (401, "APIGW.0307")
+        assert (await ask(sub))[0] == (403, "FSS.0403")
+        url = f"{emulator.url}/v2/{P}/fgs/functions/{BASE}f:latest/async-invoke-config"
+        async with session.get(url, headers={"X-Auth-Token": "made-up"}) as response:
+            assert response.status == 401

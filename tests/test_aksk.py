@@ -1,0 +1,259 @@
+"""Signed calls: the SDK's keys, its signature, and what goes on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import threading
+import time
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from runs import by_urn, export
+from yarl import URL
+
+from inventory.aksk import AccessKeys, Signature, find_access_keys, keys_of
+from inventory.emulator import Emulator, FileCloud, Keys
+from inventory.errors import CredentialRefusedError, ExitCode
+
+AK, SK, STS = (
+    "AKOFTHETESTS00000001",
+    "SKOFTHETESTS00000000000000000000000000001",
+    "a-temporary-security-token-of-the-tests",
+)
+HEADERS = {"Content-Type": "application/json", "User-Agent": "us/1.0"}
+P = "0123456789abcdef0123456789abcdef"
+BASE = f"urn:fss:cn-north-4:{P}:function:default:"
+CONFIG = {"max_async_retry_attempts": 1}
+
+
+class Found:
+    """Temporary keys as the SDK holds them: ``process_sts`` blocks, and gives others."""
+
+    def __init__(self, *, seconds: float = 0.0, error: Exception | None = None) -> None:
+        self.ak = self.sk = self.security_token = None
+        self.sts_accessor = object()
+        self.renewals = 0
+        self.threads: set[str] = set()
+        self.seconds = seconds
+        self.error = error
+
+    def process_sts(self, _http_client) -> None:
+        """Renews."""
+        self.threads.add(threading.current_thread().name)
+        time.sleep(self.seconds)
+        if self.error is not None:
+            raise self.error
+        self.renewals += 1
+        self.ak = f"{AK}{self.renewals}"
+        self.sk, self.security_token = f"{SK}{self.renewals}", f"{STS}{self.renewals}"
+
+
+def test_the_signature_is_the_sdks(monkeypatch):
+    """A signature made once with the vendor's client (3.1.219) for the same call, key and moment comes out again."""
+    monkeypatch.setattr("inventory.aksk.datetime", SimpleNamespace(now=lambda _zone: Moment()))
+    signature = Signature(keys_of(AK, SK, ""), P, HEADERS)
+    url = URL(f"https://fg.example/v2/{P}/fgs/functions/{BASE}f.x:!prod/async-invoke-config", encoded=True)
+    signed = signature.headers(url)
+    assert signed["Host"] == "fg.example"
+    assert signed["X-Project-Id"] == P
+    assert signed["Authorization"] == (
+        f"SDK-HMAC-SHA256 Access={AK}, SignedHeaders=content-type;host;user-agent;x-project-id;x-sdk-date, "
+        "Signature=3714aeb3b4ced73e797f728d69a9fc2be30598a959d93576b422334edefb6822"
+    )
+
+
+class Moment:
+    """A moment that does not pass."""
+
+    def strftime(self, _form) -> str:
+        """In the signature's form."""
+        return "20261124T030000Z"
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://127.0.0.1:8080/a", "127.0.0.1:8080"),
+        ("http://127.0.0.1:80/a", "127.0.0.1"),
+        ("https://fg.example:8443/a", "fg.example:8443"),
+        ("http://[::1]:81/a", "[::1]:81"),
+    ],
+)
+def test_the_host_is_signed_as_it_is_sent(url, host):
+    """With the port where it is not the scheme's own."""
+    assert Signature(keys_of(AK, SK, ""), P, HEADERS).headers(URL(url))["Host"] == host
+
+
+@pytest.mark.parametrize("sts", ["", STS])
+async def test_an_export_with_keys_is_accepted_call_for_call(tmp_path, write_list, monkeypatch, sts):
+    """A gateway that checks each signature, with odd URNs and a port in the host, refuses none."""
+    urns = [f"{BASE}f:latest", f"{BASE}f:!prod", f"{BASE}f:v1.0-x_y", f"{BASE}g"]
+    for name, value in (("AK", AK), ("SK", SK), ("SECURITY_TOKEN", sts)):
+        monkeypatch.setenv(f"HUAWEICLOUD_SDK_{name}", value)
+    async with Emulator(FileCloud(dict.fromkeys(urns, CONFIG))) as server:
+        server.keys = Keys({AK: SK}, {AK: sts} if sts else {}, now=time.time)
+        result = await export(write_list(urns), tmp_path / "run", endpoint=server.url, token=None)
+        assert server.counts == {200: 4}
+    assert result.exit_code == ExitCode.ANSWERED
+    everything = b"".join(file.read_bytes() for file in (tmp_path / "run").iterdir())
+    assert not any(secret.encode() in everything for secret in (AK, SK, STS))
+
+
+@pytest.mark.parametrize("wrong", [{AK: "another"}, {"another": SK}])
+async def test_refused_keys_stop_at_once_and_are_not_told(tmp_path, write_list, wrong):
+    """A wrong key costs one call of 64 workers, far from the lock; the gateway's echo of it is redacted."""
+    urns = [f"{BASE}f{number}:latest" for number in range(100)]
+    environment = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK}
+    async with Emulator(FileCloud(dict.fromkeys(urns, CONFIG))) as server:
+        server.keys = Keys(wrong, now=time.time)
+        result = await export(
+            write_list(urns), tmp_path / "run", endpoint=server.url, environment=environment, format=("csv",)
+        )
+        assert server.counts == {401: 1}
+    assert result.exit_code == ExitCode.CREDENTIALS
+    assert "APIGW.0301" in result.manifest["scopes"][0]["stopped"]
+    everything = b"".join(file.read_bytes() for file in (tmp_path / "run").iterdir())
+    assert b"aksk signature fail" in everything or b"not exist" in everything
+    assert not any(secret.encode() in everything for secret in (AK, SK))
+
+
+async def test_temporary_keys_are_renewed_once_for_all_and_off_the_loop():
+    """Many scopes that find the keys at their end share one renewal in a thread, while the loop goes on."""
+    clock = SimpleNamespace(now=0.0)
+    found = Found(seconds=0.2)
+    keys = AccessKeys(found, clock=lambda: clock.now)
+    scopes = [Signature(keys, f"p{number}", HEADERS) for number in range(50)]
+    beats = 0
+
+    async def beat():
+        nonlocal beats
+        while True:
+            await asyncio.sleep(0.005)
+            beats += 1
+
+    beating = asyncio.create_task(beat())
+    await asyncio.gather(*(scope.ready() for scope in scopes))
+    assert (found.renewals, keys.generation) == (1, 1)
+    assert beats > 10, "the loop stood still"
+    await asyncio.gather(*(scope.ready() for scope in scopes))
+    assert found.renewals == 1, "there is no look at the SDK for each call"
+    clock.now = 61.0
+    await asyncio.gather(*(scope.ready() for scope in scopes))
+    assert (found.renewals, keys.generation) == (2, 2)
+    beating.cancel()
+    signed = scopes[0].headers(URL("http://x/a"))
+    assert signed["X-Security-Token"] == f"{STS}2"
+    assert f"Access={AK}2," in signed["Authorization"]
+    assert await scopes[0].renew(1)
+    assert not await scopes[0].renew(2)
+    assert threading.current_thread().name not in found.threads
+    assert keys.redactor.redact(f"{AK}1 {SK}1 {STS}1 {AK}2 {SK}2 {STS}2") == " ".join(["[redacted]"] * 6)
+
+
+async def test_keys_that_cannot_be_renewed_are_used_to_their_end():
+    """The SDK renews early: while that fails, what there is may be good for a while; without any, the scope stops."""
+    clock = SimpleNamespace(now=0.0)
+    found = Found()
+    keys = AccessKeys(found, clock=lambda: clock.now)
+    await keys.ready()
+    found.error = OSError("metadata are not reachable")
+    clock.now = 61.0
+    await keys.ready()
+    assert keys.key == f"{AK}1"
+    with pytest.raises(CredentialRefusedError, match="no access key: metadata are not reachable"):
+        await AccessKeys(Found(error=OSError("metadata are not reachable"))).ready()
+
+
+def test_keys_show_themselves_nowhere():
+    """Neither repr nor pickle gives a key away."""
+    keys = keys_of(AK, SK, STS)
+    assert repr(keys) == "AccessKeys(temporary)"
+    assert repr(Signature(keys, "p", HEADERS)) == "Signature(AccessKeys(temporary), project p)"
+    for secret in (keys, Signature(keys, "p", HEADERS)):
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps(secret)
+
+
+def test_a_profile_file_is_found(tmp_path, monkeypatch):
+    """The SDK's profile, as other tools of the vendor have it."""
+    profile = tmp_path / "credentials"
+    profile.write_text(f"[basic]\nak = {AK}\nsk = {SK}\n")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", str(profile))
+    assert find_access_keys().key == AK
+
+
+async def test_a_pod_is_found_although_there_are_no_metadata(tmp_path, monkeypatch):
+    """Where the metadata service does not answer, the SDK's own chain would end; the pod's identity is asked still."""
+    from aiohttp import web  # noqa: PLC0415
+
+    async def give(request):
+        assert request.headers["Authorization"] == "the-pod's-token"
+        body = {
+            "credential": {"access": AK, "secret": SK, "securitytoken": STS, "expires_at": "2100-01-01T00:00:00.0Z"}
+        }
+        return web.json_response(body)
+
+    (tmp_path / "token").write_text("the-pod's-token\n")
+    runner = web.ServerRunner(web.Server(give))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    monkeypatch.setenv("HC_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{port}/credentials")
+    monkeypatch.setenv("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
+    keys = await asyncio.to_thread(find_access_keys)
+    await runner.cleanup()
+    assert (keys.key, repr(keys)) == (AK, "AccessKeys(temporary)")
+
+
+async def test_the_metadata_of_a_machine_are_found(monkeypatch):
+    """An ECS with an agency gives temporary keys."""
+    from aiohttp import web  # noqa: PLC0415
+
+    asked = Counter()
+
+    async def give(request):
+        asked[request.method, request.path] += 1
+        if request.method == "PUT":
+            return web.Response(text="metadata-token")
+        assert request.headers["X-Metadata-Token"] == "metadata-token"
+        body = {
+            "credential": {"access": AK, "secret": SK, "securitytoken": STS, "expires_at": "2100-01-01T00:00:00.0Z"}
+        }
+        return web.json_response(body)
+
+    runner = web.ServerRunner(web.Server(give))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", endpoint)
+    keys = await asyncio.to_thread(find_access_keys)
+    await runner.cleanup()
+    assert keys.key == AK
+    assert asked == {("PUT", "/meta-data/latest/api/token"): 1, ("GET", "/openstack/latest/securitykey"): 1}
+
+
+def test_where_nothing_is_found_there_is_nothing(monkeypatch):
+    """No variable, no profile, no metadata, no pod."""
+    monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
+    assert find_access_keys() is None
+
+
+async def test_a_token_run_never_loads_the_sdk(tmp_path, write_list):
+    """Start-up and the token path do not pay for the SDK."""
+    import subprocess  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    async with Emulator(FileCloud({f"{BASE}f:latest": CONFIG})) as server:
+        code = (
+            "import asyncio, sys; sys.path.insert(0, 'tests'); from pathlib import Path; from runs import export\n"
+            f"asyncio.run(export(Path({str(write_list([f'{BASE}f:latest']))!r}), Path({str(tmp_path / 'run')!r}), "
+            f"endpoint={server.url!r})); print([name for name in sys.modules if 'huawei' in name])"
+        )
+        done = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+    assert done.stdout == "[]\n"
+    assert by_urn(tmp_path / "run")

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from inventory.redaction import Redactor
+
+SECRET = "MIIRxgYJKoZIhvcNAQcCoIIR+tz-CCEbMCAQExDTALBglghkgBZQM/AQ=="
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        quote(SECRET, safe=""),
+        SECRET.replace("/", "\\/"),
+    ],
+)
+@pytest.mark.parametrize("frame", ["{}", "bad token {}, go away", '{{"t":"{}"}}', "x{}x"])
+def test_a_token_is_taken_out_in_every_form(form, frame):
+    """As it is, quoted for a URL, or escaped in JSON: where the token stood, a mark stands."""
+    redacted = Redactor(SECRET).redact(frame.format(form))
+    assert redacted == frame.format("[redacted]")
+
+
+def test_a_token_quoted_in_lower_case_is_taken_out():
+    """Percent-encoding has two cases of hexadecimal digits, and some servers write the lower one."""
+    form = SECRET.replace("+", "%2b").replace("/", "%2f").replace("=", "%3d")
+    assert "MIIRxgYJKoZIhvcNAQcCoIIR" not in Redactor(SECRET).redact(f"path /{form} not found")
+
+
+@pytest.mark.parametrize(
+    ("text", "gone", "stays"),
+    [
+        ("X-Auth-Token: abc.def", "abc.def", "X-Auth-Token: [redacted]"),
+        ('{"X-Auth-Token":"abcdef"}', "abcdef", '{"X-Auth-Token":"[redacted]"}'),
+        ("x-security-token=abcdef&x=1", "abcdef", "&x=1"),
+        ("x-subject-token:abcdef", "abcdef", "x-subject-token:"),
+        (
+            "Authorization: SDK-HMAC-SHA256 Access=AKID99, SignedHeaders=host;x-sdk-date, Signature=cafe01",
+            "AKID99",
+            "SignedHeaders=host;x-sdk-date",
+        ),
+        ("SDK-HMAC-SHA256 Access=AKID99, Signature=cafe01", "cafe01", "SDK-HMAC-SHA256 Access="),
+        ("Get secretKey failed,ak:AKID99,err:ak not exist", "AKID99", "err:ak not exist"),
+    ],
+)
+def test_echoes_of_signatures_are_taken_out(text, gone, stays):
+    """The gateway's signature errors echo headers and keys (api-facts.md section 3.3)."""
+    redacted = Redactor(SECRET).redact(text)
+    assert gone not in redacted
+    assert stays in redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Incorrect IAM authentication information: x-auth-token not found",
+        "Incorrect IAM authentication information: decrypt token fail",
+        "The token must be updated",
+        "urn:fss:cn-north-4:p:function:default:stoke",
+        "Not found the function version",
+    ],
+)
+@pytest.mark.parametrize("token", ["t", "to", "tok", "fun"])
+def test_a_short_token_does_not_eat_ordinary_words(text, token):
+    """A token of a test bench may be part of a word; the vendor's text stays readable."""
+    assert Redactor(token).redact(text) == text
+
+
+def test_a_short_token_is_taken_out_where_it_stands_alone():
+    """Short or not: a token between other characters than letters and digits is a token."""
+    assert Redactor("demo-1").redact('bad "demo-1"; demo-12') == 'bad "[redacted]"; demo-12'
+
+
+@pytest.mark.parametrize("part", [SECRET[:16], SECRET[:30], SECRET[7:30], SECRET[-16:]])
+@pytest.mark.parametrize("frame", ["bad token {}", '{{"t":"{}..."}}', "x={}&y=1"])
+def test_a_part_of_a_token_is_taken_out(part, frame):
+    """A server that cuts a long token short gives away a part of it: sixteen characters in a row are too many."""
+    redacted = Redactor(SECRET).redact(frame.format(part))
+    assert part not in redacted
+    assert "[redacted]" in redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:f:latest",
+        "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:5 minute",
+        f"starts alike: {SECRET[:15]}",
+    ],
+)
+def test_long_words_that_are_no_part_of_the_token_stay(text):
+    """URNs, ids and sentences are as long as a part of a token, and stay as they are."""
+    assert Redactor(SECRET).redact(text) == text
+
+
+def test_a_token_with_quotes_is_found_in_json():
+    """In JSON a quote has a backslash before it."""
+    token = Redactor('ab"cd<ef&gh"ij')
+    for text in ('ab"cd<ef&gh"ij', json.dumps({"t": 'ab"cd<ef&gh"ij'})):
+        assert "cd<ef" not in token.redact(text)
+
+
+def test_a_good_answer_is_purged_of_the_token_alone():
+    """The body of a 200 is kept as it came, but for the token itself: spelled plainly or as JSON spells it."""
+    body = b'{"func_urn": "u",  "echo":"' + SECRET.encode() + b'", "authorization=x": 1}'
+    assert Redactor(SECRET).purge(body) == body.replace(SECRET.encode(), b"[redacted]")
+    assert Redactor("any").purge(b'{"param": "any"}') == b'{"param": "any"}'
