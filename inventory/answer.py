@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
 from inventory.errors import (
     BadAnswerError,
     BadRequestError,
@@ -63,7 +65,13 @@ class Vendor(NamedTuple):
     rest: dict[str, Any]
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes, redact: Callable[[str], str]) -> Answer:
+def read_answer(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    redact: Callable[[str], str],
+    check: Callable[[bytes], object] = read_config,
+) -> Answer:
     """Tells what an answer means.
 
     Args:
@@ -71,15 +79,17 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, redact: Ca
         headers: the headers, looked up without regard to case.
         body: the whole body, decompressed.
         redact: takes secrets out of what the server sent, before anything keeps it.
+        check: reads the body of a 200; a ValueError says why it is not what was asked for.
 
     Raises:
-        CallError: the answer is no config.
+        CallError: the answer is no config, or not what was asked for.
     """
     if status == 200:  # noqa: PLR2004
         try:
-            read_config(body)
+            check(body)
         except ValueError as reason:
-            raise _error_of(status, headers, body, redact, words=f"not a config: {reason}") from None
+            what = "not a config" if check is read_config else "not what was asked for"
+            raise _error_of(status, headers, body, redact, words=f"{what}: {reason}") from None
         return Answer(body, _request_id(headers, redact))
     error = _error_of(status, headers, body, redact, words=_wrong_with(status, headers, body))
     if status == 404 and _is_broken_json(headers, body):  # noqa: PLR2004
@@ -144,7 +154,7 @@ def _class_of(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - one
 def _wrong_with(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
     """What is wrong with an answer where its status alone does not say it."""
     if 300 <= status < 400 and "Location" in headers:  # noqa: PLR2004
-        return f"a redirect to {headers['Location']}, which is not followed"
+        return f"a redirect to {_shown(headers['Location'])}, which is not followed"
     if status < 400:  # noqa: PLR2004
         return "a status that is not documented for this call"
     if status == 404 and _is_broken_json(headers, body):  # noqa: PLR2004
@@ -165,7 +175,12 @@ def _is_broken_json(headers: Mapping[str, str], body: bytes) -> bool:
 
 def _request_id(headers: Mapping[str, str], redact: Callable[[str], str]) -> str | None:
     sent = headers.get("X-Request-Id")
-    return None if sent is None else redact(sent)[:MAX_REQUEST_ID]
+    return None if sent is None else redact(_shown(sent))[:MAX_REQUEST_ID]
+
+
+def _shown(header: str) -> str:
+    """A header's text; bytes that are no UTF-8 reach us as half characters, which no file takes."""
+    return header.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _error_of(
@@ -177,12 +192,12 @@ def _error_of(
     words: str | None,
 ) -> BadAnswerError:
     """The answer as an error, with the vendor's words; ``words`` says what is wrong where the status does not."""
-    text = redact(body.decode("utf-8", errors="replace"))
+    text = redact(body[:MAX_ERROR_BODY].decode("utf-8", errors="replace"))
     vendor = read_vendor(text)
     if words is None:
         words = vendor.msg
         if words is None and vendor.code is None:
-            words = " ".join(_TAG.sub(" ", text).split()) or "an empty body"
+            words = " ".join(_TAG.sub(" ", text[:MAX_ERROR_MSG]).split()) or "an empty body"
     elif vendor.msg is not None:
         words = f"{words}: {vendor.msg}"
     return BadAnswerError(
@@ -208,4 +223,4 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _as_text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else str(value)
+    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -58,7 +58,9 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         list[str] | None,
         typer.Argument(help="Lists of URNs: .txt .csv .tsv .json .jsonl .parquet, each also .gz; - is standard input."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", readable=False)
+    ] = None,
     format: Annotated[  # noqa: A002 - the option's name
         list[TableFormat] | None, typer.Option(help="May be given twice. Default: parquet.")
     ] = None,
@@ -75,9 +77,13 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     project_id: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(help="File that holds an IAM token. Default: what the environment has (see the README)."),
+        typer.Option(
+            help="File that holds an IAM token. Default: what the environment has (see the README).", readable=False
+        ),
     ] = None,
-    settings: Annotated[Path | None, typer.Option(help="TOML file with any of these options; options win.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML file with any of these options; options win.", readable=False)
+    ] = None,
     max_workers: Annotated[int | None, typer.Option(help="Calls in flight, at most. Default: 64.")] = None,
     max_per_second: Annotated[
         float | None, typer.Option(help="Calls per second and scope; 0: no cap. Default: 200, or what the server says.")
@@ -144,7 +150,9 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
 @app.command()
 def demo(
     functions: Annotated[int, typer.Option(min=1, help="Functions that the emulated cloud has.")] = 300,
-    output: Annotated[Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", readable=False)
+    ] = None,
 ) -> None:
     """Export an emulated cloud: no account is needed."""
     with leaving("text", quiet=False) as log:
@@ -174,7 +182,7 @@ def emulate(
         str | None, typer.Option(help="What goes wrong, as in latency=20ms,5xx=1%,reset=0.5%,malformed=1%.")
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="JSON file with the functions to serve, instead of generated.")
+        Path | None, typer.Option(help="JSON file with the functions to serve, instead of generated.", readable=False)
     ] = None,
 ) -> None:
     """Serve a local FunctionGraph, for tests and trials."""

@@ -21,14 +21,18 @@ from yarl import URL
 from inventory import __version__
 from inventory.answer import Answer, read_answer
 from inventory.errors import BadAnswerError, CallConnectionError, CallTimeoutError
+from inventory.listing import FunctionPage, read_aliases, read_functions, read_versions
+from inventory.models import read_config
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from inventory.auth import Credential
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of an answer, decompressed. A config is a few hundred; more is not read."""
+MAX_LIST_BODY: Final = 64 * 1024 * 1024
+"""The same for a list: 400 functions with all their environment variables."""
 USER_AGENT: Final = f"functiongraph-inventory/{__version__}"
 HEADERS: Final = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
 """Headers of every call; where calls are signed, the signature covers them."""
@@ -62,7 +66,7 @@ class Client:
 
     def __init__(self, session: aiohttp.ClientSession, endpoint: str, project_id: str, credential: Credential) -> None:
         self._session = session
-        self._base = f"{endpoint}/v2/{quote(project_id, safe='')}/fgs/functions/"
+        self._base = f"{endpoint}/v2/{quote(project_id, safe='')}/fgs/functions"
         self._credential = credential
         self._redactor = credential.redactor
         self._proxy = proxy_for(endpoint)
@@ -75,35 +79,79 @@ class Client:
         Raises:
             CallError: no config came; see the tree in :mod:`inventory.errors`.
         """
-        # A URN stands in the path as it is, as Terraform sends it; the SDK encodes ":" and "!", and both are accepted.
-        url = URL(f"{self._base}{quote(function_urn, safe=':!~')}/async-invoke-config", encoded=True)
+        return await self._get(URL(f"{self._base}/{_in_path(function_urn)}/async-invoke-config", encoded=True))
+
+    async def list_functions(self, marker: int, maxitems: int) -> FunctionPage:
+        """Asks for a page of the project's functions.
+
+        Source: ListFunctions; ``marker`` is an offset (api-facts.md section 5).
+
+        Raises:
+            CallError: no page came.
+        """
+        url = URL(f"{self._base}?marker={marker}&maxitems={maxitems}", encoded=True)
+        return read_functions((await self._get(url, read_functions, MAX_LIST_BODY)).body)
+
+    async def list_function_versions(self, function_urn: str) -> list[str]:
+        """Asks for the names of a function's versions, ``latest`` among them.
+
+        Source: ListFunctionVersions (api-facts.md section 5).
+
+        Raises:
+            CallError: no list came.
+        """
+        url = URL(f"{self._base}/{_in_path(function_urn)}/versions", encoded=True)
+        return read_versions((await self._get(url, read_versions, MAX_LIST_BODY)).body)
+
+    async def list_version_aliases(self, function_urn: str) -> list[str]:
+        """Asks for the names of a function's aliases.
+
+        Source: ListVersionAliases (api-facts.md section 5).
+
+        Raises:
+            CallError: no list came.
+        """
+        url = URL(f"{self._base}/{_in_path(function_urn)}/aliases", encoded=True)
+        return read_aliases((await self._get(url, read_aliases, MAX_LIST_BODY)).body)
+
+    async def _get(self, url: URL, check: Callable[[bytes], object] = read_config, max_body: int = MAX_BODY) -> Answer:
         try:
             async with self._session.get(
                 url, headers=self._credential.headers(url), allow_redirects=False, proxy=self._proxy
             ) as response:
-                body = self._redactor.purge(await _read_bounded(response))
-                return read_answer(response.status, response.headers, body, self._redactor.redact)
+                body = self._redactor.purge(await _read_bounded(response, max_body))
+                return read_answer(response.status, response.headers, body, self._redactor.redact, check)
         except TimeoutError:
             raise CallTimeoutError("no whole answer in time") from None
+        except aiohttp.ClientHttpProxyError as error:
+            words = error.message.splitlines()[:1] or ["no reason given"]
+            raise CallConnectionError(
+                self._redactor.redact(f"the proxy said {error.status}: {words[0][:200]}")
+            ) from None
         except aiohttp.ClientResponseError as error:
             words = error.message.strip().splitlines() or ["no reason given"]
             raise BadAnswerError(self._redactor.redact(f"an answer that is not HTTP: {words[0][:200]}")) from None
-        except (aiohttp.ClientError, ssl.SSLError, OSError, asyncio.IncompleteReadError) as error:
+        except (aiohttp.ClientError, ssl.SSLError, OSError, UnicodeError, asyncio.IncompleteReadError) as error:
             raise CallConnectionError(self._redactor.redact(_sentence(error))) from None
 
 
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+def _in_path(function_urn: str) -> str:
+    """A URN stands in the path as it is, as Terraform sends it; the SDK encodes ":" and "!", and both are accepted."""
+    return quote(function_urn, safe=":!~")
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, max_body: int) -> bytes:
     length = response.content_length
-    if length is not None and length <= MAX_BODY and "Content-Encoding" not in response.headers:
+    if length is not None and length <= max_body and "Content-Encoding" not in response.headers:
         return await response.read()
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():
         chunks.append(chunk)
         size += len(chunk)
-        if size > MAX_BODY:
+        if size > max_body:
             response.close()
-            raise BadAnswerError(f"an answer of more than {MAX_BODY} bytes", status_code=response.status)
+            raise BadAnswerError(f"an answer of more than {max_body} bytes", status_code=response.status)
     return b"".join(chunks)
 
 
@@ -131,4 +179,5 @@ def proxy_for(endpoint: str) -> str | None:
     host = parts.hostname or ""
     if host in _LOOPBACK or urllib.request.proxy_bypass(host):
         return None
-    return urllib.request.getproxies().get(parts.scheme)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

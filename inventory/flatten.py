@@ -6,6 +6,7 @@ no network. The order of the values is the order of the columns in :mod:`invento
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
+# fromisoformat takes any character between date and time, and so reads a year out of a count of milliseconds.
+_DATE_AND_TIME: Final = re.compile(r"\s*\d{4}-?\d{2}-?\d{2}[Tt ]\d")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _NO_CONFIG: Final = AsyncInvokeConfig(None, None, None, None, None, None, None, None, {})
@@ -76,7 +79,7 @@ def read_time(text: str | None, naive_zone: tzinfo | None = None) -> int | None:
 
     Units: microseconds since 1970-01-01 UTC. None where the text is no time, or has no zone and none was given.
     """
-    if text is None:
+    if text is None or not _DATE_AND_TIME.match(text):
         return None
     try:
         when = datetime.fromisoformat(text.strip())

@@ -9,7 +9,7 @@ import itertools
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from inventory import ledger, manifest
 from inventory.errors import OutputError, UsageError
@@ -18,7 +18,7 @@ from inventory.settings import FORMATS
 from inventory.tables import temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 DEFAULT_ROOT: Final = Path("output")
 
@@ -83,6 +83,10 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}; give another --output") from None
 
+    def holds(self, tables: Iterable[Mapping[str, Any]]) -> bool:
+        """Whether the tables of a manifest are there, as large as it says."""
+        return all(_size(self.path / table["path"]) == table["bytes"] for table in tables)
+
     def remove_results(self, keep: Iterable[str] = ()) -> None:
         """Removes manifest and tables of an earlier session, but those whose names are to be kept.
 
@@ -111,6 +115,13 @@ class RunFolder:
         tables = [self.path / f"{table}.{suffix}" for table in TABLES for suffix in FORMATS]
         whole = [self.manifest, *tables]
         return [*whole, *(temporary_name(path) for path in whole)]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _exists(path: Path) -> bool:

@@ -23,6 +23,7 @@ MAX_LINE: Final = 256 * 1024
 MAX_ELEMENT: Final = 4 * 1024 * 1024
 """Characters that one element of a JSON array may have."""
 BLOCK: Final = 64 * 1024
+_SURROGATE: Final = re.compile("[\udc80-\udcff]")
 """Bytes that are read at a time."""
 
 
@@ -167,8 +168,14 @@ def _decoded_block(block: bytes, stream: IO[bytes], name: str) -> str:
             block += more
 
 
+csv.field_size_limit(MAX_LINE * 16)  # of the module, for all its readers: rows are bounded by their lines
+
+
 class _CsvLines:
-    """Lines for the csv module, which must see text only: lines that cannot be read are set aside for their place."""
+    """Lines for the csv module, which must see every quote: bytes that are no UTF-8 go through it as surrogates.
+
+    Lines that are too long are set aside for their place, unless they leave it open where a cell ends.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -176,13 +183,11 @@ class _CsvLines:
         self.ruined: list[Entry] = []
 
     def __iter__(self) -> Iterator[str]:
-        for entry in _lines(self._stream, keep_ends=True):
+        for entry in _lines(self._stream, for_csv=True):
             self.number = entry.line
-            if entry.reason is None:
-                yield entry.text
-            else:
+            if entry.reason is not None:
                 self.ruined.append(entry)
-                yield ""
+            yield "" if entry.reason is not None else entry.text
 
 
 def read_csv(stream: IO[bytes], table: Table) -> Iterator[Entry]:
@@ -199,8 +204,10 @@ def read_csv(stream: IO[bytes], table: Table) -> Iterator[Entry]:
             raise SourceError(
                 f"{table.name} is no table from line {began} on: {error}; look for a stray quote"
             ) from None
-        yield from lines.ruined
-        lines.ruined.clear()
+        if lines.ruined:
+            yield from lines.ruined
+            lines.ruined.clear()
+            row = row and []  # what is left of a row with such a line in it is no row
         if row is None:
             return
         if not row:
@@ -208,6 +215,9 @@ def read_csv(stream: IO[bytes], table: Table) -> Iterator[Entry]:
         if position is None:
             names = [name.strip() for name in row]
             position = names.index(table.pick(names))
+        elif any(_SURROGATE.search(cell) for cell in row):
+            whole = table.delimiter.join(row).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            yield Entry(began, whole, "not UTF-8")
         elif position < len(row):
             yield Entry(began, row[position].strip())
         else:
@@ -245,20 +255,31 @@ def _entry_of(line: int, value: object, table: Table) -> Entry:
     return Entry(line, json.dumps(value), "not a text")
 
 
-def _lines(stream: IO[bytes], *, keep_ends: bool = False) -> Iterator[Entry]:
-    """Lines of a text, each checked: too long and not UTF-8 are reasons."""
+def _lines(stream: IO[bytes], *, for_csv: bool = False) -> Iterator[Entry]:
+    """Lines of a text, each checked: too long and not UTF-8 are reasons. For CSV they keep their ends and all bytes.
+
+    Raises:
+        csv.Error: a line for CSV is too long, and a quote in it is open.
+    """
     number = 0
     while block := stream.readline(MAX_LINE):
         number += 1
         size = len(block)
         if size == MAX_LINE and not block.endswith(b"\n"):
+            quotes = block.count(b'"')
             while (rest := stream.readline(BLOCK)) and not rest.endswith(b"\n"):
                 size += len(rest)
+                quotes += rest.count(b'"')
             size += len(rest)
+            if for_csv and (quotes + rest.count(b'"')) % 2:
+                raise csv.Error(f"a line of {size} bytes with an open quote")
             start = block[:BLOCK].decode("utf-8", errors="replace")
             yield Entry(number, start, f"the line is {size} bytes long: no function URN is longer than 269 characters")
             continue
-        raw = block if keep_ends else block.rstrip(b"\r\n")
+        if for_csv:
+            yield Entry(number, block.decode("utf-8", errors="surrogateescape"))
+            continue
+        raw = block.rstrip(b"\r\n")
         try:
             yield Entry(number, raw.decode("utf-8"))
         except UnicodeDecodeError as error:

@@ -76,6 +76,7 @@ class _Inquiry:
             max_per_second=GATEWAY_MAX_PER_SECOND if pace is None else pace,
             attempts=self._settings.attempts,
             count_call=count_call,
+            was_welcome=self._ledger.was_welcome(count.region, count.project_id),
         )
         self.scopes[count.region, count.project_id] = scope
 
@@ -113,8 +114,10 @@ class _Inquiry:
         finally:
             workers.cancel()
             await asyncio.wait({workers})
-        self._ledger.commit()
+            self._ledger.commit()
         self._watch.check()
+        for scope in self.scopes.values():
+            scope.conclude()
 
     def _progress(self) -> Progress:
         return Progress(

@@ -25,8 +25,8 @@ STARTED: Final = "started"
 """The fact when the run began."""
 LOADED: Final = "loaded"
 """The fact that the list is in, with the settings that the run began with."""
-_BINDING: Final = ("endpoint", "region", "project-id")
-"""The settings that the answers of a run depend on."""
+_BINDING: Final = ("endpoint", "region", "project-id", "column")
+"""The settings that the list and the answers of a run depend on."""
 _BLOCK: Final = 4096
 _TEXT_KEPT: Final = 1000
 
@@ -50,7 +50,7 @@ def load(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, wa
     with ledger.loading():
         ledger.set_fact(STARTED, manifest.now())
         for source in sources:
-            for entry in source.read():
+            for entry in source.read(idle=watch.waiting):
                 try:
                     if entry.reason is not None:
                         raise UrnError(entry.reason)  # noqa: TRY301 - one road for all that is rejected

@@ -9,7 +9,6 @@ that a kill repeats no more calls than that.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
+from inventory.ledger_tables import CREATE, NAMES, VERSION, WRITE_OUTCOME
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
 
@@ -25,30 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAME: Final = "ledger.sqlite"
-VERSION: Final = 1
 _PENDING_BLOCK: Final = 512
-_INSERT_OUTCOME: Final = f"INSERT OR REPLACE INTO outcomes VALUES ({', '.join('?' * len(Outcome._fields))})"  # noqa: S608 - no input in it
-
-_SCHEMA: Final = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE sources (name TEXT NOT NULL, sha256 TEXT NOT NULL, entries INTEGER NOT NULL);
-CREATE TABLE urns (urn TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE scopes (
-    region TEXT, project_id TEXT, urns INTEGER NOT NULL, PRIMARY KEY (region, project_id)
-) WITHOUT ROWID;
-CREATE TABLE rejects (source TEXT NOT NULL, line INTEGER NOT NULL, text TEXT NOT NULL, reason TEXT NOT NULL);
-CREATE TABLE outcomes (
-    urn TEXT PRIMARY KEY, status TEXT NOT NULL, error_kind TEXT, http_status INTEGER, error_code TEXT, error_msg TEXT,
-    body BLOB NOT NULL, operation TEXT NOT NULL, attempts INTEGER NOT NULL, throttled INTEGER NOT NULL,
-    request_id TEXT, duration_ms REAL NOT NULL, finished_at INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE answers (
-    region TEXT, project_id TEXT, http_status INTEGER, calls INTEGER NOT NULL,
-    PRIMARY KEY (region, project_id, http_status)
-) WITHOUT ROWID;
-"""
-_TABLES: Final = tuple(re.findall(r"CREATE TABLE (\w+)", _SCHEMA))
-
 NO_ANSWER: Final = 0
 """Stands for the HTTP status of a call that brought no answer."""
 
@@ -103,6 +80,7 @@ class Ledger:
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: dict[tuple[str, str, int], int] = {}
+        self._asks_again = False
         try:
             self._open(to_the_last_page=replace)
         except LedgerUnusableError:
@@ -135,7 +113,7 @@ class Ledger:
         self._db.execute("PRAGMA cache_size = -4000")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT")
+            self._db.executescript(f"BEGIN;{CREATE}PRAGMA user_version = {VERSION};COMMIT")
         elif version != VERSION:
             raise LedgerUnusableError(
                 f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
@@ -173,16 +151,10 @@ class Ledger:
     @contextmanager
     def loading(self) -> Iterator[None]:
         """One transaction around the loading of a list: it takes the place of all that was there, or leaves it."""
-        with self._named():
-            self._db.execute("BEGIN")
-            try:
-                for table in _TABLES:
-                    self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._named(), self._transaction():
+            for table in NAMES:
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            yield
 
     def add_urns(self, urns: Iterable[str]) -> None:
         """Adds URNs to ask for; a URN that is there already is not added again."""
@@ -210,19 +182,21 @@ class Ledger:
 
     # The outcomes coming back.
 
-    def forget_failures(self) -> None:
-        """Forgets the outcomes that a resumed run asks for again."""
+    def ask_failures_again(self) -> None:
+        """Makes the URNs that failed pending again. Until one is asked, it stays failed as it was."""
         with self._named():
-            self._db.execute("DELETE FROM outcomes WHERE status = 'failed'")
+            self._db.execute("INSERT OR IGNORE INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
+            self._asks_again = True
 
     def pending(self, region: str, project_id: str) -> Iterator[str]:
-        """The URNs of a scope without an outcome, in URN order, read a block at a time."""
+        """The URNs of a scope to ask for, in URN order, read a block at a time."""
         last, end = _range_of(region, project_id)
         while True:
             with self._named():
                 block = self._db.execute(
                     "SELECT urn FROM urns WHERE urn > ? AND urn < ?"
-                    " AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn) ORDER BY urn LIMIT ?",
+                    " AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
+                    " OR EXISTS (SELECT 1 FROM again WHERE again.urn = urns.urn)) ORDER BY urn LIMIT ?",
                     (last, end, _PENDING_BLOCK),
                 ).fetchall()
             if not block:
@@ -244,21 +218,16 @@ class Ledger:
         """Writes what was taken, in one transaction."""
         if not self._pending_outcomes and not self._pending_answers:
             return
-        with self._named():
-            self._db.execute("BEGIN")
-            try:
+        with self._named(), self._transaction():
+            self._db.executemany(WRITE_OUTCOME, self._pending_outcomes)
+            if self._asks_again:
                 self._db.executemany(
-                    _INSERT_OUTCOME,
-                    self._pending_outcomes,
+                    "DELETE FROM again WHERE urn = ?", [(outcome.urn,) for outcome in self._pending_outcomes]
                 )
-                self._db.executemany(
-                    "INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET calls = calls + excluded.calls",
-                    [(*key, calls) for key, calls in self._pending_answers.items()],
-                )
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+            self._db.executemany(
+                "INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET calls = calls + excluded.calls",
+                [(*key, calls) for key, calls in self._pending_answers.items()],
+            )
         self._pending_outcomes.clear()
         self._pending_answers.clear()
 
@@ -284,9 +253,17 @@ class Ledger:
         return sum(scope.urns for scope in self.scopes())
 
     def count_settled(self) -> int:
-        """How many URNs have an outcome."""
+        """How many URNs have an outcome and are not asked again."""
         with self._named():
-            return int(self._db.execute("SELECT count(*) FROM outcomes").fetchone()[0])
+            query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
+            return int(self._db.execute(query).fetchone()[0])
+
+    def was_welcome(self, region: str, project_id: str) -> bool:
+        """Whether a call of the scope was answered by the service, in any session."""
+        first, end = _range_of(region, project_id)
+        with self._named():
+            query = "SELECT 1 FROM outcomes WHERE urn > ? AND urn < ? AND status <> 'failed' LIMIT 1"
+            return self._db.execute(query, (first, end)).fetchone() is not None
 
     def count_rejects(self) -> int:
         """How many entries are not function URNs."""
@@ -308,6 +285,18 @@ class Ledger:
         with self._named():
             query = "SELECT * FROM answers ORDER BY region, project_id, http_status"
             return [AnswerCount(*row) for row in self._db.execute(query)]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it, or nothing; SQLite itself has ended a transaction that a full disk broke."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def _named(self) -> Iterator[None]:

@@ -181,6 +181,6 @@ def read(path: Path) -> dict[str, Any]:
         raise OutputError(f"{path} cannot be read: {error.strerror}; a run without a manifest is not whole") from None
     except (msgspec.DecodeError, ValueError) as error:
         raise OutputError(f"{path} is damaged: {error}") from None
-    if not isinstance(manifest, dict):
-        raise OutputError(f"{path} is damaged: it holds no JSON object")
+    if not isinstance(manifest, dict) or not manifest.keys() >= {"tables", "settings", "exit_code", "counts", "input"}:
+        raise OutputError(f"{path} is damaged: it is no manifest; without it, --resume writes the tables again")
     return manifest

@@ -28,8 +28,8 @@ class Outcome(NamedTuple):
         error_msg: the vendor's text, redacted; or what happened where no answer came.
         body: the raw answer: the config as sent, or an error's body, redacted.
         operation: the API operation that settled it.
-        attempts: calls that used up an attempt.
-        throttled: calls that were answered 429, which use up none.
+        attempts: calls that used up an attempt; in the ledger, of all sessions of the run.
+        throttled: calls that were answered 429, which use up none; the same.
         request_id: of the last answer.
         duration_ms: how long the last call took.
         finished_at: when the last answer came.

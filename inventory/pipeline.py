@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
 
 from inventory import intake, manifest
 from inventory.client import HEADERS
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from inventory.sources import Source
     from inventory.tables import TableFile
     from inventory.watch import Watch
+
+
+_FORMATS: Final = "formats"
 
 
 class Result(NamedTuple):
@@ -71,6 +76,7 @@ async def export(
     with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
         await asyncio.to_thread(_take_in, sources, ledger, folder, settings, mode, watch)
+        settings = _with_formats_so_far(ledger, settings)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
             return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
@@ -89,7 +95,7 @@ def _take_in(
     """Loads the list, or holds it against the one that a resumed run began with."""
     if mode == "resume" and ledger.fact(intake.LOADED) is not None:
         intake.check_same_run(sources, ledger, settings)
-        ledger.forget_failures()
+        ledger.ask_failures_again()
         return
     try:
         if not sources:
@@ -102,11 +108,21 @@ def _take_in(
     folder.remove_results()
 
 
+def _with_formats_so_far(ledger: Ledger, settings: ExportSettings) -> ExportSettings:
+    """A resumed run keeps the formats that it had, and adds those that are asked for now."""
+    formats = tuple(dict.fromkeys([*(ledger.fact(_FORMATS) or ()), *settings.format]))
+    ledger.set_fact(_FORMATS, formats)
+    return msgspec.structs.replace(settings, format=formats)
+
+
 def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> bool:
+    """Whether every URN is answered, and the tables are there as the settings ask for them."""
     if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
         return False
-    written = {table["format"] for table in manifest.read(folder.manifest)["tables"]}
-    return written.issuperset(settings.format)
+    done = manifest.read(folder.manifest)
+    written = {table["format"] for table in done["tables"]}
+    same_zone = done["settings"]["naive-timezone"] == settings.naive_timezone
+    return same_zone and written.issuperset(settings.format) and folder.holds(done["tables"])
 
 
 def _sign_off(
@@ -146,7 +162,7 @@ def _exit_code(counts: manifest.Counts, scopes: Iterable[Scope]) -> ExitCode:
     stops = {scope.stopped.exit_code for scope in scopes if scope.stopped is not None}
     if ExitCode.CREDENTIALS in stops:
         return ExitCode.CREDENTIALS
-    if counts.status[Status.NOT_ATTEMPTED]:
+    if stops or counts.status[Status.NOT_ATTEMPTED]:
         return ExitCode.STOPPED
     if not counts.status.total():
         return ExitCode.USAGE

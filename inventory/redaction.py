@@ -15,6 +15,8 @@ REDACTED: Final = "[redacted]"
 """Stands where a secret stood."""
 _SHORT: Final = 16
 """Characters. A shorter secret may be part of an ordinary word; a part of a longer one gives it away."""
+_SHORTEST: Final = 8
+"""Characters. A shorter one is as good as any word, and is left in what is kept as it came."""
 _ESCAPES: Final = re.compile(r"\\(?:u00([2-7][0-9a-fA-F])(?<!22)(?<!5[cC])|/)")
 _RUNS: Final = re.compile(rf"[^\s\"'<>,;&\\]{{{_SHORT},}}")
 # What the gateway's signature errors echo (api-facts.md section 3.3), and what any server may send back of our headers.
@@ -29,14 +31,14 @@ class Redactor:
 
     def __init__(self, *secrets: str) -> None:
         self._spellings: dict[str, bool] = {}  # whether it goes wherever it stands
-        self._raw: list[bytes] = []
+        self._in_bodies: list[re.Pattern[bytes]] = []
         self._parts: set[str] = set()
         self._echo: re.Pattern[str] | None = None
         for secret in secrets:
             self.add(secret)
 
     def __repr__(self) -> str:
-        return f"Redactor({len(self._raw)} secrets)"
+        return f"Redactor({len(self._spellings)} spellings)"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("secrets are not pickled: the other side reads its own")
@@ -48,8 +50,9 @@ class Redactor:
         if not secret or spellings.keys() <= self._spellings.keys():
             return
         self._spellings.update(spellings)
+        if len(secret) >= _SHORTEST:
+            self._in_bodies.append(_in_any_spelling(secret))
         if is_long:
-            self._raw += [spelling.encode() for spelling in spellings]
             self._parts |= {secret[at : at + _SHORT] for at in range(len(secret) - _SHORT + 1)}
         long = "|".join(re.escape(spelling) for spelling, goes in self._spellings.items() if goes)
         short = "|".join(re.escape(spelling) for spelling, goes in self._spellings.items() if not goes)
@@ -73,10 +76,9 @@ class Redactor:
         return _ECHOES.sub(rf"\g<1>{REDACTED}", text)
 
     def purge(self, body: bytes) -> bytes:
-        """Takes the secrets out of an answer that is kept as it came; nothing else of it is touched."""
-        for raw in self._raw:
-            if raw in body:
-                body = body.replace(raw, REDACTED.encode())
+        """Takes the secrets, in any spelling, out of an answer that is kept as it came; nothing else is touched."""
+        for secret in self._in_bodies:
+            body = secret.sub(REDACTED.encode(), body)
         return body
 
     def _without_parts(self, run: re.Match[str]) -> str:
@@ -84,6 +86,26 @@ class Redactor:
         text = run[0]
         parts = (text[at : at + _SHORT] for at in range(len(text) - _SHORT + 1))
         return text if self._parts.isdisjoint(parts) else REDACTED
+
+
+def _in_any_spelling(secret: str) -> re.Pattern[bytes]:
+    """Finds a secret, or its beginning and what hangs on to it, whether plain, percent-encoded or escaped."""
+    start, rest = secret[:_SHORT], secret[_SHORT:]
+    found = b"".join(map(_any_spelling, start))
+    if rest:
+        found += rb"(?:\\u00[0-9a-fA-F]{2}|\\/|[^\s\"'<>,;\\])*"
+    else:
+        found = rb"(?<![A-Za-z0-9])" + found + rb"(?![A-Za-z0-9])"
+    return re.compile(found)
+
+
+def _any_spelling(character: str) -> bytes:
+    code = f"{ord(character):02x}"
+    digits = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in code)
+    spelled = [re.escape(character), f"%{digits}", rf"\\u00{digits}", f"&#(?:{ord(character)}|[xX]0*{digits});"]
+    spelled += [rf"\\{re.escape(character)}"] * (character in '/"\\')
+    spelled += [re.escape(html.escape(character))] * (html.escape(character) != character)
+    return f"(?:{'|'.join(spelled)})".encode()
 
 
 def _without_escapes(text: str) -> str:

@@ -92,9 +92,9 @@ def tables(result: Result) -> list[tuple[str, int]]:
 
 def next_steps(folder: Path) -> list[str]:
     """Commands worth trying after the demo."""
-    code = f"import inventory; print(inventory.open_snapshot('{folder}').functions.status.value_counts())"
+    code = f"import inventory; print(inventory.open_snapshot({str(folder)!r}).functions.status.value_counts())"
     return [
-        f'{_called(sys.executable)} -c "{code}"',
+        f"{_called(sys.executable)} -c {shlex.quote(code)}",
         f"{_called(sys.argv[0])} schema functions",
         f"HW_AUTH_TOKEN=... {_called(sys.argv[0])} export my-urns.txt",
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from inventory.errors import (
     CallError,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from inventory.answer import Answer
     from inventory.auth import Credential
 
+T = TypeVar("T")
+
 MAX_REFUSALS: Final = 10
 MAX_REFUSED_SECONDS: Final = 120.0
 """After so many pauses in a row, and so long, a scope that is answered nothing but 429 is given up."""
@@ -45,10 +47,13 @@ _HOPELESS_GATEWAY_403: Final = 3
 _HOPELESS_OTHERS: Final = 20
 _HOPELESS_AFTER_ANSWERS: Final = 100
 # Failures that the service says of single functions: a list may hold any number of them in a row.
-_OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.REFUSED, ErrorKind.SERVER_ERROR})
+_OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.SERVER_ERROR})
+# Codes that name what is missing: whoever says them, under whatever status, has looked for it.
+_LOOKED_FOR: Final = frozenset({"FSS.1051", "FSS.1052", "FSS.1053"})
+_NOBODY_THERE: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.WRONG_ENDPOINT})
 
 
-class _NotAskedError(Exception):
+class NotAskedError(Exception):
     """The scope closed before a first call was made."""
 
 
@@ -68,17 +73,18 @@ class Scope:
         max_per_second: float,
         attempts: int,
         count_call: Callable[[int], None],
+        was_welcome: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self._ask = ask
         self._credential = credential
+        self._was_welcome = was_welcome  # in an earlier session: failures of single URNs are no news of the scope
+        self._is_silent = True
         self._count_call = count_call
         self._clock = clock
         self._closed = asyncio.Event()
-        sleep = sleep or self._sleep
-        self.throttle = Throttle(max_per_second, clock=clock, sleep=sleep)
-        self._retry = Retry(attempts, clock=clock, sleep=sleep)
+        self.throttle = Throttle(max_per_second, clock=clock, sleep=self._sleep)
+        self._retry = Retry(attempts, clock=clock, sleep=self._sleep)
         self.stopped: CallError | None = None
         self._gate = Gate()  # opens when an answer of the service shows that the credential is accepted
         self._accepted = 0
@@ -87,6 +93,7 @@ class Scope:
         self._renewed_generation = -1
         self._accepted_at = clock()
         self._failures: Counter[ErrorKind] = Counter()
+        self._last_failure: CallError | None = None
 
     @property
     def closed(self) -> bool:
@@ -98,28 +105,24 @@ class Scope:
         self._closed.set()
         self._gate.wake()
 
+    async def fetch(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Makes any call of the scope by its rules: pace, retries, and the credential renewed.
+
+        Raises:
+            CallError: the call brought nothing.
+            NotAskedError: the scope closed before it was made.
+        """
+        return await self._run(ask, Attempts(self._clock()), _LastCall())
+
     async def settle(self, urn: str) -> Outcome | None:
         """Asks for one URN until it is settled; None where the scope closed before a call was made."""
-        while not self._gate.enter():
-            if self.closed:
-                return None
-            await self._gate.news()
-        try:
-            return await self._settle(urn)
-        finally:
-            self._gate.leave()
-
-    async def _settle(self, urn: str) -> Outcome | None:
         counts = Attempts(self._clock())
         last_call = _LastCall()
         try:
-            answer = await self._retry.run(
-                lambda: self._call(urn, counts, last_call), counts, closed=self._closed.is_set
-            )
-        except _NotAskedError:
+            answer = await self._run(lambda: self._ask(urn), counts, last_call)
+        except NotAskedError:
             return None
         except CallError as error:
-            self._weigh(error)
             return Outcome(
                 urn,
                 error.status,
@@ -135,7 +138,6 @@ class Scope:
                 last_call.duration_ms,
                 last_call.finished_at,
             )
-        self._failures.clear()
         return Outcome(
             urn,
             Status.CONFIGURED,
@@ -152,7 +154,24 @@ class Scope:
             last_call.finished_at,
         )
 
-    async def _call(self, urn: str, counts: Attempts, last_call: _LastCall) -> Answer:
+    async def _run(self, ask: Callable[[], Awaitable[T]], counts: Attempts, last_call: _LastCall) -> T:
+        while not self._gate.enter():
+            if self.closed:
+                raise NotAskedError
+            await self._gate.news()
+        try:
+            fetched = await self._retry.run(
+                lambda: self._call(ask, counts, last_call), counts, closed=self._closed.is_set
+            )
+        except CallError as error:
+            self._weigh(error)
+            raise
+        finally:
+            self._gate.leave()
+        self._relieve()
+        return fetched
+
+    async def _call(self, ask: Callable[[], Awaitable[T]], counts: Attempts, last_call: _LastCall) -> T:
         """One call, in its slot; every outcome of it is counted here."""
         await self._prepare(counts)
         asked = self._clock()
@@ -160,10 +179,13 @@ class Scope:
         began = self._clock()
         counts.waited += began - asked
         if self.closed:
-            raise last_call.error or _NotAskedError
+            raise last_call.error or NotAskedError
         generation = self._credential.generation
         try:
-            answer = await self._ask(urn)
+            answer = await ask()
+        except asyncio.CancelledError:
+            self._count_call(NO_ANSWER)  # the server may have seen it
+            raise
         except CallError as raised:
             last_call.note(self._clock() - began, raised)
             self._count_call(raised.status_code or NO_ANSWER)
@@ -189,7 +211,7 @@ class Scope:
 
     async def _seen_as(self, error: CallError, generation: int) -> CallError:
         """What an error means here: that depends on whether calls were welcome before, and on the credential's age."""
-        if error.error_code == "FSS.0403" and error.status_code == 403 and not self._gate.is_open:  # noqa: PLR2004
+        if error.error_code == "FSS.0403" and error.status_code == 403 and not self._is_proven:  # noqa: PLR2004
             return error.as_kind(CredentialRefusedError)
         if not isinstance(error, CredentialRefusedError) or not (error.error_code or "").endswith(".0307"):
             return error
@@ -225,7 +247,7 @@ class Scope:
             self._stop(error)
         if error.status_code is not None:
             self._accept()
-        if isinstance(error, NotConfiguredError | NotFoundError):
+        if isinstance(error, NotConfiguredError | NotFoundError) or error.error_code in _LOOKED_FOR:
             self._welcome()
 
     def _accept(self) -> None:
@@ -237,12 +259,15 @@ class Scope:
     def _weigh(self, error: CallError) -> None:
         """Counts failures of a kind in a row, and stops a scope in which there is nothing to hope for."""
         of_the_service = (error.error_code or "").startswith("FSS.")
-        proven = self._gate.is_open
-        if error.kind in (None, ErrorKind.BAD_REQUEST) or (proven and of_the_service and error.kind in _OF_ONE_URN):
-            self._failures.clear()
+        proven = self._is_proven
+        of_one_urn = proven and of_the_service and error.kind in _OF_ONE_URN
+        of_the_urn = of_the_service and error.kind is ErrorKind.BAD_REQUEST
+        if error.kind is None or of_the_urn or error.error_code in _LOOKED_FOR or of_one_urn:
+            self._relieve()
             return
         self._failures[error.kind] += 1
-        if error.kind is ErrorKind.REFUSED:
+        self._last_failure = error
+        if error.kind is ErrorKind.REFUSED and not proven:
             self._gate.refuse()
         if proven:
             limit = _HOPELESS_AFTER_ANSWERS
@@ -251,6 +276,22 @@ class Scope:
         else:
             limit = _HOPELESS.get(error.kind, _HOPELESS_OTHERS)
         if self._failures[error.kind] >= limit or self._gate.is_shut:
+            self._stop(error)
+
+    @property
+    def _is_proven(self) -> bool:
+        """Whether calls were welcome once: then a refusal of one URN is that URN's."""
+        return self._gate.is_open or self._was_welcome
+
+    def _relieve(self) -> None:
+        """A URN ended in a way that says that the service is there."""
+        self._failures.clear()
+        self._is_silent = False
+
+    def conclude(self) -> None:
+        """At the end of a session: a scope that nobody answered was stopped by that, however few its URNs were."""
+        error = self._last_failure
+        if self._is_silent and not self._is_proven and error is not None and self._failures.keys() <= _NOBODY_THERE:
             self._stop(error)
 
     def _stop(self, error: CallError) -> None:

@@ -7,6 +7,7 @@ from the environment or a file of its own.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -62,7 +63,9 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         _check(0 < self.timeout <= 3600, "--timeout", self.timeout, "seconds, from above 0 to 3600")  # noqa: PLR2004
         pace = self.max_per_second
         _check(pace is None or 0 <= pace <= 1e6, "--max-per-second", pace, "calls per second, or 0 for no cap")  # noqa: PLR2004
-        _check(bool(self.format), "--format", "", "parquet or csv")
+        formats: Any = self.format  # Python callers give what they like
+        known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
+        _check(known, "--format", formats, "('parquet',), ('csv',) or both")
         _check_endpoint("--endpoint", self.endpoint, DEFAULT_ENDPOINT)
         _check_endpoint("--iam-endpoint", self.iam_endpoint, DEFAULT_IAM_ENDPOINT)
         for name, value in (("--region", self.region), ("--project-id", self.project_id)):
@@ -128,7 +131,7 @@ def _is_field(text: str) -> bool:
 def _check_endpoint(name: str, endpoint: str, default: str) -> None:
     try:
         parts = urlsplit(endpoint.replace("{region}", "region"))
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         usable = False
     if not usable or not endpoint.isascii() or re.search(r"\s", endpoint):
@@ -138,6 +141,13 @@ def _check_endpoint(name: str, endpoint: str, default: str) -> None:
         raise SettingsError(
             f"{name} must hold no user, password, query or fragment: a scheme, a host, and maybe a port and path"
         )
+
+
+def _is_host(host: str) -> bool:
+    """Whether a name can be looked up: no part of it is empty or too long. An address in brackets is one part."""
+    return ":" in host or all(
+        _HOST_PART.fullmatch(part.replace("_", "-")) for part in host.removesuffix(".").split(".")
+    )
 
 
 def load_settings(path: Path) -> dict[str, Any]:
@@ -185,5 +195,9 @@ def restore(described: dict[str, Any] | None) -> ExportSettings | None:
 
 def describe(settings: ExportSettings) -> dict[str, Any]:
     """The settings as plain values, for the ledger and the manifest. There is no secret among them."""
-    described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(settings))
+    plain: dict[str, Any] = {
+        name: os.fsencode(value).decode("utf-8", "backslashreplace") if isinstance(value, str) else value
+        for name, value in msgspec.structs.asdict(settings).items()
+    }
+    described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(ExportSettings(**plain)))
     return described

@@ -10,7 +10,9 @@ import gzip
 import hashlib
 import io
 import os
+import select
 import shutil
+import stat
 import sys
 import tempfile
 import zlib
@@ -22,10 +24,11 @@ from inventory.errors import SourceError
 from inventory.formats import BLOCK, Entry, Table, read_csv, read_json, read_jsonl, read_parquet, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STDIN: Final = "-"
 SUFFIXES: Final = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet")
+_IDLE_SECONDS: Final = 0.25
 _BOM: Final = b"\xef\xbb\xbf"
 _SIGNATURES: Final = {b"PAR1": "a Parquet file (.parquet)", b"\x1f\x8b": "compressed with gzip (.gz)"}
 
@@ -44,6 +47,7 @@ class Source:
         self._path = Path(name)
         self._column = column
         self._digest = hashlib.sha256()
+        self._idle: Callable[[], None] = lambda: None
         self.entries = 0
         suffixes = [suffix.lower() for suffix in self._path.suffixes]
         self._zipped = name != STDIN and suffixes[-1:] == [".gz"]
@@ -66,12 +70,16 @@ class Source:
             with self._damage_is_named(), self._open_raw():
                 pass
 
-    def read(self) -> Iterator[Entry]:
+    def read(self, idle: Callable[[], None] = lambda: None) -> Iterator[Entry]:
         """Reads the entries, a block at a time.
+
+        Args:
+            idle: called now and then while nothing comes; what it raises ends the reading.
 
         Raises:
             SourceError: the file cannot be opened, is damaged, or is not what its name says.
         """
+        self._idle = idle
         readers = {".txt": read_text, ".jsonl": read_jsonl, ".json": read_json, ".parquet": read_parquet}
         with self._damage_is_named(), self._open() as stream:
             reader = readers.get(self._suffix, read_csv)
@@ -110,12 +118,13 @@ class Source:
     def _open_raw(self) -> Iterator[io.BufferedReader]:
         self._digest = hashlib.sha256()
         if self.name == STDIN:
-            yield io.BufferedReader(_Hashed(sys.stdin.buffer, self._digest), BLOCK)
+            raw = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+            yield io.BufferedReader(_Hashed(raw, self._digest, self._idle), BLOCK)
             return
         if self._path.is_dir():
             raise SourceError(f"{self.name} is a folder; name the list in it")
         with self._path.open("rb", buffering=0) as stream:
-            yield io.BufferedReader(_Hashed(stream, self._digest), BLOCK)
+            yield io.BufferedReader(_Hashed(stream, self._digest, self._idle), BLOCK)
 
     @contextmanager
     def _damage_is_named(self) -> Iterator[None]:
@@ -130,16 +139,26 @@ class Source:
 
 
 class _Hashed(io.RawIOBase):
-    """A raw stream that adds what is read through it to a digest."""
+    """A raw stream that adds what is read through it to a digest, and can be left while nothing comes."""
 
-    def __init__(self, stream: Any, digest: Any) -> None:  # noqa: ANN401 - standard input has no one type
+    def __init__(self, stream: Any, digest: Any, idle: Callable[[], None]) -> None:  # noqa: ANN401 - stdin has no one type
         self._stream = stream
         self._digest = digest
+        self._idle = idle
+        try:
+            # A pipe or a terminal; a file is always ready, and elsewhere than here only sockets can be waited for.
+            self._waits = os.name == "posix" and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+        except (AttributeError, OSError):
+            self._waits = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a writable buffer
+        while self._waits:
+            self._idle()
+            if select.select([self._stream], [], [], _IDLE_SECONDS)[0]:
+                break
         size: int = self._stream.readinto(buffer) or 0
         self._digest.update(memoryview(buffer)[:size])
         return size

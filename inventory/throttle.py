@@ -13,7 +13,7 @@ import asyncio
 import math
 import re
 import time
-from collections import deque
+from array import array
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ MAX_PAUSE_SECONDS: Final = 900.0
 """The longest single pause that a server's words can cause."""
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_GUESS_SECONDS: Final = 60.0
+_JITTER_SECONDS: Final = 0.01
+_SHORTEST_SECONDS: Final = 1e-6
+"""What a clock can tell: a shorter sleep may not move it, and we would never get there."""
+_REMEMBERED: Final = 8192
+"""Calls whose time is known, at least: enough for a window of so many."""
 _SLOWEST: Final = 0.05
 """Calls per second that unexplained refusals never go below."""
 _RECOVERY: Final = 1.002
@@ -70,13 +75,13 @@ class Throttle:
         self._clock = clock
         self._sleep = sleep
         self._next_slot = self.paused_until
-        self._last_slot = -math.inf
+        self._last_sent = -math.inf
         self._joined = self._served = 0
         self._moves = 0
         self._recovers_to: float | None = None
         self._guess = _FIRST_PAUSE_SECONDS
         self.refusals = 0
-        self._sent: deque[float] = deque(maxlen=20_000)
+        self._sent = array("d")
 
     @property
     def paused_for(self) -> float:
@@ -85,22 +90,27 @@ class Throttle:
 
     async def acquire(self) -> None:
         """Waits for the next slot."""
+        jitter = 0.0
         place = self._joined
         self._joined += 1
         try:
-            while True:
-                moves = self._moves
+            while True:  # slots may be moved while we sleep, and we may sleep too long
                 now = self._clock()
-                slot = max(now, self._next_slot + max(0, place - self._served) * self._gap)
-                if slot > now:
-                    await self._sleep(slot - now)
-                if self._moves == moves:  # else the slots were moved while we slept
+                slot = self._next_slot + max(0, place - self._served) * self._gap
+                if slot <= now:
                     break
+                moves, jitter = self._moves, _JITTER_SECONDS
+                await self._sleep(max(slot - now, _SHORTEST_SECONDS))
+                if self._clock() < slot and self._moves == moves:
+                    break  # woken before our time: the scope is closed, or a timer is coarse
         finally:
             self._served += 1
-        self._next_slot = slot + self._gap
-        self._last_slot = slot
-        self._sent.append(slot)
+        # A call that is late is not made up for, but for a moment's jitter: a process that was stopped sends no burst.
+        self._next_slot = max(slot, now - jitter) + self._gap
+        self._last_sent = now
+        self._sent.append(now)
+        if len(self._sent) > 2 * _REMEMBERED:
+            del self._sent[:_REMEMBERED]
 
     def accepted(self) -> None:
         """A call was answered with something else than a refusal: the next guess is short, and the pace recovers."""
@@ -127,7 +137,7 @@ class Throttle:
             pause = self._guessed(_LONGEST_GUESS_SECONDS)
         self.refusals += not in_flight
         self.paused_until = max(self.paused_until, now + min(pause, MAX_PAUSE_SECONDS))
-        self._next_slot = max(self.paused_until, self._last_slot + self._gap)
+        self._next_slot = max(self.paused_until, self._last_sent + self._gap)
         self._moves += 1
 
     @property
@@ -146,7 +156,8 @@ class Throttle:
         calls, seconds = limit
         self.limit = limit
         learnt = _MARGIN * calls / seconds
-        self.pace = min(self.pace, learnt) if self.pace else learnt
+        before = self.pace if self._recovers_to is None else self._recovers_to  # guesses were only guesses
+        self.pace = min(before or math.inf, learnt)
         self._recovers_to = None  # the limit is known: there is nothing to find out
 
     def _until_window_is_free(self, now: float, limit: tuple[int, float]) -> float:

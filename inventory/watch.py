@@ -57,6 +57,10 @@ class Watch:
         """So many entries of the list are read; ends the stage if a stop was asked for."""
         self.check(resumable=False)
 
+    def waiting(self) -> None:
+        """The list does not go on; ends the stage if a stop was asked for."""
+        self.check(resumable=False)
+
     def asking(self, progress: Progress) -> None:
         """A few times a second while the cloud is asked."""
 

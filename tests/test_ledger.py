@@ -51,7 +51,7 @@ def test_duplicates_are_asked_for_once(ledger):
 
 
 def test_what_is_settled_is_not_pending(ledger):
-    """A resumed run asks for what has no outcome, and for what failed."""
+    """A resumed run asks for what has no outcome, and for what failed, which stays failed until it is asked."""
     ledger.add_urns(map(urn, "abcd"))
     ledger.record(outcome(urn("a")))
     ledger.record(outcome(urn("b"), "failed"))
@@ -59,8 +59,39 @@ def test_what_is_settled_is_not_pending(ledger):
     ledger.commit()
     assert list(ledger.pending(R, P)) == [urn("d")]
     assert ledger.count_settled() == 3
-    ledger.forget_failures()
+    ledger.ask_failures_again()
     assert list(ledger.pending(R, P)) == [urn("b"), urn("d")]
+    assert ledger.count_settled() == 2
+    assert [settled and settled.status for _, settled in ledger.rows()] == ["configured", "failed", "not_found", None]
+    ledger.record(outcome(urn("b")))
+    ledger.commit()
+    assert list(ledger.pending(R, P)) == [urn("d")]
+    (again,) = [settled for asked, settled in ledger.rows() if asked == urn("b")]
+    assert (again.status, again.attempts, again.throttled) == ("configured", 4, 2), "the calls of both sessions count"
+
+
+def test_a_scope_was_welcome_where_a_call_of_it_was_answered(ledger):
+    """Failures alone show nothing; and what another project was answered shows nothing here."""
+    ledger.add_urns([urn("a"), urn("b"), urn("a", "p2")])
+    ledger.record(outcome(urn("a"), "failed"))
+    ledger.record(outcome(urn("a", "p2"), "not_found"))
+    ledger.commit()
+    assert not ledger.was_welcome(R, P)
+    assert ledger.was_welcome(R, "p2")
+
+
+def test_a_disk_that_is_full_while_the_list_goes_in_is_one_sentence(path, monkeypatch):
+    """SQLite ends the transaction itself then: that must not hide what happened."""
+
+    def fill_up(ledger):
+        with ledger.loading():
+            ledger._db.execute("PRAGMA max_page_count = 60")
+            ledger.add_urns(urn(f"f{number:06}" + "x" * 200) for number in range(5000))
+
+    with Ledger(path) as ledger:
+        with pytest.raises(OutputError, match=r"ledger\.sqlite cannot be written: database or disk is full"):
+            fill_up(ledger)
+        assert list(ledger.rows()) == []
 
 
 def test_an_outcome_comes_out_as_it_went_in(ledger):

@@ -56,10 +56,16 @@ class Cloud:
         """Counts a call as the ledger does."""
         self.counted[http_status] += 1
 
-    async def work_off(self, clock, *, urns: int = 300, workers: int = 64, attempts: int = 2, pace: float = 0):
+    async def work_off(self, clock, *, urns: int = 300, workers: int = 64, attempts: int = 2, pace: float = 0, **more):
         """Settles URNs with a number of workers; gives the scope and the outcomes."""
         scope = Scope(
-            self.ask, self.credential, max_per_second=pace, attempts=attempts, count_call=self.count, clock=clock
+            self.ask,
+            self.credential,
+            max_per_second=pace,
+            attempts=attempts,
+            count_call=self.count,
+            clock=clock,
+            **more,
         )
         outcomes = []
         names = iter([f"urn-{n}" for n in range(urns)])
@@ -162,12 +168,87 @@ def test_service_401s_only_stop_a_scope_without_any_answer(in_virtual_time):
 
 
 def test_service_401s_after_an_answer_are_about_their_urns(in_virtual_time):
-    """The service says 401 for functions that are gone, too: that stops nothing once the credential is proven."""
+    """The service says 401 for functions that are gone, too: single ones stop nothing once the credential is proven."""
     refused = RefusedError("not permit", status_code=401, error_code="FSS.0401")
-    cloud = Cloud(after(OK, then=refused))
+    cloud = Cloud(lambda number: OK if number % 30 == 1 else refused)
     scope, outcomes = in_virtual_time(cloud.work_off)
     assert scope.stopped is None
-    assert Counter(outcome.status for outcome in outcomes) == {"configured": 1, "failed": 299}
+    assert Counter(outcome.status for outcome in outcomes) == {"configured": 10, "failed": 290}
+
+
+def test_a_hundred_service_401s_in_a_row_stop_a_scope(in_virtual_time):
+    """The service says 401 for a dead token, too: where nothing else comes any more, the exit code is 3."""
+    refused = RefusedError("invalid token", status_code=401, error_code="FSS.0401")
+    cloud = Cloud(after(OK, then=refused))
+    scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000))
+    assert (scope.stopped.kind, scope.stopped.exit_code) == ("refused", 3)
+    assert 100 <= len(cloud.calls) <= 100 + 64
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RefusedError("not permit", status_code=401, error_code="FSS.0401"),
+        ForbiddenError("invalid token", status_code=403, error_code="FSS.0403"),
+        ForbiddenError("no", status_code=403, error_code="APIGW.0310"),
+        WrongEndpointError("<html>", status_code=404),
+    ],
+)
+def test_a_resumed_scope_that_was_welcome_is_not_judged_by_what_failed_before(in_virtual_time, error):
+    """Where only failed URNs are asked again, their failures say nothing of the scope: it ends as it did before."""
+    cloud = Cloud(after(then=error))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=50, was_welcome=True))
+    assert scope.stopped is None
+    assert len(outcomes) == 50
+    scope.conclude()
+    assert scope.stopped is None
+
+
+def test_a_resumed_scope_still_stops_at_a_dead_token(in_virtual_time):
+    """The gateway's 401 is about the credential, whatever was answered in earlier sessions: one call."""
+    cloud = Cloud(after(then=DEAD))
+    scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, was_welcome=True))
+    assert (len(cloud.calls), scope.stopped.exit_code) == (1, 3)
+
+
+def test_a_401_that_names_what_is_missing_is_no_refusal(in_virtual_time):
+    """The documentation has FSS.1053 under 401: who says it has looked for the alias, so calls are welcome."""
+    missing = RefusedError("Not found the function alias", status_code=401, error_code="FSS.1053")
+    cloud = Cloud(after(*[missing] * 5, then=OK))
+    scope, outcomes = in_virtual_time(cloud.work_off)
+    assert scope.stopped is None
+    assert Counter(outcome.status for outcome in outcomes) == {"configured": 295, "failed": 5}
+
+
+@pytest.mark.parametrize(
+    ("error", "stopped"),
+    [
+        (CallConnectionError("refused"), True),
+        (WrongEndpointError("no API", status_code=404, error_code="APIGW.0101"), True),
+        (ServerError("down", status_code=502), False),
+        (ForbiddenError("no", status_code=403, error_code="FSS.1126"), False),
+    ],
+)
+def test_a_short_list_that_nobody_answers_ends_like_a_long_one(in_virtual_time, error, stopped):
+    """With two URNs no count is reached, yet nobody was there: at the end of the session the scope says so."""
+    cloud = Cloud(after(then=error))
+    scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2, attempts=1))
+    assert scope.stopped is None
+    scope.conclude()
+    assert (scope.stopped is not None) is stopped
+
+
+async def test_a_call_that_is_cancelled_is_counted():
+    """The server may have seen it: the ledger's count must not be lower than its log."""
+    cloud = Cloud(after(then=OK), latency=60.0)
+    scope = Scope(cloud.ask, cloud.credential, max_per_second=0, attempts=1, count_call=cloud.count)
+    task = asyncio.create_task(scope.settle("urn"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert cloud.calls
+    task.cancel()
+    await asyncio.wait([task])
+    assert cloud.counted == {0: 1}
 
 
 @pytest.mark.parametrize("cls", [CallConnectionError, CallTimeoutError])

@@ -292,3 +292,64 @@ def test_a_limit_learnt_while_paused_holds_for_those_who_wait(in_virtual_time):
 
     taken = in_virtual_time(test)
     assert max(sum(1 for time in taken if start <= time < start + 10.0) for start in taken) <= 10
+
+
+def test_a_process_that_was_stopped_sends_no_burst(in_virtual_time):
+    """Sleepers that wake late, after Ctrl-Z or a slow disk, line up again: what was missed is not made up for."""
+
+    async def test(clock):
+        loop = asyncio.get_running_loop()
+
+        async def sleep(seconds):
+            await asyncio.sleep(seconds)
+            if 1.0 < clock() - began < 1.2:
+                loop.now += 5.0  # nothing ran for five seconds
+
+        throttle = Throttle(20.0, clock=clock, sleep=sleep)
+        began = clock()
+        sent = []
+
+        async def call():
+            await throttle.acquire()
+            sent.append(clock() - began)
+
+        await asyncio.gather(*(call() for _ in range(100)))
+        return sent
+
+    sent = in_virtual_time(test)
+    assert all(len([one for one in sent if start <= one < start + 1.0]) <= 21 for start in sent)
+
+
+def test_a_limit_that_is_told_ends_a_pace_that_was_guessed(in_virtual_time):
+    """After many refusals without a word the pace is a crawl; the first that names the limit sets it right."""
+
+    async def test(clock):
+        throttle = Throttle(200.0, clock=clock, sleep=asyncio.sleep)
+        for _ in range(8):
+            await throttle.acquire()
+            throttle.refused(ThrottledError("busy", status_code=429))
+            await asyncio.sleep(throttle.paused_for)
+        crawl = throttle.pace
+        throttle.refused(ThrottledError("", status_code=429).with_hints(retry_after=None, limit=(150, 1.0)))
+        return crawl, throttle.pace
+
+    crawl, told = in_virtual_time(test)
+    assert crawl < 1.0
+    assert told == pytest.approx(148.5)
+
+
+def test_a_guessed_pace_recovers(in_virtual_time):
+    """Accepted calls raise a pace that was only guessed, up to where it was, and not beyond."""
+
+    async def test(clock):
+        throttle = Throttle(50.0, clock=clock, sleep=asyncio.sleep)
+        await throttle.acquire()
+        throttle.refused(ThrottledError("busy", status_code=429))
+        slowed = throttle.pace
+        for _ in range(5000):
+            throttle.accepted()
+        return slowed, throttle.pace
+
+    slowed, recovered = in_virtual_time(test)
+    assert slowed < 25.0
+    assert recovered == 50.0

@@ -35,6 +35,13 @@ class Missing(Enum):
     ALIAS = "alias"
 
 
+class Qualifiers(NamedTuple):
+    """What a function has beside itself: versions without ``latest``, aliases without "!"."""
+
+    versions: Sequence[str]
+    aliases: Sequence[str]
+
+
 Answer: TypeAlias = dict[str, Any] | Missing | Reply
 """A config as the service encodes it, the reason for its absence, or an exact answer that a state file asks for."""
 
@@ -51,3 +58,12 @@ class Cloud(Protocol):
 
     def urns(self, limit: int | None = None) -> Iterator[str]:
         """A request list to ask for, lazily, at most ``limit`` URNs."""
+
+    def count(self, scope: Scope) -> int:
+        """How many functions a project has."""
+
+    def functions_of(self, scope: Scope, offset: int, limit: int) -> Sequence[FunctionUrn]:
+        """A page of the functions of a project, without qualifiers."""
+
+    def qualifiers_of(self, urn: FunctionUrn) -> Qualifiers | None:
+        """The versions and aliases of a function; None where there is no such function."""

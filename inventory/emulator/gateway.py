@@ -8,14 +8,15 @@ Source: api-facts.md sections 3.3, 3.4 and 3.6.
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from inventory.emulator.faults import Fault
 from inventory.emulator.limit import Limit
 from inventory.emulator.reply import JSON_HEADERS, Reply, gateway_error, page, service_error
 
-_SHOW_ASYNC_INVOKE_CONFIG = re.compile(r"/v2/([^/]+)/fgs/functions/([^/]+)/async-invoke-config")
+_PATH = re.compile(r"/v2/([^/]+)/fgs/functions(?:/([^/]+)/(async-invoke-configs?|versions|aliases))?")
 DEFAULT_LIMIT = Limit(200, 1, "second")
 _GATEWAY_FAULTS = {
     Fault.BAD_GATEWAY: (502, "APIGW.0201", "Backend unavailable"),
@@ -30,17 +31,33 @@ _FIXED_FAULTS = {
 }
 
 
-class Route(NamedTuple):
-    """What a known path says."""
+class Operation(Enum):
+    """The published APIs, by the end of their paths."""
 
+    LIST_FUNCTIONS = None
+    SHOW_CONFIG = "async-invoke-config"
+    LIST_CONFIGS = "async-invoke-configs"
+    LIST_VERSIONS = "versions"
+    LIST_ALIASES = "aliases"
+
+
+class Route(NamedTuple):
+    """What a known path says. ``urn`` is empty where the path names no function."""
+
+    operation: Operation
     project_id: str
     urn: str
+    query: dict[str, str]
 
 
-def route(method: str, path: str) -> Route | None:
+def route(method: str, raw_path: str) -> Route | None:
     """Which API a request means, or None. The path may be percent-encoded or raw: both occur."""
-    found = _SHOW_ASYNC_INVOKE_CONFIG.fullmatch(path.partition("?")[0]) if method == "GET" else None
-    return found and Route(unquote(found[1]), unquote(found[2]))
+    path, _, query = raw_path.partition("?")
+    found = _PATH.fullmatch(path) if method == "GET" else None
+    if found is None:
+        return None
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    return Route(Operation(found[3]), unquote(found[1]), unquote(found[2] or ""), parameters)
 
 
 def unknown_api(request_id: str) -> Reply:

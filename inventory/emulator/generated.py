@@ -14,7 +14,7 @@ from itertools import islice
 from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from inventory.emulator.cloud import LATEST, Missing, Scope
+from inventory.emulator.cloud import LATEST, Missing, Qualifiers, Scope
 from inventory.errors import SettingsError
 from inventory.urn import FunctionUrn
 
@@ -141,6 +141,24 @@ class GeneratedCloud:
     def urns(self, limit: int | None = None) -> Iterator[str]:
         """A request list in an order of its own: what exists, and now and then what does not any more."""
         return islice(self._urns(), limit)
+
+    def count(self, scope: Scope) -> int:
+        """How many functions a project has."""
+        if scope not in self.scopes:
+            return 0
+        return len(range(self.scopes.index(scope), self.functions, len(self.scopes)))
+
+    def functions_of(self, scope: Scope, offset: int, limit: int) -> list[FunctionUrn]:
+        """A page of the functions of a project, each worked out when it is asked for."""
+        if scope not in self.scopes:
+            return []
+        numbers = range(self.scopes.index(scope), self.functions, len(self.scopes))
+        return [self._function(number).urn for number in numbers[offset : offset + limit]]
+
+    def qualifiers_of(self, urn: FunctionUrn) -> Qualifiers | None:
+        """The versions and aliases of a function."""
+        function = self._find(urn)
+        return None if function is None else Qualifiers(function.versions, function.aliases)
 
     def _urns(self) -> Iterator[str]:
         for index in range(self.functions):

@@ -21,7 +21,7 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from inventory.emulator import gateway, service
+from inventory.emulator import gateway, listing, service
 from inventory.emulator.cloud import Cloud, Scope
 from inventory.emulator.door import Call, Door
 from inventory.emulator.faults import Fault, Faults, Plan, PlanSpec, Step
@@ -68,6 +68,7 @@ class Emulator:
         users: who may ask the emulator's IAM for tokens.
         token_lifetime: of IAM's tokens, in seconds.
         now: seconds since 1970, for signatures and for IAM's tokens.
+        lists_aliases: whether the list of a function's configs has those of its aliases: nobody has said.
         limit: throttle of each scope.
         faults: faults by rate.
         log_size: requests that the log keeps.
@@ -85,6 +86,7 @@ class Emulator:
     users: InitVar[Sequence[User]] = ()
     token_lifetime: InitVar[float] = 86_400.0
     now: Callable[[], float] = field(default=time.time, repr=False)
+    lists_aliases: bool = True
     limit: Limit | None = None
     faults: Faults | None = None
     log_size: InitVar[int] = 100_000
@@ -218,7 +220,7 @@ class Emulator:
         arrived = time.monotonic()
         call = Call(request.method, path, request.headers, await request.read() if request.can_read_body else b"")
         route = gateway.route(request.method, path)
-        step = self._plan.step(route.urn) if route and self._plan else None
+        step = self._plan.step(route.urn) if route and route.urn and self._plan else None
         latency, drawn = self.faults.draw(number) if self.faults else (0.0, None)
         step = step or drawn
         scope: Scope | None = None
@@ -236,7 +238,7 @@ class Emulator:
             status = reply.status
             return response
         finally:
-            urn = route.urn if route else None
+            urn = (route.urn if route else None) or None
             name = str(step) if isinstance(step, Fault) else "planned" if step else None
             self._log.add(LoggedRequest(number, arrived, request.method, path, urn, scope, status, name))
 
@@ -266,8 +268,21 @@ class Emulator:
         if step is Fault.THROTTLED:
             limit = self.limit or gateway.DEFAULT_LIMIT
             return gateway.throttled(limit, limit.seconds, request_id), scope
-        reply = step if isinstance(step, Reply) else service.show_async_invoke_config(self.state, urn)
+        reply = step if isinstance(step, Reply) else self._answer(route, scope, urn)
         return (gateway.faulty(step, reply, request_id) if isinstance(step, Fault) else reply), scope
+
+    def _answer(self, route: gateway.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:
+        """What the service says."""
+        match route.operation:
+            case gateway.Operation.LIST_FUNCTIONS:
+                return listing.list_functions(self.state, scope, route.query)
+            case gateway.Operation.LIST_CONFIGS:
+                return listing.list_async_invoke_configs(self.state, urn, route.query, aliases=self.lists_aliases)
+            case gateway.Operation.LIST_VERSIONS:
+                return listing.list_versions(self.state, urn)
+            case gateway.Operation.LIST_ALIASES:
+                return listing.list_aliases(self.state, urn)
+        return service.show_async_invoke_config(self.state, urn)
 
     def _urn(self, route: gateway.Route) -> FunctionUrn | None:
         """The URN of a path; short forms are completed with the path's project and its region."""

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from inventory.emulator.cloud import Cloud
     from inventory.urn import FunctionUrn
 
+MISSING_FUNCTION = reply.service_error(404, "FSS.1051", "Not found the function")
 INVALID_URN = reply.service_error(400, "FSS.1309", "Invalid function URN.")
 
 _MISSING = {
     # The real code for "exists, has no config" is not public (api-facts.md section 4): FSS.0404 is the general one.
     Missing.CONFIG: reply.service_error(404, "FSS.0404", "The specified resource was not found."),
-    Missing.FUNCTION: reply.service_error(404, "FSS.1051", "Not found the function"),
+    Missing.FUNCTION: MISSING_FUNCTION,
     Missing.VERSION: reply.service_error(404, "FSS.1052", "Not found the function version"),
     # The documentation shows 1053 under 401 for ShowVersionAlias; 404 is what its siblings have.
     Missing.ALIAS: reply.service_error(404, "FSS.1053", "Not found the function alias"),

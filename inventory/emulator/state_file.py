@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from inventory.emulator.cloud import LATEST, Answer, Missing, Scope
+from inventory.emulator.cloud import LATEST, Answer, Missing, Qualifiers, Scope
 from inventory.emulator.reply import JSON_HEADERS, Reply
 from inventory.errors import SettingsError, UrnError
 from inventory.urn import FunctionUrn, parse
@@ -55,7 +55,7 @@ class FileCloud:
     ) -> None:
         self._configs = _by_urn("functions", functions)
         self._answers = _by_urn("answers", answers or {})
-        self._functions = {urn[:4] for urn in self._configs}
+        self._functions = dict.fromkeys(urn[:4] for urn in self._configs)
         self._urns = tuple(dict.fromkeys([*functions, *(answers or {})]))
         self.scopes = tuple(dict.fromkeys(Scope(*urn[:2]) for urn in (*self._configs, *self._answers)))
 
@@ -79,6 +79,25 @@ class FileCloud:
     def urns(self, limit: int | None = None) -> Iterator[str]:
         """The URNs of the file, in its order."""
         return islice(self._urns, limit)
+
+    def count(self, scope: Scope) -> int:
+        """How many functions a project has."""
+        return sum(function[:2] == scope for function in self._functions)
+
+    def functions_of(self, scope: Scope, offset: int, limit: int) -> list[FunctionUrn]:
+        """A page of the functions of a project, in the order of the file."""
+        of_scope = (FunctionUrn(*function) for function in self._functions if function[:2] == scope)
+        return list(islice(of_scope, offset, offset + limit))
+
+    def qualifiers_of(self, urn: FunctionUrn) -> Qualifiers | None:
+        """The versions and aliases of a function that the file names."""
+        if urn[:4] not in self._functions:
+            return None
+        of_function = [known for known in self._configs if known[:4] == urn[:4] and known.qualifier]
+        return Qualifiers(
+            [known.qualifier or "" for known in of_function if known[5] == "version" and known.qualifier != LATEST],
+            [known.qualifier or "" for known in of_function if known[5] == "alias"],
+        )
 
 
 def load_state(path: str | Path) -> FileCloud:

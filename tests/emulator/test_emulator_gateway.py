@@ -109,7 +109,7 @@ async def test_encoded_and_raw_urns_mean_the_same(emulator, get):
     assert "%21" in emulator.requests[1].path
 
 
-@pytest.mark.parametrize("path", ["/", "/v2", f"/v2/{PROJECT}/fgs/functions", f"/v1/{PROJECT}/x", "//", "/emulate"])
+@pytest.mark.parametrize("path", ["/", "/v2", f"/v2/{PROJECT}/fgs/function", f"/v1/{PROJECT}/x", "//", "/emulate"])
 async def test_an_unknown_path_is_the_gateways_404(emulator, session, path):
     """What no API has published is APIGW.0101, before the token is looked at."""
     async with session.get(f"{emulator.url}{path}") as response:

@@ -8,7 +8,14 @@ import time
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials, GlobalCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
-from huaweicloudsdkfunctiongraph.v2 import FunctionGraphClient, ShowFunctionAsyncInvokeConfigRequest
+from huaweicloudsdkfunctiongraph.v2 import (
+    FunctionGraphClient,
+    ListFunctionAsyncInvokeConfigRequest,
+    ListFunctionsRequest,
+    ListFunctionVersionsRequest,
+    ListVersionAliasesRequest,
+    ShowFunctionAsyncInvokeConfigRequest,
+)
 from huaweicloudsdkiam.v3 import (
     AuthScope,
     AuthScopeProject,
@@ -23,7 +30,7 @@ from huaweicloudsdkiam.v3 import (
     PwdPasswordUserDomain,
 )
 
-from inventory.emulator import Emulator, FileCloud, Keys, Scope, User
+from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Keys, Scope, User
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 
@@ -170,3 +177,75 @@ async def test_a_token_of_iam_is_bound_to_its_project_and_its_end(session):
         url = f"{emulator.url}/v2/{P}/fgs/functions/{BASE}f:latest/async-invoke-config"
         async with session.get(url, headers={"X-Auth-Token": "made-up"}) as response:
             assert response.status == 401
+
+
+def test_functions_are_paged_by_offset(server):
+    """Pages hold what was asked for, the last one's marker is the count, and the URNs have 7 fields."""
+    server.state = GeneratedCloud(950, projects=[P])
+    client = functiongraph(server)
+    found, marker, pages = [], 0, 0
+    while True:
+        page = client.list_functions(ListFunctionsRequest(marker=str(marker), maxitems="400"))
+        found += [function.func_urn for function in page.functions]
+        marker, pages = page.next_marker, pages + 1
+        if marker >= page.count:
+            break
+    assert (len(set(found)), pages, marker) == (950, 3, 950)
+    assert {urn.count(":") for urn in found} == {6}
+    assert client.list_functions(ListFunctionsRequest(marker="950")).functions == []
+
+
+@pytest.mark.parametrize("query", [{"maxitems": "0"}, {"maxitems": "401"}, {"maxitems": "-1"}, {"marker": "x"}])
+def test_a_page_that_cannot_be_is_refused(server, query):
+    """0 and more than 400 are bad requests."""
+    with pytest.raises(ClientRequestException) as caught:
+        functiongraph(server).list_functions(ListFunctionsRequest(**query))
+    assert (caught.value.status_code, caught.value.error_code) == (400, "FSS.0400")
+
+
+def test_versions_and_aliases_are_listed(server):
+    """Versions come with latest among them, aliases as a bare array; of no function, neither."""
+    client = functiongraph(server)
+    versions = client.list_function_versions(ListFunctionVersionsRequest(function_urn=f"{BASE}g"))
+    assert [(version.func_urn, version.version) for version in versions.versions] == [
+        (f"{BASE}g", "latest"),
+        (f"{BASE}g", "v1.0"),
+    ]
+    aliases = client.list_version_aliases(ListVersionAliasesRequest(function_urn=f"{BASE}f"))
+    assert [alias.alias_urn for alias in aliases.body] == [f"{BASE}f:!prod"]
+    for call, request in (
+        (client.list_function_versions, ListFunctionVersionsRequest(function_urn=f"{BASE}h")),
+        (client.list_version_aliases, ListVersionAliasesRequest(function_urn=f"{BASE}h")),
+    ):
+        with pytest.raises(ClientRequestException, match=r"FSS\.1051"):
+            call(request)
+
+
+@pytest.mark.parametrize(("aliases", "names"), [(True, ["latest", "!prod"]), (False, ["latest"])])
+def test_the_configs_of_a_function_are_listed(server, aliases, names):
+    """Those that are configured, with or without the aliases'; none at all is null."""
+    server.lists_aliases = aliases
+    client = functiongraph(server)
+    listed = client.list_function_async_invoke_config(ListFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f"))
+    assert [config.func_urn.removeprefix(f"{BASE}f:") for config in listed.async_invoke_configs] == names
+    assert (listed.count, listed.page_info.next_marker) == (len(names), 0)
+    empty = client.list_function_async_invoke_config(ListFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}g"))
+    assert (empty.async_invoke_configs, empty.count) == (None, 0)
+
+
+def test_the_configs_of_a_function_are_paged(server):
+    """Ten a page unless more are asked for, never more than a hundred."""
+    server.state = FileCloud({f"{BASE}f:v{number:03}": CONFIG for number in range(250)})
+    client = functiongraph(server)
+
+    def ask(**query):
+        request = ListFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f", **query)
+        return client.list_function_async_invoke_config(request)
+
+    assert len(ask().async_invoke_configs) == 10
+    assert len(ask(limit="0").async_invoke_configs) == 10
+    assert len(ask(limit="500").async_invoke_configs) == 100
+    last = ask(limit="100", marker="200")
+    assert (len(last.async_invoke_configs), last.page_info.next_marker, last.count) == (50, 0, 250)
+    with pytest.raises(ClientRequestException):
+        ask(limit="-1")
