@@ -93,7 +93,7 @@ def _in_any_spelling(secret: str) -> re.Pattern[bytes]:
     start, rest = secret[:_SHORT], secret[_SHORT:]
     found = b"".join(map(_any_spelling, start))
     if rest:
-        found += rb"(?:\\u00[0-9a-fA-F]{2}|\\/|[^\s\"'<>,;\\])*"
+        found += rb"(?:\\u00[0-9a-fA-F]{2}|\\/|&#?\w{1,6};|[^\s\"'<>,;\\])*"
     else:
         found = rb"(?<![A-Za-z0-9])" + found + rb"(?![A-Za-z0-9])"
     return re.compile(found)

@@ -69,7 +69,8 @@ def troubles(result: Result) -> list[str]:
         advice = " and ".join(dict.fromkeys(map(_advice, stopped))) or "mend that"
         found.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: {advice}, then go on with: {again}")
     elif counts[Status.FAILED]:
-        found.append(f"{counts[Status.FAILED]:,} URNs failed; ask them again with: {again}")
+        advice = "".join(f"{words}, then " for words in dict.fromkeys(map(_advice, stopped)))
+        found.append(f"{counts[Status.FAILED]:,} URNs failed; {advice}ask them again with: {again}")
     return found
 
 

@@ -377,3 +377,26 @@ def test_every_answer_is_one_typed_error(status, body):
     error = ask(status, body)
     assert error.status_code == status
     assert (error.kind is None) == (error.status in ("not_configured", "not_found"))
+
+
+def test_headers_of_any_bytes_become_text():
+    """A header that is no UTF-8 reaches us as half characters, which neither ledger nor table could hold."""
+    with pytest.raises(CallError) as caught:
+        read_answer(302, {"X-Request-Id": "a\udcffb", "Location": "/\udcfe"}, b"", str)
+    assert caught.value.request_id == r"a\xffb"
+    assert r"a redirect to /\xfe, which is not followed" in caught.value.error_msg
+
+
+def test_an_error_page_of_any_size_is_read_at_once():
+    """A megabyte of open brackets must not hold up the loop: only the beginning of a page is looked at."""
+    for body in (b"<" * 1_000_000, b"<script" * 150_000):
+        with pytest.raises(CallError) as caught:
+            read_answer(502, {}, body, str)
+        assert len(caught.value.error_msg) <= 2000
+
+
+def test_a_message_that_is_an_object_is_json():
+    """Whatever stands where a text is documented is kept as it would be sent, not as Python shows it."""
+    with pytest.raises(CallError) as caught:
+        read_answer(500, {}, b'{"error_code":"FSS.0500","error_msg":{"a":[true,null]}}', str)
+    assert caught.value.error_msg == '{"a":[true,null]}'

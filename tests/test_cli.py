@@ -47,6 +47,8 @@ def test_an_export_prints_its_folder_and_nothing_else_on_stdout(tmp_path, write_
         (["export", "folder.txt"], 2, "folder.txt is a folder"),
         (["export", "urns.txt", "--nonsense"], 2, "No such option: --nonsense"),
         (["export", "urns.txt", "--endpoint", "ftp://x"], 2, "--endpoint 'ftp://x' is no URL such as https://"),
+        (["export", "urns.txt", "--endpoint", "http://a..b"], 2, "--endpoint 'http://a..b' is no URL such as https://"),
+        (["export", "urns.txt", "--iam-endpoint", "iam"], 2, "--iam-endpoint 'iam' is no URL such as https://iam."),
         (["export", "urns.txt", "--max-workers", "0"], 2, "--max-workers 0 cannot be used"),
         (["export", "urns.txt", "--naive-timezone", "Mars"], 2, "--naive-timezone 'Mars' is no time zone"),
         (["export", "urns.txt", "--settings", "none.toml"], 2, "none.toml cannot be read: No such file"),
@@ -183,6 +185,23 @@ def in_shell(line, cwd=None):
     )
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_reading_of_a_list_that_does_not_come(tmp_path, number, code):
+    """Who waits for standard input can be stopped at once, and has left no trace."""
+    command = [sys.executable, "-m", "inventory", "export", "-", "--output", tmp_path / "run"]
+    environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, **pipes, text=True) as run:
+        run.stdin.write(f"{URN}\n")
+        run.stdin.flush()
+        while not (tmp_path / "run" / "ledger.sqlite").exists():
+            time.sleep(0.02)
+        run.send_signal(number)
+        run.wait(timeout=20)
+        assert (run.returncode, run.stderr.read()) == (code, f"inventory: stopped by {signal.Signals(number).name}\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_reader_that_leaves_makes_no_traceback_and_no_other_code():
     """A closed pipe behind stdout ends the command quietly; who has read enough has made no error."""
     done = in_shell("{ $I schema --format json; echo $? >&2; } | true")
@@ -220,11 +239,11 @@ def test_a_name_of_any_bytes_is_a_name(tmp_path, write_list, server):
 
 
 def test_few_failures_say_why(tmp_path, write_list):
-    """Where all of a few URNs fail for one reason, the reason is on the screen, with what to do."""
+    """Where nobody answers for a list of one, the reason is on the screen, with what to do, and the code is 5."""
     done = run_cli("export", write_list([URN]), "--endpoint", "http://127.0.0.1:1", "--attempts", "1", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "1 failed with connection, such as: no connection to 127.0.0.1:1: Connection refused" in done.stderr
-    assert "ask them again with:" in done.stderr
+    assert done.returncode == 5
+    assert "was stopped: connection: no connection to 127.0.0.1:1: Connection refused" in done.stderr
+    assert "see that the endpoint is right and reachable, then ask them again with:" in done.stderr
 
 
 def test_a_list_without_a_urn_says_how_to_go_on(tmp_path, write_list):

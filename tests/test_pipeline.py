@@ -230,6 +230,76 @@ async def test_no_file_is_left_that_the_manifest_does_not_list(tmp_path, write_l
     assert there == {"ledger.sqlite", "manifest.json", *(table["path"] for table in result.manifest["tables"])}
 
 
+async def test_a_resumed_run_is_never_worse_than_it_was(tmp_path, write_list):
+    """Where nothing has changed, asking the failed ones again changes nothing: same bytes, same code, same verdict."""
+    not_permitted = Reply(401, b'{"error_code": "FSS.0401", "error_msg": "not permit"}')
+    cloud = FileCloud(
+        {f"{P}f{n:02}:latest": CONFIG for n in range(20)}, {f"{P}g{n}:latest": not_permitted for n in range(5)}
+    )
+    async with Emulator(cloud) as server:
+        first = await export(write_list(cloud.urns()), tmp_path / "run", endpoint=server.url)
+        before = {table: (tmp_path / "run" / f"{table}.parquet").read_bytes() for table in STABLE}
+        again = await export([], tmp_path / "run", mode="resume", endpoint=server.url)
+        assert len(server.requests) == 30
+    assert (first.exit_code, again.exit_code) == (ExitCode.SOME_FAILED, ExitCode.SOME_FAILED)
+    assert {table: (tmp_path / "run" / f"{table}.parquet").read_bytes() for table in STABLE} == before
+    assert (again.manifest["requests"]["total"], again.manifest["requests"]["retries"]) == (30, 5)
+
+
+async def test_a_resumed_run_that_is_stopped_keeps_what_it_knew(tmp_path, write_list):
+    """A dead token at the resumption costs nothing: what failed before is failed still, and not "not attempted"."""
+    not_permitted = Reply(401, b'{"error_code": "FSS.0401", "error_msg": "not permit"}')
+    cloud = FileCloud({f"{P}a:latest": CONFIG}, {f"{P}g{n}:latest": not_permitted for n in range(5)})
+    async with Emulator(cloud, token=TOKEN) as server:
+        await export(write_list(cloud.urns()), tmp_path / "run", endpoint=server.url)
+        result = await export([], tmp_path / "run", mode="resume", endpoint=server.url, token="a-dead-token-of-ours")
+    assert result.exit_code == ExitCode.CREDENTIALS
+    assert Counter(row["error_msg"] for row in rows(tmp_path / "run"))["not permit"] == 4
+    assert result.manifest["counts"]["status"]["not_attempted"] == 0
+
+
+async def test_the_tables_are_built_again_without_a_call(tmp_path, write_list):
+    """On a complete run, another zone, another format and a table that is gone need the ledger alone."""
+    async with Emulator(FileCloud({f"{P}a:latest": CONFIG})) as server:
+        await export(write_list([f"{P}a:latest"]), tmp_path / "run", endpoint=server.url, format=("parquet",))
+        server.clear()
+        resumed = {"mode": "resume", "endpoint": server.url}
+        assert by_urn(tmp_path / "run")[f"{P}a:latest"]["last_modified"] is None
+        await export([], tmp_path / "run", **resumed, format=("csv",), naive_timezone="Asia/Shanghai")
+        assert by_urn(tmp_path / "run")[f"{P}a:latest"]["last_modified"].hour == 6
+        assert rows(tmp_path / "run", "functions", "csv") == rows(tmp_path / "run"), "the formats add up"
+        (tmp_path / "run" / "calls.csv").unlink()
+        result = await export([], tmp_path / "run", **resumed, naive_timezone="Asia/Shanghai")
+        assert (tmp_path / "run" / "calls.csv").exists()
+        assert not result.nothing_to_do
+        assert not server.requests
+
+
+async def test_the_commit_mark_is_gone_while_a_resumed_run_asks(tmp_path, write_list):
+    """The old manifest must not stand beside tables that are being replaced."""
+    cloud = FileCloud({f"{P}a:latest": CONFIG})
+    async with Emulator(cloud) as server:
+        server.plan({f"{P}a:latest": [Fault.BAD_GATEWAY]})
+        await export(write_list(cloud.urns()), tmp_path / "run", endpoint=server.url, attempts=1)
+        seen = []
+
+        def look(_urn, _times):
+            seen.append((tmp_path / "run" / "manifest.json").exists())
+
+        server.plan(look)
+        await export([], tmp_path / "run", mode="resume", endpoint=server.url)
+    assert seen == [False]
+
+
+async def test_a_manifest_that_is_none_is_told(tmp_path, write_list):
+    """A manifest that somebody emptied is one sentence with what to do."""
+    async with Emulator(FileCloud({f"{P}a:latest": CONFIG})) as server:
+        await export(write_list([f"{P}a:latest"]), tmp_path / "run", endpoint=server.url)
+        (tmp_path / "run" / "manifest.json").write_text("{}")
+        with pytest.raises(OutputError, match=r"manifest\.json is damaged: it is no manifest"):
+            await export([], tmp_path / "run", mode="resume", endpoint=server.url)
+
+
 async def test_another_list_or_endpoint_is_no_resumption(tmp_path, write_list):
     """A changed list and a changed endpoint are refused by --resume, each with what to do."""
     async with Emulator(functions=5) as server:
@@ -237,6 +307,8 @@ async def test_another_list_or_endpoint_is_no_resumption(tmp_path, write_list):
         await export(path, tmp_path / "run", endpoint=server.url)
         with pytest.raises(SourceError, match="not the list that this run began with"):
             await export(write_list(["x"], "other.txt"), tmp_path / "run", mode="resume", endpoint=server.url)
+        with pytest.raises(SettingsError, match="--column was None"):
+            await export([], tmp_path / "run", mode="resume", endpoint=server.url, column="b")
         with pytest.raises(SettingsError, match="--endpoint was http://127"):
             await export(path, tmp_path / "run", mode="resume", endpoint="http://127.0.0.1:1")
         with pytest.raises(UsageError, match="holds no run"):

@@ -109,3 +109,42 @@ def test_a_good_answer_is_purged_of_the_token_alone():
     body = b'{"func_urn": "u",  "echo":"' + SECRET.encode() + b'", "authorization=x": 1}'
     assert Redactor(SECRET).purge(body) == body.replace(SECRET.encode(), b"[redacted]")
     assert Redactor("any").purge(b'{"param": "any"}') == b'{"param": "any"}'
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        SECRET,
+        SECRET.replace("/", "\\/"),
+        SECRET.replace("=", "\\u003d").replace("+", "\\u002B"),
+        quote(SECRET, safe=""),
+        quote(SECRET, safe="").lower().replace(SECRET.lower(), SECRET),
+        SECRET.replace("/", "&#x2F;"),
+        SECRET[:40],
+        SECRET[:16],
+    ],
+)
+@pytest.mark.parametrize("frame", ['{{"echo":"{}"}}', '{{"param":"{{\\"topic\\":\\"{}\\"}}"}}', '["a {}, b"]'])
+def test_a_good_answer_is_purged_in_every_spelling(spelled, frame):
+    """Escaped, percent-encoded or cut short: nothing of the secret is kept, and the answer is JSON still."""
+    if spelled.lower() == spelled:
+        spelled = SECRET
+    body = frame.format(spelled).encode()
+    purged = Redactor(SECRET).purge(body)
+    assert purged == frame.format("[redacted]").encode()
+    assert json.loads(purged)
+
+
+def test_a_short_secret_in_a_good_answer():
+    """One of eight characters or more goes where it stands alone; a shorter one is as good as any word."""
+    assert Redactor("secret-1").purge(b'{"a":"secret-1","b":"secret-12"}') == b'{"a":"[redacted]","b":"secret-12"}'
+    assert Redactor("any").purge(b'{"a":"any"}') == b'{"a":"any"}'
+
+
+def test_a_renewed_secret_joins_the_old_one():
+    """Both are taken out, and neither shows."""
+    redactor = Redactor(SECRET)
+    redactor.add(SECRET[::-1])
+    redactor.add(SECRET)
+    assert redactor.redact(f"{SECRET} {SECRET[::-1]}") == "[redacted] [redacted]"
+    assert SECRET not in repr(redactor)
