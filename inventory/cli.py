@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from inventory.console import finish, leave, leaving, put, resumable, run_export, until_stopped
+from inventory.console import finish, leave, leaving, put, resumable, run_discovery, run_export, until_stopped
 from inventory.errors import UsageError
 
 app = typer.Typer(
@@ -145,6 +145,56 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         with resumable(folder):
             result = run_export(sources, folder, combined, mode=mode, environment=os.environ, log=log)
         finish(result, log)
+
+
+@app.command()
+def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
+    region: Annotated[list[str] | None, typer.Option(help="Region to look in; may be given several times.")] = None,
+    project_id: Annotated[
+        list[str] | None, typer.Option(help="Project of the region; may be given several times. Default: IAM is asked.")
+    ] = None,
+    versions: Annotated[bool, typer.Option("--versions", help="List the versions of each function too.")] = False,
+    aliases: Annotated[bool, typer.Option("--aliases", help="List the aliases of each function too.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="List to write: .txt, .jsonl or .parquet. Default: stdout.", readable=False)
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Base URL; may contain {region}.")] = None,
+    iam_endpoint: Annotated[str | None, typer.Option(help="IAM's base URL; may contain {region}.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="File that holds an IAM token.", readable=False)] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file with options; options win.", readable=False)] = None,
+    max_per_second: Annotated[float | None, typer.Option(help="Calls per second and scope; 0: no cap.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+    log_format: Annotated[LogForm, typer.Option(help="Words on stderr as text or as JSON lines.")] = "text",
+) -> None:
+    """List the functions of projects, for export to read. A list that breaks off is not written."""
+    with leaving(log_format, quiet=quiet) as log:
+        from inventory.discovery import Place
+        from inventory.lists import check_list, write_list
+        from inventory.settings import combine
+
+        given = {
+            "endpoint": endpoint,
+            "iam_endpoint": iam_endpoint,
+            "token_file": None if token_file is None else str(token_file),
+            "max_per_second": max_per_second,
+        }
+        combined = combine(settings, given)
+        regions = region or ([combined.region] if combined.region else [])
+        projects = project_id or ([combined.project_id] if combined.project_id else [])
+        if not regions:
+            raise UsageError("--region is missing: say where to look")
+        if projects and len(regions) > 1:
+            raise UsageError("--project-id goes with one --region: run it once for each region")
+        if output is not None:
+            check_list(output)
+        places = [Place(one, project) for one in regions for project in projects or (None,)]
+        urns = run_discovery(places, combined, versions=versions, aliases=aliases, environment=os.environ, log=log)
+        if output is None:
+            put("".join(f"{urn}\n" for urn in urns), end="")
+        else:
+            write_list(output, urns)
+            put(str(output))
+        log.say("discovered", f"{len(urns):,} URNs", urns=len(urns))
 
 
 @app.command()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from inventory.discovery import Place
     from inventory.folder import Mode
     from inventory.pipeline import Result
     from inventory.settings import ExportSettings
@@ -81,6 +82,29 @@ def run_export(
 
     with Display(log) as watch, _signals(watch):
         return run_loop(pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch))
+
+
+def run_discovery(
+    places: Sequence[Place],
+    settings: ExportSettings,
+    *,
+    versions: bool,
+    aliases: bool,
+    environment: Mapping[str, str],
+    log: Log,
+) -> list[str]:
+    """Lists functions under a display; a signal ends it.
+
+    Raises:
+        InventoryError: it could not be finished.
+    """
+    from inventory.client import HEADERS  # noqa: PLC0415 - heavy, and only for a run
+    from inventory.credentials import find_account  # noqa: PLC0415
+    from inventory.discovery import discover  # noqa: PLC0415
+
+    account = find_account(settings.token_path(), environment, settings.iam_endpoint_for, HEADERS)
+    with Display(log) as watch, _signals(watch):
+        return run_loop(discover(places, settings, account, watch, versions=versions, aliases=aliases))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ The tree, which a test holds to the classes::
     ├── CredentialsError              no credential to call with
     ├── OutputError                   the output folder cannot be written or holds something else
     │   └── LedgerUnusableError       its ledger is damaged, or of another version
+    ├── ListingError                  a list of functions that is not whole
     ├── InterruptedRunError           SIGINT or SIGTERM
     └── CallError                     a call that did not bring a config
         ├── NotConfiguredError        the service's 404: no config (or no such function)
@@ -129,6 +130,12 @@ class OutputError(InventoryError):
 
 class LedgerUnusableError(OutputError):
     """The ledger in the output folder is damaged, or was written by another version."""
+
+
+class ListingError(InventoryError):
+    """A list of functions broke off, or is shorter than the service says."""
+
+    exit_code = ExitCode.STOPPED
 
 
 class InterruptedRunError(InventoryError):

@@ -53,7 +53,11 @@ def read_versions(body: bytes) -> list[str]:
     sent = read_json(body)
     if not isinstance(sent, dict) or "versions" not in sent:
         raise ValueError("no object with versions")
-    return [_text(item, "version") for item in _list(sent["versions"])]
+    names = [_text(item, "version") for item in _list(sent["versions"])]
+    total = _number(sent.get("count"))
+    if total is not None and total > len(names):
+        raise ValueError(f"{len(names)} of {total} versions")  # the API has no second page to ask for
+    return names
 
 
 def read_aliases(body: bytes) -> list[str]:
