@@ -7,14 +7,28 @@ them, so that ``--help`` is quick.
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from inventory.console import finish, leave, leaving, put, resumable, run_discovery, run_export, until_stopped
-from inventory.errors import UsageError
+from inventory.console import (
+    finish,
+    leave,
+    leaving,
+    put,
+    resumable,
+    run_checkup,
+    run_discovery,
+    run_export,
+    until_stopped,
+)
+from inventory.errors import ExitCode, UsageError
+from inventory.options import Endpoint, IamEndpoint, LogForm, SettingsFile, TableFormat, TokenFile
+
+if TYPE_CHECKING:
+    from inventory.discovery import Place
+    from inventory.settings import ExportSettings
 
 app = typer.Typer(
     help="Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions to Parquet and CSV.",
@@ -23,15 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-LogForm = Literal["text", "json"]
-
-
-class TableFormat(StrEnum):
-    """The formats of the tables, in a form that typer can repeat."""
-
-    PARQUET = "parquet"
-    CSV = "csv"
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's form
@@ -67,20 +72,11 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     column: Annotated[
         str | None, typer.Option(help="Column of the URNs. Default: function_urn, func_urn or urn.")
     ] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(help="Base URL; may contain {region}. Default: Huawei Cloud's of each region.")
-    ] = None,
-    iam_endpoint: Annotated[
-        str | None, typer.Option(help="IAM's base URL, for user and password; may contain {region}.")
-    ] = None,
+    endpoint: Endpoint = None,
+    iam_endpoint: IamEndpoint = None,
     region: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
     project_id: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File that holds an IAM token. Default: what the environment has (see the README).", readable=False
-        ),
-    ] = None,
+    token_file: TokenFile = None,
     settings: Annotated[
         Path | None, typer.Option(help="TOML file with any of these options; options win.", readable=False)
     ] = None,
@@ -118,7 +114,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             "iam_endpoint": iam_endpoint,
             "region": region,
             "project_id": project_id,
-            "token_file": None if token_file is None else str(token_file),
+            "token_file": _text(token_file),
             "max_workers": max_workers,
             "max_per_second": max_per_second,
             "timeout": timeout,
@@ -158,36 +154,27 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
     output: Annotated[
         Path | None, typer.Option(help="List to write: .txt, .jsonl or .parquet. Default: stdout.", readable=False)
     ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Base URL; may contain {region}.")] = None,
-    iam_endpoint: Annotated[str | None, typer.Option(help="IAM's base URL; may contain {region}.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="File that holds an IAM token.", readable=False)] = None,
-    settings: Annotated[Path | None, typer.Option(help="TOML file with options; options win.", readable=False)] = None,
+    endpoint: Endpoint = None,
+    iam_endpoint: IamEndpoint = None,
+    token_file: TokenFile = None,
+    settings: SettingsFile = None,
     max_per_second: Annotated[float | None, typer.Option(help="Calls per second and scope; 0: no cap.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
     log_format: Annotated[LogForm, typer.Option(help="Words on stderr as text or as JSON lines.")] = "text",
 ) -> None:
     """List the functions of projects, for export to read. A list that breaks off is not written."""
     with leaving(log_format, quiet=quiet) as log:
-        from inventory.discovery import Place
         from inventory.lists import check_list, write_list
-        from inventory.settings import combine
 
         given = {
             "endpoint": endpoint,
             "iam_endpoint": iam_endpoint,
-            "token_file": None if token_file is None else str(token_file),
+            "token_file": _text(token_file),
             "max_per_second": max_per_second,
         }
-        combined = combine(settings, given)
-        regions = region or ([combined.region] if combined.region else [])
-        projects = project_id or ([combined.project_id] if combined.project_id else [])
-        if not regions:
-            raise UsageError("--region is missing: say where to look")
-        if projects and len(regions) > 1:
-            raise UsageError("--project-id goes with one --region: run it once for each region")
+        combined, places = _places(settings, given, region, project_id)
         if output is not None:
             check_list(output)
-        places = [Place(one, project) for one in regions for project in projects or (None,)]
         urns = run_discovery(places, combined, versions=versions, aliases=aliases, environment=os.environ, log=log)
         if output is None:
             put("".join(f"{urn}\n" for urn in urns), end="")
@@ -195,6 +182,64 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
             write_list(output, urns)
             put(str(output))
         log.say("discovered", f"{len(urns):,} URNs", urns=len(urns))
+
+
+@app.command()
+def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
+    source: Annotated[list[str] | None, typer.Argument(help="Lists of URNs, whose scopes are checked.")] = None,
+    region: Annotated[list[str] | None, typer.Option(help="Region to check; may be given several times.")] = None,
+    project_id: Annotated[
+        list[str] | None, typer.Option(help="Project of the region; may be given several times. Default: IAM is asked.")
+    ] = None,
+    column: Annotated[str | None, typer.Option(help="Column of the URNs.")] = None,
+    endpoint: Endpoint = None,
+    iam_endpoint: IamEndpoint = None,
+    token_file: TokenFile = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Try endpoint, credential and permissions of each scope, and say what to do about what is wrong.
+
+    Exit codes: 0 all is well; 3 something is not.
+    """
+    with leaving("text", quiet=False):
+        from inventory.sources import Source
+
+        given = {"endpoint": endpoint, "iam_endpoint": iam_endpoint, "column": column, "token_file": _text(token_file)}
+        combined, places = _places(settings, given, region, project_id, needed=not source)
+        sources = [Source(name, combined.column) for name in source or []]
+        found = run_checkup(sources, places, combined, os.environ)
+        put("".join(f"{one.line()}\n" for one in found), end="")
+        if not found:
+            raise UsageError("there is no scope to check: the lists hold no function URN")
+        if not all(one.ok for one in found):
+            raise typer.Exit(ExitCode.CREDENTIALS)
+
+
+def _places(
+    path: Path | None,
+    given: dict[str, Any],
+    regions: list[str] | None,
+    projects: list[str] | None,
+    *,
+    needed: bool = True,
+) -> tuple[ExportSettings, list[Place]]:
+    """The settings, and the regions and projects that a command is about."""
+    from inventory.discovery import Place
+    from inventory.settings import combine
+
+    combined = combine(path, given)
+    if needed:
+        regions = regions or ([combined.region] if combined.region else [])
+        projects = projects or ([combined.project_id] if combined.project_id else [])
+    if needed and not regions:
+        raise UsageError("--region is missing: say where to look")
+    if projects and len(regions or ()) != 1:
+        raise UsageError("--project-id goes with one --region: run it once for each region")
+    return combined, [Place(one, project) for one in regions or () for project in projects or (None,)]
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 @app.command()

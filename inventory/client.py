@@ -62,11 +62,16 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
 
 
 class Client:
-    """The API of one project in one region."""
+    """The API of one project in one region.
+
+    Attributes:
+        date: what the server's clock said last, as it was sent.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, endpoint: str, project_id: str, credential: Credential) -> None:
         self._session = session
         self._base = f"{endpoint}/v2/{quote(project_id, safe='')}/fgs/functions"
+        self.date: str | None = None
         self._credential = credential
         self._redactor = credential.redactor
         self._proxy = proxy_for(endpoint)
@@ -119,6 +124,7 @@ class Client:
             async with self._session.get(
                 url, headers=self._credential.headers(url), allow_redirects=False, proxy=self._proxy
             ) as response:
+                self.date = response.headers.get("Date")
                 body = self._redactor.purge(await _read_bounded(response, max_body))
                 return read_answer(response.status, response.headers, body, self._redactor.redact, check)
         except TimeoutError:
@@ -168,6 +174,8 @@ def _sentence(error: BaseException) -> str:
 
 def _reason(error: OSError) -> str:
     """The system's words for an error number: event loops word it in different ways."""
+    if isinstance(error, ssl.SSLError):  # its numbers are not the system's
+        return f"TLS failed: {error.reason or error}"
     if error.errno is not None and error.errno in errno.errorcode:
         return os.strerror(error.errno)
     return error.strerror or str(error)

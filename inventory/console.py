@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from inventory.checkup import Checkup
     from inventory.discovery import Place
     from inventory.folder import Mode
     from inventory.pipeline import Result
@@ -105,6 +106,32 @@ def run_discovery(
     account = find_account(settings.token_path(), environment, settings.iam_endpoint_for, HEADERS)
     with Display(log) as watch, _signals(watch):
         return run_loop(discover(places, settings, account, watch, versions=versions, aliases=aliases))
+
+
+def run_checkup(
+    sources: Sequence[Source],
+    places: Sequence[Place],
+    settings: ExportSettings,
+    environment: Mapping[str, str],
+) -> list[Checkup]:
+    """Checks the scopes of lists and of places.
+
+    Raises:
+        InventoryError: there is nothing to check with, or nothing to check.
+    """
+    from inventory.checkup import check_scopes  # noqa: PLC0415 - heavy, and only for a run
+    from inventory.client import HEADERS  # noqa: PLC0415
+    from inventory.credentials import find_account  # noqa: PLC0415
+    from inventory.discovery import find_projects  # noqa: PLC0415
+    from inventory.estimate import scopes_of  # noqa: PLC0415
+
+    account = find_account(settings.token_path(), environment, settings.iam_endpoint_for, HEADERS)
+
+    async def check() -> list[Checkup]:
+        found = [*scopes_of(sources, settings), *await find_projects(places, settings, account)]
+        return await check_scopes(list(dict.fromkeys(found)), settings, account)
+
+    return run_loop(check())
 
 
 @contextmanager

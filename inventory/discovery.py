@@ -117,6 +117,17 @@ async def discover(
     return sorted(found)
 
 
+async def find_projects(places: Sequence[Place], settings: ExportSettings, account: Account) -> list[tuple[str, str]]:
+    """Region and project of every place.
+
+    Raises:
+        ListingError: IAM does not tell the projects of a region.
+    """
+    async with open_session(settings.timeout) as session:
+        whole = await _projects_of(places, session, settings, account)
+    return [(place.region, place.project_id or "") for place in whole]
+
+
 def _of(project: _Project, found: Iterable[str]) -> list[str]:
     region, project_id = project.name.split("/")
     start = f"urn:fss:{region}:{project_id}:"

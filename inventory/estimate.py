@@ -1,4 +1,4 @@
-"""A dry run: what an export of these lists would ask, without asking it.
+"""A dry run: what an export of these lists would ask, and whom, without asking it.
 
 Owns the estimate. Makes no call and leaves no file.
 """
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
     from inventory.settings import ExportSettings
     from inventory.sources import Source
+
+
+def scopes_of(sources: Sequence[Source], settings: ExportSettings) -> list[tuple[str, str]]:
+    """The regions and projects that lists are about.
+
+    Raises:
+        SourceError: a list cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / FILE_NAME) as ledger:
+        load(sources, ledger, settings, Watch())
+        return [(scope.region, scope.project_id) for scope in ledger.scopes()]
 
 
 def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:

@@ -49,7 +49,8 @@ def shell(tmp_path):
         # Other clouds than the emulator are out of reach here: --endpoint is added where the README leaves it out.
         _program(
             programs / "inventory",
-            f'if [ "$1" = export ] || [ "$1" = discover ]; then set -- "$@" --endpoint {emulator.url}; fi\n'
+            f'if [ "$1" = check ]; then set -- "$@" --iam-endpoint {emulator.url}; fi\n'
+            f'case "$1" in export|discover|check) set -- "$@" --endpoint {emulator.url};; esac\n'
             f'exec {sys.executable} -m inventory "$@"',
         )
         urns = [urn for urn in emulator.urns() if ":function:" in urn]

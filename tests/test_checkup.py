@@ -1,0 +1,163 @@
+"""Is this account ready? Each step has its word, and each failure what to do about it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from runs import TOKEN, run_cli
+
+from inventory import checkup
+from inventory.auth import Token
+from inventory.checkup import check_scopes
+from inventory.credentials import TokenAccount, UserAccount
+from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
+from inventory.iam import User as IamUser
+from inventory.settings import ExportSettings
+
+P = "0" * 32
+R = "cn-north-4"
+ACCOUNT = TokenAccount(Token(TOKEN, "x"))
+
+
+async def steps_of(server, *, account=ACCOUNT, endpoint=None, project=P):
+    given = ExportSettings(endpoint=endpoint or server.url, iam_endpoint=server.url)
+    (found,) = await check_scopes([(R, project)], given, account)
+    return found, {step.name: step.ok for step in found.steps}
+
+
+async def test_all_is_well():
+    """Seven steps, each ok; plain http is not known to be safe."""
+    async with Emulator(GeneratedCloud(5, projects=[P]), token=TOKEN) as server:
+        found, steps = await steps_of(server)
+        assert [request.path.split("/")[-1].split("?")[0] for request in server.requests] == [
+            "functions",
+            "projects",
+            "async-invoke-config",
+        ]
+    assert steps == {
+        "endpoint": True,
+        "TLS": None,
+        "clock": True,
+        "credential": True,
+        "project": True,
+        "list": True,
+        "read": True,
+    }
+    assert found.ok
+    assert found.line().startswith(
+        f"ok      {R}/{P} at {server.url}: endpoint ok, TLS not known (plain http), clock ok"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "failed"),
+    [
+        (401, "APIGW.0301", "credential"),
+        (401, "FSS.0401", "credential"),
+        (403, "FSS.1126", "list"),
+        (403, "APIGW.0310", "list"),
+        (404, "APIGW.0101", "endpoint"),
+    ],
+)
+async def test_each_refusal_is_a_step_of_its_own(monkeypatch, status, code, failed):
+    """Who refuses what decides the step that fails, and its words have the vendor's code and an advice."""
+    async with Emulator(GeneratedCloud(5, projects=[P])) as server:
+        body = json.dumps({"error_code": code, "error_msg": "no"}).encode()
+        monkeypatch.setattr(server, "_answer", lambda *_: Reply(status, body))
+        found, steps = await steps_of(server)
+    assert next(name for name, ok in steps.items() if ok is False) == failed
+    assert not found.ok
+    words = next(step.words for step in found.steps if step.ok is False)
+    assert code in words
+    assert "; " in words
+
+
+async def test_reading_may_be_refused_where_listing_is_not(monkeypatch):
+    """The two permissions are told apart."""
+    async with Emulator(GeneratedCloud(5, projects=[P])) as server:
+        answer = server._answer
+        body = b'{"error_code":"FSS.1126","error_msg":"no permission"}'
+        monkeypatch.setattr(
+            server, "_answer", lambda route, *more: Reply(403, body) if route.urn else answer(route, *more)
+        )
+        found, steps = await steps_of(server)
+    assert (steps["list"], steps["read"]) == (True, False)
+    assert "functiongraph:function:getConfig" in found.line()
+
+
+async def test_a_project_without_functions_is_read_too():
+    """A config is asked for that cannot be there: that it is not found shows the permission."""
+    cloud = FileCloud({})
+    cloud.scopes = (Scope(R, P),)
+    async with Emulator(cloud) as server:
+        found, _ = await steps_of(server)
+    assert found.ok
+
+
+async def test_an_endpoint_that_is_down_and_one_that_is_not_safe():
+    """No connection fails the endpoint; a server that does not speak TLS fails that."""
+    async with Emulator(GeneratedCloud(1, projects=[P])) as server:
+        found, steps = await steps_of(server, endpoint="http://127.0.0.1:1")
+        assert steps == {"endpoint": False}
+        assert "see that --endpoint is right" in found.line()
+        found, steps = await steps_of(server, endpoint=server.url.replace("http:", "https:"))
+        assert (steps["endpoint"], steps["TLS"]) == (True, False)
+
+
+@pytest.mark.parametrize(("seconds", "ok"), [(0, True), (-890, True), (890, True), (-1000, False), (1000, False)])
+def test_a_clock_that_is_off_is_told(seconds, ok):
+    """More than a quarter of an hour fails: signed calls would be refused."""
+    step = checkup._clock(format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True))
+    assert step.ok is ok
+    assert abs(float(step.words.split(" s")[0]) + seconds) <= 2
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_a_clock_that_nobody_tells_is_not_known(date):
+    """An answer without a date is no failure."""
+    assert checkup._clock(date).ok is None
+
+
+async def test_a_user_that_iam_refuses_asks_nothing_else():
+    """A wrong password is a credential that fails, in IAM's words; FunctionGraph is not called."""
+    async with Emulator(GeneratedCloud(1, projects=[P]), users=[User("reader", "right", "company")]) as server:
+        account = UserAccount(IamUser("reader", "wrong-password", "company"), lambda _region: server.url)
+        found, steps = await steps_of(server, account=account)
+        assert len(server.requests) == 1
+    assert steps == {"credential": False}
+    assert "The username or password is wrong" in found.line()
+
+
+async def test_a_project_that_iam_does_not_show_fails():
+    """A mistyped project id is told where it can be."""
+    async with Emulator(GeneratedCloud(1, projects=[P])) as server:
+        _, steps = await steps_of(server, project="f" * 32)
+    assert steps["project"] is False
+
+
+async def test_a_moments_trouble_is_told_as_that():
+    """A throttled list says to try again, and no permission is doubted."""
+    async with Emulator(GeneratedCloud(1, projects=[P]), limit=Limit.parse("1/hour")) as server:
+        await steps_of(server)
+        found, steps = await steps_of(server)
+    assert steps["list"] is False
+    assert "try again" in found.line()
+
+
+def test_check_says_a_line_for_each_scope(tmp_path, write_list):
+    """From a list or from regions and projects; the exit code is 0 where all is well, and 3 where it is not."""
+    with Emulator(GeneratedCloud(4, regions=(R, "ap-southeast-1")), token=TOKEN).in_thread() as server:
+        places = ["--endpoint", server.url, "--iam-endpoint", server.url]
+        done = run_cli("check", write_list(server.urns()), *places)
+        assert (done.returncode, done.stdout.count("\n"), done.stdout.count("ok      ")) == (0, 2, 2), done.stderr
+        alone = run_cli("check", "--region", R, *places)
+        assert (alone.returncode, alone.stdout.split(": ")[0]) == (0, done.stdout.splitlines()[1].split(": ")[0])
+        refused = run_cli("check", "--region", R, "--project-id", P, *places, token="a-dead-token-of-ours")
+        assert refused.returncode == 3
+        assert refused.stdout.startswith(f"FAILED  {R}/{P}")
+        assert "a-dead-token-of-ours" not in refused.stdout + refused.stderr
+    assert run_cli("check", cwd=tmp_path).returncode == 2
+    assert "no function URN" in run_cli("check", write_list(["odd"], "odd.txt")).stderr
