@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from inventory.errors import UrnError
 from inventory.models import read_json
 from inventory.urn import parse
 
@@ -86,7 +87,10 @@ def _text(item: Any, name: str) -> str:  # noqa: ANN401 - any JSON value
 
 def _plain(text: str) -> str:
     """A listed URN without its qualifier, where it has one."""
-    return str(parse(text)._replace(qualifier=None, qualifier_type=None))
+    try:
+        return str(parse(text)._replace(qualifier=None, qualifier_type=None))
+    except UrnError as error:
+        raise ValueError(f"an item whose func_urn is none: {error}") from None
 
 
 def _number(sent: Any) -> int | None:  # noqa: ANN401 - any JSON value

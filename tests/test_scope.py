@@ -457,3 +457,33 @@ def test_the_pace_of_the_scope_is_the_cap(in_virtual_time):
     cloud = Cloud(lambda number: DOWN if number % 5 == 0 else OK)
     in_virtual_time(lambda clock: cloud.work_off(clock, urns=100, pace=10, attempts=3))
     assert max(sum(1 for time in cloud.calls if start <= time < start + 0.9999) for start in cloud.calls) <= 10
+
+
+def test_a_long_pause_of_the_throttle_does_not_use_up_the_time_of_a_urn(in_virtual_time):
+    """A URN may wait ten minutes for its turn: a 500 after that is tried again all the same."""
+    busy = ThrottledError("busy", status_code=429).with_hints(retry_after=600.0, limit=None)
+    cloud = Cloud(after(OK, busy, ServerError("down", status_code=500), then=OK))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2, workers=1))
+    assert scope.stopped is None
+    assert [outcome.status for outcome in outcomes] == ["configured", "configured"]
+
+
+def test_refusals_in_a_short_time_stop_nothing(in_virtual_time):
+    """Ten pauses in a row are not enough to give a scope up, if they were short ones."""
+    busy = ThrottledError("busy", status_code=429).with_hints(retry_after=1.0, limit=None)
+    cloud = Cloud(after(*[busy] * 30, then=OK))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=5, workers=1))
+    assert scope.stopped is None
+    assert len(outcomes) == 5
+
+
+def test_the_time_of_refusals_begins_anew_with_each_accepted_call(in_virtual_time):
+    """A slow scope that answers now and then is never given up."""
+    busy = ThrottledError("busy", status_code=429).with_hints(retry_after=15.0, limit=None)
+    cloud = Cloud(lambda number: OK if number % 13 == 1 else busy)
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=20, workers=1))
+    assert (scope.stopped and scope.stopped.kind) == "throttled", "twelve pauses of 15 s between two answers: too long"
+    cloud = Cloud(lambda number: OK if number % 7 == 1 else busy)
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=20, workers=1))
+    assert scope.stopped is None
+    assert len(outcomes) == 20

@@ -1,0 +1,75 @@
+"""What the lists of the API say: names, and nothing else of what is in them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inventory.listing import FunctionPage, read_aliases, read_functions, read_versions
+
+URN = "urn:fss:cn-north-4:p:function:default:f"
+
+
+def sent(value):
+    return json.dumps(value).encode()
+
+
+def test_a_page_of_functions():
+    """URNs without a qualifier, whether they are listed with one or not; the marker and the count, also as text."""
+    items = [{"func_urn": URN, "user_data": "secret"}, {"func_urn": f"{URN}2:latest", "version": "latest"}]
+    page = read_functions(sent({"functions": items, "next_marker": "2", "count": 950}))
+    assert page == FunctionPage([URN, f"{URN}2"], 2, 950)
+    assert "secret" not in repr(page)
+
+
+@pytest.mark.parametrize("body", [{"functions": None}, {"functions": []}, {"functions": [], "count": True}])
+def test_an_empty_page(body):
+    """A null list is an empty one; what is not said is None."""
+    assert read_functions(sent(body)) == FunctionPage([], None, None)
+
+
+def test_versions_and_aliases():
+    """Versions stand in an object, aliases in a bare array, which may be null."""
+    assert read_versions(sent({"versions": [{"version": "latest"}, {"version": "v1.0"}]})) == ["latest", "v1.0"]
+    assert read_aliases(sent([{"name": "prod", "version": "v1.0"}])) == ["prod"]
+    assert read_aliases(b"null") == []
+
+
+@pytest.mark.parametrize(
+    ("read", "body", "reason"),
+    [
+        (read_functions, [], "no object with functions"),
+        (read_functions, {}, "no object with functions"),
+        (read_functions, {"functions": {}}, "no list"),
+        (read_functions, {"functions": [{}]}, "an item without func_urn"),
+        (read_functions, {"functions": ["x"]}, "an item without func_urn"),
+        (read_functions, {"functions": [{"func_urn": "urn:smn:a:b:c"}]}, "another service"),
+        (read_versions, {"versions": [{"version": 1}]}, "an item without version"),
+        (read_versions, {"versions": [{"version": "latest"}], "count": 25}, "1 of 25 versions"),
+        (read_versions, [], "no object with versions"),
+        (read_aliases, {}, "no list"),
+    ],
+)
+def test_what_is_no_list_says_why(read, body, reason):
+    """An odd item is no shorter list: it is an error with its reason."""
+    with pytest.raises(Exception, match=reason) as caught:
+        read(sent(body))
+    assert isinstance(caught.value, ValueError)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_any_json_is_read_or_refused(value):
+    """Whatever is sent, there is a list or a ValueError."""
+    for read in (read_functions, read_versions, read_aliases):
+        for body in (value, {"functions": value}, {"versions": value}):
+            try:
+                read(sent(body))
+            except ValueError:
+                continue
