@@ -83,6 +83,7 @@ async def check_scopes(scopes: Sequence[tuple[str, str]], settings: ExportSettin
 async def _check(
     region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: Account
 ) -> Checkup:
+    settings = settings.for_scope(region, project_id)
     endpoint = settings.endpoint_for(region)
     credential = account.credential(session, region, project_id)
     client = Client(session, endpoint, project_id, credential)

@@ -100,10 +100,10 @@ def run_discovery(
         InventoryError: it could not be finished.
     """
     from inventory.client import HEADERS  # noqa: PLC0415 - heavy, and only for a run
-    from inventory.credentials import find_account  # noqa: PLC0415
+    from inventory.credentials import find_accounts  # noqa: PLC0415
     from inventory.discovery import discover  # noqa: PLC0415
 
-    account = find_account(settings.token_path(), environment, settings.iam_endpoint_for, HEADERS)
+    account = find_accounts(settings, environment, HEADERS)
     with Display(log) as watch, _signals(watch):
         return run_loop(discover(places, settings, account, watch, versions=versions, aliases=aliases))
 
@@ -121,11 +121,11 @@ def run_checkup(
     """
     from inventory.checkup import check_scopes  # noqa: PLC0415 - heavy, and only for a run
     from inventory.client import HEADERS  # noqa: PLC0415
-    from inventory.credentials import find_account  # noqa: PLC0415
+    from inventory.credentials import find_accounts  # noqa: PLC0415
     from inventory.discovery import find_projects  # noqa: PLC0415
     from inventory.estimate import scopes_of  # noqa: PLC0415
 
-    account = find_account(settings.token_path(), environment, settings.iam_endpoint_for, HEADERS)
+    account = find_accounts(settings, environment, HEADERS)
 
     async def check() -> list[Checkup]:
         found = [*scopes_of(sources, settings), *await find_projects(places, settings, account)]

@@ -5,20 +5,26 @@ Owns that order and the names of the variables. Knows no FunctionGraph.
 
 from __future__ import annotations
 
+import configparser
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
+
 from inventory.auth import Token, token_of_file
-from inventory.errors import CredentialsError
+from inventory.errors import CredentialRefusedError, CredentialsError
 from inventory.iam import IamToken, User
+from inventory.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     import aiohttp
+    from yarl import URL
 
     from inventory.aksk import AccessKeys
     from inventory.auth import Credential
+    from inventory.settings import ExportSettings
 
 PREFIX: Final = "HW"
 """How the variables begin: those that Terraform users have."""
@@ -92,11 +98,97 @@ class KeyAccount:
         return self.credential(session, region, "")
 
 
+class Nobody:
+    """No account, or one whose credential was not found: its scopes are refused before a call is made."""
+
+    def __init__(self, reason: str) -> None:
+        self.redactor = Redactor()
+        self.generation = 0
+        self._reason = reason
+
+    def credential(self, _session: aiohttp.ClientSession, _region: str, _project_id: str) -> Credential:
+        """One that is never ready."""
+        return self
+
+    def overview(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
+        """The same."""
+        return self
+
+    async def ready(self) -> None:
+        """Says why there is none.
+
+        Raises:
+            CredentialRefusedError: always.
+        """
+        raise CredentialRefusedError(self._reason)
+
+    def headers(self, _url: URL) -> Mapping[str, str]:
+        """None: no call is made."""
+        return {}
+
+    async def renew(self, _generation: int) -> bool:
+        """Never."""
+        return False
+
+
+class Accounts:
+    """Several accounts, each with the scopes that the settings say are its own."""
+
+    def __init__(self, settings: ExportSettings, accounts: Mapping[str, Account]) -> None:
+        self._settings = settings
+        self._accounts = dict(accounts)
+
+    def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
+        """That of the scope's account."""
+        return self._owner(region, project_id).credential(session, region, project_id)
+
+    def overview(self, session: aiohttp.ClientSession, region: str) -> Credential:
+        """That of the first account that has something in the region."""
+        return self._owner(region, None).overview(session, region)
+
+    def _owner(self, region: str, project_id: str | None) -> Account:
+        owner = self._settings.account_of(region, project_id)
+        if owner is None:
+            return Nobody(f"no account of the settings file owns {region}/{project_id or '...'}: name it there")
+        return self._accounts[owner.name]
+
+
+def find_accounts(
+    settings: ExportSettings, environment: Mapping[str, str], signed_headers: Mapping[str, str]
+) -> Account:
+    """Finds who calls: the accounts of the settings file, or the one that there is without one.
+
+    An account whose credential is not found refuses its own scopes; the others go on. May block for some seconds.
+
+    Raises:
+        CredentialsError: there are no accounts in the settings, and no credential.
+    """
+    if not settings.accounts:
+        return find_account(settings.token_path(), environment, settings.iam_endpoint_for, signed_headers)
+    found: dict[str, Account] = {}
+    for one in settings.accounts:
+        own = msgspec.structs.replace(settings, iam_endpoint=one.iam_endpoint or settings.iam_endpoint)
+        token_file = None if one.token_file is None else Path(one.token_file).expanduser()
+        try:
+            if one.profile is not None:
+                found[one.name] = KeyAccount(_keys_of_profile(Path(one.profile).expanduser()), signed_headers)
+            else:
+                prefix = one.environment or PREFIX
+                found[one.name] = find_account(
+                    token_file, environment, own.iam_endpoint_for, signed_headers, prefix=prefix
+                )
+        except CredentialsError as error:
+            found[one.name] = Nobody(f"account {one.name!r}: {error}")
+    return Accounts(settings, found)
+
+
 def find_account(
     token_file: Path | None,
     environment: Mapping[str, str],
     iam_endpoint: Callable[[str], str],
     signed_headers: Mapping[str, str],
+    *,
+    prefix: str = PREFIX,
 ) -> Account:
     """Finds who calls: a token file, a token, a user and password, access keys, or what the vendor's SDK finds.
 
@@ -107,28 +199,51 @@ def find_account(
         environment: the variables.
         iam_endpoint: IAM's base URL of a region.
         signed_headers: the headers that every call has, which a signature covers.
+        prefix: what the variables begin with. Behind another than ``HW`` the SDK is not asked: it has one account.
 
     Raises:
         CredentialsError: there is no credential, or half of one.
     """
     if token_file is not None:
         return TokenAccount(token_of_file(token_file))
-    read = _Variables(environment)
+    read = _Variables(environment, prefix)
     token = read("AUTH_TOKEN")
     if token:
-        return TokenAccount(Token(token, f"{PREFIX}_AUTH_TOKEN"))
+        return TokenAccount(Token(token, f"{prefix}_AUTH_TOKEN"))
     if read("USER_NAME") or read("USER_PASSWORD"):
         name, password, domain = read.together("USER_NAME", "USER_PASSWORD", "DOMAIN_NAME")
         return UserAccount(User(name, password, domain), iam_endpoint)
-    return KeyAccount(_keys(read), signed_headers)
+    return KeyAccount(_keys(read, prefix), signed_headers)
 
 
-def _keys(read: _Variables) -> AccessKeys:
+def _keys_of_profile(path: Path) -> AccessKeys:
+    """The keys of a file of the SDK's form: an INI file with ``[basic]``, ``ak`` and ``sk``."""
+    from inventory.aksk import keys_of  # noqa: PLC0415 - the SDK is loaded only for keys
+
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+        profile = parser["basic"]
+    except OSError as error:
+        raise CredentialsError(f"profile {path} cannot be read: {error.strerror}") from None
+    except (configparser.Error, UnicodeError, KeyError):  # their texts quote the file
+        raise CredentialsError(f"profile {path} is no INI file with a section [basic]") from None
+    if not profile.get("ak") or not profile.get("sk"):
+        raise CredentialsError(f"profile {path} has no ak and sk in its section [basic]")
+    return keys_of(profile["ak"], profile["sk"], profile.get("security_token", ""))
+
+
+def _keys(read: _Variables, prefix: str) -> AccessKeys:
     from inventory.aksk import find_access_keys, keys_of  # noqa: PLC0415 - the SDK is loaded only for keys
 
     if read("ACCESS_KEY") or read("SECRET_KEY"):
         key, secret = read.together("ACCESS_KEY", "SECRET_KEY")
         return keys_of(key, secret, read("SECURITY_TOKEN"))
+    if prefix != PREFIX:
+        raise CredentialsError(
+            f"no credential: set {prefix}_AUTH_TOKEN, or {prefix}_USER_NAME, {prefix}_USER_PASSWORD and "
+            f"{prefix}_DOMAIN_NAME, or {prefix}_ACCESS_KEY and {prefix}_SECRET_KEY"
+        )
     keys = find_access_keys()
     if keys is None:
         raise CredentialsError(

@@ -15,7 +15,6 @@ from inventory.errors import CallError, ListingError, NotConfiguredError, NotFou
 from inventory.iam import list_projects
 from inventory.listing import MAX_ITEMS
 from inventory.scope import NotAskedError, Scope
-from inventory.settings import GATEWAY_MAX_PER_SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -137,12 +136,12 @@ def _of(project: _Project, found: Iterable[str]) -> list[str]:
 def _project(place: Place, session: aiohttp.ClientSession, settings: ExportSettings, account: Account) -> _Project:
     project_id = place.project_id or ""
     credential = account.credential(session, place.region, project_id)
+    settings = settings.for_scope(place.region, place.project_id)
     client = Client(session, settings.endpoint_for(place.region), project_id, credential)
-    pace = settings.max_per_second
     scope = Scope(
         client.show_async_invoke_config,
         credential,
-        max_per_second=GATEWAY_MAX_PER_SECOND if pace is None else pace,
+        max_per_second=settings.pace,
         attempts=settings.attempts,
         count_call=lambda _http_status: None,
     )
@@ -158,7 +157,7 @@ async def _projects_of(
         if place.project_id is not None:
             found.append(place)
             continue
-        endpoint = settings.iam_endpoint_for(place.region)
+        endpoint = settings.for_scope(place.region, None).iam_endpoint_for(place.region)
         try:
             projects = await list_projects(session, endpoint, account.overview(session, place.region))
         except CallError as error:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from inventory.intake import load
 from inventory.ledger import FILE_NAME, Ledger
 from inventory.progress import duration
-from inventory.settings import GATEWAY_MAX_PER_SECOND
 from inventory.watch import Watch
 
 if TYPE_CHECKING:
@@ -44,7 +43,8 @@ def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
         scopes, rejects = ledger.scopes(), ledger.count_rejects()
         entries = sum(source.entries for source in ledger.sources())
         urns = ledger.count_urns()
-    pace = GATEWAY_MAX_PER_SECOND if settings.max_per_second is None else settings.max_per_second
+    own = {scope: settings.for_scope(scope.region, scope.project_id) for scope in scopes}
+    pace = settings.pace
     lines = [
         f"entries     {entries:,}",
         f"URNs        {urns:,}",
@@ -54,12 +54,12 @@ def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
         f"calls       {urns:,} (and retries)",
     ]
     if pace:
-        longest = max((scope.urns for scope in scopes), default=0)
-        lines.append(f"time        {duration(longest / pace)} at {pace:g} calls per second and scope")
+        longest = max((scope.urns / own[scope].pace for scope in scopes if own[scope].pace), default=0.0)
+        lines.append(f"time        {duration(longest)} at {pace:g} calls per second and scope")
     else:
         lines.append("time        as fast as the service answers: --max-per-second 0 lifts the cap")
     lines += [
-        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {settings.endpoint_for(scope.region)}"
+        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {own[scope].endpoint_for(scope.region)}"
         for scope in scopes
     ]
     return "\n".join(lines)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from inventory import pool
 from inventory.client import Client, open_session
 from inventory.scope import Scope
-from inventory.settings import GATEWAY_MAX_PER_SECOND
 from inventory.watch import Progress
 
 if TYPE_CHECKING:
@@ -63,8 +62,8 @@ class _Inquiry:
 
     def lane(self, count: ScopeCount, session: aiohttp.ClientSession, credential: Credential) -> pool.Lane[str]:
         """The lane of one scope: its pending URNs, and how each is settled."""
-        client = Client(session, self._settings.endpoint_for(count.region), count.project_id, credential)
-        pace = self._settings.max_per_second
+        settings = self._settings.for_scope(count.region, count.project_id)
+        client = Client(session, settings.endpoint_for(count.region), count.project_id, credential)
 
         def count_call(http_status: int) -> None:
             self._calls += 1
@@ -73,8 +72,8 @@ class _Inquiry:
         scope = Scope(
             client.show_async_invoke_config,
             credential,
-            max_per_second=GATEWAY_MAX_PER_SECOND if pace is None else pace,
-            attempts=self._settings.attempts,
+            max_per_second=settings.pace,
+            attempts=settings.attempts,
             count_call=count_call,
             was_welcome=self._ledger.was_welcome(count.region, count.project_id),
         )
@@ -94,7 +93,7 @@ class _Inquiry:
                 await asyncio.sleep(0)  # the other answers of this moment join the commit
                 self._ledger.commit()
 
-        return pool.Lane(jobs(), settle)
+        return pool.Lane(jobs(), settle, settings.max_workers)
 
     async def run(self, lanes: list[pool.Lane[str]]) -> None:
         """Works the lanes off; commits and tells the watcher a few times a second."""

@@ -86,6 +86,15 @@ def check_same_run(sources: Sequence[Source], ledger: Ledger, settings: ExportSe
                 "and a changed list another --output"
             )
     began, now = ledger.fact(LOADED), describe(settings)
+    before = restore(began) or settings
+    for scope in ledger.scopes():
+        key = (scope.region, scope.project_id)
+        was, is_now = (one.for_scope(*key).endpoint_for(scope.region) for one in (before, settings))
+        if before.accounts and was != is_now:
+            raise SettingsError(
+                f"the endpoint of {scope.region}/{scope.project_id} was {was} when this run began; --resume needs the "
+                "same, and another value another --output"
+            )
     for name in _BINDING:
         if began[name] != now[name]:
             raise SettingsError(
@@ -110,7 +119,7 @@ def _check_scope(urn: urns.FunctionUrn, scopes: dict[tuple[str, str], str | None
     key = (urn.region, urn.project_id)
     if key not in scopes:
         try:
-            settings.endpoint_for(urn.region)
+            settings.for_scope(*key).endpoint_for(urn.region)
             scopes[key] = None
         except UrnError as error:
             scopes[key] = error.message

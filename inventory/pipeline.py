@@ -13,7 +13,7 @@ import msgspec
 
 from inventory import intake, manifest
 from inventory.client import HEADERS
-from inventory.credentials import find_account
+from inventory.credentials import find_accounts
 from inventory.errors import ExitCode, InventoryError, Status, UsageError
 from inventory.folder import RunFolder
 from inventory.inquiry import ask
@@ -68,9 +68,7 @@ async def export(
     Raises:
         InventoryError: it could not be finished; its ``exit_code`` says how, and what was answered is kept.
     """
-    account = await asyncio.to_thread(
-        find_account, settings.token_path(), environment, settings.iam_endpoint_for, HEADERS
-    )
+    account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
     folder = RunFolder(output)
     folder.prepare(mode)
     with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
@@ -138,7 +136,9 @@ def _sign_off(
     answers = ledger.answers()
     reports = {
         key: manifest.ScopeReport(
-            settings.endpoint_for(key[0]), scope.throttle.limit, None if scope.stopped is None else str(scope.stopped)
+            settings.for_scope(*key).endpoint_for(key[0]),
+            scope.throttle.limit,
+            None if scope.stopped is None else str(scope.stopped),
         )
         for key, scope in scopes.items()
     }

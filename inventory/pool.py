@@ -16,11 +16,12 @@ Job = TypeVar("Job")
 
 
 class Lane(Generic[Job]):
-    """Jobs of one kind, and what to do with each."""
+    """Jobs of one kind, what to do with each, and how many workers may be at it; None: all of them."""
 
-    def __init__(self, jobs: Iterator[Job], work: Callable[[Job], Awaitable[None]]) -> None:
+    def __init__(self, jobs: Iterator[Job], work: Callable[[Job], Awaitable[None]], limit: int | None = None) -> None:
         self.jobs = jobs
         self.work = work
+        self.limit = limit
         self.workers = 0
 
 
@@ -35,8 +36,9 @@ async def run(lanes: Sequence[Lane[Job]], size: int) -> None:
     still_open = list(lanes)
 
     async def worker() -> None:
-        while still_open:
-            lane = min(still_open, key=lambda lane: lane.workers)
+        # A lane that is full has all the workers that it will ever need: who finds no other is not needed either.
+        while roomy := [lane for lane in still_open if lane.limit is None or lane.workers < lane.limit]:
+            lane = min(roomy, key=lambda lane: lane.workers)
             lane.workers += 1
             try:
                 for job in lane.jobs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -29,7 +30,37 @@ FORMATS: Final = ("parquet", "csv")
 
 Format = Literal["parquet", "csv"]
 
+_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _HOST_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
+
+
+class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """One account of several: which scopes are its own, where its credential comes from, and what is different there.
+
+    A scope is an account's where its region and its project are among those named; where none are named, all are.
+
+    Attributes:
+        name: what it is called in words.
+        environment: what its variables begin with, in the place of ``HW``.
+        profile: a file of the SDK's form with its keys.
+        token_file: a file with its token.
+    """
+
+    name: str
+    environment: str | None = None
+    profile: str | None = None
+    token_file: str | None = None
+    regions: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    endpoint: str | None = None
+    iam_endpoint: str | None = None
+    max_per_second: float | None = None
+    max_workers: int | None = None
+
+    def owns(self, region: str, project_id: str | None) -> bool:
+        """Whether a scope is this account's; without a project, whether some scope of the region may be."""
+        of_region = not self.regions or region in self.regions
+        return of_region and (project_id is None or not self.projects or project_id in self.projects)
 
 
 class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -51,6 +82,25 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     timeout: float = 30.0
     attempts: int = 4
     naive_timezone: str | None = None
+    accounts: tuple[AccountSettings, ...] = ()
+
+    @property
+    def pace(self) -> float:
+        """Calls per second and scope; 0 for no cap."""
+        return GATEWAY_MAX_PER_SECOND if self.max_per_second is None else self.max_per_second
+
+    def account_of(self, region: str, project_id: str | None) -> AccountSettings | None:
+        """The first account that owns a scope; None where none does, or where there are no accounts."""
+        return next((account for account in self.accounts if account.owns(region, project_id)), None)
+
+    def for_scope(self, region: str, project_id: str | None) -> ExportSettings:
+        """These settings, with what the scope's account has of its own."""
+        account = self.account_of(region, project_id)
+        if account is None:
+            return self
+        names = ("endpoint", "iam_endpoint", "max_per_second", "max_workers")
+        own = {name: getattr(account, name) for name in names if getattr(account, name) is not None}
+        return msgspec.structs.replace(self, **own)
 
     def checked(self) -> ExportSettings:
         """Returns itself.
@@ -71,6 +121,10 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         for name, value in (("--region", self.region), ("--project-id", self.project_id)):
             _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
         self.zone()
+        for account in self.accounts:
+            _check_account(account)
+        repeated = [name for name, count in Counter(account.name for account in self.accounts).items() if count > 1]
+        _check(not repeated, "accounts: the name", ", ".join(repeated), "each a name of its own")
         return self
 
     def zone(self) -> ZoneInfo | None:
@@ -143,6 +197,21 @@ def _check_endpoint(name: str, endpoint: str, default: str) -> None:
         )
 
 
+def _check_account(account: AccountSettings) -> None:
+    place = f"account {account.name!r}:"
+    prefix = account.environment
+    _check(prefix is None or bool(_PREFIX.fullmatch(prefix)), f"{place} environment", prefix, "a word such as PROD")
+    sources = sum(source is not None for source in (account.environment, account.profile, account.token_file))
+    _check(sources <= 1, f"{place} {sources} sources of a credential", "", "one of environment, profile and token-file")
+    if account.endpoint is not None:
+        _check_endpoint(f"{place} endpoint", account.endpoint, DEFAULT_ENDPOINT)
+    if account.iam_endpoint is not None:
+        _check_endpoint(f"{place} iam-endpoint", account.iam_endpoint, DEFAULT_IAM_ENDPOINT)
+    pace, workers = account.max_per_second, account.max_workers
+    _check(pace is None or 0 <= pace <= 1e6, f"{place} max-per-second", pace, "calls per second, or 0 for no cap")  # noqa: PLR2004
+    _check(workers is None or 1 <= workers <= 4096, f"{place} max-workers", workers, "a number from 1 to 4096")  # noqa: PLR2004
+
+
 def _is_host(host: str) -> bool:
     """Whether a name can be looked up: no part of it is empty or too long. An address in brackets is one part."""
     return ":" in host or all(
@@ -162,16 +231,25 @@ def load_settings(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, ValueError) as error:
         raise SettingsError(f"{path} is no TOML: {error}") from None
-    names = {field.encode_name: field.name for field in msgspec.structs.fields(ExportSettings)}
-    for key in sent:
-        if key not in names:
-            near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
-            raise SettingsError(f"{path} has the key {key!r}, which is no setting; the nearest is {near[0]!r}")
+    names = _known_keys(sent, ExportSettings, str(path))
+    accounts = sent.get("accounts")
+    for account in accounts if isinstance(accounts, list) else ():
+        if isinstance(account, dict):
+            _known_keys(account, AccountSettings, f"{path}: account {account.get('name')!r}")
     try:
         read = msgspec.convert(sent, ExportSettings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {error}") from None
     return {names[key]: getattr(read, names[key]) for key in sent}
+
+
+def _known_keys(sent: dict[str, Any], cls: type[msgspec.Struct], place: str) -> dict[str, str]:
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(cls)}
+    for key in sent:
+        if key not in names:
+            near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
+            raise SettingsError(f"{place} has the key {key!r}, which is no setting; the nearest is {near[0]!r}")
+    return names
 
 
 def combine(path: Path | None, given: dict[str, Any], began_with: ExportSettings | None = None) -> ExportSettings:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from runs import export, rows
 from yarl import URL
 
-from inventory.credentials import find_account
-from inventory.errors import CredentialsError
+from inventory.credentials import find_account, find_accounts
+from inventory.emulator import Emulator, GeneratedCloud
+from inventory.errors import CredentialRefusedError, CredentialsError, ExitCode, SettingsError
+from inventory.settings import AccountSettings, ExportSettings
 
 SECRET = "MIIRxgYJKoZIhvcNAQcCoIIR+tz-CCEbMCAQExDTALBglghkgBZQM/AQ=="
 PLACE = URL("https://fg.example/v2/p1/fgs/functions/urn:fss:r:p1:function:default:f:!a/async-invoke-config")
@@ -96,3 +101,94 @@ def test_no_credential_says_where_to_put_one(environment, monkeypatch):
     monkeypatch.setattr("inventory.aksk.find_access_keys", lambda: None)
     with pytest.raises(CredentialsError, match=r"HW_AUTH_TOKEN.*--token-file.*HW_USER_NAME.*HUAWEICLOUD_SDK_AK"):
         find(environment)
+
+
+def accounts(tmp_path, environment, *more):
+    """Three accounts: one of variables, one of a profile, one whose variables are not set."""
+    profile = tmp_path / "profile"
+    profile.write_text("[basic]\nak = AKOFTHEPROFILE000001\nsk = SK%OF%THE%PROFILE\n")
+    described = (
+        AccountSettings("one", environment="ONE", regions=("r1",)),
+        AccountSettings("two", profile=str(profile), regions=("r2",)),
+        AccountSettings("three", environment="THREE", regions=("r3",)),
+        *more,
+    )
+    return find_accounts(ExportSettings(accounts=described), environment, {"User-Agent": "us"})
+
+
+async def test_each_account_has_its_own_credential(tmp_path, sdk):
+    """By the beginning of its variables or by a file; one that is missing refuses its own scopes and no others."""
+    found = accounts(tmp_path, {"ONE_AUTH_TOKEN": SECRET, "HW_AUTH_TOKEN": "another"})
+    assert found.credential(None, "r1", "p").headers(PLACE) == {"X-Auth-Token": SECRET}
+    assert "Access=AKOFTHEPROFILE000001," in found.credential(None, "r2", "p").headers(PLACE)["Authorization"]
+    with pytest.raises(CredentialRefusedError, match=r"account 'three': no credential: set THREE_AUTH_TOKEN"):
+        await found.credential(None, "r3", "p").ready()
+    with pytest.raises(CredentialRefusedError, match=r"no account of the settings file owns r4/p"):
+        await found.credential(None, "r4", "p").ready()
+    with pytest.raises(CredentialRefusedError, match=r"owns r4/\.\.\."):
+        await found.overview(None, "r4").ready()
+    assert found.overview(None, "r1").headers(PLACE) == {"X-Auth-Token": SECRET}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read: No such file"),
+        ("ak = AKOFTHEPROFILE000001", "is no INI file with a section"),
+        ("[basic]\nak = AKOFTHEPROFILE000001\n", "has no ak and sk"),
+        ("[global]\nak = AKOFTHEPROFILE000001\nsk = x\n", "is no INI file with a section"),
+    ],
+)
+async def test_a_profile_that_is_none_is_told_without_its_content(tmp_path, content, words):
+    """What is wrong with the file, and nothing of what is in it."""
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_text(content)
+    found = accounts(tmp_path, {}, AccountSettings("four", profile=str(path), regions=("r5",)))
+    with pytest.raises(CredentialRefusedError, match=words) as caught:
+        await found.credential(None, "r5", "p").ready()
+    assert "AKOFTHEPROFILE" not in str(caught.value)
+
+
+async def test_three_accounts_in_two_regions_in_one_run(tmp_path, write_list):
+    """One account is refused, one is down: the third completes, and each scope says how it went."""
+    clouds = [GeneratedCloud(20, seed=seed, regions=("cn-north-4", "ap-southeast-1")) for seed in range(3)]
+    urns = [urn for cloud in clouds for urn in cloud.urns()]
+    async with Emulator(clouds[0], token="token-of-the-first") as good, Emulator(clouds[1], token="right") as refusing:
+        described = tuple(
+            AccountSettings(
+                name,
+                environment=name.upper(),
+                projects=tuple(scope.project_id for scope in cloud.scopes),
+                endpoint=url,
+                max_workers=2,
+            )
+            for name, cloud, url in zip(
+                ("good", "refused", "down"), clouds, (good.url, refusing.url, "http://127.0.0.1:1"), strict=True
+            )
+        )
+        result = await export(
+            write_list(urns),
+            tmp_path / "run",
+            environment={f"{name}_AUTH_TOKEN": "token-of-the-first" for name in ("GOOD", "REFUSED", "DOWN")},
+            accounts=described,
+            attempts=1,
+        )
+        assert set(refusing.counts) == {401}
+        assert refusing.counts[401] <= 6
+    assert result.exit_code == ExitCode.CREDENTIALS
+    stops = {scope["endpoint"]: (scope["stopped"] or "").split(":")[0] for scope in result.manifest["scopes"]}
+    assert stops == {good.url: "", refusing.url: "refused", "http://127.0.0.1:1": "connection"}
+    status = Counter((row["project_id"], row["status"]) for row in rows(tmp_path / "run"))
+    for scope in clouds[0].scopes:
+        assert not status[scope.project_id, "failed"] + status[scope.project_id, "not_attempted"]
+    everything = b"".join(file.read_bytes() for file in (tmp_path / "run").iterdir())
+    assert b"token-of-the-first" not in everything
+    with pytest.raises(SettingsError, match=r"the endpoint of .* was .* when this run began"):
+        await export(
+            [],
+            tmp_path / "run",
+            mode="resume",
+            environment={},
+            accounts=(AccountSettings("good", endpoint="https://elsewhere.example"),),
+        )

@@ -133,7 +133,7 @@ class Listed:
     async def page(self, marker):
         """One page."""
         self.pages += 1
-        if self.pages > 500:
+        if self.pages > 5000:
             raise AssertionError("it never ends")
         self.change(self.functions, self.pages)
         start = 0 if self.ignores else marker

@@ -163,3 +163,25 @@ async def test_workers_of_an_empty_lane_help_the_others():
 
     await run([Lane(iter(range(2)), short), Lane(iter(range(50)), long)], 8)
     assert most == 8
+
+
+async def test_a_lane_has_no_more_workers_than_its_limit():
+    """A capped lane takes so many and no more; the others have the rest, and everything is worked off."""
+    under_way = {"a": 0, "b": 0}
+    most = {"a": 0, "b": 0}
+    done = []
+
+    def lane(name, limit):
+        async def work(job):
+            under_way[name] += 1
+            most[name] = max(most[name], under_way[name])
+            await asyncio.sleep(0)
+            under_way[name] -= 1
+            done.append(job)
+
+        return Lane(iter([f"{name}{number}" for number in range(50)]), work, limit)
+
+    await run([lane("a", 2), lane("b", None)], 10)
+    assert len(done) == 100
+    assert most["a"] == 2
+    assert most["b"] >= 5

@@ -13,6 +13,7 @@ from runs import TOKEN, run_cli
 from inventory import schema
 from inventory.emulator import Emulator
 from inventory.errors import ErrorKind, ExitCode, Status
+from inventory.settings import combine
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,6 +104,13 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("tell nobody when they fail\n")
+
+
+def test_the_accounts_of_the_readme_are_settings(tmp_path):
+    """The example of several accounts is read as it stands."""
+    path = tmp_path / "accounts.toml"
+    path.write_text(blocks("toml")[1])
+    assert [account.name for account in combine(path, {}).accounts] == ["production", "laboratory"]
 
 
 def test_the_dictionary_is_the_schemas():

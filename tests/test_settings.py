@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from inventory.errors import SettingsError, UrnError
-from inventory.settings import ExportSettings, describe, load_settings
+from inventory.settings import DEFAULT_ENDPOINT, ExportSettings, combine, describe, load_settings, restore
 
 
 def test_defaults_are_the_contracts():
@@ -204,4 +204,74 @@ def test_settings_describe_themselves_without_a_secret():
         "timeout",
         "attempts",
         "naive-timezone",
+        "accounts",
     }
+
+
+ACCOUNTS = """
+max-per-second = 100
+
+[[accounts]]
+name = "prod"
+environment = "PROD"
+regions = ["cn-north-4", "eu-de"]
+endpoint = "https://prod.{region}.example"
+max-per-second = 5
+max-workers = 4
+
+[[accounts]]
+name = "one project"
+profile = "keys"
+projects = ["p1"]
+
+[[accounts]]
+name = "rest"
+token-file = "token"
+regions = ["ap-southeast-1"]
+"""
+
+
+def test_accounts_own_scopes_and_differ_in_what_they_say(tmp_path):
+    """A scope is the first account's whose regions and projects have it; what an account does not say is as for all."""
+    path = tmp_path / "inventory.toml"
+    path.write_text(ACCOUNTS)
+    settings = combine(path, {})
+    owners = {
+        ("cn-north-4", "p9"): "prod",
+        ("cn-north-4", "p1"): "prod",
+        ("la-south-2", "p1"): "one project",
+        ("ap-southeast-1", "p2"): "rest",
+        ("la-south-2", "p2"): None,
+        ("ap-southeast-1", None): "one project",
+    }
+    for scope, name in owners.items():
+        account = settings.account_of(*scope)
+        assert (account and account.name) == name, scope
+    prod, other = settings.for_scope("eu-de", "x"), settings.for_scope("la-south-2", "p2")
+    assert (prod.endpoint_for("eu-de"), prod.pace, prod.max_workers) == ("https://prod.eu-de.example", 5.0, 4)
+    assert (other.endpoint, other.pace, other.max_workers) == (DEFAULT_ENDPOINT, 100.0, 64)
+    assert restore(describe(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("region = 'x'", "account 'a' has the key 'region', which is no setting; the nearest is 'regions'"),
+        ("token = 'secret'", "account 'a' has the key 'token', which is no setting; the nearest is 'token-file'"),
+        ("regions = 'x'", "Expected `array`"),
+        ("endpoint = 'x'", "account 'a': endpoint 'x' is no URL"),
+        ("environment = 'A-B'", "account 'a': environment A-B cannot be used"),
+        ("profile = 'x'\ntoken-file = 'y'", "one of environment, profile and token-file"),
+        ("max-workers = 0", "account 'a': max-workers 0 cannot be used"),
+        ("max-per-second = -1", "account 'a': max-per-second -1.0 cannot be used"),
+        ("[[accounts]]\nname = 'a'", "each a name of its own"),
+    ],
+)
+def test_what_is_wrong_with_an_account_is_named(tmp_path, line, words):
+    """The account, the key and what fits instead; never a value that may be a secret under a wrong key."""
+    path = tmp_path / "inventory.toml"
+    path.write_text(f"[[accounts]]\nname = 'a'\n{line}\n")
+    with pytest.raises(SettingsError) as caught:
+        combine(path, {})
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
