@@ -105,6 +105,7 @@ class Throttle:
                     break  # woken before our time: the scope is closed, or a timer is coarse
         finally:
             self._served += 1
+        now = self._clock()
         # A call that is late is not made up for, but for a moment's jitter: a process that was stopped sends no burst.
         self._next_slot = max(slot, now - jitter) + self._gap
         self._last_sent = now

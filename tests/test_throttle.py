@@ -353,3 +353,22 @@ def test_a_guessed_pace_recovers(in_virtual_time):
     slowed, recovered = in_virtual_time(test)
     assert slowed < 25.0
     assert recovered == 50.0
+
+
+def test_a_call_is_remembered_when_it_was_made(in_virtual_time):
+    """A timer that wakes a little early must not make a call count as made when its wait began."""
+
+    async def test(clock):
+        async def sleep(seconds):
+            await asyncio.sleep(seconds - 1e-9)
+
+        throttle = Throttle(2.0, clock=clock, sleep=sleep)
+        made = []
+        for _ in range(5):
+            await throttle.acquire()
+            made.append(clock())
+        return made, list(throttle._sent)
+
+    made, remembered = in_virtual_time(test)
+    assert remembered == made
+    assert [later - earlier for earlier, later in pairwise(made)] == pytest.approx([0.5] * 4)
