@@ -90,7 +90,7 @@ def check_same_run(sources: Sequence[Source], ledger: Ledger, settings: ExportSe
     for scope in ledger.scopes():
         key = (scope.region, scope.project_id)
         was, is_now = (one.for_scope(*key).endpoint_for(scope.region) for one in (before, settings))
-        if before.accounts and was != is_now:
+        if (before.accounts or before.region_endpoints) and was != is_now:
             raise SettingsError(
                 f"the endpoint of {scope.region}/{scope.project_id} was {was} when this run began; --resume needs the "
                 "same, and another value another --output"

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from inventory.errors import SettingsError, UrnError
+from inventory.regions import sdk_endpoints
 from inventory.urn import check_field
 
 DEFAULT_ENDPOINT: Final = "https://functiongraph.{region}.myhuaweicloud.com"
@@ -67,7 +68,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     """The options of one export; the keys of a settings file are the command line's.
 
     Units: ``timeout`` in seconds for one whole call; ``max_per_second`` in calls per second and scope, None for the
-    gateway's documented default, 0 for no cap.
+    gateway's documented default, 0 for no cap. ``region_endpoints`` are base URLs by region, where ``endpoint`` is not
+    set.
     """
 
     endpoint: str = DEFAULT_ENDPOINT
@@ -83,6 +85,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     attempts: int = 4
     naive_timezone: str | None = None
     accounts: tuple[AccountSettings, ...] = ()
+    region_endpoints: dict[str, str] = {}
 
     @property
     def pace(self) -> float:
@@ -121,6 +124,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         for name, value in (("--region", self.region), ("--project-id", self.project_id)):
             _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
         self.zone()
+        for region, endpoint in self.region_endpoints.items():
+            _check_endpoint(f"the endpoint of {region}", endpoint, DEFAULT_ENDPOINT)
         for account in self.accounts:
             _check_account(account)
         repeated = [name for name, count in Counter(account.name for account in self.accounts).items() if count > 1]
@@ -150,6 +155,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
             UrnError: the endpoint's host is made from the region, and this text cannot be part of a host name (it
                 could lead the token to another host).
         """
+        if self.endpoint == DEFAULT_ENDPOINT and region in self.region_endpoints:
+            return self.region_endpoints[region].rstrip("/")
         return _in_region(self.endpoint, region)
 
     def iam_endpoint_for(self, region: str) -> str:
@@ -263,6 +270,8 @@ def combine(path: Path | None, given: dict[str, Any], began_with: ExportSettings
     before = {} if began_with is None else msgspec.structs.asdict(began_with)
     read = {} if path is None else load_settings(path)
     said = {name: value for name, value in given.items() if value is not None}
+    if began_with is None and "region_endpoints" not in read:
+        said["region_endpoints"] = sdk_endpoints(os.environ, Path.home())
     return ExportSettings(**{**before, **read, **said}).checked()
 
 

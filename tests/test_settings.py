@@ -205,6 +205,7 @@ def test_settings_describe_themselves_without_a_secret():
         "attempts",
         "naive-timezone",
         "accounts",
+        "region-endpoints",
     }
 
 
