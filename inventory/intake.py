@@ -86,21 +86,19 @@ def check_same_run(sources: Sequence[Source], ledger: Ledger, settings: ExportSe
                 "and a changed list another --output"
             )
     began, now = ledger.fact(LOADED), describe(settings)
-    before = restore(began) or settings
-    for scope in ledger.scopes():
-        key = (scope.region, scope.project_id)
-        was, is_now = (one.for_scope(*key).endpoint_for(scope.region) for one in (before, settings))
-        if (before.accounts or before.region_endpoints) and was != is_now:
-            raise SettingsError(
-                f"the endpoint of {scope.region}/{scope.project_id} was {was} when this run began; --resume needs the "
-                "same, and another value another --output"
-            )
     for name in _BINDING:
-        if began[name] != now[name]:
-            raise SettingsError(
-                f"--{name} was {began[name]} when this run began; --resume needs the same, "
-                "and another value another --output"
-            )
+        _check_same(f"--{name}", began[name], now[name])
+    before = restore(began) or settings
+    for region, project_id, _ in ledger.scopes():
+        was, is_now = (one.for_scope(region, project_id).endpoint_for(region) for one in (before, settings))
+        _check_same(f"the endpoint of {region}/{project_id}", was, is_now)
+
+
+def _check_same(name: str, was: object, is_now: object) -> None:
+    if was != is_now:
+        raise SettingsError(
+            f"{name} was {was} when this run began; --resume needs the same, and another value another --output"
+        )
 
 
 def began_with(folder: Path) -> ExportSettings | None:

@@ -19,6 +19,7 @@ from inventory.errors import (
     SourceError,
     UsageError,
 )
+from inventory.settings import AccountSettings
 from inventory.watch import Watch
 
 P = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:"
@@ -311,6 +312,9 @@ async def test_another_list_or_endpoint_is_no_resumption(tmp_path, write_list):
             await export([], tmp_path / "run", mode="resume", endpoint=server.url, column="b")
         with pytest.raises(SettingsError, match="--endpoint was http://127"):
             await export(path, tmp_path / "run", mode="resume", endpoint="http://127.0.0.1:1")
+        elsewhere = (AccountSettings("all", endpoint="http://127.0.0.1:1"),)
+        with pytest.raises(SettingsError, match=r"the endpoint of cn-north-4/\w+ was http://127"):
+            await export([], tmp_path / "run", mode="resume", endpoint=server.url, accounts=elsewhere)
         with pytest.raises(UsageError, match="holds no run"):
             await export(path, tmp_path / "nothing", mode="resume", endpoint=server.url)
 
