@@ -15,7 +15,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from inventory.errors import CredentialRefusedError, CredentialsError
+from inventory.errors import CredentialRefusedError
 from inventory.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -59,16 +59,19 @@ class AccessKeys:
         Raises:
             CredentialRefusedError: they have ended, and there are no others.
         """
-        if self._clock() < self._look_at and self.key:
+        if self._is_fresh():
             return
         async with self._lock:
-            if self._clock() < self._look_at and self.key:
+            if self._is_fresh():  # another scope's call has renewed them meanwhile
                 return
             self._look_at = self._clock() + _LOOK_SECONDS
             reason = await asyncio.to_thread(_renew, self._found)
             self._take()
             if not self.key:
                 raise CredentialRefusedError(self.redactor.redact(f"no access key: {reason}"))
+
+    def _is_fresh(self) -> bool:
+        return bool(self.key) and self._clock() < self._look_at
 
     def signer(self, project_id: str) -> Any:  # noqa: ANN401 - the SDK has no types
         """The SDK's credentials of one project with the keys as they are now."""
@@ -160,10 +163,7 @@ def keys_of(ak: str, sk: str, security_token: str) -> AccessKeys:
     """Keys that are known already."""
     from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415
 
-    try:
-        found = BasicCredentials(ak, sk)
-    except ValueError as error:
-        raise CredentialsError(f"access key: {error}") from None
+    found = BasicCredentials(ak, sk)
     return AccessKeys(found.with_security_token(security_token) if security_token else found)
 
 

@@ -42,7 +42,8 @@ MAX_ERROR_MSG: Final = 2000
 """Characters of an error's text that are kept."""
 MAX_REQUEST_ID: Final = 200
 """Characters of a request id that are kept; the vendor's have 32."""
-_GONE: Final = frozenset({"FSS.1051", "FSS.1052", "FSS.1053"})
+GONE: Final = frozenset({"FSS.1051", "FSS.1052", "FSS.1053"})
+"""Codes that name what is missing: function, version, alias."""
 _NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
 _NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -138,7 +139,7 @@ def _class_of(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - one
     if status == 403:  # noqa: PLR2004
         return ForbiddenError
     if status == 404:  # noqa: PLR2004
-        if code in _GONE:
+        if code in GONE:
             return NotFoundError
         return NotConfiguredError if service else WrongEndpointError
     if status == 405 and code.endswith((".0501", ".0502")):  # noqa: PLR2004 - the account is frozen

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from inventory.client import Client, open_session
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     import aiohttp
 
     from inventory.credentials import Account
-    from inventory.listing import FunctionPage
     from inventory.settings import ExportSettings
+
+T = TypeVar("T")
 
 MAX_SKEW_SECONDS: Final = 15 * 60
 """How far a signed call's clock may be off. Source: api-facts.md section 3.3."""
@@ -91,7 +92,7 @@ async def _check(
     try:
         await credential.ready()
     except CallError as error:
-        checkup.steps.append(Step("credential", ok=False, words=f"{error}; {_ADVICE[RefusedError]}"))
+        checkup.steps.append(_refused(error))
         return checkup
     listed, list_error = await _tried(lambda: client.list_functions(0, 1))
     checkup.steps.extend(_connection(endpoint, list_error))
@@ -99,28 +100,27 @@ async def _check(
         return checkup
     checkup.steps.append(_clock(client.date))
     if isinstance(list_error, RefusedError):
-        checkup.steps.append(Step("credential", ok=False, words=f"{list_error}; {_ADVICE[RefusedError]}"))
+        checkup.steps.append(_refused(list_error))
         return checkup
     checkup.steps.append(Step("credential", ok=True))
     checkup.steps.append(await _project(region, project_id, session, settings, account))
     checkup.steps.append(_permission("list", list_error))
-    first = _first_of(listed) or f"urn:fss:{region}:{project_id}:function:default:{_NOT_THERE}"
+    first = listed.urns[0] if listed and listed.urns else f"urn:fss:{region}:{project_id}:function:default:{_NOT_THERE}"
     _, read_error = await _tried(lambda: client.show_async_invoke_config(first))
     found = isinstance(read_error, NotFoundError | NotConfiguredError)
     checkup.steps.append(_permission("read", None if found else read_error))
     return checkup
 
 
-async def _tried(call: Callable[[], Awaitable[object]]) -> tuple[object, CallError | None]:
+async def _tried(call: Callable[[], Awaitable[T]]) -> tuple[T | None, CallError | None]:
     try:
         return await call(), None
     except CallError as error:
         return None, error
 
 
-def _first_of(listed: object) -> str | None:
-    page: FunctionPage | None = listed  # type: ignore[assignment]
-    return page.urns[0] if page and page.urns else None
+def _refused(error: CallError) -> Step:
+    return Step("credential", ok=False, words=f"{error}; {_ADVICE[RefusedError]}")
 
 
 def _connection(endpoint: str, error: CallError | None) -> list[Step]:

@@ -24,11 +24,22 @@ from inventory.console import (
     until_stopped,
 )
 from inventory.errors import ExitCode, UsageError
-from inventory.options import Endpoint, IamEndpoint, LogForm, SettingsFile, TableFormat, TokenFile
+from inventory.options import (
+    Endpoint,
+    IamEndpoint,
+    LogForm,
+    Projects,
+    Regions,
+    RunOutput,
+    SettingsFile,
+    TableFormat,
+    TokenFile,
+)
 
 if TYPE_CHECKING:
     from inventory.discovery import Place
     from inventory.settings import ExportSettings
+    from inventory.sources import Source
 
 app = typer.Typer(
     help="Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions to Parquet and CSV.",
@@ -63,9 +74,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         list[str] | None,
         typer.Argument(help="Lists of URNs: .txt .csv .tsv .json .jsonl .parquet, each also .gz; - is standard input."),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", readable=False)
-    ] = None,
+    output: RunOutput = None,
     format: Annotated[  # noqa: A002 - the option's name
         list[TableFormat] | None, typer.Option(help="May be given twice. Default: parquet.")
     ] = None,
@@ -77,9 +86,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     region: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
     project_id: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
     token_file: TokenFile = None,
-    settings: Annotated[
-        Path | None, typer.Option(help="TOML file with any of these options; options win.", readable=False)
-    ] = None,
+    settings: SettingsFile = None,
     max_workers: Annotated[int | None, typer.Option(help="Calls in flight, at most. Default: 64.")] = None,
     max_per_second: Annotated[
         float | None, typer.Option(help="Calls per second and scope; 0: no cap. Default: 200, or what the server says.")
@@ -105,7 +112,6 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         from inventory.folder import default_folder
         from inventory.intake import began_with
         from inventory.settings import combine
-        from inventory.sources import STDIN, Source
 
         given = {
             "format": None if format is None else tuple(dict.fromkeys(one.value for one in format)),
@@ -128,11 +134,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         combined = combine(settings, given, began_with(output) if resume and output else None)
         if not source and not resume:
             raise UsageError("no list of URNs: name a file, or - for standard input (see inventory export --help)")
-        if (source or []).count(STDIN) > 1:
-            raise UsageError("- is given twice: standard input can be read once")
-        sources = [Source(name, combined.column) for name in source or []]
-        for one in sources:
-            one.check()
+        sources = _sources(source, combined)
         if dry_run:
             put(estimate(sources, combined))
             return
@@ -145,10 +147,8 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
 
 @app.command()
 def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
-    region: Annotated[list[str] | None, typer.Option(help="Region to look in; may be given several times.")] = None,
-    project_id: Annotated[
-        list[str] | None, typer.Option(help="Project of the region; may be given several times. Default: IAM is asked.")
-    ] = None,
+    region: Regions = None,
+    project_id: Projects = None,
     versions: Annotated[bool, typer.Option("--versions", help="List the versions of each function too.")] = False,
     aliases: Annotated[bool, typer.Option("--aliases", help="List the aliases of each function too.")] = False,
     output: Annotated[
@@ -187,10 +187,8 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
 @app.command()
 def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     source: Annotated[list[str] | None, typer.Argument(help="Lists of URNs, whose scopes are checked.")] = None,
-    region: Annotated[list[str] | None, typer.Option(help="Region to check; may be given several times.")] = None,
-    project_id: Annotated[
-        list[str] | None, typer.Option(help="Project of the region; may be given several times. Default: IAM is asked.")
-    ] = None,
+    region: Regions = None,
+    project_id: Projects = None,
     column: Annotated[str | None, typer.Option(help="Column of the URNs.")] = None,
     endpoint: Endpoint = None,
     iam_endpoint: IamEndpoint = None,
@@ -202,12 +200,9 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     Exit codes: 0 all is well; 3 something is not.
     """
     with leaving("text", quiet=False):
-        from inventory.sources import Source
-
         given = {"endpoint": endpoint, "iam_endpoint": iam_endpoint, "column": column, "token_file": _text(token_file)}
         combined, places = _places(settings, given, region, project_id, needed=not source)
-        sources = [Source(name, combined.column) for name in source or []]
-        found = run_checkup(sources, places, combined, os.environ)
+        found = run_checkup(_sources(source, combined), places, combined, os.environ)
         put("".join(f"{one.line()}\n" for one in found), end="")
         if not found:
             raise UsageError("there is no scope to check: the lists hold no function URN")
@@ -238,6 +233,18 @@ def _places(
     return combined, [Place(one, project) for one in regions or () for project in projects or (None,)]
 
 
+def _sources(names: list[str] | None, settings: ExportSettings) -> list[Source]:
+    """The lists that are named, each of which can be opened."""
+    from inventory.sources import STDIN, Source
+
+    if (names or []).count(STDIN) > 1:
+        raise UsageError("- is given twice: standard input can be read once")
+    sources = [Source(name, settings.column) for name in names or []]
+    for source in sources:
+        source.check()
+    return sources
+
+
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
@@ -245,9 +252,7 @@ def _text(path: Path | None) -> str | None:
 @app.command()
 def demo(
     functions: Annotated[int, typer.Option(min=1, help="Functions that the emulated cloud has.")] = 300,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", readable=False)
-    ] = None,
+    output: RunOutput = None,
 ) -> None:
     """Export an emulated cloud: no account is needed."""
     with leaving("text", quiet=False) as log:

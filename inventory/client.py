@@ -12,7 +12,7 @@ import os
 import ssl
 import urllib.request
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from inventory.auth import Credential
+
+T = TypeVar("T")
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of an answer, decompressed. A config is a few hundred; more is not read."""
@@ -84,7 +86,7 @@ class Client:
         Raises:
             CallError: no config came; see the tree in :mod:`inventory.errors`.
         """
-        return await self._get(URL(f"{self._base}/{_in_path(function_urn)}/async-invoke-config", encoded=True))
+        return await self._get(f"/{_in_path(function_urn)}/async-invoke-config")
 
     async def list_functions(self, marker: int, maxitems: int) -> FunctionPage:
         """Asks for a page of the project's functions.
@@ -94,8 +96,7 @@ class Client:
         Raises:
             CallError: no page came.
         """
-        url = URL(f"{self._base}?marker={marker}&maxitems={maxitems}", encoded=True)
-        return read_functions((await self._get(url, read_functions, MAX_LIST_BODY)).body)
+        return await self._list(f"?marker={marker}&maxitems={maxitems}", read_functions)
 
     async def list_function_versions(self, function_urn: str) -> list[str]:
         """Asks for the names of a function's versions, ``latest`` among them.
@@ -105,8 +106,7 @@ class Client:
         Raises:
             CallError: no list came.
         """
-        url = URL(f"{self._base}/{_in_path(function_urn)}/versions", encoded=True)
-        return read_versions((await self._get(url, read_versions, MAX_LIST_BODY)).body)
+        return await self._list(f"/{_in_path(function_urn)}/versions", read_versions)
 
     async def list_version_aliases(self, function_urn: str) -> list[str]:
         """Asks for the names of a function's aliases.
@@ -116,10 +116,15 @@ class Client:
         Raises:
             CallError: no list came.
         """
-        url = URL(f"{self._base}/{_in_path(function_urn)}/aliases", encoded=True)
-        return read_aliases((await self._get(url, read_aliases, MAX_LIST_BODY)).body)
+        return await self._list(f"/{_in_path(function_urn)}/aliases", read_aliases)
 
-    async def _get(self, url: URL, check: Callable[[bytes], object] = read_config, max_body: int = MAX_BODY) -> Answer:
+    async def _list(self, path: str, read: Callable[[bytes], T]) -> T:
+        found: list[T] = []
+        await self._get(path, lambda body: found.append(read(body)), MAX_LIST_BODY)
+        return found[0]
+
+    async def _get(self, path: str, check: Callable[[bytes], object] = read_config, max_body: int = MAX_BODY) -> Answer:
+        url = URL(f"{self._base}{path}", encoded=True)
         try:
             async with self._session.get(
                 url, headers=self._credential.headers(url), allow_redirects=False, proxy=self._proxy
@@ -130,15 +135,17 @@ class Client:
         except TimeoutError:
             raise CallTimeoutError("no whole answer in time") from None
         except aiohttp.ClientHttpProxyError as error:
-            words = error.message.splitlines()[:1] or ["no reason given"]
-            raise CallConnectionError(
-                self._redactor.redact(f"the proxy said {error.status}: {words[0][:200]}")
-            ) from None
+            told = f"the proxy said {error.status}: {_first_line(error.message)}"
+            raise CallConnectionError(self._redactor.redact(told)) from None
         except aiohttp.ClientResponseError as error:
-            words = error.message.strip().splitlines() or ["no reason given"]
-            raise BadAnswerError(self._redactor.redact(f"an answer that is not HTTP: {words[0][:200]}")) from None
+            told = f"an answer that is not HTTP: {_first_line(error.message)}"
+            raise BadAnswerError(self._redactor.redact(told)) from None
         except (aiohttp.ClientError, ssl.SSLError, OSError, UnicodeError, asyncio.IncompleteReadError) as error:
             raise CallConnectionError(self._redactor.redact(_sentence(error))) from None
+
+
+def _first_line(message: str) -> str:
+    return (message.strip().splitlines() or ["no reason given"])[0][:200]
 
 
 def _in_path(function_urn: str) -> str:

@@ -9,8 +9,6 @@ import configparser
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-import msgspec
-
 from inventory.auth import Token, token_of_file
 from inventory.errors import CredentialRefusedError, CredentialsError
 from inventory.iam import IamToken, User
@@ -167,7 +165,7 @@ def find_accounts(
         return find_account(settings.token_path(), environment, settings.iam_endpoint_for, signed_headers)
     found: dict[str, Account] = {}
     for one in settings.accounts:
-        own = msgspec.structs.replace(settings, iam_endpoint=one.iam_endpoint or settings.iam_endpoint)
+        own = settings.for_account(one)
         token_file = None if one.token_file is None else Path(one.token_file).expanduser()
         try:
             if one.profile is not None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory import pool
 from inventory.client import Client, open_session
-from inventory.errors import CallError, ListingError, NotConfiguredError, NotFoundError
+from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError
 from inventory.iam import list_projects
 from inventory.listing import MAX_ITEMS
 from inventory.scope import NotAskedError, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import aiohttp
 
@@ -43,6 +43,7 @@ class _Project:
 
     def __init__(self, place: Place, client: Client, scope: Scope) -> None:
         self.name = f"{place.region}/{place.project_id}"
+        self.functions: list[str] = []
         self.client = client
         self._scope = scope
 
@@ -64,10 +65,8 @@ class _Project:
 
     def _broken(self, what: str, error: Exception) -> ListingError:
         reason = self._scope.stopped or error
-        broken = ListingError(f"{self.name}: the list of {what} broke off ({reason}); no list is written")
-        if isinstance(reason, CallError):
-            broken.exit_code = reason.exit_code
-        return broken
+        code = reason.exit_code if isinstance(reason, CallError) else ExitCode.STOPPED
+        return ListingError(f"{self.name}: the list of {what} broke off ({reason}); no list is written", code)
 
 
 async def discover(
@@ -88,7 +87,8 @@ async def discover(
     found: set[str] = set()
 
     async def list_project(project: _Project) -> None:
-        found.update([f"{urn}:latest" for urn in await _functions_of(project, watch)])
+        project.functions = await _functions_of(project, watch)
+        found.update(f"{urn}:latest" for urn in project.functions)
         watch.loading(len(found))
 
     async def list_qualifiers(asked: tuple[_Project, str]) -> None:
@@ -109,7 +109,7 @@ async def discover(
         await pool.run([pool.Lane(iter(projects), list_project)], settings.max_workers)
         if versions or aliases:
             lanes = [
-                pool.Lane(iter([(project, function) for function in _of(project, found)]), list_qualifiers)
+                pool.Lane(iter([(project, function) for function in project.functions]), list_qualifiers)
                 for project in projects
             ]
             await pool.run(lanes, settings.max_workers)
@@ -125,12 +125,6 @@ async def find_projects(places: Sequence[Place], settings: ExportSettings, accou
     async with open_session(settings.timeout) as session:
         whole = await _projects_of(places, session, settings, account)
     return [(place.region, place.project_id or "") for place in whole]
-
-
-def _of(project: _Project, found: Iterable[str]) -> list[str]:
-    region, project_id = project.name.split("/")
-    start = f"urn:fss:{region}:{project_id}:"
-    return sorted(urn.removesuffix(":latest") for urn in found if urn.startswith(start))
 
 
 def _project(place: Place, session: aiohttp.ClientSession, settings: ExportSettings, account: Account) -> _Project:
@@ -161,9 +155,8 @@ async def _projects_of(
         try:
             projects = await list_projects(session, endpoint, account.overview(session, place.region))
         except CallError as error:
-            broken = ListingError(f"{place.region}: its projects cannot be listed ({error}); --project-id names one")
-            broken.exit_code = error.exit_code
-            raise broken from None
+            told = f"{place.region}: its projects cannot be listed ({error}); --project-id names one"
+            raise ListingError(told, error.exit_code) from None
         own = [
             Place(place.region, project_id)
             for project_id, name in projects.items()

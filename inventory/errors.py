@@ -135,7 +135,9 @@ class LedgerUnusableError(OutputError):
 class ListingError(InventoryError):
     """A list of functions broke off, or is shorter than the service says."""
 
-    exit_code = ExitCode.STOPPED
+    def __init__(self, message: str, exit_code: ExitCode = ExitCode.STOPPED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class InterruptedRunError(InventoryError):

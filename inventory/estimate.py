@@ -6,6 +6,7 @@ Owns the estimate. Makes no call and leaves no file.
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,18 @@ from inventory.progress import duration
 from inventory.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from inventory.settings import ExportSettings
     from inventory.sources import Source
+
+
+@contextmanager
+def _loaded(sources: Sequence[Source], settings: ExportSettings) -> Iterator[Ledger]:
+    """A ledger with the lists in it, which is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / FILE_NAME) as ledger:
+        load(sources, ledger, settings, Watch())
+        yield ledger
 
 
 def scopes_of(sources: Sequence[Source], settings: ExportSettings) -> list[tuple[str, str]]:
@@ -27,8 +36,7 @@ def scopes_of(sources: Sequence[Source], settings: ExportSettings) -> list[tuple
     Raises:
         SourceError: a list cannot be read.
     """
-    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / FILE_NAME) as ledger:
-        load(sources, ledger, settings, Watch())
+    with _loaded(sources, settings) as ledger:
         return [(scope.region, scope.project_id) for scope in ledger.scopes()]
 
 
@@ -38,8 +46,7 @@ def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
     Raises:
         SourceError: a list cannot be read.
     """
-    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / FILE_NAME) as ledger:
-        load(sources, ledger, settings, Watch())
+    with _loaded(sources, settings) as ledger:
         scopes, rejects = ledger.scopes(), ledger.count_rejects()
         entries = sum(source.entries for source in ledger.sources())
         urns = ledger.count_urns()

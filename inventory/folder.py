@@ -15,7 +15,7 @@ from inventory import ledger, manifest
 from inventory.errors import OutputError, UsageError
 from inventory.schema import TABLES
 from inventory.settings import FORMATS
-from inventory.tables import temporary_name
+from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_incrementing
 from yarl import URL
 
 from inventory.answer import read_vendor
@@ -175,14 +176,14 @@ async def _call(
     sleep: Callable[[float], Any] = asyncio.sleep,
 ) -> tuple[Mapping[str, str], Any]:
     """One call of IAM, again where that may help; its headers and its JSON."""
-    for left in reversed(range(_TRIES)):
-        try:
-            return await _call_once(session, method, url, headers, redactor, body)
-        except CallError as error:
-            if not error.retryable or not left:
-                raise
-            await sleep(_WAIT_SECONDS * (_TRIES - left))
-    raise AssertionError("unreachable")
+    again = AsyncRetrying(
+        sleep=sleep,
+        stop=stop_after_attempt(_TRIES),
+        wait=wait_incrementing(_WAIT_SECONDS, _WAIT_SECONDS),
+        retry=retry_if_exception(lambda error: getattr(error, "retryable", False)),
+        reraise=True,
+    )
+    return await again(_call_once, session, method, url, headers, redactor, body)
 
 
 async def _call_once(

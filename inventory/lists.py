@@ -6,10 +6,10 @@ Owns their forms. A list has its name only when it is whole.
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Final
 
-from inventory.errors import OutputError, UsageError
+from inventory.errors import UsageError
+from inventory.whole_file import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,22 +35,13 @@ def write_list(path: Path, urns: Sequence[str]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with written_whole(path, "give another --output") as sink:
         if path.suffix == ".parquet":
             import pyarrow as pa  # noqa: PLC0415 - heavy, and only for Parquet
             import pyarrow.parquet as pq  # noqa: PLC0415
 
             table = pa.table({COLUMN: pa.array(list(urns), pa.string())})
-            with temporary.open("wb") as sink:
-                pq.write_table(table, sink, compression="zstd")
+            pq.write_table(table, sink, compression="zstd")
         else:
             lines = (json.dumps({COLUMN: urn}) for urn in urns) if path.suffix == ".jsonl" else urns
-            with temporary.open("w", encoding="utf-8") as text:
-                text.writelines(f"{line}\n" for line in lines)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror}; give another --output") from None
+            sink.writelines(f"{line}\n".encode() for line in lines)

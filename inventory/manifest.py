@@ -5,7 +5,6 @@ Owns the shape of ``manifest.json``. Pure but for :func:`write`. Knows no secret
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -15,7 +14,7 @@ import msgspec
 from inventory import __version__, schema
 from inventory.errors import ErrorKind, ExitCode, OutputError, Status
 from inventory.ledger import NO_ANSWER
-from inventory.tables import temporary_name
+from inventory.whole_file import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -157,16 +156,8 @@ def write(path: Path, manifest: dict[str, Any]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as sink:
-            sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-            sink.flush()
-            os.fsync(sink.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror}; make room, then --resume goes on") from None
+    with written_whole(path, "make room, then --resume goes on") as sink:
+        sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -28,6 +28,15 @@ SettingsFile = Annotated[
 ]
 
 
+RunOutput = Annotated[
+    Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", readable=False)
+]
+Regions = Annotated[list[str] | None, typer.Option(help="Region to look in; may be given several times.")]
+Projects = Annotated[
+    list[str] | None, typer.Option(help="Project of the region; may be given several times. Default: IAM is asked.")
+]
+
+
 class TableFormat(StrEnum):
     """The formats of the tables, in a form that typer can repeat."""
 

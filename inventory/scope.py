@@ -12,13 +12,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from inventory.answer import GONE
 from inventory.errors import (
     CallError,
     CredentialExpiredError,
     CredentialRefusedError,
     ErrorKind,
-    NotConfiguredError,
-    NotFoundError,
     Status,
     ThrottledError,
 )
@@ -48,8 +47,6 @@ _HOPELESS_OTHERS: Final = 20
 _HOPELESS_AFTER_ANSWERS: Final = 100
 # Failures that the service says of single functions: a list may hold any number of them in a row.
 _OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.SERVER_ERROR})
-# Codes that name what is missing: whoever says them, under whatever status, has looked for it.
-_LOOKED_FOR: Final = frozenset({"FSS.1051", "FSS.1052", "FSS.1053"})
 _NOBODY_THERE: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.WRONG_ENDPOINT})
 
 
@@ -247,7 +244,7 @@ class Scope:
             self._stop(error)
         if error.status_code is not None:
             self._accept()
-        if isinstance(error, NotConfiguredError | NotFoundError) or error.error_code in _LOOKED_FOR:
+        if error.kind is None or error.error_code in GONE:  # whoever says so has looked for it
             self._welcome()
 
     def _accept(self) -> None:
@@ -262,7 +259,7 @@ class Scope:
         proven = self._is_proven
         of_one_urn = proven and of_the_service and error.kind in _OF_ONE_URN
         of_the_urn = of_the_service and error.kind is ErrorKind.BAD_REQUEST
-        if error.kind is None or of_the_urn or error.error_code in _LOOKED_FOR or of_one_urn:
+        if error.kind is None or error.error_code in GONE or of_the_urn or of_one_urn:
             self._relieve()
             return
         self._failures[error.kind] += 1

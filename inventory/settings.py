@@ -99,8 +99,10 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     def for_scope(self, region: str, project_id: str | None) -> ExportSettings:
         """These settings, with what the scope's account has of its own."""
         account = self.account_of(region, project_id)
-        if account is None:
-            return self
+        return self if account is None else self.for_account(account)
+
+    def for_account(self, account: AccountSettings) -> ExportSettings:
+        """These settings, with what an account has of its own."""
         names = ("endpoint", "iam_endpoint", "max_per_second", "max_workers")
         own = {name: getattr(account, name) for name in names if getattr(account, name) is not None}
         return msgspec.structs.replace(self, **own)
@@ -111,16 +113,12 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         Raises:
             SettingsError: a value cannot be used; the message names it, in the command line's words.
         """
-        _check(1 <= self.max_workers <= 4096, "--max-workers", self.max_workers, "a number from 1 to 4096")  # noqa: PLR2004
+        _check_shared("--", self)
         _check(self.attempts >= 1, "--attempts", self.attempts, "1 or more")
         _check(0 < self.timeout <= 3600, "--timeout", self.timeout, "seconds, from above 0 to 3600")  # noqa: PLR2004
-        pace = self.max_per_second
-        _check(pace is None or 0 <= pace <= 1e6, "--max-per-second", pace, "calls per second, or 0 for no cap")  # noqa: PLR2004
         formats: Any = self.format  # Python callers give what they like
         known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
         _check(known, "--format", formats, "('parquet',), ('csv',) or both")
-        _check_endpoint("--endpoint", self.endpoint, DEFAULT_ENDPOINT)
-        _check_endpoint("--iam-endpoint", self.iam_endpoint, DEFAULT_IAM_ENDPOINT)
         for name, value in (("--region", self.region), ("--project-id", self.project_id)):
             _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
         self.zone()
@@ -210,13 +208,20 @@ def _check_account(account: AccountSettings) -> None:
     _check(prefix is None or bool(_PREFIX.fullmatch(prefix)), f"{place} environment", prefix, "a word such as PROD")
     sources = sum(source is not None for source in (account.environment, account.profile, account.token_file))
     _check(sources <= 1, f"{place} {sources} sources of a credential", "", "one of environment, profile and token-file")
-    if account.endpoint is not None:
-        _check_endpoint(f"{place} endpoint", account.endpoint, DEFAULT_ENDPOINT)
-    if account.iam_endpoint is not None:
-        _check_endpoint(f"{place} iam-endpoint", account.iam_endpoint, DEFAULT_IAM_ENDPOINT)
-    pace, workers = account.max_per_second, account.max_workers
-    _check(pace is None or 0 <= pace <= 1e6, f"{place} max-per-second", pace, "calls per second, or 0 for no cap")  # noqa: PLR2004
-    _check(workers is None or 1 <= workers <= 4096, f"{place} max-workers", workers, "a number from 1 to 4096")  # noqa: PLR2004
+    _check_shared(f"{place} ", account)
+
+
+def _check_shared(prefix: str, part: ExportSettings | AccountSettings) -> None:
+    """Checks what a run and each of its accounts may say."""
+    workers, pace = part.max_workers, part.max_per_second
+    _check(workers is None or 1 <= workers <= 4096, f"{prefix}max-workers", workers, "a number from 1 to 4096")  # noqa: PLR2004
+    _check(pace is None or 0 <= pace <= 1e6, f"{prefix}max-per-second", pace, "calls per second, or 0 for no cap")  # noqa: PLR2004
+    for name, endpoint, default in (
+        ("endpoint", part.endpoint, DEFAULT_ENDPOINT),
+        ("iam-endpoint", part.iam_endpoint, DEFAULT_IAM_ENDPOINT),
+    ):
+        if endpoint is not None:
+            _check_endpoint(f"{prefix}{name}", endpoint, default)
 
 
 def _is_host(host: str) -> bool:

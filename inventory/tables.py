@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from inventory.columns import TYPES, array_of
 from inventory.errors import OutputError
 from inventory.schema import TABLES, VERSION, Table
+from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,11 +67,6 @@ def arrow_schema(table: Table) -> pa.Schema:
         fields.append(pa.field(column.name, TYPES[column.type], metadata=metadata))
     about = {"table": table.name, "row": table.row, "inventory.schema_version": str(VERSION)}
     return pa.schema(fields, metadata=about)
-
-
-def temporary_name(path: Path) -> Path:
-    """The name that a file has until it is whole."""
-    return path.with_name(f".{path.name}.part")
 
 
 class TableWriter:

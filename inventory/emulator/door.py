@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from inventory.emulator.iam import Iam
     from inventory.emulator.signature import Keys
 
-_MUST_BE_UPDATED = "The token must be updated"
-
 
 class Call(NamedTuple):
     """A call as it came: ``raw_path`` holds the query, ``headers`` are looked up without regard to case."""
@@ -66,7 +64,7 @@ class Door:
         if not token:
             return _not_authentic("x-auth-token not found", request_id)
         if token in self.expired:
-            return gateway_error(401, "APIGW.0307", _MUST_BE_UPDATED, request_id)
+            return _must_be_updated(request_id)
         if token == self.token or (self.token is None and self._is_open):
             return None
         return _not_authentic("decrypt token fail", request_id)
@@ -79,18 +77,21 @@ class Door:
         if self.keys is not None:
             reason = self.keys.refuse(*call)
             return None if reason is None else _not_authentic(reason, request_id)
-        unknown = "ak not exist"
-        return None if self.token is None and self._is_open else _not_authentic(unknown, request_id)
+        return None if self.token is None and self._is_open else _not_authentic("ak not exist", request_id)
 
     def _refuse_given(self, token: str, project_id: str | None, request_id: str) -> Reply | None:
         given = self.iam.given[token]
         if self.now() >= given.ends or token in self.expired:
-            return gateway_error(401, "APIGW.0307", _MUST_BE_UPDATED, request_id)
+            return _must_be_updated(request_id)
         if project_id is None or given.project_id == project_id:
             return None
         if self.iam.region_of(given.project_id) != self.iam.region_of(project_id):
-            return gateway_error(401, "APIGW.0307", _MUST_BE_UPDATED, request_id)
+            return _must_be_updated(request_id)
         return service_error(403, "FSS.0403", "invalid token")
+
+
+def _must_be_updated(request_id: str) -> Reply:
+    return gateway_error(401, "APIGW.0307", "The token must be updated", request_id)
 
 
 def _not_authentic(detail: str, request_id: str) -> Reply:

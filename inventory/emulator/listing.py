@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inventory.emulator.cloud import Cloud, Qualifiers, Scope
-    from inventory.urn import FunctionUrn
+    from inventory.urn import FunctionUrn, QualifierType
 
 MAX_FUNCTIONS: Final = 400
 DEFAULT_CONFIGS: Final = 10
 MAX_CONFIGS: Final = 100
 USER_DATA: Final = '{"DB_PASSWORD":"never-to-be-exported"}'
 """The environment variables of each listed function: a listing holds secrets of its functions."""
+
+_LAST_MODIFIED: Final = "2019-10-25T15:37:27"
 
 
 def list_functions(cloud: Cloud, scope: Scope, query: Mapping[str, str]) -> Reply:
@@ -46,9 +48,10 @@ def list_functions(cloud: Cloud, scope: Scope, query: Mapping[str, str]) -> Repl
 
 def list_versions(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
     """``ListFunctionVersions``: one page in practice; each item has the function's URN of 7 fields."""
-    found = _qualifiers(cloud, urn)
-    if urn is None or isinstance(found, Reply):
-        return found if isinstance(found, Reply) else INVALID_URN
+    listed = _find(cloud, urn)
+    if isinstance(listed, Reply):
+        return listed
+    urn, found = listed
     names = [LATEST, *found.versions]
     versions = [{**_function(urn), "version": name} for name in names]
     body = {"versions": versions, "next_marker": len(names), "count": len(names)}
@@ -57,15 +60,16 @@ def list_versions(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
 
 def list_aliases(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
     """``ListVersionAliases``: a bare array."""
-    found = _qualifiers(cloud, urn)
-    if urn is None or isinstance(found, Reply):
-        return found if isinstance(found, Reply) else INVALID_URN
+    listed = _find(cloud, urn)
+    if isinstance(listed, Reply):
+        return listed
+    urn, found = listed
     aliases = [
         {
             "name": name,
             "version": found.versions[0] if found.versions else LATEST,
             "description": "",
-            "last_modified": "2019-10-25T15:37:27",
+            "last_modified": _LAST_MODIFIED,
             "alias_urn": f"{_plain(urn)}:!{name}",
         }
         for name in found.aliases
@@ -77,16 +81,17 @@ def list_async_invoke_configs(
     cloud: Cloud, urn: FunctionUrn | None, query: Mapping[str, str], *, aliases: bool
 ) -> Reply:
     """``ListFunctionAsyncInvokeConfig``: of all versions of a function that are configured; null where none is."""
-    found = _qualifiers(cloud, urn)
-    if urn is None or isinstance(found, Reply):
-        return found if isinstance(found, Reply) else INVALID_URN
+    listed = _find(cloud, urn)
+    if isinstance(listed, Reply):
+        return listed
+    urn, found = listed
     marker, limit = _whole(query.get("marker") or "0"), _whole(query.get("limit") or "0")
     if marker is None or limit is None or marker < 0 or limit < 0:
         return _bad_page("marker or limit")
-    names: list[tuple[str, str]] = [(name, "version") for name in (LATEST, *found.versions)]
+    names: list[tuple[str, QualifierType]] = [(name, "version") for name in (LATEST, *found.versions)]
     if aliases:
         names += [(name, "alias") for name in found.aliases]
-    answers = [cloud.answer(urn._replace(qualifier=name, qualifier_type=kind)) for name, kind in names]  # type: ignore[arg-type]
+    answers = [cloud.answer(urn._replace(qualifier=name, qualifier_type=kind)) for name, kind in names]
     configs = [answer for answer in answers if isinstance(answer, dict)]
     page = configs[marker : marker + min(limit or DEFAULT_CONFIGS, MAX_CONFIGS)]
     following = marker + len(page)
@@ -102,8 +107,12 @@ def list_async_invoke_configs(
     return Reply(200, msgspec.json.encode(body))
 
 
-def _qualifiers(cloud: Cloud, urn: FunctionUrn | None) -> Qualifiers | Reply:
-    return INVALID_URN if urn is None else cloud.qualifiers_of(urn) or MISSING_FUNCTION
+def _find(cloud: Cloud, urn: FunctionUrn | None) -> tuple[FunctionUrn, Qualifiers] | Reply:
+    """The function that a path names and what it has, or the answer to a path that names none."""
+    if urn is None:
+        return INVALID_URN
+    found = cloud.qualifiers_of(urn)
+    return MISSING_FUNCTION if found is None else (urn, found)
 
 
 def _function(urn: FunctionUrn) -> dict[str, Any]:
@@ -118,7 +127,7 @@ def _function(urn: FunctionUrn) -> dict[str, Any]:
         "memory_size": 128,
         "user_data": USER_DATA,
         "version": LATEST,
-        "last_modified": "2019-10-25T15:37:27",
+        "last_modified": _LAST_MODIFIED,
     }
 
 
