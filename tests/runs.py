@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from inventory import pipeline
@@ -39,6 +40,12 @@ def by_urn(folder):
 def manifest_of(folder):
     """The manifest of a run."""
     return json.loads((Path(folder) / "manifest.json").read_text())
+
+
+def wait_for(condition):
+    """Waits until something that another process does is done; a test's own time limit ends it."""
+    while not condition():
+        time.sleep(0.02)
 
 
 def run_cli(*arguments, cwd=None, token=TOKEN, stdin=None, timeout=60, **environment):

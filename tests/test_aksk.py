@@ -31,18 +31,18 @@ CONFIG = {"max_async_retry_attempts": 1}
 class Found:
     """Temporary keys as the SDK holds them: ``process_sts`` blocks, and gives others."""
 
-    def __init__(self, *, seconds: float = 0.0, error: Exception | None = None) -> None:
+    def __init__(self, *, until: threading.Event | None = None, error: Exception | None = None) -> None:
         self.ak = self.sk = self.security_token = None
         self.sts_accessor = object()
         self.renewals = 0
         self.threads: set[str] = set()
-        self.seconds = seconds
+        self.until = until
         self.error = error
 
     def process_sts(self, _http_client) -> None:
         """Renews."""
         self.threads.add(threading.current_thread().name)
-        time.sleep(self.seconds)
+        assert self.until is None or self.until.wait(20), "the loop stood still"
         if self.error is not None:
             raise self.error
         self.renewals += 1
@@ -122,7 +122,8 @@ async def test_refused_keys_stop_at_once_and_are_not_told(tmp_path, write_list, 
 async def test_temporary_keys_are_renewed_once_for_all_and_off_the_loop():
     """Many scopes that find the keys at their end share one renewal in a thread, while the loop goes on."""
     clock = SimpleNamespace(now=0.0)
-    found = Found(seconds=0.2)
+    beaten = threading.Event()
+    found = Found(until=beaten)
     keys = AccessKeys(found, clock=lambda: clock.now)
     scopes = [Signature(keys, f"p{number}", HEADERS) for number in range(50)]
     beats = 0
@@ -130,8 +131,10 @@ async def test_temporary_keys_are_renewed_once_for_all_and_off_the_loop():
     async def beat():
         nonlocal beats
         while True:
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0)
             beats += 1
+            if beats > 10:
+                beaten.set()
 
     beating = asyncio.create_task(beat())
     await asyncio.gather(*(scope.ready() for scope in scopes))

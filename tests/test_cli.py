@@ -5,11 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 
 import pytest
-from runs import TOKEN, manifest_of, rows, run_cli
+from runs import TOKEN, manifest_of, rows, run_cli, wait_for
 
 from inventory.emulator import Emulator, Faults
 
@@ -161,8 +160,7 @@ def test_a_signal_ends_a_run_that_can_go_on(tmp_path, write_list, number, code):
             stdout=subprocess.PIPE,
             text=True,
         )
-        while sum(server.counts.values()) < 30:
-            time.sleep(0.02)
+        wait_for(lambda: sum(server.counts.values()) >= 30)
         run.send_signal(number)
         words = run.communicate(timeout=20)[1]
         assert run.returncode == code, words
@@ -194,8 +192,7 @@ def test_a_signal_ends_the_reading_of_a_list_that_does_not_come(tmp_path, number
     with subprocess.Popen(command, env=environment, **pipes, text=True) as run:
         run.stdin.write(f"{URN}\n")
         run.stdin.flush()
-        while not (tmp_path / "run" / "ledger.sqlite").exists():
-            time.sleep(0.02)
+        wait_for((tmp_path / "run" / "ledger.sqlite").exists)
         run.send_signal(number)
         run.wait(timeout=20)
         assert (run.returncode, run.stderr.read()) == (code, f"inventory: stopped by {signal.Signals(number).name}\n")
@@ -299,8 +296,7 @@ def test_a_demo_that_is_stopped_gives_no_advice_that_cannot_work(tmp_path):
     """The cloud of a demo is gone when it is stopped: there is nothing to resume."""
     command = [sys.executable, "-m", "inventory", "demo", "--functions", "5000", "--output", tmp_path / "run"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
-        while not (tmp_path / "run" / "ledger.sqlite").exists():
-            time.sleep(0.02)
+        wait_for((tmp_path / "run" / "ledger.sqlite").exists)
         demo.send_signal(signal.SIGINT)
         words = demo.communicate(timeout=20)[1]
     assert demo.returncode == 130

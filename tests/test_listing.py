@@ -70,6 +70,8 @@ def test_any_json_is_read_or_refused(value):
     for read in (read_functions, read_versions, read_aliases):
         for body in (value, {"functions": value}, {"versions": value}):
             try:
-                read(sent(body))
+                found = read(sent(body))
             except ValueError:
                 continue
+            names = found.urns if isinstance(found, FunctionPage) else found
+            assert all(isinstance(name, str) and name for name in names)
