@@ -42,7 +42,8 @@ MAX_ERROR_MSG: Final = 2000
 """Characters of an error's text that are kept."""
 MAX_REQUEST_ID: Final = 200
 """Characters of a request id that are kept; the vendor's have 32."""
-GONE: Final = frozenset({"FSS.1051", "FSS.1052", "FSS.1053"})
+MISSING_FUNCTION: Final = "FSS.1051"
+GONE: Final = frozenset({MISSING_FUNCTION, "FSS.1052", "FSS.1053"})
 """Codes that name what is missing: function, version, alias."""
 _NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
 _NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from inventory.console import (
 )
 from inventory.errors import ExitCode, UsageError
 from inventory.options import (
+    Aliases,
     Endpoint,
     IamEndpoint,
     LogForm,
@@ -34,10 +35,10 @@ from inventory.options import (
     SettingsFile,
     TableFormat,
     TokenFile,
+    Versions,
 )
 
 if TYPE_CHECKING:
-    from inventory.discovery import Place
     from inventory.settings import ExportSettings
     from inventory.sources import Source
 
@@ -83,8 +84,17 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     ] = None,
     endpoint: Endpoint = None,
     iam_endpoint: IamEndpoint = None,
-    region: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
-    project_id: Annotated[str | None, typer.Option(help="Completes short forms of URNs.")] = None,
+    region: Annotated[
+        list[str] | None, typer.Option(help="Completes short forms of URNs; with --all, a region to look in.")
+    ] = None,
+    project_id: Annotated[
+        list[str] | None, typer.Option(help="Completes short forms of URNs; with --all, a project to look in.")
+    ] = None,
+    all_functions: Annotated[
+        bool, typer.Option("--all", help="List the functions of --region too, as discover does, and ask for them all.")
+    ] = False,
+    versions: Versions = False,
+    aliases: Aliases = False,
     token_file: TokenFile = None,
     settings: SettingsFile = None,
     max_workers: Annotated[int | None, typer.Option(help="Calls in flight, at most. Default: 64.")] = None,
@@ -96,6 +106,9 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     naive_timezone: Annotated[
         str | None, typer.Option(help="Zone in which a time without a zone is read. Default: such a time stays text.")
     ] = None,
+    no_batch: Annotated[
+        bool, typer.Option("--no-batch", help="Ask for each URN alone, also where one call could tell of many.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again in a folder that holds a run.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
@@ -108,6 +121,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     4 output cannot be written; 5 stopped by the service; 130 and 143 stopped by a signal.
     """
     with leaving(log_format, quiet=quiet) as log:
+        from inventory.discovery import Search, places_of
         from inventory.estimate import estimate
         from inventory.folder import default_folder
         from inventory.intake import began_with
@@ -118,30 +132,41 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             "column": column,
             "endpoint": endpoint,
             "iam_endpoint": iam_endpoint,
-            "region": region,
-            "project_id": project_id,
+            "region": _only(region, "--region", several=all_functions),
+            "project_id": _only(project_id, "--project-id", several=all_functions),
             "token_file": _text(token_file),
             "max_workers": max_workers,
             "max_per_second": max_per_second,
             "timeout": timeout,
             "attempts": attempts,
             "naive_timezone": naive_timezone,
+            "batch": False if no_batch else None,
         }
         if resume and (overwrite or dry_run):
             raise UsageError("--resume goes on with a run, --overwrite and --dry-run do not: give one of them")
         if resume and output is None:
             raise UsageError("--resume needs --output with the folder of the run")
+        if all_functions and (source or resume or dry_run):
+            raise UsageError(
+                "--all finds the list itself, by calls: give it without a list, --resume (which goes on with the list "
+                "that was found) and --dry-run (discover writes a list)"
+            )
+        if (versions or aliases) and not all_functions:
+            raise UsageError("--versions and --aliases go with --all: a list says which URNs to ask for")
         combined = combine(settings, given, began_with(output) if resume and output else None)
-        if not source and not resume:
-            raise UsageError("no list of URNs: name a file, or - for standard input (see inventory export --help)")
+        if not source and not resume and not all_functions:
+            raise UsageError(
+                "no list of URNs: name a file, - for standard input, or --all (see inventory export --help)"
+            )
         sources = _sources(source, combined)
         if dry_run:
             put(estimate(sources, combined))
             return
+        wanted = Search(places_of(combined, region, project_id), versions, aliases) if all_functions else sources
         mode: Literal["new", "resume", "overwrite"] = "resume" if resume else "overwrite" if overwrite else "new"
         folder = output or default_folder()
         with resumable(folder):
-            result = run_export(sources, folder, combined, mode=mode, environment=os.environ, log=log)
+            result = run_export(wanted, folder, combined, mode=mode, environment=os.environ, log=log)
         finish(result, log)
 
 
@@ -149,8 +174,8 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
 def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     region: Regions = None,
     project_id: Projects = None,
-    versions: Annotated[bool, typer.Option("--versions", help="List the versions of each function too.")] = False,
-    aliases: Annotated[bool, typer.Option("--aliases", help="List the aliases of each function too.")] = False,
+    versions: Versions = False,
+    aliases: Aliases = False,
     output: Annotated[
         Path | None, typer.Option(help="List to write: .txt, .jsonl or .parquet. Default: stdout.", readable=False)
     ] = None,
@@ -164,7 +189,9 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
 ) -> None:
     """List the functions of projects, for export to read. A list that breaks off is not written."""
     with leaving(log_format, quiet=quiet) as log:
+        from inventory.discovery import Search, places_of
         from inventory.lists import check_list, write_list
+        from inventory.settings import combine
 
         given = {
             "endpoint": endpoint,
@@ -172,10 +199,11 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
             "token_file": _text(token_file),
             "max_per_second": max_per_second,
         }
-        combined, places = _places(settings, given, region, project_id)
+        combined = combine(settings, given)
+        search = Search(places_of(combined, region, project_id), versions, aliases)
         if output is not None:
             check_list(output)
-        urns = run_discovery(places, combined, versions=versions, aliases=aliases, environment=os.environ, log=log)
+        urns = run_discovery(search, combined, environment=os.environ, log=log).urns()
         if output is None:
             put("".join(f"{urn}\n" for urn in urns), end="")
         else:
@@ -200,37 +228,18 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     Exit codes: 0 all is well; 3 something is not.
     """
     with leaving("text", quiet=False):
+        from inventory.discovery import places_of
+        from inventory.settings import combine
+
         given = {"endpoint": endpoint, "iam_endpoint": iam_endpoint, "column": column, "token_file": _text(token_file)}
-        combined, places = _places(settings, given, region, project_id, needed=not source)
+        combined = combine(settings, given)
+        places = places_of(combined, region, project_id) if region or project_id or not source else []
         found = run_checkup(_sources(source, combined), places, combined, os.environ)
         put("".join(f"{one.line()}\n" for one in found), end="")
         if not found:
             raise UsageError("there is no scope to check: the lists hold no function URN")
         if not all(one.ok for one in found):
             raise typer.Exit(ExitCode.CREDENTIALS)
-
-
-def _places(
-    path: Path | None,
-    given: dict[str, Any],
-    regions: list[str] | None,
-    projects: list[str] | None,
-    *,
-    needed: bool = True,
-) -> tuple[ExportSettings, list[Place]]:
-    """The settings, and the regions and projects that a command is about."""
-    from inventory.discovery import Place
-    from inventory.settings import combine
-
-    combined = combine(path, given)
-    if needed:
-        regions = regions or ([combined.region] if combined.region else [])
-        projects = projects or ([combined.project_id] if combined.project_id else [])
-    if needed and not regions:
-        raise UsageError("--region is missing: say where to look")
-    if projects and len(regions or ()) != 1:
-        raise UsageError("--project-id goes with one --region: run it once for each region")
-    return combined, [Place(one, project) for one in regions or () for project in projects or (None,)]
 
 
 def _sources(names: list[str] | None, settings: ExportSettings) -> list[Source]:
@@ -243,6 +252,12 @@ def _sources(names: list[str] | None, settings: ExportSettings) -> list[Source]:
     for source in sources:
         source.check()
     return sources
+
+
+def _only(given: list[str] | None, name: str, *, several: bool) -> str | None:
+    if given and len(given) > 1 and not several:
+        raise UsageError(f"{name} is given {len(given)} times: several go with --all")
+    return given[0] if given and len(given) == 1 else None
 
 
 def _text(path: Path | None) -> str | None:

@@ -21,7 +21,15 @@ from yarl import URL
 from inventory import __version__
 from inventory.answer import Answer, read_answer
 from inventory.errors import BadAnswerError, CallConnectionError, CallTimeoutError
-from inventory.listing import FunctionPage, read_aliases, read_functions, read_versions
+from inventory.listing import (
+    MAX_CONFIGS,
+    ConfigPage,
+    FunctionPage,
+    read_aliases,
+    read_configs,
+    read_functions,
+    read_versions,
+)
 from inventory.models import read_config
 
 if TYPE_CHECKING:
@@ -117,6 +125,19 @@ class Client:
             CallError: no list came.
         """
         return await self._list(f"/{_in_path(function_urn)}/aliases", read_aliases)
+
+    async def list_async_invoke_configs(self, function_urn: str, marker: int) -> ConfigPage:
+        """Asks for a page of the async-invoke configurations of a function's versions.
+
+        Source: ListFunctionAsyncInvokeConfig (api-facts.md section 5).
+
+        Raises:
+            CallError: no page came.
+        """
+        path = f"/{_in_path(function_urn)}/async-invoke-configs?limit={MAX_CONFIGS}&marker={marker}"
+        found: list[ConfigPage] = []
+        answer = await self._get(path, lambda body: found.append(read_configs(body)), MAX_LIST_BODY)
+        return found[0]._replace(request_id=answer.request_id)
 
     async def _list(self, path: str, read: Callable[[bytes], T]) -> T:
         found: list[T] = []

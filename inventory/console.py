@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inventory.checkup import Checkup
-    from inventory.discovery import Place
+    from inventory.discovery import Discovered, Place, Search
     from inventory.folder import Mode
     from inventory.pipeline import Result
     from inventory.settings import ExportSettings
@@ -66,7 +66,7 @@ def silence_stdout() -> None:
 
 
 def run_export(
-    sources: Sequence[Source],
+    sources: Sequence[Source] | Search,
     output: Path,
     settings: ExportSettings,
     *,
@@ -85,15 +85,7 @@ def run_export(
         return run_loop(pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch))
 
 
-def run_discovery(
-    places: Sequence[Place],
-    settings: ExportSettings,
-    *,
-    versions: bool,
-    aliases: bool,
-    environment: Mapping[str, str],
-    log: Log,
-) -> list[str]:
+def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapping[str, str], log: Log) -> Discovered:
     """Lists functions under a display; a signal ends it.
 
     Raises:
@@ -105,7 +97,7 @@ def run_discovery(
 
     account = find_accounts(settings, environment, HEADERS)
     with Display(log) as watch, _signals(watch):
-        return run_loop(discover(places, settings, account, watch, versions=versions, aliases=aliases))
+        return run_loop(discover(search, settings, account, watch))
 
 
 def run_checkup(

@@ -144,11 +144,20 @@ class Accounts:
         """That of the first account that has something in the region."""
         return self._owner(region, None).overview(session, region)
 
+    def named(self, name: str) -> Account:
+        """The account of that name."""
+        return self._accounts[name]
+
     def _owner(self, region: str, project_id: str | None) -> Account:
         owner = self._settings.account_of(region, project_id)
         if owner is None:
             return Nobody(f"no account of the settings file owns {region}/{project_id or '...'}: name it there")
         return self._accounts[owner.name]
+
+
+def account_named(account: Account, name: str) -> Account:
+    """One of several accounts."""
+    return account.named(name) if isinstance(account, Accounts) else account
 
 
 def find_accounts(

@@ -1,34 +1,45 @@
 """What there is to ask for: the functions of projects, their versions and aliases; listed whole, or not at all.
 
-Owns the paging of a list that may change while it is read, and the finding of projects. Knows no ledger and no table.
+Owns the paging of a list that may change while it is read, and the finding of projects. What is found is a list, as if
+it had been read from a file. Knows no table.
 
 Source: api-facts.md sections 5 and 6.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory import pool
 from inventory.client import Client, open_session
-from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError
+from inventory.credentials import account_named
+from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, UsageError
+from inventory.formats import Entry
 from inventory.iam import list_projects
-from inventory.listing import MAX_ITEMS
+from inventory.ledger import AnswerCount
+from inventory.listing import LIST_ALIASES, LIST_FUNCTIONS, LIST_VERSIONS, MAX_ITEMS
 from inventory.scope import NotAskedError, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     import aiohttp
 
     from inventory.credentials import Account
     from inventory.listing import FunctionPage
-    from inventory.settings import ExportSettings
+    from inventory.settings import AccountSettings, ExportSettings
+    from inventory.throttle import Throttle
     from inventory.watch import Watch
 
 OVERLAP: Final = 20
 """Functions of a page that the next one repeats: if none of them is there, the list has moved, and we go back."""
 _MAX_STEPS_BACK: Final = 100
+_TICK_SECONDS: Final = 0.25
+_OF: Final = {LIST_FUNCTIONS: "functions", LIST_VERSIONS: "versions", LIST_ALIASES: "aliases"}
 
 
 class Place(NamedTuple):
@@ -38,82 +49,158 @@ class Place(NamedTuple):
     project_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Search:
+    """What to list: the functions of places as ``…:latest``, and where asked for their versions and aliases."""
+
+    places: Sequence[Place]
+    versions: bool = False
+    aliases: bool = False
+
+
+class Listing:
+    """The functions of one project, in the place of a list that is read from a file.
+
+    Attributes:
+        name: region and project.
+        urns: sorted.
+        sha256: of a file with a URN a line.
+        entries: how many URNs.
+    """
+
+    def __init__(self, name: str, urns: Sequence[str]) -> None:
+        self.name = name
+        self.urns = urns
+        self.entries = len(urns)
+        self.sha256 = hashlib.sha256("".join(f"{urn}\n" for urn in urns).encode()).hexdigest()
+
+    def read(self, idle: Callable[[], None]) -> Iterator[Entry]:  # noqa: ARG002 - there is nothing to wait for
+        """Its entries."""
+        return (Entry(line, urn) for line, urn in enumerate(self.urns, 1))
+
+
+class Discovered(NamedTuple):
+    """What a search brought.
+
+    Attributes:
+        listings: one for each project.
+        calls: how many were made.
+        throttles: what was learnt of the pace of each region and project.
+    """
+
+    listings: list[Listing]
+    calls: list[AnswerCount]
+    throttles: dict[tuple[str, str], Throttle]
+
+    def urns(self) -> list[str]:
+        """All that was found, sorted."""
+        return sorted({urn for listing in self.listings for urn in listing.urns})
+
+
 class _Project:
     """One project that is listed, by the rules of its scope."""
 
     def __init__(self, place: Place, client: Client, scope: Scope) -> None:
         self.name = f"{place.region}/{place.project_id}"
+        self.place = place
         self.functions: list[str] = []
+        self.found: set[str] = set()
         self.client = client
-        self._scope = scope
+        self.scope = scope
 
-    async def fetch(self, what: str, ask: Callable[[], Awaitable[list[str]]]) -> list[str]:
+    async def fetch(self, operation: str, ask: Callable[[], Awaitable[list[str]]]) -> list[str]:
         """A list of one function; an empty one where the function is gone since it was listed."""
         try:
-            return await self._scope.fetch(ask)
+            return await self.scope.fetch(operation, ask)
         except (NotFoundError, NotConfiguredError):
             return []
         except (CallError, NotAskedError) as error:
-            raise self._broken(what, error) from None
+            raise self._broken(operation, error) from None
 
     async def page(self, marker: int) -> FunctionPage:
         """A page of functions."""
         try:
-            return await self._scope.fetch(lambda: self.client.list_functions(marker, MAX_ITEMS))
+            return await self.scope.fetch(LIST_FUNCTIONS, lambda: self.client.list_functions(marker, MAX_ITEMS))
         except (CallError, NotAskedError) as error:
-            raise self._broken("functions", error) from None
+            raise self._broken(LIST_FUNCTIONS, error) from None
 
-    def _broken(self, what: str, error: Exception) -> ListingError:
-        reason = self._scope.stopped or error
+    def _broken(self, operation: str, error: Exception) -> ListingError:
+        reason = self.scope.stopped or error
         code = reason.exit_code if isinstance(reason, CallError) else ExitCode.STOPPED
-        return ListingError(f"{self.name}: the list of {what} broke off ({reason}); no list is written", code)
+        return ListingError(f"{self.name}: the list of {_OF[operation]} broke off ({reason}); no list is written", code)
 
 
-async def discover(
-    places: Sequence[Place],
-    settings: ExportSettings,
-    account: Account,
-    watch: Watch,
-    *,
-    versions: bool = False,
-    aliases: bool = False,
-) -> list[str]:
-    """Lists the functions of all places, sorted, as ``…:latest``, and where asked for their versions and aliases.
+async def discover(search: Search, settings: ExportSettings, account: Account, watch: Watch) -> Discovered:
+    """Lists the functions of all places.
 
     Raises:
         ListingError: a list broke off, or is shorter than the service says; its ``exit_code`` says why.
         InterruptedRunError: a signal came.
     """
-    found: set[str] = set()
+    listing = asyncio.create_task(_discover(search, settings, account, watch))
+    try:
+        while not listing.done():
+            await asyncio.wait({listing}, timeout=_TICK_SECONDS)
+            watch.waiting()
+        return listing.result()
+    finally:
+        listing.cancel()
+        await asyncio.wait({listing})
+
+
+async def _discover(search: Search, settings: ExportSettings, account: Account, watch: Watch) -> Discovered:
+    calls: Counter[tuple[str, str, str, int]] = Counter()
+    projects: list[_Project] = []
+
+    def tell() -> None:
+        watch.loading(sum(len(project.found) for project in projects))
 
     async def list_project(project: _Project) -> None:
         project.functions = await _functions_of(project, watch)
-        found.update(f"{urn}:latest" for urn in project.functions)
-        watch.loading(len(found))
+        project.found.update(f"{urn}:latest" for urn in project.functions)
+        tell()
 
     async def list_qualifiers(asked: tuple[_Project, str]) -> None:
         project, function = asked
-        if versions:
-            names = await project.fetch("versions", lambda: project.client.list_function_versions(function))
-            found.update(f"{function}:{name}" for name in names)
-        if aliases:
-            names = await project.fetch("aliases", lambda: project.client.list_version_aliases(function))
-            found.update(f"{function}:!{name}" for name in names)
-        watch.loading(len(found))
+        if search.versions:
+            names = await project.fetch(LIST_VERSIONS, lambda: project.client.list_function_versions(function))
+            project.found.update(f"{function}:{name}" for name in names)
+        if search.aliases:
+            names = await project.fetch(LIST_ALIASES, lambda: project.client.list_version_aliases(function))
+            project.found.update(f"{function}:!{name}" for name in names)
+        tell()
 
     async with open_session(settings.timeout) as session:
-        projects = [
-            _project(place, session, settings, account)
-            for place in await _projects_of(places, session, settings, account)
-        ]
+        for place in await _projects_of(search.places, session, settings, account):
+            projects.append(_project(place, session, settings, account, calls))  # noqa: PERF401 - tell() looks at it
         await pool.run([pool.Lane(iter(projects), list_project)], settings.max_workers)
-        if versions or aliases:
+        if search.versions or search.aliases:
             lanes = [
                 pool.Lane(iter([(project, function) for function in project.functions]), list_qualifiers)
                 for project in projects
             ]
             await pool.run(lanes, settings.max_workers)
-    return sorted(found)
+    return Discovered(
+        [Listing(project.name, sorted(project.found)) for project in projects],
+        [AnswerCount(*key, number) for key, number in calls.items()],
+        {(project.place.region, project.place.project_id or ""): project.scope.throttle for project in projects},
+    )
+
+
+def places_of(settings: ExportSettings, regions: Sequence[str] | None, projects: Sequence[str] | None) -> list[Place]:
+    """Where to look, as it is said; else the region and project of the settings, else the regions of the accounts.
+
+    Raises:
+        UsageError: nothing says a region, or it is not clear which region a project is of.
+    """
+    owned = [region for account in settings.accounts for region in account.regions]
+    regions = regions or ([settings.region] if settings.region else list(dict.fromkeys(owned)))
+    projects = projects or ([settings.project_id] if settings.project_id else [])
+    if not regions:
+        raise UsageError("--region is missing: say where to look")
+    if projects and len(regions) != 1:
+        raise UsageError("--project-id goes with one --region: run it once for each region")
+    return [Place(region, project) for region in regions for project in projects or (None,)]
 
 
 async def find_projects(places: Sequence[Place], settings: ExportSettings, account: Account) -> list[tuple[str, str]]:
@@ -127,17 +214,27 @@ async def find_projects(places: Sequence[Place], settings: ExportSettings, accou
     return [(place.region, place.project_id or "") for place in whole]
 
 
-def _project(place: Place, session: aiohttp.ClientSession, settings: ExportSettings, account: Account) -> _Project:
-    project_id = place.project_id or ""
-    credential = account.credential(session, place.region, project_id)
-    settings = settings.for_scope(place.region, place.project_id)
-    client = Client(session, settings.endpoint_for(place.region), project_id, credential)
+def _project(
+    place: Place,
+    session: aiohttp.ClientSession,
+    settings: ExportSettings,
+    account: Account,
+    calls: Counter[tuple[str, str, str, int]],
+) -> _Project:
+    region, project_id = place.region, place.project_id or ""
+    credential = account.credential(session, region, project_id)
+    settings = settings.for_scope(region, project_id)
+    client = Client(session, settings.endpoint_for(region), project_id, credential)
+
+    def count_call(operation: str, http_status: int) -> None:
+        calls[region, project_id, operation, http_status] += 1
+
     scope = Scope(
         client.show_async_invoke_config,
         credential,
         max_per_second=settings.pace,
         attempts=settings.attempts,
-        count_call=lambda _http_status: None,
+        count_call=count_call,
     )
     return _Project(place, client, scope)
 
@@ -151,21 +248,40 @@ async def _projects_of(
         if place.project_id is not None:
             found.append(place)
             continue
-        endpoint = settings.for_scope(place.region, None).iam_endpoint_for(place.region)
-        try:
-            projects = await list_projects(session, endpoint, account.overview(session, place.region))
-        except CallError as error:
-            told = f"{place.region}: its projects cannot be listed ({error}); --project-id names one"
-            raise ListingError(told, error.exit_code) from None
-        own = [
-            Place(place.region, project_id)
-            for project_id, name in projects.items()
-            if name == place.region or name.startswith(f"{place.region}_")
-        ]
+        own: list[str] = []
+        owners: Sequence[AccountSettings | None] = settings.accounts_in(place.region) or (None,)
+        for owner in owners:
+            own += await _projects_in(place.region, owner, session, settings, account)
         if not own:
+            endpoint = settings.for_scope(place.region, None).iam_endpoint_for(place.region)
             raise ListingError(f"{place.region}: IAM at {endpoint} shows no project of this region")
-        found += own
+        found += [Place(place.region, project_id) for project_id in own]
     return list(dict.fromkeys(found))
+
+
+async def _projects_in(
+    region: str,
+    owner: AccountSettings | None,
+    session: aiohttp.ClientSession,
+    settings: ExportSettings,
+    account: Account,
+) -> list[str]:
+    """The projects of a region that are an account's own; those that IAM shows, where the settings do not name them."""
+    if owner is not None:
+        if owner.projects and owner.regions == (region,):
+            return list(owner.projects)
+        account = account_named(account, owner.name)
+    endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(region)
+    try:
+        projects = await list_projects(session, endpoint, account.overview(session, region))
+    except CallError as error:
+        told = f"{region}: its projects cannot be listed ({error}); --project-id names one"
+        raise ListingError(told, error.exit_code) from None
+    return [
+        project_id
+        for project_id, name in projects.items()
+        if (name == region or name.startswith(f"{region}_")) and settings.account_of(region, project_id) is owner
+    ]
 
 
 async def _functions_of(project: _Project, watch: Watch) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory import urn as urns
-from inventory.answer import read_vendor
+from inventory.answer import MISSING_FUNCTION, read_vendor
 from inventory.errors import Status
 from inventory.models import AsyncInvokeConfig, Destination, json_text, read_config, soft_int
 
@@ -41,17 +41,21 @@ class Rows(NamedTuple):
     call: Row | None
 
 
-def flatten(function_urn: str, outcome: Outcome | None, naive_zone: tzinfo | None = None) -> Rows:
+def flatten(
+    function_urn: str, outcome: Outcome | None, naive_zone: tzinfo | None = None, *, listed: bool = False
+) -> Rows:
     """Turns one URN and its outcome into rows.
 
     Args:
         function_urn: a full function URN.
         outcome: how it was settled; None where it was not attempted.
         naive_zone: the zone in which a time without a zone is read; None: it is not read.
+        listed: whether the service itself listed the function, in this run.
     """
     urn = urns.parse(function_urn)
+    there = _exists(outcome, listed=listed)
     if outcome is None:
-        return Rows(_function_row(function_urn, urn, None, _NO_CONFIG, None), [], None)
+        return Rows(_function_row(function_urn, urn, None, _NO_CONFIG, None, there), [], None)
     if outcome.status == Status.CONFIGURED:
         config = read_config(outcome.body)
         extra = config.extra
@@ -71,7 +75,7 @@ def flatten(function_urn: str, outcome: Outcome | None, naive_zone: tzinfo | Non
         outcome.duration_ms,
         outcome.finished_at,
     )
-    return Rows(_function_row(function_urn, urn, outcome, config, naive_zone, extra), destinations, call)
+    return Rows(_function_row(function_urn, urn, outcome, config, naive_zone, there, extra), destinations, call)
 
 
 def read_time(text: str | None, naive_zone: tzinfo | None = None) -> int | None:
@@ -92,12 +96,20 @@ def read_time(text: str | None, naive_zone: tzinfo | None = None) -> int | None:
         return None
 
 
+def _exists(outcome: Outcome | None, *, listed: bool) -> bool | None:
+    """Whether the function is there; its version or alias may still be missing. None where nobody said."""
+    if outcome is not None and outcome.error_code == MISSING_FUNCTION:
+        return False
+    return True if listed or (outcome is not None and outcome.status == Status.CONFIGURED) else None
+
+
 def _function_row(
     function_urn: str,
     urn: urns.FunctionUrn,
     outcome: Outcome | None,
     config: AsyncInvokeConfig,
     naive_zone: tzinfo | None,
+    function_exists: bool | None,  # noqa: FBT001 - a cell
     extra: dict[str, Any] | None = None,
 ) -> Row:
     return (
@@ -124,6 +136,7 @@ def _function_row(
         read_time(config.last_modified, naive_zone),
         config.last_modified,
         json_text(extra) if extra else None,
+        function_exists,
     )
 
 

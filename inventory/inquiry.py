@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from inventory import pool
+from inventory.batch import Batch, Group
 from inventory.client import Client, open_session
 from inventory.scope import Scope
 from inventory.watch import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     import aiohttp
 
     from inventory.auth import Credential
     from inventory.credentials import Account
     from inventory.ledger import Ledger, ScopeCount
+    from inventory.outcome import Outcome
     from inventory.settings import ExportSettings
+    from inventory.throttle import Throttle
     from inventory.watch import Watch
 
 TICK_SECONDS: Final = 0.25
@@ -32,8 +36,21 @@ GRACE_SECONDS: Final = 1.0
 """How long calls in flight may take to end after a signal."""
 
 
-async def ask(ledger: Ledger, settings: ExportSettings, account: Account, watch: Watch) -> dict[tuple[str, str], Scope]:
+async def ask(
+    ledger: Ledger,
+    settings: ExportSettings,
+    account: Account,
+    watch: Watch,
+    throttles: Mapping[tuple[str, str], Throttle] = MappingProxyType({}),
+) -> dict[tuple[str, str], Scope]:
     """Asks for every URN that has no outcome; returns the scopes, each with what it learnt.
+
+    Args:
+        ledger: what to ask for, and where the outcomes go.
+        settings: how.
+        account: who asks.
+        watch: is told how far it is, and may stop it.
+        throttles: what the listing of the functions has learnt of the scopes' paces.
 
     Raises:
         InterruptedRunError: a signal came; what was answered is in the ledger.
@@ -45,8 +62,14 @@ async def ask(ledger: Ledger, settings: ExportSettings, account: Account, watch:
             inquiry.lane(count, session, account.credential(session, count.region, count.project_id))
             for count in ledger.scopes()
         ]
+        for scope, earlier in throttles.items():
+            if scope in inquiry.scopes:
+                inquiry.scopes[scope].throttle.go_on_from(earlier)
         await inquiry.run(lanes)
     return inquiry.scopes
+
+
+_Job = tuple[str, Group | None]
 
 
 class _Inquiry:
@@ -60,14 +83,14 @@ class _Inquiry:
         self._statuses: Counter[str] = Counter()
         self._calls = 0
 
-    def lane(self, count: ScopeCount, session: aiohttp.ClientSession, credential: Credential) -> pool.Lane[str]:
+    def lane(self, count: ScopeCount, session: aiohttp.ClientSession, credential: Credential) -> pool.Lane[_Job]:
         """The lane of one scope: its pending URNs, and how each is settled."""
         settings = self._settings.for_scope(count.region, count.project_id)
         client = Client(session, settings.endpoint_for(count.region), count.project_id, credential)
 
-        def count_call(http_status: int) -> None:
+        def count_call(operation: str, http_status: int) -> None:
             self._calls += 1
-            self._ledger.count_call(count.region, count.project_id, http_status)
+            self._ledger.count_call(count.region, count.project_id, operation, http_status)
 
         scope = Scope(
             client.show_async_invoke_config,
@@ -79,23 +102,34 @@ class _Inquiry:
         )
         self.scopes[count.region, count.project_id] = scope
 
-        def jobs() -> Iterator[str]:
-            for urn in self._ledger.pending(count.region, count.project_id):
+        batch = Batch(
+            scope,
+            client.list_async_invoke_configs,
+            note_listed=self._ledger.note_listed,
+            was_listed=self._ledger.was_listed,
+            keep=self._keep,
+        )
+
+        def jobs() -> Iterator[_Job]:
+            urns = self._ledger.pending(count.region, count.project_id)
+            for job in batch.jobs(urns) if settings.batch else ((urn, None) for urn in urns):
                 if scope.closed or self._watch.signal_number is not None:
                     return
-                yield urn
+                yield job
 
-        async def settle(urn: str) -> None:
-            outcome = await scope.settle(urn)
-            if outcome is not None:
-                self._statuses[outcome.status] += 1
-                self._ledger.record(outcome)
-                await asyncio.sleep(0)  # the other answers of this moment join the commit
-                self._ledger.commit()
+        async def settle(job: _Job) -> None:
+            await batch.settle(*job)
 
         return pool.Lane(jobs(), settle, settings.max_workers)
 
-    async def run(self, lanes: list[pool.Lane[str]]) -> None:
+    async def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            self._statuses[outcome.status] += 1
+            self._ledger.record(outcome)
+        await asyncio.sleep(0)  # the other answers of this moment join the commit
+        self._ledger.commit()
+
+    async def run(self, lanes: list[pool.Lane[_Job]]) -> None:
         """Works the lanes off; commits and tells the watcher a few times a second."""
         workers = asyncio.create_task(pool.run(lanes, self._settings.max_workers))
         try:

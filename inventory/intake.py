@@ -11,13 +11,15 @@ from inventory import manifest
 from inventory import urn as urns
 from inventory.errors import SettingsError, SourceError, UrnError
 from inventory.folder import RunFolder
-from inventory.ledger import Ledger, Reject, SourceRead
+from inventory.ledger import LISTED, Ledger, Reject, SourceRead
 from inventory.settings import ExportSettings, describe, restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from inventory.discovery import Listing
+    from inventory.ledger import AnswerCount
     from inventory.sources import Source
     from inventory.watch import Watch
 
@@ -31,7 +33,13 @@ _BLOCK: Final = 4096
 _TEXT_KEPT: Final = 1000
 
 
-def load(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, watch: Watch) -> None:
+def load(
+    sources: Sequence[Source] | Sequence[Listing],
+    ledger: Ledger,
+    settings: ExportSettings,
+    watch: Watch,
+    listed_by: Sequence[AnswerCount] | None = None,
+) -> None:
     """Reads all sources into the ledger; whole, or not at all: then what it held before stays.
 
     Args:
@@ -39,6 +47,7 @@ def load(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, wa
         ledger: where they go, in the place of what it held.
         settings: what completes the short forms, and which regions the endpoint can take.
         watch: is told how far it is, and may stop it.
+        listed_by: the calls that the lists come from; None where they come from files.
 
     Raises:
         SourceError: a list cannot be read to its end.
@@ -66,6 +75,8 @@ def load(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, wa
             _flush(ledger, found, rejects)
             ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
+        ledger.set_fact(LISTED, listed_by is not None)
+        ledger.add_calls(listed_by or ())
         ledger.set_fact(LOADED, describe(settings))
         watch.loading(entries)
 

@@ -10,13 +10,14 @@ that a kill repeats no more calls than that.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
-from inventory.ledger_tables import CREATE, NAMES, VERSION, WRITE_OUTCOME
+from inventory.ledger_tables import ADD_CALLS, CREATE, NAMES, VERSION, WRITE_OUTCOME
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "ledger.sqlite"
 _PENDING_BLOCK: Final = 512
+LISTED: Final = "listed"
+"""The fact that the service itself listed the functions, in this run."""
 NO_ANSWER: Final = 0
 """Stands for the HTTP status of a call that brought no answer."""
 
@@ -56,10 +59,11 @@ class ScopeCount(NamedTuple):
 
 
 class AnswerCount(NamedTuple):
-    """How many calls of a scope were answered with an HTTP status."""
+    """How many calls of an operation in a scope were answered with an HTTP status."""
 
     region: str
     project_id: str
+    operation: str
     http_status: int
     calls: int
 
@@ -79,7 +83,8 @@ class Ledger:
     def __init__(self, path: Path, *, replace: bool = False) -> None:
         self._path = path
         self._pending_outcomes: list[Outcome] = []
-        self._pending_answers: dict[tuple[str, str, int], int] = {}
+        self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
+        self._pending_listed: list[str] = []
         self._asks_again = False
         try:
             self._open(to_the_last_page=replace)
@@ -180,6 +185,11 @@ class Ledger:
                 counted = self._db.execute(query, (first, end)).fetchone()
                 self._db.execute("INSERT INTO scopes VALUES (?, ?, ?)", (region, project_id, *counted))
 
+    def add_calls(self, calls: Iterable[AnswerCount]) -> None:
+        """Adds the calls that the finding of the list took."""
+        with self._named():
+            self._db.executemany(ADD_CALLS, calls)
+
     # The outcomes coming back.
 
     def ask_failures_again(self) -> None:
@@ -209,14 +219,23 @@ class Ledger:
         """Takes an outcome, which waits for :meth:`commit`."""
         self._pending_outcomes.append(outcome)
 
-    def count_call(self, region: str, project_id: str, http_status: int) -> None:
+    def count_call(self, region: str, project_id: str, operation: str, http_status: int) -> None:
         """Counts a call that was made; ``http_status`` is NO_ANSWER where none came."""
-        key = (region, project_id, http_status)
-        self._pending_answers[key] = self._pending_answers.get(key, 0) + 1
+        self._pending_answers[region, project_id, operation, http_status] += 1
+
+    def note_listed(self, function: str) -> None:
+        """Notes, with the next commit, that the configs of a function were listed; a run asks for that once."""
+        self._pending_listed.append(function)
+
+    def was_listed(self, function: str) -> bool:
+        """Whether the configs of a function were listed in this run."""
+        with self._named():
+            query = "SELECT 1 FROM listed WHERE function = ?"
+            return self._db.execute(query, (function,)).fetchone() is not None
 
     def commit(self) -> None:
         """Writes what was taken, in one transaction."""
-        if not self._pending_outcomes and not self._pending_answers:
+        if not self._pending_outcomes and not self._pending_answers and not self._pending_listed:
             return
         with self._named(), self._transaction():
             self._db.executemany(WRITE_OUTCOME, self._pending_outcomes)
@@ -224,11 +243,10 @@ class Ledger:
                 self._db.executemany(
                     "DELETE FROM again WHERE urn = ?", [(outcome.urn,) for outcome in self._pending_outcomes]
                 )
-            self._db.executemany(
-                "INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET calls = calls + excluded.calls",
-                [(*key, calls) for key, calls in self._pending_answers.items()],
-            )
+            self._db.executemany(ADD_CALLS, [(*key, calls) for key, calls in self._pending_answers.items()])
+            self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", [(one,) for one in self._pending_listed])
         self._pending_outcomes.clear()
+        self._pending_listed.clear()
         self._pending_answers.clear()
 
     # What the tables and the manifest are made from.
@@ -281,9 +299,9 @@ class Ledger:
             return [ScopeCount(*row) for row in self._db.execute("SELECT * FROM scopes ORDER BY region, project_id")]
 
     def answers(self) -> list[AnswerCount]:
-        """The calls of all sessions of this run, by scope and HTTP status."""
+        """The calls of all sessions of this run, by scope, operation and HTTP status."""
         with self._named():
-            query = "SELECT * FROM answers ORDER BY region, project_id, http_status"
+            query = "SELECT * FROM answers ORDER BY region, project_id, operation, http_status"
             return [AnswerCount(*row) for row in self._db.execute(query)]
 
     @contextmanager

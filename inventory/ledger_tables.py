@@ -10,7 +10,7 @@ from typing import Final
 
 from inventory.outcome import Outcome
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 CREATE: Final = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -26,12 +26,15 @@ CREATE TABLE outcomes (
     request_id TEXT, duration_ms REAL NOT NULL, finished_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE again (urn TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE listed (function TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE answers (
-    region TEXT, project_id TEXT, http_status INTEGER, calls INTEGER NOT NULL,
-    PRIMARY KEY (region, project_id, http_status)
+    region TEXT, project_id TEXT, operation TEXT, http_status INTEGER, calls INTEGER NOT NULL,
+    PRIMARY KEY (region, project_id, operation, http_status)
 ) WITHOUT ROWID;
 """
 NAMES: Final = tuple(re.findall(r"CREATE TABLE (\w+)", CREATE))
+
+ADD_CALLS: Final = "INSERT INTO answers VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET calls = calls + excluded.calls"
 
 _ADD_UP: Final = ("attempts", "throttled")
 WRITE_OUTCOME: Final = (

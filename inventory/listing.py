@@ -1,6 +1,6 @@
-"""What the lists of the API say: the functions of a project, the versions and aliases of one function.
+"""What the lists of the API say: the functions of a project; the versions, aliases and configs of one function.
 
-Owns the shapes of these answers, of which nothing but names is kept: an item also holds the function's environment
+Owns the shapes of these answers. Of functions nothing but names is kept: an item also holds the function's environment
 variables, which may be secrets. Pure; knows no connection.
 
 Source: api-facts.md section 5.
@@ -10,12 +10,19 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from inventory.errors import UrnError
 from inventory.models import read_json
 from inventory.urn import parse
 
+LIST_FUNCTIONS: Final = "ListFunctions"
+LIST_VERSIONS: Final = "ListFunctionVersions"
+LIST_ALIASES: Final = "ListVersionAliases"
 MAX_ITEMS: Final = 400
 """Functions a page, at most."""
+MAX_CONFIGS: Final = 100
+"""Configs a page, at most."""
 
 
 class FunctionPage(NamedTuple):
@@ -30,6 +37,46 @@ class FunctionPage(NamedTuple):
     urns: list[str]
     next_marker: int | None
     total: int | None
+
+
+class ConfigPage(NamedTuple):
+    """A page of the async-invoke configs of a function's versions.
+
+    Attributes:
+        configs: each as it was sent, with the URN that it names.
+        next_marker: the offset that the service names for the next page; None where it names none, or 0.
+        request_id: the id that the server gave the call.
+    """
+
+    configs: list[tuple[str, bytes]]
+    next_marker: int | None
+    request_id: str | None = None
+
+
+class _Configs(msgspec.Struct):
+    async_invoke_configs: list[msgspec.Raw] | None
+    page_info: Any = None
+
+
+class _Named(msgspec.Struct):
+    func_urn: Any = None
+
+
+def read_configs(body: bytes) -> ConfigPage:
+    """Reads an answer of ``ListFunctionAsyncInvokeConfig``; a null list is an empty one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        sent = msgspec.json.decode(body, type=_Configs)
+        items = [
+            (msgspec.json.decode(raw, type=_Named).func_urn, bytes(raw)) for raw in sent.async_invoke_configs or ()
+        ]
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"no list of configs: {error}") from None
+    following = _number(sent.page_info.get("next_marker")) if isinstance(sent.page_info, dict) else None
+    return ConfigPage([(urn, item) for urn, item in items if isinstance(urn, str)], following or None)
 
 
 def read_functions(body: bytes) -> FunctionPage:

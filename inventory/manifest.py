@@ -14,6 +14,7 @@ import msgspec
 from inventory import __version__, schema
 from inventory.errors import ErrorKind, ExitCode, OutputError, Status
 from inventory.ledger import NO_ANSWER
+from inventory.outcome import LIST_CONFIGS
 from inventory.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -29,18 +30,25 @@ TOOL: Final = "functiongraph-inventory"
 
 
 class Counts(msgspec.Struct):
-    """What was counted while the tables were made, a URN at a time; of each kind of failure the first in the words."""
+    """What was counted while the tables were made, a URN at a time; of each kind of failure the first in the words.
+
+    ``told_by_lists`` are the URNs that a list settled.
+    """
 
     status: Counter[str] = msgspec.field(default_factory=Counter)
     error_kind: Counter[str] = msgspec.field(default_factory=Counter)
     retries: int = 0
+    told_by_lists: int = 0
     examples: dict[str, str] = msgspec.field(default_factory=dict)
 
     def add(self, outcome: Outcome | None) -> None:
         """Counts one URN; None where it was not attempted."""
         self.status[Status.NOT_ATTEMPTED if outcome is None else outcome.status] += 1
         if outcome is not None:
-            self.retries += max(0, outcome.attempts - 1)
+            if outcome.operation == LIST_CONFIGS:
+                self.told_by_lists += 1
+            else:
+                self.retries += max(0, outcome.attempts - 1)
             if outcome.error_kind is not None:
                 self.error_kind[outcome.error_kind] += 1
                 if outcome.error_kind not in self.examples:
@@ -80,15 +88,22 @@ def describe_input(sources: Iterable[SourceRead], urns: int, rejects: int) -> di
     }
 
 
-def describe_requests(answers: Iterable[AnswerCount], retries: int) -> dict[str, Any]:
-    """The requests block: every call of every session of the run."""
+def describe_requests(answers: Iterable[AnswerCount], counts: Counts) -> dict[str, Any]:
+    """The requests block: every call of every session of the run.
+
+    ``saved_by_lists`` are the URNs that lists of configs settled, less the calls that those lists took.
+    """
     by_status: Counter[str] = Counter()
+    by_operation: Counter[str] = Counter()
     for answer in answers:
         by_status["none" if answer.http_status == NO_ANSWER else str(answer.http_status)] += answer.calls
+        by_operation[answer.operation] += answer.calls
     return {
         "total": by_status.total(),
-        "retries": retries,
+        "retries": counts.retries,
         "throttled": by_status.get("429", 0),
+        "saved_by_lists": counts.told_by_lists - by_operation[LIST_CONFIGS],
+        "by_operation": {name: calls for name, calls in sorted(by_operation.items()) if calls},
         "by_http_status": dict(sorted(by_status.items())),
     }
 

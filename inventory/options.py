@@ -31,6 +31,8 @@ SettingsFile = Annotated[
 RunOutput = Annotated[
     Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", readable=False)
 ]
+Versions = Annotated[bool, typer.Option("--versions", help="List the versions of each function too.")]
+Aliases = Annotated[bool, typer.Option("--aliases", help="List the aliases of each function too.")]
 Regions = Annotated[list[str] | None, typer.Option(help="Region to look in; may be given several times.")]
 Projects = Annotated[
     list[str] | None, typer.Option(help="Project of the region; may be given several times. Default: IAM is asked.")

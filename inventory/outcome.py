@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SHOW = "ShowFunctionAsyncInvokeConfig"
 """The vendor's name of the operation that settles a URN by a call of its own."""
+LIST_CONFIGS = "ListFunctionAsyncInvokeConfig"
+"""The same of the one that tells the configs of all versions of a function."""
 
 
 class Outcome(NamedTuple):

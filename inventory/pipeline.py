@@ -14,6 +14,7 @@ import msgspec
 from inventory import intake, manifest
 from inventory.client import HEADERS
 from inventory.credentials import find_accounts
+from inventory.discovery import Search, discover
 from inventory.errors import ExitCode, InventoryError, Status, UsageError
 from inventory.folder import RunFolder
 from inventory.inquiry import ask
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from inventory.credentials import Account
+    from inventory.discovery import Discovered
     from inventory.folder import Mode
     from inventory.scope import Scope
     from inventory.settings import ExportSettings
@@ -55,7 +58,7 @@ class Result(NamedTuple):
 
 
 async def export(
-    sources: Sequence[Source],
+    sources: Sequence[Source] | Search,
     output: Path,
     settings: ExportSettings,
     *,
@@ -63,7 +66,7 @@ async def export(
     environment: Mapping[str, str],
     watch: Watch,
 ) -> Result:
-    """Runs one export, from a list of URNs to whole tables.
+    """Runs one export, from a list of URNs, or from a search for all functions, to whole tables.
 
     Raises:
         InventoryError: it could not be finished; its ``exit_code`` says how, and what was answered is kept.
@@ -73,37 +76,51 @@ async def export(
     folder.prepare(mode)
     with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
-        await asyncio.to_thread(_take_in, sources, ledger, folder, settings, mode, watch)
+        found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
         settings = _with_formats_so_far(ledger, settings)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
             return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
         folder.manifest.unlink(missing_ok=True)
         # ledger ──► pool ── client ──► ledger
-        scopes = await ask(ledger, settings, account, watch)
+        scopes = await ask(ledger, settings, account, watch, found.throttles if found else {})
         # ledger ──► flatten ──► tables
         tables, counts = await asyncio.to_thread(tabulate, ledger, output, settings, watch)
         # tables ──► manifest
         return await asyncio.to_thread(_sign_off, ledger, folder, settings, scopes, tables, counts)
 
 
-def _take_in(
-    sources: Sequence[Source], ledger: Ledger, folder: RunFolder, settings: ExportSettings, mode: Mode, watch: Watch
-) -> None:
-    """Loads the list, or holds it against the one that a resumed run began with."""
+async def _take_in(
+    sources: Sequence[Source] | Search,
+    ledger: Ledger,
+    folder: RunFolder,
+    settings: ExportSettings,
+    mode: Mode,
+    account: Account,
+    watch: Watch,
+) -> Discovered | None:
+    """Loads the list, which may have to be found first, or holds it against the one that a resumed run began with."""
     if mode == "resume" and ledger.fact(intake.LOADED) is not None:
-        intake.check_same_run(sources, ledger, settings)
+        if isinstance(sources, Search):
+            raise UsageError("--resume goes on with the list that was found: leave --all out")
+        await asyncio.to_thread(intake.check_same_run, sources, ledger, settings)
         ledger.ask_failures_again()
-        return
+        return None
     try:
         if not sources:
             raise UsageError("the list of this run was never read to its end: name it again")
-        intake.load(sources, ledger, settings, watch)
+        if isinstance(sources, Search):
+            found = await discover(sources, settings, account, watch)
+            await asyncio.to_thread(intake.load, found.listings, ledger, settings, watch, found.calls)
+        else:
+            found = None
+            await asyncio.to_thread(intake.load, sources, ledger, settings, watch)
     except InventoryError:
         if folder.fresh:  # nothing was asked: no trace is left that would stand in the way of the next try
             folder.remove_all()
         raise
     folder.remove_results()
+    return found
 
 
 def _with_formats_so_far(ledger: Ledger, settings: ExportSettings) -> ExportSettings:
@@ -146,7 +163,7 @@ def _sign_off(
         started=ledger.fact(intake.STARTED),
         input_read=manifest.describe_input(ledger.sources(), counts.status.total(), ledger.count_rejects()),
         counts=counts,
-        requests=manifest.describe_requests(answers, counts.retries),
+        requests=manifest.describe_requests(answers, counts),
         scopes=manifest.describe_scopes(ledger.scopes(), answers, reports),
         tables=tables,
         settings=describe(settings),

@@ -43,8 +43,9 @@ def summary(result: Result) -> str:
         f"{read['entries']:,} entries read: {read['urns']:,} URNs, {read['duplicates']:,} duplicates, "
         f"{read['rejects']:,} rejects"
     )
+    saved = f", {requests['saved_by_lists']:,} saved by lists" if requests["saved_by_lists"] else ""
     lines.append(
-        f"{requests['total']:,} calls ({requests['retries']:,} retries, {requests['throttled']:,} throttled) "
+        f"{requests['total']:,} calls ({requests['retries']:,} retries, {requests['throttled']:,} throttled{saved}) "
         f"from {manifest['started']} to {manifest['finished']}"
     )
     lines += [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]

@@ -32,25 +32,50 @@ _CHANCE: Final = 1
 
 
 class Attempts:
-    """How one URN's calls went: counted by the caller, judged by the policy.
+    """How the calls for one thing went: counted by the caller, judged by the policy.
 
     Attributes:
+        most: attempts, where they are fewer than the policy's.
         attempts: calls that used up an attempt.
         throttled: calls that were answered 429.
         began: when the first was asked for, on the policy's clock.
         waited: seconds of it that were spent waiting for the throttle.
         alone: 429s in a row between which other calls of the scope were accepted.
+        duration_ms: how long the last call took.
+        finished_at: when it ended, in microseconds since 1970-01-01 UTC.
+        error: what was wrong with it; None where nothing was.
     """
 
-    __slots__ = ("_accepted", "alone", "attempts", "began", "throttled", "waited")
+    __slots__ = (
+        "_accepted",
+        "alone",
+        "attempts",
+        "began",
+        "duration_ms",
+        "error",
+        "finished_at",
+        "most",
+        "throttled",
+        "waited",
+    )
 
-    def __init__(self, began: float) -> None:
+    def __init__(self, began: float, most: int | None = None) -> None:
+        self.most = most
         self.attempts = 0
         self.throttled = 0
         self.began = began
         self.waited = 0.0
         self.alone = 0
+        self.duration_ms = 0.0
+        self.finished_at = 0
+        self.error: CallError | None = None
         self._accepted: int | None = None
+
+    def note(self, seconds: float, error: CallError | None) -> None:
+        """Notes how long a call took, that it ended now, and its error if it had one."""
+        self.duration_ms = round(1000 * seconds, 3)
+        self.finished_at = time.time_ns() // 1000
+        self.error = error
 
     def refuse(self, accepted: int) -> None:
         """Counts a 429; ``accepted`` is how many calls of the scope were accepted so far."""
@@ -112,7 +137,8 @@ class Retry:
     def _is_enough(self, state: RetryCallState, counts: Attempts) -> bool:
         if isinstance(_error(state), ThrottledError):
             return counts.alone >= MAX_ALONE  # when to give up the whole scope, the scope knows
-        return counts.attempts >= self._attempts or self._clock() - counts.began - counts.waited >= MAX_SECONDS
+        most = self._attempts if counts.most is None else counts.most
+        return counts.attempts >= most or self._clock() - counts.began - counts.waited >= MAX_SECONDS
 
     def _pause(self, state: RetryCallState, counts: Attempts) -> float:
         error = _error(state)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from inventory.errors import UsageError
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when a column is added, removed, or changes its meaning."""
 
 TEXT, INTEGER, BOOLEAN, TIME, FLOAT = "string", "int64", "bool", "timestamp[us, tz=UTC]", "double"
@@ -108,6 +108,14 @@ FUNCTIONS: Final = Table(
             "JSON",
             "fields that the schema does not know, and values of another type than documented, as sent; null: none",
             "answer",
+        ),
+        Column(
+            "function_exists",
+            BOOLEAN,
+            None,
+            "whether the function is there: the service listed it (--all), has a config of it, or says it is gone; "
+            "null: not known",
+            _OURS,
         ),
     ),
 )

@@ -69,7 +69,7 @@ class Scope:
         *,
         max_per_second: float,
         attempts: int,
-        count_call: Callable[[int], None],
+        count_call: Callable[[str, int], None],
         was_welcome: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -102,21 +102,39 @@ class Scope:
         self._closed.set()
         self._gate.wake()
 
-    async def fetch(self, ask: Callable[[], Awaitable[T]]) -> T:
+    def attempts(self, most: int | None = None) -> Attempts:
+        """An account of the calls that are made for one thing, for :meth:`fetch` to keep; ``most`` bounds them."""
+        return Attempts(self._clock(), most)
+
+    async def fetch(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts | None = None) -> T:
         """Makes any call of the scope by its rules: pace, retries, and the credential renewed.
 
         Raises:
             CallError: the call brought nothing.
             NotAskedError: the scope closed before it was made.
         """
-        return await self._run(ask, Attempts(self._clock()), _LastCall())
+        counts = counts or self.attempts()
+        while not self._gate.enter():
+            if self.closed:
+                raise NotAskedError
+            await self._gate.news()
+        try:
+            fetched = await self._retry.run(
+                lambda: self._call(operation, ask, counts), counts, closed=self._closed.is_set
+            )
+        except CallError as error:
+            self._weigh(error)
+            raise
+        finally:
+            self._gate.leave()
+        self._relieve()
+        return fetched
 
     async def settle(self, urn: str) -> Outcome | None:
         """Asks for one URN until it is settled; None where the scope closed before a call was made."""
-        counts = Attempts(self._clock())
-        last_call = _LastCall()
+        counts = self.attempts()
         try:
-            answer = await self._run(lambda: self._ask(urn), counts, last_call)
+            answer = await self.fetch(SHOW, lambda: self._ask(urn), counts)
         except NotAskedError:
             return None
         except CallError as error:
@@ -132,43 +150,12 @@ class Scope:
                 counts.attempts,
                 counts.throttled,
                 error.request_id,
-                last_call.duration_ms,
-                last_call.finished_at,
+                counts.duration_ms,
+                counts.finished_at,
             )
-        return Outcome(
-            urn,
-            Status.CONFIGURED,
-            None,
-            200,
-            None,
-            None,
-            answer.body,
-            SHOW,
-            counts.attempts,
-            counts.throttled,
-            answer.request_id,
-            last_call.duration_ms,
-            last_call.finished_at,
-        )
+        return settled(urn, answer, SHOW, counts)
 
-    async def _run(self, ask: Callable[[], Awaitable[T]], counts: Attempts, last_call: _LastCall) -> T:
-        while not self._gate.enter():
-            if self.closed:
-                raise NotAskedError
-            await self._gate.news()
-        try:
-            fetched = await self._retry.run(
-                lambda: self._call(ask, counts, last_call), counts, closed=self._closed.is_set
-            )
-        except CallError as error:
-            self._weigh(error)
-            raise
-        finally:
-            self._gate.leave()
-        self._relieve()
-        return fetched
-
-    async def _call(self, ask: Callable[[], Awaitable[T]], counts: Attempts, last_call: _LastCall) -> T:
+    async def _call(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts) -> T:
         """One call, in its slot; every outcome of it is counted here."""
         await self._prepare(counts)
         asked = self._clock()
@@ -176,21 +163,21 @@ class Scope:
         began = self._clock()
         counts.waited += began - asked
         if self.closed:
-            raise last_call.error or NotAskedError
+            raise counts.error or NotAskedError
         generation = self._credential.generation
         try:
             answer = await ask()
         except asyncio.CancelledError:
-            self._count_call(NO_ANSWER)  # the server may have seen it
+            self._count_call(operation, NO_ANSWER)  # the server may have seen it
             raise
         except CallError as raised:
-            last_call.note(self._clock() - began, raised)
-            self._count_call(raised.status_code or NO_ANSWER)
-            error = last_call.error = await self._seen_as(raised, generation)
+            counts.note(self._clock() - began, raised)
+            self._count_call(operation, raised.status_code or NO_ANSWER)
+            error = counts.error = await self._seen_as(raised, generation)
             self._learn(error, counts)
             raise error from None
-        last_call.note(self._clock() - began, None)
-        self._count_call(200)
+        counts.note(self._clock() - began, None)
+        self._count_call(operation, 200)
         counts.attempts += 1
         self._accept()
         self._welcome()
@@ -208,7 +195,7 @@ class Scope:
 
     async def _seen_as(self, error: CallError, generation: int) -> CallError:
         """What an error means here: that depends on whether calls were welcome before, and on the credential's age."""
-        if error.error_code == "FSS.0403" and error.status_code == 403 and not self._is_proven:  # noqa: PLR2004
+        if error.error_code == "FSS.0403" and error.status_code == 403 and not self.is_proven:  # noqa: PLR2004
             return error.as_kind(CredentialRefusedError)
         if not isinstance(error, CredentialRefusedError) or not (error.error_code or "").endswith(".0307"):
             return error
@@ -256,7 +243,7 @@ class Scope:
     def _weigh(self, error: CallError) -> None:
         """Counts failures of a kind in a row, and stops a scope in which there is nothing to hope for."""
         of_the_service = (error.error_code or "").startswith("FSS.")
-        proven = self._is_proven
+        proven = self.is_proven
         of_one_urn = proven and of_the_service and error.kind in _OF_ONE_URN
         of_the_urn = of_the_service and error.kind is ErrorKind.BAD_REQUEST
         if error.kind is None or error.error_code in GONE or of_the_urn or of_one_urn:
@@ -276,7 +263,7 @@ class Scope:
             self._stop(error)
 
     @property
-    def _is_proven(self) -> bool:
+    def is_proven(self) -> bool:
         """Whether calls were welcome once: then a refusal of one URN is that URN's."""
         return self._gate.is_open or self._was_welcome
 
@@ -288,7 +275,7 @@ class Scope:
     def conclude(self) -> None:
         """At the end of a session: a scope that nobody answered was stopped by that, however few its URNs were."""
         error = self._last_failure
-        if self._is_silent and not self._is_proven and error is not None and self._failures.keys() <= _NOBODY_THERE:
+        if self._is_silent and not self.is_proven and error is not None and self._failures.keys() <= _NOBODY_THERE:
             self._stop(error)
 
     def _stop(self, error: CallError) -> None:
@@ -306,17 +293,20 @@ class Scope:
             pass
 
 
-class _LastCall:
-    """The last call of one URN: how long it took, when it ended, and its error if it had one."""
-
-    __slots__ = ("duration_ms", "error", "finished_at")
-
-    def __init__(self) -> None:
-        self.duration_ms = 0.0
-        self.finished_at = 0
-        self.error: CallError | None = None
-
-    def note(self, seconds: float, error: CallError | None) -> None:
-        self.duration_ms = round(1000 * seconds, 3)
-        self.finished_at = time.time_ns() // 1000
-        self.error = error
+def settled(urn: str, answer: Answer, operation: str, counts: Attempts) -> Outcome:
+    """The outcome of a URN whose config came."""
+    return Outcome(
+        urn,
+        Status.CONFIGURED,
+        None,
+        200,
+        None,
+        None,
+        answer.body,
+        operation,
+        counts.attempts,
+        counts.throttled,
+        answer.request_id,
+        counts.duration_ms,
+        counts.finished_at,
+    )

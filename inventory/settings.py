@@ -84,6 +84,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     timeout: float = 30.0
     attempts: int = 4
     naive_timezone: str | None = None
+    batch: bool = True
     accounts: tuple[AccountSettings, ...] = ()
     region_endpoints: dict[str, str] = {}
 
@@ -95,6 +96,10 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     def account_of(self, region: str, project_id: str | None) -> AccountSettings | None:
         """The first account that owns a scope; None where none does, or where there are no accounts."""
         return next((account for account in self.accounts if account.owns(region, project_id)), None)
+
+    def accounts_in(self, region: str) -> list[AccountSettings]:
+        """The accounts that may own a scope of a region."""
+        return [account for account in self.accounts if account.owns(region, None)]
 
     def for_scope(self, region: str, project_id: str | None) -> ExportSettings:
         """These settings, with what the scope's account has of its own."""

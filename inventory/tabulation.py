@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from inventory import schema
 from inventory.flatten import flatten
+from inventory.ledger import LISTED
 from inventory.manifest import Counts
 from inventory.tables import TableFile, TableWriter
 
@@ -34,12 +35,13 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
     counts = Counts()
     total = ledger.count_urns()
     zone = settings.zone()
+    listed = bool(ledger.fact(LISTED))
     with ExitStack() as stack:
         functions, destinations, calls, rejects = writers = [
             stack.enter_context(TableWriter(table, folder, settings.format)) for table in schema.TABLES.values()
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
-            rows = flatten(urn, outcome, zone)
+            rows = flatten(urn, outcome, zone, listed=listed)
             functions.add(rows.function)
             for row in rows.destinations:
                 destinations.add(row)

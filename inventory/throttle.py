@@ -83,6 +83,12 @@ class Throttle:
         self.refusals = 0
         self._sent = array("d")
 
+    def go_on_from(self, earlier: Throttle) -> None:
+        """Takes over what another throttle of the scope has sent and learnt."""
+        self.pace, self.limit, self._recovers_to = earlier.pace, earlier.limit, earlier._recovers_to
+        self.paused_until, self._guess, self.refusals = earlier.paused_until, earlier._guess, earlier.refusals
+        self._next_slot, self._last_sent, self._sent = earlier._next_slot, earlier._last_sent, earlier._sent[:]
+
     @property
     def paused_for(self) -> float:
         """Seconds that the scope still waits; 0 where it does not."""

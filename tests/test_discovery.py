@@ -13,7 +13,7 @@ from runs import TOKEN, manifest_of, run_cli
 from inventory import discovery
 from inventory.auth import Token
 from inventory.credentials import TokenAccount, UserAccount
-from inventory.discovery import Place, discover
+from inventory.discovery import Place, Search, discover
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Reply, Scope, User
 from inventory.errors import InterruptedRunError, ListingError
 from inventory.iam import User as IamUser
@@ -32,7 +32,7 @@ def urn(name, project=P, region="cn-north-4"):
 
 async def find(server, *places, account=ACCOUNT, **more):
     given = ExportSettings(endpoint=server.url, iam_endpoint=server.url, max_per_second=0.0, attempts=1)
-    return await discover(places, given, account, Watch(), **more)
+    return (await discover(Search(places, **more), given, account, Watch())).urns()
 
 
 @pytest.mark.parametrize("functions", [0, 1, 399, 400, 401, 5000])
@@ -114,7 +114,7 @@ async def test_a_stop_ends_the_listing():
     watch.request_stop(15)
     async with Emulator(GeneratedCloud(10, projects=[P])) as server:
         with pytest.raises(InterruptedRunError):
-            await discover([Place("cn-north-4", P)], ExportSettings(endpoint=server.url), ACCOUNT, watch)
+            await discover(Search([Place("cn-north-4", P)]), ExportSettings(endpoint=server.url), ACCOUNT, watch)
 
 
 class Listed:

@@ -48,7 +48,7 @@ def test_the_documented_answers(number, last_modified, raw):
     assert rows.function == (
         *NAMES,
         *("configured", None, 200, None, None, answered, 60, 1, None, "FunctionGraph", "FunctionGraph"),
-        *(T_14_50_02, "2021-03-04T14:50:02+08:00", last_modified, raw, None),
+        *(T_14_50_02, "2021-03-04T14:50:02+08:00", last_modified, raw, None, True),
     )
     assert rows.destinations == [target("on_failure"), target("on_success")]
     assert rows.call == (URN, "ShowFunctionAsyncInvokeConfig", 1, 0, "r-1", 12.5, 1_000_000)
@@ -63,6 +63,7 @@ def test_the_documented_item_of_the_list_api():
         *(60, 1, None, "FunctionGraph", "FunctionGraph"),
         *(T_14_50_02, "2021-03-04T14:50:02+08:00", T_14_50_02, "2021-03-04T14:50:02+08:00"),
         '{"count":2,"page_info":{"current_count":2,"next_marker":2,"previous_marker":0}}',
+        True,
     )
     assert rows.destinations == [target("on_failure"), target("on_success")]
 
@@ -210,7 +211,7 @@ def test_the_raw_time_stays_beside_the_typed_one():
 def test_a_urn_that_was_not_attempted():
     """Without an outcome there is the URN, its status, and nothing else; no call is counted."""
     rows = flatten("urn:fss:r:p:function:d:f", None)
-    assert rows.function == ("urn:fss:r:p:function:d:f", "r", "p", "d", "f", None, None, "not_attempted", *[None] * 15)
+    assert rows.function == ("urn:fss:r:p:function:d:f", "r", "p", "d", "f", None, None, "not_attempted", *[None] * 16)
     assert (rows.destinations, rows.call) == ([], None)
 
 
@@ -223,14 +224,33 @@ def test_an_error_keeps_the_vendors_words_and_the_rest():
         *("not_found", None, 404, "FSS.1051", "gone"),
         *[None] * 10,
         '{"details":{"error_msg":"d"}}',
+        False,
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "known", "listed"),
+    [
+        ("configured", None, True, True),
+        ("not_configured", "FSS.0404", None, True),
+        ("not_found", "FSS.1051", False, False),
+        ("not_found", "FSS.1052", None, True),
+        ("failed", "FSS.0500", None, True),
+        (None, None, None, True),
+    ],
+)
+def test_whether_a_function_exists_is_said_or_not_known(status, code, known, listed):
+    """A config proves the function and FSS.1051 its absence; anything else is known of a listed function only."""
+    outcome = status and settled({"func_urn": "x"}, status, error_code=code)
+    assert flatten(URN, outcome).function[-1] is known
+    assert flatten(URN, outcome, listed=True).function[-1] is listed
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error_code":"FSS.0500', b"\xff"])
 def test_an_error_without_json_makes_a_row(body):
     """The body of a failure may be anything."""
     outcome = settled(body, "failed", error_kind="server_error", http_status=502)
-    assert flatten(URN, outcome).function[7:] == ("failed", "server_error", 502, None, None, *[None] * 11)
+    assert flatten(URN, outcome).function[7:] == ("failed", "server_error", 502, None, None, *[None] * 12)
 
 
 SIDES = st.fixed_dictionaries(
@@ -262,7 +282,7 @@ VALUES = (
 def test_flattening_is_total(known, unknown):
     """Any config makes rows with exactly the schema's number of columns, and every unknown field is in ``extra``."""
     rows = flatten(URN, settled({**known, **unknown}), UTC)
-    assert len(rows.function) == 23
+    assert len(rows.function) == 24
     assert [len(row) for row in rows.destinations] == [16] * len(rows.destinations)
     assert [row[5] for row in rows.destinations] == sorted({row[5] for row in rows.destinations})
     extra = json.loads(rows.function[22] or "{}")

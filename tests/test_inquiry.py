@@ -30,7 +30,7 @@ def loaded(path, cloud):
 async def test_no_more_than_max_workers_are_in_flight_or_uncommitted(tmp_path, monkeypatch):
     """At each call of the server, calls under way and outcomes that a kill would lose are at most --max-workers."""
     cloud = GeneratedCloud(100, regions=("cn-north-4", "ap-southeast-1"))
-    settings = ExportSettings(max_workers=WORKERS, max_per_second=0.0)
+    settings = ExportSettings(max_workers=WORKERS, max_per_second=0.0, batch=False)
     with loaded(tmp_path / "ledger.sqlite", cloud) as ledger:
         asked = committed = 0
         most = 0
@@ -75,7 +75,7 @@ async def test_a_stop_ends_the_asking_and_keeps_what_was_answered(tmp_path):
                     watch.request_stop(2)
 
             server.plan(stop_at_50)
-            settings = settings_for(ExportSettings(max_workers=WORKERS, max_per_second=0.0), server)
+            settings = settings_for(ExportSettings(max_workers=WORKERS, max_per_second=0.0, batch=False), server)
             with pytest.raises(InterruptedRunError) as caught:
                 await inquiry.ask(ledger, settings, ACCOUNT, watch)
             calls = server.counts.total()

@@ -11,7 +11,7 @@ import pytest
 
 from inventory.errors import OutputError
 from inventory.ledger import AnswerCount, Ledger, Reject, ScopeCount, SourceRead
-from inventory.outcome import Outcome
+from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
 
 R, P = "cn-north-4", "p"
 
@@ -117,7 +117,7 @@ def test_outcomes_are_committed_in_batches(ledger, path, tmp_path):
     ledger.add_urns(map(urn, "abc"))
     for name in "ab":
         ledger.record(outcome(urn(name)))
-    ledger.count_call(R, P, 200)
+    ledger.count_call(R, P, SHOW, 200)
     assert copied(path, tmp_path / "before") == (0, 0)
     ledger.commit()
     assert copied(path, tmp_path / "after") == (2, 1)
@@ -220,7 +220,7 @@ def test_a_new_list_takes_the_place_of_the_old_run(path):
             ledger.count_scopes([(R, P)])
             ledger.set_fact("loaded", value=1)
         ledger.record(outcome(urn("old")))
-        ledger.count_call(R, P, 200)
+        ledger.count_call(R, P, SHOW, 200)
     with Ledger(path, replace=True) as ledger:
         with pytest.raises(OutputError):
             half_loaded(ledger, OutputError("x"))
@@ -252,26 +252,26 @@ def test_rejects_and_sources_are_sorted(ledger):
 
 
 def test_calls_add_up_over_sessions(path):
-    """Calls are counted by scope and status, and go on in the next session."""
+    """Calls are counted by scope, operation and status, and go on in the next session."""
     for _ in range(2):
         with Ledger(path) as ledger:
             for status in (200, 200, 429, 0):
-                ledger.count_call(R, P, status)
+                ledger.count_call(R, P, SHOW, status)
             ledger.commit()
-            ledger.count_call("x", "q", 200)
+            ledger.count_call("x", "q", LIST_CONFIGS, 200)
     with Ledger(path) as ledger:
         assert ledger.answers() == [
-            AnswerCount(R, P, 0, 2),
-            AnswerCount(R, P, 200, 4),
-            AnswerCount(R, P, 429, 2),
-            AnswerCount("x", "q", 200, 2),
+            AnswerCount(R, P, SHOW, 0, 2),
+            AnswerCount(R, P, SHOW, 200, 4),
+            AnswerCount(R, P, SHOW, 429, 2),
+            AnswerCount("x", "q", LIST_CONFIGS, 200, 2),
         ]
 
 
 def test_a_ledger_of_another_version_is_refused(path):
     """A file of another version is named with both versions, and left as it is."""
     of_another_version(path)
-    with pytest.raises(OutputError, match=r"ledger 99, not 1.*--overwrite"):
+    with pytest.raises(OutputError, match=r"ledger 99, not 2.*--overwrite"):
         Ledger(path)
 
 

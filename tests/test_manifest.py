@@ -9,14 +9,15 @@ from inventory import manifest
 from inventory.errors import ErrorKind, ExitCode, OutputError, Status
 from inventory.ledger import AnswerCount, ScopeCount, SourceRead
 from inventory.manifest import Counts, ScopeReport
-from inventory.outcome import Outcome
+from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
 from inventory.tables import TableFile
 
 ANSWERS = [
-    AnswerCount("r", "p", 0, 1),
-    AnswerCount("r", "p", 200, 7),
-    AnswerCount("r", "p", 429, 2),
-    AnswerCount("s", "q", 200, 3),
+    AnswerCount("r", "p", LIST_CONFIGS, 200, 2),
+    AnswerCount("r", "p", SHOW, 0, 1),
+    AnswerCount("r", "p", SHOW, 200, 5),
+    AnswerCount("r", "p", SHOW, 429, 2),
+    AnswerCount("s", "q", SHOW, 200, 3),
 ]
 
 
@@ -41,7 +42,10 @@ def described(**changed) -> dict[str, object]:
 
 
 def test_every_urn_is_counted_by_its_status_and_kind():
-    """Counts are by status, failed ones by kind too; retries are the calls beyond each URN's first attempt."""
+    """Counts are by status, failed ones by kind too; retries are the calls beyond each URN's first attempt.
+
+    A URN that a list settled shares its calls with others: they are no retries.
+    """
     counts = Counts()
     for settled in (
         None,
@@ -49,13 +53,14 @@ def test_every_urn_is_counted_by_its_status_and_kind():
         outcome(Status.NOT_FOUND),
         outcome(Status.FAILED, ErrorKind.TIMEOUT, attempts=4),
         outcome(Status.FAILED, ErrorKind.THROTTLED, attempts=0),
+        outcome(Status.CONFIGURED, attempts=2)._replace(operation=LIST_CONFIGS),
     ):
         counts.add(settled)
     blocks = described(counts=counts)["counts"]
-    assert blocks["status"] == {"configured": 1, "not_configured": 0, "not_found": 1, "failed": 2, "not_attempted": 1}
+    assert blocks["status"] == {"configured": 2, "not_configured": 0, "not_found": 1, "failed": 2, "not_attempted": 1}
     assert {kind: count for kind, count in blocks["error_kind"].items() if count} == {"timeout": 1, "throttled": 1}
     assert len(blocks["error_kind"]) == 10
-    assert counts.retries == 5
+    assert (counts.retries, counts.told_by_lists) == (5, 1)
 
 
 def test_of_each_kind_of_failure_the_first_is_told_in_words():
@@ -84,11 +89,13 @@ def test_the_first_equation_holds():
 
 
 def test_requests_are_all_calls_of_all_scopes():
-    """Calls are counted by HTTP status over the scopes; a call without an answer is counted too."""
-    assert manifest.describe_requests(iter(ANSWERS), 4) == {
+    """Calls are counted by HTTP status and by operation over the scopes; one without an answer is counted too."""
+    assert manifest.describe_requests(iter(ANSWERS), Counts(retries=4, told_by_lists=9)) == {
         "total": 13,
         "retries": 4,
         "throttled": 2,
+        "saved_by_lists": 7,
+        "by_operation": {LIST_CONFIGS: 2, SHOW: 11},
         "by_http_status": {"200": 10, "429": 2, "none": 1},
     }
 

@@ -121,7 +121,7 @@ async def test_a_refused_token_stops_at_once_and_a_good_one_goes_on(tmp_path, wr
         assert counts["not_attempted"] == len(rows(tmp_path / "run")) - counts["failed"] > 0
         server.token = TOKEN
         server.clear()
-        resumed = await export([], tmp_path / "run", mode="resume", endpoint=server.url)
+        resumed = await export([], tmp_path / "run", mode="resume", endpoint=server.url, batch=False)
         assert resumed.exit_code == ExitCode.ANSWERED
         assert len(server.requests) == resumed.manifest["input"]["urns"]
         assert not resumed.manifest["counts"]["status"]["failed"]

@@ -24,7 +24,7 @@ def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):
                 "status": {status.value: (statuses or {}).get(status.value, 0) for status in Status},
                 "error_kind": {kind.value: (kinds or {}).get(kind.value, 0) for kind in ErrorKind},
             },
-            "requests": {"total": 12345, "retries": 1, "throttled": 2},
+            "requests": {"total": 12345, "retries": 1, "throttled": 2, "saved_by_lists": 34},
             "started": "S",
             "finished": "F",
             "scopes": scopes,
@@ -100,5 +100,5 @@ def test_the_summary_adds_up():
         "  -----------------  -----",
         "  URNs               1,235",
         "10 entries read: 1,235 URNs, 0 duplicates, 0 rejects",
-        "12,345 calls (1 retries, 2 throttled) from S to F",
+        "12,345 calls (1 retries, 2 throttled, 34 saved by lists) from S to F",
     ]

@@ -13,7 +13,7 @@ COLUMNS = {
         "function_urn, region, project_id, package, function_name, qualifier, qualifier_type, status, error_kind, "
         "http_status, error_code, error_msg, answered_urn, max_async_event_age_in_seconds, max_async_retry_attempts, "
         "enable_async_status_log, on_success_destination, on_failure_destination, created_time, created_time_raw, "
-        "last_modified, last_modified_raw, extra"
+        "last_modified, last_modified_raw, extra, function_exists"
     ),
     "destinations": (
         "function_urn, region, project_id, function_name, qualifier, event, destination, param, param_valid, "
@@ -25,7 +25,7 @@ COLUMNS = {
 
 
 def test_the_tables_are_the_contracts():
-    """There are four tables, and each has the columns of design.md section 4 in their order."""
+    """There are four tables, and each has the columns of the contract in their order."""
     assert {name: ", ".join(c.name for c in table.columns) for name, table in schema.TABLES.items()} == COLUMNS
 
 
@@ -51,6 +51,7 @@ def test_types_of_columns():
         ("functions", "enable_async_status_log"): "bool",
         ("functions", "created_time"): "timestamp[us, tz=UTC]",
         ("functions", "last_modified"): "timestamp[us, tz=UTC]",
+        ("functions", "function_exists"): "bool",
         ("destinations", "param_valid"): "bool",
         ("destinations", "obs_expires_days"): "int64",
         ("calls", "attempts"): "int64",
@@ -88,10 +89,10 @@ def test_an_unknown_table_is_a_usage_error_that_names_the_known():
 
 
 def test_markdown_has_a_line_for_each_column():
-    """The README's dictionary is whole: 23 + 16 + 7 + 4 columns."""
+    """The README's dictionary is whole: 24 + 16 + 7 + 4 columns."""
     text = schema.as_markdown(tuple(schema.TABLES.values()))
     lines = [line for line in text.splitlines() if line.startswith("| `")]
-    assert len(lines) == 50
+    assert len(lines) == 51
     assert all(line.count("|") == 6 for line in lines)
     assert "| `duration_ms` | double | ms | how long the last call took | inventory |" in lines
 

@@ -52,7 +52,7 @@ class Cloud:
             raise answer
         return answer
 
-    def count(self, http_status: int) -> None:
+    def count(self, _operation: str, http_status: int) -> None:
         """Counts a call as the ledger does."""
         self.counted[http_status] += 1
 

@@ -204,6 +204,7 @@ def test_settings_describe_themselves_without_a_secret():
         "timeout",
         "attempts",
         "naive-timezone",
+        "batch",
         "accounts",
         "region-endpoints",
     }

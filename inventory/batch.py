@@ -1,0 +1,195 @@
+"""Many qualifiers of one function settled by one call, where that saves calls.
+
+Owns when the configs of a function are listed, and what of a list is believed. A list is asked once a run, and only
+where its scope has answered before. What it does not mention is settled by a call of its own, so that the tables are
+those of asking for each URN alone. Knows no ledger and no pool.
+
+Source: ListFunctionAsyncInvokeConfig (api-facts.md section 5: nobody has said whether it tells aliases).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections import Counter
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Final
+
+from inventory.answer import GONE, Answer
+from inventory.errors import CallError, Status
+from inventory.models import read_config, read_json
+from inventory.outcome import LIST_CONFIGS, Outcome
+from inventory.scope import NotAskedError, Scope, settled
+from inventory.urn import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from inventory.listing import ConfigPage
+    from inventory.retry import Attempts
+
+MAX_GROUP: Final = 1000
+"""URNs of a function that are held at a time; the vendor's quota is 30 versions and aliases a function."""
+_MAX_FAILURES: Final = 3
+"""Lists in a row that bring nothing, until no list is asked in the scope any more."""
+_GUESSED: Final = 20
+"""A URN is taken to be told of as often as others of its kind were; at first as if half of so many had been."""
+
+
+class Group:
+    """URNs of one function that are asked for together.
+
+    Attributes:
+        function: the function's URN, without a qualifier.
+        waiting: those that are not settled yet, in their order.
+    """
+
+    def __init__(self, function: str, urns: Sequence[str]) -> None:
+        self.function = function
+        self.waiting = dict.fromkeys(urns)
+        self.is_led = False
+        self.was_led = asyncio.Event()
+
+
+class Batch:
+    """The URNs of one scope, some of which are settled by lists.
+
+    Args:
+        scope: makes the calls.
+        list_configs: a page of the configs of a function, from an offset.
+        note_listed: is told, before the outcomes of a list are kept, that it was asked.
+        was_listed: whether that was noted before.
+        keep: takes outcomes that are settled together.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        list_configs: Callable[[str, int], Awaitable[ConfigPage]],
+        *,
+        note_listed: Callable[[str], None],
+        was_listed: Callable[[str], bool],
+        keep: Callable[[Sequence[Outcome]], Awaitable[None]],
+    ) -> None:
+        self._scope = scope
+        self._list_configs = list_configs
+        self._note_listed = note_listed
+        self._was_listed = was_listed
+        self._keep = keep
+        self._on_trial = False
+        self._failures = 0
+        self._asked: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()
+        self._trust: dict[tuple[str, frozenset[str]], bool] = {}
+
+    def jobs(self, urns: Iterator[str]) -> Iterator[tuple[str, Group | None]]:
+        """Sorted URNs, each with the group that it belongs to; None where it stands alone."""
+        for function, found in groupby(urns, key=_function_of):
+            while some := list(islice(found, MAX_GROUP)):
+                group = Group(function, some) if len(some) > 1 and not self._was_listed(function) else None
+                for urn in some:
+                    if group is None or urn in group.waiting:
+                        yield urn, group
+
+    async def settle(self, urn: str, group: Group | None) -> None:
+        """Settles one URN; the first of a group sees to the list, and the others wait for it."""
+        if group is not None:
+            if not group.is_led:
+                group.is_led = True
+                try:
+                    await self._lead(group)
+                finally:
+                    group.was_led.set()
+            await group.was_led.wait()
+            if urn not in group.waiting:
+                return
+        await self._settle_alone(urn)
+
+    async def _settle_alone(self, urn: str) -> Outcome | None:
+        outcome = await self._scope.settle(urn)
+        if outcome is not None:
+            await self._keep([outcome])
+        return outcome
+
+    async def _lead(self, group: Group) -> None:
+        """Asks for the list once the scope is proven, and while no other list is the first one; until then, alone."""
+        while self._is_worth_a_call(group):
+            if self._scope.is_proven and not self._on_trial:
+                await self._list(group)
+                return
+            urn = next(iter(group.waiting))
+            if await self._settle_alone(urn) is None:
+                return
+            del group.waiting[urn]
+
+    def _is_worth_a_call(self, group: Group) -> bool:
+        if self._failures >= _MAX_FAILURES or self._scope.closed:
+            return False
+        kinds = Counter(map(_kind_of, group.waiting))
+        share = {kind: (self._told[kind] + _GUESSED / 2) / (self._asked[kind] + _GUESSED) for kind in kinds}
+        return sum(number * share[kind] for kind, number in kinds.items()) > 1
+
+    async def _list(self, group: Group) -> None:
+        self._on_trial = not self._told
+        counts = self._scope.attempts(most=1)
+        try:
+            configs, request_id = await self._read(group, counts)
+        except NotAskedError:
+            return
+        except CallError as error:
+            self._failures += error.error_code not in GONE
+            return
+        finally:
+            self._on_trial = False
+        self._failures = 0
+        self._asked.update(map(_kind_of, group.waiting))
+        told = {urn: configs[urn] for urn in group.waiting if urn in configs}
+        self._note_listed(group.function)
+        while True:
+            believed = [urn for urn, body in told.items() if self._trust.get(_shape(urn, body))]
+            for urn in believed:
+                del group.waiting[urn]
+            self._told.update(map(_kind_of, believed))
+            await self._keep(
+                [settled(urn, Answer(told.pop(urn), request_id), LIST_CONFIGS, counts) for urn in believed]
+            )
+            untried = next((urn for urn, body in told.items() if _shape(urn, body) not in self._trust), None)
+            if untried is None:
+                return
+            outcome = await self._settle_alone(untried)
+            if outcome is None:
+                return
+            del group.waiting[untried]
+            body = told.pop(untried)
+            if outcome.status == Status.CONFIGURED:
+                is_right = read_config(body) == read_config(outcome.body)
+                self._trust[_shape(untried, body)] = is_right
+                self._told[_kind_of(untried)] += is_right
+
+    async def _read(self, group: Group, counts: Attempts) -> tuple[dict[str, bytes], str | None]:
+        """All pages, or as many as tell of the whole group. A URN that is told of in two ways is not told of."""
+        found: dict[str, bytes] = {}
+        doubtful: set[str] = set()
+        marker = 0
+        while True:
+            ask = functools.partial(self._list_configs, group.function, marker)
+            page = await self._scope.fetch(LIST_CONFIGS, ask, counts)
+            doubtful.update(urn for urn, body in page.configs if found.setdefault(urn, body) != body)
+            following = page.next_marker or 0
+            if not page.configs or following <= marker or group.waiting.keys() <= found.keys():
+                return {urn: body for urn, body in found.items() if urn not in doubtful}, page.request_id
+            marker = following
+
+
+def _function_of(urn: str) -> str:
+    return ":".join(urn.split(":", 7)[:7])
+
+
+def _kind_of(urn: str) -> str:
+    """A version, an alias, or neither: a list may tell of some of these only."""
+    return parse(urn).qualifier_type or "none"
+
+
+def _shape(urn: str, body: bytes) -> tuple[str, frozenset[str]]:
+    """What must agree with a call of its own once, before it is believed: a list might leave out or add fields."""
+    return _kind_of(urn), frozenset(read_json(body))
