@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from inventory.errors import CredentialRefusedError
+from inventory.gate import Trial
 from inventory.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class AccessKeys:
         self._lock = asyncio.Lock()
         self._look_at = float("inf")
         self.redactor = Redactor()
+        self.trial = Trial()
         self.generation = 0
         self.key = ""
         self._secret = ""
@@ -103,6 +105,7 @@ class Signature:
         self._signer: Any = None
         self._signer_of = -1
         self.redactor = keys.redactor
+        self.trial = keys.trial
 
     def __repr__(self) -> str:
         return f"Signature({self._keys!r}, project {self._project_id})"

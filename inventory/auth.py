@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
+    from inventory.gate import Trial
+
 TOKEN_VARIABLE: Final = "HW_AUTH_TOKEN"  # noqa: S105 - the name of the variable
 _LOOK_SECONDS: Final = 1.0
 """How often a token file is looked at."""
@@ -34,6 +36,10 @@ class Credential(Protocol):
     @property
     def generation(self) -> int:
         """A number that changes with the secret: a call knows with which one it was made."""
+
+    @property
+    def trial(self) -> Trial | None:
+        """What keeps scopes from trying one secret at once; None where nothing is locked when it is refused."""
 
     async def ready(self) -> None:
         """Gets or renews what the next call needs, if need be; all who wait share one renewal.
@@ -67,6 +73,7 @@ class Token:
         self._token = _checked(value, origin)
         self._headers = {"X-Auth-Token": self._token}
         self.redactor = Redactor(self._token)
+        self.trial = None
         self.generation = 0
 
     def __repr__(self) -> str:

@@ -102,6 +102,7 @@ class Nobody:
     def __init__(self, reason: str) -> None:
         self.redactor = Redactor()
         self.generation = 0
+        self.trial = None
         self._reason = reason
 
     def credential(self, _session: aiohttp.ClientSession, _region: str, _project_id: str) -> Credential:

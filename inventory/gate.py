@@ -1,16 +1,24 @@
-"""The gate of a scope: one goes in, then a few, and all the others when one came back well.
+"""Who may go in before it is known that calls are welcome: one, then a few, and all the others when one came back well.
 
-Owns how many may be under way before it is known that calls are welcome, so that a dead credential is never hammered by
-all workers at once. Knows no HTTP: it is told what came back.
+Owns how often a dead credential is tried: by the workers of a scope (:class:`Gate`), and by scopes that share a secret
+(:class:`Trial`), so that neither all workers nor all regions of an account hammer with it. Knows no HTTP: it is told
+what came back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from inventory.errors import CallError
 
 WIDTH: Final = 3
 """How many are let in until the gate opens, those that were refused counted."""
+
+TRIES: Final = 3
+"""Refusals in a row of a secret that was never accepted, until it is not tried any more. The vendor locks a key after
+more than five (api-facts.md section 3.3)."""
 
 
 class Gate:
@@ -66,5 +74,45 @@ class Gate:
 
     def wake(self) -> None:
         """Lets all who wait look again."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+class Trial:
+    """A secret that scopes share: until it is accepted once, they try it one after the other, and not often.
+
+    One scope's refusal is not yet all scopes': a key may be unknown in a region that is a partition of its own.
+    """
+
+    def __init__(self) -> None:
+        self._is_accepted = False
+        self._is_tried = False
+        self._refusals = 0
+        self._last: CallError | None = None
+        self._news = asyncio.Event()
+
+    async def enter(self) -> None:
+        """Waits for one's turn; who has it must :meth:`leave`.
+
+        Raises:
+            CallError: the last refusal, where there were too many.
+        """
+        while self._is_tried and not self._is_accepted:
+            await self._news.wait()
+        if self._is_accepted:
+            return
+        if self._refusals >= TRIES and self._last is not None:
+            raise self._last
+        self._is_tried = True
+
+    def leave(self, refusal: CallError | None = None, *, accepted: bool = False) -> None:
+        """Ends a try: the secret was refused, or accepted, or neither is known."""
+        if self._is_accepted:
+            return
+        self._is_accepted = accepted
+        if refusal is not None:
+            self._refusals += 1
+            self._last = refusal
+        self._is_tried = False
         self._news.set()
         self._news = asyncio.Event()

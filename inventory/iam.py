@@ -88,6 +88,7 @@ class IamToken:
         self._headers: dict[str, str] = {}
         self._renew_at = 0.0
         self.redactor = user.redactor
+        self.trial = None
         self.generation = 0
 
     def __repr__(self) -> str:

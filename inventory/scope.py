@@ -47,6 +47,8 @@ _HOPELESS_OTHERS: Final = 20
 _HOPELESS_AFTER_ANSWERS: Final = 100
 # Failures that the service says of single functions: a list may hold any number of them in a row.
 _OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.SERVER_ERROR})
+_SAY_NOTHING: Final = frozenset({401, 418, 429})
+"""Statuses that do not show that a credential was accepted."""
 _NOBODY_THERE: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.WRONG_ENDPOINT})
 
 
@@ -156,8 +158,28 @@ class Scope:
         return settled(urn, answer, SHOW, counts)
 
     async def _call(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts) -> T:
-        """One call, in its slot; every outcome of it is counted here."""
+        """One call with a credential that is ready; one that other scopes share may have to be tried first."""
         await self._prepare(counts)
+        trial = self._credential.trial
+        if trial is None:
+            return await self._call_in_slot(operation, ask, counts)
+        refusal: CallError | None = None
+        accepted = False
+        try:
+            answer = await self._call_in_slot(operation, ask, counts)
+            accepted = True
+        except CallError as error:
+            if isinstance(error, CredentialRefusedError) and error.status_code == 401:  # noqa: PLR2004
+                refusal = error
+            elif error.status_code is not None:
+                accepted = error.status_code < 500 and error.status_code not in _SAY_NOTHING  # noqa: PLR2004
+            raise
+        finally:
+            trial.leave(refusal, accepted=accepted)
+        return answer
+
+    async def _call_in_slot(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts) -> T:
+        """One call, in its slot; every outcome of it is counted here."""
         asked = self._clock()
         await self.throttle.acquire()
         began = self._clock()
@@ -187,6 +209,8 @@ class Scope:
         """Has the credential got or renewed, where it is time; what goes wrong there is no call of ours."""
         try:
             await self._credential.ready()
+            if self._credential.trial is not None:
+                await self._credential.trial.enter()
         except CallError as error:
             counts.attempts += 1
             if error.stops_scope:

@@ -13,9 +13,16 @@ import pytest
 from runs import by_urn, export
 from yarl import URL
 
+from inventory import inquiry, intake
 from inventory.aksk import AccessKeys, Signature, find_access_keys, keys_of
+from inventory.checkup import check_scopes
+from inventory.credentials import KeyAccount
 from inventory.emulator import Emulator, FileCloud, Keys
 from inventory.errors import CredentialRefusedError, ExitCode
+from inventory.ledger import Ledger
+from inventory.settings import ExportSettings
+from inventory.sources import Source
+from inventory.watch import Watch
 
 AK, SK, STS = (
     "AKOFTHETESTS00000001",
@@ -260,3 +267,35 @@ async def test_a_token_run_never_loads_the_sdk(tmp_path, write_list):
         )
     assert done.stdout == "[]\n"
     assert by_urn(tmp_path / "run")
+
+
+@pytest.mark.parametrize("refusing", [("region-0", "region-5", "region-7"), tuple(f"region-{n}" for n in range(12))])
+async def test_a_wrong_key_is_tried_three_times_however_many_regions_there_are(tmp_path, write_list, refusing):
+    """Twelve scopes and a secret that all refuse: no lock. Where most know it, each refuses for itself."""
+    regions = [f"region-{number}" for number in range(12)]
+    urns = [f"urn:fss:{region}:{P}:function:default:f" for region in regions]
+    cloud = FileCloud(dict.fromkeys(urns, CONFIG))
+    async with Emulator(cloud) as wrong, Emulator(cloud) as right:
+        wrong.keys, right.keys = Keys({AK: "another"}, now=time.time), Keys({AK: SK}, now=time.time)
+        settings = ExportSettings(
+            max_per_second=0.0,
+            region_endpoints={region: (wrong if region in refusing else right).url for region in regions},
+        )
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            intake.load([Source(str(write_list(urns)))], ledger, settings, Watch())
+            scopes = await inquiry.ask(ledger, settings, KeyAccount(keys_of(AK, SK, ""), HEADERS), Watch())
+        assert wrong.counts == {401: 3}
+    stopped = [str(scope.stopped) for scope in scopes.values() if scope.stopped]
+    assert len(stopped) == len(refusing)
+    assert all("APIGW.0301" in words and "limit" not in words for words in stopped)
+
+
+async def test_a_check_of_many_scopes_does_not_lock_the_key():
+    """The fourth scope is told what the third heard, without a call."""
+    scopes = [(f"region-{number}", P) for number in range(12)]
+    async with Emulator(FileCloud({})) as server:
+        server.keys = Keys({AK: "another"}, now=time.time)
+        settings = ExportSettings(endpoint=server.url, iam_endpoint=server.url)
+        found = await check_scopes(scopes, settings, KeyAccount(keys_of(AK, SK, ""), HEADERS))
+        assert server.counts == {401: 3}
+    assert all("credential FAILED (refused: 401 APIGW.0301" in one.line() for one in found)

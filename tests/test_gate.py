@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from inventory.gate import Gate
+import pytest
+
+from inventory.errors import CredentialRefusedError
+from inventory.gate import TRIES, Gate, Trial
+
+REFUSED = CredentialRefusedError("no", status_code=401)
 
 
 def entered(gate, times):
@@ -59,3 +64,50 @@ async def test_who_waits_is_told_of_every_change():
         await asyncio.sleep(0)
         change(gate)
         await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_secret_is_tried_by_one_scope_after_the_other():
+    """Until it is accepted there is one try at a time; then all go in at once."""
+    trial = Trial()
+    inside = []
+    most = 0
+
+    async def go(number):
+        nonlocal most
+        await trial.enter()
+        inside.append(number)
+        most = max(most, len(inside)) if number < 3 else most
+        await asyncio.sleep(0)
+        inside.remove(number)
+        trial.leave(accepted=number == 2)
+
+    await asyncio.gather(*(go(number) for number in range(3)))
+    assert most == 1
+    await trial.enter()
+    await trial.enter()
+    trial.leave(REFUSED)
+    await trial.enter()
+
+
+async def test_a_secret_that_is_refused_everywhere_is_tried_three_times():
+    """The vendor locks a key after more than five refusals: the fourth scope is told what the third heard."""
+    trial = Trial()
+    for _ in range(TRIES):
+        await trial.enter()
+        trial.leave(REFUSED)
+    with pytest.raises(CredentialRefusedError, match="no"):
+        await trial.enter()
+
+
+async def test_a_try_that_says_nothing_makes_room_for_the_next():
+    """A time-out is no refusal, however often it comes; who was cancelled leaves too."""
+    trial = Trial()
+    for _ in range(10):
+        await trial.enter()
+        trial.leave()
+    await trial.enter()
+    waiting = asyncio.create_task(trial.enter())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    trial.leave(accepted=True)
+    await waiting
