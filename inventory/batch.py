@@ -162,8 +162,9 @@ class Batch:
             del group.waiting[untried]
             body = told.pop(untried)
             if outcome.status == Status.CONFIGURED:
+                shape = _shape(untried, body)
                 is_right = read_config(body) == read_config(outcome.body)
-                self._trust[_shape(untried, body)] = is_right
+                self._trust[shape] = is_right and self._trust.get(shape, True)
                 self._told[_kind_of(untried)] += is_right
 
     async def _read(self, group: Group, counts: Attempts) -> tuple[dict[str, bytes], str | None]:

@@ -119,6 +119,8 @@ BROKEN = {
     "web page": Reply(200, b"<html></html>", {"Content-Type": "text/html"}),
     "null": Reply(200, b"null"),
     "no list": Reply(200, b'{"async_invoke_configs":{"a":1}}'),
+    "no UTF-8": Reply(200, b'{"async_invoke_configs":[{"func_urn":"u","created_time":"\xff"}]}'),
+    "deep": Reply(200, b'{"async_invoke_configs":[' + b"[" * 5000 + b"]" * 5000 + b"]}"),
     "odd items": Reply(200, b'{"async_invoke_configs":[1],"page_info":{"next_marker":0}}'),
 }
 
