@@ -22,6 +22,7 @@ from inventory.formats import Entry
 from inventory.iam import list_projects
 from inventory.ledger import AnswerCount
 from inventory.listing import LIST_ALIASES, LIST_FUNCTIONS, LIST_VERSIONS, MAX_ITEMS
+from inventory.manifest import now
 from inventory.scope import NotAskedError, Scope
 
 if TYPE_CHECKING:
@@ -86,11 +87,13 @@ class Discovered(NamedTuple):
         listings: one for each project.
         calls: how many were made.
         throttles: what was learnt of the pace of each region and project.
+        began: when the first was made, as the manifest writes times.
     """
 
     listings: list[Listing]
     calls: list[AnswerCount]
     throttles: dict[tuple[str, str], Throttle]
+    began: str
 
     def urns(self) -> list[str]:
         """All that was found, sorted."""
@@ -149,6 +152,7 @@ async def discover(search: Search, settings: ExportSettings, account: Account, w
 
 
 async def _discover(search: Search, settings: ExportSettings, account: Account, watch: Watch) -> Discovered:
+    began = now()
     calls: Counter[tuple[str, str, str, int]] = Counter()
     projects: list[_Project] = []
 
@@ -184,6 +188,7 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
         [Listing(project.name, sorted(project.found)) for project in projects],
         [AnswerCount(*key, number) for key, number in calls.items()],
         {(project.place.region, project.place.project_id or ""): project.scope.throttle for project in projects},
+        began,
     )
 
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from inventory.discovery import Listing
-    from inventory.ledger import AnswerCount
+    from inventory.discovery import Discovered
     from inventory.sources import Source
     from inventory.watch import Watch
 
@@ -34,11 +33,11 @@ _TEXT_KEPT: Final = 1000
 
 
 def load(
-    sources: Sequence[Source] | Sequence[Listing],
+    sources: Sequence[Source],
     ledger: Ledger,
     settings: ExportSettings,
     watch: Watch,
-    listed_by: Sequence[AnswerCount] | None = None,
+    discovered: Discovered | None = None,
 ) -> None:
     """Reads all sources into the ledger; whole, or not at all: then what it held before stays.
 
@@ -47,7 +46,7 @@ def load(
         ledger: where they go, in the place of what it held.
         settings: what completes the short forms, and which regions the endpoint can take.
         watch: is told how far it is, and may stop it.
-        listed_by: the calls that the lists come from; None where they come from files.
+        discovered: lists that come from the service, in the place of ``sources``.
 
     Raises:
         SourceError: a list cannot be read to its end.
@@ -57,8 +56,8 @@ def load(
     rejects: list[Reject] = []
     entries = 0
     with ledger.loading():
-        ledger.set_fact(STARTED, manifest.now())
-        for source in sources:
+        ledger.set_fact(STARTED, manifest.now() if discovered is None else discovered.began)
+        for source in sources if discovered is None else discovered.listings:
             for entry in source.read(idle=watch.waiting):
                 try:
                     if entry.reason is not None:
@@ -75,8 +74,8 @@ def load(
             _flush(ledger, found, rejects)
             ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
-        ledger.set_fact(LISTED, listed_by is not None)
-        ledger.add_calls(listed_by or ())
+        ledger.set_fact(LISTED, discovered is not None)
+        ledger.add_calls(() if discovered is None else discovered.calls)
         ledger.set_fact(LOADED, describe(settings))
         watch.loading(entries)
 

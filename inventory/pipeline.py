@@ -109,12 +109,10 @@ async def _take_in(
     try:
         if not sources:
             raise UsageError("the list of this run was never read to its end: name it again")
+        found: Discovered | None = None
         if isinstance(sources, Search):
-            found = await discover(sources, settings, account, watch)
-            await asyncio.to_thread(intake.load, found.listings, ledger, settings, watch, found.calls)
-        else:
-            found = None
-            await asyncio.to_thread(intake.load, sources, ledger, settings, watch)
+            found, sources = await discover(sources, settings, account, watch), ()
+        await asyncio.to_thread(intake.load, sources, ledger, settings, watch, found)
     except InventoryError:
         if folder.fresh:  # nothing was asked: no trace is left that would stand in the way of the next try
             folder.remove_all()
