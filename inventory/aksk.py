@@ -15,6 +15,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from yarl import URL
+
 from inventory.errors import CredentialRefusedError
 from inventory.gate import Trial
 from inventory.redaction import Redactor
@@ -22,7 +24,6 @@ from inventory.redaction import Redactor
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from yarl import URL
 
 _LOOK_SECONDS: Final = 60.0
 """How often it is looked whether temporary keys end soon; the SDK renews them in their last 40 minutes."""
@@ -119,20 +120,21 @@ class Signature:
         """Renews temporary keys that end soon."""
         await self._keys.ready()
 
-    def headers(self, url: URL) -> Mapping[str, str]:
+    def headers(self, url: str) -> Mapping[str, str]:
         """All headers of a GET, signed: those that every call has, the host as it is sent, the date and the project."""
         from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - only where keys are used
 
         if self._signer_of != self._keys.generation:
             self._signer, self._signer_of = self._keys.signer(self._project_id), self._keys.generation
-        host = url.raw_host or ""
+        place = URL(url, encoded=True)
+        host = place.raw_host or ""
         host = f"[{host}]" if ":" in host else host
         request = SdkRequest(
             method="GET",
-            schema=url.scheme,
-            host=host if url.is_default_port() else f"{host}:{url.port}",
-            resource_path=url.raw_path,
-            query_params=list(url.query.items()),
+            schema=place.scheme,
+            host=host if place.is_default_port() else f"{host}:{place.port}",
+            resource_path=place.raw_path,
+            query_params=list(place.query.items()),
             header_params={**self._always, "X-Sdk-Date": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")},
             body="",
         )

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from yarl import URL
-
     from inventory.gate import Trial
 
 TOKEN_VARIABLE: Final = "HW_AUTH_TOKEN"  # noqa: S105 - the name of the variable
@@ -48,8 +46,8 @@ class Credential(Protocol):
             CallError: there is none to be had.
         """
 
-    def headers(self, url: URL) -> Mapping[str, str]:
-        """The headers with which a GET of this URL is accepted."""
+    def headers(self, url: str) -> Mapping[str, str]:
+        """The headers with which a GET of this URL, percent-encoded as it is sent, is accepted."""
 
     async def renew(self, generation: int) -> bool:
         """A call of this generation was told that its credential must be updated: whether a newer one is there now."""
@@ -88,7 +86,7 @@ class Token:
             self._look_at = self._clock() + _LOOK_SECONDS
             self._read_again(self._file)
 
-    def headers(self, _url: URL) -> Mapping[str, str]:
+    def headers(self, _url: str) -> Mapping[str, str]:
         """The token's header."""
         return self._headers
 

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from inventory.client import Client, open_session
+from inventory.client import Client
 from inventory.errors import (
     CallConnectionError,
     CallError,
@@ -23,6 +23,7 @@ from inventory.errors import (
     WrongEndpointError,
 )
 from inventory.iam import list_projects
+from inventory.wire import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -1,24 +1,22 @@
 """One GET over HTTP, and every way in which it can go wrong mapped to one typed error.
 
-Owns the connection and the bounded reading of a body. What an answer means is :mod:`inventory.answer`'s; when a call
-may be made, and whether again, is the scope's.
+Owns the paths of the API and the words for what goes wrong below HTTP. How bytes come and go is
+:mod:`inventory.wire`'s, what an answer means :mod:`inventory.answer`'s; when a call may be made, and whether again, is
+the scope's.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import ssl
-import urllib.request
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from inventory import __version__
 from inventory.answer import Answer, read_answer
 from inventory.errors import BadAnswerError, CallConnectionError, CallTimeoutError
 from inventory.listing import (
@@ -31,9 +29,10 @@ from inventory.listing import (
     read_versions,
 )
 from inventory.models import read_config
+from inventory.wire import wire_to
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from inventory.auth import Credential
 
@@ -43,32 +42,6 @@ MAX_BODY: Final = 1024 * 1024
 """Bytes of an answer, decompressed. A config is a few hundred; more is not read."""
 MAX_LIST_BODY: Final = 64 * 1024 * 1024
 """The same for a list: 400 functions with all their environment variables."""
-USER_AGENT: Final = f"functiongraph-inventory/{__version__}"
-HEADERS: Final = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
-"""Headers of every call; where calls are signed, the signature covers them."""
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-@asynccontextmanager
-async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]:  # noqa: ASYNC109 - handed to aiohttp
-    """One session for a whole run, tuned for many small GETs.
-
-    Args:
-        timeout: seconds for one whole call. The connector sets no limit of its own (the pool bounds the calls), so that
-            no call's time is spent waiting for a connection of another.
-    """
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60)
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10.0)),
-        headers={"Accept": "application/json", **HEADERS},
-        auto_decompress=True,
-    ) as session:
-        # aiohttp repeats a GET once, unseen, when a connection breaks. A call that nobody counts would break the
-        # ledger's word; our own retry makes it again. There is no public switch; a test watches that this one works.
-        session._retry_connection = False  # noqa: SLF001
-        yield session
 
 
 class Client:
@@ -79,12 +52,13 @@ class Client:
     """
 
     def __init__(self, session: aiohttp.ClientSession, endpoint: str, project_id: str, credential: Credential) -> None:
-        self._session = session
-        self._base = f"{endpoint}/v2/{quote(project_id, safe='')}/fgs/functions"
+        url = URL(endpoint)
+        self._wire = wire_to(endpoint, session)
+        self._origin = str(url.origin())
+        self._functions = f"{url.raw_path.rstrip('/')}/v2/{quote(project_id, safe='')}/fgs/functions"
         self.date: str | None = None
         self._credential = credential
         self._redactor = credential.redactor
-        self._proxy = proxy_for(endpoint)
 
     async def show_async_invoke_config(self, function_urn: str) -> Answer:
         """Asks for the async-invoke configuration of one function, version or alias.
@@ -145,23 +119,21 @@ class Client:
         return found[0]
 
     async def _get(self, path: str, check: Callable[[bytes], object] = read_config, max_body: int = MAX_BODY) -> Answer:
-        url = URL(f"{self._base}{path}", encoded=True)
+        target = self._functions + path
         try:
-            async with self._session.get(
-                url, headers=self._credential.headers(url), allow_redirects=False, proxy=self._proxy
-            ) as response:
-                self.date = response.headers.get("Date")
-                body = self._redactor.purge(await _read_bounded(response, max_body))
-                return read_answer(response.status, response.headers, body, self._redactor.redact, check)
+            headers = self._credential.headers(self._origin + target)
+            status, sent, body = await self._wire.get(target, headers, max_body)
+            self.date = sent.get("Date")
+            return read_answer(status, sent, self._redactor.purge(body), self._redactor.redact, check)
         except TimeoutError:
             raise CallTimeoutError("no whole answer in time") from None
         except aiohttp.ClientHttpProxyError as error:
             told = f"the proxy said {error.status}: {_first_line(error.message)}"
             raise CallConnectionError(self._redactor.redact(told)) from None
-        except aiohttp.ClientResponseError as error:
+        except (aiohttp.ClientResponseError, HttpProcessingError) as error:
             told = f"an answer that is not HTTP: {_first_line(error.message)}"
             raise BadAnswerError(self._redactor.redact(told)) from None
-        except (aiohttp.ClientError, ssl.SSLError, OSError, UnicodeError, asyncio.IncompleteReadError) as error:
+        except (aiohttp.ClientError, ssl.SSLError, OSError, UnicodeError) as error:
             raise CallConnectionError(self._redactor.redact(_sentence(error))) from None
 
 
@@ -172,21 +144,6 @@ def _first_line(message: str) -> str:
 def _in_path(function_urn: str) -> str:
     """A URN stands in the path as it is, as Terraform sends it; the SDK encodes ":" and "!", and both are accepted."""
     return quote(function_urn, safe=":!~")
-
-
-async def _read_bounded(response: aiohttp.ClientResponse, max_body: int) -> bytes:
-    length = response.content_length
-    if length is not None and length <= max_body and "Content-Encoding" not in response.headers:
-        return await response.read()
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > max_body:
-            response.close()
-            raise BadAnswerError(f"an answer of more than {max_body} bytes", status_code=response.status)
-    return b"".join(chunks)
 
 
 def _sentence(error: BaseException) -> str:
@@ -207,13 +164,3 @@ def _reason(error: OSError) -> str:
     if error.errno is not None and error.errno in errno.errorcode:
         return os.strerror(error.errno)
     return error.strerror or str(error)
-
-
-def proxy_for(endpoint: str) -> str | None:
-    """The proxy that the environment names for an endpoint, if any; looked up once, not per call."""
-    parts = urlsplit(endpoint)
-    host = parts.hostname or ""
-    if host in _LOOPBACK or urllib.request.proxy_bypass(host):
-        return None
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

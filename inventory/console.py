@@ -91,9 +91,9 @@ def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapp
     Raises:
         InventoryError: it could not be finished.
     """
-    from inventory.client import HEADERS  # noqa: PLC0415 - heavy, and only for a run
     from inventory.credentials import find_accounts  # noqa: PLC0415
     from inventory.discovery import discover  # noqa: PLC0415
+    from inventory.wire import HEADERS  # noqa: PLC0415 - heavy, and only for a run
 
     account = find_accounts(settings, environment, HEADERS)
     with Display(log) as watch, _signals(watch):
@@ -112,10 +112,10 @@ def run_checkup(
         InventoryError: there is nothing to check with, or nothing to check.
     """
     from inventory.checkup import check_scopes  # noqa: PLC0415 - heavy, and only for a run
-    from inventory.client import HEADERS  # noqa: PLC0415
     from inventory.credentials import find_accounts  # noqa: PLC0415
     from inventory.discovery import find_projects  # noqa: PLC0415
     from inventory.estimate import scopes_of  # noqa: PLC0415
+    from inventory.wire import HEADERS  # noqa: PLC0415
 
     account = find_accounts(settings, environment, HEADERS)
 

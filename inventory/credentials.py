@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import aiohttp
-    from yarl import URL
 
     from inventory.aksk import AccessKeys
     from inventory.auth import Credential
@@ -121,7 +120,7 @@ class Nobody:
         """
         raise CredentialRefusedError(self._reason)
 
-    def headers(self, _url: URL) -> Mapping[str, str]:
+    def headers(self, _url: str) -> Mapping[str, str]:
         """None: no call is made."""
         return {}
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory import pool
-from inventory.client import Client, open_session
+from inventory.client import Client
 from inventory.credentials import account_named
 from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, UsageError
 from inventory.formats import Entry
@@ -24,6 +24,7 @@ from inventory.ledger import AnswerCount
 from inventory.listing import LIST_ALIASES, LIST_FUNCTIONS, LIST_VERSIONS, MAX_ITEMS
 from inventory.manifest import now
 from inventory.scope import NotAskedError, Scope
+from inventory.wire import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence

@@ -106,7 +106,7 @@ class IamToken:
             if self._now() >= self._renew_at:
                 await self._get()
 
-    def headers(self, _url: URL) -> Mapping[str, str]:
+    def headers(self, _url: str) -> Mapping[str, str]:
         """The token's header."""
         return self._headers
 
@@ -147,7 +147,7 @@ async def list_projects(session: aiohttp.ClientSession, endpoint: str, credentia
     url: URL | None = URL(f"{endpoint}/v3/projects?{urlencode({'enabled': 'true'})}")
     while url is not None:
         await credential.ready()
-        _, sent = await _call(session, "GET", url, credential.headers(url), credential.redactor)
+        _, sent = await _call(session, "GET", url, credential.headers(str(url)), credential.redactor)
         projects = sent.get("projects") if isinstance(sent, dict) else None
         if not isinstance(projects, list):
             raise BadAnswerError(f"IAM at {endpoint} did not answer with a list of projects")

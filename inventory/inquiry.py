@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from inventory import pool
 from inventory.batch import Batch, Group
-from inventory.client import Client, open_session
+from inventory.client import Client
 from inventory.scope import Scope
 from inventory.watch import Progress
+from inventory.wire import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

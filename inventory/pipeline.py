@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from inventory import intake, manifest
-from inventory.client import HEADERS
 from inventory.credentials import find_accounts
 from inventory.discovery import Search, discover
 from inventory.errors import ExitCode, InventoryError, Status, UsageError
@@ -21,6 +20,7 @@ from inventory.inquiry import ask
 from inventory.ledger import Ledger
 from inventory.settings import describe
 from inventory.tabulation import tabulate
+from inventory.wire import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

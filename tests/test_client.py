@@ -14,8 +14,9 @@ from aioresponses import aioresponses
 from yarl import URL
 
 from inventory.auth import Token
-from inventory.client import Client, open_session, proxy_for
+from inventory.client import Client
 from inventory.errors import BadAnswerError, CallConnectionError, CallError, CallTimeoutError
+from inventory.wire import open_session, proxy_for
 
 URN = "urn:fss:cn-north-4:p0:function:default:f:!prod"
 SECRET = "MIIRxgYJKoZIhvcNAQcCoIIR+tz"
@@ -84,8 +85,9 @@ class Response(aiohttp.ClientResponse):
 
 
 @pytest.fixture
-def web():
-    """Answers without a network."""
+def web(monkeypatch):
+    """Answers without a network, on the road through a proxy."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     with aioresponses() as web:
         web.get = partial(web.get, response_class=Response)
         yield web
