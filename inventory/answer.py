@@ -31,7 +31,7 @@ from inventory.errors import (
     WrongEndpointError,
 )
 from inventory.models import read_config, read_json
-from inventory.throttle import read_limit
+from inventory.pace import read_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

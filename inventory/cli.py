@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -36,11 +36,10 @@ from inventory.options import (
     TableFormat,
     TokenFile,
     Versions,
+    only_one,
+    sources_named,
+    text_of,
 )
-
-if TYPE_CHECKING:
-    from inventory.settings import ExportSettings
-    from inventory.sources import Source
 
 app = typer.Typer(
     help="Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions to Parquet and CSV.",
@@ -103,6 +102,12 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds for one whole call. Default: 30.")] = None,
     attempts: Annotated[int | None, typer.Option(help="Attempts for one URN. Default: 4.")] = None,
+    quota_share: Annotated[
+        float | None, typer.Option(help="Part of a limit that the server tells which is used. Default: 1, all of it.")
+    ] = None,
+    max_time: Annotated[
+        float | None, typer.Option(help="Seconds after which a run ends in good order (exit code 5). Default: none.")
+    ] = None,
     naive_timezone: Annotated[
         str | None, typer.Option(help="Zone in which a time without a zone is read. Default: such a time stays text.")
     ] = None,
@@ -132,13 +137,15 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             "column": column,
             "endpoint": endpoint,
             "iam_endpoint": iam_endpoint,
-            "region": _only(region, "--region", several=all_functions),
-            "project_id": _only(project_id, "--project-id", several=all_functions),
-            "token_file": _text(token_file),
+            "region": only_one(region, "--region", several=all_functions),
+            "project_id": only_one(project_id, "--project-id", several=all_functions),
+            "token_file": text_of(token_file),
             "max_workers": max_workers,
             "max_per_second": max_per_second,
             "timeout": timeout,
             "attempts": attempts,
+            "quota_share": quota_share,
+            "max_time": max_time,
             "naive_timezone": naive_timezone,
             "batch": False if no_batch else None,
         }
@@ -158,7 +165,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             raise UsageError(
                 "no list of URNs: name a file, - for standard input, or --all (see inventory export --help)"
             )
-        sources = _sources(source, combined)
+        sources = sources_named(source, combined)
         if dry_run:
             put(estimate(sources, combined))
             return
@@ -196,7 +203,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
         given = {
             "endpoint": endpoint,
             "iam_endpoint": iam_endpoint,
-            "token_file": _text(token_file),
+            "token_file": text_of(token_file),
             "max_per_second": max_per_second,
         }
         combined = combine(settings, given)
@@ -231,37 +238,20 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         from inventory.discovery import places_of
         from inventory.settings import combine
 
-        given = {"endpoint": endpoint, "iam_endpoint": iam_endpoint, "column": column, "token_file": _text(token_file)}
+        given = {
+            "endpoint": endpoint,
+            "iam_endpoint": iam_endpoint,
+            "column": column,
+            "token_file": text_of(token_file),
+        }
         combined = combine(settings, given)
         places = places_of(combined, region, project_id) if region or project_id or not source else []
-        found = run_checkup(_sources(source, combined), places, combined, os.environ)
+        found = run_checkup(sources_named(source, combined), places, combined, os.environ)
         put("".join(f"{one.line()}\n" for one in found), end="")
         if not found:
             raise UsageError("there is no scope to check: the lists hold no function URN")
         if not all(one.ok for one in found):
             raise typer.Exit(ExitCode.CREDENTIALS)
-
-
-def _sources(names: list[str] | None, settings: ExportSettings) -> list[Source]:
-    """The lists that are named, each of which can be opened."""
-    from inventory.sources import STDIN, Source
-
-    if (names or []).count(STDIN) > 1:
-        raise UsageError("- is given twice: standard input can be read once")
-    sources = [Source(name, settings.column) for name in names or []]
-    for source in sources:
-        source.check()
-    return sources
-
-
-def _only(given: list[str] | None, name: str, *, several: bool) -> str | None:
-    if given and len(given) > 1 and not several:
-        raise UsageError(f"{name} is given {len(given)} times: several go with --all")
-    return given[0] if given and len(given) == 1 else None
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 @app.command()

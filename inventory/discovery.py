@@ -235,13 +235,7 @@ def _project(
     def count_call(operation: str, http_status: int) -> None:
         calls[region, project_id, operation, http_status] += 1
 
-    scope = Scope(
-        client.show_async_invoke_config,
-        credential,
-        max_per_second=settings.pace,
-        attempts=settings.attempts,
-        count_call=count_call,
-    )
+    scope = Scope(client.show_async_invoke_config, credential, settings, count_call=count_call)
     return _Project(place, client, scope)
 
 

@@ -11,6 +11,7 @@ The tree, which a test holds to the classes::
     ├── OutputError                   the output folder cannot be written or holds something else
     │   └── LedgerUnusableError       its ledger is damaged, or of another version
     ├── ListingError                  a list of functions that is not whole
+    ├── OutOfTimeError                the time that a run was given is over
     ├── InterruptedRunError           SIGINT or SIGTERM
     └── CallError                     a call that did not bring a config
         ├── NotConfiguredError        the service's 404: no config (or no such function)
@@ -34,7 +35,10 @@ This module owns the words of the errors. It knows no HTTP and no command line.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+if TYPE_CHECKING:
+    from inventory.pace import Limit
 
 _E = TypeVar("_E", bound="CallError")
 
@@ -140,6 +144,12 @@ class ListingError(InventoryError):
         self.exit_code = exit_code
 
 
+class OutOfTimeError(InventoryError):
+    """The time that a run was given is over."""
+
+    exit_code = ExitCode.STOPPED
+
+
 class InterruptedRunError(InventoryError):
     """A signal ended the run in good order.
 
@@ -221,15 +231,15 @@ class ThrottledError(CallError):
 
     Attributes:
         retry_after: seconds that the server asks to wait, or None.
-        limit: ``(calls, seconds)`` of the gateway's text, or None.
+        limit: what the gateway's text says of it, or None.
     """
 
     kind = ErrorKind.THROTTLED
     retryable = True
     retry_after: float | None = None
-    limit: tuple[int, float] | None = None
+    limit: Limit | None = None
 
-    def with_hints(self, *, retry_after: float | None, limit: tuple[int, float] | None) -> Self:
+    def with_hints(self, *, retry_after: float | None, limit: Limit | None) -> Self:
         """Adds what the answer says about the wait."""
         self.retry_after = retry_after
         self.limit = limit

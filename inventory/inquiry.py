@@ -8,6 +8,8 @@ Knows no HTTP and no table.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import Counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from inventory import pool
 from inventory.batch import Batch, Group
 from inventory.client import Client
+from inventory.errors import OutOfTimeError
 from inventory.scope import Scope
 from inventory.watch import Progress
 from inventory.wire import open_session
@@ -43,6 +46,8 @@ async def ask(
     account: Account,
     watch: Watch,
     throttles: Mapping[tuple[str, str], Throttle] = MappingProxyType({}),
+    *,
+    began: float | None = None,
 ) -> dict[tuple[str, str], Scope]:
     """Asks for every URN that has no outcome; returns the scopes, each with what it learnt.
 
@@ -52,6 +57,7 @@ async def ask(
         account: who asks.
         watch: is told how far it is, and may stop it.
         throttles: what the listing of the functions has learnt of the scopes' paces.
+        began: when the run began, on the monotonic clock; now, if it is not said.
 
     Raises:
         InterruptedRunError: a signal came; what was answered is in the ledger.
@@ -66,7 +72,8 @@ async def ask(
         for scope, earlier in throttles.items():
             if scope in inquiry.scopes:
                 inquiry.scopes[scope].throttle.go_on_from(earlier)
-        await inquiry.run(lanes)
+        seconds = math.inf if settings.max_time is None else settings.max_time
+        await inquiry.run(lanes, (time.monotonic() if began is None else began) + seconds)
     return inquiry.scopes
 
 
@@ -96,8 +103,7 @@ class _Inquiry:
         scope = Scope(
             client.show_async_invoke_config,
             credential,
-            max_per_second=settings.pace,
-            attempts=settings.attempts,
+            settings,
             count_call=count_call,
             was_welcome=self._ledger.was_welcome(count.region, count.project_id),
         )
@@ -130,7 +136,7 @@ class _Inquiry:
         await asyncio.sleep(0)  # the other answers of this moment join the commit
         self._ledger.commit()
 
-    async def run(self, lanes: list[pool.Lane[_Job]]) -> None:
+    async def run(self, lanes: list[pool.Lane[_Job]], deadline: float) -> None:
         """Works the lanes off; commits and tells the watcher a few times a second."""
         workers = asyncio.create_task(pool.run(lanes, self._settings.max_workers))
         try:
@@ -138,7 +144,7 @@ class _Inquiry:
                 await asyncio.wait({workers}, timeout=TICK_SECONDS)
                 self._ledger.commit()
                 self._watch.asking(self._progress())
-                if self._watch.signal_number is not None:
+                if self._watch.signal_number is not None or time.monotonic() >= deadline:
                     for scope in self.scopes.values():
                         scope.close()
                     await asyncio.wait({workers}, timeout=GRACE_SECONDS)
@@ -150,7 +156,9 @@ class _Inquiry:
             await asyncio.wait({workers})
             self._ledger.commit()
         self._watch.check()
-        for scope in self.scopes.values():
+        for place, scope in self.scopes.items():
+            if scope.closed and scope.stopped is None and next(self._ledger.pending(*place), None) is not None:
+                scope.stop(OutOfTimeError(f"out of time: the {self._settings.max_time:g} s of --max-time are over"))
             scope.conclude()
 
     def _progress(self) -> Progress:

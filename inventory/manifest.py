@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from inventory.ledger import AnswerCount, ScopeCount, SourceRead
     from inventory.outcome import Outcome
+    from inventory.pace import Limit
     from inventory.tables import TableFile
 
 FILE_NAME: Final = "manifest.json"
@@ -61,12 +62,14 @@ class ScopeReport(NamedTuple):
 
     Attributes:
         endpoint: the base URL that it called.
-        limit: what it learnt, ``(calls, seconds)``, or None.
+        limit: what it learnt, or None.
+        used: which part of the limit was used since it was learnt; None where there was too little time to tell.
         stopped: why it stopped, or None.
     """
 
     endpoint: str
-    limit: tuple[int, float] | None
+    limit: Limit | None
+    used: float | None
     stopped: str | None
 
 
@@ -113,8 +116,11 @@ def describe_scopes(
 ) -> list[dict[str, Any]]:
     """The scopes block, by region and project."""
     calls: Counter[tuple[str, str]] = Counter()
+    refused: Counter[tuple[str, str]] = Counter()
     for answer in answers:
         calls[answer.region, answer.project_id] += answer.calls
+        if answer.http_status == 429:  # noqa: PLR2004 - too many requests
+            refused[answer.region, answer.project_id] += answer.calls
     described = []
     for scope in scopes:
         report = reports[scope.region, scope.project_id]
@@ -126,7 +132,9 @@ def describe_scopes(
                 "endpoint": report.endpoint,
                 "urns": scope.urns,
                 "requests": calls[scope.region, scope.project_id],
-                "limit_learnt": None if limit is None else {"calls": limit[0], "seconds": limit[1]},
+                "refused": refused[scope.region, scope.project_id],
+                "limit_learnt": None if limit is None else limit._asdict(),
+                "limit_used": None if report.used is None else round(report.used, 3),
                 "stopped": report.stopped,
             }
         )

@@ -1,4 +1,4 @@
-"""Options that several commands have, in the words of each of them.
+"""Options that several commands have, in the words of each of them, and what is made of what was given.
 
 Owns their help. Knows no command.
 """
@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from inventory.errors import UsageError
+
+if TYPE_CHECKING:
+    from inventory.settings import ExportSettings
+    from inventory.sources import Source
 
 LogForm = Literal["text", "json"]
 
@@ -44,3 +50,27 @@ class TableFormat(StrEnum):
 
     PARQUET = "parquet"
     CSV = "csv"
+
+
+def sources_named(names: list[str] | None, settings: ExportSettings) -> list[Source]:
+    """The lists that are named, each of which can be opened."""
+    from inventory.sources import STDIN, Source  # noqa: PLC0415 - heavy, and --help stays quick
+
+    if (names or []).count(STDIN) > 1:
+        raise UsageError("- is given twice: standard input can be read once")
+    sources = [Source(name, settings.column) for name in names or []]
+    for source in sources:
+        source.check()
+    return sources
+
+
+def only_one(given: list[str] | None, name: str, *, several: bool) -> str | None:
+    """The one value of an option that may be given several times, where it must not be."""
+    if given and len(given) > 1 and not several:
+        raise UsageError(f"{name} is given {len(given)} times: several go with --all")
+    return given[0] if given and len(given) == 1 else None
+
+
+def text_of(path: Path | None) -> str | None:
+    """A path as the settings hold it."""
+    return None if path is None else str(path)

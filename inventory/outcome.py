@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from inventory.errors import Status
+
 if TYPE_CHECKING:
-    from inventory.errors import ErrorKind, Status
+    from inventory.answer import Answer
+    from inventory.errors import CallError, ErrorKind
+    from inventory.retry import Attempts
 
 SHOW = "ShowFunctionAsyncInvokeConfig"
 """The vendor's name of the operation that settles a URN by a call of its own."""
@@ -50,3 +54,41 @@ class Outcome(NamedTuple):
     request_id: str | None
     duration_ms: float
     finished_at: int
+
+
+def settled(urn: str, answer: Answer, operation: str, counts: Attempts) -> Outcome:
+    """The outcome of a URN whose config came."""
+    return Outcome(
+        urn,
+        Status.CONFIGURED,
+        None,
+        200,
+        None,
+        None,
+        answer.body,
+        operation,
+        counts.attempts,
+        counts.throttled,
+        answer.request_id,
+        counts.duration_ms,
+        counts.finished_at,
+    )
+
+
+def failed(urn: str, error: CallError, operation: str, counts: Attempts) -> Outcome:
+    """The outcome of a URN for which no config came, in the error's words."""
+    return Outcome(
+        urn,
+        error.status,
+        error.kind,
+        error.status_code,
+        error.error_code,
+        error.error_msg,
+        error.body,
+        operation,
+        counts.attempts,
+        counts.throttled,
+        error.request_id,
+        counts.duration_ms,
+        counts.finished_at,
+    )

@@ -6,6 +6,7 @@ Owns the order of the stages and what a run gives back. How each stage works is 
 from __future__ import annotations
 
 import asyncio
+import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -71,6 +72,7 @@ async def export(
     Raises:
         InventoryError: it could not be finished; its ``exit_code`` says how, and what was answered is kept.
     """
+    began = time.monotonic()
     account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
     folder = RunFolder(output)
     folder.prepare(mode)
@@ -83,7 +85,7 @@ async def export(
             return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
         folder.manifest.unlink(missing_ok=True)
         # ledger ──► pool ── client ──► ledger
-        scopes = await ask(ledger, settings, account, watch, found.throttles if found else {})
+        scopes = await ask(ledger, settings, account, watch, found.throttles if found else {}, began=began)
         # ledger ──► flatten ──► tables
         tables, counts = await asyncio.to_thread(tabulate, ledger, output, settings, watch)
         # tables ──► manifest
@@ -152,7 +154,8 @@ def _sign_off(
     reports = {
         key: manifest.ScopeReport(
             settings.for_scope(*key).endpoint_for(key[0]),
-            scope.throttle.limit,
+            scope.throttle.pace.limit,
+            scope.throttle.used,
             None if scope.stopped is None else str(scope.stopped),
         )
         for key, scope in scopes.items()

@@ -24,6 +24,7 @@ _ADVICE: Final = {
     ErrorKind.THROTTLED: "wait, or ask the account's owner for a higher limit",
     ErrorKind.BLOCKED: "wait until the firewall lets this address in again, and lower --max-per-second",
 }
+_OUT_OF_TIME: Final = "give it more time"
 _ADVICE_OTHERS: Final = "see that the endpoint is right and reachable"
 _EXAMPLE_CHARACTERS: Final = 160
 
@@ -112,7 +113,9 @@ def _called(program: str) -> str:
 
 def _learnt(scope: dict[str, Any]) -> str:
     limit = scope["limit_learnt"]
-    return f"limit learnt in {_name(scope)}: {limit['calls']:,} calls in {duration(limit['seconds'])}"
+    used = "" if scope["limit_used"] is None else f", {scope['limit_used']:.0%} of it used since"
+    learnt = f"limit learnt in {_name(scope)}: {limit['calls']:,} calls in {duration(limit['seconds'])}"
+    return f"{learnt}{used}, {scope['refused']:,} calls refused"
 
 
 def _stopped(scope: dict[str, Any]) -> str:
@@ -121,6 +124,8 @@ def _stopped(scope: dict[str, Any]) -> str:
 
 def _advice(scope: dict[str, Any]) -> str:
     kind = scope["stopped"].split(":")[0]
+    if kind == "out of time":
+        return _OUT_OF_TIME
     return _ADVICE.get(kind, _ADVICE_OTHERS)
 
 

@@ -1,8 +1,9 @@
 """Which call is made again, when, and when it is enough.
 
-Owns the retry policy: only what an error calls ``retryable``, with jittered exponential waits, bounded by attempts and
-by time. A 429 uses up no attempt: the throttle makes it wait, unless it is this URN alone that is refused. Knows no
-HTTP. Time, sleep and chance are parameters.
+Owns the retry policy: only what an error calls ``retryable``, with jittered exponential waits, bounded by attempts, by
+time, and by a budget of the whole scope, so that trouble with everything does not multiply the calls. A 429 uses up no
+attempt: the throttle makes it wait, unless it is this URN alone that is refused; nor does a call of an outage, which is
+only a probe. Knows no HTTP. Time, sleep and chance are parameters.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState
 from tenacity.wait import wait_random_exponential
 
 from inventory.errors import CallError, ThrottledError
-from inventory.throttle import MAX_PAUSE_SECONDS
+from inventory.pace import MAX_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,6 +28,8 @@ MAX_SECONDS: Final = 300.0
 MAX_ALONE: Final = 10
 """A URN that is refused this often in a row, while others of its scope are let through, is given up."""
 _WAIT: Final = wait_random_exponential(multiplier=1.0, max=20.0)
+BUDGET: Final = 200
+"""Retries that a scope may make beyond those that it earns: one for each URN that is settled."""
 _CHANCE: Final = 1
 """Refusals of one URN among accepted ones that may still be bad luck."""
 
@@ -41,6 +44,7 @@ class Attempts:
         began: when the first was asked for, on the policy's clock.
         waited: seconds of it that were spent waiting for the throttle.
         alone: 429s in a row between which other calls of the scope were accepted.
+        is_probe: whether the last call was one of an outage, and used up no attempt.
         duration_ms: how long the last call took.
         finished_at: when it ended, in microseconds since 1970-01-01 UTC.
         error: what was wrong with it; None where nothing was.
@@ -54,6 +58,7 @@ class Attempts:
         "duration_ms",
         "error",
         "finished_at",
+        "is_probe",
         "most",
         "throttled",
         "waited",
@@ -66,6 +71,7 @@ class Attempts:
         self.began = began
         self.waited = 0.0
         self.alone = 0
+        self.is_probe = False
         self.duration_ms = 0.0
         self.finished_at = 0
         self.error: CallError | None = None
@@ -91,7 +97,7 @@ class Attempts:
 
 
 class Retry:
-    """The policy of a run; one instance serves all workers, and keeps no state of a call."""
+    """The policy of a scope; one instance serves all workers, and keeps no state of a call."""
 
     def __init__(
         self,
@@ -102,9 +108,15 @@ class Retry:
         wait: Callable[[RetryCallState], float] = _WAIT,
     ) -> None:
         self._attempts = attempts
+        self._budget = BUDGET
         self._clock = clock
         self._sleep = sleep
         self._wait = wait
+
+    def earn(self) -> None:
+        """A thing was settled: a retry more may be made."""
+        if self._budget < BUDGET:
+            self._budget += 1
 
     async def run(self, call: Callable[[], Awaitable[T]], counts: Attempts, *, closed: Callable[[], bool]) -> T:
         """Makes a call, and again while the policy says so and the scope is not closed.
@@ -138,14 +150,19 @@ class Retry:
         if isinstance(_error(state), ThrottledError):
             return counts.alone >= MAX_ALONE  # when to give up the whole scope, the scope knows
         most = self._attempts if counts.most is None else counts.most
-        return counts.attempts >= most or self._clock() - counts.began - counts.waited >= MAX_SECONDS
+        if counts.attempts >= most or self._clock() - counts.began - counts.waited >= MAX_SECONDS:
+            return True
+        if counts.is_probe:
+            return False
+        self._budget -= self._budget > 0
+        return not self._budget
 
     def _pause(self, state: RetryCallState, counts: Attempts) -> float:
         error = _error(state)
         if not isinstance(error, ThrottledError):
-            return self._wait(state)
+            return 0.0 if counts.is_probe else self._wait(state)
         if not counts.is_alone:
-            return 0.0  # the throttle makes it wait
+            return 0.0  # the throttle makes it wait, as it does in an outage
         return max(self._wait(state), min(error.retry_after or 0.0, MAX_PAUSE_SECONDS))
 
 

@@ -18,12 +18,13 @@ from inventory.errors import (
     CredentialExpiredError,
     CredentialRefusedError,
     ErrorKind,
-    Status,
+    OutOfTimeError,
     ThrottledError,
 )
 from inventory.gate import Gate
 from inventory.ledger import NO_ANSWER
-from inventory.outcome import SHOW, Outcome
+from inventory.outage import Outage
+from inventory.outcome import SHOW, Outcome, failed, settled
 from inventory.retry import Attempts, Retry
 from inventory.throttle import Throttle
 
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
 
     from inventory.answer import Answer
     from inventory.auth import Credential
+    from inventory.settings import ExportSettings
 
 T = TypeVar("T")
 
 MAX_REFUSALS: Final = 10
-MAX_REFUSED_SECONDS: Final = 120.0
+MAX_REFUSED_SECONDS: Final = 400.0
 """After so many pauses in a row, and so long, a scope that is answered nothing but 429 is given up."""
 # URNs of a kind that fail without an answer between them, until a scope is given up. Before the first answer: silence
 # is an unreachable endpoint, the gateway's 403 a project that is not ours, anything else an endpoint that is not what
@@ -49,7 +51,8 @@ _HOPELESS_AFTER_ANSWERS: Final = 100
 _OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.SERVER_ERROR})
 _SAY_NOTHING: Final = frozenset({401, 418, 429})
 """Statuses that do not show that a credential was accepted."""
-_NOBODY_THERE: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.WRONG_ENDPOINT})
+_SILENCE: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT})
+_NOBODY_THERE: Final = _SILENCE | {ErrorKind.WRONG_ENDPOINT}
 
 
 class NotAskedError(Exception):
@@ -68,9 +71,8 @@ class Scope:
         self,
         ask: Callable[[str], Awaitable[Answer]],
         credential: Credential,
+        settings: ExportSettings,
         *,
-        max_per_second: float,
-        attempts: int,
         count_call: Callable[[str, int], None],
         was_welcome: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -82,9 +84,10 @@ class Scope:
         self._count_call = count_call
         self._clock = clock
         self._closed = asyncio.Event()
-        self.throttle = Throttle(max_per_second, clock=clock, sleep=self._sleep)
-        self._retry = Retry(attempts, clock=clock, sleep=self._sleep)
-        self.stopped: CallError | None = None
+        self.throttle = Throttle(settings.pace, share=settings.quota_share, clock=clock, sleep=self._sleep)
+        self._outage = Outage()
+        self._retry = Retry(settings.attempts, clock=clock, sleep=self._sleep)
+        self.stopped: CallError | OutOfTimeError | None = None
         self._gate = Gate()  # opens when an answer of the service shows that the credential is accepted
         self._accepted = 0
         self._welcomed = 0
@@ -129,6 +132,7 @@ class Scope:
             raise
         finally:
             self._gate.leave()
+        self._retry.earn()
         self._relieve()
         return fetched
 
@@ -140,21 +144,7 @@ class Scope:
         except NotAskedError:
             return None
         except CallError as error:
-            return Outcome(
-                urn,
-                error.status,
-                error.kind,
-                error.status_code,
-                error.error_code,
-                error.error_msg,
-                error.body,
-                SHOW,
-                counts.attempts,
-                counts.throttled,
-                error.request_id,
-                counts.duration_ms,
-                counts.finished_at,
-            )
+            return failed(urn, error, SHOW, counts)
         return settled(urn, answer, SHOW, counts)
 
     async def _call(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts) -> T:
@@ -181,8 +171,7 @@ class Scope:
     async def _call_in_slot(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts) -> T:
         """One call, in its slot; every outcome of it is counted here."""
         asked = self._clock()
-        await self.throttle.acquire()
-        began = self._clock()
+        began = await self.throttle.acquire()
         counts.waited += began - asked
         if self.closed:
             raise counts.error or NotAskedError
@@ -190,18 +179,20 @@ class Scope:
         try:
             answer = await ask()
         except asyncio.CancelledError:
+            self.throttle.silent(began)
             self._count_call(operation, NO_ANSWER)  # the server may have seen it
             raise
         except CallError as raised:
             counts.note(self._clock() - began, raised)
             self._count_call(operation, raised.status_code or NO_ANSWER)
             error = counts.error = await self._seen_as(raised, generation)
-            self._learn(error, counts)
+            self._learn(error, began, counts)
             raise error from None
         counts.note(self._clock() - began, None)
         self._count_call(operation, 200)
         counts.attempts += 1
-        self._accept()
+        self._outage.answered()
+        self._accept(began)
         self._welcome()
         return answer
 
@@ -214,7 +205,7 @@ class Scope:
         except CallError as error:
             counts.attempts += 1
             if error.stops_scope:
-                self._stop(error)
+                self.stop(error)
             raise
 
     async def _seen_as(self, error: CallError, generation: int) -> CallError:
@@ -238,31 +229,50 @@ class Scope:
         self._welcomed += 1
         self._gate.open()
 
-    def _learn(self, error: CallError, counts: Attempts) -> None:
+    def _learn(self, error: CallError, sent: float, counts: Attempts) -> None:
         """What a failed call tells about the whole scope."""
         self._gate.heard()
         if isinstance(error, ThrottledError):
+            self._outage.answered()
             counts.refuse(self._accepted)
             if counts.is_alone:
-                return  # others are let through: it is not the scope that must wait
-            self.throttle.refused(error)
+                self.throttle.silent(sent)  # others are let through: it is not the scope that must wait
+                return
+            self.throttle.refused(sent, error)
             refused_for = self._clock() - self._accepted_at
             if self.throttle.refusals >= MAX_REFUSALS and refused_for >= MAX_REFUSED_SECONDS:
-                self._stop(error)
+                self.stop(error)
             return
-        counts.attempts += 1
-        if error.stops_scope:
-            self._stop(error)
         if error.status_code is not None:
-            self._accept()
+            self._accept(sent)
+        else:
+            self.throttle.silent(sent)
+        counts.is_probe = self._is_in_an_outage(error, sent)
+        counts.attempts += not counts.is_probe
+        if error.stops_scope:
+            self.stop(error)
         if error.kind is None or error.error_code in GONE:  # whoever says so has looked for it
             self._welcome()
 
-    def _accept(self) -> None:
+    def _is_in_an_outage(self, error: CallError, sent: float) -> bool:
+        """Whether a call failed because nothing is answered any more, in a scope that did answer."""
+        is_of_the_gateway = error.kind is ErrorKind.SERVER_ERROR and not (error.error_code or "").startswith("FSS.")
+        if not self._gate.is_open or (error.kind not in _SILENCE and not is_of_the_gateway):
+            self._outage.answered()
+            return False
+        now = self._clock()
+        pause = self._outage.silent(sent, now)
+        if pause:
+            self.throttle.hold(pause)
+        if self._outage.is_hopeless(now):
+            self.stop(error)
+        return self._outage.is_on
+
+    def _accept(self, sent: float) -> None:
         """A call was answered with something else than a 429."""
         self._accepted += 1
         self._accepted_at = self._clock()
-        self.throttle.accepted()
+        self.throttle.accepted(sent)
 
     def _weigh(self, error: CallError) -> None:
         """Counts failures of a kind in a row, and stops a scope in which there is nothing to hope for."""
@@ -270,6 +280,8 @@ class Scope:
         proven = self.is_proven
         of_one_urn = proven and of_the_service and error.kind in _OF_ONE_URN
         of_the_urn = of_the_service and error.kind is ErrorKind.BAD_REQUEST
+        if error.kind is None:
+            self._retry.earn()
         if error.kind is None or error.error_code in GONE or of_the_urn or of_one_urn:
             self._relieve()
             return
@@ -277,14 +289,14 @@ class Scope:
         self._last_failure = error
         if error.kind is ErrorKind.REFUSED and not proven:
             self._gate.refuse()
-        if proven:
+        if self._gate.is_open or (proven and error.kind not in _SILENCE):
             limit = _HOPELESS_AFTER_ANSWERS
         elif error.kind is ErrorKind.FORBIDDEN and not of_the_service:
             limit = _HOPELESS_GATEWAY_403
         else:
             limit = _HOPELESS.get(error.kind, _HOPELESS_OTHERS)
         if self._failures[error.kind] >= limit or self._gate.is_shut:
-            self._stop(error)
+            self.stop(error)
 
     @property
     def is_proven(self) -> bool:
@@ -300,9 +312,10 @@ class Scope:
         """At the end of a session: a scope that nobody answered was stopped by that, however few its URNs were."""
         error = self._last_failure
         if self._is_silent and not self.is_proven and error is not None and self._failures.keys() <= _NOBODY_THERE:
-            self._stop(error)
+            self.stop(error)
 
-    def _stop(self, error: CallError) -> None:
+    def stop(self, error: CallError | OutOfTimeError) -> None:
+        """Makes no further call; says why."""
         self.stopped = self.stopped or error
         self.close()
 
@@ -315,22 +328,3 @@ class Scope:
                 await self._closed.wait()
         except TimeoutError:
             pass
-
-
-def settled(urn: str, answer: Answer, operation: str, counts: Attempts) -> Outcome:
-    """The outcome of a URN whose config came."""
-    return Outcome(
-        urn,
-        Status.CONFIGURED,
-        None,
-        200,
-        None,
-        None,
-        answer.body,
-        operation,
-        counts.attempts,
-        counts.throttled,
-        answer.request_id,
-        counts.duration_ms,
-        counts.finished_at,
-    )

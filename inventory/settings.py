@@ -67,9 +67,9 @@ class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, r
 class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The options of one export; the keys of a settings file are the command line's.
 
-    Units: ``timeout`` in seconds for one whole call; ``max_per_second`` in calls per second and scope, None for the
-    gateway's documented default, 0 for no cap. ``region_endpoints`` are base URLs by region, where ``endpoint`` is not
-    set.
+    Units: ``timeout`` in seconds for one whole call, ``max_time`` for the asking of the whole run; ``max_per_second``
+    in calls per second and scope, None for the gateway's documented default, 0 for no cap; ``quota_share`` the part of
+    a learnt limit that is used. ``region_endpoints`` are base URLs by region, where ``endpoint`` is not set.
     """
 
     endpoint: str = DEFAULT_ENDPOINT
@@ -83,6 +83,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     max_per_second: float | None = None
     timeout: float = 30.0
     attempts: int = 4
+    quota_share: float = 1.0
+    max_time: float | None = None
     naive_timezone: str | None = None
     batch: bool = True
     accounts: tuple[AccountSettings, ...] = ()
@@ -121,6 +123,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         _check_shared("--", self)
         _check(self.attempts >= 1, "--attempts", self.attempts, "1 or more")
         _check(0 < self.timeout <= 3600, "--timeout", self.timeout, "seconds, from above 0 to 3600")  # noqa: PLR2004
+        _check(0 < self.quota_share <= 1, "--quota-share", self.quota_share, "a part, from above 0 to 1")
+        _check(self.max_time is None or self.max_time > 0, "--max-time", self.max_time, "seconds, above 0")
         formats: Any = self.format  # Python callers give what they like
         known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
         _check(known, "--format", formats, "('parquet',), ('csv',) or both")

@@ -105,7 +105,7 @@ def test_a_recorded_throttling_keeps_its_request_id():
     error = ask(RECORDED[26]["status"], RECORDED[26]["body"])
     assert (error.request_id, error.limit, error.retry_after) == (
         "d4e8174b8df00840aef0c6907ec0e384",
-        (200, 300.0),
+        (200, 300.0, "user"),
         None,
     )
 

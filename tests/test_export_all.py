@@ -127,7 +127,7 @@ async def test_a_limit_that_the_listing_learnt_is_kept_by_the_export(tmp_path):
     async with Emulator(GeneratedCloud(30, projects=[P]), limit=Limit.parse("20/second")) as server:
         result = await export_all(server, tmp_path / "run", Place(NORTH, P), search={"versions": True})
         refused = server.counts[429]
-    assert result.manifest["scopes"][0]["limit_learnt"] == {"calls": 20, "seconds": 1.0}
+    assert result.manifest["scopes"][0]["limit_learnt"] == {"calls": 20, "seconds": 1.0, "policy": "user"}
     assert result.manifest["started"] < result.manifest["finished"], "the run began with the listing"
     assert result.exit_code == 0
     assert 0 < refused <= 64, "the calls that were in flight when the limit was met first, and no others"

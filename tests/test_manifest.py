@@ -10,6 +10,7 @@ from inventory.errors import ErrorKind, ExitCode, OutputError, Status
 from inventory.ledger import AnswerCount, ScopeCount, SourceRead
 from inventory.manifest import Counts, ScopeReport
 from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
+from inventory.pace import Limit
 from inventory.tables import TableFile
 
 ANSWERS = [
@@ -103,8 +104,8 @@ def test_requests_are_all_calls_of_all_scopes():
 def test_scopes_say_what_was_learnt():
     """Each scope has its endpoint, its calls, the limit that it learnt and why it stopped."""
     reports = {
-        ("r", "p"): ScopeReport("https://r.example", (200, 60.0), None),
-        ("s", "q"): ScopeReport("https://s.example", None, "blocked: 418"),
+        ("r", "p"): ScopeReport("https://r.example", Limit(200, 60.0, "user"), 0.98765, None),
+        ("s", "q"): ScopeReport("https://s.example", None, None, "blocked: 418"),
     }
     assert manifest.describe_scopes([ScopeCount("r", "p", 8), ScopeCount("s", "q", 3)], iter(ANSWERS), reports) == [
         {
@@ -113,7 +114,9 @@ def test_scopes_say_what_was_learnt():
             "endpoint": "https://r.example",
             "urns": 8,
             "requests": 10,
-            "limit_learnt": {"calls": 200, "seconds": 60.0},
+            "refused": 2,
+            "limit_learnt": {"calls": 200, "seconds": 60.0, "policy": "user"},
+            "limit_used": 0.988,
             "stopped": None,
         },
         {
@@ -122,7 +125,9 @@ def test_scopes_say_what_was_learnt():
             "endpoint": "https://s.example",
             "urns": 3,
             "requests": 3,
+            "refused": 0,
             "limit_learnt": None,
+            "limit_used": None,
             "stopped": "blocked: 418",
         },
     ]

@@ -343,13 +343,14 @@ async def test_a_list_without_a_urn_is_told(tmp_path, write_list, entries):
 async def test_a_limit_is_learnt_and_kept(tmp_path, write_list):
     """Under a limit that nobody told us, every URN is answered, and the limit stands in the manifest."""
     cloud = FileCloud({f"{P}f{number:02}:latest": CONFIG for number in range(60)})
-    async with Emulator(cloud, limit=Limit.parse("40/second")) as server:
+    async with Emulator(cloud, limit=Limit.parse("15/second")) as server:
         path = write_list(cloud.urns())
         result = await export(path, tmp_path / "run", endpoint=server.url, max_per_second=200)
     assert result.exit_code == ExitCode.ANSWERED
-    assert result.manifest["scopes"][0]["limit_learnt"] == {"calls": 40, "seconds": 1.0}
+    assert result.manifest["scopes"][0]["limit_learnt"] == {"calls": 15, "seconds": 1.0, "policy": "user"}
     assert result.manifest["counts"]["status"]["configured"] == 60
-    assert 0 < result.manifest["requests"]["throttled"] <= 10
+    assert 0 < result.manifest["scopes"][0]["refused"] == result.manifest["requests"]["throttled"] <= 10
+    assert 0.9 <= result.manifest["scopes"][0]["limit_used"] <= 1.0
     assert all(row["attempts"] == 1 for row in rows(tmp_path / "run", "calls"))
 
 

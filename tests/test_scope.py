@@ -22,7 +22,9 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
+from inventory.pace import Limit
 from inventory.scope import Scope
+from inventory.settings import ExportSettings
 
 OK = Answer(b'{"func_urn":"u"}', "r-1")
 DEAD = CredentialRefusedError("The token must be updated", status_code=401, error_code="APIGW.0307")
@@ -56,17 +58,14 @@ class Cloud:
         """Counts a call as the ledger does."""
         self.counted[http_status] += 1
 
+    def scope(self, clock, *, pace: float = 0, attempts: int = 2, **more) -> Scope:
+        """A scope that asks this cloud."""
+        settings = ExportSettings(max_per_second=pace, attempts=attempts)
+        return Scope(self.ask, self.credential, settings, count_call=self.count, clock=clock, **more)
+
     async def work_off(self, clock, *, urns: int = 300, workers: int = 64, attempts: int = 2, pace: float = 0, **more):
         """Settles URNs with a number of workers; gives the scope and the outcomes."""
-        scope = Scope(
-            self.ask,
-            self.credential,
-            max_per_second=pace,
-            attempts=attempts,
-            count_call=self.count,
-            clock=clock,
-            **more,
-        )
+        scope = self.scope(clock, pace=pace, attempts=attempts, **more)
         outcomes = []
         names = iter([f"urn-{n}" for n in range(urns)])
 
@@ -241,7 +240,7 @@ def test_a_short_list_that_nobody_answers_ends_like_a_long_one(in_virtual_time, 
 async def test_a_call_that_is_cancelled_is_counted():
     """The server may have seen it: the ledger's count must not be lower than its log."""
     cloud = Cloud(after(then=OK), latency=60.0)
-    scope = Scope(cloud.ask, cloud.credential, max_per_second=0, attempts=1, count_call=cloud.count)
+    scope = Scope(cloud.ask, cloud.credential, ExportSettings(max_per_second=0, attempts=1), count_call=cloud.count)
     task = asyncio.create_task(scope.settle("urn"))
     for _ in range(10):
         await asyncio.sleep(0)
@@ -302,10 +301,8 @@ def test_a_missing_permission_is_given_up_later(in_virtual_time):
     "error",
     [
         WRONG_PROJECT,
-        DOWN,
         WrongEndpointError("no API", status_code=404, error_code="APIGW.0101"),
         BadAnswerError("not a config", status_code=200),
-        CallTimeoutError("silence"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -366,7 +363,7 @@ class Window:
 
     def __init__(self, calls: int, seconds: float, *, speaks: bool) -> None:
         self.error = ThrottledError("api is busy now", status_code=429, error_code="FSS.0429")
-        self.error.limit = (calls, seconds) if speaks else None
+        self.error.limit = Limit(calls, seconds) if speaks else None
         self.calls, self.seconds = calls, seconds
         self.counted: Counter[int] = Counter()
 
@@ -404,7 +401,7 @@ def test_close_wakes_who_sleeps(in_virtual_time):
     cloud = Cloud(after(OK, then=error))
 
     async def test(clock):
-        scope = Scope(cloud.ask, cloud.credential, max_per_second=0, attempts=2, count_call=cloud.count, clock=clock)
+        scope = cloud.scope(clock, attempts=2)
         await scope.settle("first")
         tasks = [asyncio.create_task(scope.settle(f"urn-{n}")) for n in range(10)]
         await asyncio.sleep(1.0)
@@ -426,7 +423,7 @@ def test_close_wakes_who_waits_for_a_retry(in_virtual_time):
     cloud = Cloud(after(OK, then=DOWN))
 
     async def test(clock):
-        scope = Scope(cloud.ask, cloud.credential, max_per_second=0, attempts=1000, count_call=cloud.count, clock=clock)
+        scope = cloud.scope(clock, attempts=1000)
         await scope.settle("first")
         task = asyncio.create_task(scope.settle("second"))
         await asyncio.sleep(60.0)
@@ -479,11 +476,103 @@ def test_refusals_in_a_short_time_stop_nothing(in_virtual_time):
 
 def test_the_time_of_refusals_begins_anew_with_each_accepted_call(in_virtual_time):
     """A slow scope that answers now and then is never given up."""
-    busy = ThrottledError("busy", status_code=429).with_hints(retry_after=15.0, limit=None)
+    busy = ThrottledError("busy", status_code=429).with_hints(retry_after=60.0, limit=None)
     cloud = Cloud(lambda number: OK if number % 13 == 1 else busy)
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=20, workers=1))
-    assert (scope.stopped and scope.stopped.kind) == "throttled", "twelve pauses of 15 s between two answers: too long"
+    assert (scope.stopped and scope.stopped.kind) == "throttled", "twelve pauses of a minute between two answers"
     cloud = Cloud(lambda number: OK if number % 7 == 1 else busy)
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=20, workers=1))
     assert scope.stopped is None
     assert len(outcomes) == 20
+
+
+SILENCE = [CallConnectionError("refused"), CallTimeoutError("slow"), DOWN]
+
+
+def goes_away(cloud: Cloud, clock, seconds: float, error) -> None:
+    """Has a cloud fail from its fiftieth call on, for some time."""
+    gone_at = []
+
+    def plan(number):
+        if number > 50:
+            gone_at.append(clock())
+            if clock() < gone_at[0] + seconds:
+                return error
+        return OK
+
+    cloud.plan = plan
+
+
+@pytest.mark.parametrize("error", SILENCE, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("seconds", [5.0, 60.0, 100.0])
+def test_an_outage_is_survived_by_a_few_probes(in_virtual_time, error, seconds):
+    """A cloud that goes away and comes back is not hammered meanwhile, and no URN fails by it."""
+    cloud = Cloud(None)
+
+    async def test(clock):
+        goes_away(cloud, clock, seconds, error)
+        return await cloud.work_off(clock, urns=1000)
+
+    scope, outcomes = in_virtual_time(test)
+    assert scope.stopped is None
+    assert Counter(outcome.status for outcome in outcomes) == {"configured": 1000}
+    assert cloud.answers[type(error).__name__] <= 64 + 30
+    assert max(outcome.attempts for outcome in outcomes) <= 2
+
+
+@pytest.mark.parametrize("error", SILENCE, ids=lambda error: type(error).__name__)
+def test_an_outage_that_does_not_end_ends_the_scope(in_virtual_time, error):
+    """After two minutes without an answer there is no hope: the run does not hang, and hardly a call was made."""
+    cloud = Cloud(after(*[OK] * 50, then=error))
+
+    async def test(clock):
+        began = clock()
+        scope, outcomes = await cloud.work_off(clock, urns=100_000)
+        return scope, outcomes, clock() - began
+
+    scope, outcomes, took = in_virtual_time(test)
+    assert (scope.stopped, scope.stopped.exit_code) == (error, 5)
+    assert 120.0 <= took <= 180.0
+    assert len(cloud.calls) <= 50 + 64 + 30
+    assert len(outcomes) <= 50 + 64
+
+
+def test_a_service_that_fails_on_everything_is_asked_once_a_urn(in_virtual_time):
+    """Retries have a budget: where the service itself says 500 of all functions, calls are not multiplied by four."""
+    broken = ServerError("internal", status_code=500, error_code="FSS.0500")
+    cloud = Cloud(after(OK, then=broken))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=3000, attempts=4))
+    assert scope.stopped is None
+    assert len(outcomes) == 3000
+    assert len(cloud.calls) <= 3000 + 200
+
+
+def test_a_flaky_service_earns_its_retries(in_virtual_time):
+    """Where URNs are settled in between, the budget is no bound: every second call fails, and nearly no URN does."""
+    cloud = Cloud(lambda number: DOWN if number % 2 else OK)
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=3000, attempts=8, workers=5))
+    assert scope.stopped is None
+    assert Counter(outcome.status for outcome in outcomes)["configured"] >= 2990
+
+
+def test_a_500_of_one_function_holds_nobody_up(in_virtual_time):
+    """The service says 500 of a function that is gone: it is asked four times, and the others go on meanwhile."""
+    broken = ServerError("Error getting associated function", status_code=500, error_code="FSS.0500")
+
+    async def ask(urn):
+        await asyncio.sleep(0.05)
+        if urn == "urn-7":
+            raise broken
+        return OK
+
+    async def test(clock):
+        cloud = Cloud(None)
+        cloud.ask = ask
+        began = clock()
+        scope, outcomes = await cloud.work_off(clock, urns=2000, workers=4, attempts=4)
+        return scope, outcomes, clock() - began
+
+    scope, outcomes, took = in_virtual_time(test)
+    assert scope.stopped is None
+    assert {outcome.urn: outcome.attempts for outcome in outcomes if outcome.status == "failed"} == {"urn-7": 4}
+    assert took < 60.0

@@ -203,6 +203,8 @@ def test_settings_describe_themselves_without_a_secret():
         "max-per-second",
         "timeout",
         "attempts",
+        "quota-share",
+        "max-time",
         "naive-timezone",
         "batch",
         "accounts",

@@ -1,0 +1,301 @@
+"""How fast a scope may be asked: what it was given, and what it learns from acceptances and refusals.
+
+Owns the rate and the length of a pause. Pure: it is told what was sent, accepted and refused, and when; it waits for
+nothing. Who waits, and for how long still, is :mod:`inventory.throttle`'s.
+
+- **Opening.** The rate begins low and grows with each accepted call up to the cap, while nothing is refused.
+- **A limit that is told** (``limit:N,time:M unit``) is the rate from then on, less a small margin; the pause lasts
+  until the window has room, as far as our own calls tell. A limit of each policy is kept, and the narrowest counts.
+- **A refusal that tells no limit**, or that comes although we keep to the limit (others use it too), is measured: what
+  was accepted before it, over the time that this took with the pause that was needed, is what the service bears. The
+  rate stays a little below that for a while, the longer the more often it is confirmed, and then feels its way up.
+- **Refusals that no slowing down makes rarer** are no matter of pace: they are waited out, and the rate stays.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from inventory.errors import ThrottledError
+
+START: Final = 20.0
+"""Calls per second that a scope begins with, where it has a cap."""
+MARGIN: Final = 0.99
+"""Part of a limit that is used: calls do not take equally long to arrive."""
+LEAST_MARGIN: Final = 0.95
+"""The same where that was too much."""
+_MARGIN_STEP: Final = 0.005
+MAX_PAUSE_SECONDS: Final = 900.0
+"""The longest single pause that a server's words can cause."""
+_OPENING: Final = 1.0
+"""Calls per second that an accepted call adds while nothing was refused."""
+_FIRST_GUESS_SECONDS: Final = 0.2
+_GUESS_GROWTH: Final = 1.5
+_LONGEST_GUESS_SECONDS: Final = 60.0
+_FILLED: Final = 0.95
+"""Part of a limit that our own calls must have used for a refusal to be explained by them."""
+_BELOW: Final = 0.985
+"""Part of a measured limit that is used."""
+_HORIZON: Final = 10.0
+"""How much longer than the pause that was needed is looked back to measure a limit."""
+_SHORTEST_HORIZON_SECONDS: Final = 2.0
+_HOLD_SECONDS: Final = 20.0
+_LONGEST_HOLD_SECONDS: Final = 1280.0
+_ALIKE: Final = 0.15
+"""Two measurements that differ by no more than this confirm each other."""
+_RECOVERY: Final = 0.005
+"""By which part of itself a rate that was measured grows in a second, when it has been held for long enough."""
+_QUICK_RECOVERY: Final = 0.02
+"""The same where it is well above what was measured: the limit has been lifted."""
+_MOST_A_CALL: Final = 0.001
+_WELL_ABOVE: Final = 1.1
+_SLOWEST: Final = 0.05
+_SERIES: Final = 4
+"""Troubles that are compared with as many later ones."""
+_FAR_BELOW: Final = 0.75
+_SLOWED: Final = 0.8
+_RARER: Final = 2.0
+_REMEMBERED: Final = 8192
+"""Calls whose time is known, at least: enough for a window of so many."""
+_UNIT_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_LIMIT_TEXT: Final = re.compile(
+    r"(?:policy\s+(\w{1,20})\s.*?)?limit:\s*(\d{1,9}),\s*time:\s*(\d{1,6})\s*(second|minute|hour|day)s?", re.IGNORECASE
+)
+
+
+class Limit(NamedTuple):
+    """A limit that the gateway told: so many calls in so many seconds, by the policy of that name."""
+
+    calls: int
+    seconds: float
+    policy: str = ""
+
+    @property
+    def per_second(self) -> float:
+        """Calls per second."""
+        return self.calls / self.seconds
+
+
+def read_limit(text: str) -> Limit | None:
+    """Reads the gateway's ``policy P over ratelimit,limit:N,time:M unit``; None where it is not there.
+
+    Source: api-facts.md section 3.6 (recorded throttling texts).
+    """
+    found = _LIMIT_TEXT.search(text)
+    if not found:
+        return None
+    calls, seconds = int(found[2]), int(found[3]) * _UNIT_SECONDS[found[4].lower()]
+    return Limit(calls, float(seconds), (found[1] or "").lower()) if calls and seconds else None
+
+
+@dataclass
+class _Trouble:
+    """Refusals between two accepted calls.
+
+    Attributes:
+        began: when the first call that was refused went out.
+        last: the same of the last one that was sent to try.
+        heard: when its refusal came; what went out before that was under way.
+        explained: whether the rate was above a limit that is known by now.
+    """
+
+    began: float
+    last: float
+    heard: float
+    explained: bool = False
+
+
+class Pace:
+    """The rate of a scope.
+
+    Units: ``rate`` in calls per second, ``inf`` without a cap; ``refused`` in calls.
+
+    Args:
+        cap: calls per second that are never exceeded; 0 for none, and then there is no slow beginning either.
+        share: part of a learnt limit that is used; the rest is left to others.
+    """
+
+    def __init__(self, cap: float, share: float = 1.0) -> None:
+        self.rate = min(START, cap) if cap else math.inf
+        self.refused = 0
+        self._cap = cap or math.inf
+        self._share = share
+        self._margin = MARGIN
+        self._limits: dict[str, Limit] = {}
+        self._bound = self._cap
+        self._measured: float | None = None
+        self._hold_seconds = _HOLD_SECONDS
+        self._hold_until = 0.0
+        self._guess = _FIRST_GUESS_SECONDS
+        self._trouble: _Trouble | None = None
+        self._sent = array("d")
+        self._untroubled_since = -math.inf
+        self._grown_at = 0.0
+        self._series: deque[tuple[float, int]] = deque(maxlen=2 * _SERIES)
+        self._calls_between: float | None = None
+        self._accepted = 0
+        self._used_since: tuple[float, int] | None = None
+
+    @property
+    def limit(self) -> Limit | None:
+        """The narrowest limit that was told."""
+        return min(self._limits.values(), key=lambda limit: limit.per_second, default=None)
+
+    def used(self, now: float) -> float | None:
+        """Which part of the limit was used since it was told; None where none was, or less than a window ago."""
+        limit, since = self.limit, self._used_since
+        if limit is None or since is None or now - since[0] < limit.seconds:
+            return None
+        return (self._accepted - since[1]) / (limit.per_second * (now - since[0]))
+
+    def sent(self, now: float) -> None:
+        """A call goes out."""
+        self._sent.append(now)
+        if len(self._sent) > 2 * _REMEMBERED:
+            del self._sent[:_REMEMBERED]
+
+    def accepted(self, sent: float, now: float) -> None:
+        """A call that went out at ``sent`` was answered with something else than a refusal."""
+        self._accepted += 1
+        if self._trouble is None:
+            if self.rate < self._bound:
+                self._grow(now)
+        elif sent > self._trouble.heard:  # else it was under way when the pause began
+            self._settle(self._trouble, sent, now)
+
+    def refuse(self, sent: float, now: float, error: ThrottledError) -> float:
+        """A call that went out at ``sent`` was refused: for how many seconds nothing more may be sent."""
+        self.refused += 1
+        is_new = error.limit is not None and self._learn(error.limit)
+        trouble = self._trouble
+        if trouble is not None and sent <= trouble.heard:  # it was under way: only what it says is news
+            trouble.explained |= is_new
+            pause = error.retry_after or 0.0
+        else:
+            if trouble is None:
+                trouble = self._trouble = _Trouble(sent, sent, now)
+            trouble.last, trouble.heard = sent, now
+            trouble.explained |= is_new
+            pause = error.retry_after or self._until_there_is_room(now, error.limit)
+        return min(pause, MAX_PAUSE_SECONDS)
+
+    def _learn(self, limit: Limit) -> bool:
+        """Takes over what was told; whether it was not known."""
+        if self._limits.get(limit.policy) == limit:
+            return False
+        self._limits[limit.policy] = limit
+        self._measured = self._used_since = self._calls_between = None
+        self._series.clear()
+        self._margin = MARGIN
+        self._rebound()
+        self.rate = self._bound
+        return True
+
+    def _rebound(self) -> None:
+        limit = self.limit
+        told = math.inf if limit is None else self._share * self._margin * limit.per_second
+        self._bound = min(self._cap, told)
+
+    def _until_there_is_room(self, now: float, limit: Limit | None) -> float:
+        """Seconds until the window has room, as far as our own calls tell; else a guess, a longer one each time."""
+        longest = _LONGEST_GUESS_SECONDS
+        if limit is not None:
+            longest = limit.seconds
+            in_window = len(self._sent) - bisect_right(self._sent, now - limit.seconds)
+            if in_window >= limit.calls:
+                # If our last calls fill the window, there is room when the first of them leaves it. That holds for a
+                # fixed window too, which began no later than that call.
+                return self._sent[-limit.calls] + limit.seconds - now
+        pause = min(self._guess, longest)
+        self._guess = _GUESS_GROWTH * pause
+        return pause
+
+    def _settle(self, trouble: _Trouble, sent: float, now: float) -> None:
+        """A call was accepted again: what may the rate be from now on?"""
+        self._trouble = None
+        self._guess = _FIRST_GUESS_SECONDS
+        limit = self.limit
+        if limit is not None and self._used_since is None:
+            self._used_since = (now, self._accepted)
+        if not trouble.explained:
+            if limit is not None and self._filled_before(trouble.began, limit):
+                self._margin = max(LEAST_MARGIN, self._margin - _MARGIN_STEP)
+                self._rebound()
+                self.rate = min(self.rate, self._bound)
+            else:
+                measured = self._measure(trouble, sent)
+                if not self._is_no_matter_of_pace(trouble, measured):
+                    self._slow_down_to(measured, now)
+        self._untroubled_since = sent
+
+    def _filled_before(self, moment: float, limit: Limit) -> bool:
+        """Whether our own calls had used nearly all of a limit: then it is ours that was a little too much."""
+        before = bisect_left(self._sent, moment) - bisect_right(self._sent, moment - limit.seconds)
+        return before >= _FILLED * self._share * limit.calls - 1
+
+    def _is_no_matter_of_pace(self, trouble: _Trouble, measured: float) -> bool:
+        """Whether calls are refused as often as before, although the rate is a good deal lower by now."""
+        calls = bisect_left(self._sent, trouble.began) - bisect_left(self._sent, self._untroubled_since)
+        if self._calls_between is None and measured < _FAR_BELOW * self.rate:
+            self._series.clear()  # so much less is borne: that is a limit
+            return False
+        if trouble.last - trouble.began > 2 * _FIRST_GUESS_SECONDS:  # and so it is where calls to try were refused too
+            self._calls_between = None
+            self._series.clear()
+            return False
+        self._series.append((self.rate, calls))
+        later = sum(calls for _, calls in list(self._series)[-_SERIES:]) / _SERIES
+        if self._calls_between is not None:
+            if len(self._series) >= _SERIES and later * _RARER < self._calls_between:
+                self._calls_between = None  # more often than before, at the higher rate
+                self._series.clear()
+        elif len(self._series) == 2 * _SERIES:
+            earlier = sum(calls for _, calls in list(self._series)[:_SERIES]) / _SERIES
+            if self.rate <= _SLOWED * self._series[0][0] and later < _RARER * earlier:
+                self._calls_between = (earlier + later) / 2
+                self.rate, self._measured = self._series[0][0], None
+                self._series.clear()
+        return self._calls_between is not None
+
+    def _measure(self, trouble: _Trouble, sent: float) -> float:
+        """Calls per second that were borne: those before the trouble, in their time and the pause that was needed.
+
+        How long that was lies between the last call that was refused and the first that was not.
+        """
+        shortest, longest = trouble.last - trouble.began, sent - trouble.began
+        look_back = max(_HORIZON * longest, _SHORTEST_HORIZON_SECONDS)
+        since = max(trouble.began - look_back, self._untroubled_since, self._sent[0])
+        calls = bisect_left(self._sent, trouble.began) - bisect_left(self._sent, since)
+        took = trouble.began - since
+        if not calls or not took:
+            return self.rate / 2 if self.rate < math.inf else START
+        most = min(self.rate, calls / (took + shortest))
+        return math.sqrt(most * min(most, calls / (took + longest)))
+
+    def _slow_down_to(self, measured: float, now: float) -> None:
+        before, self._measured = self._measured, measured
+        is_confirmed = before is not None and abs(measured / before - 1.0) <= _ALIKE
+        shortest = _HOLD_SECONDS if self.limit is None else max(_HOLD_SECONDS, 2 * self.limit.seconds)
+        self._hold_seconds = min(2 * self._hold_seconds, _LONGEST_HOLD_SECONDS) if is_confirmed else shortest
+        self._hold_until = now + self._hold_seconds
+        self.rate = max(_SLOWEST, min(self.rate, self._bound, self._share * _BELOW * measured))
+
+    def _grow(self, now: float) -> None:
+        """An accepted call lets the rate grow: at once while nothing was refused, and after a while where it was."""
+        if self._measured is None:
+            self.rate = min(self._bound, self.rate + _OPENING)
+        elif now >= self._hold_until:
+            measured = self._share * self._measured
+            is_lifted = self.rate > _WELL_ABOVE * measured
+            top = self._bound if self._share == 1 or self._limits else measured
+            passed = now - max(self._grown_at, self._hold_until)
+            self._grown_at = now
+            by = min(passed * (_QUICK_RECOVERY if is_lifted else _RECOVERY), _MOST_A_CALL)
+            self.rate = max(self.rate, min(top, self.rate * (1.0 + by)))
