@@ -307,7 +307,7 @@ async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -
     Offsets move when functions come and go. Each page repeats the end of the one before: what is deleted in between
     would otherwise push functions past us unseen.
     """
-    marker = reached = steps_back = 0
+    marker = reached = steps_back = longest = 0
     totals: list[int] = []
     known: set[str] = set()  # the last page, where the next one repeats some of it
     while True:
@@ -325,8 +325,10 @@ async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -
         following = page.next_marker
         if not page.urns or following is None or following <= marker or (not new and following <= reached):
             break
-        if page.total is not None and following >= page.total:
-            break
+        longest = max(longest, len(page.urns))
+        is_full = len(page.urns) >= (longest if marker else MAX_ITEMS)
+        if page.total is not None and following >= page.total and not is_full:
+            break  # behind a full page there may be more: a count may be older than the list
         overlap = min(OVERLAP, len(page.urns) // 4)
         known, reached = set(page.urns if overlap else ()), following
         marker = following - overlap

@@ -180,6 +180,21 @@ async def test_a_marker_that_is_ignored_is_no_endless_list():
         await listed(Listed([f"f{n}" for n in range(900)], ignores=True))
 
 
+@pytest.mark.parametrize(("count", "size"), [(950, 400), (1200, 400), (950, 100)])
+@pytest.mark.parametrize("behind", [1, 200, 600, 949])
+async def test_a_count_that_is_too_small_cuts_nothing_off(count, size, behind):
+    """A count may be older than the list; the end is where pages are not full any more."""
+
+    class Stale(Listed):
+        async def page(self, marker):
+            page = await super().page(marker)
+            return page._replace(total=max(page.total - behind, size + 1))
+
+    project = Stale([f"f{n}" for n in range(count)], size=size)
+    assert len(await listed(project)) == count
+    assert project.pages <= 2 + count // (size - 25)
+
+
 async def test_a_list_without_a_count_ends_at_its_empty_page():
     """Where no count is told, an empty page or a marker that stands still is the end."""
     assert len(await listed(Listed([f"f{n}" for n in range(950)], total=False))) == 950
