@@ -146,10 +146,10 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             raise UsageError("--resume goes on with a run, --overwrite and --dry-run do not: give one of them")
         if resume and output is None:
             raise UsageError("--resume needs --output with the folder of the run")
-        if all_functions and (source or resume or dry_run):
+        if all_functions and (source or dry_run):
             raise UsageError(
-                "--all finds the list itself, by calls: give it without a list, --resume (which goes on with the list "
-                "that was found) and --dry-run (discover writes a list)"
+                "--all finds the list itself, by calls: give it without a list, and without --dry-run (discover writes "
+                "a list)"
             )
         if (versions or aliases) and not all_functions:
             raise UsageError("--versions and --aliases go with --all: a list says which URNs to ask for")
