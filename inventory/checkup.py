@@ -17,6 +17,7 @@ from inventory.errors import (
     CallTimeoutError,
     CredentialRefusedError,
     ForbiddenError,
+    InventoryError,
     NotConfiguredError,
     NotFoundError,
     RefusedError,
@@ -80,6 +81,12 @@ async def check_scopes(scopes: Sequence[tuple[str, str]], settings: ExportSettin
     """Tries every scope, one after the other; an error of a call is what is looked for, and is not raised."""
     async with open_session(settings.timeout) as session:
         return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]
+
+
+def without_project(region: str, error: InventoryError, settings: ExportSettings) -> Checkup:
+    """What is seen of a region in which there is no project to try."""
+    endpoint = settings.for_scope(region, None).iam_endpoint_for(region)
+    return Checkup(region, "?", endpoint, [Step("project", ok=False, words=str(error))])
 
 
 async def _check(

@@ -121,10 +121,11 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     4 output cannot be written; 5 stopped by the service; 130 and 143 stopped by a signal.
     """
     with leaving(log_format, quiet=quiet) as log:
-        from inventory.discovery import Search, places_of
+        from inventory.discovery import Search
         from inventory.estimate import estimate
         from inventory.folder import default_folder
         from inventory.intake import began_with
+        from inventory.places import places_of
         from inventory.settings import combine
 
         given = {
@@ -189,8 +190,9 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
 ) -> None:
     """List the functions of projects, for export to read. A list that breaks off is not written."""
     with leaving(log_format, quiet=quiet) as log:
-        from inventory.discovery import Search, places_of
+        from inventory.discovery import Search
         from inventory.lists import check_list, write_list
+        from inventory.places import places_of
         from inventory.settings import combine
 
         given = {
@@ -228,7 +230,7 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     Exit codes: 0 all is well; 3 something is not.
     """
     with leaving("text", quiet=False):
-        from inventory.discovery import places_of
+        from inventory.places import places_of
         from inventory.settings import combine
 
         given = {"endpoint": endpoint, "iam_endpoint": iam_endpoint, "column": column, "token_file": _text(token_file)}

@@ -13,11 +13,12 @@ from runs import TOKEN, manifest_of, run_cli
 from inventory import discovery
 from inventory.auth import Token
 from inventory.credentials import TokenAccount, UserAccount
-from inventory.discovery import Place, Search, discover
+from inventory.discovery import Search, discover
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Reply, Scope, User
 from inventory.errors import InterruptedRunError, ListingError
 from inventory.iam import User as IamUser
 from inventory.listing import MAX_ITEMS, FunctionPage
+from inventory.places import Place
 from inventory.settings import ExportSettings
 from inventory.watch import Watch
 

@@ -11,10 +11,11 @@ import pytest
 from runs import TOKEN, by_urn, manifest_of, run_cli, wait_for
 
 from inventory import pipeline
-from inventory.discovery import Place, Search, places_of
+from inventory.discovery import Search
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.emulator.gateway import Operation
 from inventory.errors import ListingError, UsageError
+from inventory.places import Place, places_of
 from inventory.settings import AccountSettings, ExportSettings
 from inventory.watch import Watch
 
