@@ -30,6 +30,7 @@ from inventory.errors import (
     WrongEndpointError,
 )
 from inventory.models import read_json
+from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -129,10 +130,16 @@ class IamToken:
         if not token:
             raise BadAnswerError(f"IAM at {self._endpoint} gave no token")
         self._user.redactor.add(token)
-        ends = _end_of(sent) or self._now() + 2 * _MARGIN_SECONDS
-        self._renew_at = ends - min(_MARGIN_SECONDS, (ends - self._now()) / 10)
+        life = self._life_of(sent)
+        self._renew_at = self._now() + life - min(_MARGIN_SECONDS, life / 10)
         self._headers = {"X-Auth-Token": token}
         self.generation += 1
+
+    def _life_of(self, sent: object) -> float:
+        """Seconds that a token lives, by IAM's own clock where it says when it began: ours may be hours off."""
+        issued, ends = _time_of(sent, "issued_at"), _time_of(sent, "expires_at")
+        life = 0.0 if ends is None else ends - (self._now() if issued is None else issued)
+        return life if life > 0 else 2 * _MARGIN_SECONDS
 
 
 async def list_projects(session: aiohttp.ClientSession, endpoint: str, credential: Credential) -> dict[str, str]:
@@ -198,13 +205,17 @@ async def _call_once(
     place = f"IAM at {url.origin()}"
     data = None if body is None else json.dumps(body).encode()
     try:
-        async with session.request(method, url, headers=headers, data=data, allow_redirects=False) as response:
+        async with session.request(
+            method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy_for(str(url.origin()))
+        ) as response:
             sent = await response.content.read(_MAX_BODY)
             if response.status in (200, 201):
                 return response.headers, read_json(sent)
             raise _error_of(response.status, sent, place, redactor)
     except TimeoutError:
         raise CallTimeoutError(f"{place}: no whole answer in time") from None
+    except aiohttp.ClientHttpProxyError as error:  # its own words hold the proxy's URL
+        raise CallConnectionError(redactor.redact(f"{place}: the proxy said {error.status}")) from None
     except (aiohttp.ClientError, OSError) as error:
         raise CallConnectionError(redactor.redact(f"{place}: {error}")) from None
     except ValueError:
@@ -222,10 +233,10 @@ def _error_of(status: int, body: bytes, place: str, redactor: Redactor) -> CallE
     return WrongEndpointError(words, error_code=code)
 
 
-def _end_of(sent: object) -> float | None:
+def _time_of(sent: object, name: str) -> float | None:
     token = sent.get("token") if isinstance(sent, dict) else None
-    ends = token.get("expires_at") if isinstance(token, dict) else None
+    told = token.get(name) if isinstance(token, dict) else None
     try:
-        return datetime.fromisoformat(str(ends)).timestamp() if ends else None
+        return datetime.fromisoformat(str(told)).timestamp() if told else None
     except ValueError:
         return None

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from inventory.errors import SettingsError, UrnError
-from inventory.regions import sdk_endpoints
+from inventory.regions import IAM_VARIABLE, sdk_endpoints
 from inventory.urn import check_field
 
 DEFAULT_ENDPOINT: Final = "https://functiongraph.{region}.myhuaweicloud.com"
@@ -284,6 +284,8 @@ def combine(path: Path | None, given: dict[str, Any], began_with: ExportSettings
     said = {name: value for name, value in given.items() if value is not None}
     if began_with is None and "region_endpoints" not in read:
         said["region_endpoints"] = sdk_endpoints(os.environ, Path.home())
+    if "iam_endpoint" not in {**before, **read} and os.environ.get(IAM_VARIABLE):
+        said.setdefault("iam_endpoint", os.environ[IAM_VARIABLE])
     combined = ExportSettings(**{**before, **read, **said})
     if combined.accounts and given.get("token_file") is not None:
         raise SettingsError(

@@ -7,6 +7,7 @@ import json
 import socket
 from collections import Counter
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import aiohttp
@@ -186,8 +187,6 @@ async def test_a_token_is_kept_until_shortly_before_its_end(lifetime, kept, rene
     clock = SimpleNamespace(now=1_000_000.0)
     ends = None
     if lifetime is not None:
-        from datetime import UTC, datetime  # noqa: PLC0415
-
         ends = datetime.fromtimestamp(clock.now + lifetime, UTC).isoformat()
     async with answering(token_answer("first-token-of-iam", ends), token_answer("second-token-of-iam", ends)) as (
         url,
@@ -245,6 +244,36 @@ async def test_a_moments_trouble_of_iam_is_tried_again():
         token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0, sleep=no_time)
         await token.ready()
         assert len(bodies) == 3
+
+
+@pytest.mark.parametrize("hours_off", [-30, 30])
+async def test_a_clock_that_is_hours_off_asks_for_no_token_at_each_call(hours_off):
+    """How long a token lives is told by IAM's own clock, where it says when the token began."""
+    clock = SimpleNamespace(now=1_000_000.0)
+    began = datetime.fromtimestamp(clock.now - 3600 * hours_off, UTC)
+    body = {"token": {"issued_at": began.isoformat(), "expires_at": (began + timedelta(hours=24)).isoformat()}}
+    answers = [
+        {"status": 201, "headers": {"X-Subject-Token": f"token-{n}-of-iam"}, "text": json.dumps(body)} for n in "ab"
+    ]
+    async with answering(*answers) as (url, session, bodies):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
+        for seconds in (0, 1, 86_400 - 301):
+            clock.now = 1_000_000.0 + seconds
+            await token.ready()
+        assert len(bodies) == 1
+        clock.now = 1_000_000.0 + 86_400 - 299
+        await token.ready()
+        assert len(bodies) == 2
+
+
+async def test_iam_is_asked_by_the_proxy_that_the_environment_names(monkeypatch):
+    """Where nothing but a proxy is reachable, there is no other way to a token."""
+    async with answering(token_answer()) as (url, session, bodies):
+        monkeypatch.setenv("HTTP_PROXY", url)
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("no_proxy", "")
+        await IamToken(session, "http://iam.example", user(), {"project": {"id": "p"}}).ready()
+        assert len(bodies) == 1
 
 
 async def test_an_iam_that_is_not_there_is_told():
