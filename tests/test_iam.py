@@ -91,7 +91,7 @@ async def test_a_user_exports_two_projects_with_a_token_each(tmp_path, write_lis
 
 
 async def test_a_wrong_password_is_told_by_iam_and_nothing_else_is_asked(tmp_path, write_list):
-    """IAM is asked once per scope, FunctionGraph never; the exit code is 3 and the reason IAM's."""
+    """IAM is asked once per scope and once for the domain, FunctionGraph never; the code is 3, the reason IAM's."""
     async with Emulator(cloud(), users=[READER]) as server:
         result = await export(
             write_list(URNS),
@@ -100,7 +100,7 @@ async def test_a_wrong_password_is_told_by_iam_and_nothing_else_is_asked(tmp_pat
             iam_endpoint=server.url,
             environment={**VARIABLES, "HW_USER_PASSWORD": "not-the-right-password"},
         )
-        assert [request.path.split("?")[0] for request in server.requests] == ["/v3/auth/tokens"] * 2
+        assert [request.path.split("?")[0] for request in server.requests] == ["/v3/auth/tokens"] * 3
     assert result.exit_code == ExitCode.CREDENTIALS
     assert result.manifest["requests"]["total"] == 0
     assert "The username or password is wrong." in result.manifest["scopes"][0]["stopped"]
@@ -176,6 +176,34 @@ async def test_many_workers_share_one_request_for_a_token():
             }
         }
     ]
+
+
+REFUSAL = {"status": 401, "text": '{"error":{"code":401,"message":"wrong"}}'}
+
+
+async def test_a_wrong_password_does_not_lock_the_user():
+    """However many projects wait for a token: four refusals are the most, and IAM locks a user after five."""
+    async with answering(REFUSAL) as (url, session, bodies):
+        reader = user()
+        tokens = [IamToken(session, url, reader, {"project": {"id": f"p{n}"}}) for n in range(20)]
+        ended = await asyncio.gather(*(token.ready() for token in tokens), return_exceptions=True)
+        assert {type(error) for error in ended} == {CredentialRefusedError}
+        assert len(bodies) == 4
+
+
+async def test_projects_that_are_not_the_users_stop_no_other():
+    """IAM says the same of a foreign project as of a wrong password; that the domain is open tells them apart."""
+    async with answering(REFUSAL, token_answer("token-of-the-domain"), *[REFUSAL] * 5, token_answer()) as (
+        url,
+        session,
+        bodies,
+    ):
+        reader = user()
+        for number in range(6):
+            with pytest.raises(CredentialRefusedError):
+                await IamToken(session, url, reader, {"project": {"id": f"foreign{number}"}}).ready()
+        await IamToken(session, url, reader, {"project": {"id": "own"}}).ready()
+        assert ["domain" in json.loads(body)["auth"]["scope"] for body in bodies] == [False, True] + [False] * 6
 
 
 @pytest.mark.parametrize(
