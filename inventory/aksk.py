@@ -13,6 +13,7 @@ import configparser
 import functools
 import logging
 import os
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,8 @@ _VARIABLES: Final[dict[str, tuple[str, ...]]] = {
     "PodIdentity": ("HC_CONTAINER_",),
 }
 """How the variables of the SDK's providers begin. Metadata need none."""
+_ANSWERED: Final = re.compile(r"(?:status_code:\s*|detail: )(\d{3})\b")
+"""Where the SDK puts an answer into a text of its own."""
 
 
 class AccessKeys:
@@ -196,13 +199,14 @@ def _reason_of(error: Exception) -> str:
     """What hindered a provider, but for what may quote a secret: the content of a file, or of an answer."""
     if isinstance(error, configparser.Error):
         return "it is no INI file as the SDK reads it (a % in a value is written %%)"
-    status = getattr(error, "status_code", None)
-    if status is not None:
-        return f"its service said {status}"
+    words = str(getattr(error, "error_msg", None) or error)
+    answered = getattr(error, "status_code", None) or next(iter(_ANSWERED.findall(words)), None)
+    if answered is not None:  # the service's own words may repeat the token that it was asked with
+        return f"its service said {answered}"
     is_the_sdks = type(error).__module__.startswith("huaweicloudsdkcore")
     if isinstance(error, AttributeError | LookupError | TypeError | ValueError) and not is_the_sdks:
         return "what it was given holds no keys in a form that the SDK reads"
-    return str(getattr(error, "error_msg", None) or error)
+    return words
 
 
 def keys_of(ak: str, sk: str, security_token: str) -> AccessKeys:

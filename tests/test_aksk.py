@@ -314,13 +314,42 @@ async def test_metadata_of_another_form_are_no_keys(monkeypatch, sent):
     await runner.cleanup()
 
 
-async def test_what_a_service_says_of_an_identity_is_not_told():
-    """An identity service may echo the token that it was asked with, and that is known to nobody else."""
-    from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, SdkError  # noqa: PLC0415
+@pytest.mark.parametrize("provider", ["OIDC", "pod"])
+async def test_what_a_service_says_of_an_identity_is_not_told(tmp_path, monkeypatch, provider):
+    """A service that refuses an identity may repeat its token, which is known to nobody else: its status is told."""
+    from aiohttp import web  # noqa: PLC0415
 
-    error = ClientRequestException(403, SdkError("r", "c", "the id token eyJhbGciOi is no good"))
-    with pytest.raises(CredentialRefusedError, match=r"no access key: its service said 403$"):
-        await AccessKeys(Found(error=error)).ready()
+    async def refuse(request):
+        said = request.headers.get("Authorization", "") + await request.text()
+        return web.json_response({"error_code": "STS.1", "error_msg": said}, status=403, reason=said[:60])
+
+    runner = web.ServerRunner(web.Server(refuse))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    (tmp_path / "token").write_text("eyJhbGciOiJSUzI1NiJ9.identity")
+    for name, value in {
+        "OIDC": {
+            "HUAWEICLOUD_OIDC_PROVIDER_URN": "urn:p",
+            "HUAWEICLOUD_OIDC_AGENCY_URN": "urn:a",
+            "HUAWEICLOUD_OIDC_TOKEN_FILE": str(tmp_path / "token"),
+            "HUAWEICLOUD_SDK_STS_ENDPOINT": url,
+        },
+        "pod": {
+            "HC_CONTAINER_CREDENTIALS_FULL_URI": url,
+            "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
+        },
+    }[provider].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
+    keys, hindered = await asyncio.to_thread(find_access_keys)
+    if keys is not None:
+        with pytest.raises(CredentialRefusedError) as caught:
+            await keys.ready()
+        hindered = [str(caught.value)]
+    await runner.cleanup()
+    (one,) = hindered
+    assert one.endswith("its service said 403")
 
 
 async def test_a_token_run_never_loads_the_sdk(tmp_path, write_list):
