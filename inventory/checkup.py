@@ -83,10 +83,10 @@ async def check_scopes(scopes: Sequence[tuple[str, str]], settings: ExportSettin
         return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]
 
 
-def without_project(region: str, error: InventoryError, settings: ExportSettings) -> Checkup:
-    """What is seen of a region in which there is no project to try."""
-    endpoint = settings.for_scope(region, None).iam_endpoint_for(region)
-    return Checkup(region, "?", endpoint, [Step("project", ok=False, words=str(error))])
+def without_project(region: str, iam_endpoint: str, account: str | None, error: InventoryError) -> Checkup:
+    """What is seen of a region in which an account has no project to try."""
+    words = str(error) if account is None else f"account {account!r}: {error}"
+    return Checkup(region, "?", iam_endpoint, [Step("project", ok=False, words=words)])
 
 
 async def _check(

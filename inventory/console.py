@@ -128,7 +128,7 @@ def run_checkup(
         listed = await asyncio.to_thread(scopes_of, sources, settings)
         found, unseen = await find_projects(places, settings, account)
         checked = await check_scopes(list(dict.fromkeys([*listed, *found])), settings, account)
-        return [*checked, *(without_project(region, error, settings) for region, error in unseen)]
+        return [*checked, *(without_project(*one) for one in unseen)]
 
     watch = Watch()
     with _signals(watch):

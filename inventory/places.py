@@ -51,6 +51,8 @@ class Unseen(NamedTuple):
     """A region of which no project was found, and why; the one account's where there are several."""
 
     region: str
+    iam_endpoint: str
+    account: str | None
     error: ListingError
 
 
@@ -92,20 +94,22 @@ async def _look_up(
         before = len(unseen)
         owners: Sequence[AccountSettings | None] = settings.accounts_in(place.region) or (None,)
         for owner in owners:
+            endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(place.region)
+            name = None if owner is None else owner.name
             if owner in refused:
                 told = f"{place.region}: IAM is not asked, as the credential was refused before"
-                unseen.append(Unseen(place.region, ListingError(told, ExitCode.CREDENTIALS)))
+                unseen.append(Unseen(place.region, endpoint, name, ListingError(told, ExitCode.CREDENTIALS)))
                 continue
             try:
                 own += await _projects_in(place.region, owner, session, settings, account)
             except ListingError as error:
-                unseen.append(Unseen(place.region, error))
+                unseen.append(Unseen(place.region, endpoint, name, error))
                 if error.exit_code == ExitCode.CREDENTIALS:
                     refused.add(owner)
         if not own and len(unseen) == before:
             endpoint = settings.for_scope(place.region, None).iam_endpoint_for(place.region)
             told = f"{place.region}: IAM at {endpoint} shows no project of this region"
-            unseen.append(Unseen(place.region, ListingError(told)))
+            unseen.append(Unseen(place.region, endpoint, None, ListingError(told)))
         found += [Place(place.region, project_id) for project_id in own]
     return list(dict.fromkeys(found)), unseen
 
