@@ -109,7 +109,8 @@ async def _look_up(
         if not own and len(unseen) == before:
             endpoint = settings.for_scope(place.region, None).iam_endpoint_for(place.region)
             told = f"{place.region}: IAM at {endpoint} shows no project of this region"
-            unseen.append(Unseen(place.region, endpoint, None, ListingError(told)))
+            advice = "see how it is spelled, or give --project-id"
+            unseen.append(Unseen(place.region, endpoint, None, ListingError(f"{told}: {advice}")))
         found += [Place(place.region, project_id) for project_id in own]
     return list(dict.fromkeys(found)), unseen
 

@@ -71,7 +71,7 @@ async def test_the_projects_of_a_region_are_looked_up():
         account = UserAccount(IamUser("reader", "password", "company"), lambda _region: server.url)
         found = await find(server, Place("cn-north-4"), account=account)
         assert found == [urn("a:latest", P), urn("b:latest", Q)]
-        with pytest.raises(ListingError, match="shows no project of this region"):
+        with pytest.raises(ListingError, match="shows no project of this region: see how it is spelled"):
             await find(server, Place("cn-north-9"), account=account)
 
 
