@@ -9,10 +9,14 @@ Source: api-facts.md section 6 (SDK 3.1.219: provider chain, signer).
 from __future__ import annotations
 
 import asyncio
+import configparser
 import functools
 import logging
+import os
+import re
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
@@ -27,6 +31,15 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS: Final = 60.0
 """How often it is looked whether temporary keys end soon; the SDK renews them in their last 40 minutes."""
+
+_VARIABLES: Final[dict[str, tuple[str, ...]]] = {
+    "Oidc": ("HUAWEICLOUD_OIDC_",),
+    "Env": ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_ID"),
+    "PodIdentity": ("HC_CONTAINER_",),
+}
+"""How the variables of the SDK's providers begin. Metadata need none."""
+_ANSWERED: Final = re.compile(r"(?:status_code:\s*|detail: )(\d{3})\b")
+"""Where the SDK puts an answer into a text of its own."""
 
 
 class AccessKeys:
@@ -146,22 +159,56 @@ class Signature:
         return generation != self._keys.generation
 
 
-def find_access_keys() -> AccessKeys | None:
-    """Asks the SDK's providers, in the order of its chain, for keys; None where no one has any. Blocks.
+def find_access_keys() -> tuple[AccessKeys | None, list[str]]:
+    """Asks the SDK's providers, in the order of its chain, for keys. Blocks.
 
     Unlike the chain, it goes on where a provider cannot reach its service: off the vendor's machines, metadata have no
     host that answers, and who stands behind them would never be asked.
+
+    Returns:
+        The keys, or None where no one has any; and what hindered the providers that somebody set up.
     """
     from huaweicloudsdkcore.auth import provider  # noqa: PLC0415
-    from huaweicloudsdkcore.exceptions.exceptions import SdkException  # noqa: PLC0415
 
     chain = provider.CredentialProviderChain
+    hindered: list[str] = []
     for one in chain.get_basic_credential_provider_chain()._providers:  # noqa: SLF001 - there is no public way to go on
         try:
-            return AccessKeys(one.get_credentials())
-        except (SdkException, TypeError, ValueError, OSError):  # the last are those of requests
-            continue
-    return None
+            return AccessKeys(one.get_credentials()), hindered
+        except _sdk_errors() as error:
+            hindered += [f"{place}: {_reason_of(error)}" for place in _places_of(type(one).__name__)]
+    return None, hindered
+
+
+def _places_of(provider: str) -> list[str]:
+    """What somebody set up for a provider; where it is nothing, it is no news that there are no keys."""
+    if provider.startswith("Profile"):
+        path = Path(os.environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") or Path.home() / ".huaweicloud/credentials")
+        return [f"profile {path}"] if path.exists() or "HUAWEICLOUD_SDK_CREDENTIALS_FILE" in os.environ else []
+    own = next((names for start, names in _VARIABLES.items() if provider.startswith(start)), ())
+    names = [name for name in sorted(os.environ) if name.startswith(own) and os.environ[name]]
+    return [", ".join(names)] if names else []
+
+
+def _sdk_errors() -> tuple[type[Exception], ...]:
+    """What the SDK raises where it finds no keys; the last are those of files, of answers and of requests."""
+    from huaweicloudsdkcore.exceptions.exceptions import SdkException  # noqa: PLC0415
+
+    return (SdkException, configparser.Error, AttributeError, LookupError, TypeError, ValueError, OSError)
+
+
+def _reason_of(error: Exception) -> str:
+    """What hindered a provider, but for what may quote a secret: the content of a file, or of an answer."""
+    if isinstance(error, configparser.Error):
+        return "it is no INI file as the SDK reads it (a % in a value is written %%)"
+    words = str(getattr(error, "error_msg", None) or error)
+    answered = getattr(error, "status_code", None) or next(iter(_ANSWERED.findall(words)), None)
+    if answered is not None:  # the service's own words may repeat the token that it was asked with
+        return f"its service said {answered}"
+    is_the_sdks = type(error).__module__.startswith("huaweicloudsdkcore")
+    if isinstance(error, AttributeError | LookupError | TypeError | ValueError) and not is_the_sdks:
+        return "what it was given holds no keys in a form that the SDK reads"
+    return words
 
 
 def keys_of(ak: str, sk: str, security_token: str) -> AccessKeys:
@@ -174,12 +221,10 @@ def keys_of(ak: str, sk: str, security_token: str) -> AccessKeys:
 
 def _renew(found: Any) -> str:  # noqa: ANN401 - the SDK has no types
     """Lets the SDK renew keys if it is time; returns what hindered it."""
-    from huaweicloudsdkcore.exceptions.exceptions import SdkException  # noqa: PLC0415
-
     try:
         found.process_sts(_http_client())
-    except (SdkException, TypeError, ValueError, OSError) as error:
-        return str(error)
+    except _sdk_errors() as error:
+        return _reason_of(error)
     return ""
 
 

@@ -17,6 +17,7 @@ from inventory.errors import (
     CallTimeoutError,
     CredentialRefusedError,
     ForbiddenError,
+    InventoryError,
     NotConfiguredError,
     NotFoundError,
     RefusedError,
@@ -81,6 +82,12 @@ async def check_scopes(scopes: Sequence[tuple[str, str]], settings: ExportSettin
     """Tries every scope, one after the other; an error of a call is what is looked for, and is not raised."""
     async with open_session(settings.timeout) as session:
         return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]
+
+
+def without_project(region: str, iam_endpoint: str, account: str | None, error: InventoryError) -> Checkup:
+    """What is seen of a region in which an account has no project to try."""
+    words = str(error) if account is None else f"account {account!r}: {error}"
+    return Checkup(region, "?", iam_endpoint, [Step("project", ok=False, words=words)])
 
 
 async def _check(

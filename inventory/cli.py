@@ -126,10 +126,11 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     4 output cannot be written; 5 stopped by the service; 130 and 143 stopped by a signal.
     """
     with leaving(log_format, quiet=quiet) as log:
-        from inventory.discovery import Search, places_of
+        from inventory.discovery import Search
         from inventory.estimate import estimate
         from inventory.folder import default_folder
         from inventory.intake import began_with
+        from inventory.places import places_of
         from inventory.settings import combine
 
         given = {
@@ -153,10 +154,10 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             raise UsageError("--resume goes on with a run, --overwrite and --dry-run do not: give one of them")
         if resume and output is None:
             raise UsageError("--resume needs --output with the folder of the run")
-        if all_functions and (source or resume or dry_run):
+        if all_functions and (source or dry_run):
             raise UsageError(
-                "--all finds the list itself, by calls: give it without a list, --resume (which goes on with the list "
-                "that was found) and --dry-run (discover writes a list)"
+                "--all finds the list itself, by calls: give it without a list, and without --dry-run (discover writes "
+                "a list)"
             )
         if (versions or aliases) and not all_functions:
             raise UsageError("--versions and --aliases go with --all: a list says which URNs to ask for")
@@ -196,8 +197,9 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
 ) -> None:
     """List the functions of projects, for export to read. A list that breaks off is not written."""
     with leaving(log_format, quiet=quiet) as log:
-        from inventory.discovery import Search, places_of
+        from inventory.discovery import Search
         from inventory.lists import check_list, write_list
+        from inventory.places import places_of
         from inventory.settings import combine
 
         given = {
@@ -235,7 +237,7 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     Exit codes: 0 all is well; 3 something is not.
     """
     with leaving("text", quiet=False):
-        from inventory.discovery import places_of
+        from inventory.places import places_of
         from inventory.settings import combine
 
         given = {

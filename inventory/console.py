@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inventory.checkup import Checkup
-    from inventory.discovery import Discovered, Place, Search
+    from inventory.discovery import Discovered, Search
     from inventory.folder import Mode
     from inventory.pipeline import Result
+    from inventory.places import Place
     from inventory.settings import ExportSettings
     from inventory.sources import Source
 
 T = TypeVar("T")
+
+_TICK_SECONDS: Final = 0.2
 
 
 @contextmanager
@@ -95,9 +98,12 @@ def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapp
     from inventory.discovery import discover  # noqa: PLC0415
     from inventory.wire import HEADERS  # noqa: PLC0415 - heavy, and only for a run
 
-    account = find_accounts(settings, environment, HEADERS)
+    async def search_all(watch: Watch) -> Discovered:
+        account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
+        return await discover(search, settings, account, watch)
+
     with Display(log) as watch, _signals(watch):
-        return run_loop(discover(search, settings, account, watch))
+        return run_loop(search_all(watch))
 
 
 def run_checkup(
@@ -106,24 +112,44 @@ def run_checkup(
     settings: ExportSettings,
     environment: Mapping[str, str],
 ) -> list[Checkup]:
-    """Checks the scopes of lists and of places.
+    """Checks the scopes of lists and of places; a signal ends it.
 
     Raises:
         InventoryError: there is nothing to check with, or nothing to check.
     """
-    from inventory.checkup import check_scopes  # noqa: PLC0415 - heavy, and only for a run
+    from inventory.checkup import check_scopes, without_project  # noqa: PLC0415 - heavy, and only for a run
     from inventory.credentials import find_accounts  # noqa: PLC0415
-    from inventory.discovery import find_projects  # noqa: PLC0415
     from inventory.estimate import scopes_of  # noqa: PLC0415
+    from inventory.places import find_projects  # noqa: PLC0415
     from inventory.wire import HEADERS  # noqa: PLC0415
 
-    account = find_accounts(settings, environment, HEADERS)
-
     async def check() -> list[Checkup]:
-        found = [*scopes_of(sources, settings), *await find_projects(places, settings, account)]
-        return await check_scopes(list(dict.fromkeys(found)), settings, account)
+        account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
+        listed = await asyncio.to_thread(scopes_of, sources, settings)
+        found, unseen = await find_projects(places, settings, account)
+        checked = await check_scopes(list(dict.fromkeys([*listed, *found])), settings, account)
+        return [*checked, *(without_project(*one) for one in unseen)]
 
-    return run_loop(check())
+    watch = Watch()
+    with _signals(watch):
+        return run_loop(_until_signal(check(), watch))
+
+
+async def _until_signal(work: Coroutine[Any, Any, T], watch: Watch) -> T:
+    """The result of what has nothing to keep, or the signal that came before it.
+
+    Raises:
+        InterruptedRunError: it came.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=_TICK_SECONDS)
+            watch.check(resumable=False)
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 @contextmanager

@@ -251,7 +251,9 @@ def _keys(read: _Variables, prefix: str) -> AccessKeys:
             f"no credential: set {prefix}_AUTH_TOKEN, or {prefix}_USER_NAME, {prefix}_USER_PASSWORD and "
             f"{prefix}_DOMAIN_NAME, or {prefix}_ACCESS_KEY and {prefix}_SECRET_KEY"
         )
-    keys = find_access_keys()
+    keys, hindered = find_access_keys()
+    if keys is None and hindered:
+        raise CredentialsError(f"no credential: {'; '.join(hindered)}")
     if keys is None:
         raise CredentialsError(
             f"no credential: set {PREFIX}_AUTH_TOKEN to an IAM token, or give --token-file with a file that holds one; "

@@ -1,7 +1,7 @@
 """What there is to ask for: the functions of projects, their versions and aliases; listed whole, or not at all.
 
-Owns the paging of a list that may change while it is read, and the finding of projects. What is found is a list, as if
-it had been read from a file. Knows no table.
+Owns the paging of a list that may change while it is read. What is found is a list, as if it had been read from a file.
+Knows no table.
 
 Source: api-facts.md sections 5 and 6.
 """
@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory import pool
 from inventory.client import Client
-from inventory.credentials import account_named
-from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, UsageError
+from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError
 from inventory.formats import Entry
-from inventory.iam import list_projects
 from inventory.ledger import AnswerCount
 from inventory.listing import LIST_ALIASES, LIST_FUNCTIONS, LIST_VERSIONS, MAX_ITEMS
 from inventory.manifest import now
+from inventory.places import Place, projects_of
 from inventory.scope import NotAskedError, Scope
 from inventory.wire import open_session
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from inventory.credentials import Account
     from inventory.listing import FunctionPage
-    from inventory.settings import AccountSettings, ExportSettings
+    from inventory.settings import ExportSettings
     from inventory.throttle import Throttle
     from inventory.watch import Watch
 
@@ -42,13 +41,6 @@ OVERLAP: Final = 20
 _MAX_STEPS_BACK: Final = 100
 _TICK_SECONDS: Final = 0.25
 _OF: Final = {LIST_FUNCTIONS: "functions", LIST_VERSIONS: "versions", LIST_ALIASES: "aliases"}
-
-
-class Place(NamedTuple):
-    """Where to look: a region, and one project of it or, without an id, all that IAM shows."""
-
-    region: str
-    project_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +168,7 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
         tell()
 
     async with open_session(settings.timeout) as session:
-        for place in await _projects_of(search.places, session, settings, account):
+        for place in await projects_of(search.places, session, settings, account):
             projects.append(_project(place, session, settings, account, calls))  # noqa: PERF401 - tell() looks at it
         await pool.run([pool.Lane(iter(projects), list_project)], settings.max_workers)
         if search.versions or search.aliases:
@@ -191,33 +183,6 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
         {(project.place.region, project.place.project_id or ""): project.scope.throttle for project in projects},
         began,
     )
-
-
-def places_of(settings: ExportSettings, regions: Sequence[str] | None, projects: Sequence[str] | None) -> list[Place]:
-    """Where to look, as it is said; else the region and project of the settings, else the regions of the accounts.
-
-    Raises:
-        UsageError: nothing says a region, or it is not clear which region a project is of.
-    """
-    owned = [region for account in settings.accounts for region in account.regions]
-    regions = regions or ([settings.region] if settings.region else list(dict.fromkeys(owned)))
-    projects = projects or ([settings.project_id] if settings.project_id else [])
-    if not regions:
-        raise UsageError("--region is missing: say where to look")
-    if projects and len(regions) != 1:
-        raise UsageError("--project-id goes with one --region: run it once for each region")
-    return [Place(region, project) for region in regions for project in projects or (None,)]
-
-
-async def find_projects(places: Sequence[Place], settings: ExportSettings, account: Account) -> list[tuple[str, str]]:
-    """Region and project of every place.
-
-    Raises:
-        ListingError: IAM does not tell the projects of a region.
-    """
-    async with open_session(settings.timeout) as session:
-        whole = await _projects_of(places, session, settings, account)
-    return [(place.region, place.project_id or "") for place in whole]
 
 
 def _project(
@@ -239,51 +204,6 @@ def _project(
     return _Project(place, client, scope)
 
 
-async def _projects_of(
-    places: Sequence[Place], session: aiohttp.ClientSession, settings: ExportSettings, account: Account
-) -> list[Place]:
-    """Every place with its project: a region's own project, and its sub-projects."""
-    found: list[Place] = []
-    for place in places:
-        if place.project_id is not None:
-            found.append(place)
-            continue
-        own: list[str] = []
-        owners: Sequence[AccountSettings | None] = settings.accounts_in(place.region) or (None,)
-        for owner in owners:
-            own += await _projects_in(place.region, owner, session, settings, account)
-        if not own:
-            endpoint = settings.for_scope(place.region, None).iam_endpoint_for(place.region)
-            raise ListingError(f"{place.region}: IAM at {endpoint} shows no project of this region")
-        found += [Place(place.region, project_id) for project_id in own]
-    return list(dict.fromkeys(found))
-
-
-async def _projects_in(
-    region: str,
-    owner: AccountSettings | None,
-    session: aiohttp.ClientSession,
-    settings: ExportSettings,
-    account: Account,
-) -> list[str]:
-    """The projects of a region that are an account's own; those that IAM shows, where the settings do not name them."""
-    if owner is not None:
-        if owner.projects and owner.regions == (region,):
-            return list(owner.projects)
-        account = account_named(account, owner.name)
-    endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(region)
-    try:
-        projects = await list_projects(session, endpoint, account.overview(session, region))
-    except CallError as error:
-        told = f"{region}: its projects cannot be listed ({error}); --project-id names one"
-        raise ListingError(told, error.exit_code) from None
-    return [
-        project_id
-        for project_id, name in projects.items()
-        if (name == region or name.startswith(f"{region}_")) and settings.account_of(region, project_id) is owner
-    ]
-
-
 async def _functions_of(project: _Project, watch: Watch) -> list[str]:
     """The functions of a project, without qualifiers. A list that is too short is read once more, then refused."""
     found: dict[str, None] = {}
@@ -302,7 +222,7 @@ async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -
     Offsets move when functions come and go. Each page repeats the end of the one before: what is deleted in between
     would otherwise push functions past us unseen.
     """
-    marker = reached = steps_back = 0
+    marker = reached = steps_back = longest = 0
     totals: list[int] = []
     known: set[str] = set()  # the last page, where the next one repeats some of it
     while True:
@@ -320,8 +240,10 @@ async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -
         following = page.next_marker
         if not page.urns or following is None or following <= marker or (not new and following <= reached):
             break
-        if page.total is not None and following >= page.total:
-            break
+        longest = max(longest, len(page.urns))
+        is_full = len(page.urns) >= (longest if marker else MAX_ITEMS)
+        if page.total is not None and following >= page.total and not is_full:
+            break  # behind a full page there may be more: a count may be older than the list
         overlap = min(OVERLAP, len(page.urns) // 4)
         known, reached = set(page.urns if overlap else ()), following
         marker = following - overlap

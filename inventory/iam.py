@@ -29,7 +29,9 @@ from inventory.errors import (
     ServerError,
     WrongEndpointError,
 )
+from inventory.gate import Trial
 from inventory.models import read_json
+from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -45,13 +47,22 @@ _MAX_BODY: Final = 1024 * 1024
 
 
 class User:
-    """A name and a password, in the domain (account) that they belong to."""
+    """A name and a password, in the domain (account) that they belong to.
+
+    Attributes:
+        trial: keeps projects from trying a wrong password until the user is locked.
+        is_known: whether the password was accepted once.
+        is_doubted: whether it was asked already if a refusal was the password's or the project's.
+    """
 
     def __init__(self, name: str, password: str, domain: str) -> None:
         self.name = name
         self.domain = domain
         self._password = password
         self.redactor = Redactor(password)
+        self.trial = Trial()
+        self.is_known = False
+        self.is_doubted = False
 
     def __repr__(self) -> str:
         return f"User({self.name!r} of {self.domain!r})"
@@ -122,17 +133,49 @@ class IamToken:
         return True
 
     async def _get(self) -> None:
-        body = {"auth": {"identity": self._user.identity(), "scope": self._scope}}
+        """Gets a token. Until a password was accepted once, the projects try it one after the other, and not often."""
+        await self._user.trial.enter()
+        refusal: CallError | None = None
+        try:
+            token, sent = await self._ask(self._scope)
+            self._user.is_known = True
+        except CredentialRefusedError as error:
+            refusal = error
+            self._user.is_known = self._user.is_known or await self._is_password_right()
+            raise
+        finally:
+            self._user.trial.leave(refusal, accepted=self._user.is_known)
+        life = self._life_of(sent)
+        self._renew_at = self._now() + life - min(_MARGIN_SECONDS, life / 10)
+        self._headers = {"X-Auth-Token": token}
+        self.generation += 1
+
+    async def _ask(self, scope: Mapping[str, Mapping[str, str]]) -> tuple[str, Any]:
+        body = {"auth": {"identity": self._user.identity(), "scope": scope}}
         url = URL(f"{self._endpoint}/v3/auth/tokens?nocatalog=true")
         headers, sent = await _call(self._session, "POST", url, {}, self._user.redactor, body=body, sleep=self._sleep)
         token = headers.get("X-Subject-Token", "")
         if not token:
             raise BadAnswerError(f"IAM at {self._endpoint} gave no token")
         self._user.redactor.add(token)
-        ends = _end_of(sent) or self._now() + 2 * _MARGIN_SECONDS
-        self._renew_at = ends - min(_MARGIN_SECONDS, (ends - self._now()) / 10)
-        self._headers = {"X-Auth-Token": token}
-        self.generation += 1
+        return token, sent
+
+    async def _is_password_right(self) -> bool:
+        """Whether only the project was refused: IAM says the same of both. The domain is asked, once a run."""
+        if self._user.is_doubted or "project" not in self._scope:
+            return False
+        self._user.is_doubted = True
+        try:
+            await self._ask({"domain": {"name": self._user.domain}})
+        except CallError:
+            return False
+        return True
+
+    def _life_of(self, sent: object) -> float:
+        """Seconds that a token lives, by IAM's own clock where it says when it began: ours may be hours off."""
+        issued, ends = _time_of(sent, "issued_at"), _time_of(sent, "expires_at")
+        life = 0.0 if ends is None else ends - (self._now() if issued is None else issued)
+        return life if life > 0 else 2 * _MARGIN_SECONDS
 
 
 async def list_projects(session: aiohttp.ClientSession, endpoint: str, credential: Credential) -> dict[str, str]:
@@ -198,13 +241,17 @@ async def _call_once(
     place = f"IAM at {url.origin()}"
     data = None if body is None else json.dumps(body).encode()
     try:
-        async with session.request(method, url, headers=headers, data=data, allow_redirects=False) as response:
+        async with session.request(
+            method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy_for(str(url.origin()))
+        ) as response:
             sent = await response.content.read(_MAX_BODY)
             if response.status in (200, 201):
                 return response.headers, read_json(sent)
             raise _error_of(response.status, sent, place, redactor)
     except TimeoutError:
         raise CallTimeoutError(f"{place}: no whole answer in time") from None
+    except aiohttp.ClientHttpProxyError as error:  # its own words hold the proxy's URL
+        raise CallConnectionError(redactor.redact(f"{place}: the proxy said {error.status}")) from None
     except (aiohttp.ClientError, OSError) as error:
         raise CallConnectionError(redactor.redact(f"{place}: {error}")) from None
     except ValueError:
@@ -222,10 +269,10 @@ def _error_of(status: int, body: bytes, place: str, redactor: Redactor) -> CallE
     return WrongEndpointError(words, error_code=code)
 
 
-def _end_of(sent: object) -> float | None:
+def _time_of(sent: object, name: str) -> float | None:
     token = sent.get("token") if isinstance(sent, dict) else None
-    ends = token.get("expires_at") if isinstance(token, dict) else None
+    told = token.get(name) if isinstance(token, dict) else None
     try:
-        return datetime.fromisoformat(str(ends)).timestamp() if ends else None
+        return datetime.fromisoformat(str(told)).timestamp() if told else None
     except ValueError:
         return None

@@ -6,9 +6,10 @@ Owns their forms. A list has its name only when it is whole.
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Final
 
-from inventory.errors import UsageError
+from inventory.errors import OutputError, UsageError
 from inventory.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -20,13 +21,19 @@ COLUMN: Final = "function_urn"
 
 
 def check_list(path: Path) -> None:
-    """Sees that a list can be written under this name.
+    """Sees that a list can be written under this name, before thousands of calls are made for it.
 
     Raises:
         UsageError: its name says no form that we know.
+        OutputError: its folder is not there, or may not be written to.
     """
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path}: its name must end in {', '.join(SUFFIXES)}")
+    if not path.parent.is_dir() or path.is_dir():
+        what = "is a folder itself" if path.is_dir() else f"there is no folder {path.parent}"
+        raise OutputError(f"{path} cannot be written: {what}; give another --output")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{path} cannot be written: {path.parent} does not allow it; give another --output")
 
 
 def write_list(path: Path, urns: Sequence[str]) -> None:

@@ -110,7 +110,7 @@ async def _take_in(
         return None
     try:
         if not sources:
-            raise UsageError("the list of this run was never read to its end: name it again")
+            raise UsageError("the list of this run was never read to its end: name it again, or give --all again")
         found: Discovered | None = None
         if isinstance(sources, Search):
             found, sources = await discover(sources, settings, account, watch), ()

@@ -1,15 +1,17 @@
 """How secrets are kept out of every text: what is known to be secret is taken out wherever it stands, however spelled.
 
 Owns the finding of secrets in texts that a server sends. Knows not where a secret comes from.
+
+A secret is found in its place, and nothing else of the text is touched: an answer that was JSON is JSON still, and so
+the vendor's code can be read.
 """
 
 from __future__ import annotations
 
-import html
-import json
+import base64
+import html.entities
 import re
 from typing import Final
-from urllib.parse import unquote
 
 REDACTED: Final = "[redacted]"
 """Stands where a secret stood."""
@@ -17,68 +19,71 @@ _SHORT: Final = 16
 """Characters. A shorter secret may be part of an ordinary word; a part of a longer one gives it away."""
 _SHORTEST: Final = 8
 """Characters. A shorter one is as good as any word, and is left in what is kept as it came."""
-_ESCAPES: Final = re.compile(r"\\(?:u00([2-7][0-9a-fA-F])(?<!22)(?<!5[cC])|/)")
 _RUNS: Final = re.compile(rf"[^\s\"'<>,;&\\]{{{_SHORT},}}")
 # What the gateway's signature errors echo (api-facts.md section 3.3), and what any server may send back of our headers.
 _ECHOES: Final = re.compile(
-    r"(?i)(\b(?:x-auth-token|x-subject-token|x-security-token|authorization|credential)\b[\"']?\s*[:=]\s*[\"']?"
-    r"(?:(?:SDK-HMAC-SHA256|Bearer|Basic)\s+)?|\b(?:access=|signature=|ak[=:]|sk[=:])\s*)([^\s,;\"'<>&]+)"
+    r"(?i)(\b(?:x-auth-token|x-subject-token|x-security-token|authorization|credential)\b\\{0,8}[\"']?\s*[:=]\s*\\{0,8}[\"']?"
+    r"(?:(?:SDK-HMAC-SHA256|Bearer|Basic)\s+)?|\b(?:access=|signature=|ak[=:]|sk[=:])\s*)((?:[^\s,;\"'<>&\\]|\\/)+)"
 )
+# A word begins behind these too: the end of an escape is no letter of the word that follows it.
+_BEGINS: Final = (
+    r"(?:(?<![A-Za-z0-9])|(?<=%[0-9a-fA-F][0-9a-fA-F])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{2}[0-9a-fA-F]{2}))"
+)
+_ENDS: Final = r"(?![A-Za-z0-9])"
+# Escaped once or more. Bounded, and beginning with one certain character: a text of nothing but these is quickly read.
+_BACKSLASH: Final = r"\\\\{0,7}"
+_PERCENT: Final = "%(?:25){0,3}"
+_AMPERSAND: Final = "&(?:amp;){0,3}"
+_ESCAPED: Final = rf"{_PERCENT}[0-9a-fA-F]{{2}}|{_BACKSLASH}u[0-9a-fA-F]{{4}}|{_BACKSLASH}/|{_AMPERSAND}#?\w{{1,8}};"
+_SIGNS: Final = (b"%", b"\\u", b"&")
+_ENTITIES: Final = {text: name for name, text in html.entities.html5.items() if name.endswith(";") and len(text) == 1}
 
 
 class Redactor:
     """Takes secrets out of texts. A secret that is renewed is added; the old one stays known."""
 
     def __init__(self, *secrets: str) -> None:
-        self._spellings: dict[str, bool] = {}  # whether it goes wherever it stands
-        self._in_bodies: list[re.Pattern[bytes]] = []
+        self._known: set[str] = set()
+        self._in_texts: dict[str, re.Pattern[str]] = {}  # secrets that begin alike have patterns in common
+        self._in_bodies: dict[re.Pattern[bytes], list[bytes]] = {}  # with words of which one is there where it fits
         self._parts: set[str] = set()
-        self._echo: re.Pattern[str] | None = None
         for secret in secrets:
             self.add(secret)
 
     def __repr__(self) -> str:
-        return f"Redactor({len(self._spellings)} spellings)"
+        return f"Redactor({len(self._known)} secrets)"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("secrets are not pickled: the other side reads its own")
 
     def add(self, secret: str) -> None:
         """Adds a secret to those that are taken out."""
-        is_long = len(secret) >= _SHORT
-        spellings = dict.fromkeys((secret, json.dumps(secret)[1:-1]), is_long)  # one with quotes looks other in JSON
-        if not secret or spellings.keys() <= self._spellings.keys():
+        if not secret or secret in self._known:
             return
-        self._spellings.update(spellings)
-        if len(secret) >= _SHORTEST:
-            self._in_bodies.append(_in_any_spelling(secret))
-        if is_long:
+        self._known.add(secret)
+        codes = _codes_of(secret) if len(secret) >= _SHORTEST else []
+        patterns = {_beginning_of(secret): [secret[:_SHORT]], "|".join(map(_any_code, codes)): codes}
+        for pattern in filter(None, (_whole(secret), *patterns)):
+            self._in_texts.setdefault(pattern, re.compile(pattern))
+        for pattern, words in patterns.items() if codes else ():
+            self._in_bodies[re.compile(pattern.encode())] = [_longest_word(word) for word in words]
+        if len(secret) >= _SHORT:
             self._parts |= {secret[at : at + _SHORT] for at in range(len(secret) - _SHORT + 1)}
-        long = "|".join(re.escape(spelling) for spelling, goes in self._spellings.items() if goes)
-        short = "|".join(re.escape(spelling) for spelling, goes in self._spellings.items() if not goes)
-        # A short secret may be part of an ordinary word, which stays; a long one goes wherever it stands.
-        alone = rf"(?<![A-Za-z0-9])(?:{short})(?![A-Za-z0-9])" if short else ""
-        self._echo = re.compile("|".join(filter(None, (long, alone))))
 
     def redact(self, text: str) -> str:
-        """Takes the secrets, and whatever looks like a key or a signature, out of a text of the server.
-
-        A secret that is spelled otherwise (percent-encoded, with HTML entities or JSON escapes) is found by undoing
-        that; only then is the text kept in its plain spelling.
-        """
-        if self._echo is not None:
-            for spell in (str, unquote, html.unescape, _without_escapes):
-                plain = spell(text)
-                if self._echo.search(plain):
-                    text = self._echo.sub(REDACTED, plain)
+        """Takes the secrets, and whatever looks like a key or a signature, out of a text of the server."""
+        for secret in self._in_texts.values():
+            text = secret.sub(REDACTED, text)
         if self._parts:
             text = _RUNS.sub(self._without_parts, text)
         return _ECHOES.sub(rf"\g<1>{REDACTED}", text)
 
     def purge(self, body: bytes) -> bytes:
         """Takes the secrets, in any spelling, out of an answer that is kept as it came; nothing else is touched."""
-        for secret in self._in_bodies:
-            body = secret.sub(REDACTED.encode(), body)
+        is_spelled_oddly = any(sign in body for sign in _SIGNS)  # nearly no answer is: a search for words is quicker
+        for secret, words in self._in_bodies.items():
+            if is_spelled_oddly or any(word in body for word in words):
+                body = secret.sub(REDACTED.encode(), body)
         return body
 
     def _without_parts(self, run: re.Match[str]) -> str:
@@ -88,26 +93,62 @@ class Redactor:
         return text if self._parts.isdisjoint(parts) else REDACTED
 
 
-def _in_any_spelling(secret: str) -> re.Pattern[bytes]:
-    """Finds a secret, or its beginning and what hangs on to it, whether plain, percent-encoded or escaped."""
-    start, rest = secret[:_SHORT], secret[_SHORT:]
-    found = b"".join(map(_any_spelling, start))
-    if rest:
-        found += rb"(?:\\u00[0-9a-fA-F]{2}|\\/|&#?\w{1,6};|[^\s\"'<>,;\\])*"
-    else:
-        found = rb"(?<![A-Za-z0-9])" + found + rb"(?![A-Za-z0-9])"
-    return re.compile(found)
+def _whole(secret: str) -> str:
+    """Finds a secret from its beginning to its end, its letters and digits plain, the others in any spelling."""
+    found = "".join(one if one.isascii() and one.isalnum() else _any_spelling(one) for one in secret)
+    return found if len(secret) >= _SHORT else f"{_BEGINS}{found}{_ENDS}"
 
 
-def _any_spelling(character: str) -> bytes:
-    code = f"{ord(character):02x}"
-    digits = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in code)
-    spelled = [re.escape(character), f"%{digits}", rf"\\u00{digits}", f"&#(?:{ord(character)}|[xX]0*{digits});"]
-    spelled += [rf"\\{re.escape(character)}"] * (character in '/"\\')
-    spelled += [re.escape(html.escape(character))] * (html.escape(character) != character)
-    return f"(?:{'|'.join(spelled)})".encode()
+def _beginning_of(secret: str) -> str:
+    """Finds a secret in any spelling; of a long one the beginning, and what hangs on to it and could be its rest."""
+    found = "".join(map(_any_spelling, secret[:_SHORT]))
+    if len(secret) < _SHORT:
+        return f"{_BEGINS}{found}{_ENDS}"
+    return rf"{found}(?:{_ESCAPED}|[A-Za-z0-9{''.join(map(re.escape, sorted(set(secret))))}])*"
 
 
-def _without_escapes(text: str) -> str:
-    """Undoes the JSON escapes that need not be there: those of printable ASCII, but for quotes and backslashes."""
-    return _ESCAPES.sub(lambda found: chr(int(found[1], 16)) if found[1] else "/", text)
+def _codes_of(secret: str) -> list[str]:
+    """What a secret looks like in base64, wherever in the encoded text it begins, and in hexadecimal digits.
+
+    Of a long one the beginning.
+    """
+    raw = secret.encode("utf-8", "surrogatepass")
+    most = _SHORT if len(secret) >= _SHORT else None
+    found = []
+    for before in range(3):  # bytes of a group of three that stand before it
+        code = base64.b64encode(b"\0" * before + raw).decode()
+        found.append(code[(8 * before + 5) // 6 : 8 * (before + len(raw)) // 6][:most])  # without its neighbours' part
+    digits = raw[:_SHORT].hex()
+    return [*found, digits, digits.upper()]
+
+
+def _any_code(code: str) -> str:
+    """Finds such a beginning, and what hangs on to it and could be its rest."""
+    found = code.replace("+", r"(?:\+|-|%2[bB]|\\u002[bB])").replace("/", r"(?:/|_|%2[fF]|\\/|\\u002[fF])")
+    return rf"{found}(?:[A-Za-z0-9+/_-]|%2[bBfF]|\\/)*(?:=|%3[dD]){{0,2}}"
+
+
+def _longest_word(text: str) -> bytes:
+    words: list[str] = re.findall(r"[A-Za-z0-9]*", text)
+    return max(words, key=len).encode()
+
+
+def _any_spelling(character: str) -> str:
+    """A character plain, percent-encoded, escaped as in JSON, or as an entity of HTML; each also more than once."""
+    code = ord(character)
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    spelled = [
+        re.escape(character),
+        "".join(f"{_PERCENT}{_any_case(f'{byte:02x}')}" for byte in character.encode("utf-8", "surrogatepass")),
+        "".join(f"{_BACKSLASH}u{_any_case(units[at : at + 4])}" for at in range(0, len(units), 4)),
+        f"{_AMPERSAND}#(?:0{{0,5}}{code}|[xX]0{{0,5}}{_any_case(f'{code:x}')});",
+    ]
+    if character in '/"\\':
+        spelled.append(f"{_BACKSLASH}{re.escape(character)}")
+    if character in _ENTITIES:
+        spelled.append(f"{_AMPERSAND}{_ENTITIES[character]}")
+    return f"(?:{'|'.join(spelled)})"
+
+
+def _any_case(digits: str) -> str:
+    return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SERVICE: Final = "FUNCTIONGRAPH"
 PREFIX: Final = f"HUAWEICLOUD_SDK_REGION_{SERVICE}_"
 FILE_VARIABLE: Final = "HUAWEICLOUD_SDK_REGIONS_FILE"
+IAM_VARIABLE: Final = "HUAWEICLOUD_SDK_IAM_ENDPOINT"
+"""Where the SDK looks projects up, for every region."""
 DEFAULT_FILE: Final = ".huaweicloud/regions.yaml"
 
 

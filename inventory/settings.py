@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from inventory.errors import SettingsError, UrnError
-from inventory.regions import sdk_endpoints
+from inventory.regions import IAM_VARIABLE, sdk_endpoints
 from inventory.urn import check_field
 
 DEFAULT_ENDPOINT: Final = "https://functiongraph.{region}.myhuaweicloud.com"
@@ -28,6 +28,9 @@ DEFAULT_IAM_ENDPOINT: Final = "https://iam.{region}.myhuaweicloud.com"
 GATEWAY_MAX_PER_SECOND: Final = 200.0
 """Calls per second and API that the vendor's gateway documents as its default."""
 FORMATS: Final = ("parquet", "csv")
+
+_OF_ACCOUNTS: Final = ("endpoint", "iam_endpoint", "max_per_second", "max_workers")
+"""What an account may have of its own."""
 
 Format = Literal["parquet", "csv"]
 
@@ -110,8 +113,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     def for_account(self, account: AccountSettings) -> ExportSettings:
         """These settings, with what an account has of its own."""
-        names = ("endpoint", "iam_endpoint", "max_per_second", "max_workers")
-        own = {name: getattr(account, name) for name in names if getattr(account, name) is not None}
+        own = {name: getattr(account, name) for name in _OF_ACCOUNTS if getattr(account, name) is not None}
         return msgspec.structs.replace(self, **own)
 
     def checked(self) -> ExportSettings:
@@ -153,7 +155,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     def token_path(self) -> Path | None:
         """The file that holds the token, if one is named."""
-        return None if self.token_file is None else Path(self.token_file)
+        return None if self.token_file is None else Path(self.token_file).expanduser()
 
     def endpoint_for(self, region: str) -> str:
         """The base URL that a region's calls go to.
@@ -286,7 +288,22 @@ def combine(path: Path | None, given: dict[str, Any], began_with: ExportSettings
     said = {name: value for name, value in given.items() if value is not None}
     if began_with is None and "region_endpoints" not in read:
         said["region_endpoints"] = sdk_endpoints(os.environ, Path.home())
-    return ExportSettings(**{**before, **read, **said}).checked()
+    if "iam_endpoint" not in {**before, **read} and os.environ.get(IAM_VARIABLE):
+        said.setdefault("iam_endpoint", os.environ[IAM_VARIABLE])
+    combined = ExportSettings(**{**before, **read, **said})
+    if combined.accounts and given.get("token_file") is not None:
+        raise SettingsError(
+            "--token-file is of one account, and the settings file has several: name it there, as token-file"
+        )
+    return _with_the_last_word(combined, given).checked()
+
+
+def _with_the_last_word(settings: ExportSettings, given: dict[str, Any]) -> ExportSettings:
+    """Settings in which an account has nothing of its own where the command line says something."""
+    none = dict.fromkeys(name for name in _OF_ACCOUNTS if given.get(name) is not None)
+    return msgspec.structs.replace(
+        settings, accounts=tuple(msgspec.structs.replace(account, **none) for account in settings.accounts)
+    )
 
 
 def restore(described: dict[str, Any] | None) -> ExportSettings | None:

@@ -11,10 +11,8 @@ TLS) and its parser reads the answers (chunks, compression, limits), only its se
 from __future__ import annotations
 
 import asyncio
-import urllib.request
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.client_reqrep import ClientRequest
@@ -23,6 +21,7 @@ from yarl import URL
 
 from inventory import __version__
 from inventory.errors import BadAnswerError
+from inventory.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -35,7 +34,6 @@ HEADERS: Final = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
 _ACCEPTED: Final = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 _CONNECT_SECONDS: Final = 10.0
 _BUFFER: Final = 64 * 1024
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Reply(NamedTuple):
@@ -172,13 +170,3 @@ async def _read_bounded(status: int, headers: Mapping[str, str], content: aiohtt
         if size > most:
             raise BadAnswerError(f"an answer of more than {most} bytes", status_code=status)
     return b"".join(chunks)
-
-
-def proxy_for(endpoint: str) -> str | None:
-    """The proxy that the environment names for an endpoint, if any; looked up once, not per call."""
-    parts = urlsplit(endpoint)
-    host = parts.hostname or ""
-    if host in _LOOPBACK or urllib.request.proxy_bypass(host):
-        return None
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

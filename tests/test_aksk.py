@@ -16,9 +16,9 @@ from yarl import URL
 from inventory import inquiry, intake
 from inventory.aksk import AccessKeys, Signature, find_access_keys, keys_of
 from inventory.checkup import check_scopes
-from inventory.credentials import KeyAccount
+from inventory.credentials import KeyAccount, find_account
 from inventory.emulator import Emulator, FileCloud, Keys
-from inventory.errors import CredentialRefusedError, ExitCode
+from inventory.errors import CredentialRefusedError, CredentialsError, ExitCode
 from inventory.ledger import Ledger
 from inventory.settings import ExportSettings
 from inventory.sources import Source
@@ -191,7 +191,8 @@ def test_a_profile_file_is_found(tmp_path, monkeypatch):
     profile = tmp_path / "credentials"
     profile.write_text(f"[basic]\nak = {AK}\nsk = {SK}\n")
     monkeypatch.setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", str(profile))
-    assert find_access_keys().key == AK
+    keys, hindered = find_access_keys()
+    assert (keys.key, hindered) == (AK, [])
 
 
 async def test_a_pod_is_found_although_there_are_no_metadata(tmp_path, monkeypatch):
@@ -213,7 +214,7 @@ async def test_a_pod_is_found_although_there_are_no_metadata(tmp_path, monkeypat
     monkeypatch.setenv("HC_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{port}/credentials")
     monkeypatch.setenv("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
-    keys = await asyncio.to_thread(find_access_keys)
+    keys, _ = await asyncio.to_thread(find_access_keys)
     await runner.cleanup()
     assert (keys.key, repr(keys)) == (AK, "AccessKeys(temporary)")
 
@@ -239,7 +240,7 @@ async def test_the_metadata_of_a_machine_are_found(monkeypatch):
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}"
     monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", endpoint)
-    keys = await asyncio.to_thread(find_access_keys)
+    keys, _ = await asyncio.to_thread(find_access_keys)
     await runner.cleanup()
     assert keys.key == AK
     assert asked == {("PUT", "/meta-data/latest/api/token"): 1, ("GET", "/openstack/latest/securitykey"): 1}
@@ -248,7 +249,107 @@ async def test_the_metadata_of_a_machine_are_found(monkeypatch):
 def test_where_nothing_is_found_there_is_nothing(monkeypatch):
     """No variable, no profile, no metadata, no pod."""
     monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
-    assert find_access_keys() is None
+    assert find_access_keys() == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (f"ak = {AK}\nsk = {SK}\n", "it is no INI file as the SDK reads it"),
+        (f"[basic]\nak = {AK}\nsk = {SK}%x\n", "it is no INI file as the SDK reads it"),
+        (f"[basic]\nak = {AK}\n", "does not exist in credentials file"),
+        (f"[global]\nak = {AK}\nsk = {SK}\n", "credential type 'basic' does not exist"),
+        ("\udcff", "holds no keys in a form that the SDK reads"),
+        (None, "does not exist"),
+    ],
+)
+def test_a_profile_that_the_sdk_cannot_read_is_one_sentence(tmp_path, monkeypatch, content, words):
+    """Who set it up is told what is wrong with it, and nothing of what is in it."""
+    profile = tmp_path / "credentials"
+    if content is not None:
+        profile.write_bytes(content.encode("utf-8", "surrogateescape"))
+    monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", str(profile))
+    with pytest.raises(CredentialsError, match=words) as caught:
+        find_account(None, {}, str, HEADERS)
+    assert str(caught.value).startswith(f"no credential: profile {profile}: ")
+    assert SK not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_AK: ak&sk or"),
+        ("HUAWEICLOUD_OIDC_PROVIDER_URN", "HUAWEICLOUD_OIDC_PROVIDER_URN: Missing required env var"),
+        ("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_CREDENTIALS_FULL_URI: The environment variable"),
+    ],
+)
+def test_half_of_what_the_sdk_needs_is_told(monkeypatch, name, words):
+    """Half a credential is found nowhere else; what is missing of it is said, and what it is is not."""
+    monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv(name, AK)
+    keys, hindered = find_access_keys()
+    assert keys is None
+    (one,) = hindered
+    assert words in one
+    assert AK not in one
+
+
+@pytest.mark.parametrize("sent", [b"[]", b'{"credential": null}', b"{}", b"no JSON"])
+async def test_metadata_of_another_form_are_no_keys(monkeypatch, sent):
+    """What stands at the address of the metadata may be anything: it is not there, and nothing crashes."""
+    from aiohttp import web  # noqa: PLC0415
+
+    async def answer(_request):
+        return web.Response(body=sent)
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", endpoint)
+    assert await asyncio.to_thread(find_access_keys) == (None, [])
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("provider", ["OIDC", "pod"])
+async def test_what_a_service_says_of_an_identity_is_not_told(tmp_path, monkeypatch, provider):
+    """A service that refuses an identity may repeat its token, which is known to nobody else: its status is told."""
+    from aiohttp import web  # noqa: PLC0415
+
+    async def refuse(request):
+        said = request.headers.get("Authorization", "") + await request.text()
+        return web.json_response({"error_code": "STS.1", "error_msg": said}, status=403, reason=said[:60])
+
+    runner = web.ServerRunner(web.Server(refuse))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    (tmp_path / "token").write_text("eyJhbGciOiJSUzI1NiJ9.identity")
+    for name, value in {
+        "OIDC": {
+            "HUAWEICLOUD_OIDC_PROVIDER_URN": "urn:p",
+            "HUAWEICLOUD_OIDC_AGENCY_URN": "urn:a",
+            "HUAWEICLOUD_OIDC_TOKEN_FILE": str(tmp_path / "token"),
+            "HUAWEICLOUD_SDK_STS_ENDPOINT": url,
+        },
+        "pod": {
+            "HC_CONTAINER_CREDENTIALS_FULL_URI": url,
+            "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
+        },
+    }[provider].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
+    keys, hindered = await asyncio.to_thread(find_access_keys)
+    if keys is not None:
+        with pytest.raises(CredentialRefusedError) as caught:
+            await keys.ready()
+        hindered = [str(caught.value)]
+    await runner.cleanup()
+    (one,) = hindered
+    assert one.endswith("its service said 403")
 
 
 async def test_a_token_run_never_loads_the_sdk(tmp_path, write_list):

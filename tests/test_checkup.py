@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -161,3 +166,50 @@ def test_check_says_a_line_for_each_scope(tmp_path, write_list):
         assert "a-dead-token-of-ours" not in refused.stdout + refused.stderr
     assert run_cli("check", cwd=tmp_path).returncode == 2
     assert "no function URN" in run_cli("check", write_list(["odd"], "odd.txt")).stderr
+
+
+def test_a_region_that_iam_does_not_tell_of_is_a_line_too(tmp_path):
+    """One account is refused, one finds no IAM: each is a line that says so, and the good one is checked still."""
+    regions = f'regions = ["{R}", "ap-southeast-1"]'
+    cloud = GeneratedCloud(4, regions=(R, "ap-southeast-1"))
+    with (
+        Emulator(cloud, token=TOKEN).in_thread() as good,
+        Emulator(GeneratedCloud(1), token="another").in_thread() as other,
+    ):
+        accounts = [("GOOD", good.url), ("REFUSED", other.url), ("DOWN", "http://127.0.0.1:1")]
+        (tmp_path / "three.toml").write_text(
+            "\n".join(
+                f'[[accounts]]\nname = "{name}"\nenvironment = "{name}"\n{regions}\n'
+                f'endpoint = "{url}"\niam-endpoint = "{url}"'
+                for name, url in accounts
+            )
+        )
+        environment = {f"{name}_AUTH_TOKEN": TOKEN for name, _ in accounts}
+        done = run_cli("check", "--settings", tmp_path / "three.toml", **environment)
+        assert len(other.requests) == 1, "a credential that IAM refused is not tried in the next region"
+    assert (done.returncode, done.stderr) == (3, "")
+    lines = done.stdout.splitlines()
+    assert [line[:6].strip() for line in lines] == ["ok"] * 2 + ["FAILED"] * 4
+    assert sum("project FAILED" in line and "its projects cannot be listed" in line for line in lines) == 3
+    assert sum("was refused before" in line for line in lines) == 1
+    for name, url in accounts[1:]:
+        assert sum(f" at {url}: project FAILED (account {name!r}: " in line for line in lines) == 2
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_check_at_once(number, code):
+    """A server that does not answer holds nobody up who presses Ctrl-C."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        run = subprocess.Popen(
+            [sys.executable, "-m", "inventory", "check", "--region", R, "--iam-endpoint", url],
+            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        asking, _ = silent.accept()
+        with asking:
+            asking.recv(1)
+            run.send_signal(number)
+            words = run.communicate(timeout=20)[1]
+    assert (run.returncode, words) == (code, f"inventory: stopped by {number.name}\n")

@@ -16,7 +16,8 @@ from yarl import URL
 from inventory.auth import Token
 from inventory.client import Client
 from inventory.errors import BadAnswerError, CallConnectionError, CallError, CallTimeoutError
-from inventory.wire import open_session, proxy_for
+from inventory.proxies import proxy_for
+from inventory.wire import open_session
 
 URN = "urn:fss:cn-north-4:p0:function:default:f:!prod"
 SECRET = "MIIRxgYJKoZIhvcNAQcCoIIR+tz"

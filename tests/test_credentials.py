@@ -98,7 +98,7 @@ def test_half_a_credential_is_an_error_that_names_the_other_half(environment, wo
 @pytest.mark.parametrize("environment", [{}, {"HW_AUTH_TOKEN": ""}, {"HW_AUTH_TOKEN": " \n"}])
 def test_no_credential_says_where_to_put_one(environment, monkeypatch):
     """Without a credential the message names the places that are looked in."""
-    monkeypatch.setattr("inventory.aksk.find_access_keys", lambda: None)
+    monkeypatch.setattr("inventory.aksk.find_access_keys", lambda: (None, []))
     with pytest.raises(CredentialsError, match=r"HW_AUTH_TOKEN.*--token-file.*HW_USER_NAME.*HUAWEICLOUD_SDK_AK"):
         find(environment)
 

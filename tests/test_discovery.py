@@ -13,11 +13,12 @@ from runs import TOKEN, manifest_of, run_cli
 from inventory import discovery
 from inventory.auth import Token
 from inventory.credentials import TokenAccount, UserAccount
-from inventory.discovery import Place, Search, discover
+from inventory.discovery import Search, discover
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Reply, Scope, User
 from inventory.errors import InterruptedRunError, ListingError
 from inventory.iam import User as IamUser
 from inventory.listing import MAX_ITEMS, FunctionPage
+from inventory.places import Place
 from inventory.settings import ExportSettings
 from inventory.watch import Watch
 
@@ -70,7 +71,7 @@ async def test_the_projects_of_a_region_are_looked_up():
         account = UserAccount(IamUser("reader", "password", "company"), lambda _region: server.url)
         found = await find(server, Place("cn-north-4"), account=account)
         assert found == [urn("a:latest", P), urn("b:latest", Q)]
-        with pytest.raises(ListingError, match="shows no project of this region"):
+        with pytest.raises(ListingError, match="shows no project of this region: see how it is spelled"):
             await find(server, Place("cn-north-9"), account=account)
 
 
@@ -180,6 +181,21 @@ async def test_a_marker_that_is_ignored_is_no_endless_list():
         await listed(Listed([f"f{n}" for n in range(900)], ignores=True))
 
 
+@pytest.mark.parametrize(("count", "size"), [(950, 400), (1200, 400), (950, 100)])
+@pytest.mark.parametrize("behind", [1, 200, 600, 949])
+async def test_a_count_that_is_too_small_cuts_nothing_off(count, size, behind):
+    """A count may be older than the list; the end is where pages are not full any more."""
+
+    class Stale(Listed):
+        async def page(self, marker):
+            page = await super().page(marker)
+            return page._replace(total=max(page.total - behind, size + 1))
+
+    project = Stale([f"f{n}" for n in range(count)], size=size)
+    assert len(await listed(project)) == count
+    assert project.pages <= 2 + count // (size - 25)
+
+
 async def test_a_list_without_a_count_ends_at_its_empty_page():
     """Where no count is told, an empty page or a marker that stands still is the end."""
     assert len(await listed(Listed([f"f{n}" for n in range(950)], total=False))) == 950
@@ -209,6 +225,7 @@ def test_discover_writes_a_list_that_export_reads(tmp_path):
     [
         ([], 2, "--region is missing: say where to look"),
         (["--region", "a", "--region", "b", "--project-id", "p"], 2, "--project-id goes with one --region"),
+        (["--region", "a", "--project-id", "p", "--output", "no/list.txt"], 4, "there is no folder no"),
         (["--region", "a", "--project-id", "p", "--output", "list.csv"], 2, "list.csv: its name must end in .txt"),
         (
             ["--region", "a", "--project-id", "p", "--endpoint", "http://127.0.0.1:1"],

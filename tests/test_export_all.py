@@ -11,10 +11,11 @@ import pytest
 from runs import TOKEN, by_urn, manifest_of, run_cli, wait_for
 
 from inventory import pipeline
-from inventory.discovery import Place, Search, places_of
+from inventory.discovery import Search
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.emulator.gateway import Operation
 from inventory.errors import ListingError, UsageError
+from inventory.places import Place, places_of
 from inventory.settings import AccountSettings, ExportSettings
 from inventory.watch import Watch
 
@@ -171,7 +172,7 @@ def test_a_signal_during_the_listing_leaves_nothing(tmp_path):
         (["--all"], "--region is missing"),
         (["--all", "urns.txt", "--region", "r"], "--all finds the list itself"),
         (["--all", "--region", "r", "--dry-run"], "--all finds the list itself"),
-        (["--all", "--region", "r", "--resume", "--output", "run"], "--all finds the list itself"),
+        (["--all", "--region", "r", "--resume", "--output", "run"], "holds no run"),
         (["urns.txt", "--versions"], "--versions and --aliases go with --all"),
         (["urns.txt", "--region", "a", "--region", "b"], "--region is given 2 times: several go with --all"),
         (["--all", "--region", "a", "--region", "b", "--project-id", "p"], "--project-id goes with one --region"),
@@ -221,3 +222,27 @@ def test_places_are_said_or_are_those_of_the_settings():
     assert places_of(ExportSettings(region="r"), None, ["p", "q"]) == [Place("r", "p"), Place("r", "q")]
     with pytest.raises(UsageError):
         places_of(ExportSettings(), None, None)
+
+
+def test_a_run_that_was_killed_while_it_listed_goes_on(tmp_path):
+    """The same command with --resume lists again, as nothing was asked yet; once the list is in, it stays."""
+    with Emulator(GeneratedCloud(900, projects=[P]), limit=Limit.parse("2/minute")).in_thread() as server:
+        command = ["export", "--all", "--region", NORTH, "--project-id", P, "--endpoint", server.url]
+        command += ["--output", str(tmp_path / "run"), "--max-per-second", "0"]
+        run = subprocess.Popen(
+            [sys.executable, "-m", "inventory", *command],
+            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(lambda: server.counts[429] > 0)
+        run.kill()
+        run.wait()
+    with Emulator(GeneratedCloud(900, projects=[P])).in_thread() as server:
+        command[7] = server.url
+        done = run_cli("export", "--resume", "--output", tmp_path / "run")
+        assert (done.returncode, "give --all again" in done.stderr) == (2, True), done.stderr
+        done = run_cli(*command, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert manifest_of(tmp_path / "run")["input"]["urns"] == 900
+        done = run_cli(*command, "--resume")
+        assert (done.returncode, "leave --all out" in done.stderr) == (2, True), done.stderr

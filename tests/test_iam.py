@@ -7,6 +7,7 @@ import json
 import socket
 from collections import Counter
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import aiohttp
@@ -90,7 +91,7 @@ async def test_a_user_exports_two_projects_with_a_token_each(tmp_path, write_lis
 
 
 async def test_a_wrong_password_is_told_by_iam_and_nothing_else_is_asked(tmp_path, write_list):
-    """IAM is asked once per scope, FunctionGraph never; the exit code is 3 and the reason IAM's."""
+    """IAM is asked once per scope and once for the domain, FunctionGraph never; the code is 3, the reason IAM's."""
     async with Emulator(cloud(), users=[READER]) as server:
         result = await export(
             write_list(URNS),
@@ -99,7 +100,7 @@ async def test_a_wrong_password_is_told_by_iam_and_nothing_else_is_asked(tmp_pat
             iam_endpoint=server.url,
             environment={**VARIABLES, "HW_USER_PASSWORD": "not-the-right-password"},
         )
-        assert [request.path.split("?")[0] for request in server.requests] == ["/v3/auth/tokens"] * 2
+        assert [request.path.split("?")[0] for request in server.requests] == ["/v3/auth/tokens"] * 3
     assert result.exit_code == ExitCode.CREDENTIALS
     assert result.manifest["requests"]["total"] == 0
     assert "The username or password is wrong." in result.manifest["scopes"][0]["stopped"]
@@ -177,6 +178,34 @@ async def test_many_workers_share_one_request_for_a_token():
     ]
 
 
+REFUSAL = {"status": 401, "text": '{"error":{"code":401,"message":"wrong"}}'}
+
+
+async def test_a_wrong_password_does_not_lock_the_user():
+    """However many projects wait for a token: four refusals are the most, and IAM locks a user after five."""
+    async with answering(REFUSAL) as (url, session, bodies):
+        reader = user()
+        tokens = [IamToken(session, url, reader, {"project": {"id": f"p{n}"}}) for n in range(20)]
+        ended = await asyncio.gather(*(token.ready() for token in tokens), return_exceptions=True)
+        assert {type(error) for error in ended} == {CredentialRefusedError}
+        assert len(bodies) == 4
+
+
+async def test_projects_that_are_not_the_users_stop_no_other():
+    """IAM says the same of a foreign project as of a wrong password; that the domain is open tells them apart."""
+    async with answering(REFUSAL, token_answer("token-of-the-domain"), *[REFUSAL] * 5, token_answer()) as (
+        url,
+        session,
+        bodies,
+    ):
+        reader = user()
+        for number in range(6):
+            with pytest.raises(CredentialRefusedError):
+                await IamToken(session, url, reader, {"project": {"id": f"foreign{number}"}}).ready()
+        await IamToken(session, url, reader, {"project": {"id": "own"}}).ready()
+        assert ["domain" in json.loads(body)["auth"]["scope"] for body in bodies] == [False, True] + [False] * 6
+
+
 @pytest.mark.parametrize(
     ("lifetime", "kept", "renewed"),
     [(86_400, 86_400 - 301, 86_400 - 299), (1000, 899, 901), (None, 539, 541)],
@@ -186,8 +215,6 @@ async def test_a_token_is_kept_until_shortly_before_its_end(lifetime, kept, rene
     clock = SimpleNamespace(now=1_000_000.0)
     ends = None
     if lifetime is not None:
-        from datetime import UTC, datetime  # noqa: PLC0415
-
         ends = datetime.fromtimestamp(clock.now + lifetime, UTC).isoformat()
     async with answering(token_answer("first-token-of-iam", ends), token_answer("second-token-of-iam", ends)) as (
         url,
@@ -245,6 +272,36 @@ async def test_a_moments_trouble_of_iam_is_tried_again():
         token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0, sleep=no_time)
         await token.ready()
         assert len(bodies) == 3
+
+
+@pytest.mark.parametrize("hours_off", [-30, 30])
+async def test_a_clock_that_is_hours_off_asks_for_no_token_at_each_call(hours_off):
+    """How long a token lives is told by IAM's own clock, where it says when the token began."""
+    clock = SimpleNamespace(now=1_000_000.0)
+    began = datetime.fromtimestamp(clock.now - 3600 * hours_off, UTC)
+    body = {"token": {"issued_at": began.isoformat(), "expires_at": (began + timedelta(hours=24)).isoformat()}}
+    answers = [
+        {"status": 201, "headers": {"X-Subject-Token": f"token-{n}-of-iam"}, "text": json.dumps(body)} for n in "ab"
+    ]
+    async with answering(*answers) as (url, session, bodies):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
+        for seconds in (0, 1, 86_400 - 301):
+            clock.now = 1_000_000.0 + seconds
+            await token.ready()
+        assert len(bodies) == 1
+        clock.now = 1_000_000.0 + 86_400 - 299
+        await token.ready()
+        assert len(bodies) == 2
+
+
+async def test_iam_is_asked_by_the_proxy_that_the_environment_names(monkeypatch):
+    """Where nothing but a proxy is reachable, there is no other way to a token."""
+    async with answering(token_answer()) as (url, session, bodies):
+        monkeypatch.setenv("HTTP_PROXY", url)
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("no_proxy", "")
+        await IamToken(session, "http://iam.example", user(), {"project": {"id": "p"}}).ready()
+        assert len(bodies) == 1
 
 
 async def test_an_iam_that_is_not_there_is_told():

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import json
+import time
 from urllib.parse import quote
 
 import pytest
@@ -148,3 +150,69 @@ def test_a_renewed_secret_joins_the_old_one():
     redactor.add(SECRET)
     assert redactor.redact(f"{SECRET} {SECRET[::-1]}") == "[redacted] [redacted]"
     assert SECRET not in repr(redactor)
+
+
+ENCODED = {
+    "base64": lambda raw: base64.b64encode(raw).decode(),
+    "base64 behind one byte": lambda raw: base64.b64encode(b":" + raw).decode(),
+    "base64 behind two bytes": lambda raw: base64.b64encode(b"u:" + raw).decode(),
+    "base64 of a URL": lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("="),
+    "base64 in JSON": lambda raw: base64.b64encode(raw).decode().replace("/", "\\/"),
+    "base64 in a URL": lambda raw: quote(base64.b64encode(raw), safe=""),
+    "base64 of a part": lambda raw: base64.b64encode(raw[:40]).decode(),
+    "hexadecimal": bytes.hex,
+    "HEXADECIMAL": lambda raw: raw.hex().upper(),
+}
+
+
+@pytest.mark.parametrize("form", ENCODED)
+@pytest.mark.parametrize("secret", [SECRET, "P\u00e4ssw\u20acrt", "Pass-word"])
+def test_an_encoded_secret_is_taken_out(secret, form):
+    """Base64 and hexadecimal digits are no disguise: who reads them reads the secret."""
+    code = ENCODED[form](secret.encode())
+    redactor = Redactor(secret)
+    for clean in (redactor.redact(f'{{"x":"{code}"}}'), redactor.purge(f'{{"x":"{code}"}}'.encode()).decode()):
+        assert code[4:-4] not in clean
+        assert clean.startswith('{"x":"')
+        assert "[redacted]" in json.loads(clean)["x"]
+
+
+@pytest.mark.parametrize("password", ['P\u00e4ssw"rd\u20ac/x+1', "\U0001f511-and-a-lock"])
+def test_a_password_is_any_text(password):
+    """Whatever its characters: plain, escaped in JSON, percent-encoded (also twice) and as entities it goes."""
+    spelled = [
+        password,
+        json.dumps(password)[1:-1],
+        json.dumps(json.dumps(password)[1:-1])[1:-1],
+        quote(password, safe=""),
+        quote(quote(password, safe=""), safe=""),
+        "".join(f"&#{ord(one)};" for one in password),
+        password.replace("/", "&sol;").replace("+", "&plus;").replace('"', "&amp;quot;"),
+    ]
+    redactor = Redactor(password)
+    for one in spelled:
+        for frame in ("bad {} here", "bad%20{}%20here", r"bad\n{}\there"):
+            assert redactor.redact(frame.format(one)) == frame.format("[redacted]")
+            assert redactor.purge(frame.format(one).encode()).decode() == frame.format("[redacted]")
+
+
+def test_an_answer_that_was_json_is_json_still():
+    """Quotes that are encoded in it stay so: the vendor's code must be read, whatever else the server echoes."""
+    sent = {
+        "error_code": "FSS.0404",
+        "error_msg": f'{quote(SECRET, safe="")} %22 &quot; {{"X-Auth-Token":"other"}} "Authorization=other"',
+        "twice": json.dumps(SECRET.replace("/", "\\u002f")),
+    }
+    text = Redactor(SECRET).redact(json.dumps(sent))
+    assert "other" not in text
+    assert json.loads(text)["error_code"] == "FSS.0404"
+    assert json.loads(text)["error_msg"].startswith("[redacted] %22 &quot; ")
+
+
+@pytest.mark.parametrize("sign", ["\\", "%25", "&amp;", "%", "&", "\\u00", "authorization ", "A" * 16, SECRET[:15]])
+def test_an_odd_answer_takes_no_time(sign):
+    """A megabyte of escapes is read in one go: a server cannot hold up a run by what it sends."""
+    began = time.process_time()
+    Redactor(SECRET, "Pass-word").purge(sign.encode() * (1_000_000 // len(sign)))
+    Redactor(SECRET, "Pass-word").redact(sign * (16_384 // len(sign)))
+    assert time.process_time() - began < 5

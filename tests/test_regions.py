@@ -73,6 +73,16 @@ def test_they_stand_in_for_the_default_endpoint_only(home, monkeypatch):
     assert resumed.endpoint_for("cn-north-4") == "https://as.it.began.example"
 
 
+def test_the_sdks_endpoint_of_iam_stands_in_for_the_default(home, monkeypatch):
+    """What the SDK looks projects up with does for us; whoever says --iam-endpoint means another."""
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", "https://iam.one.example")
+    assert combine(None, {}).iam_endpoint_for("eu-de") == "https://iam.one.example"
+    assert combine(None, {"iam_endpoint": "https://mine.example"}).iam_endpoint_for("eu-de") == "https://mine.example"
+    began = ExportSettings(iam_endpoint="https://as.it.began.example")
+    assert combine(None, {}, began).iam_endpoint_for("eu-de") == "https://as.it.began.example"
+
+
 def test_an_odd_endpoint_of_the_sdk_is_named(tmp_path, write_list):
     """A variable that holds no URL is a settings error that names the region."""
     variables = {"HUAWEICLOUD_SDK_REGION_FUNCTIONGRAPH_EU_DE": "eu-de"}

@@ -279,3 +279,14 @@ def test_what_is_wrong_with_an_account_is_named(tmp_path, line, words):
         combine(path, {})
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_the_command_line_has_the_last_word_over_accounts(tmp_path):
+    """A limit or an endpoint that is given there holds for every account; what is not given stays the account's."""
+    path = tmp_path / "s.toml"
+    path.write_text('[[accounts]]\nname = "a"\nendpoint = "https://a.example"\nmax-per-second = 500\nmax-workers = 3\n')
+    scope = combine(path, {"endpoint": "http://127.0.0.1:1", "max_per_second": 5.0}).for_scope("r", "p")
+    assert (scope.endpoint_for("r"), scope.pace, scope.max_workers) == ("http://127.0.0.1:1", 5.0, 3)
+    assert combine(path, {}).for_scope("r", "p").endpoint_for("r") == "https://a.example"
+    with pytest.raises(SettingsError, match="--token-file is of one account"):
+        combine(path, {"token_file": "token.txt"})
