@@ -16,7 +16,9 @@ import process
 
 def use_of(limit: str, urns: int, folder: Path) -> dict[str, Any]:
     """Exports a list against a limit, in a process of its own."""
-    return json.loads(process.run(__file__, limit, urns, folder).output)
+    own = folder / f"limit-{limit.replace('/', '-')}"
+    own.mkdir()
+    return json.loads(process.run(__file__, limit, urns, own).output)
 
 
 def _measure(spec: str, urns: int, folder: Path) -> dict[str, Any]:

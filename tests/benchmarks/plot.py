@@ -37,7 +37,7 @@ def plot(figures: dict[str, Any], path: Path) -> None:
     left.invert_yaxis()
     drawn.suptitle("The same list of URNs from the same server, in turns", fontsize=13, fontweight="bold")
     drawn.supxlabel(
-        f"{figures['date']} · {figures['server']}, 1 worker, loopback · {figures['workers']} calls in flight · "
+        f"{figures['date']} · {figures['server']}, loopback · {figures['workers']} calls in flight · "
         f"{figures['machine']}\nbars: median of {figures['rounds']} rounds; whiskers: slowest and fastest round",
         fontsize=8.5,
         color="#555555",
