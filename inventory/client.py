@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inventory.auth import Credential
+    from inventory.wire import Reply
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class Client:
         Raises:
             CallError: no config came; see the tree in :mod:`inventory.errors`.
         """
-        return await self._get(f"/{_in_path(function_urn)}/async-invoke-config")
+        return await self._get(f"/{_in_path(function_urn)}/async-invoke-config", asked=function_urn)
 
     async def list_functions(self, marker: int, maxitems: int) -> FunctionPage:
         """Asks for a page of the project's functions.
@@ -118,13 +119,23 @@ class Client:
         await self._get(path, lambda body: found.append(read(body)), MAX_LIST_BODY)
         return found[0]
 
-    async def _get(self, path: str, check: Callable[[bytes], object] = read_config, max_body: int = MAX_BODY) -> Answer:
+    async def _get(
+        self,
+        path: str,
+        check: Callable[[bytes], object] = read_config,
+        max_body: int = MAX_BODY,
+        asked: str | None = None,
+    ) -> Answer:
         target = self._functions + path
+
+        def read(reply: Reply) -> Answer:
+            self.date = reply.headers.get("Date")
+            body = self._redactor.purge(reply.body)
+            return read_answer(reply.status, reply.headers, body, self._redactor.redact, check, asked)
+
         try:
             headers = self._credential.headers(self._origin + target)
-            status, sent, body = await self._wire.get(target, headers, max_body)
-            self.date = sent.get("Date")
-            return read_answer(status, sent, self._redactor.purge(body), self._redactor.redact, check)
+            return await self._wire.get(target, headers, max_body, read)
         except TimeoutError:
             raise CallTimeoutError("no whole answer in time") from None
         except aiohttp.ClientHttpProxyError as error:

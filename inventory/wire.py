@@ -11,22 +11,26 @@ TLS) and its parser reads the answers (chunks, compression, limits), only its se
 from __future__ import annotations
 
 import asyncio
+import math
+import zlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import aiohttp
-from aiohttp.client_reqrep import ClientRequest
 from multidict import CIMultiDict
 from yarl import URL
 
 from inventory import __version__
-from inventory.errors import BadAnswerError
+from inventory.errors import BadAnswerError, CallError
 from inventory.proxies import proxy_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
+
+    from inventory.answer import Answer
 
 USER_AGENT: Final = f"functiongraph-inventory/{__version__}"
 HEADERS: Final = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
@@ -34,10 +38,12 @@ HEADERS: Final = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
 _ACCEPTED: Final = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 _CONNECT_SECONDS: Final = 10.0
 _BUFFER: Final = 64 * 1024
+_DIGITS: Final = 20
+_ZLIB_OR_GZIP: Final = 47
 
 
 class Reply(NamedTuple):
-    """An answer as it came; headers are looked up without regard to case, the body is decompressed."""
+    """An answer as it came; headers are looked up without regard to case, the body is unpacked."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,16 +53,20 @@ class Reply(NamedTuple):
 class Wire(Protocol):
     """The road to one endpoint."""
 
-    async def get(self, target: str, headers: Mapping[str, str], max_body: int) -> Reply:
+    async def get(
+        self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[Reply], Answer]
+    ) -> Answer:
         """Makes one GET; a redirect is an answer like another, and nothing is repeated unseen.
 
         Args:
             target: path and query, percent-encoded.
             headers: of this call, beside those of every call.
-            max_body: bytes of a body that are read, decompressed.
+            max_body: bytes of a body that are read, unpacked.
+            read: makes of the answer what is returned. After a BadAnswerError no further call is made on the
+                connection: what ended the answer too early may still stand in it.
 
         Raises:
-            BadAnswerError: the body is larger.
+            CallError: the answer is no good, or too large.
             TimeoutError: no whole answer in time.
             aiohttp.ClientError: no connection, or it broke.
         """
@@ -76,7 +86,8 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_SECONDS)),
         headers={**_ACCEPTED, **HEADERS},
-        auto_decompress=True,
+        auto_decompress=False,  # older versions of aiohttp unpack without a bound
+        response_class=_Response,
     ) as session:
         # aiohttp repeats a GET once, unseen, when a connection breaks. A call that nobody counts would break the
         # ledger's word; our own retry makes it again. There is no public switch; a test watches that this one works.
@@ -97,28 +108,52 @@ class DirectWire:
     def __init__(self, session: aiohttp.ClientSession, origin: str) -> None:
         if session.connector is None:
             raise RuntimeError("the session is closed")
-        url = URL(origin)
         self._connector = session.connector
-        self._timeout = session.timeout
-        self._place = ClientRequest("GET", url, loop=asyncio.get_running_loop(), session=session)
+        self._loop = asyncio.get_running_loop()
+        self._seconds = session.timeout.total or math.inf
+        self._timeout = aiohttp.ClientTimeout(connect=session.timeout.total, sock_connect=session.timeout.sock_connect)
+        self._place = aiohttp.ClientRequest("GET", URL(origin), loop=self._loop, session=session)
         self._always = {"Host": self._place.headers["Host"], **_ACCEPTED, **HEADERS}
         self._headers: Mapping[str, str] | None = None
         self._head = b""
 
-    async def get(self, target: str, headers: Mapping[str, str], max_body: int) -> Reply:
+    async def get(
+        self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[Reply], Answer]
+    ) -> Answer:
         """Makes one GET."""
         if headers is not self._headers:  # a token's are the same object, call after call
             self._headers, self._head = headers, self._head_of(headers)
         request = b"GET %b HTTP/1.1\r\n%b" % (target.encode(), self._head)
-        async with asyncio.timeout(self._timeout.total):
-            connection = await self._connector.connect(self._place, traces=[], timeout=self._timeout)
-            try:
-                reply = await _exchange(connection, request, max_body)
-            except BaseException:
-                connection.close()
+        ends = self._loop.time() + self._seconds
+        connection, protocol = await self._connect()
+        late: list[bool] = []
+        timer = self._loop.call_at(ends, _give_up, protocol, late)
+        try:
+            reply = await _exchange(protocol, request, max_body)
+            if late:
+                raise TimeoutError  # noqa: TRY301 - one road for all that closes the connection
+            answer = read(reply)
+        except BaseException as error:
+            if isinstance(error, CallError) and not isinstance(error, BadAnswerError):
+                connection.release()
                 raise
+            connection.close()
+            if late:
+                raise TimeoutError from None
+            raise
+        finally:
+            timer.cancel()
         connection.release()
-        return reply
+        return answer
+
+    async def _connect(self) -> tuple[Connection, ResponseHandler]:
+        """A connection on which nothing stands that nobody asked for: a call would take it for its answer."""
+        while True:
+            connection = await self._connector.connect(self._place, traces=[], timeout=self._timeout)
+            protocol = connection.protocol
+            if protocol is not None and protocol.transport is not None and not protocol.should_close:
+                return connection, protocol
+            connection.close()
 
     def _head_of(self, headers: Mapping[str, str]) -> bytes:
         merged = CIMultiDict(self._always)
@@ -129,6 +164,21 @@ class DirectWire:
         return f"{''.join(lines)}\r\n".encode()
 
 
+class _Response(aiohttp.ClientResponse):
+    """One that remembers its connection, which aiohttp gives back as soon as the body has come."""
+
+    _came_by: ResponseHandler | None = None
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        self._came_by = connection.protocol
+        return await super().start(connection)
+
+    def distrust(self) -> None:
+        """Makes no further call on the connection."""
+        if self._came_by is not None:
+            self._came_by.force_close()
+
+
 class ProxyWire:
     """The road through a proxy, by aiohttp's session."""
 
@@ -137,20 +187,24 @@ class ProxyWire:
         self._origin = origin
         self._proxy = proxy
 
-    async def get(self, target: str, headers: Mapping[str, str], max_body: int) -> Reply:
+    async def get(
+        self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[Reply], Answer]
+    ) -> Answer:
         """Makes one GET."""
         url = URL(f"{self._origin}{target}", encoded=True)
         async with self._session.get(url, headers=headers, allow_redirects=False, proxy=self._proxy) as response:
-            body = await _read_bounded(response.status, response.headers, response.content, max_body)
-            return Reply(response.status, response.headers, body)
+            try:
+                body = await _read_bounded(response.status, response.headers, response.content, max_body)
+                return read(Reply(response.status, response.headers, body))
+            except BadAnswerError:
+                if isinstance(response, _Response):
+                    response.distrust()
+                raise
 
 
-async def _exchange(connection: Connection, request: bytes, max_body: int) -> Reply:
-    protocol = connection.protocol
-    if protocol is None or protocol.transport is None:
-        raise aiohttp.ServerDisconnectedError
-    protocol.set_response_params(read_until_eof=True, auto_decompress=True, read_bufsize=_BUFFER)
-    protocol.transport.write(request)
+async def _exchange(protocol: ResponseHandler, request: bytes, max_body: int) -> Reply:
+    protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=_BUFFER)
+    protocol.transport.write(request)  # type: ignore[union-attr] # there is one: see _connect
     message, payload = await protocol.read()
     while 100 <= message.code < 200:  # noqa: PLR2004 - early hints and the like
         message, payload = await protocol.read()
@@ -158,15 +212,46 @@ async def _exchange(connection: Connection, request: bytes, max_body: int) -> Re
     return Reply(message.code, message.headers, body)
 
 
+def _give_up(protocol: ResponseHandler, late: list[bool]) -> None:
+    late.append(True)
+    if protocol.transport is not None:
+        protocol.transport.abort()
+
+
 async def _read_bounded(status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, most: int) -> bytes:
     length = headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) <= most and "Content-Encoding" not in headers:
-        return await content.read()
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > most:
-            raise BadAnswerError(f"an answer of more than {most} bytes", status_code=status)
-    return b"".join(chunks)
+    if length.isdecimal() and len(length) < _DIGITS and int(length) <= most and "Transfer-Encoding" not in headers:
+        body = await content.read()
+    else:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in content.iter_any():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise _too_long(most, status)
+        body = b"".join(chunks)
+    encoding = headers.get("Content-Encoding")
+    return body if encoding is None or not body else _unpacked(body, encoding.strip().lower(), most, status)
+
+
+def _unpacked(body: bytes, encoding: str, most: int, status: int) -> bytes:
+    """Unpacks a body within a bound, whatever the version of aiohttp does about that."""
+    if encoding == "identity":
+        return body
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise BadAnswerError(f"an encoding that was not asked for: {encoding[:50]!a}", status_code=status)
+    unpacker = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
+    try:
+        found = unpacker.decompress(body, most + 1)
+    except zlib.error:
+        raise BadAnswerError("a compressed answer that is broken", status_code=status) from None
+    if len(found) > most:
+        raise _too_long(most, status)
+    if not unpacker.eof:
+        raise BadAnswerError("a compressed answer that is not whole", status_code=status)
+    return found
+
+
+def _too_long(most: int, status: int) -> BadAnswerError:
+    return BadAnswerError(f"an answer of more than {most} bytes", status_code=status)
