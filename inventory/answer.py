@@ -28,10 +28,12 @@ from inventory.errors import (
     RefusedError,
     ServerError,
     ThrottledError,
+    UrnError,
     WrongEndpointError,
 )
-from inventory.models import read_config, read_json
+from inventory.models import AsyncInvokeConfig, read_config, read_json
 from inventory.throttle import read_limit
+from inventory.urn import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,6 +75,7 @@ def read_answer(
     body: bytes,
     redact: Callable[[str], str],
     check: Callable[[bytes], object] = read_config,
+    asked: str | None = None,
 ) -> Answer:
     """Tells what an answer means.
 
@@ -82,16 +85,20 @@ def read_answer(
         body: the whole body, decompressed.
         redact: takes secrets out of what the server sent, before anything keeps it.
         check: reads the body of a 200; a ValueError says why it is not what was asked for.
+        asked: the URN whose config it must be; None where something else was asked for.
 
     Raises:
         CallError: the answer is no config, or not what was asked for.
     """
     if status == 200:  # noqa: PLR2004
         try:
-            check(body)
+            found = check(body)
         except ValueError as reason:
             what = "not a config" if check is read_config else "not what was asked for"
             raise _error_of(status, headers, body, redact, words=f"{what}: {reason}") from None
+        if asked is not None and isinstance(found, AsyncInvokeConfig) and _is_of_another(found.func_urn, asked):
+            words = f"not what was asked for: the config of {found.func_urn}"
+            raise _error_of(status, headers, body, redact, words=words)
         return Answer(body, _request_id(headers, redact))
     error = _error_of(status, headers, body, redact, words=_wrong_with(status, headers, body))
     if status == 404 and _is_broken_json(headers, body):  # noqa: PLR2004
@@ -102,6 +109,22 @@ def read_answer(
             retry_after=_retry_after(headers), limit=read_limit(error.error_msg or "")
         )
     raise error.as_kind(cls)
+
+
+def _is_of_another(answered: str | None, asked: str) -> bool:
+    """Whether an answer names another function than the one that was asked about.
+
+    The same function may be named in other words: with ``:latest`` or without, by the version that an alias stands for,
+    and, for all that is known, by another name of the region (the project's id says which it is). A name that is no
+    full URN says nothing.
+    """
+    if answered is None or answered in (asked, f"{asked}:latest"):  # without a look at the grammar: nearly always
+        return False
+    try:
+        named, meant = parse(answered), parse(asked)
+    except UrnError:
+        return False
+    return named[1:4] != meant[1:4]
 
 
 def read_vendor(body: bytes | str) -> Vendor:

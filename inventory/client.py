@@ -11,6 +11,7 @@ import errno
 import os
 import ssl
 import urllib.request
+import zlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote, urlsplit
@@ -35,6 +36,9 @@ from inventory.models import read_config
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+
     from inventory.auth import Credential
 
 T = TypeVar("T")
@@ -47,6 +51,33 @@ USER_AGENT: Final = f"functiongraph-inventory/{__version__}"
 HEADERS: Final = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
 """Headers of every call; where calls are signed, the signature covers them."""
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_ZLIB_OR_GZIP: Final = 47
+
+
+class _UnaskedError(aiohttp.ClientConnectionError):
+    """A kept connection holds bytes that nobody asked for: the next call on it would take them for its answer."""
+
+
+class _Request(aiohttp.ClientRequest):
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Sends the call, unless the connection is not to be trusted: then it is closed, and nothing was sent."""
+        if conn.protocol is not None and conn.protocol.should_close:
+            raise _UnaskedError
+        return await super().send(conn)
+
+
+class _Response(aiohttp.ClientResponse):
+    _came_by: ResponseHandler | None = None
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        """Remembers the connection, which aiohttp gives back as soon as the body has come."""
+        self._came_by = connection.protocol
+        return await super().start(connection)
+
+    def distrust(self) -> None:
+        """Makes no further call on the connection: what ended this answer too early may stand in it still."""
+        if self._came_by is not None:
+            self._came_by.force_close()
 
 
 @asynccontextmanager
@@ -62,8 +93,10 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10.0)),
-        headers={"Accept": "application/json", **HEADERS},
-        auto_decompress=True,
+        headers={"Accept": "application/json", "Accept-Encoding": "gzip, deflate", **HEADERS},
+        auto_decompress=False,  # older versions of aiohttp unpack without a bound
+        request_class=_Request,
+        response_class=_Response,
     ) as session:
         # aiohttp repeats a GET once, unseen, when a connection breaks. A call that nobody counts would break the
         # ledger's word; our own retry makes it again. There is no public switch; a test watches that this one works.
@@ -94,7 +127,7 @@ class Client:
         Raises:
             CallError: no config came; see the tree in :mod:`inventory.errors`.
         """
-        return await self._get(f"/{_in_path(function_urn)}/async-invoke-config")
+        return await self._get(f"/{_in_path(function_urn)}/async-invoke-config", asked=function_urn)
 
     async def list_functions(self, marker: int, maxitems: int) -> FunctionPage:
         """Asks for a page of the project's functions.
@@ -144,15 +177,28 @@ class Client:
         await self._get(path, lambda body: found.append(read(body)), MAX_LIST_BODY)
         return found[0]
 
-    async def _get(self, path: str, check: Callable[[bytes], object] = read_config, max_body: int = MAX_BODY) -> Answer:
+    async def _get(
+        self,
+        path: str,
+        check: Callable[[bytes], object] = read_config,
+        max_body: int = MAX_BODY,
+        asked: str | None = None,
+    ) -> Answer:
         url = URL(f"{self._base}{path}", encoded=True)
         try:
             async with self._session.get(
                 url, headers=self._credential.headers(url), allow_redirects=False, proxy=self._proxy
             ) as response:
                 self.date = response.headers.get("Date")
-                body = self._redactor.purge(await _read_bounded(response, max_body))
-                return read_answer(response.status, response.headers, body, self._redactor.redact, check)
+                try:
+                    body = self._redactor.purge(await _read_bounded(response, max_body))
+                    return read_answer(response.status, response.headers, body, self._redactor.redact, check, asked)
+                except BadAnswerError:
+                    if isinstance(response, _Response):
+                        response.distrust()
+                    raise
+        except _UnaskedError:
+            return await self._get(path, check, max_body, asked)  # at most once for each kept connection
         except TimeoutError:
             raise CallTimeoutError("no whole answer in time") from None
         except aiohttp.ClientHttpProxyError as error:
@@ -175,8 +221,16 @@ def _in_path(function_urn: str) -> str:
 
 
 async def _read_bounded(response: aiohttp.ClientResponse, max_body: int) -> bytes:
+    body = await _received(response, max_body)
+    encoding = response.headers.get("Content-Encoding")
+    if encoding is None or not body:
+        return body
+    return _unpacked(body, encoding.strip().lower(), max_body, response.status)
+
+
+async def _received(response: aiohttp.ClientResponse, max_body: int) -> bytes:
     length = response.content_length
-    if length is not None and length <= max_body and "Content-Encoding" not in response.headers:
+    if length is not None and length <= max_body and "Transfer-Encoding" not in response.headers:
         return await response.read()
     chunks: list[bytes] = []
     size = 0
@@ -185,8 +239,29 @@ async def _read_bounded(response: aiohttp.ClientResponse, max_body: int) -> byte
         size += len(chunk)
         if size > max_body:
             response.close()
-            raise BadAnswerError(f"an answer of more than {max_body} bytes", status_code=response.status)
+            raise _too_long(max_body, response.status)
     return b"".join(chunks)
+
+
+def _unpacked(body: bytes, encoding: str, max_body: int, status: int) -> bytes:
+    if encoding == "identity":
+        return body
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise BadAnswerError(f"an encoding that was not asked for: {encoding[:50]!a}", status_code=status)
+    unpacker = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
+    try:
+        found = unpacker.decompress(body, max_body + 1)
+    except zlib.error:
+        raise BadAnswerError("a compressed answer that is broken", status_code=status) from None
+    if len(found) > max_body:
+        raise _too_long(max_body, status)
+    if not unpacker.eof:
+        raise BadAnswerError("a compressed answer that is not whole", status_code=status)
+    return found
+
+
+def _too_long(max_body: int, status: int) -> BadAnswerError:
+    return BadAnswerError(f"an answer of more than {max_body} bytes", status_code=status)
 
 
 def _sentence(error: BaseException) -> str:

@@ -237,7 +237,7 @@ class Emulator:
             request_id = blake2b(b"%d" % number, digest_size=16, key=b"request").hexdigest()
             reply, scope = self._judge(call, route, step, request_id)
             response = _response(reply, request_id)
-            if fault not in wire.CUT_OFF:
+            if fault not in wire.NOT_WHOLE:
                 status = reply.status
             return await wire.SENDERS[fault](request, response) if fault in wire.SENDERS else response
         finally:

@@ -190,5 +190,10 @@ SENDERS: Final[Mapping[Fault | None, Sender]] = MappingProxyType(
     }
 )
 """Faults of an answer that is right but for how it is sent."""
-CUT_OFF: Final = frozenset({Fault.RESET_IN_BODY, Fault.STALLED_IN_BODY, Fault.DRIPPING, Fault.LONG_LENGTH})
-"""Those after which the client cannot have a whole answer. (Of a giant it has as much as it took.)"""
+NOT_WHOLE: Final = frozenset(
+    {Fault.RESET_IN_BODY, Fault.STALLED_IN_BODY, Fault.DRIPPING, Fault.LONG_LENGTH, Fault.SHORT_LENGTH}
+)
+"""Those of which no whole answer comes, or no whole one that can be told from what stands behind it.
+
+Of a giant a client has as much as it takes.
+"""

@@ -117,7 +117,7 @@ async def test_a_length_that_is_too_short_leaves_bytes_before_the_next_answer(em
     wire.ask(f"{BASE}g")
     assert await wire.reader.readexactly(len(RIGHT) - half) == RIGHT[half:]
     assert (await wire.answer())[0] == 404
-    assert emulator.counts == {200: 1, 404: 1}
+    assert emulator.counts == {None: 1, 404: 1}
 
 
 async def test_an_unasked_answer_stands_behind_the_right_one(emulator, connect):
