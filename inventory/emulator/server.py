@@ -230,16 +230,19 @@ class Emulator:
         try:
             if latency:
                 await asyncio.sleep(latency)
-            if fault is Fault.AWAY:
-                self.go_away((self.faults or _NO_FAULTS).absence)
             if fault in wire.BEFORE_AN_ANSWER:
-                return await wire.BEFORE_AN_ANSWER[fault](request)
+                none = await wire.BEFORE_AN_ANSWER[fault](request)
+                if fault is Fault.AWAY:
+                    self.go_away((self.faults or _NO_FAULTS).absence)
+                return none
             request_id = blake2b(b"%d" % number, digest_size=16, key=b"request").hexdigest()
             reply, scope = self._judge(call, route, step, request_id)
             response = _response(reply, request_id)
-            if fault not in wire.NOT_WHOLE:
+            if fault not in wire.NOT_WHOLE and wire.is_open(request):
                 status = reply.status
             return await wire.SENDERS[fault](request, response) if fault in wire.SENDERS else response
+        except ConnectionError:  # the client left, or we went away
+            return await wire.reset(request)
         finally:
             urn = (route.urn if route else None) or None
             name = str(fault) if fault else "planned" if step else None

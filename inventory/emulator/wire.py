@@ -47,10 +47,15 @@ class _Sent(web.StreamResponse):
         return True
 
 
+def is_open(request: web.BaseRequest) -> bool:
+    """Whether an answer can be sent at all."""
+    return request.transport is not None and not request.transport.is_closing()
+
+
 async def reset(request: web.BaseRequest) -> web.StreamResponse:
     """Breaks the connection with RST."""
     transport = request.transport
-    if transport is not None:
+    if transport is not None and is_open(request):
         connection: socket.socket = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
