@@ -286,7 +286,8 @@ def emulate(
     seed: Annotated[int, typer.Option(help="The same seed makes the same cloud.")] = 0,
     limit: Annotated[str | None, typer.Option(help="Throttle of each project, as in 60/minute or 200/5minute.")] = None,
     faults: Annotated[
-        str | None, typer.Option(help="What goes wrong, as in latency=20ms,5xx=1%,reset=0.5%,malformed=1%.")
+        str | None,
+        typer.Option(help="What goes wrong, as in latency=20ms,5xx=1%,stall=0.1%,storm=1%, or all=5%; see the README."),
     ] = None,
     state: Annotated[
         Path | None, typer.Option(help="JSON file with the functions to serve, instead of generated.", readable=False)

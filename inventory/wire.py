@@ -87,6 +87,7 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_SECONDS)),
         headers={**_ACCEPTED, **HEADERS},
         auto_decompress=False,  # older versions of aiohttp unpack without a bound
+        request_class=_Request,
         response_class=_Response,
     ) as session:
         # aiohttp repeats a GET once, unseen, when a connection breaks. A call that nobody counts would break the
@@ -164,6 +165,19 @@ class DirectWire:
         return f"{''.join(lines)}\r\n".encode()
 
 
+class _UnaskedError(aiohttp.ClientConnectionError):
+    """A kept connection holds bytes that nobody asked for: the next call on it would take them for its answer."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """One that is not sent on such a connection."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if conn.protocol is not None and conn.protocol.should_close:
+            raise _UnaskedError
+        return await super().send(conn)
+
+
 class _Response(aiohttp.ClientResponse):
     """One that remembers its connection, which aiohttp gives back as soon as the body has come."""
 
@@ -192,14 +206,17 @@ class ProxyWire:
     ) -> Answer:
         """Makes one GET."""
         url = URL(f"{self._origin}{target}", encoded=True)
-        async with self._session.get(url, headers=headers, allow_redirects=False, proxy=self._proxy) as response:
-            try:
-                body = await _read_bounded(response.status, response.headers, response.content, max_body)
-                return read(Reply(response.status, response.headers, body))
-            except BadAnswerError:
-                if isinstance(response, _Response):
-                    response.distrust()
-                raise
+        try:
+            async with self._session.get(url, headers=headers, allow_redirects=False, proxy=self._proxy) as response:
+                try:
+                    body = await _read_bounded(response.status, response.headers, response.content, max_body)
+                    return read(Reply(response.status, response.headers, body))
+                except BadAnswerError:
+                    if isinstance(response, _Response):
+                        response.distrust()
+                    raise
+        except _UnaskedError:
+            return await self.get(target, headers, max_body, read)  # at most once for each kept connection
 
 
 async def _exchange(protocol: ResponseHandler, request: bytes, max_body: int) -> Reply:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from inventory.answer import read_answer, read_vendor
-from inventory.errors import CallError
+from inventory.errors import BadAnswerError, CallError
 from inventory.redaction import Redactor
 
 RECORDED = [
@@ -400,3 +401,60 @@ def test_a_message_that_is_an_object_is_json():
     with pytest.raises(CallError) as caught:
         read_answer(500, {}, b'{"error_code":"FSS.0500","error_msg":{"a":[true,null]}}', str)
     assert caught.value.error_msg == '{"a":[true,null]}'
+
+
+ASKED = "urn:fss:cn-north-4:p0:function:default:f:!prod"
+
+
+def config_of(named):
+    return json.dumps({"func_urn": named, "max_async_retry_attempts": 1}).encode()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        ASKED,
+        "urn:fss:cn-north-4:p0:function:default:f",
+        "urn:fss:cn-north-4:p0:function:default:f:latest",
+        "urn:fss:cn-north-4:p0:function:default:f:v1",
+        "urn:fss:cn-north-4:p0:function:default:f:!other",
+        "urn:fss:cn-north-4_a:p0:function:default:f:latest",
+        "f",
+        "",
+        None,
+        5,
+        ["urn:fss:cn-north-4:p0:function:default:g"],
+        "urn:fss:cn-north-4:p0:function:default",
+        "urn:fss:cn-north-4:p0:function:default:g h",
+    ],
+)
+@pytest.mark.parametrize("asked", [ASKED, "urn:fss:cn-north-4:p0:function:default:f"])
+def test_a_config_may_name_its_function_in_other_words(asked, named):
+    """Another qualifier, another name of the region, no name and one that is no URN are all of the URN asked for."""
+    body = config_of(named)
+    assert read_answer(200, {}, body, str, asked=asked).body == body
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "urn:fss:cn-north-4:p0:function:default:g:!prod",
+        "urn:fss:cn-north-4:p0:function:default:ff:!prod",
+        "urn:fss:cn-north-4:p0:function:default:F:!prod",
+        "urn:fss:cn-north-4:p0:function:orders:f:!prod",
+        "urn:fss:cn-north-4:p1:function:default:f:!prod",
+    ],
+)
+def test_a_config_of_another_function_is_not_taken(named):
+    """Another name, package or project is a bad answer that says whose it is, and may be asked again."""
+    with pytest.raises(BadAnswerError, match=f"not what was asked for: the config of {re.escape(named)}$") as caught:
+        read_answer(200, {}, config_of(named), str, asked=ASKED)
+    assert (caught.value.retryable, caught.value.status_code, caught.value.body) == (True, 200, config_of(named))
+
+
+def test_the_name_of_another_function_is_redacted():
+    """A name that holds a secret is not kept with it."""
+    named = "urn:fss:cn-north-4:p0:function:default:secret"
+    with pytest.raises(BadAnswerError) as caught:
+        read_answer(200, {}, config_of(named), lambda text: text.replace("secret", "***"), asked=ASKED)
+    assert "secret" not in f"{caught.value}{caught.value.body}"

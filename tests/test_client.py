@@ -5,6 +5,8 @@ import gzip
 import inspect
 import json
 import re
+import tracemalloc
+import zlib
 from functools import partial
 from unittest.mock import Mock
 
@@ -38,9 +40,14 @@ class Wire:
         self.reset = reset
         self.requests: list[str] = []
         self.sent = 0
+        self.connections = 0
+        self.late = b""
+        """Bytes that are written once, when the client is done with the first answer."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection."""
+        self.connections += 1
+        self.writer = writer
         try:
             while True:
                 request = await reader.readuntil(b"\r\n\r\n")
@@ -73,7 +80,21 @@ class Wire:
                     results.append(await client.show_async_invoke_config(URN))
                 except CallError as error:
                     results.append(error)
+                if self.late:
+                    self.writer.write(self.late)
+                    self.late = b""
+                    for _ in range(5):  # the loop brings them to the client, who waits for nothing
+                        await asyncio.sleep(0.001)
         return results
+
+    async def ask_at_once(self, times: int) -> list[object]:
+        """The same, so many at the same time."""
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, open_session(20.0) as session:
+            client = Client(session, f"http://127.0.0.1:{port}", "p0", Token(SECRET, "x"))
+            calls = (client.show_async_invoke_config(URN) for _ in range(times))
+            return await asyncio.gather(*calls, return_exceptions=True)
 
 
 class Response(aiohttp.ClientResponse):
@@ -224,6 +245,42 @@ async def test_a_compressed_bomb_is_refused():
     assert "1048576 bytes" in error.error_msg
 
 
+async def test_a_bomb_is_not_unpacked_beyond_the_bound():
+    """Many calls at once that meet bombs hold no more than the bound each, whatever the version of aiohttp."""
+    bomb = gzip.compress(b" " * 100_000_000, compresslevel=1)
+    tracemalloc.start()
+    try:
+        found = await Wire(answer(bomb, headers="Content-Encoding: gzip\r\n")).ask_at_once(16)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert {type(error) for error in found} == {BadAnswerError}
+    assert peak < 48_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "words"),
+    [
+        (gzip.compress(CONFIG)[:-1], "gzip", "not whole"),
+        (gzip.compress(CONFIG)[:20], "x-gzip", "not whole"),
+        (gzip.compress(CONFIG)[:-8] + b"\0" * 8, "gzip", "is broken"),
+        (CONFIG, "gzip", "is broken"),
+        (CONFIG, "br", "not asked for: 'br'"),
+        (zlib.compress(CONFIG), "deflate", None),
+        (CONFIG, "identity", None),
+        (CONFIG, " Identity ", None),
+    ],
+)
+async def test_what_cannot_be_unpacked_is_a_bad_answer(body, encoding, words):
+    """A broken compressed body is a bad answer of its status, which may be asked again; a whole one is read."""
+    (found,) = await Wire(answer(body, headers=f"Content-Encoding: {encoding}\r\n")).ask()
+    if words is None:
+        assert found.body == CONFIG
+    else:
+        assert isinstance(found, BadAnswerError)
+        assert (found.status_code, found.retryable, words in found.error_msg) == (200, True, True)
+
+
 @pytest.mark.parametrize("size", [1_048_576, 1_048_577])
 async def test_the_bound_of_a_body_is_exact(size):
     """A config of a megabyte is read; one byte more is not."""
@@ -244,7 +301,7 @@ async def test_a_compressed_answer_is_read():
         (b"not HTTP at all\r\n\r\nCLOSE", "bad_answer"),
         (b"HTTP/1.1 200 OK\r\nbad header\r\n\r\nCLOSE", "bad_answer"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\nCLOSE", "bad_answer"),
-        (answer(b"no gzip", headers="Content-Encoding: gzip\r\n"), "connection|bad_answer"),
+        (answer(b"no gzip", headers="Content-Encoding: gzip\r\n"), "bad_answer"),
         (answer(b"<html>", "503 Service Unavailable"), "server_error"),
         (answer(b"", "204 No Content").replace(b"Content-Length: 0\r\n", b""), "bad_answer"),
         (answer(b""), "bad_answer"),
@@ -257,6 +314,53 @@ async def test_strange_answers_are_one_typed_error(raw, kind):
     assert error.kind in kind.split("|")
     assert error.retryable
     assert SECRET not in f"{error!r}{error}"
+
+
+GONE = answer(b'{"error_code":"FSS.1051","error_msg":"gone"}', "404 Not Found")
+
+
+@pytest.mark.parametrize("rest", [GONE, GONE[:-7], GONE[:20], b'{"max_async', b"\r\n"], ids=str)
+async def test_bytes_that_nobody_asked_for_are_no_answer(rest):
+    """What stands behind an answer in its connection, in time or late, is never the next call's answer.
+
+    In time, it may spoil the answer before it, where it is no HTTP: that is a bad answer.
+    """
+    for late in (False, True):
+        wire = Wire(answer(CONFIG) if late else answer(CONFIG) + rest, answer(CONFIG))
+        wire.late = rest if late else b""
+        found = await wire.ask(3)
+        assert [one.body for one in found[1:]] == [CONFIG] * 2
+        assert found[0].body == CONFIG or (found[0].kind == "bad_answer" and not late)
+        assert len(wire.requests) == 3
+
+
+async def test_a_connection_with_a_cut_answer_is_not_used_again():
+    """A body that is no JSON may have been cut by a wrong length: the next call goes over another connection."""
+    wire = Wire(answer(CONFIG[:-5]), answer(CONFIG), answer(CONFIG))
+    found = await wire.ask(3)
+    assert [getattr(one, "body", None) for one in found[1:]] == [CONFIG] * 2
+    assert isinstance(found[0], BadAnswerError)
+    assert wire.connections == 2
+
+
+async def test_an_answer_about_another_function_is_not_taken():
+    """A right config of another function is a bad answer, and the next call goes over another connection."""
+    other = b'{"func_urn":"urn:fss:cn-north-4:p0:function:default:g:!prod"}'
+    wire = Wire(answer(other), answer(CONFIG))
+    first, second = await wire.ask(2)
+    assert (first.kind, first.status_code, second.body) == ("bad_answer", 200, CONFIG)
+    assert wire.connections == 2
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: -5"])
+async def test_two_lengths_and_odd_ones_are_bounded(framing):
+    """An answer whose length is said twice, or below zero, is no answer, or is not read beyond the bound."""
+    body = b"6400000\r\n" + b" " * 104_857_600
+    wire = Wire(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode() + body)
+    (error,) = await wire.ask()
+    assert isinstance(error, CallError)
+    assert error.retryable
+    assert wire.sent < 40_000_000
 
 
 async def test_no_whole_answer_in_time_is_a_timeout():

@@ -25,7 +25,6 @@ from inventory.watch import Watch
 P = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:"
 OTHER = "urn:fss:ap-southeast-1:fedcba9876543210fedcba9876543210:function:default:"
 CONFIG = {
-    "func_urn": f"{P}f:latest",
     "max_async_event_age_in_seconds": 60,
     "max_async_retry_attempts": 1,
     "destination_config": {"on_failure": {"destination": "SMN", "param": '{"topic_urn":"urn:smn:cn-north-4:p:t"}'}},

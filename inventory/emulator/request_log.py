@@ -26,7 +26,8 @@ class LoggedRequest(msgspec.Struct, frozen=True, gc=False):
         path: the path as it was sent, still percent-encoded.
         urn: the URN in it, decoded; None where the path is no known one.
         scope: the scope that was charged for it, or None.
-        status: status sent, or None where no whole answer was: a reset, or the client left first.
+        status: status sent, or None where no whole answer was: a reset, a stall, a wrong length, or the client left
+            first. Of a giant answer it is the status sent, however much of it the client took.
         fault: name of the fault given, or None.
     """
 

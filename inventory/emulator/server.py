@@ -1,15 +1,12 @@
-"""The emulator as a server: sockets, the life of the loop, and the order in which a call is judged.
+"""The emulator as a server: the life of the loop, and the order in which a call is judged.
 
-Owns HTTP. Must not know what a cloud holds nor what the gateway's and the service's words are.
+Owns what becomes of a call. Must not know what a cloud holds, what the gateway's and the service's words are, nor how
+a fault looks on the wire.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-import struct
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, InitVar, dataclass, field
@@ -17,17 +14,17 @@ from hashlib import blake2b
 from threading import Thread
 from typing import TYPE_CHECKING, Self
 
-import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from inventory.emulator import gateway, listing, service
+from inventory.emulator import control, gateway, listing, service, wire
 from inventory.emulator.cloud import Cloud, Scope
 from inventory.emulator.door import Call, Door
 from inventory.emulator.faults import Fault, Faults, Plan, PlanSpec, Step
 from inventory.emulator.generated import GeneratedCloud
 from inventory.emulator.iam import Iam
 from inventory.emulator.limit import Limit, Windows
+from inventory.emulator.listener import Listener
 from inventory.emulator.reply import Reply
 from inventory.emulator.request_log import LoggedRequest, RequestLog
 from inventory.errors import SettingsError, UrnError
@@ -40,14 +37,10 @@ if TYPE_CHECKING:
     from inventory.emulator.iam import User
     from inventory.emulator.signature import Keys
 
-_CONTROL = "/emulator/"
-_BACKLOG = 2048
 _HEADER_BYTES = 64 * 1024
 """Tokens are kilobytes long: aiohttp's own limit of 8 KiB would refuse some."""
-_URNS_PER_WRITE = 1000
 _LAST_PORT = 65535
-# A linger of zero seconds makes closing send RST instead of FIN; Windows has shorter fields.
-_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_NO_FAULTS = Faults()
 
 
 @dataclass(eq=False)
@@ -115,8 +108,7 @@ class Emulator:
         self._number = 0
         self._plan: Plan | None = None
         self._windows: Windows | None = None
-        self._server: web.Server | None = None
-        self._runner: web.ServerRunner | None = None
+        self._listener: Listener | None = None
 
     @property
     def requests(self) -> Sequence[LoggedRequest]:
@@ -152,36 +144,45 @@ class Emulator:
         Raises:
             SettingsError: the address cannot be listened on.
         """
-        self._server = web.Server(
+        server = web.Server(
             self._handle,
             access_log=None,
             handler_cancellation=True,  # a client that has left leaves no task behind
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
         )
-        self._runner = web.ServerRunner(self._server)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self.host, self.port, backlog=_BACKLOG).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise _cannot_listen(self.host, self.port, error) from error
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        self.url = f"http://{host}:{self._runner.addresses[0][1]}"
+        listener = Listener(server, self.host, self.port)
+        self.url = await listener.open()
+        self._listener = listener
 
     async def stop(self) -> None:
         """Drops every connection and stops listening; nothing stays behind."""
-        if self._runner is None or self._server is None:
+        if self._listener is not None:
+            await self._listener.close()
+            self._listener = None
+
+    def go_away(self, seconds: float) -> None:
+        """Drops every connection and refuses new ones for a while, then listens again on the same port.
+
+        May be called in the emulator's loop, which needs a few turns for it, and, where that runs in a thread, from any
+        other: then it is gone when this returns. A server that does not run, or is away already, is left as it is.
+        """
+        listener = self._listener
+        if listener is None:
             return
-        for site in list(self._runner.sites):
-            await site.stop()
-        while self._server.connections:
-            for connection in self._server.connections:
-                if connection.transport is not None:
-                    connection.transport.abort()
-            await asyncio.sleep(0)  # lets the loop close the sockets and cancel the handlers
-        await self._runner.cleanup()
-        self._server = self._runner = None
+        try:
+            here = asyncio.get_running_loop() is listener.loop
+        except RuntimeError:
+            here = False
+        if here:
+            listener.leave(seconds)
+        else:
+            asyncio.run_coroutine_threadsafe(_left(listener, seconds), listener.loop).result()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it has gone away and is not back yet."""
+        return self._listener is not None and self._listener.is_away
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -214,8 +215,8 @@ class Emulator:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path
-        if path.startswith(_CONTROL):
-            return await self._control(request)
+        if path.startswith(control.PREFIX):
+            return await control.show(request, self.state, self._log)
         self._number = number = self._number + 1
         arrived = time.monotonic()
         call = Call(request.method, path, request.headers, await request.read() if request.can_read_body else b"")
@@ -223,23 +224,28 @@ class Emulator:
         step = self._plan.step(route.urn) if route and route.urn and self._plan else None
         latency, drawn = self.faults.draw(number) if self.faults else (0.0, None)
         step = step or drawn
+        fault = step if isinstance(step, Fault) else None
         scope: Scope | None = None
         status: int | None = None
         try:
             if latency:
                 await asyncio.sleep(latency)
-            if step is Fault.RESET:
-                return _reset(request)
+            if fault in wire.BEFORE_AN_ANSWER:
+                none = await wire.BEFORE_AN_ANSWER[fault](request)
+                if fault is Fault.AWAY:
+                    self.go_away((self.faults or _NO_FAULTS).absence)
+                return none
             request_id = blake2b(b"%d" % number, digest_size=16, key=b"request").hexdigest()
             reply, scope = self._judge(call, route, step, request_id)
             response = _response(reply, request_id)
-            if step is Fault.RESET_IN_BODY:
-                return await _reset_in_body(request, response, reply.body)
-            status = reply.status
-            return response
+            if fault not in wire.NOT_WHOLE and wire.is_open(request):
+                status = reply.status
+            return await wire.SENDERS[fault](request, response) if fault in wire.SENDERS else response
+        except ConnectionError:  # the client left, or we went away
+            return await wire.reset(request)
         finally:
             urn = (route.urn if route else None) or None
-            name = str(step) if isinstance(step, Fault) else "planned" if step else None
+            name = str(fault) if fault else "planned" if step else None
             self._log.add(LoggedRequest(number, arrived, request.method, path, urn, scope, status, name))
 
     def _judge(
@@ -265,11 +271,10 @@ class Emulator:
             wait = self._windows.refuse(scope)
             if wait is not None:
                 return gateway.throttled(self.limit, wait, request_id), scope
-        if step is Fault.THROTTLED:
-            limit = self.limit or gateway.DEFAULT_LIMIT
-            return gateway.throttled(limit, limit.seconds, request_id), scope
         reply = step if isinstance(step, Reply) else self._answer(route, scope, urn)
-        return (gateway.faulty(step, reply, request_id) if isinstance(step, Fault) else reply), scope
+        if isinstance(step, Fault):
+            reply = gateway.faulty(step, reply, gateway.Asked(route.urn, request_id, self.now(), self.limit))
+        return reply, scope
 
     def _answer(self, route: gateway.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:
         """What the service says."""
@@ -292,26 +297,6 @@ class Emulator:
         except UrnError:
             return None
 
-    async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Read-only pages about the emulator itself; they are not logged."""
-        if request.method == "GET" and request.path == f"{_CONTROL}requests":
-            body = msgspec.json.Encoder().encode_lines(self._log.copy())
-            return web.Response(body=body, content_type="application/x-ndjson")
-        if request.method != "GET" or request.path != f"{_CONTROL}urns":
-            return web.Response(status=404, text="GET /emulator/urns or /emulator/requests\n")
-        response = web.StreamResponse()
-        response.content_type = "text/plain"
-        await response.prepare(request)
-        lines: list[str] = []
-        for urn in self.state.urns():
-            lines.append(f"{urn}\n")
-            if len(lines) == _URNS_PER_WRITE:
-                await response.write("".join(lines).encode())
-                lines.clear()
-                await asyncio.sleep(0)  # other calls go on while a long list is sent
-        await response.write("".join(lines).encode())
-        return response
-
 
 def _response(reply: Reply, request_id: str) -> web.Response:
     headers = CIMultiDict(reply.headers)
@@ -319,27 +304,6 @@ def _response(reply: Reply, request_id: str) -> web.Response:
     return web.Response(status=reply.status, body=reply.body, headers=headers)
 
 
-def _reset(request: web.BaseRequest) -> web.StreamResponse:
-    """Breaks the connection with RST. What is returned can no longer be sent."""
-    transport = request.transport
-    if transport is not None:
-        connection: socket.socket = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        transport.abort()
-    return web.Response()
-
-
-async def _reset_in_body(request: web.BaseRequest, whole: web.Response, body: bytes) -> web.StreamResponse:
-    """Promises the whole body, sends half of it, and breaks the connection."""
-    half = web.StreamResponse(status=whole.status, headers=whole.headers)
-    half.content_length = len(body)
-    await half.prepare(request)
-    await half.write(body[: len(body) // 2])
-    _reset(request)
-    return half
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
-    if error.errno == errno.EADDRINUSE:
-        return SettingsError(f"port {port} of {host} is in use: choose another, or 0 for any that is free")
-    return SettingsError(f"cannot listen on port {port} of {host}: {error.strerror}")
+async def _left(listener: Listener, seconds: float) -> None:
+    listener.leave(seconds)
+    await listener.left()

@@ -35,7 +35,7 @@ def get(emulator, session):
         if token is not None:
             headers["X-Auth-Token"] = token
         url = f"{emulator.url}/v2/{project}/fgs/functions/{urn}/async-invoke-config"
-        async with session.get(URL(url, encoded=True), headers=headers) as response:
+        async with session.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as response:
             return response.status, await response.read(), response.headers
 
     return get

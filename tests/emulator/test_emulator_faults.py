@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from inventory.emulator import Fault, Faults
-from inventory.emulator.faults import ERRORS_5XX, MALFORMED, RESETS, Plan
+from inventory.emulator.faults import ERRORS_5XX, MALFORMED, RESETS, STALLS, STORM_CALLS, THROTTLES, Plan
 from inventory.errors import SettingsError
 
 
@@ -82,3 +82,42 @@ def test_a_plan_may_be_a_function():
     """It is told the URN and how often it was asked before."""
     plan = Plan(lambda urn, asked: Fault.HTML if (urn, asked) == ("a", 1) else None)
     assert [plan.step("a"), plan.step("b"), plan.step("a"), plan.step("a")] == [None, None, Fault.HTML, None]
+
+
+def test_a_text_names_groups_and_single_kinds():
+    """Beside the old names a text holds any group and any kind; what it does not name does not come."""
+    faults = Faults.parse("stall=10%,other_urn=20%,blocked=0.05,absence=250ms")
+    assert faults == Faults(others={"stall": 0.1, "other_urn": 0.2, "blocked": 0.05}, absence=0.25)
+    counts = Counter(faults.draw(number)[1] for number in range(10_000))
+    assert counts.keys() == {*STALLS, Fault.OTHER_URN, Fault.BLOCKED, None}
+    assert counts[Fault.OTHER_URN] == pytest.approx(2000, rel=0.1)
+    assert sum(counts[kind] for kind in STALLS) == pytest.approx(1000, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", Fault)
+def test_every_kind_can_be_named(kind):
+    """A rate of one makes every answer a fault of the kind that is named; ``reset`` means both resets."""
+    drawn = {Faults.parse(f"{kind}=100%").draw(number)[1] for number in range(50)}
+    assert drawn == ({*RESETS} if kind is Fault.RESET else {kind})
+
+
+def test_all_is_every_kind_that_can_be_got_past():
+    """``all`` spreads over every kind but the firewall's block, evenly."""
+    counts = Counter(Faults.parse("all=100%").draw(number)[1] for number in range(20_000))
+    assert counts.keys() == set(Fault) - {Fault.BLOCKED}
+    assert min(counts.values()) == pytest.approx(max(counts.values()), rel=0.3)
+
+
+def test_a_storm_refuses_calls_in_a_row():
+    """Storms take their share of the calls, in whole runs of one kind each, and every kind comes."""
+    drawn = [Faults.parse("storm=20%").draw(number)[1] for number in range(20_000)]
+    runs = [set(drawn[start : start + STORM_CALLS]) for start in range(0, len(drawn), STORM_CALLS)]
+    assert all(len(run) == 1 for run in runs)
+    assert set.union(*runs) == {*THROTTLES, None}
+    assert sum(kind is not None for kind in drawn) == pytest.approx(4000, rel=0.1)
+
+
+def test_python_may_not_name_what_is_unknown_either():
+    """A name in ``others`` that no group and no kind has is a settings error that says what is allowed."""
+    with pytest.raises(SettingsError, match=r"'stalls': did you mean 'stall'\? allowed are latency"):
+        Faults(others={"stalls": 0.1})

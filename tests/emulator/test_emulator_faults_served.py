@@ -25,6 +25,13 @@ CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
         (Fault.HTML, 200, "text/html", b"<html>"),
         (Fault.EMPTY, 200, "application/json", b""),
         (Fault.NULL, 200, "application/json", b"null"),
+        (Fault.ARRAY, 200, "application/json", b"[]"),
+        (Fault.REDIRECT, 302, "text/html", b"<html>"),
+        (Fault.BLOCKED, 418, "text/html", "<html>\r\n<head><title>访问被拦截！".encode()),  # noqa: RUF001 - the firewall's own text
+        (Fault.THROTTLED_BY_SERVICE, 429, "application/json", b'{"error_code":"FSS.0429"'),
+        (Fault.THROTTLED_SECONDS, 429, "application/json", b'{"error_code":"FSS.0429"'),
+        (Fault.THROTTLED_DATE, 429, "application/json", b'{"error_code":"FSS.0429"'),
+        (Fault.OTHER_URN, 200, "application/json", f'{{"func_urn":"{BASE}f-other"'.encode()),
     ],
 )
 async def test_each_fault_has_its_look(emulator, get, fault, status, content_type, start):

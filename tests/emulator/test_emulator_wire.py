@@ -1,0 +1,307 @@
+"""Faults that are in the sending, looked at byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import time
+import zlib
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+from inventory.emulator import Emulator, Fault, Faults, FileCloud
+from inventory.emulator.faults import STALLS
+from inventory.emulator.gateway import HUGE_BYTES
+
+PROJECT = "p" * 32
+BASE = f"urn:fss:cn-north-4:{PROJECT}:function:default:"
+CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
+RIGHT = json.dumps(CONFIG, separators=(",", ":")).encode()
+
+
+class Wire:
+    """One connection to an emulator, without HTTP in between."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def ask(self, urn: str = f"{BASE}f") -> None:
+        """Sends one call."""
+        path = f"/v2/{PROJECT}/fgs/functions/{urn}/async-invoke-config"
+        self.writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\n\r\n".encode())
+
+    async def head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers of the next answer."""
+        first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines if line)
+        return int(first.split()[1]), {name.lower(): value for name, value in headers.items()}
+
+    async def answer(self) -> tuple[int, bytes]:
+        """The next answer, by its length."""
+        status, headers = await self.head()
+        return status, await self.reader.readexactly(int(headers["content-length"]))
+
+
+@pytest.fixture
+async def connect(emulator):
+    """Opens connections to the emulator; closes them at the end."""
+    wires = []
+
+    async def connect():
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
+        wires.append(Wire(reader, writer))
+        return wires[-1]
+
+    yield connect
+    for wire in wires:
+        wire.writer.transport.abort()
+
+
+async def until(condition):
+    """Lets the loop go round until something is so; the test's own time limit ends it."""
+    while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("fault", STALLS)
+async def test_a_stall_ends_when_the_client_leaves(emulator, connect, fault):
+    """What is stalled never comes whole, and the log has no status for it."""
+    emulator.plan({f"{BASE}f": [fault]})
+    wire = await connect()
+    wire.ask()
+    received = b""
+    if fault is not Fault.STALLED:
+        status, headers = await wire.head()
+        assert (status, headers["content-length"]) == (200, str(len(RIGHT)))
+        received = await wire.reader.readexactly(len(RIGHT) // 2)
+    assert RIGHT.startswith(received)
+    assert not emulator.requests
+    wire.writer.transport.abort()
+    await until(lambda: emulator.requests)
+    assert [(request.status, request.fault) for request in emulator.requests] == [(None, fault)]
+
+
+async def test_a_dripping_body_comes_byte_by_byte_and_never_whole(emulator, connect, monkeypatch):
+    """Behind half a body single bytes come, right ones, all but the last."""
+    monkeypatch.setattr("inventory.emulator.wire.DRIP_SECONDS", 0.0)
+    emulator.plan({f"{BASE}f": [Fault.DRIPPING]})
+    wire = await connect()
+    wire.ask()
+    await wire.head()
+    assert await wire.reader.readexactly(len(RIGHT) - 1) == RIGHT[:-1]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(wire.reader.read(1), 0.05)
+
+
+async def test_a_length_that_is_too_long_ends_in_a_closed_connection(emulator, connect):
+    """The whole body comes, fewer bytes than promised, and then the end."""
+    emulator.plan({f"{BASE}f": [Fault.LONG_LENGTH]})
+    wire = await connect()
+    wire.ask()
+    status, headers = await wire.head()
+    assert (status, headers["content-length"]) == (200, str(len(RIGHT) + 16))
+    assert await wire.reader.read() == RIGHT
+    assert emulator.counts == {None: 1}
+
+
+async def test_a_length_that_is_too_short_leaves_bytes_before_the_next_answer(emulator, connect):
+    """Half of the body is promised, all of it comes, and the connection goes on behind it."""
+    emulator.plan({f"{BASE}f": [Fault.SHORT_LENGTH]})
+    wire = await connect()
+    wire.ask()
+    half = len(RIGHT) // 2
+    assert await wire.answer() == (200, RIGHT[:half])
+    wire.ask(f"{BASE}g")
+    assert await wire.reader.readexactly(len(RIGHT) - half) == RIGHT[half:]
+    assert (await wire.answer())[0] == 404
+    assert emulator.counts == {None: 1, 404: 1}
+
+
+async def test_an_unasked_answer_stands_behind_the_right_one(emulator, connect):
+    """One call brings two whole answers: who asks again on the connection reads that the function does not exist."""
+    emulator.plan({f"{BASE}f": [Fault.UNASKED]})
+    wire = await connect()
+    wire.ask()
+    assert await wire.answer() == (200, RIGHT)
+    wire.ask()
+    status, body = await wire.answer()
+    assert (status, b"FSS.1051" in body) == (404, True)
+    assert await wire.answer() == (200, RIGHT)
+
+
+async def test_a_chunked_answer_is_the_right_one(emulator, connect):
+    """The chunks say no length, and are the right body together."""
+    emulator.plan({f"{BASE}f": [Fault.CHUNKED]})
+    wire = await connect()
+    wire.ask()
+    status, headers = await wire.head()
+    assert (status, headers["transfer-encoding"], "content-length" in headers) == (200, "chunked", False)
+    chunks = []
+    while size := int(await wire.reader.readline(), 16):
+        chunks.append(await wire.reader.readexactly(size))
+        await wire.reader.readexactly(2)
+    assert (len(chunks), b"".join(chunks)) == (3, RIGHT)
+
+
+@pytest.mark.parametrize("fault", [Fault.HUGE, Fault.HUGE_CHUNKED])
+async def test_a_giant_is_a_hundred_megabytes_and_the_client_may_leave_it(emulator, connect, fault):
+    """The right body comes first; the length says 100 MB or nothing; who leaves has had an answer, by its status."""
+    emulator.plan({f"{BASE}f": [fault]})
+    wire = await connect()
+    wire.ask()
+    status, headers = await wire.head()
+    assert status == 200
+    assert headers.get("content-length") == (str(len(RIGHT) + HUGE_BYTES) if fault is Fault.HUGE else None)
+    if fault is Fault.HUGE_CHUNKED:
+        await wire.reader.readline()
+    assert await wire.reader.readexactly(len(RIGHT)) == RIGHT
+    wire.writer.transport.abort()
+    await until(lambda: emulator.requests)
+    assert emulator.counts == {200: 1}
+
+
+async def test_a_bomb_is_a_thousandth_of_what_it_becomes(emulator, connect):
+    """The compressed body is small, and would be 100 MB."""
+    emulator.plan({f"{BASE}f": [Fault.GZIP_BOMB]})
+    wire = await connect()
+    wire.ask()
+    status, headers = await wire.head()
+    assert (status, headers["content-encoding"]) == (200, "gzip")
+    body = await wire.reader.readexactly(int(headers["content-length"]))
+    assert len(body) < 1_000_000
+    unpacker = zlib.decompressobj(wbits=31)
+    size = len(unpacker.decompress(body, 1))
+    while not unpacker.eof:
+        size += len(unpacker.decompress(unpacker.unconsumed_tail, 1_000_000))
+    assert size == HUGE_BYTES
+
+
+@pytest.mark.parametrize("fault", [Fault.GZIP, Fault.BROKEN_GZIP])
+async def test_gzip_is_the_right_body_or_cannot_be_unpacked(emulator, connect, fault):
+    """Compressed, the body is the right one; broken, its checksum is wrong."""
+    emulator.plan({f"{BASE}f": [fault]})
+    wire = await connect()
+    wire.ask()
+    _, headers = await wire.head()
+    assert headers["content-encoding"] == "gzip"
+    body = await wire.reader.readexactly(int(headers["content-length"]))
+    if fault is Fault.GZIP:
+        assert gzip.decompress(body) == RIGHT
+    else:
+        with pytest.raises(gzip.BadGzipFile, match="CRC"):
+            gzip.decompress(body)
+
+
+async def test_no_content_is_a_204_without_a_body(emulator, connect):
+    """The next answer stands right behind the head."""
+    emulator.plan({f"{BASE}f": [Fault.NO_CONTENT]})
+    wire = await connect()
+    wire.ask()
+    assert (await wire.head())[0] == 204
+    wire.ask()
+    assert await wire.answer() == (200, RIGHT)
+
+
+async def test_a_redirect_says_where_to(emulator, connect):
+    """It leads to another host."""
+    emulator.plan({f"{BASE}f": [Fault.REDIRECT]})
+    wire = await connect()
+    wire.ask()
+    status, headers = await wire.head()
+    assert (status, headers["location"]) == (302, "https://auth.example.com/authui/login")
+
+
+async def test_a_429_says_when_to_come_back_in_both_forms_or_not_at_all(emulator, connect):
+    """Seconds, a date a second behind the server's own, the gateway's limit in its text, or none of them."""
+    emulator.plan(
+        {f"{BASE}f": [Fault.THROTTLED, Fault.THROTTLED_BY_SERVICE, Fault.THROTTLED_SECONDS, Fault.THROTTLED_DATE]}
+    )
+    wire = await connect()
+    found = []
+    for _ in range(4):
+        wire.ask()
+        status, headers = await wire.head()
+        body = await wire.reader.readexactly(int(headers["content-length"]))
+        found.append((status, headers.get("retry-after"), b"limit:200,time:1 second" in body))
+    assert found[:3] == [(429, None, True), (429, None, False), (429, "1", False)]
+    asked = parsedate_to_datetime(found[3][1]) - parsedate_to_datetime(headers["date"])
+    assert asked.total_seconds() == 1
+
+
+async def is_gone(emulator):
+    """Waits until it listens no more: the loop needs a few turns for it."""
+    await emulator._listener.left()
+    return await refuses(emulator)
+
+
+async def refuses(emulator):
+    """Whether a new connection is refused."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    await writer.wait_closed()
+    return False
+
+
+async def test_a_server_that_goes_away_drops_refuses_and_comes_back(emulator, connect):
+    """Open connections end, new ones are refused, and then the same URL answers again, with its log."""
+    wire, idle = await connect(), await connect()
+    wire.ask()
+    assert await wire.answer() == (200, RIGHT)
+    emulator.faults = Faults(latency=3600, jitter=0)
+    wire.ask()
+    await until(lambda: emulator._number == 2)
+    emulator.faults = None
+    emulator.go_away(0.05)
+    emulator.go_away(3600)  # who is away stays as long as was said first
+    assert emulator.is_away
+    assert await is_gone(emulator)
+    assert await idle.reader.read() == b""
+    with pytest.raises(asyncio.IncompleteReadError):
+        await wire.head()
+    await until(lambda: not emulator.is_away)
+    back = await connect()
+    back.ask()
+    assert await back.answer() == (200, RIGHT)
+    assert emulator.counts == {200: 2, None: 1}
+
+
+async def test_a_planned_absence_begins_with_the_call(emulator, connect):
+    """The call that meets the fault is reset, and so are others; how long it lasts the faults say."""
+    emulator.faults = Faults(absence=0.05)
+    emulator.plan({f"{BASE}f": [Fault.AWAY]})
+    wire = await connect()
+    wire.ask()
+    with pytest.raises(ConnectionResetError):
+        await wire.head()
+    assert await is_gone(emulator)
+    await until(lambda: not emulator.is_away)
+    again = await connect()
+    again.ask()
+    assert await again.answer() == (200, RIGHT)
+    assert [(request.status, request.fault) for request in emulator.requests] == [(None, "away"), (200, None)]
+
+
+async def test_a_server_may_be_stopped_while_it_is_away(emulator):
+    """Nothing stays behind, neither a socket nor a task; going away again is then no error."""
+    emulator.go_away(3600)
+    await emulator.stop()
+    emulator.go_away(3600)
+    assert not emulator.is_away
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert await refuses(emulator)
+
+
+def test_a_server_in_a_thread_goes_away_too():
+    """From another thread, it is gone when the call returns, and comes back on the same port."""
+    with Emulator(FileCloud({f"{BASE}f": CONFIG})).in_thread() as server:
+        server.go_away(0.05)
+        assert asyncio.run(refuses(server))
+        while server.is_away:
+            time.sleep(0.001)
+        assert not asyncio.run(refuses(server))
