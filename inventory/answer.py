@@ -31,7 +31,7 @@ from inventory.errors import (
     UrnError,
     WrongEndpointError,
 )
-from inventory.models import AsyncInvokeConfig, read_config, read_json
+from inventory.models import name_of_config, read_json
 from inventory.pace import read_limit
 from inventory.urn import parse
 
@@ -74,7 +74,7 @@ def read_answer(
     headers: Mapping[str, str],
     body: bytes,
     redact: Callable[[str], str],
-    check: Callable[[bytes], object] = read_config,
+    check: Callable[[bytes], object] | None = None,
     asked: str | None = None,
 ) -> Answer:
     """Tells what an answer means.
@@ -84,20 +84,21 @@ def read_answer(
         headers: the headers, looked up without regard to case.
         body: the whole body, decompressed.
         redact: takes secrets out of what the server sent, before anything keeps it.
-        check: reads the body of a 200; a ValueError says why it is not what was asked for.
-        asked: the URN whose config it must be; None where something else was asked for.
+        check: reads the body of a 200 where something else than a config was asked for; a ValueError says why it is not
+            that.
+        asked: the URN whose config it must be; None where any will do.
 
     Raises:
         CallError: the answer is no config, or not what was asked for.
     """
     if status == 200:  # noqa: PLR2004
         try:
-            found = check(body)
+            named = name_of_config(body) if check is None else check(body)
         except ValueError as reason:
-            what = "not a config" if check is read_config else "not what was asked for"
+            what = "not a config" if check is None else "not what was asked for"
             raise _error_of(status, headers, body, redact, words=f"{what}: {reason}") from None
-        if asked is not None and isinstance(found, AsyncInvokeConfig) and _is_of_another(found.func_urn, asked):
-            words = f"not what was asked for: the config of {found.func_urn}"
+        if asked is not None and isinstance(named, str) and _is_of_another(named, asked):
+            words = f"not what was asked for: the config of {named}"
             raise _error_of(status, headers, body, redact, words=words)
         return Answer(body, _request_id(headers, redact))
     error = _error_of(status, headers, body, redact, words=_wrong_with(status, headers, body))
@@ -111,14 +112,14 @@ def read_answer(
     raise error.as_kind(cls)
 
 
-def _is_of_another(answered: str | None, asked: str) -> bool:
+def _is_of_another(answered: str, asked: str) -> bool:
     """Whether an answer names another function than the one that was asked about.
 
     The same function may be named in other words: with ``:latest`` or without, by the version that an alias stands for,
     and, for all that is known, by another name of the region (the project's id says which it is). A name that is no
     full URN says nothing.
     """
-    if answered is None or answered in (asked, f"{asked}:latest"):  # without a look at the grammar: nearly always
+    if answered in (asked, f"{asked}:latest"):  # without a look at the grammar: nearly always
         return False
     try:
         named, meant = parse(answered), parse(asked)

@@ -28,7 +28,6 @@ from inventory.listing import (
     read_functions,
     read_versions,
 )
-from inventory.models import read_config
 from inventory.wire import wire_to
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class Client:
     async def _get(
         self,
         path: str,
-        check: Callable[[bytes], object] = read_config,
+        check: Callable[[bytes], object] | None = None,
         max_body: int = MAX_BODY,
         asked: str | None = None,
     ) -> Answer:

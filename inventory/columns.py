@@ -35,14 +35,18 @@ def array_of(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
         arrow_type: what it becomes.
     """
     size = len(values)
-    valid = np.fromiter((value is not None for value in values), np.bool_, size)
-    validity = None if valid.all() else _bits(valid)
+    validity = None
+    if None in values:
+        validity = _bits(np.fromiter((value is not None for value in values), np.bool_, size))
     buffers: list[pa.Buffer | None]
     if arrow_type == pa.string():
-        encoded = [b"" if value is None else value.encode() for value in values]
+        texts = values if validity is None else ["" if value is None else value for value in values]
+        joined = "".join(texts)
+        encoded = joined.encode()
+        pieces = texts if joined.isascii() else map(str.encode, texts)  # an ASCII text has as many bytes as characters
         offsets = np.zeros(size + 1, np.int32)
-        np.cumsum(np.fromiter(map(len, encoded), np.int32, size), out=offsets[1:])
-        buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+        np.cumsum(np.fromiter(map(len, pieces), np.int32, size), out=offsets[1:])
+        buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(encoded)]
     elif arrow_type == pa.bool_():
         buffers = [validity, _bits(np.fromiter((value is True for value in values), np.bool_, size))]
     else:

@@ -103,10 +103,10 @@ class TableWriter:
         with _named(self._table.name):
             self._stack.close()
 
-    def add(self, row: Row) -> None:
-        """Adds a row; rows come in the table's order."""
+    def add(self, row: Row, size: int) -> None:
+        """Adds a row; rows come in the table's order. ``size`` is about its bytes, which bound what is held."""
         self._rows.append(row)
-        self._row_bytes += sum([len(cell) for cell in row if isinstance(cell, str)])
+        self._row_bytes += size
         if len(self._rows) == ROWS_PER_BATCH or self._row_bytes >= BYTES_PER_BATCH:
             self._write()
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from inventory.watch import Watch
 
 _BLOCK: Final = 4096
+_LEAST_BYTES: Final = 500
+"""About what a row has beside what the cloud sent."""
 
 
 def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watch) -> tuple[list[TableFile], Counts]:
@@ -42,16 +44,17 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
             rows = flatten(urn, outcome, zone, listed=listed)
-            functions.add(rows.function)
+            size = _LEAST_BYTES if outcome is None else _LEAST_BYTES + len(outcome.body)
+            functions.add(rows.function, size)
             for row in rows.destinations:
-                destinations.add(row)
+                destinations.add(row, size)
             if rows.call is not None:
-                calls.add(rows.call)
+                calls.add(rows.call, _LEAST_BYTES)
             counts.add(outcome)
             if number % _BLOCK == 0:
                 watch.tabulating(number, total)
         for reject in ledger.rejects():
-            rejects.add(reject)
+            rejects.add(reject, _LEAST_BYTES + len(reject.text))
         watch.tabulating(total, total)
         for writer in writers:
             writer.finish()

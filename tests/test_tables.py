@@ -58,7 +58,7 @@ def write(table: schema.Table, folder, rows, formats=BOTH):
     """Writes rows and gives the files their names."""
     with TableWriter(table, folder, formats) as writer:
         for row in rows:
-            writer.add(row)
+            writer.add(row, 100)
         writer.finish()
         return writer.publish()
 
@@ -187,7 +187,7 @@ def test_rows_of_a_megabyte_do_not_add_up(tmp_path):
     """Large cells make smaller batches and smaller row groups, so that they are not held together."""
     with TableWriter(schema.REJECTS, tmp_path, BOTH) as writer:
         for number in range(60):
-            writer.add(("s", number, "x" * 1024 * 1024, "r"))
+            writer.add(("s", number, "x" * 1024 * 1024, "r"), 1024 * 1024)
             assert len(writer._rows) <= 4
         writer.publish()
     metadata = pq.ParquetFile(tmp_path / "rejects.parquet").metadata
@@ -198,7 +198,7 @@ def test_nothing_has_its_name_before_it_is_whole(tmp_path):
     """Until a table is published there are only temporary files; then there are only final ones."""
     with TableWriter(schema.CALLS, tmp_path, BOTH) as writer:
         for number in range(5000):
-            writer.add(call(number))
+            writer.add(call(number), 100)
         assert sorted(path.name for path in tmp_path.iterdir()) == [".calls.csv.part", ".calls.parquet.part"]
         writer.finish()
         assert sorted(path.name for path in tmp_path.iterdir()) == [".calls.csv.part", ".calls.parquet.part"]
@@ -262,7 +262,7 @@ def test_writing_does_not_import_pandas(tmp_path):
     code = (
         "import sys; from pathlib import Path; from inventory import schema; from inventory.tables import TableWriter\n"
         "with TableWriter(schema.REJECTS, Path(sys.argv[1]), ('parquet', 'csv')) as writer:\n"
-        "    writer.add(('=s', 1, None, 'r')); writer.finish(); writer.publish()\n"
+        "    writer.add(('=s', 1, None, 'r'), 10); writer.finish(); writer.publish()\n"
         "print('pandas' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
