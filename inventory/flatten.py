@@ -7,7 +7,7 @@ no network. The order of the values is the order of the columns in :mod:`invento
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory import urn as urns
@@ -23,7 +23,6 @@ Row = tuple[Any, ...]
 # fromisoformat takes any character between date and time, and so reads a year out of a count of milliseconds.
 _DATE_AND_TIME: Final = re.compile(r"\s*\d{4}-?\d{2}-?\d{2}[Tt ]\d")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _NO_CONFIG: Final = AsyncInvokeConfig(None, None, None, None, None, None, None, None, {})
 
 
@@ -91,7 +90,9 @@ def read_time(text: str | None, naive_zone: tzinfo | None = None) -> int | None:
             if naive_zone is None:
                 return None
             when = when.replace(tzinfo=naive_zone)
-        return (when.astimezone(UTC) - _EPOCH) // _MICROSECOND  # a moment that no calendar of ours holds overflows
+        # A moment that no calendar of ours holds overflows.
+        passed = when.astimezone(UTC) - _EPOCH
+        return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
     except (ValueError, OverflowError):
         return None
 

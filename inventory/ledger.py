@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "ledger.sqlite"
 _PENDING_BLOCK: Final = 512
+_PAGES_TO_CHECKPOINT: Final = 16_000
+"""64 MB: while a checkpoint waits for the disk, nobody is asked, and large ones write each page fewer times."""
 LISTED: Final = "listed"
 """The fact that the service itself listed the functions, in this run."""
 NO_ANSWER: Final = 0
@@ -116,6 +118,7 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
         self._db.execute("PRAGMA cache_size = -4000")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_TO_CHECKPOINT}")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             self._db.executescript(f"BEGIN;{CREATE}PRAGMA user_version = {VERSION};COMMIT")

@@ -17,6 +17,7 @@ REDACTED: Final = "[redacted]"
 """Stands where a secret stood."""
 _SHORT: Final = 16
 """Characters. A shorter secret may be part of an ordinary word; a part of a longer one gives it away."""
+_PIECE: Final = _SHORT // 2
 _SHORTEST: Final = 8
 """Characters. A shorter one is as good as any word, and is left in what is kept as it came."""
 _RUNS: Final = re.compile(rf"[^\s\"'<>,;&\\]{{{_SHORT},}}")
@@ -48,6 +49,7 @@ class Redactor:
         self._in_bodies: list[re.Pattern[bytes]] = []
         self._words: list[bytes] = []  # of which one is there wherever a pattern for bodies fits
         self._parts: set[str] = set()
+        self._pieces: set[str] = set()
         for secret in secrets:
             self.add(secret)
 
@@ -71,6 +73,7 @@ class Redactor:
             self._words += map(_longest_word, words)
         if len(secret) >= _SHORT:
             self._parts |= {secret[at : at + _SHORT] for at in range(len(secret) - _SHORT + 1)}
+            self._pieces |= {secret[at : at + _PIECE] for at in range(len(secret) - _PIECE + 1)}
 
     def redact(self, text: str) -> str:
         """Takes the secrets, and whatever looks like a key or a signature, out of a text of the server."""
@@ -84,7 +87,7 @@ class Redactor:
 
     def purge(self, body: bytes) -> bytes:
         """Takes the secrets, in any spelling, out of an answer that is kept as it came; nothing else is touched."""
-        # Nearly no answer is spelled oddly, or has a word of a secret: to see that is quicker than to look for patterns.
+        # Nearly no answer is spelled oddly or has a word of a secret: to see that is quicker than to look for patterns.
         if b"%" not in body and b"\\u" not in body and b"&" not in body:
             for word in self._words:
                 if word in body:
@@ -97,7 +100,8 @@ class Redactor:
 
     def _is_harmless(self, text: str) -> bool:
         """Whether a plain word, such as the id of a call, has nothing of a secret in it: most are, and are many."""
-        if not self._parts.isdisjoint([text[at : at + _SHORT] for at in range(len(text) - _SHORT + 1)]):
+        # Whatever part of a secret is in it, one of the pieces that it is cut into here is in that part.
+        if not self._pieces.isdisjoint([text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]):
             return False
         plain = text.encode()
         return not any(word in plain for word in self._words) and text not in self._known
