@@ -65,7 +65,10 @@ def read_text(stream: IO[bytes], _table: Table) -> Iterator[Entry]:
     """A URN a line; ``#`` begins a comment; blank lines are no entries."""
     for entry in _lines(stream):
         if entry.reason is None:
-            text = re.split(r"(?:^|\s)#", entry.text, maxsplit=1)[0].strip()
+            text = entry.text
+            if "#" in text:
+                text = re.split(r"(?:^|\s)#", text, maxsplit=1)[0]
+            text = text.strip()
             if not text:
                 continue
             quoted = len(text) > 1 and text[0] == text[-1] == '"'

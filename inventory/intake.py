@@ -64,7 +64,7 @@ def load(
                         raise UrnError(entry.reason)  # noqa: TRY301 - one road for all that is rejected
                     urn = urns.parse(entry.text, region=settings.region, project_id=settings.project_id)
                     _check_scope(urn, scopes, settings)
-                    found.append(str(urn))
+                    found.append(entry.text if entry.text.startswith("urn:") else str(urn))
                 except UrnError as error:
                     rejects.append(Reject(source.name, entry.line, entry.text[:_TEXT_KEPT], error.message))
                 entries += 1

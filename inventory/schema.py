@@ -161,7 +161,13 @@ CALLS: Final = Table(
     (
         _IDENTITY[0],
         Column("operation", TEXT, None, "the API operation that settled it", _OURS),
-        Column("attempts", INTEGER, "calls", "calls that used up an attempt (a 429 does not)", _OURS),
+        Column(
+            "attempts",
+            INTEGER,
+            "calls",
+            "calls that used up an attempt (a 429 does not, nor a call in an outage)",
+            _OURS,
+        ),
         Column("throttled", INTEGER, "calls", "calls that were answered 429", _OURS),
         Column("request_id", TEXT, None, "the vendor's id of the last call", "answer: X-Request-Id"),
         Column("duration_ms", FLOAT, "ms", "how long the last call took", _OURS),

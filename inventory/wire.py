@@ -14,7 +14,7 @@ import asyncio
 import math
 import zlib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import aiohttp
 from multidict import CIMultiDict
@@ -25,7 +25,7 @@ from inventory.errors import BadAnswerError, CallError
 from inventory.proxies import proxy_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
@@ -39,6 +39,8 @@ _ACCEPTED: Final = {"Accept": "application/json", "Accept-Encoding": "gzip, defl
 _CONNECT_SECONDS: Final = 10.0
 _BUFFER: Final = 64 * 1024
 _DIGITS: Final = 20
+_KEPT_SECONDS: Final = 60.0
+"""How long a connection that nobody uses is kept."""
 _ZLIB_OR_GZIP: Final = 47
 
 
@@ -80,7 +82,7 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
         timeout: seconds for one whole call. The connector sets no limit of its own (the pool bounds the calls), so that
             no call's time is spent waiting for a connection of another.
     """
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60)
+    connector = _Connector(limit=0, ttl_dns_cache=300, keepalive_timeout=_KEPT_SECONDS)
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -96,6 +98,22 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
         yield session
 
 
+class _Connector(aiohttp.TCPConnector):
+    """One that closes what a road has kept beside its pool, too."""
+
+    def __init__(self, *, limit: int, ttl_dns_cache: int, keepalive_timeout: float) -> None:
+        super().__init__(limit=limit, ttl_dns_cache=ttl_dns_cache, keepalive_timeout=keepalive_timeout)
+        self.kept: dict[str, list[tuple[float, Connection]]] = {}
+
+    def close(self, *, abort_ssl: bool = False) -> Coroutine[Any, Any, None]:
+        """Closes all connections."""
+        for kept in self.kept.values():
+            for _, connection in kept:
+                connection.close()
+            kept.clear()
+        return super().close(abort_ssl=abort_ssl)
+
+
 def wire_to(endpoint: str, session: aiohttp.ClientSession) -> Wire:
     """The road to an endpoint, by what the environment says of proxies."""
     origin = str(URL(endpoint).origin())
@@ -107,9 +125,10 @@ class DirectWire:
     """Kept connections to the endpoint itself."""
 
     def __init__(self, session: aiohttp.ClientSession, origin: str) -> None:
-        if session.connector is None:
-            raise RuntimeError("the session is closed")
+        if not isinstance(session.connector, _Connector):
+            raise TypeError("the session is none of open_session's, or closed")
         self._connector = session.connector
+        self._kept = session.connector.kept.setdefault(origin, [])
         self._loop = asyncio.get_running_loop()
         self._seconds = session.timeout.total or math.inf
         self._timeout = aiohttp.ClientTimeout(connect=session.timeout.total, sock_connect=session.timeout.sock_connect)
@@ -136,7 +155,7 @@ class DirectWire:
             answer = read(reply)
         except BaseException as error:
             if isinstance(error, CallError) and not isinstance(error, BadAnswerError):
-                connection.release()
+                self._kept.append((self._loop.time(), connection))
                 raise
             connection.close()
             if late:
@@ -144,15 +163,20 @@ class DirectWire:
             raise
         finally:
             timer.cancel()
-        connection.release()
+        self._kept.append((self._loop.time(), connection))
         return answer
 
     async def _connect(self) -> tuple[Connection, ResponseHandler]:
         """A connection on which nothing stands that nobody asked for: a call would take it for its answer."""
         while True:
-            connection = await self._connector.connect(self._place, traces=[], timeout=self._timeout)
+            if self._kept:
+                since, connection = self._kept.pop()
+            else:
+                since = self._loop.time()
+                connection = await self._connector.connect(self._place, traces=[], timeout=self._timeout)
             protocol = connection.protocol
-            if protocol is not None and protocol.transport is not None and not protocol.should_close:
+            is_fresh = self._loop.time() - since < _KEPT_SECONDS
+            if protocol is not None and protocol.is_connected() and is_fresh and not protocol.should_close:
                 return connection, protocol
             connection.close()
 

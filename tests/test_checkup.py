@@ -131,7 +131,8 @@ async def test_a_user_that_iam_refuses_asks_nothing_else():
     async with Emulator(GeneratedCloud(1, projects=[P]), users=[User("reader", "right", "company")]) as server:
         account = UserAccount(IamUser("reader", "wrong-password", "company"), lambda _region: server.url)
         found, steps = await steps_of(server, account=account)
-        assert len(server.requests) == 1
+        assert {request.path.partition("?")[0] for request in server.requests} == {"/v3/auth/tokens"}
+        assert len(server.requests) == 2, "for the project, and for the domain, which says whether it is the password"
     assert steps == {"credential": False}
     assert "The username or password is wrong" in found.line()
 
