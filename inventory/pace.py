@@ -155,6 +155,15 @@ class Pace:
             return None
         return (self._accepted - since[1]) / (limit.per_second * (now - since[0]))
 
+    def ready_at(self) -> float:
+        """When the next call keeps to every limit that was told, whatever window it is counted in."""
+        ready = -math.inf
+        for limit in self._limits.values():
+            most = max(1, int(self._share * limit.calls))
+            if len(self._sent) >= most:
+                ready = max(ready, self._sent[-most] + limit.seconds)
+        return ready
+
     def sent(self, now: float) -> None:
         """A call goes out."""
         self._sent.append(now)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inventory.errors import ThrottledError
 
 _LATE_SECONDS: Final = 0.01
-"""How late a call may be so that those behind it keep their slots; longer with a limit that is told for longer."""
+"""How late a call may be so that those behind it keep their slots; with a limit, half of its margin."""
 _SHORTEST_SECONDS: Final = 1e-6
 """What a clock can tell: a shorter sleep may not move it, and we would never get there."""
 _TRIAL_SECONDS: Final = 2.0
@@ -110,7 +110,7 @@ class Throttle:
         self._moves += 1
 
     def _ready_at(self, now: float) -> float:
-        ready = max(self._next_slot, self._paused_until)
+        ready = max(self._next_slot, self._paused_until, self.pace.ready_at())
         if self._trying_since is not None and now < self._trying_since + _TRIAL_SECONDS:
             return max(ready, now + _LOOK_SECONDS)
         return ready
@@ -144,4 +144,4 @@ class Throttle:
 
     def _may_be_late(self) -> float:
         limit = self.pace.limit
-        return _LATE_SECONDS if limit is None else max(_LATE_SECONDS, limit.seconds / 100)
+        return _LATE_SECONDS if limit is None else limit.seconds / 200
