@@ -159,7 +159,6 @@ class _ParquetWriter:
             schema,
             compression="zstd",
             sorting_columns=[pq.SortingColumn(names.index(name)) for name in table.sorted_by],
-            write_page_index=True,
             data_page_size=_PAGE_BYTES,
             dictionary_pagesize_limit=_PAGE_BYTES,
         )
