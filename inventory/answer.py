@@ -31,8 +31,8 @@ from inventory.errors import (
     UrnError,
     WrongEndpointError,
 )
+from inventory.limits import read_limit
 from inventory.models import name_of_config, read_json
-from inventory.pace import read_limit
 from inventory.urn import parse
 
 if TYPE_CHECKING:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory import pool
 from inventory.client import Client
-from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError
+from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
 from inventory.formats import Entry
 from inventory.ledger import AnswerCount
 from inventory.listing import LIST_ALIASES, LIST_FUNCTIONS, LIST_VERSIONS, MAX_ITEMS
@@ -131,13 +133,18 @@ async def discover(search: Search, settings: ExportSettings, account: Account, w
 
     Raises:
         ListingError: a list broke off, or is shorter than the service says; its ``exit_code`` says why.
+        OutOfTimeError: the time that the run was given is over; half a list is no list.
         InterruptedRunError: a signal came.
     """
+    ends = time.monotonic() + (math.inf if settings.max_time is None else settings.max_time)
     listing = asyncio.create_task(_discover(search, settings, account, watch))
     try:
         while not listing.done():
             await asyncio.wait({listing}, timeout=_TICK_SECONDS)
             watch.waiting()
+            if time.monotonic() >= ends and not listing.done():
+                told = f"the {settings.max_time:g} s of --max-time were over before all functions were listed"
+                raise OutOfTimeError(f"out of time: {told}; no list is written")
         return listing.result()
     finally:
         listing.cancel()

@@ -38,7 +38,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 if TYPE_CHECKING:
-    from inventory.pace import Limit
+    from inventory.limits import Limit
 
 _E = TypeVar("_E", bound="CallError")
 

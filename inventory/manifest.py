@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inventory.ledger import AnswerCount, ScopeCount, SourceRead
+    from inventory.limits import Limit
     from inventory.outcome import Outcome
-    from inventory.pace import Limit
     from inventory.tables import TableFile
 
 FILE_NAME: Final = "manifest.json"

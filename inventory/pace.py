@@ -6,24 +6,28 @@ nothing. Who waits, and for how long still, is :mod:`inventory.throttle`'s.
 - **Opening.** The rate begins low and grows with each accepted call up to the cap, while nothing is refused.
 - **A limit that is told** (``limit:N,time:M unit``) is the rate from then on, less a small margin; the pause lasts
   until the window has room, as far as our own calls tell. A limit of each policy is kept, and the narrowest counts.
-- **A refusal that tells no limit**, or that comes although we keep to the limit (others use it too), is measured: what
-  was accepted before it, over the time that this took with the pause that was needed, is what the service bears. The
-  rate stays a little below that for a while, the longer the more often it is confirmed, and then feels its way up.
+- **A refusal that comes although we keep to the limit** is ours where our calls nearly filled the window: the margin
+  gets wider, to a bound, and refusals that are rare by then are lived with. Else others use the limit too: what was
+  accepted lately, over a window at least, is what they leave us.
+- **A refusal that tells no limit** is measured: what was accepted since the trouble before, over the time that this
+  took with the pause that was needed, is what the service bears.
+- **After a measurement** the rate stays a little below it for a while, the longer the more often it is found again
+  after the rate had grown, and then feels its way up.
 - **Refusals that no slowing down makes rarer** are no matter of pace: they are waited out, and the rate stays.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from inventory.errors import ThrottledError
+    from inventory.limits import Limit
 
 START: Final = 20.0
 """Calls per second that a scope begins with, where it has a cap."""
@@ -41,6 +45,8 @@ _GUESS_GROWTH: Final = 1.5
 _LONGEST_GUESS_SECONDS: Final = 60.0
 _FILLED: Final = 0.95
 """Part of a limit that our own calls must have used for a refusal to be explained by them."""
+_BEARABLE: Final = 250
+"""Calls to a trouble that is so rare that it is lived with, where the limit is known and the margin is wide."""
 _BELOW: Final = 0.985
 """Part of a measured limit that is used."""
 _HORIZON: Final = 10.0
@@ -54,7 +60,9 @@ _RECOVERY: Final = 0.005
 """By which part of itself a rate that was measured grows in a second, when it has been held for long enough."""
 _QUICK_RECOVERY: Final = 0.02
 """The same where it is well above what was measured: the limit has been lifted."""
-_MOST_A_CALL: Final = 0.001
+_MOST_A_CALL: Final = 0.002
+"""By which part it grows with one call, at most."""
+_QUICK_MOST_A_CALL: Final = 0.005
 _WELL_ABOVE: Final = 1.1
 _SLOWEST: Final = 0.05
 _SERIES: Final = 4
@@ -64,35 +72,6 @@ _SLOWED: Final = 0.8
 _RARER: Final = 2.0
 _REMEMBERED: Final = 8192
 """Calls whose time is known, at least: enough for a window of so many."""
-_UNIT_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_LIMIT_TEXT: Final = re.compile(
-    r"(?:policy\s+(\w{1,20})\s.*?)?limit:\s*(\d{1,9}),\s*time:\s*(\d{1,6})\s*(second|minute|hour|day)s?", re.IGNORECASE
-)
-
-
-class Limit(NamedTuple):
-    """A limit that the gateway told: so many calls in so many seconds, by the policy of that name."""
-
-    calls: int
-    seconds: float
-    policy: str = ""
-
-    @property
-    def per_second(self) -> float:
-        """Calls per second."""
-        return self.calls / self.seconds
-
-
-def read_limit(text: str) -> Limit | None:
-    """Reads the gateway's ``policy P over ratelimit,limit:N,time:M unit``; None where it is not there.
-
-    Source: api-facts.md section 3.6 (recorded throttling texts).
-    """
-    found = _LIMIT_TEXT.search(text)
-    if not found:
-        return None
-    calls, seconds = int(found[2]), int(found[3]) * _UNIT_SECONDS[found[4].lower()]
-    return Limit(calls, float(seconds), (found[1] or "").lower()) if calls and seconds else None
 
 
 @dataclass
@@ -129,6 +108,7 @@ class Pace:
         self._share = share
         self._margin = MARGIN
         self._limits: dict[str, Limit] = {}
+        self._learnt_at = 0.0
         self._bound = self._cap
         self._measured: float | None = None
         self._hold_seconds = _HOLD_SECONDS
@@ -136,6 +116,7 @@ class Pace:
         self._guess = _FIRST_GUESS_SECONDS
         self._trouble: _Trouble | None = None
         self._sent = array("d")
+        self._refused = array("d")
         self._untroubled_since = -math.inf
         self._grown_at = 0.0
         self._series: deque[tuple[float, int]] = deque(maxlen=2 * _SERIES)
@@ -169,6 +150,7 @@ class Pace:
         self._sent.append(now)
         if len(self._sent) > 2 * _REMEMBERED:
             del self._sent[:_REMEMBERED]
+            del self._refused[: bisect_left(self._refused, self._sent[0])]
 
     def accepted(self, sent: float, now: float) -> None:
         """A call that went out at ``sent`` was answered with something else than a refusal."""
@@ -182,10 +164,13 @@ class Pace:
     def refuse(self, sent: float, now: float, error: ThrottledError) -> float:
         """A call that went out at ``sent`` was refused: for how many seconds nothing more may be sent."""
         self.refused += 1
-        is_new = error.limit is not None and self._learn(error.limit)
+        insort(self._refused, sent)
+        is_new = error.limit is not None and self._learn(error.limit, now)
         trouble = self._trouble
-        if trouble is not None and sent <= trouble.heard:  # it was under way: only what it says is news
-            trouble.explained |= is_new
+        if sent <= (self._untroubled_since if trouble is None else trouble.heard):
+            # It was under way when an earlier one was heard: only what it says is news.
+            if trouble is not None:
+                trouble.explained |= is_new
             pause = error.retry_after or 0.0
         else:
             if trouble is None:
@@ -195,11 +180,12 @@ class Pace:
             pause = error.retry_after or self._until_there_is_room(now, error.limit)
         return min(pause, MAX_PAUSE_SECONDS)
 
-    def _learn(self, limit: Limit) -> bool:
+    def _learn(self, limit: Limit, now: float) -> bool:
         """Takes over what was told; whether it was not known."""
         if self._limits.get(limit.policy) == limit:
             return False
         self._limits[limit.policy] = limit
+        self._learnt_at = now
         self._measured = self._used_since = self._calls_between = None
         self._series.clear()
         self._margin = MARGIN
@@ -214,15 +200,15 @@ class Pace:
 
     def _until_there_is_room(self, now: float, limit: Limit | None) -> float:
         """Seconds until the window has room, as far as our own calls tell; else a guess, a longer one each time."""
-        longest = _LONGEST_GUESS_SECONDS
+        shortest, longest = 0.0, _LONGEST_GUESS_SECONDS
         if limit is not None:
-            longest = limit.seconds
+            shortest, longest = 1.0 / limit.per_second, limit.seconds
             in_window = len(self._sent) - bisect_right(self._sent, now - limit.seconds)
             if in_window >= limit.calls:
                 # If our last calls fill the window, there is room when the first of them leaves it. That holds for a
                 # fixed window too, which began no later than that call.
                 return self._sent[-limit.calls] + limit.seconds - now
-        pause = min(self._guess, longest)
+        pause = min(max(self._guess, shortest), longest)
         self._guess = _GUESS_GROWTH * pause
         return pause
 
@@ -233,25 +219,36 @@ class Pace:
         limit = self.limit
         if limit is not None and self._used_since is None:
             self._used_since = (now, self._accepted)
-        if not trouble.explained:
-            if limit is not None and self._filled_before(trouble.began, limit):
-                self._margin = max(LEAST_MARGIN, self._margin - _MARGIN_STEP)
-                self._rebound()
-                self.rate = min(self.rate, self._bound)
-            else:
-                measured = self._measure(trouble, sent)
-                if not self._is_no_matter_of_pace(trouble, measured):
-                    self._slow_down_to(measured, now)
+        if not trouble.explained and not self._is_ours(trouble):
+            measured = self._measure(trouble, sent)
+            if not self._is_no_matter_of_pace(trouble, measured):
+                self._slow_down_to(measured, trouble, now)
         self._untroubled_since = sent
 
-    def _filled_before(self, moment: float, limit: Limit) -> bool:
-        """Whether our own calls had used nearly all of a limit: then it is ours that was a little too much."""
-        before = bisect_left(self._sent, moment) - bisect_right(self._sent, moment - limit.seconds)
-        return before >= _FILLED * self._share * limit.calls - 1
+    def _is_ours(self, trouble: _Trouble) -> bool:
+        """Whether our own calls had used nearly all of a limit: then a wider margin, or patience, is enough."""
+        limit = self.limit
+        if limit is None:
+            return False
+        in_window = _between(self._sent, trouble.began - limit.seconds, trouble.began)
+        if in_window < _FILLED * self._share * limit.calls - 1:
+            return False
+        if trouble.began - self._learnt_at < limit.seconds:
+            return True  # what was sent faster, before the limit was known, is still in the window
+        if self._margin > LEAST_MARGIN:
+            self._margin = max(LEAST_MARGIN, self._margin - _MARGIN_STEP)
+            self._rebound()
+            self.rate = min(self.rate, self._bound)
+            return True
+        return self._calls_before(trouble) >= _BEARABLE  # else the server counts in another way than we think
+
+    def _calls_before(self, trouble: _Trouble) -> int:
+        """How many calls went well since the trouble before."""
+        return _between(self._sent, self._untroubled_since, trouble.began)
 
     def _is_no_matter_of_pace(self, trouble: _Trouble, measured: float) -> bool:
         """Whether calls are refused as often as before, although the rate is a good deal lower by now."""
-        calls = bisect_left(self._sent, trouble.began) - bisect_left(self._sent, self._untroubled_since)
+        calls = self._calls_before(trouble)
         if self._calls_between is None and measured < _FAR_BELOW * self.rate:
             self._series.clear()  # so much less is borne: that is a limit
             return False
@@ -269,30 +266,42 @@ class Pace:
             earlier = sum(calls for _, calls in list(self._series)[:_SERIES]) / _SERIES
             if self.rate <= _SLOWED * self._series[0][0] and later < _RARER * earlier:
                 self._calls_between = (earlier + later) / 2
-                self.rate, self._measured = self._series[0][0], None
+                self.rate, self._measured = min(self._bound, self._series[0][0]), None
                 self._series.clear()
         return self._calls_between is not None
 
     def _measure(self, trouble: _Trouble, sent: float) -> float:
-        """Calls per second that were borne: those before the trouble, in their time and the pause that was needed.
+        """Calls per second that were borne before a trouble.
 
-        How long that was lies between the last call that was refused and the first that was not.
+        Of a limit that is known, others leave us what was accepted lately, pauses and all: in a shorter time than its
+        window, our own past would be taken for the limit, such as a burst that leaves the window now. Where none is
+        known, what was accepted since the trouble before, in its time and the pause that was needed; how long that was
+        lies between the last call that was refused and the first that was not.
         """
         shortest, longest = trouble.last - trouble.began, sent - trouble.began
         look_back = max(_HORIZON * longest, _SHORTEST_HORIZON_SECONDS)
+        if self.limit is not None:
+            since = max(trouble.last - max(look_back, self.limit.seconds), self._sent[0])
+            calls, took = self._borne(since, trouble.last), trouble.last - since
+            return min(self.rate, calls / took) if calls and took else self.rate / 2
         since = max(trouble.began - look_back, self._untroubled_since, self._sent[0])
-        calls = bisect_left(self._sent, trouble.began) - bisect_left(self._sent, since)
-        took = trouble.began - since
+        calls, took = self._borne(since, trouble.began), trouble.began - since
         if not calls or not took:
             return self.rate / 2 if self.rate < math.inf else START
         most = min(self.rate, calls / (took + shortest))
         return math.sqrt(most * min(most, calls / (took + longest)))
 
-    def _slow_down_to(self, measured: float, now: float) -> None:
+    def _borne(self, since: float, until: float) -> int:
+        """Calls that went out in some time and were not refused."""
+        return _between(self._sent, since, until) - _between(self._refused, since, until)
+
+    def _slow_down_to(self, measured: float, trouble: _Trouble, now: float) -> None:
+        """Keeps a little below what was measured, and for longer where that was found before, and grown over since."""
         before, self._measured = self._measured, measured
-        is_confirmed = before is not None and abs(measured / before - 1.0) <= _ALIKE
-        shortest = _HOLD_SECONDS if self.limit is None else max(_HOLD_SECONDS, 2 * self.limit.seconds)
-        self._hold_seconds = min(2 * self._hold_seconds, _LONGEST_HOLD_SECONDS) if is_confirmed else shortest
+        if before is None or abs(measured / before - 1.0) > _ALIKE:
+            self._hold_seconds = _HOLD_SECONDS if self.limit is None else max(_HOLD_SECONDS, 2 * self.limit.seconds)
+        elif trouble.began >= self._hold_until:
+            self._hold_seconds = min(2 * self._hold_seconds, _LONGEST_HOLD_SECONDS)
         self._hold_until = now + self._hold_seconds
         self.rate = max(_SLOWEST, min(self.rate, self._bound, self._share * _BELOW * measured))
 
@@ -306,5 +315,11 @@ class Pace:
             top = self._bound if self._share == 1 or self._limits else measured
             passed = now - max(self._grown_at, self._hold_until)
             self._grown_at = now
-            by = min(passed * (_QUICK_RECOVERY if is_lifted else _RECOVERY), _MOST_A_CALL)
+            a_second, most = (_QUICK_RECOVERY, _QUICK_MOST_A_CALL) if is_lifted else (_RECOVERY, _MOST_A_CALL)
+            by = min(passed * a_second, most)
             self.rate = max(self.rate, min(top, self.rate * (1.0 + by)))
+
+
+def _between(moments: array[float], since: float, until: float) -> int:
+    """How many of these sorted moments there are from one on and before another."""
+    return bisect_left(moments, until) - bisect_left(moments, since)

@@ -70,9 +70,10 @@ class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, r
 class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The options of one export; the keys of a settings file are the command line's.
 
-    Units: ``timeout`` in seconds for one whole call, ``max_time`` for the asking of the whole run; ``max_per_second``
-    in calls per second and scope, None for the gateway's documented default, 0 for no cap; ``quota_share`` the part of
-    a learnt limit that is used. ``region_endpoints`` are base URLs by region, where ``endpoint`` is not set.
+    Units: ``timeout`` in seconds for one whole call, ``max_time`` for the listing and asking of the whole run;
+    ``max_per_second`` in calls per second and scope, None for the gateway's documented default, 0 for no cap;
+    ``quota_share`` the part of a learnt limit that is used. ``region_endpoints`` are base URLs by region, where
+    ``endpoint`` is not set.
     """
 
     endpoint: str = DEFAULT_ENDPOINT

@@ -94,7 +94,9 @@ class Throttle:
         """It was refused: the whole scope waits as long as the server says, or as we must guess."""
         now = self._clock()
         self.refusals += sent >= self._paused_until
-        self.hold(self.pace.refuse(sent, now, error))
+        pause = self.pace.refuse(sent, now, error)
+        if pause > 0:  # else it was under way, and says nothing that others did not
+            self.hold(pause)
 
     def silent(self, sent: float) -> None:
         """It brought no answer: if it was sent to try, another one may."""

@@ -278,7 +278,7 @@ async def _read_bounded(status: int, headers: Mapping[str, str], content: aiohtt
 
 def _unpacked(body: bytes, encoding: str, most: int, status: int) -> bytes:
     """Unpacks a body within a bound, whatever the version of aiohttp does about that."""
-    if encoding == "identity":
+    if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise BadAnswerError(f"an encoding that was not asked for: {encoding[:50]!a}", status_code=status)

@@ -268,6 +268,7 @@ async def test_a_bomb_is_not_unpacked_beyond_the_bound():
         (CONFIG, "br", "not asked for: 'br'"),
         (zlib.compress(CONFIG), "deflate", None),
         (CONFIG, "identity", None),
+        (CONFIG, "", None),
         (CONFIG, " Identity ", None),
     ],
 )

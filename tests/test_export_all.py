@@ -12,9 +12,9 @@ from runs import TOKEN, by_urn, manifest_of, run_cli, wait_for
 
 from inventory import pipeline
 from inventory.discovery import Search
-from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
+from inventory.emulator import Emulator, Faults, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.emulator.gateway import Operation
-from inventory.errors import ListingError, UsageError
+from inventory.errors import ListingError, OutOfTimeError, UsageError
 from inventory.places import Place, places_of
 from inventory.settings import AccountSettings, ExportSettings
 from inventory.watch import Watch
@@ -121,6 +121,15 @@ async def test_a_list_that_breaks_off_leaves_no_run(tmp_path, monkeypatch):
                 await export_all(server, tmp_path / folder, Place(NORTH, P), mode=mode, attempts=1)
     assert not (tmp_path / "new").exists()
     assert sorted((path.name, path.stat().st_size) for path in (tmp_path / "old").iterdir()) == old
+
+
+async def test_the_time_of_a_run_is_that_of_its_listing_too(tmp_path):
+    """A list that is not whole when ``--max-time`` is over ends the run, with exit code 5; the folder stays free."""
+    async with Emulator(GeneratedCloud(30, projects=[P]), faults=Faults(latency=30.0)) as server:
+        with pytest.raises(OutOfTimeError, match="before all functions were listed; no list is written") as caught:
+            await export_all(server, tmp_path / "run", Place(NORTH, P), max_time=0.3)
+    assert caught.value.exit_code == 5
+    assert not (tmp_path / "run").exists()
 
 
 async def test_a_limit_that_the_listing_learnt_is_kept_by_the_export(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 from inventory import manifest
 from inventory.errors import ErrorKind, ExitCode, OutputError, Status
 from inventory.ledger import AnswerCount, ScopeCount, SourceRead
+from inventory.limits import Limit
 from inventory.manifest import Counts, ScopeReport
 from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
-from inventory.pace import Limit
 from inventory.tables import TableFile
 
 ANSWERS = [

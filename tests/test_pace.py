@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from inventory.errors import ThrottledError
-from inventory.pace import LEAST_MARGIN, MARGIN, START, Limit, Pace, read_limit
+from inventory.limits import Limit, read_limit
+from inventory.pace import LEAST_MARGIN, MARGIN, START, Pace
 
 RECORDED = [
     entry
@@ -168,6 +169,21 @@ def test_what_was_under_way_tells_nothing_new():
     assert pace.rate == MARGIN
 
 
+def test_an_answer_that_comes_late_tells_nothing_new():
+    """A call that went out before the pause, and is refused only after the pause, begins no new one."""
+    pace = Pace(200)
+    for sent in (100.0, 100.1, 100.2):
+        pace.sent(sent)
+    assert pace.refuse(100.1, 100.3, refusal()) == 0.2
+    pace.sent(100.5)
+    pace.accepted(100.5, 100.6)
+    rate = pace.rate
+    assert pace.refuse(100.2, 101.0, refusal()) == 0.0
+    pace.sent(101.1)
+    pace.accepted(101.1, 101.2)
+    assert pace.rate == rate
+
+
 def test_guesses_grow_to_a_minute_and_begin_anew():
     """Without a word about the wait it grows by half each time; an accepted call makes it short again."""
     calls = Calls()
@@ -191,10 +207,42 @@ def test_a_limit_that_was_a_little_too_much_is_used_a_little_less():
     limit = Limit(100, 1.0)
     calls.refuse(limit=limit)
     for _ in range(20):
-        calls.accept(150)
+        calls.accept(300)
         calls.refuse(limit=limit)
     calls.accept()
     assert calls.pace.rate == pytest.approx(100 * LEAST_MARGIN)
+
+
+def test_a_burst_from_before_a_limit_was_known_widens_no_margin():
+    """It is still in the window, and is refused over again until it has left: that says nothing of the limit."""
+    calls = Calls()
+    limit = Limit(600, 5.0)
+    calls.accept(600)
+    calls.refuse(limit=limit)
+    calls.accept(20)
+    calls.refuse(limit=limit)
+    calls.accept()
+    assert calls.pace.rate == pytest.approx(120 * MARGIN)
+
+
+def test_a_limit_that_is_counted_in_another_way_is_measured():
+    """Where the widest margin is still refused often, the server counts otherwise: the pace goes below the margin."""
+    calls = Calls()
+    limit = Limit(100, 1.0)
+    calls.refuse(limit=limit)
+    for _ in range(12):
+        calls.accept(120)
+        calls.refuse(limit=limit)
+    calls.accept()
+    assert 50.0 < calls.pace.rate < 100 * LEAST_MARGIN
+
+
+def test_a_guess_is_no_shorter_than_a_slot_of_the_limit():
+    """Of 60 a minute that others use too, no call leaves the window within a fifth of a second."""
+    calls = Calls()
+    calls.refuse(limit=Limit(60, 60.0))
+    calls.accept(3)
+    assert calls.refuse(limit=Limit(60, 60.0)) == 1.0
 
 
 def test_a_limit_that_others_use_too_is_measured():

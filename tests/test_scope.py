@@ -22,7 +22,7 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
-from inventory.pace import Limit
+from inventory.limits import Limit
 from inventory.scope import Scope
 from inventory.settings import ExportSettings
 

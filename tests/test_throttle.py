@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from inventory.errors import ThrottledError
-from inventory.pace import Limit
+from inventory.limits import Limit
 from inventory.throttle import Throttle
 
 

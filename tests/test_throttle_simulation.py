@@ -8,110 +8,18 @@ within two windows or 30 s.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from bisect import bisect_left
-from collections import deque
 from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from limiters import Changes, FixedWindow, SlidingWindow, Tenants, TokenBucket, WeighedWindow
 
 from inventory.errors import ThrottledError
-from inventory.pace import Limit
+from inventory.limits import Limit
 from inventory.throttle import Throttle
-
-
-class FixedWindow:
-    """So many calls in each window; windows begin with the first call, or at an hour of their own."""
-
-    def __init__(self, calls: int, seconds: float, *, offset: float | None = None, others: float = 0.0) -> None:
-        self.calls, self.seconds, self.offset, self.others = calls, seconds, offset, others
-        self.window, self.used = -1, 0
-
-    @property
-    def per_second(self) -> float:
-        """What is left for us."""
-        return self.calls * (1 - self.others) / self.seconds
-
-    def lets_in(self, now: float) -> bool:
-        """Whether a call passes."""
-        if self.offset is None:
-            self.offset = now
-        window = math.floor((now - self.offset) / self.seconds)
-        if window != self.window:
-            self.window, self.used = window, 0
-        passed = (now - self.offset) / self.seconds - window
-        passes = self.used + 1 + passed * self.others * self.calls <= self.calls
-        self.used += passes
-        return passes
-
-
-class SlidingWindow:
-    """So many calls in any stretch of time of some length."""
-
-    def __init__(self, calls: int, seconds: float, *, others: float = 0.0) -> None:
-        self.calls, self.seconds, self.others = calls, seconds, others
-        self.sent: deque[float] = deque()
-
-    @property
-    def per_second(self) -> float:
-        """What is left for us."""
-        return self.calls * (1 - self.others) / self.seconds
-
-    def lets_in(self, now: float) -> bool:
-        """Whether a call passes."""
-        while self.sent and self.sent[0] <= now - self.seconds:
-            self.sent.popleft()
-        passes = len(self.sent) + 1 <= self.calls * (1 - self.others)
-        if passes:
-            self.sent.append(now)
-        return passes
-
-
-class TokenBucket:
-    """A bucket that is filled evenly; a full one lets a burst pass."""
-
-    def __init__(self, calls: int, seconds: float, *, burst: float) -> None:
-        self.calls, self.seconds, self.burst = calls, seconds, burst
-        self.tokens, self.at = burst, 0.0
-
-    @property
-    def per_second(self) -> float:
-        """How fast it is filled."""
-        return self.calls / self.seconds
-
-    def lets_in(self, now: float) -> bool:
-        """Whether a call passes."""
-        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.per_second)
-        self.at = now
-        passes = self.tokens >= 1
-        self.tokens -= passes
-        return passes
-
-
-class Changes:
-    """One server, and after a while another one."""
-
-    def __init__(self, before, after, at: float) -> None:
-        self.before, self.after, self.at = before, after, at
-        self.began: float | None = None
-
-    @property
-    def now(self):
-        """The one that judges."""
-        return self.after if self.began is not None and self.passed >= self.at else self.before
-
-    calls = property(lambda self: self.now.calls)
-    seconds = property(lambda self: self.now.seconds)
-    per_second = property(lambda self: self.after.per_second)
-
-    def lets_in(self, now: float) -> bool:
-        """Whether a call passes."""
-        self.began = now if self.began is None else self.began
-        self.passed = now - self.began
-        return self.now.lets_in(now)
 
 
 class Run(NamedTuple):
@@ -138,12 +46,21 @@ class Run(NamedTuple):
         )
 
 
-def simulate(in_virtual_time, server, *, calls=10_000, workers=64, share=1.0, latency=0.05, speaks=True) -> Run:
-    """Has workers make so many calls; each takes its latency there and back, give or take a half of it."""
+def some(latency: float):
+    """Half a latency, give or take a half of it."""
     chance = random.Random(1)
+    return lambda: latency / 2 * chance.uniform(0.5, 1.5)
 
-    def half() -> float:
-        return latency / 2 * chance.uniform(0.5, 1.5)
+
+def tailed(latency: float):
+    """Half a latency, but for some calls up to a hundred times as much."""
+    chance = random.Random(1)
+    return lambda: latency / 2 * min(100.0, chance.paretovariate(1.3))
+
+
+def simulate(in_virtual_time, server, *, calls=10_000, workers=64, share=1.0, latency=0.05, speaks=True) -> Run:
+    """Has workers make so many calls; each takes its latency there and back: a number, or what draws half of one."""
+    half = latency if callable(latency) else some(latency)
 
     async def run(clock):
         throttle = Throttle(200.0, share=share, clock=clock)
@@ -206,7 +123,8 @@ def test_a_limit_that_is_told_is_used_and_kept(in_virtual_time, name):
     latency=st.floats(0.005, 0.1),
 )
 def test_any_limit_that_is_told_is_used_and_kept(in_virtual_time, kind, calls, seconds, workers, latency):
-    """Whatever the limit, the window, the latency and the number of workers are."""
+    """Whatever the limit, the window, the latency and the number of workers are, if calls take a small part of it."""
+    latency = min(latency, 0.04 * seconds)
     limit = min(calls, round(150 * seconds))
     server = kind(limit, seconds)
     run = simulate(in_virtual_time, server, calls=6 * limit + 600, workers=workers, latency=latency)
@@ -226,6 +144,29 @@ def test_others_may_use_a_part_of_the_limit(in_virtual_time, server, others):
     run = simulate(in_virtual_time, server(2000, 60.0, others=others))
     assert run.refused_share() <= 0.007
     assert run.per_second(180.0) >= 0.9 * server(2000, 60.0, others=others).per_second
+
+
+@pytest.mark.parametrize("others", [0.1, 0.5])
+def test_others_may_call_at_random(in_virtual_time, others):
+    """What they leave is used, although at times they take a little more: no chance of theirs makes the run crawl."""
+    run = simulate(in_virtual_time, Tenants(SlidingWindow(2000, 60.0), others * 2000 / 60))
+    assert run.refused_share() <= 0.005
+    assert run.per_second(180.0) >= 0.9 * (1 - others) * 2000 / 60
+
+
+def test_a_server_that_weighs_its_windows_is_not_refused_by_for_good(in_virtual_time):
+    """It bears a call less than it tells: the widest margin is not enough, and the pace goes below it."""
+    run = simulate(in_virtual_time, WeighedWindow(10, 1.0))
+    assert run.refused_share() <= 0.005
+    assert run.per_second(10.0) >= 0.9 * 9
+
+
+@pytest.mark.parametrize("speaks", [True, False], ids=["says-it", "says-nothing"])
+def test_answers_may_overtake_each_other(in_virtual_time, speaks):
+    """Refusals that come seconds late, behind the pauses that they would have asked for, are no new ones."""
+    run = simulate(in_virtual_time, SlidingWindow(2000, 60.0), latency=tailed(0.1), speaks=speaks)
+    assert run.refused_share() <= 0.01
+    assert run.per_second(run.refused[0] + 120.0) >= 0.9 * 2000 / 60
 
 
 @pytest.mark.parametrize(
