@@ -107,6 +107,7 @@ class RunFolder:
             self.remove_results()
             for path in ledger.files_of(self.ledger):
                 path.unlink(missing_ok=True)
+            ledger.lock_of(self.ledger).unlink(missing_ok=True)
             if self.made and not any(self.path.iterdir()):
                 self.path.rmdir()
 
