@@ -54,6 +54,9 @@ __all__ = [
 ]
 
 _PENDING_BLOCK: Final = 512
+_SPARSE: Final = "sparse"
+_COMPACT: Final = "compact"
+"""How a file is from which bodies were dropped: as large as before, then made smaller."""
 _NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN")
 
 
@@ -258,9 +261,10 @@ class Ledger(LedgerView):
             if not self.fact(DROPPED):
                 with self._transaction():
                     self._db.execute("UPDATE outcomes SET body = x'' WHERE status <> 'failed'")
-                    self.set_fact(DROPPED, value=True)
-            if self._db.execute("PRAGMA freelist_count").fetchone()[0]:
+                    self.set_fact(DROPPED, _SPARSE)
+            if self.fact(DROPPED) == _SPARSE:
                 self._db.execute("VACUUM")
+                self.set_fact(DROPPED, _COMPACT)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -180,6 +180,11 @@ class LedgerView:
             query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
             return int(self._db.execute(query).fetchone()[0])
 
+    def count_failed(self) -> int:
+        """How many URNs failed."""
+        with self._named():
+            return int(self._db.execute("SELECT count(*) FROM outcomes WHERE status = 'failed'").fetchone()[0])
+
     def was_welcome(self, region: str, project_id: str) -> bool:
         """Whether a call of the scope was answered by the service, in any session."""
         first, end = range_of(region, project_id)
@@ -241,7 +246,8 @@ class LedgerView:
             try:
                 yield
             finally:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
 
     @contextmanager
     def _named(self) -> Iterator[None]:
