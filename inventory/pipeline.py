@@ -13,7 +13,7 @@ from inventory import ending, intake, manifest
 from inventory.credentials import find_accounts
 from inventory.discovery import Search, discover
 from inventory.ending import End, Result
-from inventory.errors import ExitCode, InventoryError, UsageError
+from inventory.errors import ExitCode, InventoryError, OutputError, UsageError
 from inventory.folder import RunFolder
 from inventory.inquiry import ask
 from inventory.ledger import Ledger
@@ -54,6 +54,8 @@ async def export(
     folder = RunFolder(output)
     folder.prepare(mode)
     with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
+        if mode == "new" and ledger.fact(intake.LOADED) is not None:  # of one that began as we did, and was faster
+            raise OutputError(f"{output} holds a run already, which another process made; give another --output")
         # sources ──► ledger
         found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
         settings = intake.shaped(ledger, settings)

@@ -249,3 +249,15 @@ def test_where_nobody_can_look_on_that_is_said(ledger, tmp_path, monkeypatch):
         monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
         with pytest.raises(OutputError, match="in use by another inventory process"):
             standing_of(tmp_path, NOW)
+
+
+async def test_a_folder_of_any_name_is_looked_into(tmp_path, write_list):
+    """Names that mean something in an address, and names that are no UTF-8, are names."""
+    folder = tmp_path / os.fsdecode(b"run?mode=rw#%41\xff")
+    async with Emulator(cloud_of(2)) as server:
+        await export(write_list(server.urns()), folder, endpoint=server.url)
+    assert standing_of(folder).state == "complete"
+    with Ledger(folder / "ledger.sqlite"):
+        assert standing_of(folder).at_work
+    done = await asyncio.to_thread(run_cli, "status", folder, "--format", "json")
+    assert json.loads(done.stdout)["urns"] == 2
