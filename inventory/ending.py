@@ -95,6 +95,11 @@ def sign_off(ledger: Ledger, folder: RunFolder, end: End, tables: list[TableFile
     return Result(folder.path, written, code, examples=counts.examples)
 
 
+def are_dropped(ledger: LedgerView) -> bool:
+    """Whether the ledger has forgotten what tables are made from."""
+    return bool(ledger.fact(DROPPED))
+
+
 def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
     """Makes sure that tables can be made from a ledger.
 
@@ -106,7 +111,7 @@ def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
     Raises:
         UsageError: the bodies are gone. Tables, manifest and ledger stay as they are.
     """
-    if not ledger.fact(DROPPED):
+    if not are_dropped(ledger):
         return
     dropped = f"the bodies of the run in {folder} were dropped (--drop-bodies): its tables cannot be written anew"
     if not again:

@@ -110,6 +110,14 @@ class RunFolder:
         """Whether the tables of a manifest are there, as large as it says."""
         return all(_size(self.path / table["path"]) == table["bytes"] for table in tables)
 
+    def is_whole(self) -> bool:
+        """Whether there is a manifest, and all the tables that it names.
+
+        Raises:
+            OutputError: the manifest is damaged.
+        """
+        return self.manifest.exists() and self.holds(manifest.read(self.manifest)["tables"])
+
     def remove_results(self, keep: Iterable[str] = ()) -> None:
         """Removes manifest and tables of an earlier session, but those whose paths in the folder are to be kept.
 

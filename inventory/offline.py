@@ -42,7 +42,8 @@ def tables(
         given = {"format": formats_of(format), "naive_timezone": naive_timezone, "rows_per_file": rows_per_file}
         shape = {name: value for name, value in given.items() if value is not None}
         result = run_tables(folder, shape, log, drop_bodies=drop_bodies)
-        log.say("tables", f"Written from the ledger: {report.rows(result)}", **result.manifest)
+        words = "The tables are as they were" if result.nothing_to_do else "Written from the ledger"
+        log.say("tables", f"{words}: {report.rows(result)}", **result.manifest)
         if result.note:
             log.complain(result.note)
         leave(result)

@@ -53,6 +53,9 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
                 f"the list of the run in {path} was never read to its end, so there is nothing to make tables of: "
                 "export it again, with --resume"
             )
+        if drop_bodies and not shape and ending.are_dropped(ledger) and folder.is_whole():
+            ledger.drop_bodies()  # it may have been ended before the file was smaller
+            return Result(path, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
         settings = intake.shaped(ledger, msgspec.structs.replace(before, **shape).checked())
         end = ending.last_end(ledger, folder)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from inventory import ending, intake
 from inventory.errors import ErrorKind, Status
 from inventory.folder import RunFolder
-from inventory.ledger_view import DROPPED, LedgerView, lock_of
+from inventory.ledger_view import LedgerView, lock_of
 from inventory.lock import is_locked
 from inventory.progress import duration, readable
 from inventory.report import resume_command, shortened, tables_command
@@ -127,7 +127,7 @@ def standing_of(path: Path, now: float | None = None) -> Standing:
             calls=sum(answer.calls for answer in ledger.answers()),
             per_second=None if speed is None else round(speed, 1),
             seconds_left=round(left / speed) if speed and left else None,
-            bodies_dropped=bool(ledger.fact(DROPPED)),
+            bodies_dropped=ending.are_dropped(ledger),
             scopes=_scopes(ledger, tallies),
             failures=_failures(ledger, tallies),
             next="",

@@ -278,4 +278,6 @@ def _named(table: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
-        raise OutputError(f"table {table} cannot be written: {reason}; make room, then --resume goes on") from None
+        raise OutputError(
+            f"table {table} cannot be written: {reason}; make room, then --resume or tables goes on"
+        ) from None

@@ -322,3 +322,21 @@ async def test_two_runs_that_begin_at_once_are_one_run(tmp_path, write_list, mon
             await export(path, tmp_path / "run", endpoint=server.url)
         assert len(server.requests) == 3
     assert contents(tmp_path / "run") == before
+
+
+def limited(kilobytes, *arguments):
+    """The command where no file may be larger: what a full disk does, at a place that can be chosen."""
+    line = f'ulimit -f {kilobytes}; exec "$@"'
+    command = ["bash", "-c", line, "-", sys.executable, "-m", "inventory", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("kilobytes", [0, 3, 8])
+def test_a_file_that_may_not_grow_ends_in_one_sentence_and_all_is_as_it_was(run, kilobytes):
+    """Really out of room, in the ledger or in a table: exit code 4, old tables and manifest whole, no half file."""
+    before = contents(run)
+    done = limited(kilobytes, "tables", run, "--format", "csv", "--rows-per-file", "7")
+    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1), done.stderr
+    assert "cannot be written" in done.stderr
+    assert contents(run) == before
+    assert run_cli("tables", run, "--format", "csv", token=None).returncode == 0
