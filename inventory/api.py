@@ -31,6 +31,7 @@ class Options(TypedDict, total=False):
     column: str
     endpoint: str
     iam_endpoint: str
+    drop_bodies: bool
     format: tuple[str, ...]
     max_per_second: float
     max_workers: int
@@ -38,6 +39,7 @@ class Options(TypedDict, total=False):
     attempts: int
     project_id: str
     region: str
+    rows_per_file: int
     settings: str | Path
     timeout: float
     token_file: str

@@ -1,6 +1,7 @@
-"""The command line: commands, options, exit codes. stdout is data, stderr is words.
+"""The command line: the commands that ask the cloud, and the order of all. stdout is data, stderr is words.
 
-Owns what a user types and what the process says when it leaves. Heavy modules are loaded by the command that needs
+Owns what a user types and what the process says when it leaves; the commands that call no cloud stand in
+:mod:`inventory.offline`. Heavy modules are loaded by the command that needs
 them, so that ``--help`` is quick.
 """
 
@@ -12,30 +13,24 @@ from typing import Annotated, Literal
 
 import typer
 
-from inventory.console import (
-    finish,
-    leave,
-    leaving,
-    put,
-    resumable,
-    run_checkup,
-    run_discovery,
-    run_export,
-    until_stopped,
-)
+from inventory import offline
+from inventory.console import finish, leaving, put, resumable, run_checkup, run_discovery, run_export
 from inventory.errors import ExitCode, UsageError
 from inventory.options import (
     Aliases,
     Endpoint,
     IamEndpoint,
     LogForm,
+    NaiveTimezone,
     Projects,
     Regions,
+    RowsPerFile,
     RunOutput,
     SettingsFile,
     TableFormat,
     TokenFile,
     Versions,
+    formats_of,
     only_one,
     sources_named,
     text_of,
@@ -108,9 +103,11 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     max_time: Annotated[
         float | None, typer.Option(help="Seconds after which a run ends in good order (exit code 5). Default: none.")
     ] = None,
-    naive_timezone: Annotated[
-        str | None, typer.Option(help="Zone in which a time without a zone is read. Default: such a time stays text.")
-    ] = None,
+    naive_timezone: NaiveTimezone = None,
+    rows_per_file: RowsPerFile = None,
+    drop_bodies: Annotated[
+        bool, typer.Option("--drop-bodies", help="Drop the raw bodies from the ledger once every URN is answered.")
+    ] = False,
     no_batch: Annotated[
         bool, typer.Option("--no-batch", help="Ask for each URN alone, also where one call could tell of many.")
     ] = False,
@@ -134,7 +131,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         from inventory.settings import combine
 
         given = {
-            "format": None if format is None else tuple(dict.fromkeys(one.value for one in format)),
+            "format": formats_of(format),
             "column": column,
             "endpoint": endpoint,
             "iam_endpoint": iam_endpoint,
@@ -148,6 +145,8 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             "quota_share": quota_share,
             "max_time": max_time,
             "naive_timezone": naive_timezone,
+            "rows_per_file": rows_per_file,
+            "drop_bodies": True if drop_bodies else None,
             "batch": False if no_batch else None,
         }
         if resume and (overwrite or dry_run):
@@ -256,85 +255,5 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             raise typer.Exit(ExitCode.CREDENTIALS)
 
 
-@app.command()
-def demo(
-    functions: Annotated[int, typer.Option(min=1, help="Functions that the emulated cloud has.")] = 300,
-    output: RunOutput = None,
-) -> None:
-    """Export an emulated cloud: no account is needed."""
-    with leaving("text", quiet=False) as log:
-        from inventory import demonstration, report
-
-        with demonstration.prepared(functions, output) as ready:
-            log.say("demo", ready.words)
-            result = run_export(
-                [ready.source], ready.folder, ready.settings, mode="new", environment=ready.environment, log=log
-            )
-        log.say("demo", f"{report.summary(result)}\n\nWrote:")
-        for path, rows in report.tables(result):
-            log.say("demo", f"  {path}  ({rows:,} rows)")
-        log.say("demo", f"  {result.folder / 'manifest.json'}\n\nTry next:")
-        for step in report.next_steps(result.folder):
-            log.say("demo", f"  {step}")
-        leave(result)
-
-
-@app.command()
-def emulate(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any that is free.")] = 8787,
-    functions: Annotated[int, typer.Option(min=0, help="Functions of the generated cloud.")] = 1000,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same cloud.")] = 0,
-    limit: Annotated[str | None, typer.Option(help="Throttle of each project, as in 60/minute or 200/5minute.")] = None,
-    faults: Annotated[
-        str | None,
-        typer.Option(help="What goes wrong, as in latency=20ms,5xx=1%,stall=0.1%,storm=1%, or all=5%; see the README."),
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option(help="JSON file with the functions to serve, instead of generated.", readable=False)
-    ] = None,
-) -> None:
-    """Serve a local FunctionGraph, for tests and trials."""
-    with leaving("text", quiet=False) as log:
-        from inventory import emulator as emulation
-
-        server = emulation.Emulator(
-            None if state is None else emulation.load_state(state),
-            functions=functions,
-            seed=seed,
-            port=port,
-            limit=None if limit is None else emulation.Limit.parse(limit),
-            faults=None if faults is None else emulation.Faults.parse(faults, seed=seed),
-        )
-
-        def tell() -> None:
-            put(server.url)
-            log.say(
-                "emulate",
-                f"An emulated FunctionGraph listens; any token is accepted. Ctrl-C stops it.\n"
-                f"  list of URNs  {server.url}/emulator/urns\n  request log   {server.url}/emulator/requests\n"
-                f"Try in another terminal:\n  curl -s {server.url}/emulator/urns > urns.txt\n"
-                f"  HW_AUTH_TOKEN=any inventory export urns.txt --endpoint {server.url}",
-            )
-
-        with server.in_thread():
-            until_stopped(tell)
-
-
-@app.command()
-def schema(
-    table: Annotated[
-        str | None, typer.Argument(help="functions, destinations, calls or rejects. Default: all.")
-    ] = None,
-    format: Annotated[Literal["text", "json", "markdown"], typer.Option(help="Form of the output.")] = "text",  # noqa: A002
-) -> None:
-    """Show the data dictionary."""
-    with leaving("text", quiet=False):
-        from inventory import schema as dictionary
-
-        tables = tuple(dictionary.TABLES.values()) if table is None else (dictionary.table_named(table),)
-        if format == "json":
-            import json
-
-            put(json.dumps(dictionary.as_objects(tables), indent=2))
-        else:
-            put(dictionary.as_markdown(tables) if format == "markdown" else dictionary.as_text(tables), end="")
+for command in (offline.tables, offline.status, offline.demo, offline.emulate, offline.schema):
+    app.command()(command)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from inventory.checkup import Checkup
     from inventory.discovery import Discovered, Search
+    from inventory.ending import Result
     from inventory.folder import Mode
-    from inventory.pipeline import Result
     from inventory.places import Place
     from inventory.settings import ExportSettings
     from inventory.sources import Source
@@ -89,6 +89,22 @@ def run_export(
 
     with Display(log) as watch, _signals(watch):
         return run_loop(pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch))
+
+
+def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bool) -> Result:
+    """Builds the tables of a run again under a display; a signal ends it, and leaves all as it was.
+
+    Raises:
+        InventoryError: they could not be built.
+    """
+    from inventory.retabulation import retabulate  # noqa: PLC0415 - heavy, and only for tables
+
+    with Display(log) as watch, _signals(watch):
+        try:
+            return retabulate(folder, shape, watch, drop_bodies=drop_bodies)
+        except InterruptedRunError as error:
+            error.message += "; the tables are as they were"
+            raise
 
 
 def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapping[str, str], log: Log) -> Discovered:
@@ -178,6 +194,8 @@ def finish(result: Result, log: Log) -> None:
         log.say("summary", report.summary(result), **result.manifest)
     for trouble in report.troubles(result):
         log.complain(trouble)
+    if result.note:
+        log.complain(result.note)
     leave(result)
 
 

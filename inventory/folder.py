@@ -11,10 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from inventory import ledger, manifest
+from inventory import layout, ledger, manifest
 from inventory.errors import OutputError, UsageError
-from inventory.schema import TABLES
-from inventory.settings import FORMATS
 from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
@@ -83,21 +81,54 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}; give another --output") from None
 
+    def check_run(self) -> None:
+        """Makes sure that the folder holds a run.
+
+        Raises:
+            UsageError: it does not.
+            OutputError: it cannot be looked into.
+        """
+        try:
+            found = _exists(self.ledger)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be looked into: {error.strerror}") from None
+        if not found:
+            raise UsageError(f"{self.path} holds no run: there is no {ledger.FILE_NAME} in it")
+
+    def remove_manifest(self) -> None:
+        """Removes the commit mark, before what it stands for changes.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        try:
+            self.manifest.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.manifest} cannot be removed: {error.strerror}; give another --output") from None
+
     def holds(self, tables: Iterable[Mapping[str, Any]]) -> bool:
         """Whether the tables of a manifest are there, as large as it says."""
         return all(_size(self.path / table["path"]) == table["bytes"] for table in tables)
 
+    def is_whole(self) -> bool:
+        """Whether there is a manifest, and all the tables that it names.
+
+        Raises:
+            OutputError: the manifest is damaged.
+        """
+        return self.manifest.exists() and self.holds(manifest.read(self.manifest)["tables"])
+
     def remove_results(self, keep: Iterable[str] = ()) -> None:
-        """Removes manifest and tables of an earlier session, but those whose names are to be kept.
+        """Removes manifest and tables of an earlier session, but those whose paths in the folder are to be kept.
 
         Raises:
             OutputError: one cannot be removed.
         """
-        kept = set(keep)
+        kept = {self.path / name for name in keep}
         for path in self._results():
-            if path.name not in kept:
+            if path not in kept:
                 try:
-                    path.unlink(missing_ok=True)
+                    layout.remove(path)
                 except OSError as error:
                     raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
 
@@ -107,14 +138,13 @@ class RunFolder:
             self.remove_results()
             for path in ledger.files_of(self.ledger):
                 path.unlink(missing_ok=True)
+            ledger.lock_of(self.ledger).unlink(missing_ok=True)
             if self.made and not any(self.path.iterdir()):
                 self.path.rmdir()
 
     def _results(self) -> list[Path]:
         """The manifest first: without it, nothing that is there is taken for whole."""
-        tables = [self.path / f"{table}.{suffix}" for table in TABLES for suffix in FORMATS]
-        whole = [self.manifest, *tables]
-        return [*whole, *(temporary_name(path) for path in whole)]
+        return [self.manifest, *layout.table_files(self.path), temporary_name(self.manifest)]
 
 
 def _size(path: Path) -> int | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from inventory import manifest
 from inventory import urn as urns
 from inventory.errors import SettingsError, SourceError, UrnError
@@ -26,6 +28,10 @@ STARTED: Final = "started"
 """The fact when the run began."""
 LOADED: Final = "loaded"
 """The fact that the list is in, with the settings that the run began with."""
+_SHAPE: Final = "shape"
+"""The fact how the tables of the run were asked for last."""
+_SHAPING: Final = ("format", "naive_timezone", "rows_per_file")
+"""The settings that say how the tables look; a run may get others without a call."""
 _BINDING: Final = ("endpoint", "region", "project-id", "column")
 """The settings that the list and the answers of a run depend on."""
 _BLOCK: Final = 4096
@@ -112,7 +118,7 @@ def _check_same(name: str, was: object, is_now: object) -> None:
 
 
 def began_with(folder: Path) -> ExportSettings | None:
-    """The settings that the run in a folder began with; None where its list was never read to its end.
+    """The settings that the run in a folder goes on with; None where its list was never read to its end.
 
     Raises:
         UsageError: the folder holds no run.
@@ -120,7 +126,27 @@ def began_with(folder: Path) -> ExportSettings | None:
     run = RunFolder(folder)
     run.prepare("resume")
     with Ledger(run.ledger) as ledger:
-        return restore(ledger.fact(LOADED))
+        return last_settings(ledger)
+
+
+def last_settings(ledger: Ledger) -> ExportSettings | None:
+    """The settings that a run began with, its tables as they were asked for last; None where its list is not in."""
+    began = restore(ledger.fact(LOADED))
+    shape = ledger.fact(_SHAPE)
+    if began is None or shape is None:
+        return began
+    return msgspec.structs.replace(began, **{**shape, "format": tuple(shape["format"])})
+
+
+def shaped(ledger: Ledger, settings: ExportSettings) -> ExportSettings:
+    """The settings with the formats that the run has so far; those that are asked for now come to them."""
+    before = ledger.fact(_SHAPE) or {"format": ()}
+    return msgspec.structs.replace(settings, format=tuple(dict.fromkeys([*before["format"], *settings.format])))
+
+
+def keep_shape(ledger: Ledger, settings: ExportSettings) -> None:
+    """Notes how the tables are asked for."""
+    ledger.set_fact(_SHAPE, {name: getattr(settings, name) for name in _SHAPING})
 
 
 def _check_scope(urn: urns.FunctionUrn, scopes: dict[tuple[str, str], str | None], settings: ExportSettings) -> None:

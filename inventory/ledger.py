@@ -11,99 +11,104 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
 from inventory.ledger_tables import ADD_CALLS, CREATE, NAMES, VERSION, WRITE_OUTCOME
-from inventory.outcome import Outcome
-from inventory.urn import scope_prefix
+from inventory.ledger_view import (
+    DROPPED,
+    FILE_NAME,
+    LISTED,
+    NO_ANSWER,
+    AnswerCount,
+    LedgerView,
+    Reject,
+    ScopeCount,
+    SourceRead,
+    files_of,
+    lock_of,
+    range_of,
+)
+from inventory.lock import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-FILE_NAME: Final = "ledger.sqlite"
+    from inventory.outcome import Outcome
+
+__all__ = [
+    "FILE_NAME",
+    "LISTED",
+    "NO_ANSWER",
+    "AnswerCount",
+    "Ledger",
+    "Reject",
+    "ScopeCount",
+    "SourceRead",
+    "files_of",
+    "lock_of",
+]
+
 _PENDING_BLOCK: Final = 512
 _PAGES_TO_CHECKPOINT: Final = 16_000
 """64 MB: while a checkpoint waits for the disk, nobody is asked, and large ones write each page fewer times."""
-LISTED: Final = "listed"
-"""The fact that the service itself listed the functions, in this run."""
-NO_ANSWER: Final = 0
-"""Stands for the HTTP status of a call that brought no answer."""
+_SPARSE: Final = "sparse"
+_COMPACT: Final = "compact"
+"""How a file is from which bodies were dropped: as large as before, then made smaller."""
+_NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN")
 
 
-class Reject(NamedTuple):
-    """An entry of the input that is not a function URN."""
+class Ledger(LedgerView):
+    """A ledger that one process writes, and others may read meanwhile.
 
-    source: str
-    line: int
-    text: str
-    reason: str
-
-
-class SourceRead(NamedTuple):
-    """A source that was read to its end."""
-
-    name: str
-    sha256: str
-    entries: int
-
-
-class ScopeCount(NamedTuple):
-    """A scope and how many distinct URNs of it were asked for."""
-
-    region: str
-    project_id: str
-    urns: int
-
-
-class AnswerCount(NamedTuple):
-    """How many calls of an operation in a scope were answered with an HTTP status."""
-
-    region: str
-    project_id: str
-    operation: str
-    http_status: int
-    calls: int
-
-
-def files_of(path: Path) -> list[Path]:
-    """The files of a ledger, itself last."""
-    return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")), path]
-
-
-class Ledger:
-    """An open ledger. Every method raises OutputError where the file cannot be read or written.
-
-    With ``replace``, a file that is damaged or of another version is deleted and begun anew; a whole one stays as it is
-    until another list is loaded into it.
+    Every method raises OutputError where the file cannot be read or written. With ``replace``, a file that is damaged
+    or of another version is deleted and begun anew; a whole one stays as it is until another list is loaded into it.
     """
 
-    def __init__(self, path: Path, *, replace: bool = False) -> None:
+    def __init__(self, path: Path, *, replace: bool = False) -> None:  # it opens the file in its own way
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
         self._pending_listed: list[str] = []
         self._asks_again = False
+        self._lock = Lock(lock_of(path))
+        self._lock.take(
+            f"{path} is in use by another inventory process; wait for its end",
+            "make room or give another --output; --resume then goes on",
+        )
+        try:
+            self._open_or_replace(replace=replace)
+        except OutputError:
+            self._lock.release()
+            raise
+
+    def _open_or_replace(self, *, replace: bool) -> None:
         try:
             self._open(to_the_last_page=replace)
         except LedgerUnusableError:
             if not replace:
                 raise
             with self._named():
-                for file in files_of(path):
+                for file in files_of(self._path):
                     file.unlink(missing_ok=True)
             self._open()
 
     def _open(self, *, to_the_last_page: bool = False) -> None:
-        with self._named():
-            # One connection, handed from thread to thread and never used by two at a time.
-            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._connect()
         try:
             with self._named():
+                try:
+                    self._begin("NORMAL" if self._lock.held else "EXCLUSIVE")
+                except sqlite3.OperationalError as error:
+                    if not self._lock.held or not error.sqlite_errorname.startswith(_NO_SHARED_MEMORY):
+                        raise
+                    self._db.close()  # as on some network file systems: the run works, but nobody can look on
+                    self._connect()
+                    self._begin("EXCLUSIVE")
                 self._prepare()
                 if to_the_last_page:
                     (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
@@ -113,41 +118,39 @@ class Ledger:
             self._db.close()
             raise
 
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one folder: the second is told
+    def _connect(self) -> None:
+        with self._named():
+            # One connection, handed from thread to thread and never used by two at a time.
+            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+
+    def _begin(self, locking: str) -> None:
+        """Opens the log, which readers and the writer share; EXCLUSIVE locks both out where our lock cannot."""
+        self._db.execute(f"PRAGMA locking_mode = {locking}")
         self._db.execute("PRAGMA journal_mode = WAL")
+        self._version()  # the first look into the file: only now SQLite opens the log
+
+    def _prepare(self) -> None:
         self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
         self._db.execute("PRAGMA cache_size = -4000")
         self._db.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_TO_CHECKPOINT}")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
+        version = self._version()
+        if version:
+            self._check_version(version)
+        else:
             self._db.executescript(f"BEGIN;{CREATE}PRAGMA user_version = {VERSION};COMMIT")
-        elif version != VERSION:
-            raise LedgerUnusableError(
-                f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
-                "use that version, or start again with --overwrite"
-            )
 
     def close(self) -> None:
-        """Commits what is left and closes the file."""
+        """Commits what is left and closes the file, which is whole by itself then, whoever reads it."""
         try:
             self.commit()
+            with suppress(sqlite3.Error):  # what could not be moved stays in the log, and is found there
+                self._db.execute("PRAGMA busy_timeout = 500")
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
+            self._lock.release()
 
     # Facts: what a resumed run must know of the run it goes on with.
-
-    def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
-        """Reads a fact; None where it was never written."""
-        with self._named():
-            found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else msgspec.json.decode(found[0])
 
     def set_fact(self, name: str, value: object) -> None:
         """Writes a fact."""
@@ -183,7 +186,7 @@ class Ledger:
         """Counts the URNs of each scope, once the list is in."""
         with self._named():
             for region, project_id in scopes:
-                first, end = _range_of(region, project_id)
+                first, end = range_of(region, project_id)
                 query = "SELECT count(*) FROM urns WHERE urn >= ? AND urn < ?"
                 counted = self._db.execute(query, (first, end)).fetchone()
                 self._db.execute("INSERT INTO scopes VALUES (?, ?, ?)", (region, project_id, *counted))
@@ -203,7 +206,7 @@ class Ledger:
 
     def pending(self, region: str, project_id: str) -> Iterator[str]:
         """The URNs of a scope to ask for, in URN order, read a block at a time."""
-        last, end = _range_of(region, project_id)
+        last, end = range_of(region, project_id)
         while True:
             with self._named():
                 block = self._db.execute(
@@ -252,60 +255,19 @@ class Ledger:
         self._pending_listed.clear()
         self._pending_answers.clear()
 
-    # What the tables and the manifest are made from.
+    def drop_bodies(self) -> None:
+        """Leaves out the bodies of what did not fail, for good, and makes the file smaller.
 
-    def rows(self) -> Iterator[tuple[str, Outcome | None]]:
-        """Every distinct URN with its outcome, or None where it was not attempted; in URN order, streamed."""
+        Ended in the middle, it holds all bodies or none of them, and the next call makes the file smaller.
+        """
         with self._named():
-            cursor = self._db.execute(
-                "SELECT urns.urn, outcomes.* FROM urns LEFT JOIN outcomes ON outcomes.urn = urns.urn ORDER BY urns.urn"
-            )
-            for urn, settled, *rest in cursor:
-                yield urn, None if settled is None else Outcome(settled, *rest)
-
-    def rejects(self) -> Iterator[Reject]:
-        """The rejects by source and line, streamed."""
-        with self._named():
-            for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
-                yield Reject(*row)
-
-    def count_urns(self) -> int:
-        """How many distinct URNs there are."""
-        return sum(scope.urns for scope in self.scopes())
-
-    def count_settled(self) -> int:
-        """How many URNs have an outcome and are not asked again."""
-        with self._named():
-            query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
-            return int(self._db.execute(query).fetchone()[0])
-
-    def was_welcome(self, region: str, project_id: str) -> bool:
-        """Whether a call of the scope was answered by the service, in any session."""
-        first, end = _range_of(region, project_id)
-        with self._named():
-            query = "SELECT 1 FROM outcomes WHERE urn > ? AND urn < ? AND status <> 'failed' LIMIT 1"
-            return self._db.execute(query, (first, end)).fetchone() is not None
-
-    def count_rejects(self) -> int:
-        """How many entries are not function URNs."""
-        with self._named():
-            return int(self._db.execute("SELECT count(*) FROM rejects").fetchone()[0])
-
-    def sources(self) -> list[SourceRead]:
-        """The sources that were read, by name."""
-        with self._named():
-            return [SourceRead(*row) for row in self._db.execute("SELECT * FROM sources ORDER BY name, sha256")]
-
-    def scopes(self) -> list[ScopeCount]:
-        """The scopes, by region and project."""
-        with self._named():
-            return [ScopeCount(*row) for row in self._db.execute("SELECT * FROM scopes ORDER BY region, project_id")]
-
-    def answers(self) -> list[AnswerCount]:
-        """The calls of all sessions of this run, by scope, operation and HTTP status."""
-        with self._named():
-            query = "SELECT * FROM answers ORDER BY region, project_id, operation, http_status"
-            return [AnswerCount(*row) for row in self._db.execute(query)]
+            if not self.fact(DROPPED):
+                with self._transaction():
+                    self._db.execute("UPDATE outcomes SET body = x'' WHERE status <> 'failed'")
+                    self.set_fact(DROPPED, _SPARSE)
+            if self.fact(DROPPED) == _SPARSE:
+                self._db.execute("VACUUM")
+                self.set_fact(DROPPED, _COMPACT)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -318,27 +280,3 @@ class Ledger:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Turns SQLite's errors into one sentence."""
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(f"{self._path} cannot be removed: {error.strerror}; give another --output") from None
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorname", "")
-            if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                raise OutputError(f"{self._path} is in use by another inventory process; wait for its end") from None
-            if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-                raise LedgerUnusableError(f"{self._path} is damaged ({error}); start again with --overwrite") from None
-            if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
-                advice = "make room or give another --output; --resume then goes on"
-                raise OutputError(f"{self._path} cannot be written: {error}; {advice}") from None
-            raise
-
-
-def _range_of(region: str, project_id: str) -> tuple[str, str]:
-    """The sorted URNs of a scope lie from the first text to before the second (";" follows ":")."""
-    prefix = scope_prefix(region, project_id)
-    return prefix, f"{prefix[:-1]};"

@@ -75,7 +75,24 @@ class ScopeReport(NamedTuple):
 
 def now() -> str:
     """The time as the manifest writes it: RFC 3339, UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return text_of(datetime.now(UTC))
+
+
+def text_of(moment: datetime) -> str:
+    """A moment as the manifest writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def exit_code_of(counts: Counts, stops: Iterable[ExitCode]) -> ExitCode:
+    """What the process says. A refused credential outweighs a scope that stopped, and both outweigh a failed URN."""
+    stopped = set(stops)
+    if ExitCode.CREDENTIALS in stopped:
+        return ExitCode.CREDENTIALS
+    if stopped or counts.status[Status.NOT_ATTEMPTED]:
+        return ExitCode.STOPPED
+    if not counts.status.total():
+        return ExitCode.USAGE
+    return ExitCode.SOME_FAILED if counts.status[Status.FAILED] else ExitCode.ANSWERED
 
 
 def describe_input(sources: Iterable[SourceRead], urns: int, rejects: int) -> dict[str, Any]:
@@ -144,6 +161,7 @@ def describe_scopes(
 def describe(  # noqa: PLR0913 - the blocks of the manifest
     *,
     started: str,
+    finished: str,
     input_read: dict[str, Any],
     counts: Counts,
     requests: dict[str, Any],
@@ -158,7 +176,7 @@ def describe(  # noqa: PLR0913 - the blocks of the manifest
         "tool_version": __version__,
         "schema_version": schema.VERSION,
         "started": started,
-        "finished": now(),
+        "finished": finished,
         "complete": exit_code in (ExitCode.ANSWERED, ExitCode.SOME_FAILED),
         "exit_code": int(exit_code),
         "input": input_read,
@@ -179,7 +197,7 @@ def write(path: Path, manifest: dict[str, Any]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with written_whole(path, "make room, then --resume goes on") as sink:
+    with written_whole(path, "make room, then go on with --resume or tables") as sink:
         sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 

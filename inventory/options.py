@@ -45,6 +45,16 @@ Projects = Annotated[
 ]
 
 
+NaiveTimezone = Annotated[
+    str | None, typer.Option(help="Zone in which a time without a zone is read. Default: such a time stays text.")
+]
+RowsPerFile = Annotated[
+    int | None,
+    typer.Option(help="A table of more rows becomes a folder of files, as functions/part-00000.parquet. 0: one file."),
+]
+RunFolderNamed = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the run.", readable=False)]
+
+
 class TableFormat(StrEnum):
     """The formats of the tables, in a form that typer can repeat."""
 
@@ -69,6 +79,11 @@ def only_one(given: list[str] | None, name: str, *, several: bool) -> str | None
     if given and len(given) > 1 and not several:
         raise UsageError(f"{name} is given {len(given)} times: several go with --all")
     return given[0] if given and len(given) == 1 else None
+
+
+def formats_of(given: list[TableFormat] | None) -> tuple[str, ...] | None:
+    """The formats that are given, each once."""
+    return None if given is None else tuple(dict.fromkeys(one.value for one in given))
 
 
 def text_of(path: Path | None) -> str | None:

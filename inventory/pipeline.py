@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from inventory import intake, manifest
+from inventory import ending, intake, manifest
 from inventory.credentials import find_accounts
 from inventory.discovery import Search, discover
-from inventory.errors import ExitCode, InventoryError, Status, UsageError
+from inventory.ending import End, Result
+from inventory.errors import ExitCode, InventoryError, OutputError, UsageError
 from inventory.folder import RunFolder
 from inventory.inquiry import ask
 from inventory.ledger import Ledger
@@ -24,7 +22,7 @@ from inventory.tabulation import tabulate
 from inventory.wire import HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from inventory.credentials import Account
@@ -35,27 +33,6 @@ if TYPE_CHECKING:
     from inventory.sources import Source
     from inventory.tables import TableFile
     from inventory.watch import Watch
-
-
-_FORMATS: Final = "formats"
-
-
-class Result(NamedTuple):
-    """What a run gives back.
-
-    Attributes:
-        folder: where the tables are.
-        manifest: the content of its ``manifest.json``.
-        exit_code: what the process should say.
-        nothing_to_do: whether the run was complete already.
-        examples: of each kind of failure, what was told of the first.
-    """
-
-    folder: Path
-    manifest: dict[str, Any]
-    exit_code: ExitCode
-    nothing_to_do: bool = False
-    examples: Mapping[str, str] = MappingProxyType({})
 
 
 async def export(
@@ -77,19 +54,26 @@ async def export(
     folder = RunFolder(output)
     folder.prepare(mode)
     with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
+        if mode == "new" and ledger.fact(intake.LOADED) is not None:  # of one that began as we did, and was faster
+            raise OutputError(f"{output} holds a run already, which another process made; give another --output")
         # sources ──► ledger
         found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
-        settings = _with_formats_so_far(ledger, settings)
+        settings = intake.shaped(ledger, settings)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
-            return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
-        folder.manifest.unlink(missing_ok=True)
-        # ledger ──► pool ── client ──► ledger
-        scopes = await ask(ledger, settings, account, watch, found.throttles if found else {}, began=began)
-        # ledger ──► flatten ──► tables
-        tables, counts = await asyncio.to_thread(tabulate, ledger, output, settings, watch)
-        # tables ──► manifest
-        return await asyncio.to_thread(_sign_off, ledger, folder, settings, scopes, tables, counts)
+            result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
+        else:
+            ending.check_bodies(ledger, output)
+            intake.keep_shape(ledger, settings)
+            folder.remove_manifest()
+            ending.keep(ledger, None)
+            # ledger ──► pool ── client ──► ledger
+            scopes = await ask(ledger, settings, account, watch, found.throttles if found else {}, began=began)
+            # ledger ──► flatten ──► tables
+            tables, counts = await asyncio.to_thread(tabulate, ledger, output, settings, watch)
+            # tables ──► manifest
+            result = await asyncio.to_thread(_sign_off, ledger, folder, settings, scopes, tables, counts)
+        return await asyncio.to_thread(ending.drop_bodies, ledger, result) if settings.drop_bodies else result
 
 
 async def _take_in(
@@ -106,6 +90,7 @@ async def _take_in(
         if isinstance(sources, Search):
             raise UsageError("--resume goes on with the list that was found: leave --all out")
         await asyncio.to_thread(intake.check_same_run, sources, ledger, settings)
+        ending.check_bodies(ledger, folder.path, again=True)
         ledger.ask_failures_again()
         return None
     try:
@@ -123,21 +108,15 @@ async def _take_in(
     return found
 
 
-def _with_formats_so_far(ledger: Ledger, settings: ExportSettings) -> ExportSettings:
-    """A resumed run keeps the formats that it had, and adds those that are asked for now."""
-    formats = tuple(dict.fromkeys([*(ledger.fact(_FORMATS) or ()), *settings.format]))
-    ledger.set_fact(_FORMATS, formats)
-    return msgspec.structs.replace(settings, format=formats)
-
-
 def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> bool:
     """Whether every URN is answered, and the tables are there as the settings ask for them."""
     if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
         return False
     done = manifest.read(folder.manifest)
     written = {table["format"] for table in done["tables"]}
-    same_zone = done["settings"]["naive-timezone"] == settings.naive_timezone
-    return same_zone and written.issuperset(settings.format) and folder.holds(done["tables"])
+    was = done["settings"]
+    as_asked = (was["naive-timezone"], was.get("rows-per-file", 0)) == (settings.naive_timezone, settings.rows_per_file)
+    return as_asked and written.issuperset(settings.format) and folder.holds(done["tables"])
 
 
 def _sign_off(
@@ -149,8 +128,6 @@ def _sign_off(
     counts: manifest.Counts,
 ) -> Result:
     """Writes the manifest: its presence says that the tables are whole."""
-    code = _exit_code(counts, scopes.values())
-    answers = ledger.answers()
     reports = {
         key: manifest.ScopeReport(
             settings.for_scope(*key).endpoint_for(key[0]),
@@ -160,28 +137,10 @@ def _sign_off(
         )
         for key, scope in scopes.items()
     }
-    written = manifest.describe(
-        started=ledger.fact(intake.STARTED),
-        input_read=manifest.describe_input(ledger.sources(), counts.status.total(), ledger.count_rejects()),
-        counts=counts,
-        requests=manifest.describe_requests(answers, counts),
-        scopes=manifest.describe_scopes(ledger.scopes(), answers, reports),
-        tables=tables,
-        settings=describe(settings),
-        exit_code=code,
+    ended = End(
+        manifest.now(),
+        manifest.exit_code_of(counts, (scope.stopped.exit_code for scope in scopes.values() if scope.stopped)),
+        manifest.describe_scopes(ledger.scopes(), ledger.answers(), reports),
+        describe(settings),
     )
-    folder.remove_results(keep=[table.path for table in tables])
-    manifest.write(folder.manifest, written)
-    return Result(folder.path, written, code, examples=counts.examples)
-
-
-def _exit_code(counts: manifest.Counts, scopes: Iterable[Scope]) -> ExitCode:
-    """What the process says. A refused credential outweighs a scope that stopped, and both outweigh a failed URN."""
-    stops = {scope.stopped.exit_code for scope in scopes if scope.stopped is not None}
-    if ExitCode.CREDENTIALS in stops:
-        return ExitCode.CREDENTIALS
-    if stops or counts.status[Status.NOT_ATTEMPTED]:
-        return ExitCode.STOPPED
-    if not counts.status.total():
-        return ExitCode.USAGE
-    return ExitCode.SOME_FAILED if counts.status[Status.FAILED] else ExitCode.ANSWERED
+    return ending.sign_off(ledger, folder, ended, tables, counts)

@@ -26,6 +26,11 @@ SPEED_SECONDS: Final = 20.0
 _UNSEEN: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+def readable(text: str) -> str:
+    """A text whose control characters are shown: a server's words do not steer a terminal."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 class Log:
     """Words on stderr, as text or as JSON lines. A stderr that is closed or full never stops a run."""
 
@@ -47,7 +52,7 @@ class Log:
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             text = json.dumps({"time": at, "event": event, **(fields or {"message": text})}, ensure_ascii=False)
         else:
-            text = _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)  # a server's words do not steer a terminal
+            text = readable(text)
         try:
             print(text, file=sys.stderr, flush=True)
         except OSError:

@@ -16,7 +16,7 @@ from inventory.errors import ErrorKind, Status
 from inventory.progress import duration
 
 if TYPE_CHECKING:
-    from inventory.pipeline import Result
+    from inventory.ending import Result
 
 _ADVICE: Final = {
     ErrorKind.REFUSED: "get a token of the right account and project",
@@ -61,7 +61,7 @@ def troubles(result: Result) -> list[str]:
     if not manifest["input"]["urns"]:
         found.append(_nothing_to_ask(manifest["input"]))
     found += [
-        f"{count:,} failed with {kind}, such as: {_shortened(result.examples[kind])}"
+        f"{count:,} failed with {kind}, such as: {shortened(result.examples[kind])}"
         for kind, count in manifest["counts"]["error_kind"].items()
         if kind in result.examples and not any(scope["stopped"].startswith(kind) for scope in stopped)
     ]
@@ -88,9 +88,24 @@ def resume_command(folder: Path) -> str:
     return f"{_called(sys.argv[0])} export --resume --output {shlex.quote(str(folder))}"
 
 
+def tables_command(folder: Path) -> str:
+    """What builds the tables of the run in a folder again."""
+    return f"{_called(sys.argv[0])} tables {shlex.quote(str(folder))}"
+
+
 def tables(result: Result) -> list[tuple[str, int]]:
     """The files of a run with their rows."""
     return [(str(result.folder / table["path"]), table["rows"]) for table in result.manifest["tables"]]
+
+
+def rows(result: Result) -> str:
+    """How many rows each table has."""
+    files = result.manifest["tables"]
+    counted = {table["name"]: 0 for table in files}
+    for table in files:
+        counted[table["name"]] += table["rows"] if table["format"] == files[0]["format"] else 0
+    formats = ", ".join(dict.fromkeys(table["format"] for table in files))
+    return f"{', '.join(f'{name} {count:,} rows' for name, count in counted.items())} ({formats})"
 
 
 def next_steps(folder: Path) -> list[str]:
@@ -129,7 +144,8 @@ def _advice(scope: dict[str, Any]) -> str:
     return _ADVICE.get(kind, _ADVICE_OTHERS)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """A server's words, as many as fit in a line."""
     return text if len(text) <= _EXAMPLE_CHARACTERS else f"{text[:_EXAMPLE_CHARACTERS]} ..."
 
 

@@ -72,8 +72,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     Units: ``timeout`` in seconds for one whole call, ``max_time`` for the listing and asking of the whole run;
     ``max_per_second`` in calls per second and scope, None for the gateway's documented default, 0 for no cap;
-    ``quota_share`` the part of a learnt limit that is used. ``region_endpoints`` are base URLs by region, where
-    ``endpoint`` is not set.
+    ``quota_share`` the part of a learnt limit that is used; ``rows_per_file`` rows of a table, 0 for one file each.
+    ``region_endpoints`` are base URLs by region, where ``endpoint`` is not set.
     """
 
     endpoint: str = DEFAULT_ENDPOINT
@@ -90,6 +90,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     quota_share: float = 1.0
     max_time: float | None = None
     naive_timezone: str | None = None
+    rows_per_file: int = 0
+    drop_bodies: bool = False
     batch: bool = True
     accounts: tuple[AccountSettings, ...] = ()
     region_endpoints: dict[str, str] = {}
@@ -128,6 +130,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         _check(0 < self.timeout <= 3600, "--timeout", self.timeout, "seconds, from above 0 to 3600")  # noqa: PLR2004
         _check(0 < self.quota_share <= 1, "--quota-share", self.quota_share, "a part, from above 0 to 1")
         _check(self.max_time is None or self.max_time > 0, "--max-time", self.max_time, "seconds, above 0")
+        _check(self.rows_per_file >= 0, "--rows-per-file", self.rows_per_file, "rows, or 0 for one file a table")
         formats: Any = self.format  # Python callers give what they like
         known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
         _check(known, "--format", formats, "('parquet',), ('csv',) or both")

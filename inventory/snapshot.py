@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from inventory import manifest, schema, tables
+from inventory import manifest, parts, schema
 from inventory.errors import OutputError
 
 if TYPE_CHECKING:
@@ -42,10 +42,13 @@ class Snapshot:
             OutputError: its file cannot be read.
         """
         schema.table_named(name)
-        written = {file["format"]: file["path"] for file in self.manifest["tables"] if file["name"] == name}
+        written: dict[str, list[Path]] = {}
+        for file in self.manifest["tables"]:
+            if file["name"] == name:
+                written.setdefault(file["format"], []).append(self.path / file["path"])
         if not written:
             raise OutputError(f"{self.path} holds no table {name}: its manifest does not name it")
-        return tables.read_table(self.path / written.get("parquet", next(iter(written.values()))))
+        return parts.read_parts(name, written.get("parquet", next(iter(written.values()))))
 
     @cached_property
     def functions(self) -> pd.DataFrame:

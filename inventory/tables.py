@@ -238,13 +238,17 @@ def unguarded(table: pa.Table) -> pa.Table:
     return table
 
 
-def read_table(path: Path) -> pa.Table:
+def read_table(path: Path, name: str | None = None) -> pa.Table:
     """Reads a table that was written here, from Parquet or CSV: the same cells from both.
 
+    Args:
+        path: the file.
+        name: of the table; without it, the file's.
+
     Raises:
-        OutputError: the file cannot be read as the table that its name says.
+        OutputError: the file cannot be read as that table.
     """
-    table = TABLES[path.stem]
+    table = TABLES[name or path.stem]
     try:
         with path.open("rb") as file:  # Arrow takes no name that is not UTF-8
             return pq.read_table(file) if path.suffix == ".parquet" else _read_csv(file, table)
@@ -273,4 +277,6 @@ def _named(table: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
-        raise OutputError(f"table {table} cannot be written: {reason}; make room, then --resume goes on") from None
+        raise OutputError(
+            f"table {table} cannot be written: {reason}; make room, then --resume or tables goes on"
+        ) from None

@@ -6,16 +6,18 @@ no call: the same ledger always makes the same bytes.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Final
 
 from inventory import schema
 from inventory.flatten import flatten
 from inventory.ledger import LISTED
 from inventory.manifest import Counts
+from inventory.parts import PartsWriter
 from inventory.tables import TableFile, TableWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from inventory.ledger import Ledger
@@ -25,10 +27,25 @@ if TYPE_CHECKING:
 _BLOCK: Final = 4096
 _LEAST_BYTES: Final = 500
 """About what a row has beside what the cloud sent."""
+_Opened = AbstractContextManager["TableWriter | PartsWriter"]
 
 
-def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watch) -> tuple[list[TableFile], Counts]:
+def tabulate(
+    ledger: Ledger,
+    folder: Path,
+    settings: ExportSettings,
+    watch: Watch,
+    *,
+    before_names: Callable[[], None] = lambda: None,
+) -> tuple[list[TableFile], Counts]:
     """Writes the tables; they get their names when all four are whole.
+
+    Args:
+        ledger: what they are made from.
+        folder: where they go.
+        settings: in which formats, zone and files.
+        watch: is told how far it is, and may stop it.
+        before_names: is called when all are whole and what was there before is still as it was.
 
     Raises:
         OutputError: they cannot be written.
@@ -38,9 +55,11 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
     total = ledger.count_urns()
     zone = settings.zone()
     listed = bool(ledger.fact(LISTED))
+    most_rows = (total, 2 * total, total, ledger.count_rejects())
     with ExitStack() as stack:
         functions, destinations, calls, rejects = writers = [
-            stack.enter_context(TableWriter(table, folder, settings.format)) for table in schema.TABLES.values()
+            stack.enter_context(_writer(table, folder, settings, most))
+            for table, most in zip(schema.TABLES.values(), most_rows, strict=True)
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
             rows = flatten(urn, outcome, zone, listed=listed)
@@ -58,4 +77,11 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
         watch.tabulating(total, total)
         for writer in writers:
             writer.finish()
+        before_names()
         return [file for writer in writers for file in writer.publish()], counts
+
+
+def _writer(table: schema.Table, folder: Path, settings: ExportSettings, most_rows: int) -> _Opened:
+    if not settings.rows_per_file:
+        return TableWriter(table, folder, settings.format)
+    return PartsWriter(table, folder, settings.format, rows_per_file=settings.rows_per_file, most_rows=most_rows)

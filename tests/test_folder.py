@@ -156,3 +156,31 @@ def test_remove_spares_what_is_not_ours(folder):
     (folder.path / "notes.txt").write_text("mine")
     folder.remove_all()
     assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
+
+
+def parts_of_a_run(folder):
+    """Parts of two tables and a staged one; and what is not ours beside them."""
+    names = ("functions/part-00000.parquet", "functions/part-00001.parquet", "calls-csv/part-00000.csv")
+    for name in (*names, ".functions.part/parquet/part-00000.parquet", "calls-csv/notes.txt", "calls/notes.txt"):
+        (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder.path / name).write_text("x")
+    return names
+
+
+def test_parts_are_results_of_a_run(folder):
+    """A folder of parts makes "new" an error, and goes with the results; what is not ours in it stays."""
+    parts_of_a_run(folder)
+    with pytest.raises(OutputError, match=r"holds a run already .*--overwrite"):
+        folder.prepare("new")
+    folder.remove_results()
+    left = sorted(path.relative_to(folder.path).as_posix() for path in folder.path.rglob("*"))
+    assert left == ["calls", "calls-csv", "calls-csv/notes.txt", "calls/notes.txt"]
+    folder.prepare("new")
+
+
+def test_parts_that_are_to_be_kept_stay(folder):
+    """Kept are the parts that the manifest names, by their paths in the folder, and no others."""
+    kept, *_ = parts_of_a_run(folder)
+    folder.remove_results(keep=[kept])
+    assert [path.name for path in (folder.path / "functions").iterdir()] == ["part-00000.parquet"]
+    assert not (folder.path / ".functions.part").exists()

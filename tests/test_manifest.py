@@ -31,6 +31,7 @@ def described(**changed) -> dict[str, object]:
     """A manifest."""
     blocks = {
         "started": "2026-01-01T00:00:00Z",
+        "finished": "2026-01-01T00:01:00Z",
         "input_read": {"entries": 0},
         "counts": Counts(),
         "requests": {},

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from inventory import report
+from inventory.ending import Result
 from inventory.errors import ErrorKind, ExitCode, Status
-from inventory.pipeline import Result
 
 
 def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):

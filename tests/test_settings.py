@@ -206,6 +206,8 @@ def test_settings_describe_themselves_without_a_secret():
         "quota-share",
         "max-time",
         "naive-timezone",
+        "rows-per-file",
+        "drop-bodies",
         "batch",
         "accounts",
         "region-endpoints",

@@ -75,3 +75,26 @@ def test_a_folder_that_is_gone_is_one_sentence(ledger, tmp_path):
     """Tables that cannot be written are an output error that names the table."""
     with pytest.raises(OutputError, match="table functions cannot be written: No such file"):
         tabulate(ledger, tmp_path / "gone", SETTINGS, Watch())
+
+
+def test_rows_per_file_splits_the_tables_that_have_more(ledger, tmp_path):
+    """Three functions at two a file are two files; tables of fewer rows stay one."""
+    files, _ = tabulate(ledger, tmp_path, ExportSettings(rows_per_file=2), Watch())
+    assert [(file.path, file.rows) for file in files] == [
+        ("functions/part-00000.parquet", 2),
+        ("functions/part-00001.parquet", 1),
+        ("destinations.parquet", 1),
+        ("calls.parquet", 2),
+        ("rejects.parquet", 1),
+    ]
+
+
+def test_what_was_there_stays_until_all_tables_are_whole(ledger, tmp_path):
+    """Who must know is told before the first name changes; until then a signal or a full disk leaves all as it was."""
+    (tmp_path / "functions.csv").write_text("old")
+    seen = []
+    tabulate(
+        ledger, tmp_path, SETTINGS, Watch(), before_names=lambda: seen.append((tmp_path / "functions.csv").read_text())
+    )
+    assert seen == ["old"]
+    assert (tmp_path / "functions.csv").read_text() != "old"

@@ -1,0 +1,137 @@
+"""The end of a run: its manifest, and what is left of its ledger.
+
+Owns what a run gives back, the facts that a manifest is written from again when the tables are built again, and when
+bodies may be dropped. Makes no call.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from inventory import intake, manifest
+from inventory.errors import ExitCode, Status, UsageError
+from inventory.ledger_view import DROPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from inventory.folder import RunFolder
+    from inventory.ledger import Ledger
+    from inventory.ledger_view import LedgerView
+    from inventory.tables import TableFile
+
+_ENDED: Final = "ended"
+"""The fact how the last session of the run ended; none while one is at work, or where it was killed."""
+
+
+class Result(NamedTuple):
+    """What a run gives back.
+
+    Attributes:
+        folder: where the tables are.
+        manifest: the content of its ``manifest.json``.
+        exit_code: what the process should say.
+        nothing_to_do: whether the run was complete already.
+        examples: of each kind of failure, what was told of the first.
+        note: what else must be said, or nothing.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    exit_code: ExitCode
+    nothing_to_do: bool = False
+    examples: Mapping[str, str] = MappingProxyType({})
+    note: str = ""
+
+
+class End(NamedTuple):
+    """What the manifest says of a run that cannot be counted in its ledger.
+
+    Attributes:
+        finished: when it ended.
+        exit_code: how.
+        scopes: the block of the scopes, with what each learnt and why it stopped.
+        settings: the settings, without secrets.
+    """
+
+    finished: str
+    exit_code: int
+    scopes: list[dict[str, Any]]
+    settings: dict[str, Any]
+
+
+def last_end(ledger: LedgerView, folder: RunFolder) -> End | None:
+    """How the last session of a run ended; None where it was killed or interrupted."""
+    kept = ledger.fact(_ENDED)
+    if kept is None and folder.manifest.exists():
+        kept = manifest.read(folder.manifest)
+    return None if kept is None else End(*(kept[name] for name in End._fields))
+
+
+def keep(ledger: Ledger, end: End | None) -> None:
+    """Notes how a session ended, before the manifest that says so is removed or written; None: one begins."""
+    ledger.set_fact(_ENDED, None if end is None else end._asdict())
+
+
+def sign_off(ledger: Ledger, folder: RunFolder, end: End, tables: list[TableFile], counts: manifest.Counts) -> Result:
+    """Writes the manifest: its presence says that the tables are whole."""
+    keep(ledger, end)
+    code = ExitCode(end.exit_code)
+    written = manifest.describe(
+        started=ledger.fact(intake.STARTED),
+        finished=end.finished,
+        input_read=manifest.describe_input(ledger.sources(), counts.status.total(), ledger.count_rejects()),
+        counts=counts,
+        requests=manifest.describe_requests(ledger.answers(), counts),
+        scopes=end.scopes,
+        tables=tables,
+        settings=end.settings,
+        exit_code=code,
+    )
+    folder.remove_results(keep=[table.path for table in tables])
+    manifest.write(folder.manifest, written)
+    return Result(folder.path, written, code, examples=counts.examples)
+
+
+def are_dropped(ledger: LedgerView) -> bool:
+    """Whether the ledger has forgotten what tables are made from."""
+    return bool(ledger.fact(DROPPED))
+
+
+def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
+    """Makes sure that tables can be made from a ledger.
+
+    Args:
+        ledger: of the run.
+        folder: of the run.
+        again: whether what failed shall be asked again first, if there is something.
+
+    Raises:
+        UsageError: the bodies are gone. Tables, manifest and ledger stay as they are.
+    """
+    if not are_dropped(ledger):
+        return
+    dropped = f"the bodies of the run in {folder} were dropped (--drop-bodies): its tables cannot be written anew"
+    if not again:
+        raise UsageError(f"{dropped}, and what there is of them stays; a new export to another --output asks again")
+    failed = ledger.count_failed()
+    if failed:
+        raise UsageError(
+            f"{dropped}, so its {failed:,} failed URNs cannot be asked again here; its table functions has them, by "
+            "status: export a list of them to another --output"
+        )
+
+
+def drop_bodies(ledger: Ledger, result: Result) -> Result:
+    """Drops the bodies of a run with whole tables, where nothing is left that --resume would need them for."""
+    counts = result.manifest["counts"]["status"]
+    left = [f"{counts[status]:,} URNs {words}" for status, words in _LEFT.items() if counts[status]]
+    if left:
+        return result._replace(note=f"the bodies are kept in the ledger, as --resume needs them: {', '.join(left)}")
+    ledger.drop_bodies()
+    return result
+
+
+_LEFT: Final = {Status.FAILED: "failed", Status.NOT_ATTEMPTED: "were not attempted"}

@@ -1,0 +1,274 @@
+"""The ledger as it is read: all that tables, manifest and status are made from.
+
+Owns the questions that a ledger answers, also while a run writes it, and what each of SQLite's errors means to a user.
+Changes nothing. Knows no HTTP and no table format.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import msgspec
+
+from inventory.errors import LedgerUnusableError, OutputError
+from inventory.ledger_tables import VERSION
+from inventory.lock import is_locked
+from inventory.outcome import Outcome
+from inventory.urn import scope_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILE_NAME: Final = "ledger.sqlite"
+LISTED: Final = "listed"
+"""The fact that the service itself listed the functions, in this run."""
+DROPPED: Final = "bodies-dropped"
+"""The fact that the bodies of what did not fail are gone: the tables cannot be made from this ledger any more."""
+NO_ANSWER: Final = 0
+"""Stands for the HTTP status of a call that brought no answer."""
+
+
+class Reject(NamedTuple):
+    """An entry of the input that is not a function URN."""
+
+    source: str
+    line: int
+    text: str
+    reason: str
+
+
+class SourceRead(NamedTuple):
+    """A source that was read to its end."""
+
+    name: str
+    sha256: str
+    entries: int
+
+
+class ScopeCount(NamedTuple):
+    """A scope and how many distinct URNs of it were asked for."""
+
+    region: str
+    project_id: str
+    urns: int
+
+
+class AnswerCount(NamedTuple):
+    """How many calls of an operation in a scope were answered with an HTTP status."""
+
+    region: str
+    project_id: str
+    operation: str
+    http_status: int
+    calls: int
+
+
+class Tally(NamedTuple):
+    """How many URNs of a scope ended alike.
+
+    Units: ``first_finished`` microseconds since 1970-01-01 UTC.
+
+    Attributes:
+        region: of the scope.
+        project_id: of the scope.
+        status: how they ended.
+        error_kind: why, where they failed.
+        urns: how many.
+        example: the first of them, by URN.
+        lately: how many of them were settled since the moment that was asked about.
+        first_finished: when the first of these was; None where there is none.
+    """
+
+    region: str
+    project_id: str
+    status: str
+    error_kind: str | None
+    urns: int
+    example: str
+    lately: int
+    first_finished: int | None
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of a ledger, itself last."""
+    return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")), path]
+
+
+def lock_of(path: Path) -> Path:
+    """The file that is locked by the process that writes a ledger."""
+    return path.with_name(f"{path.name}-lock")
+
+
+class LedgerView:
+    """A ledger that is read, and may be written by a run meanwhile; it leaves the run's files as they are.
+
+    Every method raises OutputError where the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._named():
+            self._db = sqlite3.connect(self._address(), uri=True, isolation_level=None)
+        try:
+            with self._named():
+                self._check_version(self._version())
+        except OutputError:
+            self._db.close()
+            raise
+
+    def _address(self) -> str:
+        # A reader of a file that is in use keeps to its log. Of one that is not, it would make a log, and leave it.
+        wal = files_of(self._path)[0]
+        at_rest = not is_locked(lock_of(self._path)) and not (wal.exists() and wal.stat().st_size)
+        return f"{self._path.absolute().as_uri()}?{'immutable=1' if at_rest else 'mode=ro'}"
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _check_version(self, version: int) -> None:
+        if not version:
+            raise OutputError(f"{self._path} holds no list yet: its run has only just begun, or never did")
+        if version != VERSION:
+            raise LedgerUnusableError(
+                f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
+                "use that version, or start again with --overwrite"
+            )
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Reads a fact; None where it was never written."""
+        with self._named():
+            found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else msgspec.json.decode(found[0])
+
+    # What the tables and the manifest are made from.
+
+    def rows(self) -> Iterator[tuple[str, Outcome | None]]:
+        """Every distinct URN with its outcome, or None where it was not attempted; in URN order, streamed."""
+        with self._named():
+            cursor = self._db.execute(
+                "SELECT urns.urn, outcomes.* FROM urns LEFT JOIN outcomes ON outcomes.urn = urns.urn ORDER BY urns.urn"
+            )
+            for urn, settled, *rest in cursor:
+                yield urn, None if settled is None else Outcome(settled, *rest)
+
+    def rejects(self) -> Iterator[Reject]:
+        """The rejects by source and line, streamed."""
+        with self._named():
+            for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
+                yield Reject(*row)
+
+    def count_urns(self) -> int:
+        """How many distinct URNs there are."""
+        return sum(scope.urns for scope in self.scopes())
+
+    def count_settled(self) -> int:
+        """How many URNs have an outcome and are not asked again."""
+        with self._named():
+            query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
+            return int(self._db.execute(query).fetchone()[0])
+
+    def count_failed(self) -> int:
+        """How many URNs failed."""
+        with self._named():
+            return int(self._db.execute("SELECT count(*) FROM outcomes WHERE status = 'failed'").fetchone()[0])
+
+    def was_welcome(self, region: str, project_id: str) -> bool:
+        """Whether a call of the scope was answered by the service, in any session."""
+        first, end = range_of(region, project_id)
+        with self._named():
+            query = "SELECT 1 FROM outcomes WHERE urn > ? AND urn < ? AND status <> 'failed' LIMIT 1"
+            return self._db.execute(query, (first, end)).fetchone() is not None
+
+    def count_rejects(self) -> int:
+        """How many entries are not function URNs."""
+        with self._named():
+            return int(self._db.execute("SELECT count(*) FROM rejects").fetchone()[0])
+
+    def sources(self) -> list[SourceRead]:
+        """The sources that were read, by name."""
+        with self._named():
+            return [SourceRead(*row) for row in self._db.execute("SELECT * FROM sources ORDER BY name, sha256")]
+
+    def scopes(self) -> list[ScopeCount]:
+        """The scopes, by region and project."""
+        with self._named():
+            return [ScopeCount(*row) for row in self._db.execute("SELECT * FROM scopes ORDER BY region, project_id")]
+
+    def answers(self) -> list[AnswerCount]:
+        """The calls of all sessions of this run, by scope, operation and HTTP status."""
+        with self._named():
+            query = "SELECT * FROM answers ORDER BY region, project_id, operation, http_status"
+            return [AnswerCount(*row) for row in self._db.execute(query)]
+
+    def outcome(self, urn: str) -> Outcome | None:
+        """The outcome of one URN; None where it has none."""
+        with self._named():
+            found = self._db.execute("SELECT * FROM outcomes WHERE urn = ?", (urn,)).fetchone()
+        return None if found is None else Outcome(*found)
+
+    def tallies(self, since: int) -> Iterator[Tally]:
+        """How the URNs of each scope ended, and how many of them after ``since`` (microseconds since 1970)."""
+        for region, project_id, _ in self.scopes():
+            with self._named():
+                cursor = self._db.execute(
+                    "SELECT status, error_kind, count(*), min(urn), sum(finished_at > ?),"
+                    " min(CASE WHEN finished_at > ? THEN finished_at END)"
+                    " FROM outcomes WHERE urn > ? AND urn < ? GROUP BY status, error_kind ORDER BY status, error_kind",
+                    (since, since, *range_of(region, project_id)),
+                )
+                for row in cursor:
+                    yield Tally(region, project_id, *row)
+
+    def last_finished(self) -> int | None:
+        """When the last outcome came, in microseconds since 1970; None where there is none."""
+        with self._named():
+            found: int | None = self._db.execute("SELECT max(finished_at) FROM outcomes").fetchone()[0]
+        return found
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """What is read in this block is of one moment, whatever is written meanwhile."""
+        with self._named():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turns SQLite's errors into one sentence."""
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"{self._path} cannot be removed: {error.strerror}; give another --output") from None
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorname", "")
+            if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                raise OutputError(f"{self._path} is in use by another inventory process; wait for its end") from None
+            if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+                raise LedgerUnusableError(f"{self._path} is damaged ({error}); start again with --overwrite") from None
+            if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+                advice = "make room or give another --output; --resume then goes on"
+                raise OutputError(f"{self._path} cannot be written: {error}; {advice}") from None
+            raise
+
+
+def range_of(region: str, project_id: str) -> tuple[str, str]:
+    """The sorted URNs of a scope lie from the first text to before the second (";" follows ":")."""
+    prefix = scope_prefix(region, project_id)
+    return prefix, f"{prefix[:-1]};"

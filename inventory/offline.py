@@ -1,0 +1,150 @@
+"""The commands that call no cloud: on the folder of a run, on an emulated cloud, and the data dictionary.
+
+Owns their options and what they print; :mod:`inventory.cli` gives them their place. Heavy modules are loaded by the
+command that needs them, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from inventory.console import leave, leaving, put, run_export, run_tables, until_stopped
+from inventory.options import LogForm, NaiveTimezone, RowsPerFile, RunFolderNamed, RunOutput, TableFormat, formats_of
+
+
+def tables(
+    folder: RunFolderNamed,
+    format: Annotated[  # noqa: A002 - the option's name
+        list[TableFormat] | None, typer.Option(help="May be given twice; comes to the formats that the run has.")
+    ] = None,
+    naive_timezone: NaiveTimezone = None,
+    rows_per_file: RowsPerFile = None,
+    drop_bodies: Annotated[
+        bool,
+        typer.Option(
+            "--drop-bodies", help="Then drop the raw bodies from the ledger: what failed cannot be asked again there."
+        ),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+    log_format: Annotated[LogForm, typer.Option(help="Words on stderr as text or as JSON lines.")] = "text",
+) -> None:
+    """Build the tables of a run again from its ledger, without a call: no credential is needed.
+
+    What is not said stays as it was. Exit codes: 0 the tables are there, whatever became of the URNs; 2 no run, or one
+    without a whole list; 4 ledger in use or of no use, or no room.
+    """
+    with leaving(log_format, quiet=quiet) as log:
+        from inventory import report
+
+        given = {"format": formats_of(format), "naive_timezone": naive_timezone, "rows_per_file": rows_per_file}
+        shape = {name: value for name, value in given.items() if value is not None}
+        result = run_tables(folder, shape, log, drop_bodies=drop_bodies)
+        words = "The tables are as they were" if result.nothing_to_do else "Written from the ledger"
+        log.say("tables", f"{words}: {report.rows(result)}", **result.manifest)
+        if result.note:
+            log.complain(result.note)
+        leave(result)
+
+
+def status(
+    folder: RunFolderNamed,
+    format: Annotated[Literal["text", "json"], typer.Option(help="Form of the output.")] = "text",  # noqa: A002
+) -> None:
+    """Show where a run stands, also while it runs: done, failed and left, how fast, and what to do next.
+
+    Exit codes: 0 whatever it shows; 2 no run there; 4 its ledger cannot be read.
+    """
+    with leaving("text", quiet=False):
+        from inventory import standing
+
+        found = standing.standing_of(folder)
+        if format == "json":
+            import json
+
+            put(json.dumps(found.as_object(), indent=2))
+        else:
+            put(standing.as_text(found))
+
+
+def demo(
+    functions: Annotated[int, typer.Option(min=1, help="Functions that the emulated cloud has.")] = 300,
+    output: RunOutput = None,
+) -> None:
+    """Export an emulated cloud: no account is needed."""
+    with leaving("text", quiet=False) as log:
+        from inventory import demonstration, report
+
+        with demonstration.prepared(functions, output) as ready:
+            log.say("demo", ready.words)
+            result = run_export(
+                [ready.source], ready.folder, ready.settings, mode="new", environment=ready.environment, log=log
+            )
+        log.say("demo", f"{report.summary(result)}\n\nWrote:")
+        for path, rows in report.tables(result):
+            log.say("demo", f"  {path}  ({rows:,} rows)")
+        log.say("demo", f"  {result.folder / 'manifest.json'}\n\nTry next:")
+        for step in report.next_steps(result.folder):
+            log.say("demo", f"  {step}")
+        leave(result)
+
+
+def emulate(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any that is free.")] = 8787,
+    functions: Annotated[int, typer.Option(min=0, help="Functions of the generated cloud.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same cloud.")] = 0,
+    limit: Annotated[str | None, typer.Option(help="Throttle of each project, as in 60/minute or 200/5minute.")] = None,
+    faults: Annotated[
+        str | None,
+        typer.Option(help="What goes wrong, as in latency=20ms,5xx=1%,stall=0.1%,storm=1%, or all=5%; see the README."),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="JSON file with the functions to serve, instead of generated.", readable=False)
+    ] = None,
+) -> None:
+    """Serve a local FunctionGraph, for tests and trials."""
+    with leaving("text", quiet=False) as log:
+        from inventory import emulator as emulation
+
+        server = emulation.Emulator(
+            None if state is None else emulation.load_state(state),
+            functions=functions,
+            seed=seed,
+            port=port,
+            limit=None if limit is None else emulation.Limit.parse(limit),
+            faults=None if faults is None else emulation.Faults.parse(faults, seed=seed),
+        )
+
+        def tell() -> None:
+            put(server.url)
+            log.say(
+                "emulate",
+                f"An emulated FunctionGraph listens; any token is accepted. Ctrl-C stops it.\n"
+                f"  list of URNs  {server.url}/emulator/urns\n  request log   {server.url}/emulator/requests\n"
+                f"Try in another terminal:\n  curl -s {server.url}/emulator/urns > urns.txt\n"
+                f"  HW_AUTH_TOKEN=any inventory export urns.txt --endpoint {server.url}",
+            )
+
+        with server.in_thread():
+            until_stopped(tell)
+
+
+def schema(
+    table: Annotated[
+        str | None, typer.Argument(help="functions, destinations, calls or rejects. Default: all.")
+    ] = None,
+    format: Annotated[Literal["text", "json", "markdown"], typer.Option(help="Form of the output.")] = "text",  # noqa: A002
+) -> None:
+    """Show the data dictionary."""
+    with leaving("text", quiet=False):
+        from inventory import schema as dictionary
+
+        tables = tuple(dictionary.TABLES.values()) if table is None else (dictionary.table_named(table),)
+        if format == "json":
+            import json
+
+            put(json.dumps(dictionary.as_objects(tables), indent=2))
+        else:
+            put(dictionary.as_markdown(tables) if format == "markdown" else dictionary.as_text(tables), end="")

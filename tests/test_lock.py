@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from inventory import lock
+from inventory.errors import OutputError
+from inventory.lock import Lock, is_locked
+
+IN_USE, ADVICE = "the thing is in use", "make room"
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """Where the lock is; nobody waits for it."""
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
+    return tmp_path / "thing-lock"
+
+
+def taken(path):
+    held = Lock(path)
+    held.take(IN_USE, ADVICE)
+    return held
+
+
+def test_one_at_a_time(path):
+    """The second is told what it is told to be told, and may have the lock once the first has let it go."""
+    first = taken(path)
+    with pytest.raises(OutputError, match="the thing is in use"):
+        taken(path)
+    assert is_locked(path)
+    first.release()
+    second = taken(path)
+    assert second.held
+    second.release()
+
+
+def test_nothing_is_left_after_a_release(path):
+    """The file is gone, who looks makes none, and a second release does nothing."""
+    held = taken(path)
+    held.release()
+    held.release()
+    assert not is_locked(path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_dead_process_stands_in_nobodys_way(path):
+    """The file that a killed process left is no lock."""
+    code = (
+        "import os, sys; from pathlib import Path; from inventory.lock import Lock\n"
+        "Lock(Path(sys.argv[1])).take('in use', ''); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == 9
+    assert path.exists()
+    assert not is_locked(path)
+    held = taken(path)
+    assert is_locked(path)
+    held.release()
+
+
+def test_a_file_that_was_removed_while_it_was_waited_for_is_no_lock(path, monkeypatch):
+    """Who got the file of a holder that has just ended takes the new file, which all others see."""
+    real = lock._LOCKS.flock
+    removed = []
+
+    def flock(number, how):
+        if not removed:
+            removed.append(path.unlink())  # as the holder does between our opening and our locking
+        real(number, how)
+
+    monkeypatch.setattr(lock._LOCKS, "flock", flock)
+    held = taken(path)
+    assert path.exists()
+    assert is_locked(path)
+    held.release()
+
+
+def test_a_lock_that_is_looked_at_is_still_free(path, monkeypatch):
+    """Who only looks keeps nobody out: the lock is waited for a moment."""
+    looking = path.open("w")
+    lock._LOCKS.flock(looking, lock._LOCKS.LOCK_SH)
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr("time.sleep", lambda _seconds: looking.close())
+    held = taken(path)
+    assert held.held
+    held.release()
+
+
+@pytest.mark.parametrize("locks", ["of no platform", "of no file system"])
+def test_where_there_are_no_locks_nothing_is_held(path, monkeypatch, locks):
+    """Without fcntl, and on a file system without locks, taking is no error, and is not said to have worked."""
+
+    def refuse(_number, _how):
+        raise OSError(38, "Function not implemented")
+
+    if locks == "of no platform":
+        monkeypatch.setattr(lock, "_LOCKS", None)
+    else:
+        monkeypatch.setattr(lock._LOCKS, "flock", refuse)
+    held = taken(path)
+    assert not held.held
+    assert not is_locked(path)
+    held.release()
+
+
+def test_a_lock_that_cannot_be_made_is_one_sentence(path):
+    """A folder that is gone is an output error with what to do."""
+    with pytest.raises(OutputError, match="cannot be written: No such file or directory; make room"):
+        taken(path / "of" / "nothing")
