@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 OVERLAP: Final = 20
 """Functions of a page that the next one repeats: if none of them is there, the list has moved, and we go back."""
 _MAX_STEPS_BACK: Final = 100
+_MAX_READINGS: Final = 4
 _TICK_SECONDS: Final = 0.25
 _OF: Final = {LIST_FUNCTIONS: "functions", LIST_VERSIONS: "versions", LIST_ALIASES: "aliases"}
 
@@ -212,19 +213,28 @@ def _project(
 
 
 async def _functions_of(project: _Project, watch: Watch) -> list[str]:
-    """The functions of a project, without qualifiers. A list that is too short is read once more, then refused."""
+    """The functions of a project, without qualifiers.
+
+    A list that changed while it was read is read again, until that brings nothing new; so is one that is too short,
+    once, before it is refused.
+    """
     found: dict[str, None] = {}
-    for _ in range(2):
-        total = await _read_pages(project, watch, found)
-        if total is None or len(found) >= total:
+    for reading in range(_MAX_READINGS):
+        before = len(found)
+        totals = await _read_pages(project, watch, found)
+        is_whole = not totals or len(found) >= min(totals)
+        is_still = len(set(totals)) <= 1 or len(found) == before
+        if is_whole and (is_still or reading == _MAX_READINGS - 1):
             return list(found)
+        if not is_whole and reading:
+            break
     raise ListingError(
-        f"{project.name}: the service says it has {total} functions and listed {len(found)}; no list is written"
+        f"{project.name}: the service says it has {min(totals)} functions and listed {len(found)}; no list is written"
     )
 
 
-async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -> int | None:
-    """Reads a list from its beginning to its end; returns the fewest functions that the service said there are.
+async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -> list[int]:
+    """Reads a list from its beginning to its end; returns how many functions the service said there are, page by page.
 
     Offsets move when functions come and go. Each page repeats the end of the one before: what is deleted in between
     would otherwise push functions past us unseen.
@@ -239,7 +249,7 @@ async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -
             steps_back += 1
             if steps_back > _MAX_STEPS_BACK:
                 raise ListingError(f"{project.name}: the list of functions changes faster than it can be read")
-            marker = max(0, marker - steps_back * MAX_ITEMS // 4)
+            marker = reached = max(0, marker - steps_back * MAX_ITEMS // 4)
             continue
         totals += [] if page.total is None else [page.total]
         new = [urn for urn in page.urns if urn not in found]
@@ -254,4 +264,4 @@ async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -
         overlap = min(OVERLAP, len(page.urns) // 4)
         known, reached = set(page.urns if overlap else ()), following
         marker = following - overlap
-    return min(totals, default=None)
+    return totals
