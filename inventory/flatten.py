@@ -23,6 +23,7 @@ Row = tuple[Any, ...]
 # fromisoformat takes any character between date and time, and so reads a year out of a count of milliseconds.
 _DATE_AND_TIME: Final = re.compile(r"\s*\d{4}-?\d{2}-?\d{2}[Tt ]\d")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING: Final[dict[str, Any]] = {}
 _NO_CONFIG: Final = AsyncInvokeConfig(None, None, None, None, None, None, None, None, {})
 
 
@@ -142,8 +143,9 @@ def _function_row(
 
 
 def _destination_row(function_urn: str, urn: urns.FunctionUrn, event: str, side: Destination) -> Row:
-    param = side.param_object or {}
-    known = {name: param if side.destination == name else {} for name in ("OBS", "SMN", "DIS", "FunctionGraph")}
+    param = side.param_object or _NOTHING
+    kind = side.destination
+    obs = param if kind == "OBS" else _NOTHING
     return (
         function_urn,
         urn.region,
@@ -151,15 +153,15 @@ def _destination_row(function_urn: str, urn: urns.FunctionUrn, event: str, side:
         urn.function_name,
         urn.qualifier,
         event,
-        side.destination,
+        kind,
         side.param,
         side.param_object is not None,
-        _text(known["OBS"], "bucket"),
-        _text(known["OBS"], "prefix"),
-        soft_int(known["OBS"].get("expires"))[0],
-        _text(known["SMN"], "topic_urn"),
-        _text(known["DIS"], "stream_name"),
-        _text(known["FunctionGraph"], "func_urn"),
+        _text(obs, "bucket"),
+        _text(obs, "prefix"),
+        soft_int(obs.get("expires"))[0],
+        _text(param, "topic_urn") if kind == "SMN" else None,
+        _text(param, "stream_name") if kind == "DIS" else None,
+        _text(param, "func_urn") if kind == "FunctionGraph" else None,
         json_text(side.extra) if side.extra else None,
     )
 
