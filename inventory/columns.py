@@ -36,6 +36,8 @@ def array_of(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     """
     size = len(values)
     validity = None
+    if values.count(None) == size:
+        return pa.nulls(size, arrow_type)
     if None in values:
         validity = _bits(np.fromiter((value is not None for value in values), np.bool_, size))
     buffers: list[pa.Buffer | None]

@@ -35,7 +35,7 @@ BYTES_PER_GROUP: Final = 32 * 1024 * 1024
 """The same in bytes of the cells, whichever comes first: rows of a megabyte must not add up."""
 # A spreadsheet runs a cell that begins so as a formula; the quote is the guard itself.
 _RUNS: Final = frozenset("=+-@\t\r\n'")
-_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="zstd")
+_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _PAGE_BYTES: Final = 64 * 1024
 _CSV_WRITE: Final = pa_csv.WriteOptions(quoting_style="needed")
 
