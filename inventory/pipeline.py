@@ -14,6 +14,7 @@ import msgspec
 
 from inventory import intake, manifest
 from inventory.credentials import find_accounts
+from inventory.delivery import Delivery
 from inventory.discovery import Search, discover
 from inventory.errors import ExitCode, InventoryError, Status, UsageError
 from inventory.folder import RunFolder
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from inventory.credentials import Account
     from inventory.discovery import Discovered
     from inventory.folder import Mode
+    from inventory.output import Output
     from inventory.scope import Scope
     from inventory.settings import ExportSettings
     from inventory.sources import Source
@@ -44,23 +46,28 @@ class Result(NamedTuple):
     """What a run gives back.
 
     Attributes:
-        folder: where the tables are.
+        output: where the tables are.
         manifest: the content of its ``manifest.json``.
         exit_code: what the process should say.
         nothing_to_do: whether the run was complete already.
         examples: of each kind of failure, what was told of the first.
     """
 
-    folder: Path
+    output: Output
     manifest: dict[str, Any]
     exit_code: ExitCode
     nothing_to_do: bool = False
     examples: Mapping[str, str] = MappingProxyType({})
 
+    @property
+    def folder(self) -> Path:
+        """The folder that the run worked in."""
+        return self.output.folder
+
 
 async def export(
     sources: Sequence[Source] | Search,
-    output: Path,
+    output: Output,
     settings: ExportSettings,
     *,
     mode: Mode,
@@ -74,7 +81,8 @@ async def export(
     """
     began = time.monotonic()
     account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
-    folder = RunFolder(output)
+    folder, delivery = RunFolder(output.folder), Delivery(output.url, output.folder, environment)
+    await asyncio.to_thread(delivery.prepare, mode)
     folder.prepare(mode)
     with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
@@ -82,14 +90,18 @@ async def export(
         settings = _with_formats_so_far(ledger, settings)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
-            return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
+            sent = await asyncio.to_thread(delivery.complete, done["tables"], watch)
+            return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
         folder.manifest.unlink(missing_ok=True)
         # ledger ──► pool ── client ──► ledger
         scopes = await ask(ledger, settings, account, watch, found.throttles if found else {}, began=began)
         # ledger ──► flatten ──► tables
-        tables, counts = await asyncio.to_thread(tabulate, ledger, output, settings, watch)
+        tables, counts = await asyncio.to_thread(tabulate, ledger, folder.path, settings, watch)
         # tables ──► manifest
-        return await asyncio.to_thread(_sign_off, ledger, folder, settings, scopes, tables, counts)
+        written = await asyncio.to_thread(_sign_off, ledger, folder, settings, scopes, tables, counts)
+        # tables ──► manifest ──► object store, where there is one
+        await asyncio.to_thread(delivery.complete, written["tables"], watch)
+        return Result(output, written, ExitCode(written["exit_code"]), examples=counts.examples)
 
 
 async def _take_in(
@@ -147,7 +159,7 @@ def _sign_off(
     scopes: dict[tuple[str, str], Scope],
     tables: list[TableFile],
     counts: manifest.Counts,
-) -> Result:
+) -> dict[str, Any]:
     """Writes the manifest: its presence says that the tables are whole."""
     code = _exit_code(counts, scopes.values())
     answers = ledger.answers()
@@ -172,7 +184,7 @@ def _sign_off(
     )
     folder.remove_results(keep=[table.path for table in tables])
     manifest.write(folder.manifest, written)
-    return Result(folder.path, written, code, examples=counts.examples)
+    return written
 
 
 def _exit_code(counts: manifest.Counts, scopes: Iterable[Scope]) -> ExitCode:

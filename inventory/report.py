@@ -16,6 +16,7 @@ from inventory.errors import ErrorKind, Status
 from inventory.progress import duration
 
 if TYPE_CHECKING:
+    from inventory.output import Output
     from inventory.pipeline import Result
 
 _ADVICE: Final = {
@@ -66,7 +67,7 @@ def troubles(result: Result) -> list[str]:
         if kind in result.examples and not any(scope["stopped"].startswith(kind) for scope in stopped)
     ]
     counts = manifest["counts"]["status"]
-    again = resume_command(result.folder)
+    again = resume_command(result.output)
     if counts[Status.NOT_ATTEMPTED]:
         advice = " and ".join(dict.fromkeys(map(_advice, stopped))) or "mend that"
         found.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: {advice}, then go on with: {again}")
@@ -83,9 +84,9 @@ def _nothing_to_ask(read: dict[str, Any]) -> str:
     return f"{entries if read['entries'] else f'{names} holds no URN'}; {mend}"
 
 
-def resume_command(folder: Path) -> str:
-    """What goes on with the run in a folder."""
-    return f"{_called(sys.argv[0])} export --resume --output {shlex.quote(str(folder))}"
+def resume_command(output: Output) -> str:
+    """What goes on with a run."""
+    return f"{_called(sys.argv[0])} export --resume {output.options}"
 
 
 def tables(result: Result) -> list[tuple[str, int]]:
