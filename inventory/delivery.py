@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,7 +21,7 @@ from inventory.settings import FORMATS
 from inventory.whole_file import written_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from inventory.folder import Mode
@@ -97,6 +98,7 @@ class Delivery:
         try:
             return self._complete(self._url, {table["path"]: table for table in tables}, watch)
         except OutputError as error:
+            watch.check()  # a stop that was asked for meanwhile outweighs what it may have caused
             error.message += "; what was answered is kept, and --resume sends up what is missing"
             raise
 
@@ -120,15 +122,16 @@ class Delivery:
         self._keep(record)
         for name in old:
             store.remove(name)
-        for name in missing:
-            self._send(store, name, wanted[name], record, watch)
-        self._send(store, manifest.FILE_NAME, last, record, watch)
+        before, total = 0, sum(wanted[name].size for name in missing) + last.size
+        for name, sent in [*((name, wanted[name]) for name in missing), (manifest.FILE_NAME, last)]:
+            self._send(store, name, sent, record, partial(_tell, watch, before, total))
+            before += sent.size
         return True
 
-    def _send(self, store: ObjectStore, name: str, wanted: Sent, record: _Record, watch: Watch) -> None:
+    def _send(self, store: ObjectStore, name: str, wanted: Sent, record: _Record, tell: Callable[[int], None]) -> None:
         path = self._folder / name
         record.files.pop(name, None)
-        sent = store.put(name, path, watch.check)
+        sent = store.put(name, path, tell)
         if sent != wanted:
             store.remove(name)
             raise OutputError(f"{path} is not what this run wrote; remove it, and it is written again")
@@ -160,6 +163,10 @@ class Delivery:
             raise OutputError(f"{self._folder} cannot be written: {error.strerror}; give another --work-dir") from None
         with written_whole(self._folder / FILE_NAME, "make room there") as sink:
             sink.write(msgspec.json.encode(record))
+
+
+def _tell(watch: Watch, before: int, total: int, sent: int) -> None:
+    watch.delivering(before + sent, total)
 
 
 def _of_a_run(store: ObjectStore) -> dict[str, Found]:

@@ -232,8 +232,8 @@ class ObjectStore:
         with self._told(), self._files.open_input_stream(self.url.key(name)) as stream:
             return _copied(lambda: stream.read(_CHUNK_BYTES), sink.write)
 
-    def put(self, name: str, path: Path, check: Callable[[], None]) -> Sent:
-        """Copies a file into the store. ``check`` is called between its parts, and may raise: then it is not there."""
+    def put(self, name: str, path: Path, tell: Callable[[int], None]) -> Sent:
+        """Copies a file into the store. ``tell`` gets the bytes sent so far, and may raise: then none are there."""
         try:
             source = path.open("rb")
         except OSError as error:
@@ -243,7 +243,7 @@ class ObjectStore:
             sink = self._files.open_output_stream(self.url.key(name), metadata=kind)
 
             def read() -> bytes:
-                check()
+                tell(source.tell())
                 try:
                     return source.read(_CHUNK_BYTES)
                 except OSError as error:

@@ -291,6 +291,36 @@ async def test_a_signal_ends_the_upload_in_good_order(run, store):
     assert json.loads(store.objects()[f"{PREFIX}/manifest.json"]) == result.manifest
 
 
+async def test_a_stop_outweighs_the_error_that_came_with_it(run, store):
+    """Where a stop is asked for while the store fails, the run was stopped, and is told so."""
+    watch = Watch()
+
+    def stop_and_refuse(request):
+        if not request["PATH_INFO"].endswith("calls.csv"):
+            return None
+        watch.request_stop(signal.SIGINT)
+        return (403, "AccessDenied")
+
+    store.fault = stop_and_refuse
+    with pytest.raises(InterruptedRunError):
+        await run(watch=watch)
+
+
+async def test_how_far_the_upload_is_can_be_watched(run, store):
+    """A watcher is told bytes that grow, of a total that is all that goes up."""
+    told = []
+
+    class Looking(Watch):
+        def delivering(self, sent, total):
+            """Keeps what it is told."""
+            told.append((sent, total))
+
+    await run(watch=Looking())
+    sent = [sent for sent, _ in told]
+    assert sent == sorted(sent)
+    assert {total for _, total in told} == {sent[-1]} == {sum(map(len, store.objects().values()))}
+
+
 async def test_obs_keys_are_needed_before_anything_is_asked(server, tmp_path, write_list):
     """A token lets nobody write to OBS: exit code 3, no call, no folder."""
     place = Output(tmp_path / "work", ObjectUrl("obs", BUCKET, PREFIX))

@@ -14,7 +14,7 @@ OBS = ObjectUrl("obs", BUCKET, "runs/today")
 KEYS = {"HW_ACCESS_KEY": ACCESS_KEY, "HW_SECRET_KEY": SECRET_KEY}
 
 
-def nothing():
+def nothing(_sent):
     """No stop is asked for."""
 
 
@@ -177,13 +177,14 @@ def test_an_object_that_was_stopped_half_way_is_not_there(objects, store, tmp_pa
     path.write_bytes(b"x" * 20_000_000)
     looks = []
 
-    def stop_at_the_third():
-        looks.append(1)
+    def stop_at_the_third(sent):
+        looks.append(sent)
         if len(looks) == 3:
             raise InterruptedRunError(2)
 
     with pytest.raises(InterruptedRunError):
         objects.put("calls.csv", path, stop_at_the_third)
+    assert looks == [0, 8 * 1024 * 1024, 16 * 1024 * 1024]
     assert store.objects() == {}
 
 
