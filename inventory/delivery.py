@@ -74,17 +74,12 @@ class Delivery:
             )
         if manifest.FILE_NAME not in there:
             return
-        digest = hashlib.sha256(store.read(manifest.FILE_NAME)).hexdigest()
         record = self._record()
-        if digest in record.manifests:
-            return
         if mode == "resume":
-            raise OutputError(
-                f"{self._url} holds another run than {self._folder} by now: --overwrite begins again, and another "
-                "--output leaves it alone"
-            )
-        record.manifests.append(digest)
-        self._keep(record)
+            self._check_ours(store, record)
+        else:
+            record.manifests.append(_digest_of_manifest(store))
+            self._keep(record)
 
     def complete(self, tables: Iterable[Mapping[str, Any]], watch: Watch) -> bool:
         """Sends up what is not there yet; whether there was anything to send.
@@ -116,7 +111,8 @@ class Delivery:
         old = [name for name in there if name not in {*wanted, manifest.FILE_NAME}]
         if not missing and not old and is_up(manifest.FILE_NAME, last):
             return False
-        if manifest.FILE_NAME in there:  # from here on, nothing that is there is taken for whole
+        if manifest.FILE_NAME in there:  # once it is gone, nothing that is there is taken for whole
+            self._check_ours(store, record)
             store.remove(manifest.FILE_NAME)
         record.manifests = [last.sha256]
         self._keep(record)
@@ -140,6 +136,13 @@ class Delivery:
             raise OutputError(f"{store.url} does not hold {name} as it was sent; see that the endpoint is right")
         record.files[name] = _Up(sent, found)
         self._keep(record)
+
+    def _check_ours(self, store: ObjectStore, record: _Record) -> None:
+        if _digest_of_manifest(store) not in record.manifests:
+            raise OutputError(
+                f"{self._url} holds another run than {self._folder} by now: --overwrite begins again, and another "
+                "--output leaves it alone"
+            )
 
     def _on_disk(self, name: str) -> Sent:
         try:
@@ -167,6 +170,10 @@ class Delivery:
 
 def _tell(watch: Watch, before: int, total: int, sent: int) -> None:
     watch.delivering(before + sent, total)
+
+
+def _digest_of_manifest(store: ObjectStore) -> str:
+    return hashlib.sha256(store.read(manifest.FILE_NAME)).hexdigest()
 
 
 def _of_a_run(store: ObjectStore) -> dict[str, Found]:

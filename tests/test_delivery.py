@@ -182,6 +182,19 @@ async def test_a_run_of_somebody_else_is_not_resumed_over(run, store, server):
     assert (store.objects(), len(server.requests)) == (before, asked)
 
 
+async def test_of_two_runs_at_once_the_first_that_is_whole_stays(run, store):
+    """Two machines begin in one empty prefix: the second that comes to its end leaves the first one's run alone."""
+
+    class Slow(Watch):
+        def tabulating(self, *_how_far):
+            """Meanwhile the other one is done."""
+            store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/manifest.json", Body=b"{}")
+
+    with pytest.raises(OutputError, match="holds another run than"):
+        await run(watch=Slow())
+    assert store.objects() == {f"{PREFIX}/manifest.json": b"{}"}
+
+
 @pytest.mark.parametrize("url", ["s3://no-such-bucket/x", "obs://no-such-bucket/x"])
 async def test_a_wrong_bucket_is_said_before_anything_is_asked(run, server, tmp_path, url):
     """A bucket that is not there costs no call of the cloud and leaves no folder."""
