@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from contextlib import contextmanager
+from functools import cache
 
 import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -69,6 +70,7 @@ class Store:
             "OBS_ENDPOINT": self.url.replace("127.0.0.1", "localhost"),
         }
 
+    @cache  # noqa: B019 - one store a session, and a client takes a while to make
     def client(self):
         """Another client of the same server."""
         return boto3.client(
