@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from inventory.discovery import Discovered, Search
     from inventory.ending import Result
     from inventory.folder import Mode
+    from inventory.output import Output
     from inventory.places import Place
     from inventory.settings import ExportSettings
     from inventory.sources import Source
@@ -73,7 +74,7 @@ def silence_stdout() -> None:
 
 def run_export(
     sources: Sequence[Source] | Search,
-    output: Path,
+    output: Output,
     settings: ExportSettings,
     *,
     mode: Mode,
@@ -172,7 +173,7 @@ async def _until_signal(work: Coroutine[Any, Any, T], watch: Watch) -> T:
 
 
 @contextmanager
-def resumable(folder: Path) -> Iterator[None]:
+def resumable(output: Output) -> Iterator[None]:
     """Adds to the words of an interrupted run how it goes on."""
     from inventory import report  # noqa: PLC0415
 
@@ -180,7 +181,7 @@ def resumable(folder: Path) -> Iterator[None]:
         yield
     except InterruptedRunError as error:
         if error.resumable:
-            error.message += f"; go on with: {report.resume_command(folder)}"
+            error.message += f"; go on with: {report.resume_command(output)}"
         raise
 
 
@@ -189,7 +190,7 @@ def finish(result: Result, log: Log) -> None:
     from inventory import report  # noqa: PLC0415
 
     if result.nothing_to_do:
-        log.say("complete", f"{result.folder} is complete: nothing was left to do.")
+        log.say("complete", f"{result.output} is complete: nothing was left to do.")
     else:
         log.say("summary", report.summary(result), **result.manifest)
     for trouble in report.troubles(result):
@@ -200,8 +201,8 @@ def finish(result: Result, log: Log) -> None:
 
 
 def leave(result: Result) -> None:
-    """Prints a run's folder on stdout, and leaves with its exit code."""
-    put(str(result.folder))
+    """Prints a run's folder or URL on stdout, and leaves with its exit code."""
+    put(str(result.output))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 

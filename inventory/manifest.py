@@ -208,9 +208,20 @@ def read(path: Path) -> dict[str, Any]:
         OutputError: there is none, or it is damaged.
     """
     try:
-        manifest = msgspec.json.decode(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise OutputError(f"{path} cannot be read: {error.strerror}; a run without a manifest is not whole") from None
+    return decode(content, str(path))
+
+
+def decode(content: bytes, path: str) -> dict[str, Any]:
+    """Reads the content of a manifest; ``path`` is what it is called.
+
+    Raises:
+        OutputError: it is damaged.
+    """
+    try:
+        manifest = msgspec.json.decode(content)
     except (msgspec.DecodeError, ValueError) as error:
         raise OutputError(f"{path} is damaged: {error}") from None
     if not isinstance(manifest, dict) or not manifest.keys() >= {"tables", "settings", "exit_code", "counts", "input"}:

@@ -110,6 +110,12 @@ class LineWatch(Watch):
             self._log.say("tabulating", f"writing tables: {urns:,} of {total:,} URNs", urns=urns, total=total)
         super().tabulating(urns, total)
 
+    def delivering(self, sent: int, total: int) -> None:
+        """Says how far the upload is."""
+        if self._is_time():
+            self._log.say("delivering", f"sending: {sent:,} of {total:,} bytes", sent=sent, total=total)
+        super().delivering(sent, total)
+
     def _is_time(self) -> bool:
         now = time.monotonic()
         due = now >= self._next
@@ -141,6 +147,11 @@ class TerminalWatch(Watch):
         """Shows how far the tables are."""
         self._bar.update(self._task, description="writing tables", total=total, completed=urns, state="")
         super().tabulating(urns, total)
+
+    def delivering(self, sent: int, total: int) -> None:
+        """Shows how far the upload is."""
+        self._bar.update(self._task, description="sending bytes", total=total, completed=sent, state="")
+        super().delivering(sent, total)
 
 
 class Display:
