@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from inventory import ledger, manifest
+from inventory import ledger_file, manifest
 from inventory.errors import OutputError, UsageError
 from inventory.schema import TABLES
 from inventory.settings import FORMATS
@@ -49,7 +49,7 @@ class RunFolder:
     @property
     def ledger(self) -> Path:
         """The ledger's file."""
-        return self.path / ledger.FILE_NAME
+        return self.path / ledger_file.FILE_NAME
 
     @property
     def manifest(self) -> Path:
@@ -61,10 +61,10 @@ class RunFolder:
 
         Raises:
             UsageError: there is nothing to resume.
-            OutputError: the folder holds a run, or cannot be written.
+            OutputError: the folder holds a run, another process works in it, or it cannot be written.
         """
         try:
-            held = [path for path in (*self._results(), *ledger.files_of(self.ledger)) if _exists(path)]
+            held = [path for path in (*self._results(), *ledger_file.files_of(self.ledger)) if _exists(path)]
         except OSError as error:
             raise OutputError(f"{self.path} cannot be looked into: {error.strerror}; give another --output") from None
         if mode == "resume":
@@ -72,6 +72,8 @@ class RunFolder:
                 raise UsageError(f"--resume: {self.path} holds no run; leave --resume out to begin one there")
             return
         if held and mode == "new":
+            if self.ledger in held and ledger_file.is_in_use(self.ledger):
+                raise OutputError(f"another inventory process works in {self.path}; wait for its end")
             raise OutputError(
                 f"{self.path} holds a run already ({held[0].name}): --resume goes on with it, --overwrite begins "
                 "again, and another --output leaves it alone"
@@ -87,6 +89,14 @@ class RunFolder:
         """Whether the tables of a manifest are there, as large as it says."""
         return all(_size(self.path / table["path"]) == table["bytes"] for table in tables)
 
+    def remove_manifest(self) -> None:
+        """Takes the mark off that says that the tables are whole.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        _remove(self.manifest)
+
     def remove_results(self, keep: Iterable[str] = ()) -> None:
         """Removes manifest and tables of an earlier session, but those whose names are to be kept.
 
@@ -96,16 +106,13 @@ class RunFolder:
         kept = set(keep)
         for path in self._results():
             if path.name not in kept:
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
+                _remove(path)
 
     def remove_all(self) -> None:
         """Removes a run that never began: its list could not be read."""
         with suppress(OSError, OutputError):  # what went wrong before is what the user must hear
             self.remove_results()
-            for path in ledger.files_of(self.ledger):
+            for path in ledger_file.files_of(self.ledger):
                 path.unlink(missing_ok=True)
             if self.made and not any(self.path.iterdir()):
                 self.path.rmdir()
@@ -122,6 +129,13 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
 
 
 def _exists(path: Path) -> bool:

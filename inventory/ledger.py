@@ -9,15 +9,15 @@ that a kill repeats no more calls than that.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import msgspec
 
-from inventory.errors import LedgerUnusableError, OutputError
-from inventory.ledger_tables import ADD_CALLS, CREATE, NAMES, VERSION, WRITE_OUTCOME
+from inventory.errors import LedgerUnusableError
+from inventory.ledger_file import damaged, files_of, named, opened
+from inventory.ledger_tables import ADD_CALLS, NAMES, WRITE_OUTCOME
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-FILE_NAME: Final = "ledger.sqlite"
 _PENDING_BLOCK: Final = 512
 LISTED: Final = "listed"
 """The fact that the service itself listed the functions, in this run."""
@@ -68,62 +67,31 @@ class AnswerCount(NamedTuple):
     calls: int
 
 
-def files_of(path: Path) -> list[Path]:
-    """The files of a ledger, itself last."""
-    return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")), path]
-
-
 class Ledger:
     """An open ledger. Every method raises OutputError where the file cannot be read or written.
 
-    With ``replace``, a file that is damaged or of another version is deleted and begun anew; a whole one stays as it is
-    until another list is loaded into it.
+    Args:
+        path: the file; it is made where there is none.
+        checked: whether it is looked through for damage first.
+        replace: whether a file that is damaged or of another version is deleted and begun anew; a whole one stays as it
+            is until another list is loaded into it.
     """
 
-    def __init__(self, path: Path, *, replace: bool = False) -> None:
+    def __init__(self, path: Path, *, checked: bool = False, replace: bool = False) -> None:
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
         self._pending_listed: list[str] = []
         self._asks_again = False
         try:
-            self._open(to_the_last_page=replace)
+            self._db = opened(path, checked=checked or replace)
         except LedgerUnusableError:
             if not replace:
                 raise
-            with self._named():
+            with named(path):
                 for file in files_of(path):
                     file.unlink(missing_ok=True)
-            self._open()
-
-    def _open(self, *, to_the_last_page: bool = False) -> None:
-        with self._named():
-            # One connection, handed from thread to thread and never used by two at a time.
-            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        try:
-            with self._named():
-                self._prepare()
-                if to_the_last_page:
-                    (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-                    if found != "ok":
-                        raise LedgerUnusableError(f"{self._path} is damaged ({found}); start again with --overwrite")
-        except OutputError:
-            self._db.close()
-            raise
-
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one folder: the second is told
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
-        self._db.execute("PRAGMA cache_size = -4000")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript(f"BEGIN;{CREATE}PRAGMA user_version = {VERSION};COMMIT")
-        elif version != VERSION:
-            raise LedgerUnusableError(
-                f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
-                "use that version, or start again with --overwrite"
-            )
+            self._db = opened(path)
 
     def close(self) -> None:
         """Commits what is left and closes the file."""
@@ -142,13 +110,20 @@ class Ledger:
 
     def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """Reads a fact; None where it was never written."""
-        with self._named():
+        with named(self._path):
             found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else msgspec.json.decode(found[0])
+        try:
+            return None if found is None else msgspec.json.decode(found[0])
+        except msgspec.DecodeError as error:
+            raise self.damaged(str(error)) from None
+
+    def damaged(self, what: str) -> LedgerUnusableError:
+        """The error of a ledger in which something else stands than was written."""
+        return damaged(self._path, what)
 
     def set_fact(self, name: str, value: object) -> None:
         """Writes a fact."""
-        with self._named():
+        with named(self._path):
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, msgspec.json.encode(value).decode()))
 
     # The list going in.
@@ -156,29 +131,29 @@ class Ledger:
     @contextmanager
     def loading(self) -> Iterator[None]:
         """One transaction around the loading of a list: it takes the place of all that was there, or leaves it."""
-        with self._named(), self._transaction():
+        with named(self._path), self._transaction():
             for table in NAMES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             yield
 
     def add_urns(self, urns: Iterable[str]) -> None:
         """Adds URNs to ask for; a URN that is there already is not added again."""
-        with self._named():
+        with named(self._path):
             self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?)", ((urn,) for urn in sorted(urns)))
 
     def add_rejects(self, rejects: Iterable[Reject]) -> None:
         """Adds entries that are not function URNs."""
-        with self._named():
+        with named(self._path):
             self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?)", rejects)
 
     def add_source(self, source: SourceRead) -> None:
         """Notes a source that was read to its end."""
-        with self._named():
+        with named(self._path):
             self._db.execute("INSERT INTO sources VALUES (?, ?, ?)", source)
 
     def count_scopes(self, scopes: Iterable[tuple[str, str]]) -> None:
         """Counts the URNs of each scope, once the list is in."""
-        with self._named():
+        with named(self._path):
             for region, project_id in scopes:
                 first, end = _range_of(region, project_id)
                 query = "SELECT count(*) FROM urns WHERE urn >= ? AND urn < ?"
@@ -187,14 +162,14 @@ class Ledger:
 
     def add_calls(self, calls: Iterable[AnswerCount]) -> None:
         """Adds the calls that the finding of the list took."""
-        with self._named():
+        with named(self._path):
             self._db.executemany(ADD_CALLS, calls)
 
     # The outcomes coming back.
 
     def ask_failures_again(self) -> None:
         """Makes the URNs that failed pending again. Until one is asked, it stays failed as it was."""
-        with self._named():
+        with named(self._path):
             self._db.execute("INSERT OR IGNORE INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
             self._asks_again = True
 
@@ -202,7 +177,7 @@ class Ledger:
         """The URNs of a scope to ask for, in URN order, read a block at a time."""
         last, end = _range_of(region, project_id)
         while True:
-            with self._named():
+            with named(self._path):
                 block = self._db.execute(
                     "SELECT urn FROM urns WHERE urn > ? AND urn < ?"
                     " AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
@@ -229,7 +204,7 @@ class Ledger:
 
     def was_listed(self, function: str) -> bool:
         """Whether the configs of a function were listed in this run."""
-        with self._named():
+        with named(self._path):
             query = "SELECT 1 FROM listed WHERE function = ?"
             return self._db.execute(query, (function,)).fetchone() is not None
 
@@ -237,7 +212,7 @@ class Ledger:
         """Writes what was taken, in one transaction."""
         if not self._pending_outcomes and not self._pending_answers and not self._pending_listed:
             return
-        with self._named(), self._transaction():
+        with named(self._path), self._transaction():
             self._db.executemany(WRITE_OUTCOME, self._pending_outcomes)
             if self._asks_again:
                 self._db.executemany(
@@ -253,7 +228,7 @@ class Ledger:
 
     def rows(self) -> Iterator[tuple[str, Outcome | None]]:
         """Every distinct URN with its outcome, or None where it was not attempted; in URN order, streamed."""
-        with self._named():
+        with named(self._path):
             cursor = self._db.execute(
                 "SELECT urns.urn, outcomes.* FROM urns LEFT JOIN outcomes ON outcomes.urn = urns.urn ORDER BY urns.urn"
             )
@@ -262,7 +237,7 @@ class Ledger:
 
     def rejects(self) -> Iterator[Reject]:
         """The rejects by source and line, streamed."""
-        with self._named():
+        with named(self._path):
             for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
                 yield Reject(*row)
 
@@ -272,35 +247,35 @@ class Ledger:
 
     def count_settled(self) -> int:
         """How many URNs have an outcome and are not asked again."""
-        with self._named():
+        with named(self._path):
             query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
             return int(self._db.execute(query).fetchone()[0])
 
     def was_welcome(self, region: str, project_id: str) -> bool:
         """Whether a call of the scope was answered by the service, in any session."""
         first, end = _range_of(region, project_id)
-        with self._named():
+        with named(self._path):
             query = "SELECT 1 FROM outcomes WHERE urn > ? AND urn < ? AND status <> 'failed' LIMIT 1"
             return self._db.execute(query, (first, end)).fetchone() is not None
 
     def count_rejects(self) -> int:
         """How many entries are not function URNs."""
-        with self._named():
+        with named(self._path):
             return int(self._db.execute("SELECT count(*) FROM rejects").fetchone()[0])
 
     def sources(self) -> list[SourceRead]:
         """The sources that were read, by name."""
-        with self._named():
+        with named(self._path):
             return [SourceRead(*row) for row in self._db.execute("SELECT * FROM sources ORDER BY name, sha256")]
 
     def scopes(self) -> list[ScopeCount]:
         """The scopes, by region and project."""
-        with self._named():
+        with named(self._path):
             return [ScopeCount(*row) for row in self._db.execute("SELECT * FROM scopes ORDER BY region, project_id")]
 
     def answers(self) -> list[AnswerCount]:
         """The calls of all sessions of this run, by scope, operation and HTTP status."""
-        with self._named():
+        with named(self._path):
             query = "SELECT * FROM answers ORDER BY region, project_id, operation, http_status"
             return [AnswerCount(*row) for row in self._db.execute(query)]
 
@@ -314,24 +289,6 @@ class Ledger:
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Turns SQLite's errors into one sentence."""
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(f"{self._path} cannot be removed: {error.strerror}; give another --output") from None
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorname", "")
-            if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                raise OutputError(f"{self._path} is in use by another inventory process; wait for its end") from None
-            if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-                raise LedgerUnusableError(f"{self._path} is damaged ({error}); start again with --overwrite") from None
-            if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
-                advice = "make room or give another --output; --resume then goes on"
-                raise OutputError(f"{self._path} cannot be written: {error}; {advice}") from None
             raise
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "manifest.json"
 TOOL: Final = "functiongraph-inventory"
+_READ_AGAIN: Final = frozenset({"started", "tables", "settings", "exit_code", "counts", "input"})
 
 
 class Counts(msgspec.Struct):
@@ -194,7 +195,7 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise OutputError(f"{path} cannot be read: {error.strerror}; a run without a manifest is not whole") from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise OutputError(f"{path} is damaged: {error}") from None
-    if not isinstance(manifest, dict) or not manifest.keys() >= {"tables", "settings", "exit_code", "counts", "input"}:
+        raise OutputError(f"{path} is damaged: {error}; without it, --resume writes the tables again") from None
+    if not isinstance(manifest, dict) or not manifest.keys() >= _READ_AGAIN:
         raise OutputError(f"{path} is damaged: it is no manifest; without it, --resume writes the tables again")
     return manifest

@@ -15,7 +15,7 @@ import msgspec
 from inventory import intake, manifest
 from inventory.credentials import find_accounts
 from inventory.discovery import Search, discover
-from inventory.errors import ExitCode, InventoryError, Status, UsageError
+from inventory.errors import ExitCode, InventoryError, OutputError, Status, UsageError
 from inventory.folder import RunFolder
 from inventory.inquiry import ask
 from inventory.ledger import Ledger
@@ -76,14 +76,14 @@ async def export(
     account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
     folder = RunFolder(output)
     folder.prepare(mode)
-    with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
+    with Ledger(folder.ledger, checked=mode == "resume", replace=mode == "overwrite") as ledger:
         # sources ──► ledger
         found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
         settings = _with_formats_so_far(ledger, settings)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
             return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
-        folder.manifest.unlink(missing_ok=True)
+        folder.remove_manifest()
         # ledger ──► pool ── client ──► ledger
         scopes = await ask(ledger, settings, account, watch, found.throttles if found else {}, began=began)
         # ledger ──► flatten ──► tables
@@ -105,9 +105,11 @@ async def _take_in(
     if mode == "resume" and ledger.fact(intake.LOADED) is not None:
         if isinstance(sources, Search):
             raise UsageError("--resume goes on with the list that was found: leave --all out")
-        await asyncio.to_thread(intake.check_same_run, sources, ledger, settings)
+        await asyncio.to_thread(intake.check_same_run, sources, ledger, settings, watch.check)
         ledger.ask_failures_again()
         return None
+    if mode == "new" and ledger.fact(intake.LOADED) is not None:  # while we waited for the file, another had it
+        raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
     try:
         if not sources:
             raise UsageError("the list of this run was never read to its end: name it again, or give --all again")
@@ -115,8 +117,10 @@ async def _take_in(
         if isinstance(sources, Search):
             found, sources = await discover(sources, settings, account, watch), ()
         await asyncio.to_thread(intake.load, sources, ledger, settings, watch, found)
-    except InventoryError:
-        if folder.fresh:  # nothing was asked: no trace is left that would stand in the way of the next try
+    except InventoryError as error:
+        # Nothing was asked: no trace is left that would stand in the way of the next try; but --resume, to which a full
+        # disk leads, finds what it goes on with.
+        if folder.fresh and not isinstance(error, OutputError):
             folder.remove_all()
         raise
     folder.remove_results()
@@ -135,6 +139,8 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
     if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
         return False
     done = manifest.read(folder.manifest)
+    if done["started"] != ledger.fact(intake.STARTED) or done["input"]["urns"] != ledger.count_urns():
+        return False  # a killed --overwrite left the manifest of the run before
     written = {table["format"] for table in done["tables"]}
     same_zone = done["settings"]["naive-timezone"] == settings.naive_timezone
     return same_zone and written.issuperset(settings.format) and folder.holds(done["tables"])

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from inventory import schema
+from inventory.errors import UrnError
 from inventory.flatten import flatten
 from inventory.ledger import LISTED
 from inventory.manifest import Counts
@@ -29,7 +30,7 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
     """Writes the tables; they get their names when all four are whole.
 
     Raises:
-        OutputError: they cannot be written.
+        OutputError: they cannot be written, or the ledger is damaged.
         InterruptedRunError: a signal came; no table of this pass is left.
     """
     counts = Counts()
@@ -41,7 +42,10 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
             stack.enter_context(TableWriter(table, folder, settings.format)) for table in schema.TABLES.values()
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
-            rows = flatten(urn, outcome, zone, listed=listed)
+            try:
+                rows = flatten(urn, outcome, zone, listed=listed)
+            except (ValueError, UrnError) as error:  # what was committed could be read: it is not what stands there now
+                raise ledger.damaged(f"{urn}: {error}") from None
             functions.add(rows.function)
             for row in rows.destinations:
                 destinations.add(row)
