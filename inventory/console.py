@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
-from inventory.descriptors import raise_limit
+from inventory.descriptors import raise_limit, some_kept
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
 from inventory.watch import Watch
@@ -215,8 +215,13 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)
+        return asyncio.run(_sparing(work))
+    return uvloop.run(_sparing(work))
+
+
+async def _sparing(work: Coroutine[Any, Any, T]) -> T:
+    with some_kept():
+        return await work
 
 
 @contextmanager

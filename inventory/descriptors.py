@@ -5,10 +5,14 @@ Owns that limit: what is left of it, and, for a process of our own, how it is ra
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 if sys.platform != "win32":
     import resource
@@ -40,6 +44,17 @@ def connections(wanted: int) -> int:
         if soft != resource.RLIM_INFINITY:
             return max(1, min(wanted, soft - _open_ones() - _KEPT))
     return wanted
+
+
+@contextmanager
+def some_kept() -> Iterator[None]:
+    """Keeps four descriptors, for what comes after the block: a loop needs some to end in order."""
+    kept = [*os.pipe(), *os.pipe()]
+    try:
+        yield
+    finally:
+        for number in kept:
+            os.close(number)
 
 
 def _open_ones() -> int:

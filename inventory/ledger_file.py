@@ -7,7 +7,7 @@ nothing of what is in them.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -33,11 +33,19 @@ def files_of(path: Path) -> list[Path]:
 
 def is_in_use(path: Path) -> bool:
     """Whether another process works with a ledger. Looks without changing anything, and does not wait."""
+    log, shared, _ = files_of(path)
+    if not log.exists():  # who works has one, and looking would make one
+        return False
+    was_there = shared.exists()
     try:
         with closing(sqlite3.connect(f"file:{quote(bytes(path))}?mode=ro", uri=True, timeout=0.0)) as database:
             database.execute("SELECT 1 FROM sqlite_master")
     except sqlite3.Error as error:
         return _code(error).startswith(_IN_USE)
+    finally:
+        if not was_there:  # SQLite makes it to read, and leaves it; who works with a ledger here has it for itself
+            with suppress(OSError):
+                shared.unlink(missing_ok=True)
     return False
 
 
