@@ -1,23 +1,46 @@
-"""The command, killed with SIGKILL at one exact step, or with a wall clock that jumps: run as a script, by other tests.
+"""The command, to which something happens at one exact step: run as a script, by other tests.
 
-A step is ``module:attribute:before:3`` (or ``after``): the third call of that function. The product has no hooks for
-tests: the function is wrapped here, in the process that is to die.
+``kill``, ``full`` (no file may grow any more) or ``open`` (no descriptor is left) ``@`` a step, which is
+``module:attribute:before:3`` (or ``after``): the third call of that function. Or ``jump@7``: a wall clock that jumps,
+by that seed. The product has no hooks for tests: the function is wrapped here, in the process that is to die.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import itertools
 import os
 import random
+import resource
 import signal
 import sys
 import time
 
 
-def die_at(step):
-    """Wraps a function, so that the process dies before or after one of its calls."""
+def limit(what, most):
+    """Lowers a limit of this process for good."""
+    resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
+
+
+def open_all():
+    """Takes every descriptor that there is."""
+    limit(resource.RLIMIT_NOFILE, 100)
+    with contextlib.suppress(OSError):
+        while True:
+            os.open(os.devnull, os.O_RDONLY)
+
+
+HAPPENINGS = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "full": lambda: limit(resource.RLIMIT_FSIZE, 0),
+    "open": open_all,
+}
+
+
+def happen_at(happening, step):
+    """Wraps a function, so that something happens before or after one of its calls."""
     module, path, when, times = step.split(":")
     owner = importlib.import_module(module)
     *parents, name = path.split(".")
@@ -30,10 +53,10 @@ def die_at(step):
     def counted(*args, **more):
         is_the_one = next(calls) == int(times)
         if is_the_one and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            happening()
         result = original(*args, **more)
-        if is_the_one:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if is_the_one and when == "after":
+            happening()
         return result
 
     setattr(owner, name, counted)
@@ -58,10 +81,11 @@ def jump(seed):
 
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]
-    if what.startswith("jump:"):
-        jump(what.removeprefix("jump:"))
+    name, _, rest = what.partition("@")
+    if name == "jump":
+        jump(rest)
     else:
-        die_at(what)
+        happen_at(HAPPENINGS[name], rest)
     from inventory.__main__ import main
 
     sys.argv = ["inventory", *arguments]

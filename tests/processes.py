@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runs import TOKEN, manifest_of
 
-KILLED_AT = str(Path(__file__).with_name("killed_at.py"))
+HAPPENS_AT = str(Path(__file__).with_name("happens_at.py"))
 WORKERS = 8
 STABLE = [f"{table}.{suffix}" for table in ("functions", "destinations", "rejects") for suffix in ("parquet", "csv")]
 """The tables that are the same after every run of the same list."""
@@ -56,8 +56,8 @@ def run(*arguments, code=0, **more):
 
 
 def kill_at(step, *arguments):
-    """Runs the command, which dies at a step; see ``killed_at.py``."""
-    words = run(*arguments, program=(KILLED_AT, step), code=-signal.SIGKILL)
+    """Runs the command, which dies at a step; see ``happens_at.py``."""
+    words = run(*arguments, program=(HAPPENS_AT, f"kill@{step}"), code=-signal.SIGKILL)
     assert not words, step
 
 
