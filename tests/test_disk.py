@@ -128,7 +128,7 @@ def test_where_no_file_can_be_opened_a_run_ends_in_order(tmp_path, path, right, 
     assert_right(folder, right)
 
 
-@pytest.mark.parametrize("most", [28, 40, 64])
+@pytest.mark.parametrize("most", [28, 64])
 def test_few_descriptors_make_a_run_slower_and_no_worse(tmp_path, path, right, server, most):
     """A run makes as many calls at a time as the system lets it have connections: none fails for want of one."""
     limits = ("prlimit", f"--nofile={most}:{most}")
@@ -205,7 +205,7 @@ def test_a_read_only_folder_is_told_at_every_stage(tmp_path, mounted, path, righ
     assert_right(whole, right)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_a_clock_that_jumps_changes_no_table(tmp_path, path, right, server, seed):
     """The wall clock may be anywhere between 1970 and 2100 at each look: a run ends well, also one that was killed."""
     folder = tmp_path / "run"
