@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from inventory import schema
-from inventory.errors import UrnError
 from inventory.flatten import flatten
 from inventory.ledger import LISTED
 from inventory.manifest import Counts
@@ -30,7 +29,7 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
     """Writes the tables; they get their names when all four are whole.
 
     Raises:
-        OutputError: they cannot be written, or the ledger is damaged.
+        OutputError: they cannot be written.
         InterruptedRunError: a signal came; no table of this pass is left.
     """
     counts = Counts()
@@ -42,10 +41,7 @@ def tabulate(ledger: Ledger, folder: Path, settings: ExportSettings, watch: Watc
             stack.enter_context(TableWriter(table, folder, settings.format)) for table in schema.TABLES.values()
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
-            try:
-                rows = flatten(urn, outcome, zone, listed=listed)
-            except (ValueError, UrnError) as error:  # what was committed could be read: it is not what stands there now
-                raise ledger.damaged(f"{urn}: {error}") from None
+            rows = flatten(urn, outcome, zone, listed=listed)
             functions.add(rows.function)
             for row in rows.destinations:
                 destinations.add(row)
