@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
+from inventory.descriptors import raise_limit, some_kept
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
 from inventory.watch import Watch
@@ -88,7 +89,7 @@ def run_export(
     """
     from inventory import pipeline  # noqa: PLC0415 - heavy, and only for a run
 
-    with Display(log) as watch, _signals(watch):
+    with Display(log) as watch, _signals(watch, log):
         return run_loop(pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch))
 
 
@@ -227,20 +228,30 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     What is loaded by now stays to the end, and a run makes hardly any cycles: the collector looks at new objects alone,
     and seldom, which is a tenth of the time of each URN.
     """
+    raise_limit()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)
+        return asyncio.run(_sparing(work))
+    return uvloop.run(_sparing(work))
+
+
+async def _sparing(work: Coroutine[Any, Any, T]) -> T:
+    with some_kept():
+        return await work
 
 
 @contextmanager
-def _signals(watch: Watch) -> Iterator[None]:
+def _signals(watch: Watch, log: Log | None = None) -> Iterator[None]:
+    """A first signal asks for an end in good order; a second one ends the process, and says so to a log."""
+
     def stop(number: int, _frame: object) -> None:
         if watch.signal_number is not None:
-            os._exit(128 + number)  # a second signal: what was committed is safe
+            if log is not None:
+                log.say_at_once("ended at once; what was answered is kept, and --resume goes on")
+            os._exit(128 + number)
         watch.request_stop(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -75,8 +75,14 @@ def last_end(ledger: LedgerView, folder: RunFolder) -> End | None:
     """How the last session of a run ended; None where it was killed or interrupted."""
     kept = ledger.fact(_ENDED)
     if kept is None and folder.manifest.exists():
-        kept = manifest.read(folder.manifest)
+        read = manifest.read(folder.manifest)
+        kept = read if is_of(ledger, read) else None
     return None if kept is None else End(*(kept[name] for name in End._fields))
+
+
+def is_of(ledger: LedgerView, read: dict[str, Any]) -> bool:
+    """Whether a manifest is of the run in a ledger: a killed --overwrite leaves the one of the run before."""
+    return bool(read["started"] == ledger.fact(intake.STARTED) and read["input"]["urns"] == ledger.count_urns())
 
 
 def keep(ledger: Ledger, end: End | None) -> None:

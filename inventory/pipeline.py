@@ -55,9 +55,10 @@ async def export(
     folder, delivery = RunFolder(output.folder), Delivery(output.url, output.folder, environment)
     await asyncio.to_thread(delivery.prepare, mode)
     folder.prepare(mode)
-    with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
-        if mode == "new" and ledger.fact(intake.LOADED) is not None:  # of one that began as we did, and was faster
-            raise OutputError(f"{output} holds a run already, which another process made; give another --output")
+    with (
+        folder.unless_empty(),
+        Ledger(folder.ledger, checked=mode == "resume", replace=mode == "overwrite") as ledger,
+    ):
         # sources ──► ledger
         found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
         settings = intake.shaped(ledger, settings)
@@ -95,10 +96,12 @@ async def _take_in(
     if mode == "resume" and ledger.fact(intake.LOADED) is not None:
         if isinstance(sources, Search):
             raise UsageError("--resume goes on with the list that was found: leave --all out")
-        await asyncio.to_thread(intake.check_same_run, sources, ledger, settings)
+        await asyncio.to_thread(intake.check_same_run, sources, ledger, settings, watch.check)
         ending.check_bodies(ledger, folder.path, again=True)
         ledger.ask_failures_again()
         return None
+    if mode == "new" and ledger.fact(intake.LOADED) is not None:  # while we waited for the file, another had it
+        raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
     try:
         if not sources:
             raise UsageError("the list of this run was never read to its end: name it again, or give --all again")
@@ -106,8 +109,10 @@ async def _take_in(
         if isinstance(sources, Search):
             found, sources = await discover(sources, settings, account, watch), ()
         await asyncio.to_thread(intake.load, sources, ledger, settings, watch, found)
-    except InventoryError:
-        if folder.fresh:  # nothing was asked: no trace is left that would stand in the way of the next try
+    except InventoryError as error:
+        # Nothing was asked: no trace is left that would stand in the way of the next try; but --resume, to which a full
+        # disk leads, finds what it goes on with.
+        if folder.fresh and not isinstance(error, OutputError):
             folder.remove_all()
         raise
     folder.remove_results()
@@ -119,6 +124,8 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
     if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
         return False
     done = manifest.read(folder.manifest)
+    if not ending.is_of(ledger, done):
+        return False
     written = {table["format"] for table in done["tables"]}
     was = done["settings"]
     as_asked = (was["naive-timezone"], was.get("rows-per-file", 0)) == (settings.naive_timezone, settings.rows_per_file)

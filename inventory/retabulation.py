@@ -46,7 +46,7 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
     """
     folder = RunFolder(path)
     folder.check_run()
-    with Ledger(folder.ledger) as ledger:
+    with Ledger(folder.ledger, checked=True) as ledger:
         output = ending.output_of(ledger, path)
         before = intake.last_settings(ledger)
         if before is None:

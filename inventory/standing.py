@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from inventory import ending, intake
 from inventory.errors import ErrorKind, Status
 from inventory.folder import RunFolder
-from inventory.ledger_view import LedgerView, lock_of
-from inventory.lock import is_locked
+from inventory.ledger_file import is_in_use
+from inventory.ledger_view import LedgerView
 from inventory.progress import duration, readable
 from inventory.report import not_sent, resume_command, shortened, tables_command
 
@@ -109,7 +109,7 @@ def standing_of(path: Path, now: float | None = None) -> Standing:
     folder = RunFolder(path)
     folder.check_run()
     now = time.time() if now is None else now
-    at_work = is_locked(lock_of(folder.ledger))
+    at_work = is_in_use(folder.ledger)
     with LedgerView(folder.ledger) as ledger, ledger.at_one_moment():
         output = ending.output_of(ledger, path)
         tallies = list(ledger.tallies(round((now - WINDOW_SECONDS) * 1e6)))
