@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from inventory import pipeline
 from inventory.errors import UsageError
-from inventory.folder import Mode, default_folder
 from inventory.intake import began_with
+from inventory.output import chosen_output
 from inventory.settings import combine
 from inventory.snapshot import Snapshot, open_snapshot
 from inventory.sources import Source
@@ -21,6 +21,8 @@ from inventory.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from inventory.folder import Mode
 
 __all__ = ["Options", "Snapshot", "export", "export_async", "open_snapshot"]
 
@@ -49,6 +51,7 @@ async def export_async(
     source: str | Path | Sequence[str | Path],
     output: str | Path | None = None,
     *,
+    work_dir: str | Path | None = None,
     mode: Mode = "new",
     **options: Unpack[Options],
 ) -> Snapshot:
@@ -56,7 +59,8 @@ async def export_async(
 
     Args:
         source: one list of URNs or several, as files.
-        output: the run's folder; without it ``output/<UTC timestamp>``.
+        output: the run's folder, or ``s3://bucket/prefix`` or ``obs://...``; without it ``output/<UTC timestamp>``.
+        work_dir: the folder of the ledger, where the output is a URL.
         mode: ``new``, ``resume`` or ``overwrite``.
         options: as on the command line. A token comes from ``token_file`` or ``HW_AUTH_TOKEN``.
 
@@ -68,21 +72,25 @@ async def export_async(
     """
     given = dict(options)
     path = given.pop("settings", None)
-    before = began_with(Path(output)) if mode == "resume" and output is not None else None
+    resume = mode == "resume"
+    place = chosen_output(
+        None if output is None else str(output), None if work_dir is None else Path(work_dir), os.environ, resume=resume
+    )
+    before = began_with(place.folder) if resume and output is not None else None
     settings = combine(None if path is None else Path(str(path)), given, before)
     names = [source] if isinstance(source, str | Path) else source
     sources = [Source(str(name), settings.column) for name in names]
     if not sources and mode != "resume":
         raise UsageError("no list of URNs: name a file")
-    folder = Path(output) if output is not None else default_folder()
-    await pipeline.export(sources, folder, settings, mode=mode, environment=os.environ, watch=Watch())
-    return open_snapshot(folder)
+    await pipeline.export(sources, place, settings, mode=mode, environment=os.environ, watch=Watch())
+    return open_snapshot(str(place))
 
 
 def export(
     source: str | Path | Sequence[str | Path],
     output: str | Path | None = None,
     *,
+    work_dir: str | Path | None = None,
     mode: Mode = "new",
     **options: Unpack[Options],
 ) -> Snapshot:
@@ -94,5 +102,5 @@ def export(
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(export_async(source, output, mode=mode, **options))
+        return asyncio.run(export_async(source, output, work_dir=work_dir, mode=mode, **options))
     raise UsageError("an event loop runs already: use 'await inventory.export_async(...)' here")

@@ -19,17 +19,18 @@ from inventory.errors import ExitCode, UsageError
 from inventory.options import (
     Aliases,
     Endpoint,
+    ExportOutput,
     IamEndpoint,
     LogForm,
     NaiveTimezone,
     Projects,
     Regions,
     RowsPerFile,
-    RunOutput,
     SettingsFile,
     TableFormat,
     TokenFile,
     Versions,
+    WorkDir,
     formats_of,
     only_one,
     sources_named,
@@ -69,7 +70,8 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         list[str] | None,
         typer.Argument(help="Lists of URNs: .txt .csv .tsv .json .jsonl .parquet, each also .gz; - is standard input."),
     ] = None,
-    output: RunOutput = None,
+    output: ExportOutput = None,
+    work_dir: WorkDir = None,
     format: Annotated[  # noqa: A002 - the option's name
         list[TableFormat] | None, typer.Option(help="May be given twice. Default: parquet.")
     ] = None,
@@ -125,8 +127,8 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     with leaving(log_format, quiet=quiet) as log:
         from inventory.discovery import Search
         from inventory.estimate import estimate
-        from inventory.folder import default_folder
         from inventory.intake import began_with
+        from inventory.output import chosen_output
         from inventory.places import places_of
         from inventory.settings import combine
 
@@ -160,7 +162,8 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             )
         if (versions or aliases) and not all_functions:
             raise UsageError("--versions and --aliases go with --all: a list says which URNs to ask for")
-        combined = combine(settings, given, began_with(output) if resume and output else None)
+        place = chosen_output(output, work_dir, os.environ, resume=resume)
+        combined = combine(settings, given, began_with(place.folder) if resume else None)
         if not source and not resume and not all_functions:
             raise UsageError(
                 "no list of URNs: name a file, - for standard input, or --all (see inventory export --help)"
@@ -171,9 +174,8 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             return
         wanted = Search(places_of(combined, region, project_id), versions, aliases) if all_functions else sources
         mode: Literal["new", "resume", "overwrite"] = "resume" if resume else "overwrite" if overwrite else "new"
-        folder = output or default_folder()
-        with resumable(folder):
-            result = run_export(wanted, folder, combined, mode=mode, environment=os.environ, log=log)
+        with resumable(place):
+            result = run_export(wanted, place, combined, mode=mode, environment=os.environ, log=log)
         finish(result, log)
 
 

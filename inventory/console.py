@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
+from inventory.descriptors import raise_limit, some_kept
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
 from inventory.watch import Watch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from inventory.discovery import Discovered, Search
     from inventory.ending import Result
     from inventory.folder import Mode
+    from inventory.output import Output
     from inventory.places import Place
     from inventory.settings import ExportSettings
     from inventory.sources import Source
@@ -73,7 +75,7 @@ def silence_stdout() -> None:
 
 def run_export(
     sources: Sequence[Source] | Search,
-    output: Path,
+    output: Output,
     settings: ExportSettings,
     *,
     mode: Mode,
@@ -87,7 +89,7 @@ def run_export(
     """
     from inventory import pipeline  # noqa: PLC0415 - heavy, and only for a run
 
-    with Display(log) as watch, _signals(watch):
+    with Display(log) as watch, _signals(watch, log):
         return run_loop(pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch))
 
 
@@ -172,7 +174,7 @@ async def _until_signal(work: Coroutine[Any, Any, T], watch: Watch) -> T:
 
 
 @contextmanager
-def resumable(folder: Path) -> Iterator[None]:
+def resumable(output: Output) -> Iterator[None]:
     """Adds to the words of an interrupted run how it goes on."""
     from inventory import report  # noqa: PLC0415
 
@@ -180,7 +182,7 @@ def resumable(folder: Path) -> Iterator[None]:
         yield
     except InterruptedRunError as error:
         if error.resumable:
-            error.message += f"; go on with: {report.resume_command(folder)}"
+            error.message += f"; go on with: {report.resume_command(output)}"
         raise
 
 
@@ -189,7 +191,7 @@ def finish(result: Result, log: Log) -> None:
     from inventory import report  # noqa: PLC0415
 
     if result.nothing_to_do:
-        log.say("complete", f"{result.folder} is complete: nothing was left to do.")
+        log.say("complete", f"{result.output} is complete: nothing was left to do.")
     else:
         log.say("summary", report.summary(result), **result.manifest)
     for trouble in report.troubles(result):
@@ -200,8 +202,8 @@ def finish(result: Result, log: Log) -> None:
 
 
 def leave(result: Result) -> None:
-    """Prints a run's folder on stdout, and leaves with its exit code."""
-    put(str(result.folder))
+    """Prints a run's folder or URL on stdout, and leaves with its exit code."""
+    put(str(result.output))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
@@ -226,20 +228,30 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     What is loaded by now stays to the end, and a run makes hardly any cycles: the collector looks at new objects alone,
     and seldom, which is a tenth of the time of each URN.
     """
+    raise_limit()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)
+        return asyncio.run(_sparing(work))
+    return uvloop.run(_sparing(work))
+
+
+async def _sparing(work: Coroutine[Any, Any, T]) -> T:
+    with some_kept():
+        return await work
 
 
 @contextmanager
-def _signals(watch: Watch) -> Iterator[None]:
+def _signals(watch: Watch, log: Log | None = None) -> Iterator[None]:
+    """A first signal asks for an end in good order; a second one ends the process, and says so to a log."""
+
     def stop(number: int, _frame: object) -> None:
         if watch.signal_number is not None:
-            os._exit(128 + number)  # a second signal: what was committed is safe
+            if log is not None:
+                log.say_at_once("ended at once; what was answered is kept, and --resume goes on")
+            os._exit(128 + number)
         watch.request_stop(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory import pool
 from inventory.client import Client
+from inventory.descriptors import connections
 from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
 from inventory.formats import Entry
 from inventory.ledger import AnswerCount
@@ -178,13 +179,14 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
     async with open_session(settings.timeout) as session:
         for place in await projects_of(search.places, session, settings, account):
             projects.append(_project(place, session, settings, account, calls))  # noqa: PERF401 - tell() looks at it
-        await pool.run([pool.Lane(iter(projects), list_project)], settings.max_workers)
+        workers = connections(settings.max_workers)
+        await pool.run([pool.Lane(iter(projects), list_project)], workers)
         if search.versions or search.aliases:
             lanes = [
                 pool.Lane(iter([(project, function) for function in project.functions]), list_qualifiers)
                 for project in projects
             ]
-            await pool.run(lanes, settings.max_workers)
+            await pool.run(lanes, workers)
     return Discovered(
         [Listing(project.name, sorted(project.found)) for project in projects],
         [AnswerCount(*key, number) for key, number in calls.items()],

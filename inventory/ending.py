@@ -11,26 +11,30 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory import intake, manifest
 from inventory.errors import ExitCode, Status, UsageError
+from inventory.folder import RunFolder
 from inventory.ledger_view import DROPPED
+from inventory.object_store import parse
+from inventory.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from inventory.folder import RunFolder
     from inventory.ledger import Ledger
     from inventory.ledger_view import LedgerView
     from inventory.tables import TableFile
 
 _ENDED: Final = "ended"
 """The fact how the last session of the run ended; none while one is at work, or where it was killed."""
+_STORE: Final = "store"
+"""The fact which store the results go up to; none where they stay in the folder."""
 
 
 class Result(NamedTuple):
     """What a run gives back.
 
     Attributes:
-        folder: where the tables are.
+        output: where the tables are.
         manifest: the content of its ``manifest.json``.
         exit_code: what the process should say.
         nothing_to_do: whether the run was complete already.
@@ -38,12 +42,17 @@ class Result(NamedTuple):
         note: what else must be said, or nothing.
     """
 
-    folder: Path
+    output: Output
     manifest: dict[str, Any]
     exit_code: ExitCode
     nothing_to_do: bool = False
     examples: Mapping[str, str] = MappingProxyType({})
     note: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the run worked in."""
+        return self.output.folder
 
 
 class End(NamedTuple):
@@ -66,8 +75,14 @@ def last_end(ledger: LedgerView, folder: RunFolder) -> End | None:
     """How the last session of a run ended; None where it was killed or interrupted."""
     kept = ledger.fact(_ENDED)
     if kept is None and folder.manifest.exists():
-        kept = manifest.read(folder.manifest)
+        read = manifest.read(folder.manifest)
+        kept = read if is_of(ledger, read) else None
     return None if kept is None else End(*(kept[name] for name in End._fields))
+
+
+def is_of(ledger: LedgerView, read: dict[str, Any]) -> bool:
+    """Whether a manifest is of the run in a ledger: a killed --overwrite leaves the one of the run before."""
+    return bool(read["started"] == ledger.fact(intake.STARTED) and read["input"]["urns"] == ledger.count_urns())
 
 
 def keep(ledger: Ledger, end: End | None) -> None:
@@ -75,8 +90,22 @@ def keep(ledger: Ledger, end: End | None) -> None:
     ledger.set_fact(_ENDED, None if end is None else end._asdict())
 
 
-def sign_off(ledger: Ledger, folder: RunFolder, end: End, tables: list[TableFile], counts: manifest.Counts) -> Result:
+def keep_output(ledger: Ledger, output: Output) -> None:
+    """Notes where the results of a run go, for those who come to its folder alone."""
+    url = None if output.url is None else str(output.url)
+    if ledger.fact(_STORE) != url:
+        ledger.set_fact(_STORE, url)
+
+
+def output_of(ledger: LedgerView, folder: Path) -> Output:
+    """Where the results of the run in a folder go."""
+    url = ledger.fact(_STORE)
+    return Output(folder) if url is None else Output(folder, parse(url), work_dir_named=True)
+
+
+def sign_off(ledger: Ledger, output: Output, end: End, tables: list[TableFile], counts: manifest.Counts) -> Result:
     """Writes the manifest: its presence says that the tables are whole."""
+    folder = RunFolder(output.folder)
     keep(ledger, end)
     code = ExitCode(end.exit_code)
     written = manifest.describe(
@@ -92,7 +121,7 @@ def sign_off(ledger: Ledger, folder: RunFolder, end: End, tables: list[TableFile
     )
     folder.remove_results(keep=[table.path for table in tables])
     manifest.write(folder.manifest, written)
-    return Result(folder.path, written, code, examples=counts.examples)
+    return Result(output, written, code, examples=counts.examples)
 
 
 def are_dropped(ledger: LedgerView) -> bool:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inventory.intake import load
-from inventory.ledger import FILE_NAME, Ledger
+from inventory.ledger import Ledger
+from inventory.ledger_file import FILE_NAME
 from inventory.progress import duration
 from inventory.watch import Watch
 

@@ -6,17 +6,17 @@ Owns the names of a run's files and the rule that a run is never lost by acciden
 from __future__ import annotations
 
 import itertools
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from inventory import layout, ledger, manifest
+from inventory import layout, ledger_file, manifest
 from inventory.errors import OutputError, UsageError
 from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 DEFAULT_ROOT: Final = Path("output")
 
@@ -47,7 +47,7 @@ class RunFolder:
     @property
     def ledger(self) -> Path:
         """The ledger's file."""
-        return self.path / ledger.FILE_NAME
+        return self.path / ledger_file.FILE_NAME
 
     @property
     def manifest(self) -> Path:
@@ -59,10 +59,10 @@ class RunFolder:
 
         Raises:
             UsageError: there is nothing to resume.
-            OutputError: the folder holds a run, or cannot be written.
+            OutputError: the folder holds a run, another process works in it, or it cannot be written.
         """
         try:
-            held = [path for path in (*self._results(), *ledger.files_of(self.ledger)) if _exists(path)]
+            held = [path for path in (*self._results(), *ledger_file.files_of(self.ledger)) if _exists(path)]
         except OSError as error:
             raise OutputError(f"{self.path} cannot be looked into: {error.strerror}; give another --output") from None
         if mode == "resume":
@@ -70,6 +70,8 @@ class RunFolder:
                 raise UsageError(f"--resume: {self.path} holds no run; leave --resume out to begin one there")
             return
         if held and mode == "new":
+            if self.ledger in held and ledger_file.is_in_use(self.ledger):
+                raise OutputError(f"another inventory process works in {self.path}; wait for its end")
             raise OutputError(
                 f"{self.path} holds a run already ({held[0].name}): --resume goes on with it, --overwrite begins "
                 "again, and another --output leaves it alone"
@@ -93,7 +95,7 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{self.path} cannot be looked into: {error.strerror}") from None
         if not found:
-            raise UsageError(f"{self.path} holds no run: there is no {ledger.FILE_NAME} in it")
+            raise UsageError(f"{self.path} holds no run: there is no {ledger_file.FILE_NAME} in it")
 
     def remove_manifest(self) -> None:
         """Removes the commit mark, before what it stands for changes.
@@ -101,10 +103,7 @@ class RunFolder:
         Raises:
             OutputError: it cannot be removed.
         """
-        try:
-            self.manifest.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.manifest} cannot be removed: {error.strerror}; give another --output") from None
+        _remove(self.manifest)
 
     def holds(self, tables: Iterable[Mapping[str, Any]]) -> bool:
         """Whether the tables of a manifest are there, as large as it says."""
@@ -127,20 +126,24 @@ class RunFolder:
         kept = {self.path / name for name in keep}
         for path in self._results():
             if path not in kept:
-                try:
-                    layout.remove(path)
-                except OSError as error:
-                    raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
+                _remove(path)
 
     def remove_all(self) -> None:
-        """Removes a run that never began: its list could not be read."""
+        """Removes a run that never began: its list could not be read. Its lock goes when it is let go."""
         with suppress(OSError, OutputError):  # what went wrong before is what the user must hear
             self.remove_results()
-            for path in ledger.files_of(self.ledger):
+            for path in ledger_file.files_of(self.ledger):
                 path.unlink(missing_ok=True)
-            ledger.lock_of(self.ledger).unlink(missing_ok=True)
-            if self.made and not any(self.path.iterdir()):
-                self.path.rmdir()
+
+    @contextmanager
+    def unless_empty(self) -> Iterator[None]:
+        """Removes the folder after the block where it was made for the run, and nothing is in it."""
+        try:
+            yield
+        finally:
+            if self.made:
+                with suppress(OSError):  # it is not empty
+                    self.path.rmdir()
 
     def _results(self) -> list[Path]:
         """The manifest first: without it, nothing that is there is taken for whole."""
@@ -152,6 +155,13 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
+
+
+def _remove(path: Path) -> None:
+    try:
+        layout.remove(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
 
 
 def _exists(path: Path) -> bool:

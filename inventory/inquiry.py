@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from inventory import pool
 from inventory.batch import Batch, Group
 from inventory.client import Client
+from inventory.descriptors import connections
 from inventory.errors import OutOfTimeError
 from inventory.scope import Scope
 from inventory.watch import Progress
@@ -138,7 +139,7 @@ class _Inquiry:
 
     async def run(self, lanes: list[pool.Lane[_Job]], deadline: float) -> None:
         """Works the lanes off; commits and tells the watcher a few times a second."""
-        workers = asyncio.create_task(pool.run(lanes, self._settings.max_workers))
+        workers = asyncio.create_task(pool.run(lanes, connections(self._settings.max_workers)))
         try:
             while not workers.done():
                 await asyncio.wait({workers}, timeout=TICK_SECONDS)

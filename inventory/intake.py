@@ -17,7 +17,7 @@ from inventory.ledger import LISTED, Ledger, Reject, SourceRead
 from inventory.settings import ExportSettings, describe, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from inventory.discovery import Discovered
@@ -86,8 +86,10 @@ def load(
         watch.loading(entries)
 
 
-def check_same_run(sources: Sequence[Source], ledger: Ledger, settings: ExportSettings) -> None:
-    """Holds a resumed run against the one that it goes on with.
+def check_same_run(
+    sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, idle: Callable[[], None] = lambda: None
+) -> None:
+    """Holds a resumed run against the one that it goes on with; ``idle`` as in :meth:`Source.read`.
 
     Raises:
         SourceError: the list is another.
@@ -95,7 +97,7 @@ def check_same_run(sources: Sequence[Source], ledger: Ledger, settings: ExportSe
     """
     if sources:
         began_with = sorted(source.sha256 for source in ledger.sources())
-        if sorted(source.digest() for source in sources) != began_with:
+        if sorted(source.digest(idle) for source in sources) != began_with:
             names = ", ".join(source.name for source in sources)
             raise SourceError(
                 f"{names}: not the list that this run began with; --resume needs the same list (or none), "

@@ -43,10 +43,15 @@ def staging(folder: Path, table: str) -> Path:
     return temporary_name(folder / table)
 
 
+def is_part(name: str) -> bool:
+    """Whether a file of that name is a part of a table."""
+    return _PART.fullmatch(name) is not None
+
+
 def parts_in(folder: Path) -> list[Path]:
     """The parts in a folder; none where it is no folder."""
     try:
-        return sorted(path for path in folder.iterdir() if _PART.fullmatch(path.name))
+        return sorted(path for path in folder.iterdir() if is_part(path.name))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -54,7 +59,7 @@ def parts_in(folder: Path) -> list[Path]:
 def is_ours(folder: Path) -> bool:
     """Whether a folder may be written over: it is not there, or holds nothing but parts."""
     try:
-        return all(_PART.fullmatch(path.name) for path in folder.iterdir())
+        return all(is_part(path.name) for path in folder.iterdir())
     except FileNotFoundError:
         return True
     except NotADirectoryError:
@@ -79,6 +84,6 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         return
     path.unlink(missing_ok=True)
-    if _PART.fullmatch(path.name):
+    if is_part(path.name):
         with suppress(OSError):  # what else is in there is not ours
             path.parent.rmdir()

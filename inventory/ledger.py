@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
+from inventory.ledger_file import files_of, in_use, lock_of, look_through, named, opened
 from inventory.ledger_tables import ADD_CALLS, CREATE, NAMES, VERSION, WRITE_OUTCOME
 from inventory.ledger_view import (
     DROPPED,
-    FILE_NAME,
     LISTED,
     NO_ANSWER,
     AnswerCount,
@@ -28,8 +28,6 @@ from inventory.ledger_view import (
     Reject,
     ScopeCount,
     SourceRead,
-    files_of,
-    lock_of,
     range_of,
 )
 from inventory.lock import Lock
@@ -40,102 +38,68 @@ if TYPE_CHECKING:
 
     from inventory.outcome import Outcome
 
-__all__ = [
-    "FILE_NAME",
-    "LISTED",
-    "NO_ANSWER",
-    "AnswerCount",
-    "Ledger",
-    "Reject",
-    "ScopeCount",
-    "SourceRead",
-    "files_of",
-    "lock_of",
-]
+__all__ = ["LISTED", "NO_ANSWER", "AnswerCount", "Ledger", "Reject", "ScopeCount", "SourceRead"]
 
 _PENDING_BLOCK: Final = 512
-_PAGES_TO_CHECKPOINT: Final = 16_000
-"""64 MB: while a checkpoint waits for the disk, nobody is asked, and large ones write each page fewer times."""
 _SPARSE: Final = "sparse"
 _COMPACT: Final = "compact"
 """How a file is from which bodies were dropped: as large as before, then made smaller."""
-_NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN")
 
 
 class Ledger(LedgerView):
     """A ledger that one process writes, and others may read meanwhile.
 
-    Every method raises OutputError where the file cannot be read or written. With ``replace``, a file that is damaged
-    or of another version is deleted and begun anew; a whole one stays as it is until another list is loaded into it.
+    Every method raises OutputError where the file cannot be read or written.
+
+    Args:
+        path: the file; it is made where there is none.
+        checked: whether it is looked through for damage first.
+        replace: whether a file that is damaged or of another version is deleted and begun anew; a whole one stays as it
+            is until another list is loaded into it.
     """
 
-    def __init__(self, path: Path, *, replace: bool = False) -> None:  # it opens the file in its own way
+    def __init__(self, path: Path, *, checked: bool = False, replace: bool = False) -> None:  # it opens it in its way
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
         self._pending_listed: list[str] = []
         self._asks_again = False
         self._lock = Lock(lock_of(path))
-        self._lock.take(
-            f"{path} is in use by another inventory process; wait for its end",
-            "make room or give another --output; --resume then goes on",
-        )
+        self._lock.take(in_use(path), "make room or give another --output; --resume then goes on")
         try:
-            self._open_or_replace(replace=replace)
+            self._open_or_replace(checked=checked, replace=replace)
         except OutputError:
             self._lock.release()
             raise
 
-    def _open_or_replace(self, *, replace: bool) -> None:
+    def _open_or_replace(self, *, checked: bool, replace: bool) -> None:
         try:
-            self._open(to_the_last_page=replace)
+            self._open(checked=checked or replace)
         except LedgerUnusableError:
             if not replace:
                 raise
-            with self._named():
+            with named(self._path):
                 for file in files_of(self._path):
                     file.unlink(missing_ok=True)
             self._open()
 
-    def _open(self, *, to_the_last_page: bool = False) -> None:
-        self._connect()
+    def _open(self, *, checked: bool = False) -> None:
+        self._db = opened(self._path, locked=self._lock.held)
         try:
-            with self._named():
-                try:
-                    self._begin("NORMAL" if self._lock.held else "EXCLUSIVE")
-                except sqlite3.OperationalError as error:
-                    if not self._lock.held or not error.sqlite_errorname.startswith(_NO_SHARED_MEMORY):
-                        raise
-                    self._db.close()  # as on some network file systems: the run works, but nobody can look on
-                    self._connect()
-                    self._begin("EXCLUSIVE")
+            with named(self._path):
                 self._prepare()
-                if to_the_last_page:
-                    (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-                    if found != "ok":
-                        raise LedgerUnusableError(f"{self._path} is damaged ({found}); start again with --overwrite")
+                if checked:
+                    look_through(self._db, self._path)
         except OutputError:
             self._db.close()
             raise
 
-    def _connect(self) -> None:
-        with self._named():
-            # One connection, handed from thread to thread and never used by two at a time.
-            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-
-    def _begin(self, locking: str) -> None:
-        """Opens the log, which readers and the writer share; EXCLUSIVE locks both out where our lock cannot."""
-        self._db.execute(f"PRAGMA locking_mode = {locking}")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._version()  # the first look into the file: only now SQLite opens the log
-
     def _prepare(self) -> None:
-        self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
-        self._db.execute("PRAGMA cache_size = -4000")
-        self._db.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_TO_CHECKPOINT}")
         version = self._version()
         if version:
             self._check_version(version)
+        elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
+            raise LedgerUnusableError(f"{self._path} is another program's file; give another --output")
         else:
             self._db.executescript(f"BEGIN;{CREATE}PRAGMA user_version = {VERSION};COMMIT")
 
@@ -154,7 +118,7 @@ class Ledger(LedgerView):
 
     def set_fact(self, name: str, value: object) -> None:
         """Writes a fact."""
-        with self._named():
+        with named(self._path):
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, msgspec.json.encode(value).decode()))
 
     # The list going in.
@@ -162,29 +126,29 @@ class Ledger(LedgerView):
     @contextmanager
     def loading(self) -> Iterator[None]:
         """One transaction around the loading of a list: it takes the place of all that was there, or leaves it."""
-        with self._named(), self._transaction():
+        with named(self._path), self._transaction():
             for table in NAMES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             yield
 
     def add_urns(self, urns: Iterable[str]) -> None:
         """Adds URNs to ask for; a URN that is there already is not added again."""
-        with self._named():
+        with named(self._path):
             self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?)", ((urn,) for urn in sorted(urns)))
 
     def add_rejects(self, rejects: Iterable[Reject]) -> None:
         """Adds entries that are not function URNs."""
-        with self._named():
+        with named(self._path):
             self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?)", rejects)
 
     def add_source(self, source: SourceRead) -> None:
         """Notes a source that was read to its end."""
-        with self._named():
+        with named(self._path):
             self._db.execute("INSERT INTO sources VALUES (?, ?, ?)", source)
 
     def count_scopes(self, scopes: Iterable[tuple[str, str]]) -> None:
         """Counts the URNs of each scope, once the list is in."""
-        with self._named():
+        with named(self._path):
             for region, project_id in scopes:
                 first, end = range_of(region, project_id)
                 query = "SELECT count(*) FROM urns WHERE urn >= ? AND urn < ?"
@@ -193,14 +157,14 @@ class Ledger(LedgerView):
 
     def add_calls(self, calls: Iterable[AnswerCount]) -> None:
         """Adds the calls that the finding of the list took."""
-        with self._named():
+        with named(self._path):
             self._db.executemany(ADD_CALLS, calls)
 
     # The outcomes coming back.
 
     def ask_failures_again(self) -> None:
         """Makes the URNs that failed pending again. Until one is asked, it stays failed as it was."""
-        with self._named():
+        with named(self._path):
             self._db.execute("INSERT OR IGNORE INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
             self._asks_again = True
 
@@ -208,7 +172,7 @@ class Ledger(LedgerView):
         """The URNs of a scope to ask for, in URN order, read a block at a time."""
         last, end = range_of(region, project_id)
         while True:
-            with self._named():
+            with named(self._path):
                 block = self._db.execute(
                     "SELECT urn FROM urns WHERE urn > ? AND urn < ?"
                     " AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
@@ -235,7 +199,7 @@ class Ledger(LedgerView):
 
     def was_listed(self, function: str) -> bool:
         """Whether the configs of a function were listed in this run."""
-        with self._named():
+        with named(self._path):
             query = "SELECT 1 FROM listed WHERE function = ?"
             return self._db.execute(query, (function,)).fetchone() is not None
 
@@ -243,7 +207,7 @@ class Ledger(LedgerView):
         """Writes what was taken, in one transaction."""
         if not self._pending_outcomes and not self._pending_answers and not self._pending_listed:
             return
-        with self._named(), self._transaction():
+        with named(self._path), self._transaction():
             self._db.executemany(WRITE_OUTCOME, self._pending_outcomes)
             if self._asks_again:
                 self._db.executemany(
@@ -260,7 +224,7 @@ class Ledger(LedgerView):
 
         Ended in the middle, it holds all bodies or none of them, and the next call makes the file smaller.
         """
-        with self._named():
+        with named(self._path):
             if not self.fact(DROPPED):
                 with self._transaction():
                     self._db.execute("UPDATE outcomes SET body = x'' WHERE status <> 'failed'")

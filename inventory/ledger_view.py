@@ -1,7 +1,7 @@
 """The ledger as it is read: all that tables, manifest and status are made from.
 
-Owns the questions that a ledger answers, also while a run writes it, and what each of SQLite's errors means to a user.
-Changes nothing. Knows no HTTP and no table format.
+Owns the questions that a ledger answers, also while a run writes it. Changes nothing. Knows no HTTP and no
+table format.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
+from inventory.ledger_file import damaged, files_of, is_in_use, named
 from inventory.ledger_tables import VERSION
-from inventory.lock import is_locked
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FILE_NAME: Final = "ledger.sqlite"
 LISTED: Final = "listed"
 """The fact that the service itself listed the functions, in this run."""
 DROPPED: Final = "bodies-dropped"
@@ -92,16 +91,6 @@ class Tally(NamedTuple):
     first_finished: int | None
 
 
-def files_of(path: Path) -> list[Path]:
-    """The files of a ledger, itself last."""
-    return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")), path]
-
-
-def lock_of(path: Path) -> Path:
-    """The file that is locked by the process that writes a ledger."""
-    return path.with_name(f"{path.name}-lock")
-
-
 class LedgerView:
     """A ledger that is read, and may be written by a run meanwhile; it leaves the run's files as they are.
 
@@ -110,10 +99,10 @@ class LedgerView:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with self._named():
+        with named(self._path):
             self._db = sqlite3.connect(self._address(), uri=True, isolation_level=None)
         try:
-            with self._named():
+            with named(self._path):
                 self._check_version(self._version())
         except OutputError:
             self._db.close()
@@ -122,7 +111,7 @@ class LedgerView:
     def _address(self) -> str:
         # A reader of a file that is in use keeps to its log. Of one that is not, it would make a log, and leave it.
         wal = files_of(self._path)[0]
-        at_rest = not is_locked(lock_of(self._path)) and not (wal.exists() and wal.stat().st_size)
+        at_rest = not is_in_use(self._path) and not (wal.exists() and wal.stat().st_size)
         return f"{self._path.absolute().as_uri()}?{'immutable=1' if at_rest else 'mode=ro'}"
 
     def _version(self) -> int:
@@ -149,15 +138,22 @@ class LedgerView:
 
     def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """Reads a fact; None where it was never written."""
-        with self._named():
+        with named(self._path):
             found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else msgspec.json.decode(found[0])
+        try:
+            return None if found is None else msgspec.json.decode(found[0])
+        except msgspec.DecodeError as error:
+            raise self.damaged(str(error)) from None
+
+    def damaged(self, what: str) -> LedgerUnusableError:
+        """The error of a ledger in which something else stands than was written."""
+        return damaged(self._path, what)
 
     # What the tables and the manifest are made from.
 
     def rows(self) -> Iterator[tuple[str, Outcome | None]]:
         """Every distinct URN with its outcome, or None where it was not attempted; in URN order, streamed."""
-        with self._named():
+        with named(self._path):
             cursor = self._db.execute(
                 "SELECT urns.urn, outcomes.* FROM urns LEFT JOIN outcomes ON outcomes.urn = urns.urn ORDER BY urns.urn"
             )
@@ -166,7 +162,7 @@ class LedgerView:
 
     def rejects(self) -> Iterator[Reject]:
         """The rejects by source and line, streamed."""
-        with self._named():
+        with named(self._path):
             for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
                 yield Reject(*row)
 
@@ -176,53 +172,53 @@ class LedgerView:
 
     def count_settled(self) -> int:
         """How many URNs have an outcome and are not asked again."""
-        with self._named():
+        with named(self._path):
             query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
             return int(self._db.execute(query).fetchone()[0])
 
     def count_failed(self) -> int:
         """How many URNs failed."""
-        with self._named():
+        with named(self._path):
             return int(self._db.execute("SELECT count(*) FROM outcomes WHERE status = 'failed'").fetchone()[0])
 
     def was_welcome(self, region: str, project_id: str) -> bool:
         """Whether a call of the scope was answered by the service, in any session."""
         first, end = range_of(region, project_id)
-        with self._named():
+        with named(self._path):
             query = "SELECT 1 FROM outcomes WHERE urn > ? AND urn < ? AND status <> 'failed' LIMIT 1"
             return self._db.execute(query, (first, end)).fetchone() is not None
 
     def count_rejects(self) -> int:
         """How many entries are not function URNs."""
-        with self._named():
+        with named(self._path):
             return int(self._db.execute("SELECT count(*) FROM rejects").fetchone()[0])
 
     def sources(self) -> list[SourceRead]:
         """The sources that were read, by name."""
-        with self._named():
+        with named(self._path):
             return [SourceRead(*row) for row in self._db.execute("SELECT * FROM sources ORDER BY name, sha256")]
 
     def scopes(self) -> list[ScopeCount]:
         """The scopes, by region and project."""
-        with self._named():
+        with named(self._path):
             return [ScopeCount(*row) for row in self._db.execute("SELECT * FROM scopes ORDER BY region, project_id")]
 
     def answers(self) -> list[AnswerCount]:
         """The calls of all sessions of this run, by scope, operation and HTTP status."""
-        with self._named():
+        with named(self._path):
             query = "SELECT * FROM answers ORDER BY region, project_id, operation, http_status"
             return [AnswerCount(*row) for row in self._db.execute(query)]
 
     def outcome(self, urn: str) -> Outcome | None:
         """The outcome of one URN; None where it has none."""
-        with self._named():
+        with named(self._path):
             found = self._db.execute("SELECT * FROM outcomes WHERE urn = ?", (urn,)).fetchone()
         return None if found is None else Outcome(*found)
 
     def tallies(self, since: int) -> Iterator[Tally]:
         """How the URNs of each scope ended, and how many of them after ``since`` (microseconds since 1970)."""
         for region, project_id, _ in self.scopes():
-            with self._named():
+            with named(self._path):
                 cursor = self._db.execute(
                     "SELECT status, error_kind, count(*), min(urn), sum(finished_at > ?),"
                     " min(CASE WHEN finished_at > ? THEN finished_at END)"
@@ -234,38 +230,20 @@ class LedgerView:
 
     def last_finished(self) -> int | None:
         """When the last outcome came, in microseconds since 1970; None where there is none."""
-        with self._named():
+        with named(self._path):
             found: int | None = self._db.execute("SELECT max(finished_at) FROM outcomes").fetchone()[0]
         return found
 
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:
         """What is read in this block is of one moment, whatever is written meanwhile."""
-        with self._named():
+        with named(self._path):
             self._db.execute("BEGIN")
             try:
                 yield
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Turns SQLite's errors into one sentence."""
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(f"{self._path} cannot be removed: {error.strerror}; give another --output") from None
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorname", "")
-            if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                raise OutputError(f"{self._path} is in use by another inventory process; wait for its end") from None
-            if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-                raise LedgerUnusableError(f"{self._path} is damaged ({error}); start again with --overwrite") from None
-            if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
-                advice = "make room or give another --output; --resume then goes on"
-                raise OutputError(f"{self._path} cannot be written: {error}; {advice}") from None
-            raise
 
 
 def range_of(region: str, project_id: str) -> tuple[str, str]:

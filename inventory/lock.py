@@ -83,7 +83,8 @@ class Lock:
         """Removes the file, and lets it go."""
         if self._number is not None:
             with suppress(OSError):  # one that stays locks nobody out
-                self._path.unlink()
+                if _is_at(self._path, self._number):
+                    self._path.unlink()
             os.close(self._number)
             self._number = None
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "manifest.json"
 TOOL: Final = "functiongraph-inventory"
+_READ_AGAIN: Final = frozenset({"started", "finished", "exit_code", "input", "counts", "scopes", "tables", "settings"})
 
 
 class Counts(msgspec.Struct):
@@ -208,11 +209,22 @@ def read(path: Path) -> dict[str, Any]:
         OutputError: there is none, or it is damaged.
     """
     try:
-        manifest = msgspec.json.decode(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise OutputError(f"{path} cannot be read: {error.strerror}; a run without a manifest is not whole") from None
+    return decode(content, str(path))
+
+
+def decode(content: bytes, path: str) -> dict[str, Any]:
+    """Reads the content of a manifest; ``path`` is what it is called.
+
+    Raises:
+        OutputError: it is damaged.
+    """
+    try:
+        manifest = msgspec.json.decode(content)
     except (msgspec.DecodeError, ValueError) as error:
-        raise OutputError(f"{path} is damaged: {error}") from None
-    if not isinstance(manifest, dict) or not manifest.keys() >= {"tables", "settings", "exit_code", "counts", "input"}:
+        raise OutputError(f"{path} is damaged: {error}; without it, --resume writes the tables again") from None
+    if not isinstance(manifest, dict) or not manifest.keys() >= _READ_AGAIN:
         raise OutputError(f"{path} is damaged: it is no manifest; without it, --resume writes the tables again")
     return manifest

@@ -44,9 +44,9 @@ def tables(
         result = run_tables(folder, shape, log, drop_bodies=drop_bodies)
         words = "The tables are as they were" if result.nothing_to_do else "Written from the ledger"
         log.say("tables", f"{words}: {report.rows(result)}", **result.manifest)
-        if result.note:
-            log.complain(result.note)
-        leave(result)
+        for words in filter(None, (result.note, report.not_sent(result.output))):
+            log.complain(words)
+        put(str(result.folder))
 
 
 def status(
@@ -76,11 +76,12 @@ def demo(
     """Export an emulated cloud: no account is needed."""
     with leaving("text", quiet=False) as log:
         from inventory import demonstration, report
+        from inventory.output import Output
 
         with demonstration.prepared(functions, output) as ready:
             log.say("demo", ready.words)
             result = run_export(
-                [ready.source], ready.folder, ready.settings, mode="new", environment=ready.environment, log=log
+                [ready.source], Output(ready.folder), ready.settings, mode="new", environment=ready.environment, log=log
             )
         log.say("demo", f"{report.summary(result)}\n\nWrote:")
         for path, rows in report.tables(result):

@@ -34,8 +34,30 @@ SettingsFile = Annotated[
 ]
 
 
+def _folder(text: str) -> Path:
+    if "://" in text:
+        raise typer.BadParameter(
+            "a folder is needed here: only export goes to a store; what works on a run takes its work folder"
+        )
+    return Path(text)
+
+
+ExportOutput = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of the run, or s3://bucket/prefix or obs://bucket/prefix. Default: output/<UTC timestamp>."
+    ),
+]
+WorkDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="With s3:// or obs://: folder of the ledger. Default: one of the URL in the user's state directory.",
+        readable=False,
+    ),
+]
 RunOutput = Annotated[
-    Path | None, typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", readable=False)
+    Path | None,
+    typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", metavar="PATH", parser=_folder),
 ]
 Versions = Annotated[bool, typer.Option("--versions", help="List the versions of each function too.")]
 Aliases = Annotated[bool, typer.Option("--aliases", help="List the aliases of each function too.")]
@@ -52,7 +74,12 @@ RowsPerFile = Annotated[
     int | None,
     typer.Option(help="A table of more rows becomes a folder of files, as functions/part-00000.parquet. 0: one file."),
 ]
-RunFolderNamed = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the run.", readable=False)]
+RunFolderNamed = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR", help="Folder of the run; of one that goes to a store, its work folder.", parser=_folder
+    ),
+]
 
 
 class TableFormat(StrEnum):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from inventory import ending, intake, manifest
 from inventory.credentials import find_accounts
+from inventory.delivery import Delivery
 from inventory.discovery import Search, discover
 from inventory.ending import End, Result
 from inventory.errors import ExitCode, InventoryError, OutputError, UsageError
@@ -23,11 +24,11 @@ from inventory.wire import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from inventory.credentials import Account
     from inventory.discovery import Discovered
     from inventory.folder import Mode
+    from inventory.output import Output
     from inventory.scope import Scope
     from inventory.settings import ExportSettings
     from inventory.sources import Source
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 async def export(
     sources: Sequence[Source] | Search,
-    output: Path,
+    output: Output,
     settings: ExportSettings,
     *,
     mode: Mode,
@@ -51,28 +52,34 @@ async def export(
     """
     began = time.monotonic()
     account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
-    folder = RunFolder(output)
+    folder, delivery = RunFolder(output.folder), Delivery(output.url, output.folder, environment)
+    await asyncio.to_thread(delivery.prepare, mode)
     folder.prepare(mode)
-    with Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
-        if mode == "new" and ledger.fact(intake.LOADED) is not None:  # of one that began as we did, and was faster
-            raise OutputError(f"{output} holds a run already, which another process made; give another --output")
+    with (
+        folder.unless_empty(),
+        Ledger(folder.ledger, checked=mode == "resume", replace=mode == "overwrite") as ledger,
+    ):
         # sources ──► ledger
         found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
         settings = intake.shaped(ledger, settings)
+        ending.keep_output(ledger, output)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
-            result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=True)
+            sent = await asyncio.to_thread(delivery.complete, done["tables"], watch)
+            result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
         else:
-            ending.check_bodies(ledger, output)
+            ending.check_bodies(ledger, folder.path)
             intake.keep_shape(ledger, settings)
             folder.remove_manifest()
             ending.keep(ledger, None)
             # ledger ──► pool ── client ──► ledger
             scopes = await ask(ledger, settings, account, watch, found.throttles if found else {}, began=began)
             # ledger ──► flatten ──► tables
-            tables, counts = await asyncio.to_thread(tabulate, ledger, output, settings, watch)
+            tables, counts = await asyncio.to_thread(tabulate, ledger, folder.path, settings, watch)
             # tables ──► manifest
-            result = await asyncio.to_thread(_sign_off, ledger, folder, settings, scopes, tables, counts)
+            result = await asyncio.to_thread(_sign_off, ledger, output, settings, scopes, tables, counts)
+            # tables, manifest ──► object store, where there is one
+            await asyncio.to_thread(delivery.complete, result.manifest["tables"], watch)
         return await asyncio.to_thread(ending.drop_bodies, ledger, result) if settings.drop_bodies else result
 
 
@@ -89,10 +96,12 @@ async def _take_in(
     if mode == "resume" and ledger.fact(intake.LOADED) is not None:
         if isinstance(sources, Search):
             raise UsageError("--resume goes on with the list that was found: leave --all out")
-        await asyncio.to_thread(intake.check_same_run, sources, ledger, settings)
+        await asyncio.to_thread(intake.check_same_run, sources, ledger, settings, watch.check)
         ending.check_bodies(ledger, folder.path, again=True)
         ledger.ask_failures_again()
         return None
+    if mode == "new" and ledger.fact(intake.LOADED) is not None:  # while we waited for the file, another had it
+        raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
     try:
         if not sources:
             raise UsageError("the list of this run was never read to its end: name it again, or give --all again")
@@ -100,8 +109,10 @@ async def _take_in(
         if isinstance(sources, Search):
             found, sources = await discover(sources, settings, account, watch), ()
         await asyncio.to_thread(intake.load, sources, ledger, settings, watch, found)
-    except InventoryError:
-        if folder.fresh:  # nothing was asked: no trace is left that would stand in the way of the next try
+    except InventoryError as error:
+        # Nothing was asked: no trace is left that would stand in the way of the next try; but --resume, to which a full
+        # disk leads, finds what it goes on with.
+        if folder.fresh and not isinstance(error, OutputError):
             folder.remove_all()
         raise
     folder.remove_results()
@@ -113,6 +124,8 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
     if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
         return False
     done = manifest.read(folder.manifest)
+    if not ending.is_of(ledger, done):
+        return False
     written = {table["format"] for table in done["tables"]}
     was = done["settings"]
     as_asked = (was["naive-timezone"], was.get("rows-per-file", 0)) == (settings.naive_timezone, settings.rows_per_file)
@@ -121,7 +134,7 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
 
 def _sign_off(
     ledger: Ledger,
-    folder: RunFolder,
+    output: Output,
     settings: ExportSettings,
     scopes: dict[tuple[str, str], Scope],
     tables: list[TableFile],
@@ -143,4 +156,4 @@ def _sign_off(
         manifest.describe_scopes(ledger.scopes(), ledger.answers(), reports),
         describe(settings),
     )
-    return ending.sign_off(ledger, folder, ended, tables, counts)
+    return ending.sign_off(ledger, output, ended, tables, counts)

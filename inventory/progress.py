@@ -6,9 +6,11 @@ Owns the watchers and the log. Knows nothing of how a run works beyond :class:`i
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from inventory.errors import Status
@@ -47,14 +49,22 @@ class Log:
         """Says what is wrong; a quiet run says it too."""
         self._write("error", f"inventory: {text}", {"message": text, **fields})
 
-    def _write(self, event: str, text: str, fields: dict[str, Any]) -> None:
+    def say_at_once(self, text: str) -> None:
+        """Complains from within a signal handler, where print may be what was interrupted; nothing follows it."""
+        cursor = "\r\x1b[?25h" if self.form != "json" and sys.stderr.isatty() else ""  # the display hid it
+        line = self._line("error", f"inventory: {text}", {"message": text})
+        with suppress(OSError):
+            os.write(2, f"{cursor}{line}\n".encode())
+
+    def _line(self, event: str, text: str, fields: dict[str, Any]) -> str:
         if self.form == "json":
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            text = json.dumps({"time": at, "event": event, **(fields or {"message": text})}, ensure_ascii=False)
-        else:
-            text = readable(text)
+            return json.dumps({"time": at, "event": event, **(fields or {"message": text})}, ensure_ascii=False)
+        return readable(text)
+
+    def _write(self, event: str, text: str, fields: dict[str, Any]) -> None:
         try:
-            print(text, file=sys.stderr, flush=True)
+            print(self._line(event, text, fields), file=sys.stderr, flush=True)
         except OSError:
             self.quiet = True
 
@@ -110,6 +120,12 @@ class LineWatch(Watch):
             self._log.say("tabulating", f"writing tables: {urns:,} of {total:,} URNs", urns=urns, total=total)
         super().tabulating(urns, total)
 
+    def delivering(self, sent: int, total: int) -> None:
+        """Says how far the upload is."""
+        if self._is_time():
+            self._log.say("delivering", f"sending: {sent:,} of {total:,} bytes", sent=sent, total=total)
+        super().delivering(sent, total)
+
     def _is_time(self) -> bool:
         now = time.monotonic()
         due = now >= self._next
@@ -141,6 +157,11 @@ class TerminalWatch(Watch):
         """Shows how far the tables are."""
         self._bar.update(self._task, description="writing tables", total=total, completed=urns, state="")
         super().tabulating(urns, total)
+
+    def delivering(self, sent: int, total: int) -> None:
+        """Shows how far the upload is."""
+        self._bar.update(self._task, description="sending bytes", total=total, completed=sent, state="")
+        super().delivering(sent, total)
 
 
 class Display:

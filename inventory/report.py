@@ -12,11 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from inventory.delivery import Delivery
 from inventory.errors import ErrorKind, Status
 from inventory.progress import duration
 
 if TYPE_CHECKING:
     from inventory.ending import Result
+    from inventory.output import Output
 
 _ADVICE: Final = {
     ErrorKind.REFUSED: "get a token of the right account and project",
@@ -66,7 +68,7 @@ def troubles(result: Result) -> list[str]:
         if kind in result.examples and not any(scope["stopped"].startswith(kind) for scope in stopped)
     ]
     counts = manifest["counts"]["status"]
-    again = resume_command(result.folder)
+    again = resume_command(result.output)
     if counts[Status.NOT_ATTEMPTED]:
         advice = " and ".join(dict.fromkeys(map(_advice, stopped))) or "mend that"
         found.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: {advice}, then go on with: {again}")
@@ -83,9 +85,16 @@ def _nothing_to_ask(read: dict[str, Any]) -> str:
     return f"{entries if read['entries'] else f'{names} holds no URN'}; {mend}"
 
 
-def resume_command(folder: Path) -> str:
-    """What goes on with the run in a folder."""
-    return f"{_called(sys.argv[0])} export --resume --output {shlex.quote(str(folder))}"
+def resume_command(output: Output) -> str:
+    """What goes on with a run."""
+    return f"{_called(sys.argv[0])} export --resume {output.options}"
+
+
+def not_sent(output: Output) -> str:
+    """What is to be said of results that their store does not have as they are; nothing where all is well."""
+    if Delivery(output.url, output.folder, {}).is_done():
+        return ""
+    return f"{output} does not have these tables yet; send them up with: {resume_command(output)}"
 
 
 def tables_command(folder: Path) -> str:

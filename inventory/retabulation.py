@@ -2,7 +2,7 @@
 
 Owns what becomes of a run's folder meanwhile: all is as it was until the new tables are whole, then the manifest goes,
 the tables get their names, and the manifest comes back with the same facts of the run. Asks nobody and knows no
-credential.
+credential, not even a store's: what is there of such a run stays until --resume.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
     """
     folder = RunFolder(path)
     folder.check_run()
-    with Ledger(folder.ledger) as ledger:
+    with Ledger(folder.ledger, checked=True) as ledger:
+        output = ending.output_of(ledger, path)
         before = intake.last_settings(ledger)
         if before is None:
             raise UsageError(
@@ -55,7 +56,7 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
             )
         if drop_bodies and not shape and ending.are_dropped(ledger) and folder.is_whole():
             ledger.drop_bodies()  # it may have been ended before the file was smaller
-            return Result(path, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
+            return Result(output, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
         settings = intake.shaped(ledger, msgspec.structs.replace(before, **shape).checked())
         end = ending.last_end(ledger, folder)
@@ -69,7 +70,7 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
         end = end or _reckoned(ledger, settings, counts)
         described = describe(settings)
         end = end._replace(settings={**end.settings, **{name: described[name] for name in _SHAPING}})
-        result = ending.sign_off(ledger, folder, end, tables, counts)
+        result = ending.sign_off(ledger, output, end, tables, counts)
         if drop_bodies:
             result = _without_bodies(ledger, result)
         return result._replace(exit_code=ExitCode.ANSWERED)  # the tables were asked for, and are there
@@ -95,8 +96,11 @@ def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts)
 
 
 def _without_bodies(ledger: Ledger, result: Result) -> Result:
-    """Drops bodies also where URNs failed: who asks for it here knows that. Not where the run is not at its end."""
-    if result.manifest["counts"]["status"][Status.NOT_ATTEMPTED]:
+    """Drops bodies also where URNs failed: who asks for it here knows that.
+
+    Not where the run is not at its end, or where its tables have to go up into a store with --resume.
+    """
+    if result.manifest["counts"]["status"][Status.NOT_ATTEMPTED] or result.output.url is not None:
         return ending.drop_bodies(ledger, result)
     ledger.drop_bodies()
     failed = result.manifest["counts"]["status"][Status.FAILED]

@@ -90,8 +90,9 @@ class Source:
             while stream.read(BLOCK):  # to the end, for the digest
                 pass
 
-    def digest(self) -> str:
-        """Reads the bytes alone: the SHA-256 without the entries."""
+    def digest(self, idle: Callable[[], None] = lambda: None) -> str:
+        """Reads the bytes alone: the SHA-256 without the entries; ``idle`` as in :meth:`read`."""
+        self._idle = idle
         with self._damage_is_named(), self._open_raw() as raw:
             while raw.read(BLOCK):
                 pass

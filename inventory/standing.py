@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from inventory import ending, intake
 from inventory.errors import ErrorKind, Status
 from inventory.folder import RunFolder
-from inventory.ledger_view import LedgerView, lock_of
-from inventory.lock import is_locked
+from inventory.ledger_file import is_in_use
+from inventory.ledger_view import LedgerView
 from inventory.progress import duration, readable
-from inventory.report import resume_command, shortened, tables_command
+from inventory.report import not_sent, resume_command, shortened, tables_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from inventory.ledger_view import Tally
     from inventory.outcome import Outcome
+    from inventory.output import Output
 
 WINDOW_SECONDS: Final = 60
 """The last moments from which the rate is told."""
@@ -108,8 +109,9 @@ def standing_of(path: Path, now: float | None = None) -> Standing:
     folder = RunFolder(path)
     folder.check_run()
     now = time.time() if now is None else now
-    at_work = is_locked(lock_of(folder.ledger))
+    at_work = is_in_use(folder.ledger)
     with LedgerView(folder.ledger) as ledger, ledger.at_one_moment():
+        output = ending.output_of(ledger, path)
         tallies = list(ledger.tallies(round((now - WINDOW_SECONDS) * 1e6)))
         urns, left = ledger.count_urns(), ledger.count_urns() - ledger.count_settled()
         end = None if at_work else ending.last_end(ledger, folder)
@@ -132,7 +134,7 @@ def standing_of(path: Path, now: float | None = None) -> Standing:
             failures=_failures(ledger, tallies),
             next="",
         )
-    return standing._replace(next=_next(standing, path))
+    return standing._replace(next=_next(standing, output))
 
 
 def _speed(tallies: Sequence[Tally], now: float) -> float | None:
@@ -188,27 +190,29 @@ def _told(outcome: Outcome | None) -> str:
     return " ".join(str(part) for part in told if part is not None)
 
 
-def _next(standing: Standing, path: Path) -> str:
+def _next(standing: Standing, output: Output) -> str:
     if standing.at_work:
         return "wait: a process is at work on it"
     if standing.started is None:
         return "its list was never read to its end: export it again, with --resume"
     if not standing.urns:
         return "its list holds no URN: mend it, and export it again with --overwrite"
-    return _next_of_urns(standing, path)
+    return _next_of_urns(standing, output)
 
 
-def _next_of_urns(standing: Standing, path: Path) -> str:
+def _next_of_urns(standing: Standing, output: Output) -> str:
     failed = sum(one.urns for one in standing.failures)
+    unsent = not_sent(output) if standing.state in {"complete", "finished"} else ""
     if standing.bodies_dropped:
-        words = f"export a list of the {failed:,} failed URNs to another folder" if failed else "nothing"
+        words = f"export a list of the {failed:,} failed URNs to another folder" if failed else unsent or "nothing"
         return f"{words}; its bodies are dropped, so its tables are the last that it has"
     if standing.left or failed:
         what = "go on" if standing.left else "ask those that failed again"
-        return f"{what} with: {resume_command(path)}"
+        return f"{what} with: {resume_command(output)}"
     if standing.state == "stopped":
-        return f"write its tables, without a call, with: {tables_command(path)}"
-    return "nothing: every URN is answered and the tables are whole"
+        command = resume_command(output) if output.url else tables_command(output.folder)
+        return f"write its tables, without a call, with: {command}"
+    return unsent or "nothing: every URN is answered and the tables are whole"
 
 
 def as_text(standing: Standing) -> str:

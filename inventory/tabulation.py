@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Final
 
 from inventory import schema
+from inventory.errors import UrnError
 from inventory.flatten import flatten
 from inventory.ledger import LISTED
 from inventory.manifest import Counts
@@ -19,8 +20,11 @@ from inventory.tables import TableFile, TableWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from zoneinfo import ZoneInfo
 
+    from inventory.flatten import Rows
     from inventory.ledger import Ledger
+    from inventory.outcome import Outcome
     from inventory.settings import ExportSettings
     from inventory.watch import Watch
 
@@ -48,6 +52,7 @@ def tabulate(
         before_names: is called when all are whole and what was there before is still as it was.
 
     Raises:
+        LedgerUnusableError: a body was changed since it was written.
         OutputError: they cannot be written.
         InterruptedRunError: a signal came; no table of this pass is left.
     """
@@ -62,7 +67,7 @@ def tabulate(
             for table, most in zip(schema.TABLES.values(), most_rows, strict=True)
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
-            rows = flatten(urn, outcome, zone, listed=listed)
+            rows = _flattened(ledger, urn, outcome, zone, listed=listed)
             size = _LEAST_BYTES if outcome is None else _LEAST_BYTES + len(outcome.body)
             functions.add(rows.function, size)
             for row in rows.destinations:
@@ -79,6 +84,14 @@ def tabulate(
             writer.finish()
         before_names()
         return [file for writer in writers for file in writer.publish()], counts
+
+
+def _flattened(ledger: Ledger, urn: str, outcome: Outcome | None, zone: ZoneInfo | None, *, listed: bool) -> Rows:
+    """The rows of a URN; where other bytes stand in the ledger than were written, SQLite may see nothing of it."""
+    try:
+        return flatten(urn, outcome, zone, listed=listed)
+    except (ValueError, UrnError) as error:
+        raise ledger.damaged(f"{urn}: {error}") from None
 
 
 def _writer(table: schema.Table, folder: Path, settings: ExportSettings, most_rows: int) -> _Opened:

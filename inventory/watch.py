@@ -67,3 +67,7 @@ class Watch:
     def tabulating(self, urns: int, total: int) -> None:  # noqa: ARG002 - for those who look
         """So many URNs are in the tables; ends the stage if a stop was asked for."""
         self.check()
+
+    def delivering(self, sent: int, total: int) -> None:  # noqa: ARG002 - for those who look
+        """So many bytes are in the store; ends the stage if a stop was asked for."""
+        self.check()

@@ -51,7 +51,7 @@ def _home(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _no_credentials_from_outside(monkeypatch, _home):
     for name in os.environ:
-        if name.startswith(("HW_", "HUAWEICLOUD_", "HC_CONTAINER_")):
+        if name.startswith(("HW_", "HUAWEICLOUD_", "HC_CONTAINER_", "AWS_", "OBS_", "XDG_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(_home))  # the SDK reads a profile there, and writes a file of its own
 
@@ -72,6 +72,25 @@ def write_list(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def _store():
+    from stores import running_store  # noqa: PLC0415 - moto takes a second, and few tests need it
+
+    with running_store() as server:
+        yield server
+
+
+@pytest.fixture
+def store(_store, monkeypatch, tmp_path):
+    """A real S3 server with an empty bucket, which this process and those that it starts use."""
+    _store.reset()
+    for name, value in _store.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return _store
 
 
 @pytest.fixture

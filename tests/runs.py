@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from inventory import pipeline
+from inventory.output import Output
 from inventory.settings import ExportSettings
 from inventory.sources import Source
 from inventory.tables import read_table
@@ -24,7 +25,8 @@ async def export(source, output, *, mode="new", watch=None, token=TOKEN, environ
     sources = [Source(str(path)) for path in ([source] if isinstance(source, Path) else source)]
     if environment is None:
         environment = {} if token is None else {"HW_AUTH_TOKEN": token}
-    return await pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch or Watch())
+    place = output if isinstance(output, Output) else Output(output)
+    return await pipeline.export(sources, place, settings, mode=mode, environment=environment, watch=watch or Watch())
 
 
 def rows(folder, table="functions", suffix="parquet"):

@@ -15,6 +15,7 @@ from inventory.discovery import Search
 from inventory.emulator import Emulator, Faults, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.emulator.gateway import Operation
 from inventory.errors import ListingError, OutOfTimeError, UsageError
+from inventory.output import Output
 from inventory.places import Place, places_of
 from inventory.settings import AccountSettings, ExportSettings
 from inventory.watch import Watch
@@ -34,7 +35,7 @@ async def export_all(server, output, *places, mode="new", environment=None, sear
     ).checked()
     return await pipeline.export(
         Search(places, **search or {}),
-        output,
+        Output(output),
         told,
         mode=mode,
         environment=environment or {"HW_AUTH_TOKEN": TOKEN},
@@ -94,7 +95,7 @@ async def test_projects_are_looked_up_and_a_resumed_run_lists_nothing(tmp_path):
         server.plan(None)
         before = len([1 for request in server.requests if "maxitems" in request.path])
         again = await pipeline.export(
-            [], tmp_path / "run", ExportSettings(endpoint=server.url, iam_endpoint=server.url), mode="resume",
+            [], Output(tmp_path / "run"), ExportSettings(endpoint=server.url, iam_endpoint=server.url), mode="resume",
             environment=environment, watch=Watch(),
         )  # fmt: skip
         assert len([1 for request in server.requests if "maxitems" in request.path]) == before

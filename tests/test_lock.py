@@ -77,6 +77,17 @@ def test_a_file_that_was_removed_while_it_was_waited_for_is_no_lock(path, monkey
     held.release()
 
 
+def test_a_release_leaves_the_file_of_another_alone(path):
+    """Where the file was removed by hand and another process made its own, that one stays locked."""
+    first = taken(path)
+    path.unlink()
+    second = taken(path)
+    first.release()
+    assert is_locked(path)
+    second.release()
+    assert not path.exists()
+
+
 def test_a_lock_that_is_looked_at_is_still_free(path, monkeypatch):
     """Who only looks keeps nobody out: the lock is waited for a moment."""
     looking = path.open("w")

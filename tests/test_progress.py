@@ -82,10 +82,13 @@ def test_lines_come_every_few_seconds(clock, capsys):
     watch.asking(so_far(13, configured=13))
     clock.now = 18.0
     watch.tabulating(50, 100)
+    clock.now = 24.0
+    watch.delivering(5_000, 10_000)
     assert capsys.readouterr().err.splitlines() == [
         "reading the list: 20 entries",
         "13 of 100 URNs, 2/s, 44 s left, 13 configured",
         "writing tables: 50 of 100 URNs",
+        "sending: 5,000 of 10,000 bytes",
     ]
 
 

@@ -39,8 +39,9 @@ def test_the_two_commands_stand_there_to_be_copied():
 
 
 @pytest.fixture
-def shell(tmp_path):
-    """A folder with the lists that the README names, and an `inventory` on the PATH that asks the emulator."""
+def shell(tmp_path, store):
+    """A folder with the lists of the README, an `inventory` on the PATH that asks the emulator, and a store."""
+    store.client().create_bucket(Bucket="my-bucket")
     emulator = Emulator(GeneratedCloud(8, regions=("cn-north-4", "ap-southeast-1")))
     with emulator.in_thread():
         programs = tmp_path / "programs"

@@ -7,6 +7,7 @@ import pytest
 from inventory import report
 from inventory.ending import Result
 from inventory.errors import ErrorKind, ExitCode, Status
+from inventory.output import Output
 
 
 def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):
@@ -17,7 +18,7 @@ def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):
         for n, text in enumerate(stopped)
     ]
     return Result(
-        Path("a run"),
+        Output(Path("a run")),
         {
             "input": {"files": [{"path": "urns.txt"}], "entries": entries, "urns": urns, "duplicates": 0, "rejects": 0},
             "counts": {

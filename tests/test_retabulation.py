@@ -311,19 +311,6 @@ async def test_rows_per_file_must_be_a_number_of_rows(run):
     assert (done.returncode, "--rows-per-file -1 cannot be used; give rows" in done.stderr) == (2, True)
 
 
-async def test_two_runs_that_begin_at_once_are_one_run(tmp_path, write_list, monkeypatch):
-    """Who found the folder empty, but gets its ledger after another has made a run there, leaves that run alone."""
-    async with Emulator(cloud_of(3)) as server:
-        path = write_list(server.urns())
-        await export(path, tmp_path / "run", endpoint=server.url)
-        before = contents(tmp_path / "run")
-        monkeypatch.setattr("inventory.folder.RunFolder.prepare", lambda _folder, _mode: None)
-        with pytest.raises(OutputError, match="holds a run already, which another process made"):
-            await export(path, tmp_path / "run", endpoint=server.url)
-        assert len(server.requests) == 3
-    assert contents(tmp_path / "run") == before
-
-
 def limited(kilobytes, *arguments):
     """The command where no file may be larger: what a full disk does, at a place that can be chosen."""
     line = f'ulimit -f {kilobytes}; exec "$@"'

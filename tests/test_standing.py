@@ -207,7 +207,8 @@ def test_the_command_shows_a_process_at_work_and_its_death(tmp_path, write_list)
         run.send_signal(signal.SIGKILL)
         run.wait()
         killed = run_cli("status", tmp_path / "run", token=None)
-        assert run_cli("export", "--resume", "--output", tmp_path / "run").returncode == 0
+        at_once = ("--max-per-second", "0", "--max-workers", "64")
+        assert run_cli("export", "--resume", "--output", tmp_path / "run", *at_once).returncode == 0
     assert (working.returncode, working.stderr) == (0, "")
     assert f"{tmp_path / 'run'}: asking" in working.stdout
     assert (second.returncode, tables.returncode) == (4, 4)

@@ -1,0 +1,139 @@
+"""The file of a ledger: its names, how it is opened and looked through for damage, its errors turned into sentences.
+
+Owns what SQLite is told when it opens the file, and what its errors mean for a run. Knows nothing of what is in it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from inventory.errors import LedgerUnusableError, OutputError
+from inventory.lock import is_locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILE_NAME: Final = "ledger.sqlite"
+_WAIT_SECONDS: Final = 1.0
+"""How long another process may have the file to itself: one that is leaving is waited for, one that works is not."""
+_PAGES_TO_CHECKPOINT: Final = 16_000
+"""64 MB: while a checkpoint waits for the disk, nobody is asked, and large ones write each page fewer times."""
+_IN_USE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+_DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+_UNWRITABLE: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
+_NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN")
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of a ledger, itself last."""
+    return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")), path]
+
+
+def lock_of(path: Path) -> Path:
+    """The file that is locked by the process that writes a ledger."""
+    return path.with_name(f"{path.name}-lock")
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a process works with a ledger. Looks without changing anything, and does not wait."""
+    return is_locked(lock_of(path))
+
+
+def opened(path: Path, *, locked: bool) -> sqlite3.Connection:
+    """A connection to the file, which is made where there is none.
+
+    Args:
+        path: the file.
+        locked: whether our lock keeps other writers out, so that readers may be let in; where it cannot, or where the
+            system has no shared memory for them, SQLite locks both out.
+
+    Raises:
+        LedgerUnusableError: it is damaged.
+        OutputError: it is in use, or cannot be written.
+    """
+    with named(path):
+        if locked:
+            try:
+                return _begun(path, "NORMAL")
+            except sqlite3.OperationalError as error:  # as on some network file systems
+                if not _code(error).startswith(_NO_SHARED_MEMORY):
+                    raise
+        return _begun(path, "EXCLUSIVE")
+
+
+def _begun(path: Path, locking: str) -> sqlite3.Connection:
+    # One connection, handed from thread to thread and never used by two at a time.
+    database = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute(f"PRAGMA locking_mode = {locking}")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
+        database.execute("PRAGMA cache_size = -4000")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_TO_CHECKPOINT}")
+        database.execute("PRAGMA user_version")  # the first look into the file: only now SQLite opens the log
+    except sqlite3.Error:
+        database.close()
+        raise
+    if not path.exists():  # the process that had it removed it: what we write would have no name
+        database.close()
+        raise _in_use(path)
+    return database
+
+
+def look_through(database: sqlite3.Connection, path: Path) -> None:
+    """Looks at every page of the file.
+
+    Raises:
+        LedgerUnusableError: one is damaged.
+    """
+    (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise damaged(path, found)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Turns SQLite's errors into one sentence.
+
+    Raises:
+        LedgerUnusableError: the file is damaged.
+        OutputError: it is in use, or cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
+    except UnicodeDecodeError as error:  # SQLite quotes what it cannot read, and Python cannot read that either
+        raise damaged(path, str(error)) from None
+    except sqlite3.Error as error:
+        code = _code(error)
+        if code.startswith(_IN_USE):
+            raise _in_use(path) from None
+        # Without a code it comes from Python's module, which finds no text where there was one.
+        if code.startswith(_DAMAGED) or (not code and isinstance(error, sqlite3.OperationalError)):
+            raise damaged(path, str(error)) from None
+        if code.startswith(_UNWRITABLE):
+            advice = "make room or give another --output; --resume then goes on"
+            raise OutputError(f"{path} cannot be written: {error}; {advice}") from None
+        raise
+
+
+def _code(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", None) or ""
+
+
+def damaged(path: Path, what: str) -> LedgerUnusableError:
+    """The error of a file in which something else stands than was written."""
+    return LedgerUnusableError(f"{path} is damaged ({' '.join(what.split())}); start again with --overwrite")
+
+
+def _in_use(path: Path) -> OutputError:
+    return OutputError(in_use(path))
+
+
+def in_use(path: Path) -> str:
+    """What to say where another process works with a ledger."""
+    return f"{path} is in use by another inventory process; wait for its end"

@@ -1,0 +1,74 @@
+"""Where the results of a run go, and where it works: one folder, or an object store and a work folder.
+
+Owns what ``--output`` and ``--work-dir`` mean together. Reaches no store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from inventory.errors import UsageError
+from inventory.folder import RunFolder, default_folder
+from inventory.object_store import ObjectUrl, is_url, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_STATE: Final = "XDG_STATE_HOME"
+_NAME_CHARACTERS: Final = 60
+
+
+class Output(NamedTuple):
+    """Where a run's results go; as text, the words that a user knows it by.
+
+    Attributes:
+        folder: where the run works, with its ledger.
+        url: the store that the results go up to; None where they stay in the folder.
+        work_dir_named: whether the user chose the folder of a run that goes to a store.
+    """
+
+    folder: Path
+    url: ObjectUrl | None = None
+    work_dir_named: bool = False
+
+    def __str__(self) -> str:
+        return str(self.folder if self.url is None else self.url)
+
+    @property
+    def options(self) -> str:
+        """The options that name it again."""
+        work_dir = f" --work-dir {shlex.quote(str(self.folder))}" if self.work_dir_named else ""
+        return f"--output {shlex.quote(str(self))}{work_dir}"
+
+
+def chosen_output(text: str | None, work_dir: Path | None, environment: Mapping[str, str], *, resume: bool) -> Output:
+    """The output that options name.
+
+    Raises:
+        UsageError: they do not fit together, the URL is none of ours, or the run to go on with is not here.
+    """
+    if text is None or not is_url(text):
+        if work_dir is not None:
+            raise UsageError("--work-dir goes with an --output of s3:// or obs://; a folder holds its ledger itself")
+        return Output(default_folder() if text is None else Path(text))
+    url = parse(text)
+    output = Output(work_dir or default_work_dir(url, environment), url, work_dir is not None)
+    if resume and not RunFolder(output.folder).ledger.exists():
+        raise UsageError(
+            f"--resume: {output.folder} holds no ledger of {url}; go on where that run began, or name its folder with "
+            "--work-dir; where it is gone, --overwrite begins again"
+        )
+    return output
+
+
+def default_work_dir(url: ObjectUrl, environment: Mapping[str, str]) -> Path:
+    """The folder of a URL's run under the user's state directory: the same whenever the URL is the same."""
+    state = Path(environment.get(_STATE) or "")
+    home = state if state.is_absolute() else Path.home() / ".local" / "state"
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{url.bucket}-{url.prefix}")[:_NAME_CHARACTERS]
+    digest = hashlib.sha256(str(url).encode()).hexdigest()[:12]
+    return home / "functiongraph-inventory" / f"{url.scheme}-{readable}-{digest}"

@@ -1,0 +1,102 @@
+"""SIGINT and SIGTERM: a first one ends a run in good order, a second one at once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+
+import pytest
+from processes import WORKERS, begin, command, run
+from runs import TOKEN, manifest_of, wait_for
+
+from inventory.emulator import Emulator, Fault
+from inventory.ledger_file import is_in_use
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SECONDS = 10.0
+"""The promise is 2 s; a machine that does other things as well gets more."""
+
+
+@pytest.fixture
+def server():
+    """A cloud that answers some calls, and lets all others hang."""
+    with Emulator(functions=60, token=TOKEN).in_thread() as server:
+        hangs = set(sorted(server.urns())[20:])
+        server.plan(lambda urn, _times: Fault.STALLED if urn in hangs else None)
+        yield server
+
+
+@pytest.fixture
+def asking(tmp_path, write_list, server):
+    """An export all of whose workers wait for an answer that does not come."""
+    with begin(*command(server, write_list(server.urns()), tmp_path / "run", "--no-batch")) as process:
+        wait_for(lambda: server._number >= 20 + WORKERS)
+        yield process
+
+
+def stopped(process, *numbers):
+    """What a process says that gets signals, and after how many seconds it has ended."""
+    began = time.monotonic()
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.1)
+    _, words = process.communicate()
+    return words, time.monotonic() - began
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_does_not_wait_for_answers_that_do_not_come(tmp_path, asking, server, number):
+    """A run whose calls hang ends in order within 2 s, says how to go on, and goes on without a repeated answer."""
+    words, seconds = stopped(asking, number)
+    assert asking.returncode == CODES[number]
+    assert seconds < SECONDS
+    assert f"stopped by {number.name}; what was answered is kept; go on with: " in words
+    assert words.rstrip().endswith(f"export --resume --output {tmp_path / 'run'}")
+    server.plan(None)
+    answered = [request.path for request in server.requests if request.status == 200]
+    server.clear()
+    run("export", "--resume", "--output", str(tmp_path / "run"))
+    assert manifest_of(tmp_path / "run")["complete"]
+    assert answered
+    assert not set(answered) & {request.path for request in server.requests}
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
+def test_a_second_signal_ends_at_once(tmp_path, asking, server, numbers):
+    """Who will not wait for the good order gets the second signal's code, one sentence, and can still go on."""
+    words, seconds = stopped(asking, *numbers)
+    assert (asking.returncode, words.count("\n")) == (CODES[numbers[1]], 1)
+    assert seconds < SECONDS
+    assert words == "inventory: ended at once; what was answered is kept, and --resume goes on\n"
+    server.plan(None)
+    run("export", "--resume", "--output", str(tmp_path / "run"))
+    assert manifest_of(tmp_path / "run")["complete"]
+
+
+def test_the_words_at_once_are_json_where_all_are(tmp_path, write_list, server):
+    """A log of JSON lines stays one to the last."""
+    more = ("--no-batch", "--log-format", "json")
+    with begin(*command(server, write_list(server.urns()), tmp_path / "run", *more)) as process:
+        wait_for(lambda: server._number >= 20 + WORKERS)
+        words, _ = stopped(process, signal.SIGINT, signal.SIGINT)
+    assert json.loads(words)["message"].startswith("ended at once; ")
+
+
+def test_a_resumed_run_that_waits_for_its_list_can_be_stopped(tmp_path, write_list, server):
+    """A list on standard input that does not end holds up no signal, and the run that is there stays."""
+    server.plan(None)
+    run(*command(server, write_list(server.urns()), tmp_path / "run"))
+    before = manifest_of(tmp_path / "run")
+    with begin(*command(server, "-", tmp_path / "run", "--resume")) as process:
+        process.stdin.write("urn\n")
+        process.stdin.flush()
+        wait_for(lambda: is_in_use(tmp_path / "run" / "ledger.sqlite"))
+        time.sleep(0.3)
+        said, seconds = stopped(process, signal.SIGTERM)
+    assert (process.returncode, seconds < SECONDS) == (143, True)
+    assert "go on with: " in said
+    assert manifest_of(tmp_path / "run") == before
