@@ -370,3 +370,21 @@ async def test_no_task_is_left_behind(tmp_path, write_list):
         with pytest.raises(OutputError):
             await export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_run_that_is_out_of_time_ends_in_good_order(tmp_path, write_list):
+    """When ``--max-time`` is over, what was answered is kept and told (5), and the run goes on where it was."""
+    cloud = FileCloud({f"{P}f{number:02}:latest": CONFIG for number in range(60)})
+    async with Emulator(cloud) as server:
+        path = write_list(cloud.urns())
+        result = await export(path, tmp_path / "run", endpoint=server.url, max_per_second=20, max_time=0.6)
+        status = result.manifest["counts"]["status"]
+        assert (result.exit_code, result.manifest["complete"]) == (ExitCode.STOPPED, False)
+        assert status["configured"] + status["not_attempted"] == 60
+        assert min(status["configured"], status["not_attempted"]) > 0
+        assert "--max-time" in result.manifest["scopes"][0]["stopped"]
+        again = await export(
+            path, tmp_path / "run", mode="resume", endpoint=server.url, max_per_second=200, max_time=None
+        )
+        assert (again.exit_code, again.manifest["counts"]["status"]["configured"]) == (ExitCode.ANSWERED, 60)
+        assert server.counts == {200: 60}
