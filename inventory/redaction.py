@@ -18,6 +18,7 @@ REDACTED: Final = "[redacted]"
 _SHORT: Final = 16
 """Characters. A shorter secret may be part of an ordinary word; a part of a longer one gives it away."""
 _PIECE: Final = _SHORT // 2
+"""Characters. Whatever part of a secret is in a text, cut into such pieces, one of them is whole in that part."""
 _SHORTEST: Final = 8
 """Characters. A shorter one is as good as any word, and is left in what is kept as it came."""
 _RUNS: Final = re.compile(rf"[^\s\"'<>,;&\\]{{{_SHORT},}}")
@@ -100,7 +101,6 @@ class Redactor:
 
     def _is_harmless(self, text: str) -> bool:
         """Whether a plain word, such as the id of a call, has nothing of a secret in it: most are, and are many."""
-        # Whatever part of a secret is in it, one of the pieces that it is cut into here is in that part.
         if not self._pieces.isdisjoint([text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]):
             return False
         plain = text.encode()

@@ -105,13 +105,13 @@ class _Connector(aiohttp.TCPConnector):
         super().__init__(limit=limit, ttl_dns_cache=ttl_dns_cache, keepalive_timeout=keepalive_timeout)
         self.kept: dict[str, list[tuple[float, Connection]]] = {}
 
-    def close(self, *, abort_ssl: bool = False) -> Coroutine[Any, Any, None]:
-        """Closes all connections."""
+    def close(self, **how: Any) -> Coroutine[Any, Any, None]:  # noqa: ANN401 - aiohttp's own arguments
+        """Closes all connections; older versions of aiohttp know nothing to say about how."""
         for kept in self.kept.values():
             for _, connection in kept:
                 connection.close()
             kept.clear()
-        return super().close(abort_ssl=abort_ssl)
+        return super().close(**how)
 
 
 def wire_to(endpoint: str, session: aiohttp.ClientSession) -> Wire:
