@@ -6,7 +6,7 @@ Owns what SQLite is told when it opens the file, and what its errors mean for a 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import LedgerUnusableError, OutputError
@@ -41,7 +41,20 @@ def lock_of(path: Path) -> Path:
 
 def is_in_use(path: Path) -> bool:
     """Whether a process works with a ledger. Looks without changing anything, and does not wait."""
-    return is_locked(lock_of(path))
+    locked = is_locked(lock_of(path))
+    return _is_busy(path) if locked is None else locked
+
+
+def _is_busy(path: Path) -> bool:
+    """The same without locks of the system: then who works has the ledger itself to himself, and a log beside it."""
+    if not files_of(path)[0].exists():
+        return False
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as database:
+        try:
+            database.execute("PRAGMA user_version")
+        except sqlite3.Error as error:  # anything else is told to who opens it
+            return _code(error).startswith(_IN_USE)
+    return False
 
 
 def opened(path: Path, *, locked: bool) -> sqlite3.Connection:

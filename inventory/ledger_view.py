@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
-from inventory.ledger_file import damaged, files_of, is_in_use, named
+from inventory.ledger_file import damaged, files_of, is_in_use, look_through, named
 from inventory.ledger_file import in_use as words_of_use
 from inventory.ledger_tables import SCHEMA, VERSION, checksum, checksum_of_urn
 from inventory.outcome import Outcome
@@ -109,8 +109,9 @@ class LedgerView:
         try:
             with named(self._path):
                 self._check_version(self._version())
-            if not in_use:
-                self.check()
+                if not in_use:
+                    look_through(self._db, path)
+                    self.check()
         except OutputError as error:
             self._db.close()
             if not in_use and is_in_use(path):  # it was begun under our eyes, which took it for one at rest
@@ -134,10 +135,7 @@ class LedgerView:
                 f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
                 "use that version, or start again with --overwrite"
             )
-        if (
-            self._db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
-            != SCHEMA
-        ):
+        if self._db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() != SCHEMA:
             raise self.damaged("its tables are not those that a ledger has")
 
     def close(self) -> None:
