@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import suppress
 
 from inventory.errors import ExitCode
 
@@ -19,6 +20,9 @@ def main() -> None:
         from inventory.cli import app  # noqa: PLC0415 - after the variable is set
 
         app(prog_name="inventory")
+    except SystemExit as leaving:
+        _leave_alone_what_is_left(leaving.code)
+        raise
     except KeyboardInterrupt:
         sys.exit(ExitCode.SIGINT)
     except OSError as error:
@@ -28,6 +32,17 @@ def main() -> None:
         silence_stdout()
         sys.stderr.write(f"inventory: {error.strerror or error}\n")
         sys.exit(ExitCode.OUTPUT)
+
+
+def _leave_alone_what_is_left(code: object) -> None:
+    """Ends the process here, where a call that nobody can give up would hold it: all is in order by now."""
+    from inventory.detached import is_any_left  # noqa: PLC0415 - loaded by now, if it is needed
+
+    if is_any_left():
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 def _open_standard_streams() -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import typer
 
 from inventory.descriptors import raise_limit, some_kept
+from inventory.detached import detached, unless_stopped
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
 from inventory.watch import Watch
@@ -120,7 +121,7 @@ def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapp
     from inventory.wire import HEADERS  # noqa: PLC0415 - heavy, and only for a run
 
     async def search_all(watch: Watch) -> Discovered:
-        account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
+        account = await unless_stopped(watch.waiting, find_accounts, settings, environment, HEADERS)
         return await discover(search, settings, account, watch)
 
     with Display(log) as watch, _signals(watch):
@@ -145,8 +146,8 @@ def run_checkup(
     from inventory.wire import HEADERS  # noqa: PLC0415
 
     async def check() -> list[Checkup]:
-        account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
-        listed = await asyncio.to_thread(scopes_of, sources, settings)
+        account = await detached(find_accounts, settings, environment, HEADERS)
+        listed = await detached(scopes_of, sources, settings)
         found, unseen = await find_projects(places, settings, account)
         checked = await check_scopes(list(dict.fromkeys([*listed, *found])), settings, account)
         return [*checked, *(without_project(*one) for one in unseen)]

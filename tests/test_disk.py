@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_at_any_stage_costs_a_sentence(tmp_path, path, right
     folder = tmp_path / "run"
     for step in FULL_AT:
         more = ["--resume"] if (folder / "ledger.sqlite").exists() else []
-        happens(f"full@{step}", *command(server, path, folder, *more), words=["make room", "another --output"])
+        happens(f"full@{step}", *command(server, path, folder, *more), words=["make room", "ulimit -f"])
         assert_nothing_half(folder, right)
         assert not (folder / "manifest.json").exists()
         assert not list(folder.glob(".*.part"))

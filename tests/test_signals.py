@@ -8,17 +8,13 @@ import sys
 import time
 
 import pytest
-from processes import WORKERS, begin, command, run
+from processes import CODES, SECONDS, WORKERS, begin, command, run, stopped
 from runs import TOKEN, manifest_of, wait_for
 
 from inventory.emulator import Emulator, Fault
 from inventory.ledger_file import is_in_use
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-SECONDS = 10.0
-"""The promise is 2 s; a machine that does other things as well gets more."""
 
 
 @pytest.fixture
@@ -36,16 +32,6 @@ def asking(tmp_path, write_list, server):
     with begin(*command(server, write_list(server.urns()), tmp_path / "run", "--no-batch")) as process:
         wait_for(lambda: server._number >= 20 + WORKERS)
         yield process
-
-
-def stopped(process, *numbers):
-    """What a process says that gets signals, and after how many seconds it has ended."""
-    began = time.monotonic()
-    for number in numbers:
-        process.send_signal(number)
-        time.sleep(0.1)
-    _, words = process.communicate()
-    return words, time.monotonic() - began
 
 
 @pytest.mark.parametrize("number", CODES)
