@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
-from inventory.descriptors import raise_limit, some_kept
+from inventory.descriptors import check_enough, raise_limit, some_kept
 from inventory.detached import detached, unless_stopped
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
@@ -102,6 +102,8 @@ def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bo
     """
     from inventory.retabulation import retabulate  # noqa: PLC0415 - heavy, and only for tables
 
+    raise_limit()
+    check_enough()
     with Display(log) as watch, _signals(watch):
         try:
             return retabulate(folder, shape, watch, drop_bodies=drop_bodies)
@@ -228,8 +230,16 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
 
     What is loaded by now stays to the end, and a run makes hardly any cycles: the collector looks at new objects alone,
     and seldom, which is a tenth of the time of each URN.
+
+    Raises:
+        OutputError: the system allows too few open files for it.
     """
     raise_limit()
+    try:
+        check_enough()
+    except OutputError:
+        work.close()
+        raise
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     try:

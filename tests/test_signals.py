@@ -63,6 +63,17 @@ def test_a_second_signal_ends_at_once(tmp_path, asking, server, numbers):
     assert manifest_of(tmp_path / "run")["complete"]
 
 
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_while_a_command_is_loaded_has_its_code_and_sentence(number):
+    """Before a run takes the signals over, there is nothing to keep, and the process says what ended it."""
+    script = (
+        "import os, sys; from inventory import __main__, cli\n"
+        "cli.app = lambda **_: os.kill(os.getpid(), int(sys.argv[1])); __main__.main()"
+    )
+    words = run(str(int(number)), program=("-c", script), code=CODES[number])
+    assert words == f"inventory: stopped by {number.name}\n"
+
+
 def test_the_words_at_once_are_json_where_all_are(tmp_path, write_list, server):
     """A log of JSON lines stays one to the last."""
     more = ("--no-batch", "--log-format", "json")
