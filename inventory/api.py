@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from inventory import pipeline
 from inventory.errors import UsageError
 from inventory.intake import began_with
-from inventory.output import chosen_output
+from inventory.output import chosen_output, claimed
 from inventory.settings import combine
 from inventory.snapshot import Snapshot, open_snapshot
 from inventory.sources import Source
@@ -82,8 +82,9 @@ async def export_async(
     sources = [Source(str(name), settings.column) for name in names]
     if not sources and mode != "resume":
         raise UsageError("no list of URNs: name a file")
-    await pipeline.export(sources, place, settings, mode=mode, environment=os.environ, watch=Watch())
-    return open_snapshot(str(place))
+    with claimed(place) as ours:
+        await pipeline.export(sources, ours, settings, mode=mode, environment=os.environ, watch=Watch())
+    return open_snapshot(str(ours))
 
 
 def export(
