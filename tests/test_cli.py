@@ -151,7 +151,7 @@ def test_a_settings_file_stands_in_for_options(tmp_path, write_list, server):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_run_that_can_go_on(tmp_path, write_list, number, code):
     """A signal ends a run with its code and says how to go on; what was answered is not asked again."""
-    with Emulator(functions=200, faults=Faults(latency=0.2)).in_thread() as server:
+    with Emulator(functions=80, faults=Faults(latency=0.2)).in_thread() as server:
         path = write_list(server.urns())
         command = [sys.executable, "-m", "inventory", "export", path, "--endpoint", server.url, "--max-workers", "8"]
         run = subprocess.Popen(

@@ -204,7 +204,7 @@ async def test_a_list_without_a_count_ends_at_its_empty_page():
 def test_discover_writes_a_list_that_export_reads(tmp_path):
     """From nothing to tables: in every form the list has the functions, and nothing of their environment variables."""
     with Emulator(GeneratedCloud(50, projects=[P]), token=TOKEN).in_thread() as server:
-        place = ["--region", "cn-north-4", "--project-id", P, "--endpoint", server.url]
+        place = ["--region", "cn-north-4", "--project-id", P, "--endpoint", server.url, "--max-per-second", "0"]
         plain = run_cli("discover", *place, "--versions", "--aliases")
         assert plain.returncode == 0, plain.stderr
         assert "never-to-be-exported" not in plain.stdout + plain.stderr
