@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import export, manifest_of, rows, run_cli
+from runs import TOKEN, export, manifest_of, rows, run_cli
 from test_retabulation import P, cloud_of, contents, limited
 
 import inventory
@@ -188,9 +188,10 @@ def killed_at(folder, step):
     return subprocess.run([sys.executable, "-c", code, folder, step], check=False).returncode
 
 
-def test_no_room_for_the_smaller_file_is_one_sentence(tmp_path):
+def test_no_room_for_the_smaller_file_is_one_sentence(tmp_path, write_list):
     """To be made smaller the ledger needs room; without it, exit code 4, whole tables, and the next try does it."""
-    assert run_cli("demo", "--functions", "300", "--output", tmp_path / "run").returncode == 0
+    with Emulator(functions=300, token=TOKEN).in_thread() as server:
+        assert asyncio.run(export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)).exit_code == 0
     before = contents(tmp_path / "run")
     size = (tmp_path / "run" / "ledger.sqlite").stat().st_size
     largest = max(map(len, before.values()))

@@ -89,10 +89,9 @@ def test_a_resumed_run_that_waits_for_its_list_can_be_stopped(tmp_path, write_li
     run(*command(server, write_list(server.urns()), tmp_path / "run"))
     before = manifest_of(tmp_path / "run")
     with begin(*command(server, "-", tmp_path / "run", "--resume")) as process:
-        process.stdin.write("urn\n")
+        process.stdin.write("urn\n" * 20_000)  # more than a pipe holds: once it is written, the list is being read
         process.stdin.flush()
-        wait_for(lambda: is_in_use(tmp_path / "run" / "ledger.sqlite"))
-        time.sleep(0.3)
+        assert is_in_use(tmp_path / "run" / "ledger.sqlite")
         said, seconds = stopped(process, signal.SIGTERM)
     assert (process.returncode, seconds < SECONDS) == (143, True)
     assert "go on with: " in said
