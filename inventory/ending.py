@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inventory.ledger import Ledger
     from inventory.ledger_view import LedgerView
     from inventory.tables import TableFile
+    from inventory.watch import Watch
 
 _ENDED: Final = "ended"
 """The fact how the last session of the run ended; none while one is at work, or where it was killed."""
@@ -153,13 +154,13 @@ def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
         )
 
 
-def drop_bodies(ledger: Ledger, result: Result) -> Result:
+def drop_bodies(ledger: Ledger, result: Result, watch: Watch) -> Result:
     """Drops the bodies of a run with whole tables, where nothing is left that --resume would need them for."""
     counts = result.manifest["counts"]["status"]
     left = [f"{counts[status]:,} URNs {words}" for status, words in _LEFT.items() if counts[status]]
     if left:
         return result._replace(note=f"the bodies are kept in the ledger, as --resume needs them: {', '.join(left)}")
-    ledger.drop_bodies()
+    ledger.drop_bodies(watch.check)
     return result
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
-from inventory.ledger_file import files_of, in_use, lock_of, look_through, named, opened
+from inventory.ledger_file import files_of, in_use, lock_of, look_through, named, opened, stoppable
 from inventory.ledger_tables import (
     CREATE,
     DROP_BODIES,
@@ -43,7 +43,7 @@ from inventory.ledger_view import (
 from inventory.lock import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from inventory.outcome import Outcome
@@ -63,28 +63,27 @@ class Ledger(LedgerView):
 
     Args:
         path: the file; it is made where there is none.
-        checked: whether it is looked through for damage first, to the last row.
         replace: whether a file that is damaged or of another version is deleted and begun anew; a whole one stays as it
             is until another list is loaded into it.
     """
 
-    def __init__(self, path: Path, *, checked: bool = False, replace: bool = False) -> None:  # it opens it in its way
+    def __init__(self, path: Path, *, replace: bool = False) -> None:  # it opens it in its way
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
         self._pending_listed: list[str] = []
         self._asks_again = False
         self._lock = Lock(lock_of(path))
-        self._lock.take(in_use(path), "make room or give another --output; --resume then goes on")
+        self._lock.take(in_use(path), " or give another --output; --resume then goes on")
         try:
-            self._open_or_replace(checked=checked, replace=replace)
+            self._open_or_replace(replace=replace)
         except OutputError:
             self._lock.release()
             raise
 
-    def _open_or_replace(self, *, checked: bool, replace: bool) -> None:
+    def _open_or_replace(self, *, replace: bool) -> None:
         try:
-            self._open(checked=checked, looked_through=replace)
+            self._open(looked_through=replace)
         except LedgerUnusableError:
             if not replace:
                 raise
@@ -93,15 +92,13 @@ class Ledger(LedgerView):
                     file.unlink(missing_ok=True)
             self._open()
 
-    def _open(self, *, checked: bool = False, looked_through: bool = False) -> None:
+    def _open(self, *, looked_through: bool = False) -> None:
         self._db = opened(self._path, locked=self._lock.held)
         try:
             with named(self._path):
                 self._prepare()
-                if checked or looked_through:
+                if looked_through:
                     look_through(self._db, self._path)
-            if checked:
-                self.check()
         except OutputError:
             self._db.close()
             raise
@@ -248,12 +245,15 @@ class Ledger(LedgerView):
                 attempts, throttled = outcome.attempts + earlier.attempts, outcome.throttled + earlier.throttled
                 yield outcome._replace(attempts=attempts, throttled=throttled)
 
-    def drop_bodies(self) -> None:
+    def drop_bodies(self, keep_on: Callable[[], None] = lambda: None) -> None:
         """Leaves out the bodies of what did not fail, for good, and makes the file smaller.
 
         Ended in the middle, it holds all bodies or none of them, and the next call makes the file smaller.
+
+        Args:
+            keep_on: is asked now and then, and raises InterruptedRunError to end it.
         """
-        with named(self._path):
+        with named(self._path), stoppable(self._db, keep_on):
             if not self.fact(DROPPED):
                 with self._transaction():
                     self._db.create_function("checksum", -1, lambda *row: checksum(row), deterministic=True)

@@ -9,11 +9,12 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from inventory.errors import LedgerUnusableError, OutputError
+from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
 from inventory.lock import is_locked
+from inventory.remedy import remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 FILE_NAME: Final = "ledger.sqlite"
@@ -26,6 +27,9 @@ _DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 _UNKNOWN_FORMAT: Final = "unsupported file format"
 """What SQLite says where a number in the file's header is none that it knows, with the code of a wrong statement."""
 _UNWRITABLE: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
+_NOT_ALLOWED: Final = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
+_STEPS_TO_A_LOOK: Final = 100_000
+"""Of SQLite's machine: some milliseconds."""
 _NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN")
 
 
@@ -110,6 +114,33 @@ def look_through(database: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
+def stoppable(database: sqlite3.Connection, keep_on: Callable[[], None]) -> Iterator[None]:
+    """Long statements that end where ``keep_on`` raises; a transaction of theirs is then as if it had not been.
+
+    Raises:
+        InterruptedRunError: what ``keep_on`` raised.
+    """
+    stops: list[InterruptedRunError] = []
+
+    def look() -> int:
+        try:
+            keep_on()
+        except InterruptedRunError as stop:
+            stops.append(stop)
+        return len(stops)
+
+    database.set_progress_handler(look, _STEPS_TO_A_LOOK)
+    try:
+        yield
+    except sqlite3.OperationalError:
+        if stops:
+            raise stops[0] from None
+        raise
+    finally:
+        database.set_progress_handler(None, 0)
+
+
+@contextmanager
 def named(path: Path) -> Iterator[None]:
     """Turns SQLite's errors into one sentence.
 
@@ -120,7 +151,9 @@ def named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
+        raise OutputError(
+            f"{path} cannot be removed: {error.strerror}; {remedy(error)}, or give another --output"
+        ) from None
     except UnicodeDecodeError as error:  # SQLite quotes what it cannot read, and Python cannot read that either
         raise damaged(path, str(error)) from None
     except sqlite3.Error as error:
@@ -132,7 +165,8 @@ def named(path: Path) -> Iterator[None]:
         if code.startswith(_DAMAGED) or no_text or str(error) == _UNKNOWN_FORMAT:
             raise damaged(path, str(error)) from None
         if code.startswith(_UNWRITABLE):
-            advice = "make room or give another --output; --resume then goes on"
+            first = "let this user write there" if code.startswith(_NOT_ALLOWED) else "make room"
+            advice = f"{first} or give another --output; --resume then goes on"
             raise OutputError(f"{path} cannot be written: {error}; {advice}") from None
         raise
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
-from inventory.ledger_file import damaged, files_of, is_in_use, look_through, named
+from inventory.ledger_file import damaged, files_of, is_in_use, look_through, named, stoppable
 from inventory.ledger_file import in_use as words_of_use
 from inventory.ledger_tables import SCHEMA, VERSION, checksum, checksum_of_urn
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LISTED: Final = "listed"
@@ -110,7 +110,6 @@ class LedgerView:
             with named(self._path):
                 self._check_version(self._version())
                 if not in_use:
-                    look_through(self._db, path)
                     self.check()
         except OutputError as error:
             self._db.close()
@@ -165,13 +164,17 @@ class LedgerView:
             raise self.damaged(f"a row of its {table} is not one that was written")
         return found
 
-    def check(self) -> None:
-        """Reads everything, so that damage is told before something is done that rests on it.
+    def check(self, keep_on: Callable[[], None] = lambda: None) -> None:
+        """Looks the file through and reads every row, so that damage is told before something rests on it.
+
+        Args:
+            keep_on: is asked now and then, and raises InterruptedRunError to end it.
 
         Raises:
             LedgerUnusableError: there is some.
         """
-        with self.at_one_moment():
+        with stoppable(self._db, keep_on), named(self._path), self.at_one_moment():
+            look_through(self._db, self._path)
             for row in self._db.execute("SELECT * FROM facts"):
                 self._intact("facts", row)
             for _ in itertools.chain(self.rows(), self.rejects(), self.sources(), self.answers()):

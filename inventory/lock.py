@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import OutputError
+from inventory.remedy import remedy
 
 try:
     import fcntl
@@ -50,7 +51,7 @@ class Lock:
 
         Args:
             in_use: what to say where another has it.
-            advice: what to do where the file cannot be made.
+            advice: what else to do where the file cannot be made.
 
         Raises:
             OutputError: another has it, or the file cannot be made.
@@ -62,7 +63,9 @@ class Lock:
             try:
                 number = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
             except OSError as error:
-                raise OutputError(f"{self._path} cannot be written: {error.strerror}; {advice}") from None
+                raise OutputError(
+                    f"{self._path} cannot be written: {error.strerror}; {remedy(error)}{advice}"
+                ) from None
             try:
                 _LOCKS.flock(number, _LOCKS.LOCK_EX | _LOCKS.LOCK_NB)
             except BlockingIOError:

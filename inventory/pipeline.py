@@ -58,10 +58,7 @@ async def export(
     folder, delivery = RunFolder(output.folder), Delivery(output.url, output.folder, environment)
     await unless_stopped(check, delivery.prepare, mode)
     folder.prepare(mode)
-    with (
-        folder.unless_empty(),
-        Ledger(folder.ledger, checked=mode == "resume", replace=mode == "overwrite") as ledger,
-    ):
+    with folder.unless_empty(), Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
         found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
         settings = intake.shaped(ledger, settings)
@@ -83,7 +80,7 @@ async def export(
             result = await asyncio.to_thread(_sign_off, ledger, output, settings, scopes, tables, counts)
             # tables, manifest ──► object store, where there is one
             await unless_stopped(watch.check, delivery.complete, result.manifest["tables"], watch)
-        return await asyncio.to_thread(ending.drop_bodies, ledger, result) if settings.drop_bodies else result
+        return await asyncio.to_thread(ending.drop_bodies, ledger, result, watch) if settings.drop_bodies else result
 
 
 async def _take_in(
@@ -96,6 +93,8 @@ async def _take_in(
     watch: Watch,
 ) -> Discovered | None:
     """Loads the list, which may have to be found first, or holds it against the one that a resumed run began with."""
+    if mode == "resume":
+        await asyncio.to_thread(ledger.check, watch.check)
     if mode == "resume" and ledger.fact(intake.LOADED) is not None:
         if isinstance(sources, Search):
             raise UsageError("--resume goes on with the list that was found: leave --all out")

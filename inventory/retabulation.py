@@ -46,7 +46,8 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
     """
     folder = RunFolder(path)
     folder.check_run()
-    with Ledger(folder.ledger, checked=True) as ledger:
+    with Ledger(folder.ledger) as ledger:
+        ledger.check(watch.check)
         output = ending.output_of(ledger, path)
         before = intake.last_settings(ledger)
         if before is None:
@@ -55,7 +56,7 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
                 "export it again, with --resume"
             )
         if drop_bodies and not shape and ending.are_dropped(ledger) and folder.is_whole():
-            ledger.drop_bodies()  # it may have been ended before the file was smaller
+            ledger.drop_bodies(watch.check)  # it may have been ended before the file was smaller
             return Result(output, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
         settings = intake.shaped(ledger, msgspec.structs.replace(before, **shape).checked())
@@ -72,7 +73,7 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
         end = end._replace(settings={**end.settings, **{name: described[name] for name in _SHAPING}})
         result = ending.sign_off(ledger, output, end, tables, counts)
         if drop_bodies:
-            result = _without_bodies(ledger, result)
+            result = _without_bodies(ledger, result, watch)
         return result._replace(exit_code=ExitCode.ANSWERED)  # the tables were asked for, and are there
 
 
@@ -95,14 +96,14 @@ def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts)
     )
 
 
-def _without_bodies(ledger: Ledger, result: Result) -> Result:
+def _without_bodies(ledger: Ledger, result: Result, watch: Watch) -> Result:
     """Drops bodies also where URNs failed: who asks for it here knows that.
 
     Not where the run is not at its end, or where its tables have to go up into a store with --resume.
     """
     if result.manifest["counts"]["status"][Status.NOT_ATTEMPTED] or result.output.url is not None:
-        return ending.drop_bodies(ledger, result)
-    ledger.drop_bodies()
+        return ending.drop_bodies(ledger, result, watch)
+    ledger.drop_bodies(watch.check)
     failed = result.manifest["counts"]["status"][Status.FAILED]
     note = f"the bodies are dropped: the {failed:,} URNs that failed cannot be asked again in this folder"
     return result._replace(note=note) if failed else result

@@ -51,7 +51,8 @@ def ask(ledger, urns):
 
 def gone_on_with(path):
     """All that tables are made from, after a resumed run has asked for what is left."""
-    with Ledger(path, checked=True) as ledger:
+    with Ledger(path) as ledger:
+        ledger.check()
         if ledger.fact("loaded") is None:  # then the list is asked for again: nothing was answered before it was in
             assert ledger.count_settled() == 0
             load(ledger)

@@ -10,8 +10,8 @@ import sys
 import pytest
 from test_ledger import P, R, damaged_behind_its_header, of_another_version, outcome, urn
 
-from inventory import lock
-from inventory.errors import OutputError
+from inventory import ledger_file, lock
+from inventory.errors import InterruptedRunError, OutputError
 from inventory.ledger import Ledger
 from inventory.ledger_view import LedgerView, Tally
 
@@ -154,6 +154,30 @@ def test_bodies_are_dropped_but_those_of_failures(path):
             assert [settled.status for _, settled in ledger.rows()] == ["configured", "failed", "not_found"]
             assert ledger.fact("bodies-dropped")
     assert path.stat().st_size < before / 2
+
+
+@pytest.mark.parametrize("looks", [1, 4])
+def test_long_work_on_the_file_ends_at_a_stop_and_is_as_if_not_begun(path, monkeypatch, looks):
+    """A stop ends the look through a file, and the dropping of its bodies; all is as it was, and the next does it."""
+    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 20)
+    with Ledger(path) as ledger:
+        ledger.add_urns(urn(f"{number:04}") for number in range(300))
+        for number in range(300):
+            ledger.record(outcome(urn(f"{number:04}"), body=b"x" * 600))
+        ledger.commit()
+        for work in (ledger.check, ledger.drop_bodies):
+            stops = iter([None] * looks + [InterruptedRunError(15)])
+            with pytest.raises(InterruptedRunError):
+                work(lambda stops=stops: raised(next(stops)))
+        assert {len(settled.body) for _, settled in ledger.rows()} == {600}
+        ledger.drop_bodies()
+        ledger.check()
+        assert {len(settled.body) for _, settled in ledger.rows()} == {0}
+
+
+def raised(error):
+    if error is not None:
+        raise error
 
 
 def test_a_file_of_small_bodies_is_smaller_without_them(path):

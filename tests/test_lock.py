@@ -9,7 +9,7 @@ from inventory import lock
 from inventory.errors import OutputError
 from inventory.lock import Lock, is_locked
 
-IN_USE, ADVICE = "the thing is in use", "make room"
+IN_USE, ADVICE = "the thing is in use", " or go elsewhere"
 
 
 @pytest.fixture
@@ -118,5 +118,7 @@ def test_where_there_are_no_locks_nothing_is_held(path, monkeypatch, locks):
 
 def test_a_lock_that_cannot_be_made_is_one_sentence(path):
     """A folder that is gone is an output error with what to do."""
-    with pytest.raises(OutputError, match="cannot be written: No such file or directory; make room"):
+    with pytest.raises(
+        OutputError, match="cannot be written: No such file or directory; see that its folder is there or go elsewhere"
+    ):
         taken(path / "of" / "nothing")
