@@ -6,6 +6,8 @@ a whole run stays is :mod:`inventory.retention`'s matter. Calls no cloud and no 
 
 from __future__ import annotations
 
+import itertools
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,6 +18,8 @@ from inventory.folder import RunFolder
 from inventory.ledger_view import LedgerView
 from inventory.lock import Lock
 from inventory.runs import MARK, State, is_file, runs_in
+from inventory.schema import TABLES
+from inventory.settings import FORMATS
 from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
@@ -136,17 +140,18 @@ def remove(path: Path) -> list[str]:
             mark.touch()
         for one in _ours(folder):
             layout.remove(one)
-        mark.unlink()
-    except OSError as error:
-        raise OutputError(f"{path} cannot be removed: {error.strerror}; {_ADVICE}") from None
-    finally:
+        for table, form in itertools.product(TABLES, FORMATS):  # a killed prune may have removed the last part alone
+            with suppress(OSError):  # it is not there, or holds what is not ours
+                (path / layout.folder_name(table, form)).rmdir()
         lock.release()
-    try:
+        mark.unlink(missing_ok=True)
         stays = sorted(one.name for one in path.iterdir())
         if not stays:
             path.rmdir()
     except OSError as error:
         raise OutputError(f"{path} cannot be removed: {error.strerror}; {_ADVICE}") from None
+    finally:
+        lock.release()
     return stays
 
 

@@ -48,7 +48,7 @@ def test_periods_without_a_run_do_not_count():
 
 
 def test_a_run_that_answered_all_stands_for_its_day():
-    """A stopped run in the evening does not push out the morning's whole answer; a run of single failures is between."""
+    """A stopped run in the evening does not push out the morning's whole answer; one with failures is between."""
     (morning,), (noon,), (evening,) = days((5, 1, 8)), days((5, 1, 12), code=1), days((5, 1, 20), code=5)
     tomorrow = days((5, 2, 8))
     assert kept([morning, noon, evening, *tomorrow], Policy(daily=2)) == {0, 3}
