@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ import pytest
 from histories import at, describe, nights, one_run
 from runs import manifest_of, rows
 from stores import BUCKET
+from test_readme import README
 
 import inventory
 from inventory.errors import OutputError, UsageError
@@ -191,6 +193,17 @@ def test_a_history_shows_itself(run, folder):
     assert list(summary["exit_code"]) == [0] * 21 + [1]
     statuses = summary[["configured", "not_configured", "not_found", "failed", "not_attempted"]]
     assert list(statuses.sum(axis=1)) == list(summary["urns"]) == [urns] * 22
+
+
+def test_the_snippet_of_the_readme_runs(run, folder, monkeypatch, capsys):
+    """The lines of Python under "History" run in the folder above the runs, and count every URN of each run."""
+    nights(run, folder, 2)
+    section = README.split("\n## History\n")[1].split("\n## ")[0]
+    monkeypatch.chdir(folder.parent)
+    exec(re.search(r"```python\n(.*?)```", section, re.DOTALL)[1], {})  # noqa: S102 - the README's own words
+    told = capsys.readouterr().out
+    counts = re.findall(r"^(?:2026\S+ \S+)? +[a-z_]+ +(\d+)$", told, re.MULTILINE)
+    assert sum(map(int, counts)) == 2 * len(rows(run))
 
 
 def test_a_prefix_of_a_store_is_a_history(store, run, folder):
