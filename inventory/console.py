@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from inventory.folder import Mode
     from inventory.output import Output
     from inventory.places import Place
+    from inventory.retention import Policy
     from inventory.settings import ExportSettings
     from inventory.sources import Source
 
@@ -157,6 +158,31 @@ def run_checkup(
     watch = Watch()
     with _signals(watch):
         return run_loop(_until_signal(check(), watch))
+
+
+def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_run: bool) -> None:
+    """Removes the runs that a policy does not keep, and says of all others why they stay; a signal ends it between two.
+
+    Raises:
+        InventoryError: it could not be finished.
+    """
+    from inventory import pruning  # noqa: PLC0415 - heavy, and only for prune
+
+    watch = Watch()
+    with _signals(watch):
+        plan = pruning.planned(folder, policy, incomplete=incomplete)
+        for path, words in plan.kept:
+            log.say("kept", f"kept {path}: {words}", path=str(path), reason=words)
+        for path, words in plan.left:
+            log.say("left", f"left alone {path}: {words}", path=str(path), reason=words)
+        for path in plan.gone:
+            watch.check(resumable=False)
+            stays = [] if dry_run else pruning.remove(path)
+            put(str(path))
+            if stays:
+                log.complain(f"{path} stays, with what is not of the run: {', '.join(stays)}")
+        done = "would be removed" if dry_run else "removed"
+        log.say("pruned", f"{len(plan.gone):,} runs {done}, {len(plan.kept):,} kept, {len(plan.left):,} left alone")
 
 
 async def _until_signal(work: Coroutine[Any, Any, T], watch: Watch) -> T:

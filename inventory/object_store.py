@@ -208,14 +208,23 @@ class ObjectStore:
     def listed(self, folders: tuple[str, ...] = ()) -> dict[str, Found]:
         """The objects under the URL, and those in such of the folders as are there."""
         with self._told():
-            entries = self._files.get_file_info(self._selector(self.url.key("")[:-1], allow_not_found=True))
-            if not entries and self._files.get_file_info(self.url.bucket).type == self._absent:
-                raise OutputError(self._sentence(*_SAID["NO_SUCH_BUCKET"]))
+            entries = self._under()
             found = {entry.base_name: _found(entry) for entry in entries if entry.is_file}
             for folder in {entry.base_name for entry in entries if not entry.is_file}.intersection(folders):
                 inside = self._files.get_file_info(self._selector(self.url.key(folder), allow_not_found=True))
                 found |= {f"{folder}/{entry.base_name}": _found(entry) for entry in inside if entry.is_file}
         return found
+
+    def folders(self) -> list[str]:
+        """The names under the URL that have objects under them."""
+        with self._told():
+            return sorted(entry.base_name for entry in self._under() if not entry.is_file)
+
+    def _under(self) -> list[Any]:
+        entries: list[Any] = self._files.get_file_info(self._selector(self.url.key("")[:-1], allow_not_found=True))
+        if not entries and self._files.get_file_info(self.url.bucket).type == self._absent:
+            raise OutputError(self._sentence(*_SAID["NO_SUCH_BUCKET"]))
+        return entries
 
     def look_at(self, name: str) -> Found | None:
         """One object, or None where there is none."""

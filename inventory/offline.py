@@ -11,8 +11,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from inventory.console import leave, leaving, put, run_export, run_tables, until_stopped
-from inventory.options import LogForm, NaiveTimezone, RowsPerFile, RunFolderNamed, RunOutput, TableFormat, formats_of
+from inventory.console import leave, leaving, put, run_export, run_prune, run_tables, until_stopped
+from inventory.options import (
+    FolderOfRuns,
+    LogForm,
+    NaiveTimezone,
+    RowsPerFile,
+    RunFolderNamed,
+    RunOutput,
+    TableFormat,
+    formats_of,
+)
 
 
 def tables(
@@ -130,6 +139,31 @@ def emulate(
 
         with server.in_thread():
             until_stopped(tell)
+
+
+def prune(
+    folder: FolderOfRuns,
+    keep_last: Annotated[int | None, typer.Option(min=1, help="Keep so many of the newest runs.")] = None,
+    keep_daily: Annotated[int | None, typer.Option(min=1, help="Keep a run of each of the last so many days.")] = None,
+    keep_monthly: Annotated[int | None, typer.Option(min=1, help="Keep a run of each of so many months.")] = None,
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Remove stopped and damaged runs too, if a newer run is whole.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+) -> None:
+    """Remove the runs of a folder that no rule keeps, and print their folders. Days and months are UTC's.
+
+    Exit codes: 0 done, whatever there was to remove; 2 no rule, or no folder of runs; 4 it cannot be read or removed.
+    """
+    with leaving("text", quiet=quiet) as log:
+        from inventory.errors import UsageError
+        from inventory.retention import Policy
+
+        policy = Policy(keep_last or 0, keep_daily or 0, keep_monthly or 0)
+        if not any(policy) and not incomplete:
+            raise UsageError("prune must know what to keep: give --keep-last, --keep-daily or --keep-monthly")
+        run_prune(folder, policy, log, incomplete=incomplete, dry_run=dry_run)
 
 
 def schema(

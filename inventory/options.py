@@ -82,6 +82,18 @@ RunFolderNamed = Annotated[
 ]
 
 
+def _folder_of_runs(text: str) -> Path:
+    if "://" in text:
+        raise typer.BadParameter("a folder is needed here: in a store, a lifecycle rule removes what is old")
+    return Path(text)
+
+
+FolderOfRuns = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", help="Folder that holds the runs' folders, as output.", parser=_folder_of_runs),
+]
+
+
 class TableFormat(StrEnum):
     """The formats of the tables, in a form that typer can repeat."""
 

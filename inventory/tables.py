@@ -22,7 +22,7 @@ from inventory.schema import TABLES, VERSION, Table
 from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from inventory.flatten import Row
@@ -239,12 +239,14 @@ def unguarded(table: pa.Table) -> pa.Table:
     return table
 
 
-def read_table(path: Path, name: str | None = None) -> pa.Table:
+def read_table(path: Path, name: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """Reads a table that was written here, from Parquet or CSV: the same cells from both.
 
     Args:
         path: the file.
         name: of the table; without it, the file's.
+        columns: which of the table's columns to read; those that an older schema did not have are null. Without it, all
+            that the file has.
 
     Raises:
         OutputError: the file cannot be read as that table.
@@ -252,24 +254,41 @@ def read_table(path: Path, name: str | None = None) -> pa.Table:
     table = TABLES[name or path.stem]
     try:
         with path.open("rb") as file:  # Arrow takes no name that is not UTF-8
-            return pq.read_table(file) if path.suffix == ".parquet" else _read_csv(file, table)
+            if path.suffix != ".parquet":
+                return _read_csv(file, table, columns)
+            return pq.read_table(file) if columns is None else _read_columns(file, table, columns)
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
 
 
-def _read_csv(file: IO[bytes], table: Table) -> pa.Table:
+def _read_columns(file: IO[bytes], table: Table, columns: Sequence[str]) -> pa.Table:
+    parquet = pq.ParquetFile(file)
+    there = [name for name in columns if name in parquet.schema_arrow.names]
+    read = parquet.read(columns=there)
+    fields = [arrow_schema(table).field(name) for name in columns]
+    rows = parquet.metadata.num_rows
+    arrays = [read[one.name].cast(one.type) if one.name in there else pa.nulls(rows, one.type) for one in fields]
+    return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _read_csv(file: IO[bytes], table: Table, columns: Sequence[str] | None) -> pa.Table:
+    wanted = [column.name for column in table.columns] if columns is None else list(columns)
     read = pa_csv.read_csv(
         file,
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
             column_types={column.name: TYPES[column.type] for column in table.columns},
-            include_columns=[column.name for column in table.columns],
+            include_columns=wanted,
+            include_missing_columns=columns is not None,
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
             null_values=[""],
         ),
     )
-    return unguarded(read.cast(arrow_schema(table)))
+    schema = arrow_schema(table)
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
+    return unguarded(read.cast(schema))
 
 
 @contextmanager

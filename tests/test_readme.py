@@ -104,7 +104,7 @@ def test_the_emulator_command_starts():
 def test_the_python_example_runs(tmp_path, monkeypatch):
     """The lines of Python in the README run on a snapshot."""
     assert run_cli("demo", "--functions", "20", "--output", "output/today", cwd=tmp_path).returncode == 0
-    (code,) = blocks("python")
+    code, *_ = blocks("python")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("tell nobody when they fail\n")

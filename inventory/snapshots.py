@@ -1,0 +1,229 @@
+"""The analysts' door to many runs: the whole runs of a folder, and columns across all of them as one frame.
+
+Owns the reading of one table over a history. What is a whole run is :mod:`inventory.runs`' to say; pandas is loaded
+here, so no command imports this.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, overload
+
+import pandas as pd
+import pyarrow as pa
+
+from inventory import parts, schema
+from inventory.columns import TYPES
+from inventory.errors import OutputError, Status, UsageError
+from inventory.object_store import ObjectStore, ObjectUrl
+from inventory.runs import runs_in
+from inventory.snapshot import Snapshot, open_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inventory.runs import Other, Run
+
+SNAPSHOT_TIME: Final = "snapshot_time"
+_TIME_FIELD: Final = pa.field(SNAPSHOT_TIME, TYPES[schema.TIME], nullable=False)
+_SHOWN: Final = 20
+
+
+class History(Sequence[Snapshot]):
+    """The whole runs of a folder, oldest first: a sequence of snapshots.
+
+    A slice is a history too: ``history[-7:]`` are the last seven runs.
+
+    Attributes:
+        path: the folder or URL.
+        runs: what the manifest of each whole run says; also of those that did not answer every URN.
+        incomplete: what else is there, and why it is no whole run: one at work, stopped, damaged, or no run at all.
+    """
+
+    def __init__(self, path: str, runs: Sequence[Run], incomplete: Sequence[Other] = ()) -> None:
+        self.path = path
+        self.runs = tuple(runs)
+        self.incomplete = tuple(incomplete)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @overload
+    def __getitem__(self, index: int) -> Snapshot: ...
+    @overload
+    def __getitem__(self, index: slice) -> History: ...
+    def __getitem__(self, index: int | slice) -> Snapshot | History:
+        if isinstance(index, slice):
+            return History(self.path, self.runs[index], self.incomplete)
+        return open_snapshot(str(self.runs[index].path))
+
+    def __repr__(self) -> str:
+        return "\n".join([f"History({self.path!r}: {self._words()})", *map("  ".join, self._rows())])
+
+    def _repr_html_(self) -> str:
+        rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in self._rows()]
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        left = "".join(f"<li>{escape(f'{one.path}: {one.reason}')}</li>" for one in self.incomplete[:_SHOWN])
+        head = "".join(f"<th>{name}</th>" for name in ("time (UTC)", "URNs", "statuses", "exit code", "size"))
+        return (
+            f"<p><b>{escape(self.path)}</b>: {self._words()}</p><table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>{f'<p>No whole runs:</p><ul>{left}</ul>' if left else ''}"
+        )
+
+    @property
+    def latest(self) -> Snapshot:
+        """The newest whole run; :attr:`answered` leaves out those with unknown URNs.
+
+        Raises:
+            UsageError: there is none.
+        """
+        self._check()
+        return self[-1]
+
+    @property
+    def answered(self) -> History:
+        """The runs in which every URN was answered: in these nothing is unknown."""
+        return History(self.path, [run for run in self.runs if run.answered], self.incomplete)
+
+    def summary(self) -> pd.DataFrame:
+        """One row a run: when, how large, how it ended, and how many URNs ended in each status.
+
+        Shape: the columns snapshot_time, started, path, urns, the five statuses, exit_code, schema_version, bytes.
+        """
+        rows = [
+            {
+                SNAPSHOT_TIME: run.finished,
+                "started": run.started,
+                "path": str(run.path),
+                "urns": run.urns,
+                **{status.value: run.status.get(status, 0) for status in Status},
+                "exit_code": run.exit_code,
+                "schema_version": run.schema_version,
+                "bytes": run.bytes,
+            }
+            for run in self.runs
+        ]
+        times = [_TIME_FIELD, pa.field("started", TYPES[schema.TIME]), pa.field("path", pa.string())]
+        counts = ["urns", *Status, "exit_code", "schema_version", "bytes"]
+        fields = pa.schema([*times, *(pa.field(str(name), pa.int64()) for name in counts)])
+        return _frame_of(pa.Table.from_pylist(rows, schema=fields))
+
+    def load(self, columns: str | Sequence[str], table: str = "functions") -> pd.DataFrame:
+        """Some columns of a table across all runs, as one frame; oldest run first, in each the table's order.
+
+        Only these columns are read and held. For what does not fit in memory, take :meth:`tables`, a run at a time.
+        A run may have URNs that failed or were not attempted, whose other cells are null because nobody knows: load
+        ``status`` with them, or load ``history.answered``.
+
+        Args:
+            columns: names of columns, as in ``inventory schema``. One that an older schema did not have is null there.
+            table: functions, destinations, calls or rejects.
+
+        Returns:
+            ``snapshot_time`` (when the run ended; UTC), then the columns in the order that was asked for.
+
+        Raises:
+            UsageError: there is no such table or column, or no whole run.
+            OutputError: a file cannot be read.
+        """
+        self._check()
+        return _frame_of(pa.concat_tables(self.tables(columns, table)))
+
+    def tables(self, columns: str | Sequence[str], table: str = "functions") -> Iterator[pa.Table]:
+        """The same as :meth:`load`, as an Arrow table a run: no more than one of them need be held.
+
+        Raises:
+            UsageError: there is no such table or column.
+            OutputError: a file cannot be read.
+        """
+        names = _checked([columns] if isinstance(columns, str) else columns, schema.table_named(table))
+        return (_with_time(run, _read(run, table, names)) for run in self.runs)
+
+    def _check(self) -> None:
+        if not self.runs:
+            raise UsageError(f"{self.path} holds no whole run; {len(self.incomplete)} other things are there")
+
+    def _words(self) -> str:
+        others = f", and {len(self.incomplete):,} that are none" if self.incomplete else ""
+        return f"{len(self.runs):,} whole runs{others}"
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        """The newest runs as cells, oldest first."""
+        older = len(self.runs) - _SHOWN
+        if older > 0:
+            yield (f"... {older:,} older",)
+        for run in self.runs[-_SHOWN:]:
+            statuses = ", ".join(f"{count:,} {status}" for status, count in run.status.items() if count)
+            when = f"{run.finished:%Y-%m-%d %H:%M:%S}"
+            yield when, f"{run.urns:,}", statuses or "none", str(run.exit_code), f"{run.bytes / 1e6:,.1f} MB"
+
+
+def history(path: str | Path) -> History:
+    """Opens a folder that has runs in its sub-folders, as ``output`` has; or such a prefix of ``s3://`` or ``obs://``.
+
+    What is no whole run is told in :attr:`History.incomplete`, and fails nothing. Of a store only manifests are looked
+    at.
+
+    Raises:
+        UsageError: there is no such folder, or it is a run itself.
+        OutputError: it cannot be read.
+        CredentialsError: OBS has no keys.
+    """
+    found = runs_in(path)
+    return History(str(path), found.whole, found.others)
+
+
+def _checked(columns: Sequence[str], table: schema.Table) -> list[str]:
+    known = [column.name for column in table.columns]
+    names = [name for name in dict.fromkeys(columns) if name != SNAPSHOT_TIME]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        has = ", ".join(known)
+        raise UsageError(f"table {table.name} has no column {', '.join(map(repr, unknown))}; it has {has}")
+    if not names:
+        raise UsageError(f"name the columns of {table.name} to load; it has {', '.join(known)}")
+    return names
+
+
+def _with_time(run: Run, table: pa.Table) -> pa.Table:
+    moment = pa.scalar(run.finished, _TIME_FIELD.type)
+    return table.add_column(0, _TIME_FIELD, pa.repeat(moment, table.num_rows)).replace_schema_metadata(None)
+
+
+def _read(run: Run, name: str, columns: list[str]) -> pa.Table:
+    """Columns of a run's table; of Parquet where it has both, for there only they are read."""
+    files = [file for file in run.manifest["tables"] if file["name"] == name]
+    if not files:
+        raise OutputError(f"{run.path} holds no table {name}: its manifest does not name it")
+    form = "parquet" if any(file["format"] == "parquet" for file in files) else files[0]["format"]
+    return pa.concat_tables([_read_file(run, file, name, columns) for file in files if file["format"] == form])
+
+
+def _read_file(run: Run, file: dict[str, Any], name: str, columns: list[str]) -> pa.Table:
+    with _on_disk(run, file) as path:
+        return parts.read_parts(name, [path], columns)
+
+
+@contextmanager
+def _on_disk(run: Run, file: dict[str, Any]) -> Iterator[Path]:
+    """A file of a table; one of a store is fetched, and held against what the manifest says of it."""
+    if not isinstance(run.path, ObjectUrl):
+        yield run.path / file["path"]
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, Path(file["path"]).name)
+        with path.open("wb") as sink:
+            fetched = ObjectStore(run.path, os.environ).fetch(file["path"], sink)
+        if fetched != (file["bytes"], file["sha256"]):
+            raise OutputError(f"{run.path}/{file['path']} is not what the manifest says; export it again")
+        yield path
+
+
+def _frame_of(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
