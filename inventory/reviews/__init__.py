@@ -1,0 +1,34 @@
+"""Reviews of the tables of a run: who loses events, what costs money, what changed.
+
+Owns the questions and how an answer counts. Reads frames that a ``Snapshot`` gives; never a file, never the network,
+and draws nothing: the notebooks do. What is not known stays so: it is counted beside, never as good or as bad.
+"""
+
+from __future__ import annotations
+
+from inventory.reviews.chains import Chains, follow
+from inventory.reviews.costs import bill, obs_retention, stored_gigabytes, volumes
+from inventory.reviews.defaults import VENDOR_DEFAULTS
+from inventory.reviews.labels import labels, short
+from inventory.reviews.losses import ANSWERS, QUESTIONS, answer_counts, blast_radius, judge
+from inventory.reviews.outages import outage_losses
+from inventory.reviews.targets import resolve
+
+__all__ = [
+    "ANSWERS",
+    "QUESTIONS",
+    "VENDOR_DEFAULTS",
+    "Chains",
+    "answer_counts",
+    "bill",
+    "blast_radius",
+    "follow",
+    "judge",
+    "labels",
+    "obs_retention",
+    "outage_losses",
+    "resolve",
+    "short",
+    "stored_gigabytes",
+    "volumes",
+]
