@@ -9,19 +9,21 @@ from __future__ import annotations
 from inventory.reviews.chains import Chains, follow
 from inventory.reviews.costs import bill, obs_retention, stored_gigabytes, volumes
 from inventory.reviews.defaults import VENDOR_DEFAULTS
-from inventory.reviews.labels import labels, short
+from inventory.reviews.labels import cut, labels, short
 from inventory.reviews.losses import ANSWERS, QUESTIONS, answer_counts, blast_radius, judge
 from inventory.reviews.outages import outage_losses
-from inventory.reviews.targets import resolve
+from inventory.reviews.targets import DANGLING, resolve
 
 __all__ = [
     "ANSWERS",
+    "DANGLING",
     "QUESTIONS",
     "VENDOR_DEFAULTS",
     "Chains",
     "answer_counts",
     "bill",
     "blast_radius",
+    "cut",
     "follow",
     "judge",
     "labels",
