@@ -63,6 +63,7 @@ class Diff:
         new: with what.
         counts: URNs by kind of :class:`inventory.change.Kind`, and ``unchanged``.
         fields: differing fields by name; those of destinations have their event before it.
+        schema: of the changes, as Arrow has it.
         warnings: sentences that say why this may not be what you think it is.
     """
 
@@ -70,7 +71,7 @@ class Diff:
         self.old, self.new = _side(old), _side(new)
         self.warnings = check_comparable(old, new)
         comparison = Comparison(old, new)
-        self._schema = _schema_of(self.old, self.new)
+        self.schema = _schema_of(self.old, self.new)
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - as long as this object
         weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
@@ -101,7 +102,7 @@ class Diff:
 
         Shape: a row a differing field, or a URN that has another fate; columns of :data:`inventory.change.CHANGES`.
         """
-        return pa.Table.from_batches(self.batches(), self._schema)
+        return pa.Table.from_batches(self.batches(), self.schema)
 
     @cached_property
     def changes(self) -> pd.DataFrame:
@@ -136,9 +137,9 @@ class Diff:
 
     def _write(self, comparison: Comparison) -> None:
         try:
-            with pa.ipc.new_stream(pa.PythonFile(self._file, "w"), self._schema, options=_COMPRESSED) as writer:
+            with pa.ipc.new_stream(pa.PythonFile(self._file, "w"), self.schema, options=_COMPRESSED) as writer:
                 for rows in _bounded(comparison.rows()):
-                    writer.write_batch(_batch_of(rows, self._schema))
+                    writer.write_batch(_batch_of(rows, self.schema))
         except OSError as error:
             raise OutputError(
                 f"{tempfile.gettempdir()} cannot hold the changes: {error.strerror or error}; make room, or set TMPDIR"
