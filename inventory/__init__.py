@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from inventory.api import Snapshot, export, export_async, open_snapshot
+    from inventory.difference import Diff, diff
     from inventory.emulator import Emulator
 
 __version__ = "0.1.0"
-__all__ = ["Emulator", "Snapshot", "__version__", "export", "export_async", "open_snapshot"]
+__all__ = ["Diff", "Emulator", "Snapshot", "__version__", "diff", "export", "export_async", "open_snapshot"]
+_ELSEWHERE = {"Diff": "inventory.difference", "Emulator": "inventory.emulator", "diff": "inventory.difference"}
 
 
 def __getattr__(name: str) -> object:
@@ -20,5 +22,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - only when something of the door is used
 
-    module = import_module("inventory.emulator" if name == "Emulator" else "inventory.api")
-    return getattr(module, name)
+    return getattr(import_module(_ELSEWHERE.get(name, "inventory.api")), name)

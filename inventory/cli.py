@@ -257,5 +257,5 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             raise typer.Exit(ExitCode.CREDENTIALS)
 
 
-for command in (offline.tables, offline.status, offline.demo, offline.emulate, offline.schema):
+for command in (offline.tables, offline.status, offline.demo, offline.emulate, offline.schema, offline.diff):
     app.command()(command)

@@ -58,5 +58,10 @@ def array_of(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(arrow_type, size, buffers)
 
 
+def scalar_of(value: Any, arrow_type: pa.DataType) -> pa.Scalar:  # noqa: ANN401 - as the type asks
+    """One value as Arrow's functions take it, for these load pandas too where they are given a Python value."""
+    return array_of([value], arrow_type)[0]
+
+
 def _bits(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Buffer:
     return pa.py_buffer(np.packbits(flags, bitorder="little"))

@@ -11,8 +11,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from inventory.console import leave, leaving, put, run_export, run_tables, until_stopped
-from inventory.options import LogForm, NaiveTimezone, RowsPerFile, RunFolderNamed, RunOutput, TableFormat, formats_of
+from inventory.console import leave, leaving, painter, put, run_export, run_tables, until_stopped, written_to
+from inventory.errors import UsageError
+from inventory.options import (
+    LogForm,
+    NaiveTimezone,
+    RowsPerFile,
+    RunFolderNamed,
+    RunOutput,
+    RunPlaced,
+    TableFormat,
+    formats_of,
+)
 
 
 def tables(
@@ -149,3 +159,37 @@ def schema(
             put(json.dumps(dictionary.as_objects(tables), indent=2))
         else:
             put(dictionary.as_markdown(tables) if format == "markdown" else dictionary.as_text(tables), end="")
+
+
+def diff(
+    old: RunPlaced,
+    new: RunPlaced,
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["text", "json", "csv", "parquet", "markdown"], typer.Option(help="Form of the output; all hold all.")
+    ] = "text",
+    output: Annotated[Path | None, typer.Option(help="File to write, instead of stdout.", readable=False)] = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 1 if something changed.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="With --exit-code: also 1 if NEW does not tell of a URN that OLD asked for."),
+    ] = False,
+) -> None:
+    """Show what changed between two finished runs: added, removed, changed field by field, and what is not known.
+
+    A URN that failed in NEW is unknown, and never removed; one that is not on its list is not_listed. Exit codes: 0;
+    with --exit-code 1 if something changed; 2 no finished run there, or not to be compared; 4 a table cannot be read.
+    """
+    with leaving("text", quiet=False) as log:
+        if strict and not exit_code:
+            raise UsageError("--strict goes with --exit-code: it says what that is 1 for")
+        from inventory import change_report
+        from inventory.difference import diff as compare
+
+        with written_to(output, binary=format == "parquet") as sink:
+            found = compare(old, new)
+            for words in found.warnings:
+                log.complain(words)
+            change_report.write(found, format, sink, painter(output))
+        log.say("diff", change_report.verdict(found))
+        if exit_code and (found.changed or (strict and found.untold)):
+            raise typer.Exit(1)

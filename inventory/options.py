@@ -80,6 +80,9 @@ RunFolderNamed = Annotated[
         metavar="DIR", help="Folder of the run; of one that goes to a store, its work folder.", parser=_folder
     ),
 ]
+RunPlaced = Annotated[
+    str, typer.Argument(help="Folder of a finished run, or s3://bucket/prefix or obs://bucket/prefix.")
+]
 
 
 class TableFormat(StrEnum):

@@ -21,7 +21,7 @@ from inventory.schema import TABLES, VERSION, Table
 from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from inventory.flatten import Row
@@ -256,17 +256,27 @@ def read_table(path: Path, name: str | None = None) -> pa.Table:
         raise OutputError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
 
 
+def csv_convert_options(table: Table, columns: Sequence[str] | None = None) -> pa_csv.ConvertOptions:
+    """How the cells of a table are read from CSV.
+
+    Args:
+        table: which.
+        columns: those that are read; None: all of them.
+    """
+    return pa_csv.ConvertOptions(
+        column_types={column.name: TYPES[column.type] for column in table.columns},
+        include_columns=[column.name for column in table.columns] if columns is None else list(columns),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
+
+
 def _read_csv(file: IO[bytes], table: Table) -> pa.Table:
     read = pa_csv.read_csv(
         file,
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(
-            column_types={column.name: TYPES[column.type] for column in table.columns},
-            include_columns=[column.name for column in table.columns],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            null_values=[""],
-        ),
+        convert_options=csv_convert_options(table),
     )
     return unguarded(read.cast(arrow_schema(table)))
 
