@@ -16,6 +16,7 @@ from inventory.reviews import (
     labels,
     outage_losses,
     resolve,
+    shifts,
     short,
 )
 from inventory.schema import TABLES
@@ -117,6 +118,20 @@ def test_a_list_that_says_one_thing_twice_tells_the_better_answer():
     assert resolve(table, calls(("a", "on_failure", "b")))["target_status"].tolist() == ["configured"]
 
 
+def test_only_what_both_runs_know_is_better_or_worse():
+    """A URN moved only where both runs say yes or no; what one of them does not know is not comparable."""
+    old = functions({"a": {RETRIES: 1}, "b": {RETRIES: 0}, "c": {RETRIES: 0}, "d": {RETRIES: 1}, "e": "failed"})
+    new = functions({"a": {RETRIES: 0}, "b": {RETRIES: 2}, "c": {RETRIES: 0}, "d": "failed", "f": {RETRIES: 0}})
+    found = shifts(judge(old, 300), judge(new, 300))
+    assert found.loc["no_retries"].to_dict() == {
+        "worse": 1,
+        "better": 1,
+        "still_yes": 1,
+        "still_no": 0,
+        "not_comparable": 3,
+    }
+
+
 def test_an_empty_snapshot_has_empty_reviews():
     """Nothing is divided by nothing, and every column is there."""
     empty = SIX.iloc[:0]
@@ -125,6 +140,7 @@ def test_an_empty_snapshot_has_empty_reviews():
     assert blast_radius(judged, "no_retries", ["project_id", "package"]).empty
     assert outage_losses(empty, [60])["lost_share"].isna().all()
     assert resolve(empty, calls()).empty
+    assert shifts(judged, judged).to_numpy().sum() == 0
     assert labels([]) == []
 
 

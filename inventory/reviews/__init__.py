@@ -12,12 +12,14 @@ from inventory.reviews.defaults import VENDOR_DEFAULTS
 from inventory.reviews.labels import cut, labels, short
 from inventory.reviews.losses import ANSWERS, QUESTIONS, answer_counts, blast_radius, judge
 from inventory.reviews.outages import outage_losses
+from inventory.reviews.shifts import SHIFTS, shifts
 from inventory.reviews.targets import DANGLING, resolve
 
 __all__ = [
     "ANSWERS",
     "DANGLING",
     "QUESTIONS",
+    "SHIFTS",
     "VENDOR_DEFAULTS",
     "Chains",
     "answer_counts",
@@ -30,6 +32,7 @@ __all__ = [
     "obs_retention",
     "outage_losses",
     "resolve",
+    "shifts",
     "short",
     "stored_gigabytes",
     "volumes",
