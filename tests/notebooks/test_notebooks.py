@@ -123,6 +123,8 @@ def run_in_this_process(name, runs, kind, monkeypatch):
     cells = code_of(NOTEBOOKS[0].with_name(f"{name}.ipynb"))
     own = {"MY_SNAPSHOT": runs[kind], "MY_SNAPSHOTS": (runs["some_failed"], runs[kind])}
     cells.insert(1, "\n".join(f"{variable} = {value!r}" for variable, value in own.items()))
+    if name == "cost_review":  # a price for all, so that amounts are drawn
+        cells.insert(2, "GIVEN = [(what, of, 2 if value is None else value, unit) for what, of, value, unit in GIVEN]")
     names = {"__name__": "notebook"}
 
     async def run():
