@@ -20,6 +20,7 @@ import pyarrow as pa
 from inventory import schema
 from inventory.alignment import Aligned, align, among, differing, taken
 from inventory.change import Kind
+from inventory.columns import objects_of
 from inventory.errors import OutputError, Status
 from inventory.json_value import canonical, parsed, same_text
 from inventory.models import json_text
@@ -168,7 +169,7 @@ class Comparison:
     def _how_added(self, before: Cells | None, after: Cells) -> str:
         if before is not None:
             return "OLD asked for it, and it was not there"
-        made = None if after["created_time"] is None else microseconds(after["created_time"])
+        made = after["created_time"]
         if made is None:
             return "newly listed; OLD did not ask for it"
         when = "after" if made > self._finished[0] else "before"
@@ -204,12 +205,9 @@ class _Side:
         return times[place] if urns[place] == urn else None
 
 
-def microseconds(moment: Any) -> int:  # noqa: ANN401 - a text of the manifest, or a time of Arrow
-    """A moment as Arrow counts it."""
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
-    passed: timedelta = moment - _EPOCH
-    return passed // timedelta(microseconds=1)
+def microseconds(moment: str) -> int:
+    """A moment of a manifest as Arrow counts it."""
+    return (datetime.fromisoformat(moment) - _EPOCH) // timedelta(microseconds=1)
 
 
 def config_text(cells: Cells | None) -> str | None:
@@ -237,7 +235,7 @@ def _moved(old: pa.Table, new: pa.Table) -> set[str]:
 
 
 def _objects(rows: pa.Table, numbers: Any) -> dict[str, Cells]:  # noqa: ANN401 - numpy's
-    return {cells["function_urn"]: {**cells, "sides": {}} for cells in taken(rows, numbers).to_pylist()}
+    return {cells["function_urn"]: {**cells, "sides": {}} for cells in objects_of(taken(rows, numbers))}
 
 
 def _put_destinations(cells: dict[str, Cells], destinations: pa.Table) -> None:
