@@ -188,7 +188,7 @@ def truth(before, after):
     return [(Kind.CHANGED.value, *field) for field in fields]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(st.tuples(ANSWERS, ANSWERS), max_size=12), rows=st.integers(1, 4))
 def test_random_edits_are_told_exactly_and_the_other_way_round_too(tmp_path, monkeypatch, pairs, rows):
     """Whatever was edited, and however batches fall: exactly that is told; back again, before and after are swapped."""

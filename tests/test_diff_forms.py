@@ -224,9 +224,10 @@ def test_the_command_loads_no_pandas(runs):
     code = (
         "import sys; from inventory.cli import app\n"
         "for form in ('text', 'csv', 'parquet', 'json'):\n"
-        f"    words = ['diff', {str(runs[0])!r}, {str(runs[1])!r}, '--format', form, '--output', {str(runs[0] / 'out')!r}]\n"
-        "    app(words, standalone_mode=False)\n"
+        "    app(['diff', *sys.argv[1:3], '--format', form, '--output', sys.argv[3]], standalone_mode=False)\n"
         "print('pandas' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *runs, runs[0] / "out"], capture_output=True, text=True, check=False
+    )
     assert done.stdout == "False\n", done.stderr
