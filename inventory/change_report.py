@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from inventory.change import CHANGED_KINDS, Kind
 from inventory.columns import array_of, objects_of
+from inventory.comparison import EVENTS
 from inventory.difference import meaning_of
 from inventory.json_value import parsed
 from inventory.progress import duration, readable
@@ -43,6 +44,7 @@ _MARKS: Final = {
 }
 _SIDES: Final = (("before", "old_status"), ("after", "new_status"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = frozenset({"created_time", "last_modified", "extra"})
 _HOUR: Final = 3600
 _UNITS: Final = {"max_async_event_age_in_seconds": " s"}
 
@@ -150,7 +152,7 @@ def _text(diff: Diff, paint: Paint) -> Iterator[str]:
         yield from (f"  {count:>{width},} {name}" for name, count in diff.fields.items())
     for title, rows in _changes_first(diff):
         yield ""
-        yield paint(f"{title}:", "white")
+        yield paint(f"{title}:", "")
         yield from _functions(rows, paint)
 
 
@@ -162,7 +164,7 @@ def _functions(rows: Iterator[Cells], paint: Paint) -> Iterator[str]:
             mark, color = _MARKS[Kind(cells["kind"])]
             yield ""
             yield paint(readable(f"{mark} {urn}"), color)
-            yield f"    {_fate(cells)}"
+            yield from (f"    {line}" for line in _fate(cells))
         yield from (f"    {readable(line)}" for line in (_of_field(cells) if cells["field"] else _of_config(cells)))
 
 
@@ -176,16 +178,17 @@ def _count_lines(diff: Diff, paint: Paint) -> Iterator[str]:
             yield f"{paint(line, color) if color else line}  {meaning_of(kind)}"
 
 
-def _fate(cells: Cells) -> str:
-    """What became of a URN, in a line."""
-    kind = cells["kind"]
-    words = [cells["note"]] if cells["note"] else []
-    if kind != Kind.CHANGED:
+def _fate(cells: Cells) -> list[str]:
+    """What became of a URN, in a few short lines."""
+    words = [cells["kind"]]
+    if cells["kind"] != Kind.CHANGED:
         why = f" ({cells['error_kind']})" if cells["error_kind"] else ""
-        words.insert(0, f"{cells['old_status'] or 'not listed'} -> {cells['new_status'] or 'not listed'}{why}")
+        words[0] += f": {cells['old_status'] or 'not listed'} -> {cells['new_status'] or 'not listed'}{why}"
+    if cells["note"]:
+        words.append(cells["note"])
     if cells["age_seconds"] is not None:
         words.append(f"OLD's answer was {_age(cells['age_seconds'])} old when NEW was finished")
-    return f"{kind}{': ' if words else ''}{'; '.join(words)}"
+    return words
 
 
 def _age(seconds: int) -> str:
@@ -216,13 +219,22 @@ def _shown(text: str | None) -> str:
 
 
 def _of_config(cells: Cells) -> Iterator[str]:
-    """What is there now, or was."""
-    for side in ("before", "after"):
-        for name, value in (parsed(cells[side])[0] or {}).items():
-            if name == "answered_urn" and value == cells["function_urn"]:
-                continue
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield f"{'OLD' if side == 'before' else 'NEW'} {name}: {shown}{_UNITS.get(name, '')}"
+    """What is there now, or was; an answered URN that is the one asked for says nothing new."""
+    for side, name in (("before", "OLD"), ("after", "NEW")):
+        config = parsed(cells[side])[0] or {}
+        for field, value in sorted(config.items(), key=lambda item: item[0] in _LAST):
+            if field in EVENTS:
+                for key, part in value.items():
+                    parts = {f".{one}": of_it for one, of_it in part.items()} if isinstance(part, dict) else {"": part}
+                    yield from (
+                        f"{name} {field}.{key}{one}: {_told(of_it)}" for one, of_it in (parts or {"": {}}).items()
+                    )
+            elif value != cells["function_urn"]:
+                yield f"{name} {field}: {_told(value)}{_UNITS.get(field, '')}"
+
+
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _markdown(diff: Diff) -> Iterator[str]:
@@ -257,7 +269,7 @@ def _tables(rows: Iterator[Cells]) -> Iterator[str]:
         field = f"{cells['event']}.{cells['field']}" if cells["event"] else cells["field"]
         sides = [_code(cells[side]) or cells[status] or "not listed" for side, status in _SIDES] if not field else None
         was, now = sides or [_code(cells[side]) or "not set" for side, _ in _SIDES]
-        words = cells["kind"] if field and not cells["note"] else _fate(cells)
+        words = "; ".join(_fate(cells))
         yield f"| {_code(function)} | {_cell(words)} | {field or ''} | {was} | {now} |"
 
 

@@ -158,7 +158,9 @@ class Comparison:
                 return "a config was set"
             there = after["function_exists"]
             return (
-                "its config was removed" if there else "its config is gone; the service does not say if the function is"
+                "its config was removed"
+                if there
+                else "its config is gone; the service does not say whether the function is"
             )
         if kind == Kind.UNKNOWN and before is None:
             return "not on OLD's list either: nothing is known"
@@ -171,9 +173,9 @@ class Comparison:
             return "OLD asked for it, and it was not there"
         made = after["created_time"]
         if made is None:
-            return "newly listed; OLD did not ask for it"
-        when = "after" if made > self._finished[0] else "before"
-        return f"newly listed; OLD did not ask for it; its config was made {when} OLD was finished"
+            return "newly listed: OLD did not ask for it"
+        age = "younger" if made > self._finished[0] else "older"
+        return f"newly listed: OLD did not ask for it; its config is {age} than OLD"
 
 
 class _Side:

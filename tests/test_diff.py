@@ -144,9 +144,9 @@ def test_a_function_on_a_longer_list_is_told_from_one_that_was_made_since(tmp_pa
     new = {"f": config(), "g": config(created_time="2026-11-20T12:00:00Z"), "h": None, "i": config()}
     diff = compare(tmp_path, {"i": NOT_FOUND}, new)
     assert [note.rpartition("; ")[2] for (note,) in rows_of(diff, "note")] == [
-        "its config was made before OLD was finished",
-        "its config was made after OLD was finished",
-        "OLD did not ask for it",
+        "its config is older than OLD",
+        "its config is younger than OLD",
+        "newly listed: OLD did not ask for it",
         "OLD asked for it, and it was not there",
     ]
 

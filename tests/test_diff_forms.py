@@ -94,7 +94,7 @@ def test_text_is_for_reading(runs):
     assert f"\n~ {urn('a')}\n    changed\n    max_async_retry_attempts: 3 -> 0\n    last_modified: " in shown
     assert f"\n- {urn('b')}\n    removed: configured -> not_found\n" in shown
     assert '    on_failure.param.bucket: "x" -> "\\u001b[31m`y`"\n\n' in shown
-    assert f"\n? {urn('d')}\n    unknown: configured -> failed (throttled); OLD's answer was 1 d 1 h" in shown
+    assert f"\n? {urn('d')}\n    unknown: configured -> failed (throttled)\n    OLD's answer was 1 d 1 h old" in shown
     assert (
         words == "5 of 7 URNs changed; unknown, as they failed in NEW or were not attempted: 1; not on NEW's list: 1\n"
     )
