@@ -259,6 +259,8 @@ def _differences(before: Cells, after: Cells) -> Iterator[tuple[str | None, str,
             yield None, name, _text(was), _text(now)
     for event in EVENTS:
         sides = before["sides"].get(event, {}), after["sides"].get(event, {})
+        if sides[0] == sides[1]:
+            continue
         for name in SIDE_FIELDS:
             was, now = (side.get(name) for side in sides)
             if was != now and not (name in _JSON and same_text(was, now)):
