@@ -187,13 +187,15 @@ def _fate(cells: Cells) -> list[str]:
     if cells["note"]:
         words.append(cells["note"])
     if cells["age_seconds"] is not None:
-        words.append(f"OLD's answer was {_age(cells['age_seconds'])} old when NEW was finished")
+        words.append(f"OLD's answer was {_age(cells['age_seconds'])} NEW was finished")
     return words
 
 
 def _age(seconds: int) -> str:
-    days, rest = divmod(max(0, seconds), 24 * _HOUR)
-    return duration(seconds) if not days else f"{days:,} d {rest // _HOUR} h"
+    if seconds < 0:
+        return f"made {duration(-seconds)} after"
+    days, rest = divmod(seconds, 24 * _HOUR)
+    return f"{days:,} d {rest // _HOUR} h old when" if days else f"{duration(seconds)} old when"
 
 
 def _of_field(cells: Cells) -> Iterator[str]:
