@@ -24,6 +24,7 @@ from made_runs import (
     write_many,
     write_run,
 )
+from runs import export
 from stores import BUCKET
 from typer.testing import CliRunner
 
@@ -31,6 +32,7 @@ import inventory
 from inventory.change import CHANGED_KINDS, CHANGES, MEANINGS
 from inventory.cli import app
 from inventory.comparison import Comparison
+from inventory.emulator import Fault, FileCloud
 from inventory.errors import OutputError, UsageError
 from inventory.run_files import RunFiles, open_run
 from inventory.schema import as_markdown
@@ -244,3 +246,22 @@ def test_the_readme_tells_the_kinds_and_columns_of_the_code():
     kinds = re.search(r"<!-- kinds[^\n]*\n(.*?)<!-- end of kinds -->", text, re.DOTALL)[1].splitlines()[2:]
     answers = {True: "yes", False: "no"}
     assert kinds == [f"| `{kind}` | {answers[kind in CHANGED_KINDS]} | {words} |" for kind, words in MEANINGS.items()]
+
+
+async def test_two_exports_of_a_cloud_that_changed_in_between(tmp_path, write_list):
+    """From lists over real HTTP to changes: what was edited is told, and what failed meanwhile is unknown."""
+    functions = {name: config() for name in (urn("a"), urn("b"), urn("c"), urn("d"))}
+    later = {**functions, urn("a"): leading(on_success=side("DIS", {"stream_name": "s"})), urn("b"): None}
+    del later[urn("c")]
+    for name, cloud, plan in (("old", functions, None), ("new", later, {urn("d"): [Fault.SERVICE_ERROR]})):
+        async with inventory.Emulator(FileCloud(cloud)) as server:
+            server.plan(plan)
+            await export(write_list(functions), tmp_path / name, endpoint=server.url, attempts=1)
+    diff = inventory.diff(tmp_path / "old", tmp_path / "new")
+    assert [(row["kind"], row["field"], row["after"]) for row in diff.table().to_pylist()] == [
+        ("changed", "destination", "DIS"),
+        ("changed", "param", '{"stream_name":"s"}'),
+        ("status_changed", None, None),
+        ("removed", None, None),
+        ("unknown", None, None),
+    ]
