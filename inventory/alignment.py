@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from inventory.columns import array_of, scalar_of
+from inventory.columns import array_of, scalar_of, whole
 from inventory.sorted_rows import keys_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def taken(rows: pa.Table, numbers: Numbers) -> pa.Table:
 
 def _flags(cells: pa.ChunkedArray) -> Flags:
     """Booleans without a null. Arrow's own way, to_numpy, would load pandas."""
-    array = cells.combine_chunks()
+    array = whole(cells)
     if not len(array):
         return np.zeros(0, np.bool_)
     bits = np.frombuffer(array.buffers()[1], np.uint8)

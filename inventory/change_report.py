@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -15,7 +16,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from inventory.change import CHANGED_KINDS, Kind
-from inventory.columns import array_of
+from inventory.columns import array_of, objects_of
+from inventory.comparison import EVENTS
 from inventory.difference import meaning_of
 from inventory.json_value import parsed
 from inventory.progress import duration, readable
@@ -41,6 +43,8 @@ _MARKS: Final = {
     Kind.NEWLY_LISTED: (">", "blue"),
 }
 _SIDES: Final = (("before", "old_status"), ("after", "new_status"))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = frozenset({"created_time", "last_modified", "extra"})
 _HOUR: Final = 3600
 _UNITS: Final = {"max_async_event_age_in_seconds": " s"}
 
@@ -81,7 +85,16 @@ def _plain(text: str, _color: str) -> str:
 
 def _rows(diff: Diff) -> Iterator[Cells]:
     for batch in diff.batches():
-        yield from batch.to_pylist()
+        yield from objects_of(batch)
+
+
+def _changes_first(diff: Diff) -> Iterator[tuple[str, Iterator[Cells]]]:
+    """For people: the changes, then what is not told and what the lists did, each with its title."""
+    changed = any(diff.counts[kind] for kind in CHANGED_KINDS)
+    if changed:
+        yield "Changed", (cells for cells in _rows(diff) if cells["kind"] in CHANGED_KINDS)
+    if sum(diff.counts[kind] for kind in Kind if kind not in CHANGED_KINDS):
+        yield "Not told, or not asked", (cells for cells in _rows(diff) if cells["kind"] not in CHANGED_KINDS)
 
 
 def _json(diff: Diff) -> Iterator[str]:
@@ -97,8 +110,9 @@ def _json(diff: Diff) -> Iterator[str]:
     before = '"changes": ['
     for cells in _rows(diff):
         yield before
-        known_at = cells["known_at"]
-        cells["known_at"] = None if known_at is None else known_at.isoformat().replace("+00:00", "Z")
+        if cells["known_at"] is not None:
+            moment = _EPOCH + timedelta(microseconds=cells["known_at"])
+            cells["known_at"] = moment.isoformat().replace("+00:00", "Z")
         before = f"{json.dumps(cells, ensure_ascii=False)},"
     yield before.removesuffix(",")
     yield "]}"
@@ -136,14 +150,21 @@ def _text(diff: Diff, paint: Paint) -> Iterator[str]:
         yield "fields that differ:"
         width = len(f"{max(diff.fields.values()):,}")
         yield from (f"  {count:>{width},} {name}" for name, count in diff.fields.items())
+    for title, rows in _changes_first(diff):
+        yield ""
+        yield paint(f"{title}:", "")
+        yield from _functions(rows, paint)
+
+
+def _functions(rows: Iterator[Cells], paint: Paint) -> Iterator[str]:
     urn = None
-    for cells in _rows(diff):
+    for cells in rows:
         if cells["function_urn"] != urn:
             urn = cells["function_urn"]
             mark, color = _MARKS[Kind(cells["kind"])]
             yield ""
             yield paint(readable(f"{mark} {urn}"), color)
-            yield f"    {_fate(cells)}"
+            yield from (f"    {line}" for line in _fate(cells))
         yield from (f"    {readable(line)}" for line in (_of_field(cells) if cells["field"] else _of_config(cells)))
 
 
@@ -157,24 +178,24 @@ def _count_lines(diff: Diff, paint: Paint) -> Iterator[str]:
             yield f"{paint(line, color) if color else line}  {meaning_of(kind)}"
 
 
-def _fate(cells: Cells) -> str:
-    """What became of a URN, in a line."""
-    kind = cells["kind"]
-    words = [cells["note"]] if cells["note"] else []
-    if kind == Kind.UNKNOWN:
-        why = cells["new_status"] if cells["error_kind"] is None else f"{cells['new_status']}: {cells['error_kind']}"
-        words.insert(0, f"{why} in NEW")
-    if kind != Kind.CHANGED and (cells["old_status"] or cells["new_status"]):
-        statuses = [cells["old_status"] or "not listed", cells["new_status"] or "not listed"]
-        words.insert(0, f"{statuses[0]} -> {statuses[1]}")
+def _fate(cells: Cells) -> list[str]:
+    """What became of a URN, in a few short lines."""
+    words = [cells["kind"]]
+    if cells["kind"] != Kind.CHANGED:
+        why = f" ({cells['error_kind']})" if cells["error_kind"] else ""
+        words[0] += f": {cells['old_status'] or 'not listed'} -> {cells['new_status'] or 'not listed'}{why}"
+    if cells["note"]:
+        words.append(cells["note"])
     if cells["age_seconds"] is not None:
-        words.append(f"OLD's answer was {_age(cells['age_seconds'])} old when NEW was finished")
-    return f"{kind}{': ' if words else ''}{'; '.join(words)}"
+        words.append(f"OLD's answer was {_age(cells['age_seconds'])} NEW was finished")
+    return words
 
 
 def _age(seconds: int) -> str:
-    days, rest = divmod(max(0, seconds), 24 * _HOUR)
-    return duration(seconds) if not days else f"{days:,} d {rest // _HOUR} h"
+    if seconds < 0:
+        return f"made {duration(-seconds)} after"
+    days, rest = divmod(seconds, 24 * _HOUR)
+    return f"{days:,} d {rest // _HOUR} h old when" if days else f"{duration(seconds)} old when"
 
 
 def _of_field(cells: Cells) -> Iterator[str]:
@@ -200,13 +221,22 @@ def _shown(text: str | None) -> str:
 
 
 def _of_config(cells: Cells) -> Iterator[str]:
-    """What is there now, or was."""
-    for side in ("before", "after"):
-        for name, value in (parsed(cells[side])[0] or {}).items():
-            if name == "answered_urn" and value == cells["function_urn"]:
-                continue
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield f"{'OLD' if side == 'before' else 'NEW'} {name}: {shown}{_UNITS.get(name, '')}"
+    """What is there now, or was; an answered URN that is the one asked for says nothing new."""
+    for side, name in (("before", "OLD"), ("after", "NEW")):
+        config = parsed(cells[side])[0] or {}
+        for field, value in sorted(config.items(), key=lambda item: item[0] in _LAST):
+            if field in EVENTS:
+                for key, part in value.items():
+                    parts = {f".{one}": of_it for one, of_it in part.items()} if isinstance(part, dict) else {"": part}
+                    yield from (
+                        f"{name} {field}.{key}{one}: {_told(of_it)}" for one, of_it in (parts or {"": {}}).items()
+                    )
+            elif value != cells["function_urn"]:
+                yield f"{name} {field}: {_told(value)}{_UNITS.get(field, '')}"
+
+
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _markdown(diff: Diff) -> Iterator[str]:
@@ -220,12 +250,20 @@ def _markdown(diff: Diff) -> Iterator[str]:
     yield "| URNs | kind | meaning |"
     yield "|--:|---|---|"
     yield from (f"| {count:,} | {kind} | {meaning_of(kind)} |" for kind, count in diff.counts.items() if count)
+    for title, rows in _changes_first(diff):
+        yield ""
+        yield f"#### {title}"
+        yield from _tables(rows)
+
+
+def _tables(rows: Iterator[Cells]) -> Iterator[str]:
+    """A table of each project."""
     project = None
-    for cells in _rows(diff):
+    for cells in rows:
         if (cells["region"], cells["project_id"]) != project:
             project = cells["region"], cells["project_id"]
             yield ""
-            yield f"**{_cell('/'.join(project))}**"
+            yield f"{_cell('/'.join(project))}:"
             yield ""
             yield "| function | kind | field | before | after |"
             yield "|---|---|---|---|---|"
@@ -233,7 +271,7 @@ def _markdown(diff: Diff) -> Iterator[str]:
         field = f"{cells['event']}.{cells['field']}" if cells["event"] else cells["field"]
         sides = [_code(cells[side]) or cells[status] or "not listed" for side, status in _SIDES] if not field else None
         was, now = sides or [_code(cells[side]) or "not set" for side, _ in _SIDES]
-        words = cells["kind"] if field and not cells["note"] else f"{cells['kind']}: {_fate(cells).partition(': ')[2]}"
+        words = "; ".join(_fate(cells))
         yield f"| {_code(function)} | {_cell(words)} | {field or ''} | {was} | {now} |"
 
 

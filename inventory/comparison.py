@@ -20,6 +20,7 @@ import pyarrow as pa
 from inventory import schema
 from inventory.alignment import Aligned, align, among, differing, taken
 from inventory.change import Kind
+from inventory.columns import objects_of
 from inventory.errors import OutputError, Status
 from inventory.json_value import canonical, parsed, same_text
 from inventory.models import json_text
@@ -157,7 +158,9 @@ class Comparison:
                 return "a config was set"
             there = after["function_exists"]
             return (
-                "its config was removed" if there else "its config is gone; the service does not say if the function is"
+                "its config was removed"
+                if there
+                else "its config is gone; the service does not say whether the function is"
             )
         if kind == Kind.UNKNOWN and before is None:
             return "not on OLD's list either: nothing is known"
@@ -168,11 +171,11 @@ class Comparison:
     def _how_added(self, before: Cells | None, after: Cells) -> str:
         if before is not None:
             return "OLD asked for it, and it was not there"
-        made = None if after["created_time"] is None else microseconds(after["created_time"])
+        made = after["created_time"]
         if made is None:
-            return "newly listed; OLD did not ask for it"
-        when = "after" if made > self._finished[0] else "before"
-        return f"newly listed; OLD did not ask for it; its config was made {when} OLD was finished"
+            return "newly listed: OLD did not ask for it"
+        age = "younger" if made > self._finished[0] else "older"
+        return f"newly listed: OLD did not ask for it; its config is {age} than OLD"
 
 
 class _Side:
@@ -204,12 +207,9 @@ class _Side:
         return times[place] if urns[place] == urn else None
 
 
-def microseconds(moment: Any) -> int:  # noqa: ANN401 - a text of the manifest, or a time of Arrow
-    """A moment as Arrow counts it."""
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
-    passed: timedelta = moment - _EPOCH
-    return passed // timedelta(microseconds=1)
+def microseconds(moment: str) -> int:
+    """A moment of a manifest as Arrow counts it."""
+    return (datetime.fromisoformat(moment) - _EPOCH) // timedelta(microseconds=1)
 
 
 def config_text(cells: Cells | None) -> str | None:
@@ -237,7 +237,7 @@ def _moved(old: pa.Table, new: pa.Table) -> set[str]:
 
 
 def _objects(rows: pa.Table, numbers: Any) -> dict[str, Cells]:  # noqa: ANN401 - numpy's
-    return {cells["function_urn"]: {**cells, "sides": {}} for cells in taken(rows, numbers).to_pylist()}
+    return {cells["function_urn"]: {**cells, "sides": {}} for cells in objects_of(taken(rows, numbers))}
 
 
 def _put_destinations(cells: dict[str, Cells], destinations: pa.Table) -> None:
@@ -259,6 +259,8 @@ def _differences(before: Cells, after: Cells) -> Iterator[tuple[str | None, str,
             yield None, name, _text(was), _text(now)
     for event in EVENTS:
         sides = before["sides"].get(event, {}), after["sides"].get(event, {})
+        if sides[0] == sides[1]:
+            continue
         for name in SIDE_FIELDS:
             was, now = (side.get(name) for side in sides)
             if was != now and not (name in _JSON and same_text(was, now)):

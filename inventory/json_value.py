@@ -1,14 +1,17 @@
 """JSON texts that the cloud sends, compared by what they say.
 
 Owns when two of them say the same: the order of keys and white space are nothing, ``1`` and ``1.0`` are one number,
-``true`` is no number, and a text that is no JSON is compared as it stands.
+``true`` is no number, and a text that is no JSON, or too deep to be written again, is compared as it stands.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from inventory.models import json_text, read_json
+
+DEEPEST: Final = 500
+"""Levels of a value; whoever writes one goes down by recursion, which ends at a thousand."""
 
 
 def parsed(text: str | None) -> tuple[Any, bool]:
@@ -16,9 +19,19 @@ def parsed(text: str | None) -> tuple[Any, bool]:
     if text is None:
         return None, False
     try:
-        return read_json(text), True
+        value = read_json(text)
     except ValueError:
         return None, False
+    return (value, True) if _is_shallow(text, value) else (None, False)
+
+
+def _is_shallow(text: str, value: object) -> bool:
+    level, levels = [value], 0
+    while level and text.count("{") + text.count("[") > DEEPEST >= levels:
+        of_each = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [inner for inners in of_each for inner in inners]
+        levels += 1
+    return levels <= DEEPEST
 
 
 def canonical(text: str | None) -> str | None:

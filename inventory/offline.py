@@ -14,12 +14,12 @@ import typer
 from inventory.console import leave, leaving, painter, put, run_export, run_tables, until_stopped, written_to
 from inventory.errors import UsageError
 from inventory.options import (
+    RUN_PLACE,
     LogForm,
     NaiveTimezone,
     RowsPerFile,
     RunFolderNamed,
     RunOutput,
-    RunPlaced,
     TableFormat,
     formats_of,
 )
@@ -162,8 +162,8 @@ def schema(
 
 
 def diff(
-    old: RunPlaced,
-    new: RunPlaced,
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"The earlier run: {RUN_PLACE}.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The later run, likewise.")],
     format: Annotated[  # noqa: A002 - the option's name
         Literal["text", "json", "csv", "parquet", "markdown"], typer.Option(help="Form of the output; all hold all.")
     ] = "text",

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from inventory.columns import TYPES, scalar_of
+from inventory.columns import TYPES, scalar_of, whole
 from inventory.errors import OutputError
 from inventory.tables import csv_convert_options, unguarded
 
@@ -33,7 +33,7 @@ def keys_of(rows: pa.RecordBatch | pa.Table) -> pa.Array:
     """What rows are sorted by: the URN, and the event where there is one, as one text that sorts as they do."""
     urns = rows.column("function_urn")
     keys = pc.binary_join_element_wise(urns, rows.column("event"), _BETWEEN) if "event" in rows.schema.names else urns
-    return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+    return whole(keys)
 
 
 class SortedRows:
