@@ -27,7 +27,7 @@ def main() -> None:
         raise
     except OSError as error:
         # Every command names its own; what is left is typer's, as of --help on a full disk.
-        from inventory.console import silence_stdout  # noqa: PLC0415
+        from inventory.stdout import silence_stdout  # noqa: PLC0415
 
         silence_stdout()
         sys.stderr.write(f"inventory: {error.strerror or error}\n")

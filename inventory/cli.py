@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from inventory import offline
-from inventory.console import finish, leaving, put, resumable, run_checkup, run_discovery, run_export
+from inventory.console import finish, leaving, resumable, run_checkup, run_discovery, run_export
 from inventory.errors import ExitCode, UsageError
 from inventory.options import (
     Aliases,
@@ -36,6 +36,7 @@ from inventory.options import (
     sources_named,
     text_of,
 )
+from inventory.stdout import put
 
 app = typer.Typer(
     help="Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions to Parquet and CSV.",
@@ -257,5 +258,13 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             raise typer.Exit(ExitCode.CREDENTIALS)
 
 
-for command in (offline.tables, offline.status, offline.demo, offline.emulate, offline.prune, offline.schema):
+for command in (
+    offline.tables,
+    offline.status,
+    offline.diff,
+    offline.prune,
+    offline.demo,
+    offline.emulate,
+    offline.schema,
+):
     app.command()(command)

@@ -58,5 +58,26 @@ def array_of(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(arrow_type, size, buffers)
 
 
+def scalar_of(value: Any, arrow_type: pa.DataType) -> pa.Scalar:  # noqa: ANN401 - as the type asks
+    """One value as Arrow's functions take it, for these load pandas too where they are given a Python value."""
+    return array_of([value], arrow_type)[0]
+
+
+def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece; Arrow's combine_chunks loads pandas where there is none."""
+    if isinstance(column, pa.Array):
+        return column
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
+
+
+def objects_of(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows as Python values; a time as :func:`array_of` takes it, for Arrow loads pandas to make one of Python's."""
+    for index, field in enumerate(rows.schema):
+        if pa.types.is_timestamp(field.type):
+            rows = rows.set_column(index, field.name, rows.column(index).cast(pa.int64()))
+    objects: list[dict[str, Any]] = rows.to_pylist()
+    return objects
+
+
 def _bits(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Buffer:
     return pa.py_buffer(np.packbits(flags, bitorder="little"))

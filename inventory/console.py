@@ -9,9 +9,8 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
@@ -20,6 +19,7 @@ from inventory.descriptors import check_enough, raise_limit, some_kept
 from inventory.detached import detached, unless_stopped
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
+from inventory.stdout import put
 from inventory.watch import Watch
 
 if TYPE_CHECKING:
@@ -52,27 +52,6 @@ def leaving(form: str, *, quiet: bool) -> Iterator[Log]:
     except InventoryError as error:
         log.complain(str(error), exit_code=int(error.exit_code))
         raise typer.Exit(error.exit_code) from None
-
-
-def put(text: str, *, end: str = "\n") -> None:
-    """Prints data on stdout. A reader that has left is no error: it has read what it wanted.
-
-    Raises:
-        OutputError: it cannot be written, as on a full disk.
-    """
-    try:
-        print(text, end=end, flush=True)
-    except BrokenPipeError:
-        silence_stdout()
-    except OSError as error:
-        silence_stdout()
-        raise OutputError(f"standard output cannot be written: {error.strerror}; lead it elsewhere") from None
-
-
-def silence_stdout() -> None:
-    """Leads what is still in the buffer to nothing: the interpreter would fail on it when it ends."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_export(

@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from inventory.console import leave, leaving, put, run_export, run_prune, run_tables, until_stopped
+from inventory.console import leave, leaving, run_export, run_prune, run_tables, until_stopped
+from inventory.errors import UsageError
 from inventory.options import (
+    RUN_PLACE,
     FolderOfRuns,
     LogForm,
     NaiveTimezone,
@@ -22,6 +24,7 @@ from inventory.options import (
     TableFormat,
     formats_of,
 )
+from inventory.stdout import painter, put, written_to
 
 
 def tables(
@@ -183,3 +186,37 @@ def schema(
             put(json.dumps(dictionary.as_objects(tables), indent=2))
         else:
             put(dictionary.as_markdown(tables) if format == "markdown" else dictionary.as_text(tables), end="")
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"The earlier run: {RUN_PLACE}.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The later run, likewise.")],
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["text", "json", "csv", "parquet", "markdown"], typer.Option(help="Form of the output; all hold all.")
+    ] = "text",
+    output: Annotated[Path | None, typer.Option(help="File to write, instead of stdout.", readable=False)] = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 1 if something changed.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="With --exit-code: also 1 if NEW does not tell of a URN that OLD asked for."),
+    ] = False,
+) -> None:
+    """Show what changed between two finished runs: added, removed, changed field by field, and what is not known.
+
+    A URN that failed in NEW is unknown, and never removed; one that is not on its list is not_listed. Exit codes: 0;
+    with --exit-code 1 if something changed; 2 no finished run there, or not to be compared; 4 a table cannot be read.
+    """
+    with leaving("text", quiet=False) as log:
+        if strict and not exit_code:
+            raise UsageError("--strict goes with --exit-code: it says what that is 1 for")
+        from inventory import change_report
+        from inventory.difference import diff as compare
+
+        with written_to(output, binary=format == "parquet") as sink:
+            found = compare(old, new)
+            for words in found.warnings:
+                log.complain(words)
+            change_report.write(found, format, sink, painter(output))
+        log.say("diff", change_report.verdict(found))
+        if exit_code and (found.changed or (strict and found.untold)):
+            raise typer.Exit(1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -80,6 +80,7 @@ RunFolderNamed = Annotated[
         metavar="DIR", help="Folder of the run; of one that goes to a store, its work folder.", parser=_folder
     ),
 ]
+RUN_PLACE: Final = "folder of a finished run, or s3://bucket/prefix or obs://bucket/prefix"
 
 
 def _folder_of_runs(text: str) -> Path:

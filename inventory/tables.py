@@ -271,19 +271,28 @@ def _read_columns(file: IO[bytes], table: Table, columns: Sequence[str]) -> pa.T
     return pa.table(arrays, schema=pa.schema(fields))
 
 
+def csv_convert_options(table: Table, columns: Sequence[str] | None = None) -> pa_csv.ConvertOptions:
+    """How the cells of a table are read from CSV.
+
+    Args:
+        table: which.
+        columns: those that are read; None: all of them.
+    """
+    return pa_csv.ConvertOptions(
+        column_types={column.name: TYPES[column.type] for column in table.columns},
+        include_columns=[column.name for column in table.columns] if columns is None else list(columns),
+        include_missing_columns=columns is not None,
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
+
+
 def _read_csv(file: IO[bytes], table: Table, columns: Sequence[str] | None) -> pa.Table:
-    wanted = [column.name for column in table.columns] if columns is None else list(columns)
     read = pa_csv.read_csv(
         file,
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(
-            column_types={column.name: TYPES[column.type] for column in table.columns},
-            include_columns=wanted,
-            include_missing_columns=columns is not None,
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            null_values=[""],
-        ),
+        convert_options=csv_convert_options(table, columns),
     )
     schema = arrow_schema(table)
     if columns is not None:
