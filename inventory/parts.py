@@ -130,13 +130,13 @@ class PartsWriter:
             yield file._replace(path=f"{name}/{file.path}")
 
 
-def read_parts(table: str, paths: Sequence[Path]) -> pa.Table:
-    """Reads a table that was written here, in one file or in parts.
+def read_parts(table: str, paths: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads a table that was written here, in one file or in parts; all columns, or those that are named.
 
     Raises:
         OutputError: a file cannot be read as this table.
     """
-    return pa.concat_tables([read_table(path, table) for path in paths])
+    return pa.concat_tables([read_table(path, table, columns) for path in paths])
 
 
 @contextmanager

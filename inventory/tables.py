@@ -21,7 +21,7 @@ from inventory.schema import TABLES, VERSION, Table
 from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from inventory.flatten import Row
@@ -238,12 +238,13 @@ def unguarded(table: pa.Table) -> pa.Table:
     return table
 
 
-def read_table(path: Path, name: str | None = None) -> pa.Table:
+def read_table(path: Path, name: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """Reads a table that was written here, from Parquet or CSV: the same cells from both.
 
     Args:
         path: the file.
         name: of the table; without it, the file's.
+        columns: those that are read, in this order; without it, all.
 
     Raises:
         OutputError: the file cannot be read as that table.
@@ -251,7 +252,10 @@ def read_table(path: Path, name: str | None = None) -> pa.Table:
     table = TABLES[name or path.stem]
     try:
         with path.open("rb") as file:  # Arrow takes no name that is not UTF-8
-            return pq.read_table(file) if path.suffix == ".parquet" else _read_csv(file, table)
+            if path.suffix == ".parquet":
+                return pq.read_table(file, columns=None if columns is None else list(columns))
+            read = _read_csv(file, table)
+            return read if columns is None else read.select(list(columns))
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
 

@@ -39,12 +39,6 @@ async def test_a_snapshot_has_the_four_tables_as_frames(tmp_path, write_list, fo
     assert list(frames["rejects"]["text"]) == ["odd"]
 
 
-def test_a_folder_without_a_manifest_is_no_snapshot(tmp_path):
-    """Tables without a manifest may not be whole: they are not opened."""
-    with pytest.raises(OutputError, match=r"manifest\.json cannot be read: No such file"):
-        inventory.open_snapshot(tmp_path)
-
-
 async def test_words_that_the_command_line_does_not_know_are_refused(tmp_path, write_list):
     """A wrong option is an error that names it, and so is a run without a list."""
     with pytest.raises(TypeError, match="max_worker"):
