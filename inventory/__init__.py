@@ -1,6 +1,9 @@
 """Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions into tables.
 
-The Python door is in :mod:`inventory.api`; it is loaded when first used, so that ``import inventory`` costs nothing.
+In Python: :func:`export` (or ``await`` :func:`export_async`) makes a run and opens its tables, :func:`open_snapshot`
+opens those of an earlier one, and :class:`Emulator` is a cloud to try it on. ``help(inventory.export)`` says more.
+
+The names are loaded when first used, so that ``import inventory`` costs nothing.
 """
 
 from __future__ import annotations
@@ -8,17 +11,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inventory.api import Snapshot, export, export_async, open_snapshot
+    from inventory.api import Snapshot, UnansweredWarning, export, export_async, open_snapshot
     from inventory.emulator import Emulator
+    from inventory.errors import InventoryError
 
 __version__ = "0.1.0"
-__all__ = ["Emulator", "Snapshot", "__version__", "export", "export_async", "open_snapshot"]
+__all__ = [
+    "Emulator",
+    "InventoryError",
+    "Snapshot",
+    "UnansweredWarning",
+    "__version__",
+    "export",
+    "export_async",
+    "open_snapshot",
+]
+
+_HOME = {
+    "Emulator": "emulator",
+    "InventoryError": "errors",
+    "Snapshot": "snapshot",
+    "UnansweredWarning": "api",
+    "export": "api",
+    "export_async": "api",
+    "open_snapshot": "snapshot",
+}
+"""Which module each name is loaded from."""
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - only when something of the door is used
 
-    module = import_module("inventory.emulator" if name == "Emulator" else "inventory.api")
-    return getattr(module, name)
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

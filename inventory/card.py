@@ -129,13 +129,13 @@ def share(part: int, whole: int) -> str:
         return "<0.1%"
     if 99.9 < percent < 100:  # noqa: PLR2004 - what rounds to all
         return ">99.9%"
-    return f"{percent:.3g}%"
+    return f"{percent:.1f}%" if 0 < part < whole else f"{percent:.0f}%"
 
 
-def warnings(facts: Facts) -> list[str]:
-    """What a reader of the tables must know, one sentence each; none where all is well."""
-    found = []
-    counts, read = facts.counts, facts.manifest["input"]
+def unknown(facts: Facts) -> list[str]:
+    """What a run did not learn, one sentence each; none where every URN is answered."""
+    found = [] if facts.urns else ["the list held no function URN: the tables are empty"]
+    counts = facts.counts
     if counts[Status.FAILED]:
         kinds = facts.manifest["counts"]["error_kind"].items()
         why = ", ".join(f"{count:,} {kind}" for kind, count in kinds if count)
@@ -149,7 +149,13 @@ def warnings(facts: Facts) -> list[str]:
     ]
     if len(stopped) > _MAX_STOPS:
         found.append(f"{len(stopped) - _MAX_STOPS:,} more scopes were stopped; see .manifest['scopes']")
-    if counts[Status.FAILED] or counts[Status.NOT_ATTEMPTED]:
+    return found
+
+
+def warnings(facts: Facts) -> list[str]:
+    """What a reader of the tables must know, one sentence each; none where all is well."""
+    found, read = unknown(facts), facts.manifest["input"]
+    if any(facts.counts[status] for status in _UNKNOWN):
         found.append("ask again for these alone: inventory export --resume, or inventory.export(..., mode='resume')")
     if read["rejects"]:
         found.append(f"{read['rejects']:,} of {read['entries']:,} entries are no function URN; see .rejects")

@@ -77,6 +77,10 @@ class Snapshot:
         """When the run ended, in UTC: the time that its tables tell of."""
         return card.moment(self.manifest["finished"])
 
+    def unknown(self) -> list[str]:
+        """What the run did not learn (URNs that failed or were not attempted), one sentence each; none where it did."""
+        return card.unknown(self._facts())
+
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One of the tables, as Arrow.
 
