@@ -137,7 +137,7 @@ class _Run:
                 work.cancel()
                 await asyncio.wait({work})
                 raise
-            stop.add_note(self.words_of(work.exception()))
+            stop.args = (self.words_of(work.exception()),)
             raise
         work.result()
         return open_snapshot(str(self.output))
@@ -174,7 +174,7 @@ async def export_async(
 
     Arguments, result and errors are those of :func:`export`. When the task is cancelled (by a notebook's interrupt,
     Ctrl-C under ``asyncio.run``, a timeout), the run ends in good order, which takes a second, and the
-    ``CancelledError`` carries a note that says how to go on; no task and no thread is left.
+    text of the ``CancelledError`` says how to go on; no task and no thread is left.
 
     Examples:
         >>> snapshot = await inventory.export_async("urns.txt", "output/today")  # doctest: +SKIP
@@ -255,7 +255,7 @@ async def _noted(work: Coroutine[Any, Any, Snapshot], words: list[str]) -> Snaps
     try:
         return await work
     except asyncio.CancelledError as stop:
-        words += getattr(stop, "__notes__", ())
+        words += stop.args
         raise
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -47,6 +49,7 @@ class Given:
         self.sha256 = hashlib.sha256().hexdigest()
         if isinstance(values, Iterator):
             self._spool = _spooled(values)
+            weakref.finalize(self, self._spool.close)
 
     def check(self) -> None:
         """There is nothing to open."""
@@ -83,10 +86,11 @@ def _spooled(values: Iterator[Any]) -> IO[bytes]:
     It is read here, in the caller's thread: a cursor of a database works in no other, and what goes wrong in a
     generator is its own error, before a run is begun.
     """
-    spool = tempfile.TemporaryFile()  # noqa: SIM115 - it is gone with the list that holds it
-    for line, value in enumerate(values, 1):
-        spool.write(json.dumps(_entry(line, value)).encode() + b"\n")
-    return spool
+    with ExitStack() as stack:
+        spool = stack.enter_context(tempfile.TemporaryFile())
+        spool.writelines(json.dumps(_entry(line, value)).encode() + b"\n" for line, value in enumerate(values, 1))
+        stack.pop_all()  # it is whole, and goes with the list that holds it
+        return spool
 
 
 def _entry(line: int, value: Any) -> Entry:  # noqa: ANN401 - whatever a list holds

@@ -137,7 +137,7 @@ class Snapshot:
         """One row a URN.
 
         Shape:
-            (URNs, 23), sorted by ``function_urn``.
+            (URNs, 24), sorted by ``function_urn``.
 
         Units:
             ``max_async_event_age_in_seconds`` seconds, ``max_async_retry_attempts`` retries, times UTC.
