@@ -228,14 +228,15 @@ def _destinations(told: Destinations) -> str:
 
 def _foot(facts: Facts) -> str:
     read, requests, scopes = facts.manifest["input"], facts.manifest["requests"], facts.manifest["scopes"]
+    regions = len({scope["region"] for scope in scopes})
     words = (
         f"{read['entries']:,} entries: {read['urns']:,} URNs, {read['duplicates']:,} duplicates, "
         f"{read['rejects']:,} rejects · {len(scopes):,} {'scope' if len(scopes) == 1 else 'scopes'} in "
-        f"{len({scope['region'] for scope in scopes}):,} regions · {requests['total']:,} calls, "
-        f"{requests['throttled']:,} throttled · "
+        f"{regions:,} {'region' if regions == 1 else 'regions'} · {requests['total']:,} calls, "
+        f"{requests['throttled']:,} throttled"
     )
     frames = ".functions .destinations .calls .rejects .manifest"
-    return f'<div style="opacity:.75;margin-top:.6em">{escape(words)}<code style="{_CODE}">{frames}</code></div>'
+    return f'<div style="opacity:.75;margin-top:.6em">{escape(words)}<br><code style="{_CODE}">{frames}</code></div>'
 
 
 def _warning(text: str) -> str:

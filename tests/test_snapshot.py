@@ -137,7 +137,7 @@ def test_what_comes_from_outside_is_shown_and_does_nothing():
     }
     facts = card.Facts(evil, told, bodies_dropped=True, now=datetime(2026, 11, 25, tzinfo=UTC))
     page = _Texts(card.as_html(facts, card.Destinations({evil: {"on_success": 1}})))
-    assert page.tags <= {"div", "span", "b", "code", "table", "tr", "th", "td"}
+    assert page.tags <= {"div", "span", "b", "code", "table", "tr", "th", "td", "br"}
     shown = " ".join(page.texts)
     for words in ("5 days ago", "stopped by the service", "4 more scopes", "1 URNs were not attempted", "dropped"):
         assert words in shown
