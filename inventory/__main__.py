@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+from contextlib import suppress
 
 from inventory.errors import ExitCode
 
@@ -15,12 +17,14 @@ def main() -> None:
     # this when it is loaded; it is a matter of the whole process, so only the command sets it, never the library.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     _open_standard_streams()
+    _leave_by_signals()
     try:
         from inventory.cli import app  # noqa: PLC0415 - after the variable is set
 
         app(prog_name="inventory")
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.SIGINT)
+    except SystemExit as leaving:
+        _leave_alone_what_is_left(leaving.code)
+        raise
     except OSError as error:
         # Every command names its own; what is left is typer's, as of --help on a full disk.
         from inventory.console import silence_stdout  # noqa: PLC0415
@@ -28,6 +32,34 @@ def main() -> None:
         silence_stdout()
         sys.stderr.write(f"inventory: {error.strerror or error}\n")
         sys.exit(ExitCode.OUTPUT)
+
+
+def _leave_by_signals() -> None:
+    """Makes a signal an end with its code and a sentence where nothing is begun yet, or there is nothing to keep.
+
+    A run takes the signals over, and ends in its own order.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
+            signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    with suppress(OSError):
+        os.write(2, f"inventory: stopped by {signal.Signals(number).name}\n".encode())
+    sys.exit(128 + number)
+
+
+def _leave_alone_what_is_left(code: object) -> None:
+    """Ends the process here, where a call that nobody can give up would hold it: all is in order by now."""
+    from inventory.detached import is_any_left  # noqa: PLC0415 - loaded by now, if it is needed
+
+    if is_any_left():
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 def _open_standard_streams() -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
 
+from inventory.detached import detached
 from inventory.errors import CredentialRefusedError
 from inventory.gate import Trial
 from inventory.redaction import Redactor
@@ -81,7 +82,7 @@ class AccessKeys:
             if self._is_fresh():  # another scope's call has renewed them meanwhile
                 return
             self._look_at = self._clock() + _LOOK_SECONDS
-            reason = await asyncio.to_thread(_renew, self._found)
+            reason = await detached(_renew, self._found)
             self._take()
             if not self.key:
                 raise CredentialRefusedError(self.redactor.redact(f"no access key: {reason}"))

@@ -20,7 +20,7 @@ from inventory.discovery import Search
 from inventory.errors import InterruptedRunError, UsageError
 from inventory.given import sources_of
 from inventory.intake import began_with
-from inventory.output import chosen_output
+from inventory.output import chosen_output, claimed
 from inventory.places import places_of
 from inventory.settings import combine
 from inventory.snapshot import Snapshot, open_snapshot
@@ -122,6 +122,11 @@ class _Run:
 
     async def finish(self, watch: Watch) -> Snapshot:
         """Runs it to its end. When it is cancelled, it ends in good order first; when again, at once."""
+        with claimed(self.output) as self.output:
+            await self._work(watch)
+        return open_snapshot(str(self.output))
+
+    async def _work(self, watch: Watch) -> None:
         work = asyncio.ensure_future(
             pipeline.export(
                 self.sources, self.output, self.settings, mode=self.mode, environment=os.environ, watch=watch
@@ -140,7 +145,6 @@ class _Run:
             stop.args = (self.words_of(work.exception()),)
             raise
         work.result()
-        return open_snapshot(str(self.output))
 
     def done(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot, of which is said what it does not know."""

@@ -128,7 +128,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         from inventory.discovery import Search
         from inventory.estimate import estimate
         from inventory.intake import began_with
-        from inventory.output import chosen_output
+        from inventory.output import chosen_output, claimed
         from inventory.places import places_of
         from inventory.settings import combine
 
@@ -174,7 +174,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             return
         wanted = Search(places_of(combined, region, project_id), versions, aliases) if all_functions else sources
         mode: Literal["new", "resume", "overwrite"] = "resume" if resume else "overwrite" if overwrite else "new"
-        with resumable(place):
+        with claimed(place) as place, resumable(place):
             result = run_export(wanted, place, combined, mode=mode, environment=os.environ, log=log)
         finish(result, log)
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
-from inventory.descriptors import raise_limit, some_kept
+from inventory.descriptors import check_enough, raise_limit, some_kept
+from inventory.detached import detached, unless_stopped
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
 from inventory.watch import Watch
@@ -101,6 +102,8 @@ def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bo
     """
     from inventory.retabulation import retabulate  # noqa: PLC0415 - heavy, and only for tables
 
+    raise_limit()
+    check_enough()
     with Display(log) as watch, _signals(watch):
         try:
             return retabulate(folder, shape, watch, drop_bodies=drop_bodies)
@@ -120,7 +123,7 @@ def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapp
     from inventory.wire import HEADERS  # noqa: PLC0415 - heavy, and only for a run
 
     async def search_all(watch: Watch) -> Discovered:
-        account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
+        account = await unless_stopped(watch.waiting, find_accounts, settings, environment, HEADERS)
         return await discover(search, settings, account, watch)
 
     with Display(log) as watch, _signals(watch):
@@ -145,8 +148,8 @@ def run_checkup(
     from inventory.wire import HEADERS  # noqa: PLC0415
 
     async def check() -> list[Checkup]:
-        account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
-        listed = await asyncio.to_thread(scopes_of, sources, settings)
+        account = await detached(find_accounts, settings, environment, HEADERS)
+        listed = await detached(scopes_of, sources, settings)
         found, unseen = await find_projects(places, settings, account)
         checked = await check_scopes(list(dict.fromkeys([*listed, *found])), settings, account)
         return [*checked, *(without_project(*one) for one in unseen)]
@@ -227,8 +230,16 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
 
     What is loaded by now stays to the end, and a run makes hardly any cycles: the collector looks at new objects alone,
     and seldom, which is a tenth of the time of each URN.
+
+    Raises:
+        OutputError: the system allows too few open files for it.
     """
     raise_limit()
+    try:
+        check_enough()
+    except OutputError:
+        work.close()
+        raise
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     try:

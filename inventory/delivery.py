@@ -15,6 +15,7 @@ import msgspec
 from inventory import layout, manifest
 from inventory.errors import OutputError
 from inventory.object_store import Found, ObjectStore, ObjectUrl, Sent
+from inventory.remedy import remedy
 from inventory.schema import TABLES
 from inventory.settings import FORMATS
 from inventory.whole_file import written_whole
@@ -175,8 +176,10 @@ class Delivery:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{self._folder} cannot be written: {error.strerror}; give another --work-dir") from None
-        with written_whole(self._folder / FILE_NAME, "make room there") as sink:
+            raise OutputError(
+                f"{self._folder} cannot be written: {error.strerror}; {remedy(error)} or give another --work-dir"
+            ) from None
+        with written_whole(self._folder / FILE_NAME) as sink:
             sink.write(msgspec.json.encode(record))
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from inventory.auth import TOKEN_VARIABLE
 from inventory.emulator import Emulator, Faults, GeneratedCloud, Limit
 from inventory.errors import OutputError
-from inventory.folder import default_folder
 from inventory.settings import ExportSettings
 from inventory.sources import Source
 
@@ -42,13 +41,12 @@ class Ready(NamedTuple):
 
 
 @contextmanager
-def prepared(functions: int, output: Path | None) -> Iterator[Ready]:
-    """Starts the emulator and writes its list into the run's folder, which must be a new or empty one.
+def prepared(functions: int, folder: Path) -> Iterator[Ready]:
+    """Starts the emulator and writes its list into the run's folder, which must be a new or an empty one.
 
     Raises:
         OutputError: the list cannot be written, or the folder holds something.
     """
-    folder = output or default_folder()
     cloud = GeneratedCloud(functions, regions=_REGIONS)
     server = Emulator(cloud, token=_TOKEN, limit=Limit.parse(_LIMIT), faults=Faults.parse(_FAULTS))
     try:

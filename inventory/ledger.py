@@ -18,7 +18,17 @@ import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
 from inventory.ledger_file import files_of, in_use, lock_of, look_through, named, opened
-from inventory.ledger_tables import ADD_CALLS, CREATE, NAMES, VERSION, WRITE_OUTCOME
+from inventory.ledger_tables import (
+    CREATE,
+    DROP_BODIES,
+    NAMES,
+    VERSION,
+    WRITE_CALLS,
+    WRITE_OUTCOME,
+    checksum,
+    checksum_of_urn,
+    sealed,
+)
 from inventory.ledger_view import (
     DROPPED,
     LISTED,
@@ -53,7 +63,7 @@ class Ledger(LedgerView):
 
     Args:
         path: the file; it is made where there is none.
-        checked: whether it is looked through for damage first.
+        checked: whether it is looked through for damage first, to the last row.
         replace: whether a file that is damaged or of another version is deleted and begun anew; a whole one stays as it
             is until another list is loaded into it.
     """
@@ -74,7 +84,7 @@ class Ledger(LedgerView):
 
     def _open_or_replace(self, *, checked: bool, replace: bool) -> None:
         try:
-            self._open(checked=checked or replace)
+            self._open(checked=checked, looked_through=replace)
         except LedgerUnusableError:
             if not replace:
                 raise
@@ -83,13 +93,15 @@ class Ledger(LedgerView):
                     file.unlink(missing_ok=True)
             self._open()
 
-    def _open(self, *, checked: bool = False) -> None:
+    def _open(self, *, checked: bool = False, looked_through: bool = False) -> None:
         self._db = opened(self._path, locked=self._lock.held)
         try:
             with named(self._path):
                 self._prepare()
-                if checked:
+                if checked or looked_through:
                     look_through(self._db, self._path)
+            if checked:
+                self.check()
         except OutputError:
             self._db.close()
             raise
@@ -119,7 +131,8 @@ class Ledger(LedgerView):
     def set_fact(self, name: str, value: object) -> None:
         """Writes a fact."""
         with named(self._path):
-            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, msgspec.json.encode(value).decode()))
+            row = sealed((name, msgspec.json.encode(value).decode()))
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", row)
 
     # The list going in.
 
@@ -134,17 +147,18 @@ class Ledger(LedgerView):
     def add_urns(self, urns: Iterable[str]) -> None:
         """Adds URNs to ask for; a URN that is there already is not added again."""
         with named(self._path):
-            self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?)", ((urn,) for urn in sorted(urns)))
+            rows = ((urn, checksum_of_urn(urn)) for urn in sorted(urns))
+            self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?, ?)", rows)
 
     def add_rejects(self, rejects: Iterable[Reject]) -> None:
         """Adds entries that are not function URNs."""
         with named(self._path):
-            self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?)", rejects)
+            self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?, ?)", map(sealed, rejects))
 
     def add_source(self, source: SourceRead) -> None:
         """Notes a source that was read to its end."""
         with named(self._path):
-            self._db.execute("INSERT INTO sources VALUES (?, ?, ?)", source)
+            self._db.execute("INSERT INTO sources VALUES (?, ?, ?, ?)", sealed(source))
 
     def count_scopes(self, scopes: Iterable[tuple[str, str]]) -> None:
         """Counts the URNs of each scope, once the list is in."""
@@ -153,19 +167,26 @@ class Ledger(LedgerView):
                 first, end = range_of(region, project_id)
                 query = "SELECT count(*) FROM urns WHERE urn >= ? AND urn < ?"
                 counted = self._db.execute(query, (first, end)).fetchone()
-                self._db.execute("INSERT INTO scopes VALUES (?, ?, ?)", (region, project_id, *counted))
+                self._db.execute("INSERT INTO scopes VALUES (?, ?, ?, ?)", sealed((region, project_id, *counted)))
 
     def add_calls(self, calls: Iterable[AnswerCount]) -> None:
         """Adds the calls that the finding of the list took."""
         with named(self._path):
-            self._db.executemany(ADD_CALLS, calls)
+            for *key, made in calls:
+                query = (
+                    "SELECT * FROM answers WHERE region = ? AND project_id = ? AND operation = ? AND http_status = ?"
+                )
+                found = self._db.execute(query, key).fetchone()
+                before = 0 if found is None else self._intact("answers", found)[-1]
+                self._db.execute(WRITE_CALLS, sealed((*key, before + made)))
 
     # The outcomes coming back.
 
     def ask_failures_again(self) -> None:
         """Makes the URNs that failed pending again. Until one is asked, it stays failed as it was."""
         with named(self._path):
-            self._db.execute("INSERT OR IGNORE INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
+            self._db.execute("DELETE FROM again")
+            self._db.execute("INSERT INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
             self._asks_again = True
 
     def pending(self, region: str, project_id: str) -> Iterator[str]:
@@ -208,16 +229,24 @@ class Ledger(LedgerView):
         if not self._pending_outcomes and not self._pending_answers and not self._pending_listed:
             return
         with named(self._path), self._transaction():
-            self._db.executemany(WRITE_OUTCOME, self._pending_outcomes)
-            if self._asks_again:
-                self._db.executemany(
-                    "DELETE FROM again WHERE urn = ?", [(outcome.urn,) for outcome in self._pending_outcomes]
-                )
-            self._db.executemany(ADD_CALLS, [(*key, calls) for key, calls in self._pending_answers.items()])
+            outcomes = self._with_earlier_calls() if self._asks_again else self._pending_outcomes
+            self._db.executemany(WRITE_OUTCOME, map(sealed, outcomes))
+            self.add_calls(AnswerCount(*key, calls) for key, calls in self._pending_answers.items())
             self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", [(one,) for one in self._pending_listed])
         self._pending_outcomes.clear()
         self._pending_listed.clear()
         self._pending_answers.clear()
+
+    def _with_earlier_calls(self) -> Iterator[Outcome]:
+        """A URN that is asked again has one outcome still: the last, with the calls of both."""
+        for outcome in self._pending_outcomes:
+            earlier = self.outcome(outcome.urn)
+            if earlier is None:
+                yield outcome
+            else:
+                self._db.execute("DELETE FROM again WHERE urn = ?", (outcome.urn,))
+                attempts, throttled = outcome.attempts + earlier.attempts, outcome.throttled + earlier.throttled
+                yield outcome._replace(attempts=attempts, throttled=throttled)
 
     def drop_bodies(self) -> None:
         """Leaves out the bodies of what did not fail, for good, and makes the file smaller.
@@ -227,7 +256,8 @@ class Ledger(LedgerView):
         with named(self._path):
             if not self.fact(DROPPED):
                 with self._transaction():
-                    self._db.execute("UPDATE outcomes SET body = x'' WHERE status <> 'failed'")
+                    self._db.create_function("checksum", -1, lambda *row: checksum(row), deterministic=True)
+                    self._db.execute(DROP_BODIES)
                     self.set_fact(DROPPED, _SPARSE)
             if self.fact(DROPPED) == _SPARSE:
                 self._db.execute("VACUUM")

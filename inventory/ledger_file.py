@@ -6,7 +6,7 @@ Owns what SQLite is told when it opens the file, and what its errors mean for a 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import LedgerUnusableError, OutputError
@@ -23,6 +23,8 @@ _PAGES_TO_CHECKPOINT: Final = 16_000
 """64 MB: while a checkpoint waits for the disk, nobody is asked, and large ones write each page fewer times."""
 _IN_USE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+_UNKNOWN_FORMAT: Final = "unsupported file format"
+"""What SQLite says where a number in the file's header is none that it knows, with the code of a wrong statement."""
 _UNWRITABLE: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
 _NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN")
 
@@ -39,7 +41,20 @@ def lock_of(path: Path) -> Path:
 
 def is_in_use(path: Path) -> bool:
     """Whether a process works with a ledger. Looks without changing anything, and does not wait."""
-    return is_locked(lock_of(path))
+    locked = is_locked(lock_of(path))
+    return _is_busy(path) if locked is None else locked
+
+
+def _is_busy(path: Path) -> bool:
+    """The same without locks of the system: then who works has the ledger itself to himself, and a log beside it."""
+    if not files_of(path)[0].exists():
+        return False
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as database:
+        try:
+            database.execute("PRAGMA user_version")
+        except sqlite3.Error as error:  # anything else is told to who opens it
+            return _code(error).startswith(_IN_USE)
+    return False
 
 
 def opened(path: Path, *, locked: bool) -> sqlite3.Connection:
@@ -84,7 +99,7 @@ def _begun(path: Path, locking: str) -> sqlite3.Connection:
 
 
 def look_through(database: sqlite3.Connection, path: Path) -> None:
-    """Looks at every page of the file.
+    """Looks at every page of the file: whether they hold together, not what is written on them.
 
     Raises:
         LedgerUnusableError: one is damaged.
@@ -113,7 +128,8 @@ def named(path: Path) -> Iterator[None]:
         if code.startswith(_IN_USE):
             raise _in_use(path) from None
         # Without a code it comes from Python's module, which finds no text where there was one.
-        if code.startswith(_DAMAGED) or (not code and isinstance(error, sqlite3.OperationalError)):
+        no_text = not code and isinstance(error, sqlite3.OperationalError)
+        if code.startswith(_DAMAGED) or no_text or str(error) == _UNKNOWN_FORMAT:
             raise damaged(path, str(error)) from None
         if code.startswith(_UNWRITABLE):
             advice = "make room or give another --output; --resume then goes on"

@@ -6,6 +6,7 @@ table format.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import msgspec
 
 from inventory.errors import LedgerUnusableError, OutputError
-from inventory.ledger_file import damaged, files_of, is_in_use, named
-from inventory.ledger_tables import VERSION
+from inventory.ledger_file import damaged, files_of, is_in_use, look_through, named
+from inventory.ledger_file import in_use as words_of_use
+from inventory.ledger_tables import SCHEMA, VERSION, checksum, checksum_of_urn
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
 
@@ -94,24 +96,32 @@ class Tally(NamedTuple):
 class LedgerView:
     """A ledger that is read, and may be written by a run meanwhile; it leaves the run's files as they are.
 
+    One that nobody writes is looked through for damage first; of one that is written, its run does that.
+
     Every method raises OutputError where the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        in_use = is_in_use(path)
         with named(self._path):
-            self._db = sqlite3.connect(self._address(), uri=True, isolation_level=None)
+            self._db = sqlite3.connect(self._address(in_use=in_use), uri=True, isolation_level=None)
         try:
             with named(self._path):
                 self._check_version(self._version())
-        except OutputError:
+                if not in_use:
+                    look_through(self._db, path)
+                    self.check()
+        except OutputError as error:
             self._db.close()
+            if not in_use and is_in_use(path):  # it was begun under our eyes, which took it for one at rest
+                raise OutputError(words_of_use(path)) from error
             raise
 
-    def _address(self) -> str:
+    def _address(self, *, in_use: bool) -> str:
         # A reader of a file that is in use keeps to its log. Of one that is not, it would make a log, and leave it.
         wal = files_of(self._path)[0]
-        at_rest = not is_in_use(self._path) and not (wal.exists() and wal.stat().st_size)
+        at_rest = not in_use and not (wal.exists() and wal.stat().st_size)
         return f"{self._path.absolute().as_uri()}?{'immutable=1' if at_rest else 'mode=ro'}"
 
     def _version(self) -> int:
@@ -125,6 +135,8 @@ class LedgerView:
                 f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
                 "use that version, or start again with --overwrite"
             )
+        if self._db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() != SCHEMA:
+            raise self.damaged("its tables are not those that a ledger has")
 
     def close(self) -> None:
         """Closes the file."""
@@ -139,32 +151,80 @@ class LedgerView:
     def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """Reads a fact; None where it was never written."""
         with named(self._path):
-            found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        try:
-            return None if found is None else msgspec.json.decode(found[0])
-        except msgspec.DecodeError as error:
-            raise self.damaged(str(error)) from None
+            found = self._db.execute("SELECT * FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else msgspec.json.decode(self._intact("facts", found)[1])
 
     def damaged(self, what: str) -> LedgerUnusableError:
         """The error of a ledger in which something else stands than was written."""
         return damaged(self._path, what)
 
+    def _intact(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row without its checksum, if that is right."""
+        found = row[:-1]
+        if checksum(found) != row[-1]:
+            raise self.damaged(f"a row of its {table} is not one that was written")
+        return found
+
+    def check(self) -> None:
+        """Reads everything, so that damage is told before something is done that rests on it.
+
+        Raises:
+            LedgerUnusableError: there is some.
+        """
+        with self.at_one_moment():
+            for row in self._db.execute("SELECT * FROM facts"):
+                self._intact("facts", row)
+            for _ in itertools.chain(self.rows(), self.rejects(), self.sources(), self.answers()):
+                pass
+            query = (
+                "SELECT urn FROM again WHERE NOT EXISTS"
+                " (SELECT 1 FROM outcomes WHERE outcomes.urn = again.urn AND status = 'failed') LIMIT 1"
+            )
+            for (urn,) in self._db.execute(query):
+                raise self.damaged(f"{urn} is to be asked again, and did not fail")
+
     # What the tables and the manifest are made from.
 
     def rows(self) -> Iterator[tuple[str, Outcome | None]]:
-        """Every distinct URN with its outcome, or None where it was not attempted; in URN order, streamed."""
+        """Every distinct URN with its outcome, or None where it was not attempted; in URN order, streamed.
+
+        Raises:
+            LedgerUnusableError: another URN or outcome stands there than was written, or one is missing or too many.
+        """
+        total = self.count_urns()
+        outcomes = self._outcomes()
+        settled = next(outcomes, None)
+        number, last = 0, ""
         with named(self._path):
-            cursor = self._db.execute(
-                "SELECT urns.urn, outcomes.* FROM urns LEFT JOIN outcomes ON outcomes.urn = urns.urn ORDER BY urns.urn"
-            )
-            for urn, settled, *rest in cursor:
-                yield urn, None if settled is None else Outcome(settled, *rest)
+            for urn, kept in self._db.execute("SELECT * FROM urns ORDER BY urn"):
+                if checksum_of_urn(urn) != kept or urn <= last:
+                    raise self.damaged(f"{urn} is none of the URNs of its list")
+                if settled is not None and settled.urn == urn:
+                    yield urn, settled
+                    settled = next(outcomes, None)
+                else:
+                    yield urn, None
+                last = urn
+                number += 1
+        if settled is not None:
+            raise self.damaged(f"{settled.urn} has an outcome, and is not in the list or not in its place")
+        if total not in (0, number):  # none are counted while a list goes in
+            raise self.damaged(f"{number:,} URNs are there, and {total:,} were written")
+
+    def _outcomes(self) -> Iterator[Outcome]:
+        """What was settled, in URN order. Both tables are read from end to end: no outcome is looked for."""
+        with named(self._path):
+            for row in self._db.execute("SELECT * FROM outcomes ORDER BY urn"):
+                outcome = Outcome._make(row[:-1])
+                if checksum(outcome) != row[-1]:
+                    raise self.damaged(f"the outcome of {outcome.urn} is not the one that was written")
+                yield outcome
 
     def rejects(self) -> Iterator[Reject]:
         """The rejects by source and line, streamed."""
         with named(self._path):
             for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
-                yield Reject(*row)
+                yield Reject(*self._intact("rejects", row))
 
     def count_urns(self) -> int:
         """How many distinct URNs there are."""
@@ -196,24 +256,28 @@ class LedgerView:
     def sources(self) -> list[SourceRead]:
         """The sources that were read, by name."""
         with named(self._path):
-            return [SourceRead(*row) for row in self._db.execute("SELECT * FROM sources ORDER BY name, sha256")]
+            return [
+                SourceRead(*self._intact("sources", row))
+                for row in self._db.execute("SELECT * FROM sources ORDER BY name, sha256")
+            ]
 
     def scopes(self) -> list[ScopeCount]:
         """The scopes, by region and project."""
         with named(self._path):
-            return [ScopeCount(*row) for row in self._db.execute("SELECT * FROM scopes ORDER BY region, project_id")]
+            query = "SELECT * FROM scopes ORDER BY region, project_id"
+            return [ScopeCount(*self._intact("scopes", row)) for row in self._db.execute(query)]
 
     def answers(self) -> list[AnswerCount]:
         """The calls of all sessions of this run, by scope, operation and HTTP status."""
         with named(self._path):
             query = "SELECT * FROM answers ORDER BY region, project_id, operation, http_status"
-            return [AnswerCount(*row) for row in self._db.execute(query)]
+            return [AnswerCount(*self._intact("answers", row)) for row in self._db.execute(query)]
 
     def outcome(self, urn: str) -> Outcome | None:
         """The outcome of one URN; None where it has none."""
         with named(self._path):
             found = self._db.execute("SELECT * FROM outcomes WHERE urn = ?", (urn,)).fetchone()
-        return None if found is None else Outcome(*found)
+        return None if found is None else Outcome(*self._intact("outcomes", found))
 
     def tallies(self, since: int) -> Iterator[Tally]:
         """How the URNs of each scope ended, and how many of them after ``since`` (microseconds since 1970)."""

@@ -42,7 +42,7 @@ def write_list(path: Path, urns: Sequence[str]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with written_whole(path, "give another --output") as sink:
+    with written_whole(path, " or give another --output") as sink:
         if path.suffix == ".parquet":
             import pyarrow as pa  # noqa: PLC0415 - heavy, and only for Parquet
             import pyarrow.parquet as pq  # noqa: PLC0415

@@ -89,10 +89,10 @@ class Lock:
             self._number = None
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a process that lives has the lock; the file is not made for that."""
+def is_locked(path: Path) -> bool | None:
+    """Whether a process that lives has the lock; the file is not made for that. None: there are no locks to tell."""
     if _LOCKS is None:
-        return False
+        return None
     try:
         number = os.open(path, os.O_RDONLY)
     except OSError:
@@ -102,7 +102,7 @@ def is_locked(path: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError:
-        return False
+        return None
     finally:
         os.close(number)
     return False

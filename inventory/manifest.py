@@ -198,7 +198,7 @@ def write(path: Path, manifest: dict[str, Any]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with written_whole(path, "make room, then go on with --resume or tables") as sink:
+    with written_whole(path, ", then go on with --resume or tables") as sink:
         sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 

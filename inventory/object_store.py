@@ -6,6 +6,7 @@ it moves bytes under names. Arrow and its client of S3 are loaded when a store i
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import re
 from contextlib import contextmanager, suppress
@@ -252,12 +253,8 @@ class ObjectStore:
             try:
                 sent = _copied(read, sink.write)
                 sink.close()
-            except OSError:  # the store's: what has not all its parts does not appear there
-                raise
-            except BaseException:  # Arrow has no way to give up but this one: half an object must not stay
-                with suppress(OSError):
-                    sink.close()
-                    self._files.delete_file(self.url.key(name))
+            except BaseException:
+                _never_closed(sink)
                 raise
         return sent
 
@@ -296,6 +293,15 @@ class ObjectStore:
     def _sentence(self, reason: str, advice: str) -> str:
         region = "AWS_REGION" if self.url.scheme == "s3" else "HW_REGION_NAME"
         return f"{self.url}: {reason}; {advice.format(region=region, endpoint=self._endpoint)}"
+
+
+def _never_closed(sink: Any) -> None:  # noqa: ANN401 - Arrow has no types
+    """Keeps an upload from ever being finished: what has not all its parts does not appear in a store.
+
+    Arrow cannot give one up. It finishes what is closed, also after a part that failed, and closes what nobody refers
+    to any more: half a file would stand under the whole one's name. So a reference stays to the end of the process.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(sink))
 
 
 def _found(entry: Any) -> Found:  # noqa: ANN401 - Arrow has no types

@@ -76,9 +76,9 @@ def demo(
     """Export an emulated cloud: no account is needed."""
     with leaving("text", quiet=False) as log:
         from inventory import demonstration, report
-        from inventory.output import Output
+        from inventory.output import Output, claimed, named_output
 
-        with demonstration.prepared(functions, output) as ready:
+        with claimed(named_output(output)) as place, demonstration.prepared(functions, place.folder) as ready:
             log.say("demo", ready.words)
             result = run_export(
                 [ready.source], Output(ready.folder), ready.settings, mode="new", environment=ready.environment, log=log

@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from inventory.errors import UsageError
+from inventory.errors import OutputError, UsageError
 from inventory.folder import RunFolder, default_folder
 from inventory.object_store import ObjectUrl, is_url, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _STATE: Final = "XDG_STATE_HOME"
 _NAME_CHARACTERS: Final = 60
@@ -29,11 +30,13 @@ class Output(NamedTuple):
         folder: where the run works, with its ledger.
         url: the store that the results go up to; None where they stay in the folder.
         work_dir_named: whether the user chose the folder of a run that goes to a store.
+        unnamed: whether nobody said a folder: then :func:`claimed` settles which it is.
     """
 
     folder: Path
     url: ObjectUrl | None = None
     work_dir_named: bool = False
+    unnamed: bool = False
 
     def __str__(self) -> str:
         return str(self.folder if self.url is None else self.url)
@@ -45,6 +48,41 @@ class Output(NamedTuple):
         return f"--output {shlex.quote(str(self))}{work_dir}"
 
 
+@contextmanager
+def claimed(output: Output) -> Iterator[Output]:
+    """The output with a folder that no other run has: where nobody named one, it is made here, by one process alone.
+
+    A folder that is empty afterwards is removed again.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    if not output.unnamed:
+        yield output
+        return
+    output = output._replace(folder=_made_alone())
+    try:
+        yield output
+    finally:
+        with suppress(OSError):  # as a rule it is not empty
+            output.folder.rmdir()
+
+
+def _made_alone() -> Path:
+    while True:
+        folder = default_folder()  # one that was not there a moment ago
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError as error:
+            if folder.parent.is_dir():
+                continue
+            raise OutputError(f"{folder} cannot be written: {error.strerror}; give another --output") from None
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written: {error.strerror}; give another --output") from None
+        return folder
+
+
 def chosen_output(text: str | None, work_dir: Path | None, environment: Mapping[str, str], *, resume: bool) -> Output:
     """The output that options name.
 
@@ -54,7 +92,7 @@ def chosen_output(text: str | None, work_dir: Path | None, environment: Mapping[
     if text is None or not is_url(text):
         if work_dir is not None:
             raise UsageError("--work-dir goes with an --output of s3:// or obs://; a folder holds its ledger itself")
-        return Output(default_folder() if text is None else Path(text))
+        return named_output(None if text is None else Path(text))
     url = parse(text)
     output = Output(work_dir or default_work_dir(url, environment), url, work_dir is not None)
     if resume and not RunFolder(output.folder).ledger.exists():
@@ -63,6 +101,11 @@ def chosen_output(text: str | None, work_dir: Path | None, environment: Mapping[
             "--work-dir; where it is gone, --overwrite begins again"
         )
     return output
+
+
+def named_output(folder: Path | None) -> Output:
+    """The output of a folder, or of none that was named."""
+    return Output(default_folder(), unnamed=True) if folder is None else Output(folder)
 
 
 def default_work_dir(url: ObjectUrl, environment: Mapping[str, str]) -> Path:

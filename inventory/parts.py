@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from inventory import layout
 from inventory.errors import OutputError
+from inventory.remedy import remedy
 from inventory.tables import TableFile, TableWriter, read_table
 
 if TYPE_CHECKING:
@@ -146,5 +147,5 @@ def _named(table: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
-            f"table {table} cannot be written: {reason}; make room, then --resume or tables goes on"
+            f"table {table} cannot be written: {reason}; {remedy(error)}, then --resume or tables goes on"
         ) from None

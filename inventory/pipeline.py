@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from inventory import ending, intake, manifest
 from inventory.credentials import find_accounts
 from inventory.delivery import Delivery
+from inventory.detached import unless_stopped
 from inventory.discovery import Search, discover
 from inventory.ending import End, Result
 from inventory.errors import ExitCode, InventoryError, OutputError, UsageError
@@ -52,9 +54,10 @@ async def export(
         InventoryError: it could not be finished; its ``exit_code`` says how, and what was answered is kept.
     """
     began = time.monotonic()
-    account = await asyncio.to_thread(find_accounts, settings, environment, HEADERS)
+    check = partial(watch.check, resumable=mode == "resume")
+    account = await unless_stopped(check, find_accounts, settings, environment, HEADERS)
     folder, delivery = RunFolder(output.folder), Delivery(output.url, output.folder, environment)
-    await asyncio.to_thread(delivery.prepare, mode)
+    await unless_stopped(check, delivery.prepare, mode)
     folder.prepare(mode)
     with (
         folder.unless_empty(),
@@ -66,7 +69,7 @@ async def export(
         ending.keep_output(ledger, output)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
-            sent = await asyncio.to_thread(delivery.complete, done["tables"], watch)
+            sent = await unless_stopped(watch.check, delivery.complete, done["tables"], watch)
             result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
         else:
             ending.check_bodies(ledger, folder.path)
@@ -80,7 +83,7 @@ async def export(
             # tables ──► manifest
             result = await asyncio.to_thread(_sign_off, ledger, output, settings, scopes, tables, counts)
             # tables, manifest ──► object store, where there is one
-            await asyncio.to_thread(delivery.complete, result.manifest["tables"], watch)
+            await unless_stopped(watch.check, delivery.complete, result.manifest["tables"], watch)
         return await asyncio.to_thread(ending.drop_bodies, ledger, result) if settings.drop_bodies else result
 
 

@@ -6,6 +6,7 @@ gives the text of each entry with the place it stands at.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -22,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from inventory.errors import SourceError
 from inventory.formats import BLOCK, Entry, Table, read_csv, read_json, read_jsonl, read_parquet, read_text
+from inventory.remedy import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,7 +138,8 @@ class Source:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise SourceError(f"{self.name} is no whole gzip file: {error}") from None
         except OSError as error:
-            raise SourceError(f"{self.name} cannot be read: {error.strerror or error}") from None
+            more = f"; {remedy(error)}" if error.errno in {errno.EMFILE, errno.ENFILE} else ""
+            raise SourceError(f"{self.name} cannot be read: {error.strerror or error}{more}") from None
 
 
 class _Hashed(io.RawIOBase):

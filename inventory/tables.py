@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from inventory.columns import TYPES, array_of
 from inventory.errors import OutputError
+from inventory.remedy import remedy
 from inventory.schema import TABLES, VERSION, Table
 from inventory.whole_file import temporary_name
 
@@ -282,5 +283,5 @@ def _named(table: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise OutputError(
-            f"table {table} cannot be written: {reason}; make room, then --resume or tables goes on"
+            f"table {table} cannot be written: {reason}; {remedy(error)}, then --resume or tables goes on"
         ) from None

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from inventory.errors import OutputError
+from inventory.remedy import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,12 +23,12 @@ def temporary_name(path: Path) -> Path:
 
 
 @contextmanager
-def written_whole(path: Path, advice: str) -> Iterator[IO[bytes]]:
+def written_whole(path: Path, way_on: str = "") -> Iterator[IO[bytes]]:
     """A file to write, which takes its name when the block ends well, and is gone when it does not.
 
     Args:
         path: its name.
-        advice: what to do where it cannot be written.
+        way_on: what comes once that is mended for which it cannot be written, as in ", then --resume".
 
     Raises:
         OutputError: it cannot be written.
@@ -40,7 +41,7 @@ def written_whole(path: Path, advice: str) -> Iterator[IO[bytes]]:
             os.fsync(sink.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}; {advice}") from None
+        raise OutputError(f"{path} cannot be written: {error.strerror}; {remedy(error)}{way_on}") from None
     finally:
         with suppress(OSError):  # as a rule it has its name by now
             temporary.unlink()

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
+import sys
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("patient", deadline=None)  # no test asserts a time, and a busy machine is no failure
+# No test asserts a time, and a busy machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# Some hundreds of processes are started: where each had to compile the package, that would be a fifth of all the work.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 class _Selector(selectors.SelectSelector):
@@ -41,6 +47,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds of the loop's own time."""
         return self.now
+
+
+def pytest_make_parametrize_id(val):
+    """The part of a test's name that stands for bytes: their number, for gzip writes the time into them.
+
+    Each process of a parallel run finds the tests for itself, and all must find the same names.
+    """
+    is_text = not isinstance(val, bytes) or (val.isascii() and val.decode().isprintable())
+    return None if is_text else f"{len(val)}-bytes"
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from runs import TOKEN, manifest_of
 
 HAPPENS_AT = str(Path(__file__).with_name("happens_at.py"))
 WORKERS = 8
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SECONDS = 10.0
+"""Within which a signal ends a run. The promise is 2 s; a machine that does other things as well gets more."""
 STABLE = [f"{table}.{suffix}" for table in ("functions", "destinations", "rejects") for suffix in ("parquet", "csv")]
 """The tables that are the same after every run of the same list."""
 
@@ -53,6 +57,16 @@ def run(*arguments, code=0, **more):
     assert process.returncode == code, words
     assert "Traceback" not in words
     return words
+
+
+def stopped(process, *numbers):
+    """What a process says that gets signals, and after how many seconds it has ended."""
+    began = time.monotonic()
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.1)
+    _, words = process.communicate()
+    return words, time.monotonic() - began
 
 
 def kill_at(step, *arguments):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
+
+from typer.testing import CliRunner
 
 from inventory import pipeline
+from inventory.cli import app
 from inventory.output import Output
 from inventory.settings import ExportSettings
 from inventory.sources import Source
@@ -48,6 +54,19 @@ def wait_for(condition):
     """Waits until something that another process does is done; a test's own time limit ends it."""
     while not condition():
         time.sleep(0.02)
+
+
+def call_cli(*arguments, cwd):
+    """Runs the command in this process, with a token: for what it refuses, which starting one would only make slower.
+
+    An exception that leaves it would be a traceback to a user; here it fails the test.
+    """
+    # What run_loop sets beside, for limits and collector, is set for a process of its own.
+    with contextlib.chdir(cwd), mock.patch("inventory.console.run_loop", asyncio.run):
+        done = CliRunner().invoke(app, [*map(str, arguments)], prog_name="inventory", env={"HW_AUTH_TOKEN": TOKEN})
+    if not isinstance(done.exception, SystemExit | None):
+        raise done.exception
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
 
 def run_cli(*arguments, cwd=None, token=TOKEN, stdin=None, timeout=60, **environment):

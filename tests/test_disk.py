@@ -5,6 +5,7 @@ All of it is real: the system refuses. Where a file system has to be mounted for
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -102,7 +103,7 @@ def test_a_disk_that_is_full_at_any_stage_costs_a_sentence(tmp_path, path, right
     folder = tmp_path / "run"
     for step in FULL_AT:
         more = ["--resume"] if (folder / "ledger.sqlite").exists() else []
-        happens(f"full@{step}", *command(server, path, folder, *more), words=["make room", "another --output"])
+        happens(f"full@{step}", *command(server, path, folder, *more), words=["make room", "ulimit -f"])
         assert_nothing_half(folder, right)
         assert not (folder / "manifest.json").exists()
         assert not list(folder.glob(".*.part"))
@@ -127,11 +128,23 @@ def test_where_no_file_can_be_opened_a_run_ends_in_order(tmp_path, path, right, 
 
 def test_few_descriptors_make_a_run_slower_and_no_worse(tmp_path, path, right, server):
     """A run makes as many calls at a time as the system lets it have connections: none fails for want of one."""
-    limits = ("prlimit", "--nofile=30:30")
+    limits = ("prlimit", "--nofile=34:34")
     run(*command(server, path, tmp_path / "run", "--max-workers", "64"), before=limits)
     assert_right(tmp_path / "run", right)
     assert manifest_of(tmp_path / "run")["requests"]["retries"] == 0
     assert repeated(server) == 0
+
+
+@pytest.mark.parametrize("most", [6, 12, 18, 28])
+def test_too_few_descriptors_are_told_before_anything_is_begun(tmp_path, path, right, server, most):
+    """Where a run could not even end in order, it does not begin; the tables of a run stay as they were."""
+    limits = ("prlimit", f"--nofile={most}:{most}")
+    told = rf"^inventory: only {most} files may be open at a time, and \d+ are needed: allow more \(ulimit -n\)\n$"
+    assert re.match(told, run(*command(server, path, tmp_path / "run"), before=limits, code=4))
+    assert re.match(told, run("tables", str(tmp_path / "right"), "--naive-timezone", "UTC", before=limits, code=4))
+    assert not (tmp_path / "run").exists()
+    assert tables_of(tmp_path / "right") == right
+    assert not server.requests
 
 
 def test_a_disk_that_grows_by_a_megabyte_at_a_time(tmp_path, mounted, path, right, server):

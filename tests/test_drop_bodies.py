@@ -6,11 +6,13 @@ import asyncio
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from runs import export, manifest_of, rows, run_cli
+from runs import TOKEN, export, manifest_of, rows, run_cli
 from test_retabulation import P, cloud_of, contents, limited
 
+import inventory
 from inventory import open_snapshot
 from inventory.emulator import Emulator, Fault
 from inventory.errors import UsageError
@@ -88,6 +90,20 @@ async def test_tables_may_drop_them_with_failures(tmp_path, write_list):
     assert done.returncode == 0
     assert "the 1 URNs that failed cannot be asked again in this folder" in done.stderr
     assert bodies(tmp_path / "run") == ["f001:latest"]
+
+
+async def test_what_failed_is_a_list_of_its_own(tmp_path, write_list, monkeypatch):
+    """The README's line makes a list of the failed URNs of a run whose bodies were dropped, and an export reads it."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"`(inventory\.open_snapshot\(\S+\).*to_csv\(.*\))`", readme)
+    monkeypatch.chdir(tmp_path)
+    async with Emulator(cloud_of(3)) as server:
+        await exported(tmp_path / "output" / "today", write_list, server, ["f001"])
+        retabulate(tmp_path / "output" / "today", {}, Watch(), drop_bodies=True)
+        exec(line, {"inventory": inventory})  # noqa: S102 - the README is ours
+        server.clear()
+        await export(tmp_path / "failed.csv", tmp_path / "again", endpoint=server.url)
+    assert [row["function_urn"] for row in rows(tmp_path / "again", "functions")] == [f"{P}f001:latest"]
 
 
 async def test_what_dropped_bodies_forbid_is_refused_before_anything_changes(tmp_path, write_list):
@@ -172,9 +188,10 @@ def killed_at(folder, step):
     return subprocess.run([sys.executable, "-c", code, folder, step], check=False).returncode
 
 
-def test_no_room_for_the_smaller_file_is_one_sentence(tmp_path):
+def test_no_room_for_the_smaller_file_is_one_sentence(tmp_path, write_list):
     """To be made smaller the ledger needs room; without it, exit code 4, whole tables, and the next try does it."""
-    assert run_cli("demo", "--functions", "300", "--output", tmp_path / "run").returncode == 0
+    with Emulator(functions=300, token=TOKEN).in_thread() as server:
+        assert asyncio.run(export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)).exit_code == 0
     before = contents(tmp_path / "run")
     size = (tmp_path / "run" / "ledger.sqlite").stat().st_size
     largest = max(map(len, before.values()))

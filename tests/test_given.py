@@ -37,7 +37,7 @@ def read(given, column=None):
         (pa.table({"a": [1], "func_urn": [URN]}), "<ChunkedArray>"),
         (pd.DataFrame({"a": [1], "function_urn": [URN]}), "<Series 'function_urn'>"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_whatever_gives_texts_one_by_one_is_a_list(given, name):
     """Lists, sets, generators, columns and frames of several libraries are the same list, each with a name."""

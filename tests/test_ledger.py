@@ -271,7 +271,7 @@ def test_calls_add_up_over_sessions(path):
 def test_a_ledger_of_another_version_is_refused(path):
     """A file of another version is named with both versions, and left as it is."""
     of_another_version(path)
-    with pytest.raises(OutputError, match=r"ledger 99, not 2.*--overwrite"):
+    with pytest.raises(OutputError, match=r"ledger 99, not 3.*--overwrite"):
         Ledger(path)
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
 import socket
+import subprocess
+import sys
 
 import pytest
 from stores import ACCESS_KEY, BUCKET, SECRET_KEY
@@ -185,6 +188,38 @@ def test_an_object_that_was_stopped_half_way_is_not_there(objects, store, tmp_pa
     with pytest.raises(InterruptedRunError):
         objects.put("calls.csv", path, stop_at_the_third)
     assert looks == [0, 8 * 1024 * 1024, 16 * 1024 * 1024]
+    gc.collect()
+    assert store.writes() == []
+    assert store.objects() == {}
+
+
+def test_an_object_of_which_a_part_was_refused_is_not_there(objects, store, tmp_path):
+    """Where the store takes the first part of a large file and refuses the second, nothing stands under its name."""
+    path = tmp_path / "calls.csv"
+    path.write_bytes(b"x" * 30_000_000)
+    store.fault = lambda request: (403, "AccessDenied") if "partNumber=2" in request["QUERY_STRING"] else None
+    with pytest.raises(OutputError, match="denies access"):
+        objects.put("calls.csv", path, nothing)
+    gc.collect()
+    assert any("partNumber=1" in query for _, _, query in store.log)
+    assert store.writes() == []
+    assert store.objects() == {}
+
+
+def test_an_object_that_was_given_up_does_not_appear_when_the_process_ends(store, tmp_path):
+    """A process that ends after a refused part finishes no object on its way out, and says nothing about it."""
+    (tmp_path / "calls.csv").write_bytes(b"x" * 30_000_000)
+    store.fault = lambda request: (403, "AccessDenied") if "partNumber=2" in request["QUERY_STRING"] else None
+    code = (
+        "import os; from pathlib import Path; from inventory.errors import OutputError\n"
+        "from inventory.object_store import ObjectStore, parse\n"
+        f"store, path = ObjectStore(parse({str(URL)!r}), os.environ), Path({str(tmp_path / 'calls.csv')!r})\n"
+        "try: store.put('calls.csv', path, lambda sent: None)\n"
+        "except OutputError: print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "refused\n", "")
+    assert store.writes() == []
     assert store.objects() == {}
 
 

@@ -178,9 +178,10 @@ async def test_without_its_last_commits_a_ledger_goes_on_from_those_before(tmp_p
 
 
 async def test_damage_at_random_places_is_refused_or_harmless(tmp_path, server, path):
-    """Random bytes at random places: a resumed run ends or is refused, with a sentence."""
+    """Random bytes at random places: a resumed run is refused with a sentence, or its tables are the same bytes."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
+    before = tables_of(folder)
     whole = (folder / "ledger.sqlite").read_bytes()
     dice = random.Random(7)
     refused = 0
@@ -196,16 +197,19 @@ async def test_damage_at_random_places_is_refused_or_harmless(tmp_path, server, 
             await export([], copy, mode="resume", endpoint=server.url)
         except InventoryError:
             refused += 1
+        else:
+            assert tables_of(copy) == before
         shutil.rmtree(copy)
     assert refused >= 5
 
 
 @pytest.mark.parametrize("column", ["body", "urn"])
 async def test_a_text_that_was_changed_is_told_before_a_table_changes(tmp_path, server, path, column):
-    """Flipped bytes that SQLite cannot see end in a sentence, where tables are made of them; those before stay."""
+    """Changed texts, which SQLite cannot see, end in a sentence, without a call; the tables stay as they were."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
     before = tables_of(folder)
+    server.clear()
     with closing(sqlite3.connect(folder / "ledger.sqlite")) as database, database:
         if column == "body":
             database.execute("UPDATE outcomes SET body = x'a5a5' WHERE status = 'configured'")
@@ -213,6 +217,9 @@ async def test_a_text_that_was_changed_is_told_before_a_table_changes(tmp_path, 
             database.execute("UPDATE urns SET urn = 'urn:fss:spoilt' WHERE urn = (SELECT min(urn) FROM urns)")
     with pytest.raises(LedgerUnusableError, match=r"is damaged \(.*\); start again with --overwrite$"):
         retabulate(folder, {}, Watch())
+    with pytest.raises(LedgerUnusableError, match=r"is damaged \(.*\); start again with --overwrite$"):
+        await export(path, folder, mode="resume", endpoint=server.url)
+    assert not server.requests
     assert tables_of(folder) == before
     assert (folder / "manifest.json").exists()
 

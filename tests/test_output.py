@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from runs import TOKEN, run_cli
 
-from inventory.errors import UsageError
+from inventory.emulator import Emulator
+from inventory.errors import OutputError, UsageError
 from inventory.object_store import ObjectUrl
-from inventory.output import Output, chosen_output, default_work_dir
+from inventory.output import Output, chosen_output, claimed, default_work_dir, named_output
 
 TEXT = "s3://a-bucket/runs/today"
 URL = ObjectUrl("s3", "a-bucket", "runs/today")
@@ -59,6 +62,44 @@ def test_a_named_work_folder_is_named_again(tmp_path):
     assert (output.folder, output.url) == (tmp_path / "work", URL)
     assert output.options == f"--output {TEXT} --work-dir {tmp_path}/work"
     assert chosen_output(TEXT, None, {}, resume=False).options == f"--output {TEXT}"
+
+
+def test_two_runs_of_one_second_get_a_folder_each(tmp_path, monkeypatch):
+    """Where another process takes the name first, the run gets the next one; an empty folder goes again."""
+    monkeypatch.chdir(tmp_path)
+    names = ["now", "now", "now-2"]  # what each look finds free
+    monkeypatch.setattr("inventory.output.default_folder", lambda: Path("output", names.pop(0)))
+    (tmp_path / "output" / "now").mkdir(parents=True)
+    with claimed(chosen_output(None, None, {}, resume=False)) as output:
+        assert output.folder == Path("output/now-2")
+        (output.folder / "kept").touch()
+    names += ["now-3", "now-3"]
+    with claimed(named_output(None)) as output:
+        assert output.folder.is_dir()
+    assert sorted(path.name for path in Path("output").iterdir()) == ["now", "now-2"]
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path, monkeypatch):
+    """A file where the folder of all runs would be is one sentence."""
+    monkeypatch.chdir(tmp_path)
+    Path("output").write_text("x")
+    with (
+        pytest.raises(OutputError, match=r"^output/\S+ cannot be written: .*; give another --output$"),
+        claimed(named_output(None)),
+    ):
+        pass
+
+
+def test_many_runs_at_once_without_an_output_all_end_well(tmp_path, write_list):
+    """Processes that begin in the same moment, and say no --output, have a folder each."""
+    with Emulator(functions=5, token=TOKEN).in_thread() as server:
+        path = write_list(server.urns())
+        with ThreadPoolExecutor(6) as threads:
+            runs = [threads.submit(run_cli, "export", path, "--endpoint", server.url, cwd=tmp_path) for _ in range(6)]
+        done = [run.result() for run in runs]
+    assert [(one.returncode, one.stderr) for one in done if one.returncode] == []
+    assert len({one.stdout for one in done}) == 6
+    assert all((tmp_path / one.stdout.strip() / "manifest.json").exists() for one in done)
 
 
 @pytest.mark.parametrize("text", [None, "a/folder"])

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SET_UP = (
     "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/inventory demo",
-    "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
+    "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest -n auto",
 )
 
 
@@ -35,7 +35,7 @@ def test_the_two_commands_stand_there_to_be_copied():
     """The set-up commands are whole lines of the README; .ci/run takes them from there and runs them."""
     assert [line for line in commands() if line.startswith("python3 -m venv")] == list(SET_UP)
     assert "readme_command 'inventory demo'" in (ROOT / ".ci" / "run").read_text()
-    assert "readme_command 'pytest'" in (ROOT / ".ci" / "run").read_text()
+    assert "readme_command 'pytest -n auto'" in (ROOT / ".ci" / "run").read_text()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
     """Until then the old content is there, and the new one has another name."""
     path = tmp_path / "list.txt"
     path.write_text("old")
-    with written_whole(path, "x") as sink:
+    with written_whole(path) as sink:
         sink.write(b"new")
         assert path.read_text() == "old"
         assert temporary_name(path).exists()
@@ -22,7 +22,7 @@ def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
 
 def broken_off(path, error):
     """Writes half a file."""
-    with written_whole(path, "make room") as sink:
+    with written_whole(path, ", then go on") as sink:
         sink.write(b"half")
         raise error
 
@@ -42,5 +42,5 @@ def test_what_breaks_off_leaves_nothing(tmp_path, error):
 def test_a_place_that_cannot_be_written_says_what_to_do(tmp_path, name):
     """A folder that is not there, or a file in its place."""
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match=r"a cannot be written: .*; make room"):
+    with pytest.raises(OutputError, match=r"a cannot be written: .*; see that its folder is there, then go on"):
         broken_off(tmp_path / name, ValueError("never reached"))

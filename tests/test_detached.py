@@ -1,0 +1,77 @@
+"""Work that cannot be given up: a stop does not wait for it, and neither does the end of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from inventory import detached
+from inventory.errors import InterruptedRunError
+from inventory.watch import Watch
+
+
+@pytest.fixture
+def hanging():
+    """Work that hangs until the test is over."""
+    over = threading.Event()
+    yield over.wait
+    over.set()
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """A watch of which a stop was asked, with no grace for the work."""
+    monkeypatch.setattr(detached, "GRACE_SECONDS", 0.0)
+    watch = Watch()
+    watch.request_stop(15)
+    return watch
+
+
+async def test_what_the_work_gives_or_raises_comes_back():
+    """Without a stop it is a call like another, and no thread is left."""
+    assert await detached.unless_stopped(Watch().check, divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await detached.unless_stopped(Watch().check, divmod, 7, 0)
+    assert not detached.is_any_left()
+
+
+async def test_a_stop_leaves_work_that_hangs_alone(hanging, stopped):
+    """A stop ends the waiting, and it is known that a thread is still at work."""
+    with pytest.raises(InterruptedRunError):
+        await detached.unless_stopped(stopped.check, hanging)
+    assert detached.is_any_left()
+
+
+async def test_who_waits_can_be_cancelled(hanging):
+    """A task that waits for work that hangs is cancelled as any other."""
+    task = asyncio.ensure_future(detached.detached(hanging))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("error", [None, InterruptedRunError(15), OSError("the stop broke a pipe")])
+async def test_work_that_sees_the_stop_itself_ends_it(stopped, monkeypatch, error):
+    """Work that ends in time is done where it is done; what it raises then does not hide that there was a stop."""
+    monkeypatch.setattr(detached, "GRACE_SECONDS", 60.0)
+    checked = threading.Event()
+
+    def check():
+        checked.set()
+        stopped.check()
+
+    def work():
+        checked.wait()
+        if error is not None:
+            raise error
+        return "done"
+
+    waiting = detached.unless_stopped(check, work)
+    if error is None:
+        assert await waiting == "done"
+    else:
+        with pytest.raises(InterruptedRunError):
+            await waiting
