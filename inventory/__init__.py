@@ -1,6 +1,9 @@
 """Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions into tables.
 
-The Python door is in :mod:`inventory.api`; it is loaded when first used, so that ``import inventory`` costs nothing.
+In Python: :func:`export` (or ``await`` :func:`export_async`) makes a run and opens its tables, :func:`open_snapshot`
+opens those of an earlier one, and :class:`Emulator` is a cloud to try it on. ``help(inventory.export)`` says more.
+
+The names are loaded when first used, so that ``import inventory`` costs nothing.
 """
 
 from __future__ import annotations
@@ -8,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inventory.api import Snapshot, export, export_async, open_snapshot
+    from inventory.api import Snapshot, UnansweredWarning, export, export_async, open_snapshot
     from inventory.difference import Diff, diff
     from inventory.emulator import Emulator
+    from inventory.errors import InventoryError
     from inventory.snapshots import History, history
 
 __version__ = "0.1.0"
@@ -18,7 +22,9 @@ __all__ = [
     "Diff",
     "Emulator",
     "History",
+    "InventoryError",
     "Snapshot",
+    "UnansweredWarning",
     "__version__",
     "diff",
     "export",
@@ -26,18 +32,31 @@ __all__ = [
     "history",
     "open_snapshot",
 ]
-_ELSEWHERE = {
-    "Diff": "inventory.difference",
-    "Emulator": "inventory.emulator",
-    "History": "inventory.snapshots",
-    "diff": "inventory.difference",
-    "history": "inventory.snapshots",
+
+_HOME = {
+    "Diff": "difference",
+    "Emulator": "emulator",
+    "History": "snapshots",
+    "InventoryError": "errors",
+    "Snapshot": "snapshot",
+    "UnansweredWarning": "api",
+    "diff": "difference",
+    "export": "api",
+    "export_async": "api",
+    "history": "snapshots",
+    "open_snapshot": "snapshot",
 }
+"""Which module each name is loaded from."""
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - only when something of the door is used
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
 
-    return getattr(import_module(_ELSEWHERE.get(name, "inventory.api")), name)
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - only when something of the door is used
+
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOME})

@@ -1,107 +1,338 @@
 """The Python door: the command line's words as functions.
 
-Owns what ``import inventory`` offers. Knows no option of typer and no display.
+Owns what an export from Python is told and gives back, and how it is stopped. Knows no option of typer and no display.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
+import signal
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from inventory import pipeline
-from inventory.errors import UsageError
+from inventory.discovery import Search
+from inventory.errors import InterruptedRunError, UsageError
+from inventory.given import sources_of
 from inventory.intake import began_with
 from inventory.output import chosen_output, claimed
+from inventory.places import places_of
 from inventory.settings import combine
 from inventory.snapshot import Snapshot, open_snapshot
-from inventory.sources import Source
-from inventory.watch import Watch
+from inventory.viewer import viewed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Iterable, Sequence
 
     from inventory.folder import Mode
+    from inventory.given import Given
+    from inventory.output import Output
+    from inventory.settings import ExportSettings
+    from inventory.sources import Source
+    from inventory.watch import Watch
 
-__all__ = ["Options", "Snapshot", "export", "export_async", "open_snapshot"]
+__all__ = ["Options", "Snapshot", "UnansweredWarning", "export", "export_async", "open_snapshot"]
+
+_LOOK_SECONDS: Final = 0.1
+
+
+class UnansweredWarning(UserWarning):
+    """An export came to its end, but the cloud did not answer for every URN: what these have is unknown."""
 
 
 class Options(TypedDict, total=False):
-    """The options of :func:`export`: those of ``inventory export``, with underscores."""
+    """The options of :func:`export`: those of ``inventory export``, with underscores; ``--help`` explains each.
 
+    Units: ``timeout`` and ``max_time`` in seconds, ``max_per_second`` in calls per second and scope, 0 for no cap;
+    ``quota_share`` a part of 1; ``rows_per_file`` in rows.
+
+    Source: ShowFunctionAsyncInvokeConfig and, where it saves calls (without ``no_batch``),
+    ListFunctionAsyncInvokeConfig of FunctionGraph v2; with ``all`` its lists of functions, versions and aliases.
+    """
+
+    aliases: bool
+    all: bool
+    attempts: int
     column: str
-    endpoint: str
-    iam_endpoint: str
     drop_bodies: bool
-    format: tuple[str, ...]
+    endpoint: str
+    format: str | Sequence[str]
+    iam_endpoint: str
     max_per_second: float
+    max_time: float
     max_workers: int
     naive_timezone: str
-    attempts: int
-    project_id: str
-    region: str
+    no_batch: bool
+    project_id: str | Sequence[str]
+    quota_share: float
+    region: str | Sequence[str]
     rows_per_file: int
     settings: str | Path
     timeout: float
-    token_file: str
+    token_file: str | Path
+    versions: bool
+
+
+class _Run:
+    """An export that was told what to do, and has not begun."""
+
+    def __init__(
+        self, source: object, output: str | Path | None, work_dir: str | Path | None, mode: Mode, options: Options
+    ) -> None:
+        given: dict[str, Any] = {**options}
+        path, every = given.pop("settings", None), given.pop("all", False)
+        search = {name: bool(given.pop(name, False)) for name in ("versions", "aliases")}
+        _check_words(source, output, mode, every=every, search=search)
+        regions, projects = (_several(given, name, every=every) for name in ("region", "project_id"))
+        if "no_batch" in given:
+            given["batch"] = not given.pop("no_batch")
+        if isinstance(given.get("format"), str):
+            given["format"] = (given["format"],)
+        elif given.get("format") is not None:
+            given["format"] = tuple(given["format"])
+        if given.get("token_file") is not None:
+            given["token_file"] = str(given["token_file"])
+        self.mode: Mode = mode
+        self.output: Output = chosen_output(
+            None if output is None else str(output),
+            None if work_dir is None else Path(work_dir),
+            os.environ,
+            resume=mode == "resume",
+        )
+        before = began_with(self.output.folder) if mode == "resume" else None
+        self.settings: ExportSettings = combine(None if path is None else Path(str(path)), given, before)
+        self.sources: Sequence[Source | Given] | Search
+        if every:
+            self.sources = Search(places_of(self.settings, regions, projects), **search)
+        else:
+            self.sources = sources_of(source, self.settings.column)
+            if not self.sources and mode != "resume":
+                raise UsageError("no list of URNs: give a file's name, an iterable of URNs, or all=True with a region")
+
+    @property
+    def way_on(self) -> str:
+        """What goes on with it."""
+        work_dir = f", work_dir={str(self.output.folder)!r}" if self.output.work_dir_named else ""
+        return f"inventory.export(output={str(self.output)!r}{work_dir}, mode='resume')"
+
+    async def finish(self, watch: Watch) -> Snapshot:
+        """Runs it to its end. When it is cancelled, it ends in good order first; when again, at once."""
+        with claimed(self.output) as self.output:
+            await self._work(watch)
+        return open_snapshot(str(self.output))
+
+    async def _work(self, watch: Watch) -> None:
+        work = asyncio.ensure_future(
+            pipeline.export(
+                self.sources, self.output, self.settings, mode=self.mode, environment=os.environ, watch=watch
+            )
+        )
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as stop:
+            watch.request_stop(signal.SIGINT)
+            try:
+                await asyncio.wait({work})
+            except asyncio.CancelledError:
+                work.cancel()
+                await asyncio.wait({work})
+                raise
+            stop.args = (self.words_of(work.exception()),)
+            raise
+        work.result()
+
+    def done(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot, of which is said what it does not know."""
+        unknown = snapshot.unknown()
+        if unknown:
+            told = "; ".join(unknown)
+            warnings.warn(f"{told}; ask for these alone with: {self.way_on}", UnansweredWarning, stacklevel=3)
+        return snapshot
+
+    def words_of(self, error: BaseException | None) -> str:
+        """How it was stopped, and what goes on with it."""
+        if isinstance(error, InterruptedRunError) and not error.resumable:
+            return "the export was stopped before anything was asked: begin it again"
+        if error is None:
+            return f"the export had come to its end: inventory.open_snapshot({str(self.output)!r})"
+        if isinstance(error, InterruptedRunError | asyncio.CancelledError):
+            return f"the export was stopped; what was answered is kept; go on with: {self.way_on}"
+        return f"the export failed while it was stopped: {error}"
 
 
 async def export_async(
-    source: str | Path | Sequence[str | Path],
+    source: str | Path | Iterable[object] | None = None,
     output: str | Path | None = None,
     *,
     work_dir: str | Path | None = None,
     mode: Mode = "new",
+    progress: bool | None = None,
     **options: Unpack[Options],
 ) -> Snapshot:
-    """Exports the async-invoke configuration of every URN of the lists, and opens the tables.
+    """Exports the async-invoke configuration of every URN of a list: :func:`export` for asynchronous code.
 
-    Args:
-        source: one list of URNs or several, as files.
-        output: the run's folder, or ``s3://bucket/prefix`` or ``obs://...``; without it ``output/<UTC timestamp>``.
-        work_dir: the folder of the ledger, where the output is a URL.
-        mode: ``new``, ``resume`` or ``overwrite``.
-        options: as on the command line. A token comes from ``token_file`` or ``HW_AUTH_TOKEN``.
+    Arguments, result and errors are those of :func:`export`. When the task is cancelled (by a notebook's interrupt,
+    Ctrl-C under ``asyncio.run``, a timeout), the run ends in good order, which takes a second, and the
+    text of the ``CancelledError`` says how to go on; no task and no thread is left.
 
-    Returns:
-        The tables; ``manifest["exit_code"]`` says whether every URN was answered.
-
-    Raises:
-        InventoryError: the run could not be finished; what was answered is kept.
+    Examples:
+        >>> snapshot = await inventory.export_async("urns.txt", "output/today")  # doctest: +SKIP
     """
-    given = dict(options)
-    path = given.pop("settings", None)
-    resume = mode == "resume"
-    place = chosen_output(
-        None if output is None else str(output), None if work_dir is None else Path(work_dir), os.environ, resume=resume
-    )
-    before = began_with(place.folder) if resume and output is not None else None
-    settings = combine(None if path is None else Path(str(path)), given, before)
-    names = [source] if isinstance(source, str | Path) else source
-    sources = [Source(str(name), settings.column) for name in names]
-    if not sources and mode != "resume":
-        raise UsageError("no list of URNs: name a file")
-    with claimed(place) as ours:
-        await pipeline.export(sources, ours, settings, mode=mode, environment=os.environ, watch=Watch())
-    return open_snapshot(str(ours))
+    run = _Run(source, output, work_dir, mode, options)
+    with viewed(progress) as watch:
+        snapshot = await run.finish(watch)
+    return run.done(snapshot)
 
 
 def export(
-    source: str | Path | Sequence[str | Path],
+    source: str | Path | Iterable[object] | None = None,
     output: str | Path | None = None,
     *,
     work_dir: str | Path | None = None,
     mode: Mode = "new",
+    progress: bool | None = None,
     **options: Unpack[Options],
 ) -> Snapshot:
-    """The same as :func:`export_async`, for code that is not asynchronous.
+    """Exports the async-invoke configuration of every URN of a list, and opens the tables.
+
+    Works in a script, and in a notebook's cell, where a loop runs already: then in a thread with a loop of its own.
+
+    Args:
+        source: an iterable of URNs (list, set, generator; a column of pandas, polars or Arrow), read lazily: what is no
+            URN, such as a null, becomes a row of ``rejects``, its position as ``line``. Or a frame with a column
+            ``function_urn``, ``func_urn`` or ``urn`` (or ``column=...``), one URN, a file as the command takes it, or a
+            list of files. Nothing with ``mode="resume"`` or ``all=True``.
+        output: the run's folder, or ``s3://bucket/prefix`` or ``obs://...``; without it ``output/<UTC timestamp>``.
+        work_dir: the folder of the ledger, where the output is a URL.
+        mode: ``new``; ``resume`` goes on with the run in ``output`` and asks again what failed or was not attempted (a
+            changed list is refused); ``overwrite`` begins again there.
+        progress: whether to show how far it is. Without it, on a terminal and in a notebook.
+        options: those of ``inventory export``, with underscores: see :class:`inventory.api.Options`. Credentials are
+            none of them: ``token_file`` names a file; else they come from the environment, such as ``HW_AUTH_TOKEN``.
+
+    Returns:
+        The tables. ``manifest["exit_code"]`` says how the run ended, as the command does.
 
     Raises:
-        UsageError: an event loop runs already, as in a notebook: ``await inventory.export_async(...)`` there.
+        InventoryError: it could not be finished, and what was answered is kept. Of these ``UsageError`` (source or
+            options), ``CredentialsError`` and ``OutputError``; the message says what to do.
+        KeyboardInterrupt: Ctrl-C, or a notebook's interrupt. The run has ended in good order, and the text says how to
+            go on; further ones end it at once.
+
+    Warns:
+        UnansweredWarning: some URNs failed or were not attempted; ``mode="resume"`` asks for these alone.
+
+    Examples:
+        >>> inventory.export(frame["function_urn"], "output/today", max_per_second=20)  # doctest: +SKIP
+        >>> inventory.export(all=True, region="cn-north-4", aliases=True)  # doctest: +SKIP
     """
+    run = _Run(source, output, work_dir, mode, options)
+    with viewed(progress) as watch:
+        snapshot = _in_this_thread(run, watch) if _no_loop_runs() else _Beside(run, watch).result()
+    return run.done(snapshot)
+
+
+def _no_loop_runs() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(export_async(source, output, work_dir=work_dir, mode=mode, **options))
-    raise UsageError("an event loop runs already: use 'await inventory.export_async(...)' here")
+        return True
+    return False
+
+
+def _in_this_thread(run: _Run, watch: Watch) -> Snapshot:
+    stopped: list[str] = []
+    try:
+        return _run_loop(_noted(run.finish(watch), stopped))
+    except KeyboardInterrupt:
+        if not stopped:
+            raise
+        raise KeyboardInterrupt(stopped[0]) from None
+
+
+async def _noted(work: Coroutine[Any, Any, Snapshot], words: list[str]) -> Snapshot:
+    try:
+        return await work
+    except asyncio.CancelledError as stop:
+        words += stop.args
+        raise
+
+
+def _run_loop(work: Coroutine[Any, Any, Snapshot]) -> Snapshot:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+class _Beside:
+    """A run in a thread with a loop of its own, beside a loop that runs in this one and stands still meanwhile."""
+
+    def __init__(self, run: _Run, watch: Watch) -> None:
+        self._run = run
+        self._watch = watch
+        self._task: asyncio.Task[Snapshot] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def result(self) -> Snapshot:
+        is_main = threading.current_thread() is threading.main_thread()
+        # The loop that stands still may have its own way with a signal, which would wait for it: here it interrupts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler) if is_main else None
+        stopped = False
+        try:
+            with ThreadPoolExecutor(1, "inventory-export") as threads:
+                work = threads.submit(contextvars.copy_context().run, self._work)
+                while not work.done():
+                    try:
+                        wait([work], _LOOK_SECONDS)
+                    except KeyboardInterrupt:
+                        self._stop(again=stopped)
+                        stopped = True
+        finally:
+            if is_main:
+                signal.signal(signal.SIGINT, before)
+        error = work.exception()
+        if stopped and (error is None or isinstance(error, InterruptedRunError | asyncio.CancelledError)):
+            raise KeyboardInterrupt(self._run.words_of(error))
+        return work.result()
+
+    def _stop(self, *, again: bool) -> None:
+        self._watch.request_stop(signal.SIGINT)
+        if again and self._loop is not None and self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _work(self) -> Snapshot:
+        return _run_loop(self._begun())
+
+    async def _begun(self) -> Snapshot:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        return await self._run.finish(self._watch)
+
+
+def _check_words(source: object, output: str | Path | None, mode: str, *, every: bool, search: dict[str, bool]) -> None:
+    if mode not in ("new", "resume", "overwrite"):
+        raise UsageError(f"mode={mode!r} is not known; give 'new', 'resume' or 'overwrite'")
+    if mode == "resume" and output is None:
+        raise UsageError("mode='resume' needs output with the folder of the run")
+    if every and source is not None:
+        raise UsageError("all=True finds the list itself: give it without a source")
+    if any(search.values()) and not every:
+        raise UsageError("versions and aliases go with all=True: a list says which URNs to ask for")
+
+
+def _several(given: dict[str, Any], name: str, *, every: bool) -> list[str] | None:
+    """The values of an option that may have several with ``all=True``; one alone is a setting too."""
+    value = given.get(name)
+    if value is None:
+        return None
+    values = [value] if isinstance(value, str) else list(value)
+    if len(values) > 1 and not every:
+        raise UsageError(f"{name} has {len(values)} values: several go with all=True")
+    given[name] = values[0] if len(values) == 1 else None
+    return values

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inventory.discovery import Discovered
+    from inventory.given import Given
     from inventory.sources import Source
     from inventory.watch import Watch
 
@@ -39,7 +40,7 @@ _TEXT_KEPT: Final = 1000
 
 
 def load(
-    sources: Sequence[Source],
+    sources: Sequence[Source | Given],
     ledger: Ledger,
     settings: ExportSettings,
     watch: Watch,
@@ -87,7 +88,7 @@ def load(
 
 
 def check_same_run(
-    sources: Sequence[Source], ledger: Ledger, settings: ExportSettings, idle: Callable[[], None] = lambda: None
+    sources: Sequence[Source | Given], ledger: Ledger, settings: ExportSettings, idle: Callable[[], None] = lambda: None
 ) -> None:
     """Holds a resumed run against the one that it goes on with; ``idle`` as in :meth:`Source.read`.
 

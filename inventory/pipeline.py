@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from inventory.credentials import Account
     from inventory.discovery import Discovered
     from inventory.folder import Mode
+    from inventory.given import Given
     from inventory.output import Output
     from inventory.scope import Scope
     from inventory.settings import ExportSettings
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 async def export(
-    sources: Sequence[Source] | Search,
+    sources: Sequence[Source | Given] | Search,
     output: Output,
     settings: ExportSettings,
     *,
@@ -84,7 +85,7 @@ async def export(
 
 
 async def _take_in(
-    sources: Sequence[Source] | Search,
+    sources: Sequence[Source | Given] | Search,
     ledger: Ledger,
     folder: RunFolder,
     settings: ExportSettings,

@@ -69,13 +69,14 @@ class Log:
             self.quiet = True
 
 
-class _Speed:
+class Speed:
     """URNs a second over the last moments; None until there is enough to tell."""
 
     def __init__(self) -> None:
         self._marks: list[tuple[float, int]] = []
 
     def of(self, done: int) -> float | None:
+        """The speed, now that so many are done."""
         now = time.monotonic()
         self._marks = [mark for mark in self._marks if mark[0] > now - SPEED_SECONDS] or self._marks[-1:]
         self._marks.append((now, done))
@@ -89,7 +90,7 @@ class LineWatch(Watch):
     def __init__(self, log: Log) -> None:
         super().__init__()
         self._log = log
-        self._speed = _Speed()
+        self._speed = Speed()
         self._next = time.monotonic() + LINE_SECONDS
 
     def asking(self, progress: Progress) -> None:
@@ -106,7 +107,9 @@ class LineWatch(Watch):
             "paused_for_seconds": round(progress.paused_for, 1),
             "seconds_left": _seconds_left(progress, speed),
         }
-        self._log.say("progress", f"{progress.done:,} of {progress.total:,} URNs, {_state(progress, speed)}", **fields)
+        self._log.say(
+            "progress", f"{progress.done:,} of {progress.total:,} URNs, {state_of(progress, speed)}", **fields
+        )
 
     def loading(self, entries: int) -> None:
         """Says how far the reading is."""
@@ -141,7 +144,7 @@ class TerminalWatch(Watch):
         super().__init__()
         self._bar = bar
         self._task = bar.add_task("reading the list", total=None, state="")
-        self._speed = _Speed()
+        self._speed = Speed()
 
     def loading(self, entries: int) -> None:
         """Shows how far the reading is."""
@@ -150,7 +153,7 @@ class TerminalWatch(Watch):
 
     def asking(self, progress: Progress) -> None:
         """Shows how far the asking is."""
-        state = _state(progress, self._speed.of(progress.done))
+        state = state_of(progress, self._speed.of(progress.done))
         self._bar.update(self._task, description="asking", total=progress.total, completed=progress.done, state=state)
 
     def tabulating(self, urns: int, total: int) -> None:
@@ -197,7 +200,7 @@ class Display:
             self._bar.stop()
 
 
-def _state(progress: Progress, speed: float | None) -> str:
+def state_of(progress: Progress, speed: float | None) -> str:
     """Rate, time left, whether the throttle waits, and what came back, in a few words; what matters most first."""
     words = [] if speed is None else [f"{speed:,.0f}/s"]
     left = _seconds_left(progress, speed)

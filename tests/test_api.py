@@ -1,62 +1,178 @@
-import pandas as pd
+import asyncio
+import subprocess
+import sys
+import threading
+
 import pytest
-from runs import TOKEN, export
+from runs import TOKEN
 
 import inventory
-from inventory.errors import OutputError, SettingsError, UsageError
+from inventory.errors import SettingsError, SourceError, UsageError
 
 
-async def test_an_export_in_a_running_loop_gives_a_snapshot(tmp_path, write_list, monkeypatch):
-    """export_async takes the command line's words and opens the tables of the run."""
+@pytest.fixture(autouse=True)
+def _token(monkeypatch):
     monkeypatch.setenv("HW_AUTH_TOKEN", TOKEN)
+
+
+@pytest.fixture
+def server():
+    with inventory.Emulator(functions=30) as served:
+        yield served
+
+
+async def test_an_export_in_a_running_loop_gives_a_snapshot(tmp_path, write_list):
+    """Both doors take the command line's words and open the tables of the run, export beside the loop that runs."""
     async with inventory.Emulator(functions=30, token=TOKEN) as server:
-        path = write_list(server.urns())
-        snapshot = await inventory.export_async(path, tmp_path / "run", endpoint=server.url, max_per_second=0)
-        with pytest.raises(UsageError, match=r"await inventory\.export_async"):
-            inventory.export(path, tmp_path / "other", endpoint=server.url)
+        snapshot = await inventory.export_async(
+            write_list(server.urns()), tmp_path / "run", endpoint=server.url, max_per_second=0, format="csv"
+        )
+    with inventory.Emulator(functions=30, token=TOKEN) as server:
+        same = inventory.export(server.urns(), tmp_path / "same", endpoint=server.url, max_per_second=0, no_batch=True)
     assert len(snapshot.functions) == snapshot.manifest["input"]["urns"] > 30
+    assert same.table("functions").equals(snapshot.table("functions"))
     assert repr(snapshot).startswith(f"Snapshot({str(tmp_path / 'run')!r}: ")
+    assert not [one for one in threading.enumerate() if one.name.startswith(("inventory", "emulator"))]
 
 
-def test_an_export_without_a_loop_runs_one(tmp_path, write_list, monkeypatch):
-    """Export does the same in code that is not asynchronous."""
-    monkeypatch.setenv("HW_AUTH_TOKEN", TOKEN)
-    with inventory.Emulator(functions=5).in_thread() as server:
-        snapshot = inventory.export([write_list(server.urns())], tmp_path / "run", endpoint=server.url)
-    assert snapshot.manifest["complete"]
+def test_an_export_without_a_loop_takes_any_iterable(tmp_path, server):
+    """Rejects say the position in the list; the manifest names it; the run goes on without it, and with the same."""
+    urns = list(server.urns())
+    one = {"output": tmp_path / "run", "endpoint": server.url, "max_per_second": 0}
+    snapshot = inventory.export(iter([*urns, None]), **one)
+    assert snapshot.rejects.to_dict("records") == [
+        {"source": "<list_iterator>", "line": len(urns) + 1, "text": "", "reason": "no value (null)"}
+    ]
+    assert snapshot.manifest["input"]["files"][0]["path"] == "<list_iterator>"
+    for source in (None, [*urns, None]):
+        assert inventory.export(source, mode="resume", **one).manifest == snapshot.manifest
+    with pytest.raises(SourceError, match="<list>: not the list that this run began with"):
+        inventory.export(urns, mode="resume", **one)
 
 
-@pytest.mark.parametrize("formats", [("parquet",), ("csv",)])
-async def test_a_snapshot_has_the_four_tables_as_frames(tmp_path, write_list, formats):
-    """functions, destinations, calls and rejects are frames of Arrow types, from Parquet as from CSV."""
-    async with inventory.Emulator(functions=30) as server:
-        await export(write_list([*server.urns(), "odd"]), tmp_path / "run", endpoint=server.url, format=formats)
-    snapshot = inventory.open_snapshot(tmp_path / "run")
-    frames = {name: getattr(snapshot, name) for name in ("functions", "destinations", "calls", "rejects")}
-    assert all(isinstance(frame, pd.DataFrame) and len(frame) for frame in frames.values())
-    assert str(frames["functions"]["created_time"].dtype) == "timestamp[us, tz=UTC][pyarrow]"
-    assert frames["functions"]["max_async_retry_attempts"].sum() > 0
-    assert list(frames["rejects"]["text"]) == ["odd"]
+def test_all_functions_of_a_region_are_exported(tmp_path, server):
+    """all=True finds the list, as --all does."""
+    scope = next(iter(server.state.scopes))
+    one = {"endpoint": server.url, "region": [scope.region], "project_id": scope.project_id}
+    plain = inventory.export(output=tmp_path / "run", all=True, **one)
+    more = inventory.export(output=tmp_path / "more", all=True, versions=True, aliases=True, **one)
+    assert 0 < len(plain.functions) < len(more.functions)
 
 
-def test_a_folder_without_a_manifest_is_no_snapshot(tmp_path):
-    """Tables without a manifest may not be whole: they are not opened."""
-    with pytest.raises(OutputError, match=r"manifest\.json cannot be read: No such file"):
-        inventory.open_snapshot(tmp_path)
+def test_what_is_unknown_is_a_warning(tmp_path, server):
+    """An export that did not learn all warns, with the words that ask again."""
+    urns = list(server.urns())
+    server.plan({urns[0]: [inventory.emulator.Fault.HTML] * 9})
+    with pytest.warns(inventory.UnansweredWarning, match=r"1 URNs failed \(1 bad_answer\).*mode='resume'\)") as told:
+        snapshot = inventory.export(urns, tmp_path / "run", endpoint=server.url, attempts=1, no_batch=True)
+    assert told[0].filename == __file__
+    assert snapshot.manifest["exit_code"] == 1
+    server.clear()
+    assert inventory.export(output=snapshot.path, mode="resume").unknown() == []
+
+
+async def test_a_cancelled_export_goes_on(tmp_path):
+    """Cancellation ends a run in good order, leaves no task, and says how to go on."""
+    asked = asyncio.Event()
+    async with inventory.Emulator(functions=300) as server:
+        urns = list(server.urns())
+
+        def first_calls(_urn, _count):
+            asked.set()
+
+        server.plan(first_calls)
+        task = asyncio.create_task(
+            inventory.export_async(urns, tmp_path / "run", endpoint=server.url, max_per_second=100, progress=False)
+        )
+        await asked.wait()
+        others = asyncio.all_tasks()
+        task.cancel()
+        with pytest.raises(
+            asyncio.CancelledError, match=r"go on with: inventory\.export\(output='.*', mode='resume'\)"
+        ):
+            await task
+        assert asyncio.all_tasks() < others
+        server.plan(None)
+        snapshot = await inventory.export_async(output=tmp_path / "run", mode="resume", max_per_second=0)
+        assert snapshot.manifest["complete"]
+        assert snapshot.manifest["requests"]["total"] <= len(set(urns)) + 64
+
+
+_SCRIPT = """
+import asyncio, inventory, os, signal, sys, threading
+with inventory.Emulator(functions=300) as cloud:
+    calls = []
+    def interrupt(urn, count):
+        calls.append(urn)
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+    def export():
+        cloud.plan(interrupt)
+        try:
+            inventory.export(cloud.urns(), sys.argv[1], endpoint=cloud.url, max_per_second=100, mode="overwrite")
+        except KeyboardInterrupt as stop:
+            print(stop)
+    export()
+    async def beside():
+        calls.clear()
+        export()
+    asyncio.run(beside())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    cloud.plan(None)
+    print(inventory.export(output=sys.argv[1], mode="resume", max_per_second=0).unknown())
+print([one.name for one in threading.enumerate()])
+"""
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
+    """SIGINT in a script, with and without a loop that runs: one sentence that says how to go on, and it does."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, "run"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    words = (
+        "the export was stopped; what was answered is kept; go on with: inventory.export(output='run', mode='resume')"
+    )
+    assert done.stdout.splitlines() == [words, words, "[]", "['MainThread']"], done.stderr
+    assert done.stderr == ""
 
 
 async def test_words_that_the_command_line_does_not_know_are_refused(tmp_path, write_list):
-    """A wrong option is an error that names it, and so is a run without a list."""
+    """A wrong option is an error that names it, and so is a run without a list; nothing is begun."""
+    path = write_list([])
     with pytest.raises(TypeError, match="max_worker"):
-        await inventory.export_async(write_list([]), max_worker=3)
-    with pytest.raises(SettingsError, match="--attempts 0"):
-        await inventory.export_async(write_list([]), attempts=0)
-    with pytest.raises(UsageError, match="no list of URNs"):
-        await inventory.export_async([])
+        await inventory.export_async(path, max_worker=3)
+    for options, words in (
+        ({"attempts": 0}, "--attempts 0"),
+        ({"format": "xlsx"}, "--format"),
+        ({"mode": "again"}, "mode='again' is not known; give 'new', 'resume' or 'overwrite'"),
+        ({"mode": "resume"}, "mode='resume' needs output"),
+        ({"all": True, "region": "r"}, "all=True finds the list itself"),
+        ({"versions": True}, "versions and aliases go with all=True"),
+        ({"region": ["a", "b"]}, "region has 2 values: several go with all=True"),
+    ):
+        with pytest.raises((UsageError, SettingsError), match=words):
+            inventory.export(path, **options)
+    for nothing in (None, []):
+        with pytest.raises(UsageError, match="no list of URNs: give a file's name"):
+            await inventory.export_async(nothing)
+    assert not (tmp_path / "output").exists()
+
+
+def test_progress_is_shown_where_it_is_asked_for(tmp_path, server, capfd, monkeypatch):
+    """Nothing is said where there is no terminal, unless progress=True asks for lines."""
+    monkeypatch.setattr("inventory.progress.LINE_SECONDS", 0.0)
+    urns = list(server.urns())
+    inventory.export(urns, tmp_path / "silent", endpoint=server.url)
+    assert capfd.readouterr() == ("", "")
+    inventory.export(urns, tmp_path / "said", endpoint=server.url, progress=True)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert f"writing tables: {len(set(urns))} of {len(set(urns))} URNs" in said.err
 
 
 def test_the_door_names_only_what_is_behind_it():
-    """Every name of __all__ can be had, and no other."""
+    """Every name of __all__ can be had, and no other; dir() shows them."""
     assert all(getattr(inventory, name) is not None for name in inventory.__all__)
+    assert set(inventory.__all__) <= set(dir(inventory))
     with pytest.raises(AttributeError, match="nonsense"):
         _ = inventory.nonsense

@@ -27,7 +27,7 @@ def clock(monkeypatch):
 
 def test_a_speed_is_told_when_there_is_enough_to_tell(clock):
     """No speed at the first moment, then that of the last seconds, not of the whole run."""
-    speed = progress._Speed()
+    speed = progress.Speed()
     assert speed.of(0) is None
     clock.now = 0.5
     assert speed.of(100) is None
@@ -52,7 +52,7 @@ def test_a_speed_is_told_when_there_is_enough_to_tell(clock):
 )
 def test_the_state_says_what_matters_most_first(done, speed, words):
     """Rate, time left, throttle, and then the counts, which a narrow terminal cuts."""
-    assert progress._state(done, speed) == words
+    assert progress.state_of(done, speed) == words
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_display_stays_on_one_line(width, cut, monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(progress._Speed, "of", lambda _self, _done: 198.0)
+    monkeypatch.setattr(progress.Speed, "of", lambda _self, _done: 198.0)
     display = Display(Log("text"))
     with display as watch:
         assert isinstance(watch, TerminalWatch)

@@ -101,13 +101,17 @@ def test_the_emulator_command_starts():
         emulate.terminate()
 
 
-def test_the_python_example_runs(tmp_path, monkeypatch):
-    """The lines of Python in the README run on a snapshot."""
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(0, r"\d+ configured functions tell nobody when they fail\n"), (1, r"(?s)Snapshot\(.*configured.*")],
+)
+def test_the_python_examples_run(tmp_path, number, words):
+    """The lines of Python in the README run: on a snapshot, and from a list to one."""
     assert run_cli("demo", "--functions", "20", "--output", "output/today", cwd=tmp_path).returncode == 0
-    code, *_ = blocks("python")
+    code = blocks("python")[number]
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("tell nobody when they fail\n")
+    assert re.fullmatch(words, done.stdout)
 
 
 def test_the_accounts_of_the_readme_are_settings(tmp_path):

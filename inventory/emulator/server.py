@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, InitVar, dataclass, field
 from hashlib import blake2b
 from threading import Thread
@@ -45,7 +45,15 @@ _NO_FAULTS = Faults()
 
 @dataclass(eq=False)
 class Emulator:
-    """A FunctionGraph of one's own: ``async with Emulator() as emulator``, then call ``emulator.url``.
+    """A FunctionGraph of one's own, over real HTTP on this machine: for trials and for the tests of your pipelines.
+
+    ``with Emulator() as cloud`` serves from a thread of its own, ``async with Emulator() as cloud`` in the running
+    loop; both listen at ``cloud.url`` until the block is left. ``cloud.urns()`` lists what there is to ask for.
+
+    Examples:
+        >>> with inventory.Emulator(functions=100) as cloud:  # doctest: +SKIP
+        ...     os.environ["HW_AUTH_TOKEN"] = "any"
+        ...     snapshot = inventory.export(cloud.urns(), endpoint=cloud.url)
 
     ``token``, ``expired_tokens``, ``keys``, ``faults``, ``limit`` and ``plan`` may be changed while it runs.
 
@@ -109,6 +117,7 @@ class Emulator:
         self._plan: Plan | None = None
         self._windows: Windows | None = None
         self._listener: Listener | None = None
+        self._thread = ExitStack()
 
     @property
     def requests(self) -> Sequence[LoggedRequest]:
@@ -190,6 +199,15 @@ class Emulator:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.in_thread())
+            self._thread = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.close()
 
     @contextmanager
     def in_thread(self) -> Iterator[Self]:

@@ -1,0 +1,112 @@
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from inventory.errors import SourceError, UsageError
+from inventory.given import sources_of
+from inventory.sources import Source
+
+URN = "urn:fss:r:p:function:default:f"
+
+
+def read(given, column=None):
+    (source,) = sources_of(given, column)
+    return source.name, [(entry.line, entry.text, entry.reason) for entry in source.read()]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (URN, "<list>"),
+        ([URN], "<list>"),
+        ((URN,), "<tuple>"),
+        ({URN}, "<set>"),
+        ({URN: 1}, "<dict>"),
+        (iter([URN]), "<list_iterator>"),
+        (pd.Series([URN], name="odd\nname"), "<Series 'odd\\nname'>"),
+        (pd.Series([URN], dtype="string[pyarrow]", name="u"), "<Series 'u'>"),
+        (pd.Index([URN]), "<Index>"),
+        (np.array([URN]), "<ndarray>"),
+        (pa.array([URN]), "<StringArray>"),
+        (pa.chunked_array([[URN]]), "<ChunkedArray>"),
+        (pa.array([URN]).dictionary_encode(), "<DictionaryArray>"),
+        (pa.table({"a": [1], "func_urn": [URN]}), "<ChunkedArray>"),
+        (pd.DataFrame({"a": [1], "function_urn": [URN]}), "<Series 'function_urn'>"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_whatever_gives_texts_one_by_one_is_a_list(given, name):
+    """Lists, sets, generators, columns and frames of several libraries are the same list, each with a name."""
+    assert read(given) == (name, [(1, URN, None)])
+
+
+def test_what_is_no_text_is_a_reject_with_its_position():
+    """Nulls of every kind, numbers, bytes and half characters end as rejects that say why; none is lost."""
+    odd = [None, float("nan"), pd.NA, pd.NaT, np.float64("nan"), 7, b"x", Path("x"), "\ud800", " x "]
+    _, entries = read(iter([URN, *odd]))
+    assert [line for line, _, _ in entries] == list(range(1, 12))
+    assert [reason for _, _, reason in entries[1:6]] == ["no value (null)"] * 5
+    assert [reason for _, _, reason in entries[6:9]] == [f"not a text but {n}" for n in ("int", "bytes", "PosixPath")]
+    assert entries[9:] == [(10, "\\ud800", "a half character (lone surrogate)"), (11, "x", None)]
+    assert read(pa.array([None, URN]))[1] == [(1, "", "no value (null)"), (2, URN, None)]
+
+
+def test_texts_are_urns_and_names_of_files_are_files():
+    """A text or path that ends as a list's file does is a file, any other text in a list an entry; never both."""
+    for files in ("urns.txt", Path("a.csv.gz"), ["urns.txt", Path("b.PARQUET")], "-"):
+        assert all(isinstance(source, Source) for source in sources_of(files, None))
+    assert read(["short-form", "package:name"])[1] == [(1, "short-form", None), (2, "package:name", None)]
+    assert sources_of([], None) == sources_of(None, None) == []
+    with pytest.raises(UsageError, match=r"names files \('urns.txt'\) and URNs \('urn:.*give one or the other"):
+        sources_of([URN, "urns.txt"], None)
+    with pytest.raises(UsageError, match=r"'my-function' is no URN, and no file's name.*in a list: \['name'\]"):
+        sources_of("my-function", None)
+    with pytest.raises(UsageError, match="int is no list of URNs; give a file's name, an iterable"):
+        sources_of(3, None)
+    with pytest.raises(UsageError, match="bytes is no list"):
+        sources_of(b"urn:", None)
+    with pytest.raises(SourceError, match=r"<DataFrame> has no column 'x' \(its columns: 'a'\)"):
+        sources_of(pd.DataFrame({"a": [1]}), "x")
+
+
+def test_a_list_has_the_digest_of_a_file_with_a_urn_a_line(write_list):
+    """So a run that began with a file goes on with the same list from memory; sets are told apart from no order."""
+    lines = sorted(f"{URN}{number}" for number in range(50))
+    digest = Source(str(write_list(lines))).digest()
+    for same in (lines, iter(lines), set(lines), pd.Series(lines)):
+        assert sources_of(same, None)[0].digest() == digest
+    assert sources_of(lines[1:], None)[0].digest() != digest
+
+
+def test_what_can_be_read_once_is_read_where_it_is_given():
+    """A cursor of SQLite, which works in one thread only, is read there; a generator's error is raised there."""
+    rows = sqlite3.connect(":memory:").execute("SELECT ? UNION ALL SELECT NULL", (URN,))
+    (source,) = sources_of((urn for (urn,) in rows), None)
+    assert [entry.text for entry in source.read()] == [URN, ""]
+    assert source.entries == 2
+
+    def broken():
+        yield URN
+        raise LookupError("page 2")
+
+    with pytest.raises(LookupError, match="page 2"):
+        sources_of(broken(), None)
+
+
+def test_a_list_from_memory_is_read_lazily():
+    """Only so much is taken of an iterable as was asked for, and a stop that was asked for ends the reading."""
+    taken = []
+
+    class Lazy:
+        def __iter__(self):
+            return (taken.append(number) or URN for number in range(10**9))
+
+    entries = sources_of(Lazy(), None)[0].read()
+    assert [next(entries).line for _ in range(3)] == [1, 2, 3]
+    assert len(taken) == 3
+    with pytest.raises(KeyError):
+        sources_of(Lazy(), None)[0].digest(idle={}.popitem)
