@@ -1,14 +1,10 @@
 """The analysts' door: the tables of a run as pandas frames or Arrow tables.
 
-Owns the reading of a run's folder, or of its objects in a store. The only module that loads pandas. Makes no call.
+Owns the types of the frames. Loads pandas, so no command imports this. Makes no call.
 """
 
 from __future__ import annotations
 
-import os
-import shlex
-import tempfile
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from inventory import card, ledger_file, manifest, parts, schema
-from inventory.errors import InventoryError, OutputError, Status, UsageError
+from inventory import card, ledger_file, schema
+from inventory.errors import InventoryError, Status, UsageError
 from inventory.ledger_view import DROPPED, LedgerView
-from inventory.object_store import ObjectStore, ObjectUrl, is_url, parse
+from inventory.run_files import RunFiles, open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from inventory.object_store import ObjectUrl
 
 _CATEGORIES: Final = {
     "status": tuple(status.value for status in Status),
@@ -36,7 +34,6 @@ _CATEGORIES: Final = {
 _HAS_CATEGORIES: Final = int(pd.__version__.split(".")[0]) >= 3  # noqa: PLR2004 - before, groupby made rows of unused ones
 _MOST_FETCHED: Final = 8 * 1024 * 1024
 """Bytes that are fetched from a store to show a snapshot; more only where a table is asked for."""
-_MOST_NAMED: Final = 3
 
 
 class Snapshot:
@@ -61,10 +58,10 @@ class Snapshot:
         manifest: the content of its ``manifest.json``.
     """
 
-    def __init__(self, path: Path | ObjectUrl, content: dict[str, Any], store: ObjectStore | None = None) -> None:
-        self.path = path
-        self.manifest = content
-        self._store = store
+    def __init__(self, files: RunFiles) -> None:
+        self._files = files
+        self.path: Path | ObjectUrl = files.path
+        self.manifest: dict[str, Any] = files.manifest
 
     def __repr__(self) -> str:
         return card.as_text(self._facts())
@@ -98,19 +95,7 @@ class Snapshot:
         for column in columns or ():
             if column not in known:
                 raise UsageError(f"table {name} has no column {column!r}; its columns are {', '.join(known)}")
-        written: dict[str, list[dict[str, Any]]] = {}
-        for file in self.manifest["tables"]:
-            if file["name"] == name:
-                written.setdefault(file["format"], []).append(file)
-        if not written:
-            raise OutputError(f"{self.path} holds no table {name}: its manifest does not name it")
-        with ExitStack() as stack:
-            files = written.get("parquet", next(iter(written.values())))
-            try:
-                return parts.read_parts(name, [stack.enter_context(self._on_disk(file)) for file in files], columns)
-            except OutputError as error:
-                error.message += f"; {self._mend()}"
-                raise
+        return self._files.read(name, columns)
 
     def frame(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One of the tables, as pandas; with ``columns``, of a large one what is needed.
@@ -126,11 +111,7 @@ class Snapshot:
             UsageError: there is no table or column of that name.
             OutputError: its file is missing or damaged.
         """
-        told = self.table(name, columns)
-        frame: pd.DataFrame = told.to_pandas(types_mapper=pd.ArrowDtype)
-        for column in frame.columns.intersection(list(_CATEGORIES)) if _HAS_CATEGORIES else ():
-            frame[column] = _categories(told[column], _CATEGORIES[column])
-        return frame
+        return frame_of(self.table(name, columns))
 
     @cached_property
     def functions(self) -> pd.DataFrame:
@@ -189,28 +170,6 @@ class Snapshot:
         """
         return self.frame("rejects")
 
-    @contextmanager
-    def _on_disk(self, file: dict[str, Any]) -> Iterator[Path]:
-        """A file of a table; one of a store is fetched, and held against what the manifest says of it."""
-        if isinstance(self.path, Path):
-            yield self.path / file["path"]
-            return
-        if self._store is None:
-            self._store = ObjectStore(self.path, os.environ)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, file["path"])
-            path.parent.mkdir(exist_ok=True)
-            with path.open("wb") as sink:
-                fetched = self._store.fetch(file["path"], sink)
-            if fetched != (file["bytes"], file["sha256"]):
-                raise OutputError(f"{self.path}/{file['path']} is not what the manifest says; export it again")
-            yield path
-
-    def _mend(self) -> str:
-        if isinstance(self.path, Path):
-            return f"build the tables again with: inventory tables {shlex.quote(str(self.path))}"
-        return "export it again, or build its tables again in its work folder"
-
     def _facts(self) -> card.Facts:
         return card.Facts(str(self.path), self.manifest, self._bodies_are_dropped(), datetime.now(UTC))
 
@@ -238,6 +197,14 @@ class Snapshot:
         return card.Destinations(counts)
 
 
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """Rows of our tables as pandas, with the types that :class:`Snapshot` describes."""
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    for column in frame.columns.intersection(list(_CATEGORIES)) if _HAS_CATEGORIES else ():
+        frame[column] = _categories(table[column], _CATEGORIES[column])
+    return frame
+
+
 def _categories(column: pa.ChunkedArray, order: Sequence[str]) -> pd.Categorical[Any]:
     """A column as categories: the words that occur, those of ``order`` first."""
     found = sorted(pc.unique(column).to_pylist())
@@ -255,54 +222,12 @@ def open_snapshot(path: str | Path) -> Snapshot:
         path: what ``inventory export`` prints on stdout.
 
     Raises:
-        OutputError: there is no whole run (none at all, or one that is not finished), its manifest is damaged or of a
-            newer version, or the store cannot be read; the message says what to do.
-        UsageError: the URL cannot be used.
+        UsageError: there is no whole run (none at all, or one that is not finished), or the URL cannot be used; the
+            message says what to open or to do.
+        OutputError: its manifest is damaged or of a newer version, or the store cannot be read.
         CredentialsError: OBS has no keys.
 
     Examples:
         >>> inventory.open_snapshot("output/today").functions.status.value_counts()  # doctest: +SKIP
     """
-    if is_url(str(path)):
-        url = parse(str(path))
-        store = ObjectStore(url, os.environ)
-        if store.look_at(manifest.FILE_NAME) is None:
-            raise OutputError(f"{url} holds no {manifest.FILE_NAME}; a run without a manifest is not whole")
-        return Snapshot(url, _read(store.read(manifest.FILE_NAME), f"{url}/{manifest.FILE_NAME}"), store)
-    folder = Path(path).expanduser()
-    file = folder / manifest.FILE_NAME
-    if not file.is_file():
-        raise OutputError(_why_none(folder))
-    try:
-        return Snapshot(folder, _read(file.read_bytes(), str(file)))
-    except OSError as error:
-        raise OutputError(f"{file} cannot be read: {error.strerror}") from None
-
-
-def _read(content: bytes, name: str) -> dict[str, Any]:
-    read = manifest.decode(content, name)
-    version = read.get("schema_version")
-    if isinstance(version, int) and version > schema.VERSION:
-        raise OutputError(
-            f"{name} is of a newer inventory ({read.get('tool_version')}, schema {version}; this one reads up to "
-            f"{schema.VERSION}); upgrade functiongraph-inventory here"
-        )
-    return read
-
-
-def _why_none(folder: Path) -> str:
-    """Why there is no snapshot to open, and what to open or to do instead."""
-    if folder.is_file():
-        return f"{folder} is a file; open the folder of its run: inventory.open_snapshot({str(folder.parent)!r})"
-    if not folder.is_dir():
-        return f"{folder}: there is no such folder; name the folder of a run, which inventory export prints at its end"
-    if (folder / ledger_file.FILE_NAME).is_file():
-        return (
-            f"{folder} holds a run that is not finished (no {manifest.FILE_NAME}); go on with: "
-            f"inventory export --resume --output {shlex.quote(str(folder))}"
-        )
-    runs = sorted(path.parent for path in folder.glob(f"*/{manifest.FILE_NAME}"))
-    told = f"{folder} holds no run (no {manifest.FILE_NAME})"
-    if not runs:
-        return f"{told}; name the folder of a run, which inventory export prints at its end"
-    return f"{told}, but folders with runs: {', '.join(map(str, runs[-_MOST_NAMED:]))}; open one of them"
+    return Snapshot(open_run(path))

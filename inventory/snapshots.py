@@ -6,26 +6,24 @@ here, so no command imports this.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import contextmanager
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Final, overload
 
-import pandas as pd
 import pyarrow as pa
 
-from inventory import parts, schema
+from inventory import schema
 from inventory.columns import TYPES
-from inventory.errors import OutputError, Status, UsageError
-from inventory.object_store import ObjectStore, ObjectUrl
+from inventory.errors import Status, UsageError
+from inventory.run_files import RunFiles
 from inventory.runs import runs_in
-from inventory.snapshot import Snapshot, open_snapshot
+from inventory.snapshot import Snapshot, frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    import pandas as pd
 
     from inventory.runs import Other, Run
 
@@ -60,7 +58,7 @@ class History(Sequence[Snapshot]):
     def __getitem__(self, index: int | slice) -> Snapshot | History:
         if isinstance(index, slice):
             return History(self.path, self.runs[index], self.incomplete)
-        return open_snapshot(str(self.runs[index].path))
+        return Snapshot(_files_of(self.runs[index]))
 
     def __repr__(self) -> str:
         return "\n".join([f"History({self.path!r}: {self._words()})", *map("  ".join, self._rows())])
@@ -111,7 +109,7 @@ class History(Sequence[Snapshot]):
         times = [_TIME_FIELD, pa.field("started", TYPES[schema.TIME]), pa.field("path", pa.string())]
         counts = ["urns", *Status, "exit_code", "schema_version", "bytes"]
         fields = pa.schema([*times, *(pa.field(str(name), pa.int64()) for name in counts)])
-        return _frame_of(pa.Table.from_pylist(rows, schema=fields))
+        return frame_of(pa.Table.from_pylist(rows, schema=fields))
 
     def load(self, columns: str | Sequence[str], table: str = "functions") -> pd.DataFrame:
         """Some columns of a table across all runs, as one frame; oldest run first, in each the table's order.
@@ -132,7 +130,7 @@ class History(Sequence[Snapshot]):
             OutputError: a file cannot be read.
         """
         self._check()
-        return _frame_of(pa.concat_tables(self.tables(columns, table)))
+        return frame_of(pa.concat_tables(self.tables(columns, table)))
 
     def tables(self, columns: str | Sequence[str], table: str = "functions") -> Iterator[pa.Table]:
         """The same as :meth:`load`, as an Arrow table a run: no more than one of them need be held.
@@ -142,7 +140,7 @@ class History(Sequence[Snapshot]):
             OutputError: a file cannot be read.
         """
         names = _checked([columns] if isinstance(columns, str) else columns, schema.table_named(table))
-        return (_with_time(run, _read(run, table, names)) for run in self.runs)
+        return (_with_time(run, _files_of(run).read(table, names)) for run in self.runs)
 
     def _check(self) -> None:
         if not self.runs:
@@ -195,35 +193,5 @@ def _with_time(run: Run, table: pa.Table) -> pa.Table:
     return table.add_column(0, _TIME_FIELD, pa.repeat(moment, table.num_rows)).replace_schema_metadata(None)
 
 
-def _read(run: Run, name: str, columns: list[str]) -> pa.Table:
-    """Columns of a run's table; of Parquet where it has both, for there only they are read."""
-    files = [file for file in run.manifest["tables"] if file["name"] == name]
-    if not files:
-        raise OutputError(f"{run.path} holds no table {name}: its manifest does not name it")
-    form = "parquet" if any(file["format"] == "parquet" for file in files) else files[0]["format"]
-    return pa.concat_tables([_read_file(run, file, name, columns) for file in files if file["format"] == form])
-
-
-def _read_file(run: Run, file: dict[str, Any], name: str, columns: list[str]) -> pa.Table:
-    with _on_disk(run, file) as path:
-        return parts.read_parts(name, [path], columns)
-
-
-@contextmanager
-def _on_disk(run: Run, file: dict[str, Any]) -> Iterator[Path]:
-    """A file of a table; one of a store is fetched, and held against what the manifest says of it."""
-    if not isinstance(run.path, ObjectUrl):
-        yield run.path / file["path"]
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, Path(file["path"]).name)
-        with path.open("wb") as sink:
-            fetched = ObjectStore(run.path, os.environ).fetch(file["path"], sink)
-        if fetched != (file["bytes"], file["sha256"]):
-            raise OutputError(f"{run.path}/{file['path']} is not what the manifest says; export it again")
-        yield path
-
-
-def _frame_of(table: pa.Table) -> pd.DataFrame:
-    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
-    return frame
+def _files_of(run: Run) -> RunFiles:
+    return RunFiles(run.path, run.manifest)

@@ -364,7 +364,9 @@ async def test_a_snapshot_of_csv_alone_is_read_from_the_store(run):
 
 async def test_a_snapshot_says_what_is_not_whole(run, store):
     """No manifest, a damaged one, and a table that is not what it says are one sentence each."""
-    with pytest.raises(OutputError, match=rf"{TEXT} holds no manifest.json; a run without a manifest is not whole"):
+    with pytest.raises(
+        UsageError, match=rf"{TEXT} holds no manifest.json: no run, or one whose tables are not all there"
+    ):
         inventory.open_snapshot(TEXT)
     await run()
     store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/calls.parquet", Body=b"other")

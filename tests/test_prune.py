@@ -16,7 +16,7 @@ from inventory import pruning
 from inventory.cli import app
 from inventory.delivery import FILE_NAME as RECORD
 from inventory.ending import keep_output
-from inventory.errors import OutputError
+from inventory.errors import OutputError, UsageError
 from inventory.ledger import Ledger
 from inventory.ledger_file import lock_of
 from inventory.lock import Lock
@@ -223,7 +223,7 @@ def test_killed_at_any_step_no_half_of_a_run_looks_whole(run, folder, monkeypatc
         else:
             (left,) = history.incomplete
             assert left.state in ({State.STOPPED} if (first / "ledger.sqlite").exists() else GONE)
-            with pytest.raises(OutputError):
+            with pytest.raises(UsageError):
                 inventory.open_snapshot(first)
         old(first)
         prune(folder, "--keep-last", "1", "--incomplete")

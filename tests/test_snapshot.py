@@ -160,14 +160,14 @@ def test_what_is_no_whole_run_is_told_with_what_to_do(copy, tmp_path):
     """No folder, a file, another folder, a folder of runs, an unfinished run: one sentence each, with the fix."""
     for path, words in (
         (tmp_path / "none", "there is no such folder; name the folder of a run"),
-        (copy / "rejects.csv", rf"is a file; open the folder of its run: inventory.open_snapshot\('{copy}'\)"),
+        (copy / "rejects.csv", f"is a file; name the folder of its run: {copy}"),
         (copy / "functions", r"holds no run \(no manifest.json\); name the folder"),
-        (tmp_path, f"but folders with runs: {copy}; open one"),
+        (tmp_path, f"but folders with runs: {copy}; name one"),
     ):
-        with pytest.raises(OutputError, match=words):
+        with pytest.raises(UsageError, match=words):
             inventory.open_snapshot(path)
     (copy / "manifest.json").unlink()
-    with pytest.raises(OutputError, match=f"is not finished .*go on with: inventory export --resume --output {copy}"):
+    with pytest.raises(UsageError, match=f"is not finished .*go on with: inventory export --resume --output {copy}"):
         inventory.open_snapshot(copy)
 
 
