@@ -1,6 +1,7 @@
 """Two runs become changes: a merge of two sorted lists of URNs, a span at a time.
 
-Owns what is a change and what is none. Never says ``removed`` of what NEW does not know. Knows no form of output.
+Owns what is a change and what is none. Never says ``removed`` of what NEW does not know: it was told so of the URN, or
+the service listed all to NEW, and this was not there. Knows no form of output.
 
 A time is compared by its text, then by its moment; ``param`` and ``extra`` by what they say (:mod:`json_value
 <inventory.json_value>`). What a failed call brought (error, request id) is no change of the cloud, and is not compared.
@@ -19,6 +20,7 @@ import pyarrow as pa
 
 from inventory import schema
 from inventory.alignment import Aligned, align, among, differing, taken
+from inventory.census import census_of
 from inventory.change import Kind
 from inventory.columns import objects_of
 from inventory.errors import OutputError, Status
@@ -37,10 +39,10 @@ if TYPE_CHECKING:
 
 _NUMBERS: Final = ("max_async_event_age_in_seconds", "max_async_retry_attempts", "enable_async_status_log")
 _TIMES: Final = ("created_time", "last_modified")
-FIELDS: Final = ("answered_urn", *_NUMBERS, *_TIMES, "extra")
-"""What of ``functions`` is the config's; where destinations lead is told by ``destinations``."""
+FIELDS: Final = tuple(sorted(("answered_urn", *_NUMBERS, *_TIMES, "extra")))
+"""What of ``functions`` is the config's, in the order of the rows; where destinations lead ``destinations`` tells."""
 EVENTS: Final = ("on_failure", "on_success")
-SIDE_FIELDS: Final = ("destination", "param", "extra")
+SIDE_FIELDS: Final = ("destination", "extra", "param")
 _JSON: Final = frozenset({"param", "extra"})
 _RAW: Final = ("answered_urn", *_NUMBERS, *(f"{name}_raw" for name in _TIMES), "extra")
 _FUNCTIONS: Final = ("function_urn", "status", "error_kind", "function_exists", *_RAW, *_TIMES)
@@ -73,6 +75,21 @@ def kind_of(old: str | None, new: str | None) -> Kind | None:  # noqa: PLR0911 -
     return Kind.ADDED if old == Status.NOT_FOUND else Kind.STATUS_CHANGED
 
 
+def _how_status_changed(after: Cells) -> str:
+    if after["status"] == Status.CONFIGURED:
+        return "a config was set"
+    if after["function_exists"]:
+        return "its config was removed"
+    return "its config is gone; the service does not say whether the function is"
+
+
+def _gone_from_list(before: Cells) -> Kind | None:
+    """What it says that the service listed all to NEW, but not this: nothing of what was never known to be there."""
+    if before["status"] == Status.NOT_FOUND:
+        return None
+    return Kind.REMOVED if before["function_exists"] else Kind.NOT_LISTED
+
+
 class Comparison:
     """Compares OLD and NEW; :meth:`rows` is gone through once, and then :attr:`counts` is whole.
 
@@ -85,6 +102,7 @@ class Comparison:
         self.counts: Counter[str] = Counter()
         self.fields: Counter[str] = Counter()
         self._old, self._new = old, new
+        self._census = census_of(old.manifest), census_of(new.manifest)
         self._finished = tuple(microseconds(run.manifest["finished"]) for run in (old, new))
 
     def rows(self) -> Iterator[Row]:
@@ -119,6 +137,8 @@ class Comparison:
     def _changes(self, urn: str, before: Cells | None, after: Cells | None, old: _Side) -> Iterator[Row]:
         was, now = (None if cells is None else str(cells["status"]) for cells in (before, after))
         kind = kind_of(was, now)
+        if kind == Kind.NOT_LISTED and before is not None and self._census[1].would_hold(urn):
+            kind = _gone_from_list(before)
         if kind is None:
             yield from self._field_changes(urn, before or {}, after or {})
             return
@@ -136,7 +156,7 @@ class Comparison:
             None if after is None else after["error_kind"],
             known_at,
             None if known_at is None else (self._finished[1] - known_at) // 1_000_000,
-            self._note(kind, before, after),
+            self._note(urn, kind, before, after),
         )
 
     def _field_changes(self, urn: str, before: Cells, after: Cells) -> Iterator[Row]:
@@ -150,27 +170,23 @@ class Comparison:
             what = (Kind.CHANGED.value, event, field, was, now)
             yield (*_identity(urn), *what, *statuses, None, None, None, note)
 
-    def _note(self, kind: Kind, before: Cells | None, after: Cells | None) -> str | None:
+    def _note(self, urn: str, kind: Kind, before: Cells | None, after: Cells | None) -> str | None:
         if kind == Kind.ADDED:
-            return self._how_added(before, after or {})
+            return self._how_added(urn, before, after or {})
+        if kind == Kind.REMOVED and after is None:
+            return "the list that the service gave NEW does not hold it"
         if kind == Kind.STATUS_CHANGED and after is not None:
-            if after["status"] == Status.CONFIGURED:
-                return "a config was set"
-            there = after["function_exists"]
-            return (
-                "its config was removed"
-                if there
-                else "its config is gone; the service does not say whether the function is"
-            )
+            return _how_status_changed(after)
         if kind == Kind.UNKNOWN and before is None:
             return "not on OLD's list either: nothing is known"
-        if kind == Kind.UNKNOWN and before is not None and before["status"] in _UNANSWERED:
-            return "unknown in OLD too: nothing is known"
-        return None
+        was_unknown = before is not None and before["status"] in _UNANSWERED
+        return "unknown in OLD too: nothing is known" if kind == Kind.UNKNOWN and was_unknown else None
 
-    def _how_added(self, before: Cells | None, after: Cells) -> str:
+    def _how_added(self, urn: str, before: Cells | None, after: Cells) -> str:
         if before is not None:
             return "OLD asked for it, and it was not there"
+        if self._census[0].would_hold(urn):
+            return "the list that the service gave OLD did not hold it"
         made = after["created_time"]
         if made is None:
             return "newly listed: OLD did not ask for it"

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 import pyarrow as pa
 
 from inventory import schema
+from inventory.census import census_of
 from inventory.change import CHANGED_KINDS, CHANGES, MEANINGS, UNTOLD_KINDS, Kind
 from inventory.columns import array_of
 from inventory.comparison import Comparison, microseconds
@@ -193,7 +194,7 @@ def check_comparable(old: RunFiles, new: RunFiles) -> list[str]:
             f"times without a zone are read in {shown[0]} by OLD and in {shown[1]} by NEW: where the cloud changed how "
             "it writes them, a time may seem to have moved"
         )
-    return [*words, *_about_scopes(old, new)]
+    return [*words, *_about_scopes(old, new), *_about_lists(old, new)]
 
 
 def _about_scopes(old: RunFiles, new: RunFiles) -> Iterator[str]:
@@ -210,6 +211,17 @@ def _about_scopes(old: RunFiles, new: RunFiles) -> Iterator[str]:
         yield (
             f"{len(other)} of {len(common)} common projects were asked for elsewhere, such as {'/'.join(other[0])} at "
             f"{was} by OLD and at {now} by NEW: they may be two clouds"
+        )
+
+
+def _about_lists(old: RunFiles, new: RunFiles) -> Iterator[str]:
+    """A list without a function may be the truth, or that of a credential that may see nothing."""
+    asked = [{f"{scope['region']}/{scope['project_id']}" for scope in run.manifest["scopes"]} for run in (old, new)]
+    emptied = sorted(asked[0] & census_of(new.manifest).projects - asked[1])
+    if emptied:
+        yield (
+            f"the service listed no function at all to NEW in {', '.join(emptied)}, where OLD knew some: may its "
+            "credential still see them?"
         )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory import pool
+from inventory.census import Census
 from inventory.client import Client
 from inventory.descriptors import connections
 from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
@@ -85,12 +86,14 @@ class Discovered(NamedTuple):
         calls: how many were made.
         throttles: what was learnt of the pace of each region and project.
         began: when the first was made, as the manifest writes times.
+        census: what was listed in full.
     """
 
     listings: list[Listing]
     calls: list[AnswerCount]
     throttles: dict[tuple[str, str], Throttle]
     began: str
+    census: Census
 
     def urns(self) -> list[str]:
         """All that was found, sorted."""
@@ -105,6 +108,7 @@ class _Project:
         self.place = place
         self.functions: list[str] = []
         self.found: set[str] = set()
+        self.vague: set[str] = set()
         self.client = client
         self.scope = scope
 
@@ -112,7 +116,10 @@ class _Project:
         """A list of one function; an empty one where the function is gone since it was listed."""
         try:
             return await self.scope.fetch(operation, ask)
-        except (NotFoundError, NotConfiguredError):
+        except NotFoundError:
+            return []
+        except NotConfiguredError:
+            self.vague.add(operation)  # a 404 that does not say that the function is gone
             return []
         except (CallError, NotAskedError) as error:
             raise self._broken(operation, error) from None
@@ -192,6 +199,11 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
         [AnswerCount(*key, number) for key, number in calls.items()],
         {(project.place.region, project.place.project_id or ""): project.scope.throttle for project in projects},
         began,
+        Census(
+            frozenset(project.name for project in projects),
+            search.versions and not any(LIST_VERSIONS in project.vague for project in projects),
+            search.aliases and not any(LIST_ALIASES in project.vague for project in projects),
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from inventory import intake, manifest
 from inventory.errors import ExitCode, Status, UsageError
 from inventory.folder import RunFolder
-from inventory.ledger_view import DROPPED
+from inventory.ledger_view import DROPPED, LISTED
 from inventory.object_store import parse
 from inventory.output import Output
 
@@ -112,7 +112,9 @@ def sign_off(ledger: Ledger, output: Output, end: End, tables: list[TableFile], 
     written = manifest.describe(
         started=ledger.fact(intake.STARTED),
         finished=end.finished,
-        input_read=manifest.describe_input(ledger.sources(), counts.status.total(), ledger.count_rejects()),
+        input_read=manifest.describe_input(
+            ledger.sources(), counts.status.total(), ledger.count_rejects(), ledger.fact(LISTED)
+        ),
         counts=counts,
         requests=manifest.describe_requests(ledger.answers(), counts),
         scopes=end.scopes,

@@ -11,6 +11,7 @@ import msgspec
 
 from inventory import manifest
 from inventory import urn as urns
+from inventory.census import block_of
 from inventory.errors import SettingsError, SourceError, UrnError
 from inventory.folder import RunFolder
 from inventory.ledger import LISTED, Ledger, Reject, SourceRead
@@ -81,7 +82,7 @@ def load(
             _flush(ledger, found, rejects)
             ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
-        ledger.set_fact(LISTED, discovered is not None)
+        ledger.set_fact(LISTED, block_of(None if discovered is None else discovered.census))
         ledger.add_calls(() if discovered is None else discovered.calls)
         ledger.set_fact(LOADED, describe(settings))
         watch.loading(entries)

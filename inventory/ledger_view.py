@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LISTED: Final = "listed"
-"""The fact that the service itself listed the functions, in this run."""
+"""The fact what the service itself listed in full to this run (:mod:`inventory.census`); null: a hand made the list."""
 DROPPED: Final = "bodies-dropped"
 """The fact that the bodies of what did not fail are gone: the tables cannot be made from this ledger any more."""
 NO_ANSWER: Final = 0

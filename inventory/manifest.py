@@ -96,8 +96,8 @@ def exit_code_of(counts: Counts, stops: Iterable[ExitCode]) -> ExitCode:
     return ExitCode.SOME_FAILED if counts.status[Status.FAILED] else ExitCode.ANSWERED
 
 
-def describe_input(sources: Iterable[SourceRead], urns: int, rejects: int) -> dict[str, Any]:
-    """The input block: entries = urns + duplicates + rejects."""
+def describe_input(sources: Iterable[SourceRead], urns: int, rejects: int, listed: object = None) -> dict[str, Any]:
+    """The input block: entries = urns + duplicates + rejects. ``listed`` is the block of :mod:`inventory.census`."""
     files = [{"path": source.name, "sha256": source.sha256, "entries": source.entries} for source in sources]
     entries = sum(int(str(file["entries"])) for file in files)
     return {
@@ -106,6 +106,7 @@ def describe_input(sources: Iterable[SourceRead], urns: int, rejects: int) -> di
         "urns": urns,
         "duplicates": entries - urns - rejects,
         "rejects": rejects,
+        "listed": listed if isinstance(listed, dict) else None,
     }
 
 

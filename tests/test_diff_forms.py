@@ -96,7 +96,8 @@ def test_text_is_for_reading(runs):
     _, text, words = command(*runs)
     shown = text.decode()
     assert "+ 1 added" in shown.partition("urn:fss")[0]
-    assert f"\n~ {urn('a')}\n    changed\n    max_async_retry_attempts: 3 -> 0\n    last_modified: " in shown
+    assert f"\n~ {urn('a')}\n    changed\n    last_modified: " in shown
+    assert "\n    max_async_retry_attempts: 3 -> 0\n" in shown
     assert f"\n- {urn('b')}\n    removed: configured -> not_found\n" in shown
     assert '    on_failure.param.bucket: "x" -> "\\u001b[31m`y`"\n\n' in shown
     assert f"\n? {urn('d')}\n    unknown: configured -> failed (throttled)\n    OLD's answer was 1 d 1 h old" in shown
