@@ -35,12 +35,12 @@ UNTOLD_KINDS: Final = (Kind.UNKNOWN, Kind.NOT_LISTED)
 
 MEANINGS: Final = {
     Kind.ADDED: "answered in NEW; OLD did not list it, or did not find it",
-    Kind.REMOVED: "not found in NEW, or not on the list that the service gave it: function, version or alias is gone",
+    Kind.REMOVED: "gone: not found in NEW, or not on the list that the service gave it",
     Kind.STATUS_CHANGED: "its config was set or removed",
     Kind.CHANGED: "its config has other values",
-    Kind.UNKNOWN: "failed or not attempted in NEW: what OLD knew may still hold",
-    Kind.NEWLY_KNOWN: "answered in NEW, unknown in OLD: whether it changed is not told",
-    Kind.NOT_LISTED: "on OLD's list alone, and NEW's is not the service's: NEW did not ask for it",
+    Kind.UNKNOWN: "failed or not attempted in NEW; what OLD knew may hold",
+    Kind.NEWLY_KNOWN: "unknown in OLD, answered in NEW: no telling if it changed",
+    Kind.NOT_LISTED: "on OLD's list alone: NEW did not ask for it",
     Kind.NEWLY_LISTED: "on NEW's list alone, and not found: nothing was added",
 }
 

@@ -165,7 +165,12 @@ def _functions(rows: Iterator[Cells], paint: Paint) -> Iterator[str]:
             yield ""
             yield paint(readable(f"{mark} {urn}"), color)
             yield from (f"    {line}" for line in _fate(cells))
-        yield from (f"    {readable(line)}" for line in (_of_field(cells) if cells["field"] else _of_config(cells)))
+        yield from (f"    {_line(line)}" for line in (_of_field(cells) if cells["field"] else _of_config(cells)))
+
+
+def _line(text: str) -> str:
+    """A text that stays on its line, or a value could look like the change of another function."""
+    return readable(text).replace("\n", "\\n")
 
 
 def _count_lines(diff: Diff, paint: Paint) -> Iterator[str]:

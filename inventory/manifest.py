@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -28,7 +28,49 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "manifest.json"
 TOOL: Final = "functiongraph-inventory"
-_READ_AGAIN: Final = frozenset({"started", "finished", "exit_code", "input", "counts", "scopes", "tables", "settings"})
+
+
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Listed(msgspec.Struct):
+    projects: list[str]
+    versions: bool
+    aliases: bool
+
+
+class _Input(msgspec.Struct):
+    urns: int
+    listed: _Listed | None = None
+
+
+class _Counts(msgspec.Struct):
+    status: dict[str, int]
+
+
+class _Scope(msgspec.Struct):
+    region: str
+    project_id: str
+    endpoint: str
+
+
+class _Table(msgspec.Struct):
+    name: str
+    format: str
+    path: str
+
+
+class _Read(msgspec.Struct):
+    """What is read again of a manifest: by --resume, and by whoever opens a run."""
+
+    started: _Moment
+    finished: _Moment
+    exit_code: int
+    input: _Input
+    counts: _Counts
+    scopes: list[_Scope]
+    tables: list[_Table]
+    settings: dict[str, Any]
 
 
 class Counts(msgspec.Struct):
@@ -226,6 +268,10 @@ def decode(content: bytes, path: str) -> dict[str, Any]:
         manifest = msgspec.json.decode(content)
     except (msgspec.DecodeError, ValueError) as error:
         raise OutputError(f"{path} is damaged: {error}; without it, --resume writes the tables again") from None
-    if not isinstance(manifest, dict) or not manifest.keys() >= _READ_AGAIN:
-        raise OutputError(f"{path} is damaged: it is no manifest; without it, --resume writes the tables again")
-    return manifest
+    try:
+        msgspec.convert(manifest, _Read)
+    except msgspec.ValidationError as error:
+        told = f"it is no manifest ({error})"
+        raise OutputError(f"{path} is damaged: {told}; without it, --resume writes the tables again") from None
+    found: dict[str, Any] = manifest
+    return found

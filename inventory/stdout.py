@@ -70,7 +70,7 @@ def written_to(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
         OutputError: it cannot be written.
     """
     if path is not None:
-        with written_whole(path, "make room, or choose another --output") as file:
+        with written_whole(path, ", or choose another --output") as file:
             yield file
         return
     if binary and sys.stdout.isatty():

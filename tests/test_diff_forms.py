@@ -106,6 +106,26 @@ def test_text_is_for_reading(runs):
     )
 
 
+def test_a_value_stays_on_its_line(tmp_path):
+    """A param with line breaks is one line of text, so that it cannot look like a change of another function."""
+    runs = [
+        write_run(tmp_path / name, {urn("a"): leading(on_failure=side("X", param))}, day=day)
+        for day, (name, param) in enumerate((("old", "x"), ("new", f"\n\n- {urn('b')}\n    removed")))
+    ]
+    shown = command(*runs)[1].decode()
+    assert f"    on_failure.param: x -> \\n\\n- {urn('b')}\\n    removed\n" in shown
+
+
+@pytest.mark.parametrize("block", [{"finished": "yesterday"}, {"finished": "2026-11-20T00:00:00"}, {"input": {}}])
+def test_a_manifest_of_another_hand_is_told(runs, block):
+    """A block that is not as it was written is an error that names it, and no traceback."""
+    path = runs[1] / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | block))
+    code, _, words = command(*runs)
+    assert code == 4
+    assert re.search(rf"new/manifest\.json is damaged: it is no manifest \(.*\$\.{next(iter(block))}", words)
+
+
 def test_exit_codes_are_fit_for_ci(tmp_path, runs):
     """1 where it is asked for: for changes, with --strict for what NEW does not tell too; 2 and 4 for bad sides."""
     assert command(*runs)[0] == 0
@@ -120,6 +140,7 @@ def test_exit_codes_are_fit_for_ci(tmp_path, runs):
     (runs[1] / "functions.parquet").write_bytes(b"PAR1")
     code, text, words = command(*runs, "--format", "csv", "--output", tmp_path / "changes.csv")
     assert (code, text) == (4, b"")
+    assert "is there, or choose another --output" in command(runs[0], runs[0], "--output", tmp_path / "no/x")[2]
     assert "functions.parquet cannot be read as a table" in words
     assert not (tmp_path / "changes.csv").exists()
 

@@ -32,7 +32,7 @@ def described(**changed) -> dict[str, object]:
     blocks = {
         "started": "2026-01-01T00:00:00Z",
         "finished": "2026-01-01T00:01:00Z",
-        "input_read": {"entries": 0},
+        "input_read": {"entries": 0, "urns": 0},
         "counts": Counts(),
         "requests": {},
         "scopes": [],

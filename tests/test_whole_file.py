@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from inventory.errors import OutputError
@@ -44,3 +46,20 @@ def test_a_place_that_cannot_be_written_says_what_to_do(tmp_path, name):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match=r"a cannot be written: .*; see that its folder is there, then go on"):
         broken_off(tmp_path / name, ValueError("never reached"))
+
+
+def test_a_pipe_is_written_and_not_replaced(tmp_path):
+    """What is no file, as /dev/null, stays what it is; a link stays one, and the file behind it is new."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with written_whole(pipe) as sink:
+        sink.write(b"data")
+    assert os.read(reader, 9) == b"data"
+    os.close(reader)
+    assert pipe.is_fifo()
+    (tmp_path / "file").write_text("old")
+    link.symlink_to(tmp_path / "file")
+    with written_whole(link) as sink:
+        sink.write(b"new")
+    assert (link.is_symlink(), (tmp_path / "file").read_text()) == (True, "new")
