@@ -35,7 +35,7 @@ UNTOLD_KINDS: Final = (Kind.UNKNOWN, Kind.NOT_LISTED)
 
 MEANINGS: Final = {
     Kind.ADDED: "answered in NEW; OLD did not list it, or did not find it",
-    Kind.REMOVED: "gone: not found in NEW, or not on the list that the service gave it",
+    Kind.REMOVED: "gone: not found in NEW, or no longer listed by the service",
     Kind.STATUS_CHANGED: "its config was set or removed",
     Kind.CHANGED: "its config has other values",
     Kind.UNKNOWN: "failed or not attempted in NEW; what OLD knew may hold",
