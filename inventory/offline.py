@@ -203,8 +203,9 @@ def diff(
 ) -> None:
     """Show what changed between two finished runs: added, removed, changed field by field, and what is not known.
 
-    A URN that failed in NEW is unknown, and never removed; one that left a list made by hand is not_listed. Exit codes: 0;
-    with --exit-code 1 if something changed; 2 no finished run there, or not to be compared; 4 a table cannot be read.
+    A URN that failed in NEW is unknown, and never removed; one that left a list made by hand is not_listed.
+    Exit codes: 0; with --exit-code 1 if something changed; 2 no finished run there, or not to be compared; 4 a table
+    cannot be read.
     """
     with leaving("text", quiet=False) as log:
         if strict and not exit_code:
