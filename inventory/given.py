@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from inventory.errors import UsageError
+from inventory.errors import SourceError, UsageError
 from inventory.formats import Entry, Table
 from inventory.sources import STDIN, SUFFIXES, Source
 
@@ -136,13 +136,21 @@ def sources_of(given: object, column: str | None) -> list[Source | Given]:
 
 def _column_of(given: object, column: str | None) -> Given:
     """An iterable, or the column of URNs of a frame or an Arrow table."""
+    asks = hasattr(given, "collect") or hasattr(given, "fetchall")  # of polars and Spark, of DuckDB
+    if asks and not isinstance(given, Iterable):
+        raise UsageError(
+            f"{type(given).__name__} is a query that has not run; give what it brings: a frame or a column"
+        )
     names = getattr(given, "column_names", None)
     if names is None:
         names = getattr(given, "columns", None)
     if names is not None and hasattr(given, "__getitem__"):
         name = Table(f"<{type(given).__name__}>", column, ",").pick([str(name) for name in names])
-        found: Any = given
-        return Given(found[name])
+        column_of: Any = given
+        found = column_of[name]
+        if hasattr(found, "columns"):  # of pandas, where two columns have the name
+            raise SourceError(f"<{type(given).__name__}> has two columns {name!r}; give one of them as the list")
+        return Given(found)
     if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable):
         raise UsageError(
             f"{type(given).__name__} is no list of URNs; give a file's name, an iterable of URNs, or a column of them"

@@ -116,16 +116,16 @@ def parse(text: str) -> ObjectUrl:
     match = _URL.fullmatch(text)
     scheme = match[1].lower() if match else ""
     if match is None or scheme not in {"s3", "obs"}:
-        raise UsageError(f"--output: there is no store for {scheme}:// URLs; give a folder, {_FORM}")
+        raise UsageError(f"there is no store for {scheme}:// URLs; give a folder, {_FORM}")
     rest = match[2]
     bucket, _, prefix = rest.removesuffix("/").partition("/")
     if "@" in rest or ":" in bucket:
-        raise UsageError(f"--output must hold no user or password: credentials come from the environment; give {_FORM}")
+        raise UsageError(f"the URL must hold no user or password: credentials come from the environment; give {_FORM}")
     if set(rest) & set("?#"):
-        raise UsageError(f"--output must hold no query or fragment; give {_FORM}")
+        raise UsageError(f"the URL must hold no query or fragment; give {_FORM}")
     parts = prefix.split("/")
     if not _BUCKET.fullmatch(bucket) or not prefix.isprintable() or any(part in {"", ".", ".."} for part in parts):
-        raise UsageError(f"--output must name a bucket (3 to 63 letters, digits, -._) and a prefix in it; give {_FORM}")
+        raise UsageError(f"the URL must name a bucket (3 to 63 letters, digits, -._) and a prefix in it; give {_FORM}")
     return ObjectUrl(scheme, bucket, prefix)
 
 
