@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
@@ -123,7 +124,7 @@ def sources_of(given: object, column: str | None) -> list[Source | Given]:
                 f"{given[:_SHOWN]!r} is no URN, and no file's name that ends in {', '.join(SUFFIXES)}; a single short "
                 "form goes in a list: ['name']"
             )
-        return [Source(str(given), column)]
+        return [_file(given, column)]
     if isinstance(given, str):
         return [Given([given])]
     if isinstance(given, list | tuple):
@@ -175,4 +176,8 @@ def _files(given: Sequence[Any], files: Sequence[bool], column: str | None) -> l
         )
     if [str(item) for item in given].count(STDIN) > 1:
         raise UsageError("- is given twice: standard input can be read once")
-    return [Source(str(item), column) for item in given]
+    return [_file(item, column) for item in given]
+
+
+def _file(name: str | Path, column: str | None) -> Source:
+    return Source(os.path.expanduser(name), column)  # noqa: PTH111 - no shell does it here; Path fails without such a user

@@ -117,7 +117,8 @@ def runs_in(place: str | Path, environment: Mapping[str, str] = os.environ) -> R
         OutputError: it cannot be read.
         CredentialsError: OBS has no keys.
     """
-    found = list(_in_store(parse(str(place)), environment) if is_url(str(place)) else _in_folder(Path(place)))
+    in_store = is_url(str(place))
+    found = list(_in_store(parse(str(place)), environment) if in_store else _in_folder(Path(place).expanduser()))
     whole = [one for one in found if isinstance(one, Run)]
     whole.sort(key=lambda run: (run.finished, run.started, str(run.path)))
     return Runs(whole, [one for one in found if isinstance(one, Other)])

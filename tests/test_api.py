@@ -183,6 +183,17 @@ def test_values_of_numpy_and_options_that_are_none_are_taken(tmp_path, server):
     assert [settings[name] for name in ("attempts", "timeout", "batch", "format")] == [2, 9.0, False, ["csv"]]
 
 
+def test_a_tilde_is_the_home_folder(tmp_path, server, write_list, monkeypatch):
+    """Of list, output and history alike, as no shell reads it here; nothing is made that is called ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    name = write_list(server.urns()).name
+    snapshot = inventory.export(f"~/{name}", "~/output/run", endpoint=server.url)
+    assert snapshot.path == tmp_path / "output" / "run"
+    assert inventory.history("~/output").latest.path == snapshot.path
+    assert not (tmp_path / "~").exists()
+
+
 def test_what_breaks_while_the_list_is_read_leaves_no_run(tmp_path, server):
     """An iterable's own error is raised as it is; then, and after an empty list, the same output can be begun again."""
 
