@@ -188,8 +188,14 @@ def export(
             refused.
         overwrite: begins again in an ``output`` that holds a run. Without either, such a run is not touched.
         progress: whether to show how far it is. Without it, on a terminal and in a notebook.
-        options: those of ``inventory export``, with underscores: see :class:`inventory.api.Options`. Credentials are
-            none of them: ``token_file`` names a file; else they come from the environment, such as ``HW_AUTH_TOKEN``.
+        options: those of ``inventory export``, with underscores; ``inventory export --help`` explains each.
+            The list: ``all`` with ``region`` and maybe ``project_id``, ``versions``, ``aliases``; ``column``; for short
+            forms ``region`` and ``project_id``. The cloud: ``endpoint``, ``iam_endpoint``, ``token_file`` (else the
+            credential comes from the environment, such as ``HW_AUTH_TOKEN``), ``settings`` (a TOML file).
+            The pace: ``max_per_second`` (calls in each scope, 0 for no cap), ``max_workers`` (calls at once),
+            ``quota_share`` (of a learnt limit, a part of 1), ``timeout`` (seconds for a call), ``max_time`` (seconds
+            for the run), ``attempts``, ``no_batch``. The tables: ``format`` ("parquet", "csv" or both in a list),
+            ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.
 
     Returns:
         The tables. ``manifest["exit_code"]`` says how the run ended, as the command does.

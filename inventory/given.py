@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _MISSING: Final = frozenset({"NoneType", "NAType", "NaTType"})
-_BLOCK: Final = 4096
+_BLOCK: Final = 64  # a page of a slow cursor: a stop must not wait for thousands of rows
 _SHOWN: Final = 80
 
 

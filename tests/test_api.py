@@ -9,6 +9,7 @@ from runs import TOKEN
 
 import inventory
 from inventory.errors import OutputError, SourceError, UsageError
+from inventory.keywords import Options
 
 
 @pytest.fixture(autouse=True)
@@ -226,8 +227,9 @@ def test_progress_is_shown_where_it_is_asked_for(tmp_path, server, capfd, monkey
 
 
 def test_the_door_names_only_what_is_behind_it():
-    """Every name of __all__ can be had, and no other; dir() shows them."""
+    """Every name of __all__ can be had, and no other; dir() shows them, and help(export) every option."""
     assert all(getattr(inventory, name) is not None for name in inventory.__all__)
     assert set(inventory.__all__) <= set(dir(inventory))
+    assert [name for name in Options.__annotations__ if f"``{name}``" not in inventory.export.__doc__] == []
     with pytest.raises(AttributeError, match="nonsense"):
         _ = inventory.nonsense
