@@ -184,18 +184,15 @@ def export(
             list of files. Nothing with ``resume=True`` or ``all=True``.
         output: the run's folder, or ``s3://bucket/prefix`` or ``obs://...``; without it ``output/<UTC timestamp>``.
         work_dir: the folder of the ledger, where the output is a URL.
-        resume: goes on with the run in ``output``, and asks again what failed or was not attempted; a changed list is
-            refused.
+        resume: goes on with the run in ``output``: asks again what failed or was not attempted, of the same list.
         overwrite: begins again in an ``output`` that holds a run. Without either, such a run is not touched.
         progress: whether to show how far it is. Without it, on a terminal and in a notebook.
-        options: those of ``inventory export``, with underscores; ``inventory export --help`` explains each.
-            The list: ``all`` with ``region`` and maybe ``project_id``, ``versions``, ``aliases``; ``column``; for short
-            forms ``region`` and ``project_id``. The cloud: ``endpoint``, ``iam_endpoint``, ``token_file`` (else the
-            credential comes from the environment, such as ``HW_AUTH_TOKEN``), ``settings`` (a TOML file).
-            The pace: ``max_per_second`` (calls in each scope, 0 for no cap), ``max_workers`` (calls at once),
-            ``quota_share`` (of a learnt limit, a part of 1), ``timeout`` (seconds for a call), ``max_time`` (seconds
-            for the run), ``attempts``, ``no_batch``. The tables: ``format`` ("parquet", "csv" or both in a list),
-            ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.
+        options: those of ``inventory export``, whose ``--help`` explains each. The list: ``all`` with ``region`` and
+            maybe ``project_id``, ``versions``, ``aliases``; ``column``. The cloud: ``endpoint``, ``iam_endpoint``,
+            ``token_file`` (else the credential is the environment's, as ``HW_AUTH_TOKEN``), ``settings`` (a file).
+            The pace: ``max_per_second`` (0: no cap), ``max_workers``, ``quota_share`` (a part of 1), ``timeout`` and
+            ``max_time`` (seconds, of a call and of the run), ``attempts``, ``no_batch``. The tables: ``format``
+            ("parquet", "csv" or both in a list), ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.
 
     Returns:
         The tables. ``manifest["exit_code"]`` says how the run ended, as the command does.
@@ -203,15 +200,13 @@ def export(
     Raises:
         InventoryError: it could not be finished, and what was answered is kept. Of these ``UsageError`` (source or
             options), ``CredentialsError`` and ``OutputError``; the message says what to do.
-        KeyboardInterrupt: Ctrl-C, or a notebook's interrupt. The run has ended in good order, and the text says how to
-            go on; further ones end it at once.
+        KeyboardInterrupt: Ctrl-C, or a notebook's interrupt. The text says how to go on; a second one ends it at once.
 
     Warns:
         UnansweredWarning: some URNs failed or were not attempted; ``resume=True`` asks for these alone.
 
     Examples:
         >>> inventory.export(frame["function_urn"], "output/today", max_per_second=20)  # doctest: +SKIP
-        >>> inventory.export(all=True, region="cn-north-4", aliases=True)  # doctest: +SKIP
     """
     with in_python():
         run = _Run(source, output, work_dir, (resume, overwrite), options)
