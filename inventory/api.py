@@ -13,13 +13,14 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from inventory import pipeline
 from inventory.discovery import Search
-from inventory.errors import InterruptedRunError, UsageError
+from inventory.errors import InterruptedRunError, SettingsError, UsageError
 from inventory.given import sources_of
 from inventory.intake import began_with
+from inventory.keywords import Options, checked, folder_name, in_python, spoken
 from inventory.output import chosen_output, claimed
 from inventory.places import places_of
 from inventory.settings import combine
@@ -45,67 +46,34 @@ class UnansweredWarning(UserWarning):
     """An export came to its end, but the cloud did not answer for every URN: what these have is unknown."""
 
 
-class Options(TypedDict, total=False):
-    """The options of :func:`export`: those of ``inventory export``, with underscores; ``--help`` explains each.
-
-    Units: ``timeout`` and ``max_time`` in seconds, ``max_per_second`` in calls per second and scope, 0 for no cap;
-    ``quota_share`` a part of 1; ``rows_per_file`` in rows.
-
-    Source: ShowFunctionAsyncInvokeConfig and, where it saves calls (without ``no_batch``),
-    ListFunctionAsyncInvokeConfig of FunctionGraph v2; with ``all`` its lists of functions, versions and aliases.
-    """
-
-    aliases: bool
-    all: bool
-    attempts: int
-    column: str
-    drop_bodies: bool
-    endpoint: str
-    format: str | Sequence[str]
-    iam_endpoint: str
-    max_per_second: float
-    max_time: float
-    max_workers: int
-    naive_timezone: str
-    no_batch: bool
-    project_id: str | Sequence[str]
-    quota_share: float
-    region: str | Sequence[str]
-    rows_per_file: int
-    settings: str | Path
-    timeout: float
-    token_file: str | Path
-    versions: bool
-
-
 class _Run:
     """An export that was told what to do, and has not begun."""
 
     def __init__(
-        self, source: object, output: str | Path | None, work_dir: str | Path | None, mode: Mode, options: Options
+        self,
+        source: object,
+        output: str | Path | None,
+        work_dir: str | Path | None,
+        asked: tuple[bool, bool],
+        options: Options,
     ) -> None:
-        given: dict[str, Any] = {**options}
+        given = checked(options)
         path, every = given.pop("settings", None), given.pop("all", False)
-        search = {name: bool(given.pop(name, False)) for name in ("versions", "aliases")}
+        search = {name: given.pop(name, False) for name in ("versions", "aliases")}
+        mode = _mode_of(*asked)
         _check_words(source, output, mode, every=every, search=search)
         regions, projects = (_several(given, name, every=every) for name in ("region", "project_id"))
         if "no_batch" in given:
             given["batch"] = not given.pop("no_batch")
-        if isinstance(given.get("format"), str):
-            given["format"] = (given["format"],)
-        elif given.get("format") is not None:
-            given["format"] = tuple(given["format"])
-        if given.get("token_file") is not None:
-            given["token_file"] = str(given["token_file"])
+        if "format" in given:
+            given["format"] = (given["format"],) if isinstance(given["format"], str) else tuple(given["format"])
         self.mode: Mode = mode
+        place, work = folder_name("output", output), folder_name("work_dir", work_dir)
         self.output: Output = chosen_output(
-            None if output is None else str(output),
-            None if work_dir is None else Path(work_dir),
-            os.environ,
-            resume=mode == "resume",
+            place, None if work is None else Path(work), os.environ, resume=mode == "resume"
         )
         before = began_with(self.output.folder) if mode == "resume" else None
-        self.settings: ExportSettings = combine(None if path is None else Path(str(path)), given, before)
+        self.settings: ExportSettings = combine(None if path is None else Path(path), given, before)
         self.sources: Sequence[Source | Given] | Search
         if every:
             self.sources = Search(places_of(self.settings, regions, projects), **search)
@@ -118,7 +86,7 @@ class _Run:
     def way_on(self) -> str:
         """What goes on with it."""
         work_dir = f", work_dir={str(self.output.folder)!r}" if self.output.work_dir_named else ""
-        return f"inventory.export(output={str(self.output)!r}{work_dir}, mode='resume')"
+        return f"inventory.export(output={str(self.output)!r}{work_dir}, resume=True)"
 
     async def finish(self, watch: Watch) -> Snapshot:
         """Runs it to its end. When it is cancelled, it ends in good order first; when again, at once."""
@@ -151,7 +119,11 @@ class _Run:
         unknown = snapshot.unknown()
         if unknown:
             told = "; ".join(unknown)
-            warnings.warn(f"{told}; ask for these alone with: {self.way_on}", UnansweredWarning, stacklevel=3)
+            if snapshot.manifest["input"]["urns"]:
+                way_on = f"ask for these alone with: {self.way_on}"
+            else:
+                way_on = "mend the list, and export it again with overwrite=True"
+            warnings.warn(f"{told}; {way_on}", UnansweredWarning, stacklevel=3)
         return snapshot
 
     def words_of(self, error: BaseException | None) -> str:
@@ -162,7 +134,7 @@ class _Run:
             return f"the export had come to its end: inventory.open_snapshot({str(self.output)!r})"
         if isinstance(error, InterruptedRunError | asyncio.CancelledError):
             return f"the export was stopped; what was answered is kept; go on with: {self.way_on}"
-        return f"the export failed while it was stopped: {error}"
+        return spoken(f"the export failed while it was stopped: {error}")
 
 
 async def export_async(
@@ -170,7 +142,8 @@ async def export_async(
     output: str | Path | None = None,
     *,
     work_dir: str | Path | None = None,
-    mode: Mode = "new",
+    resume: bool = False,
+    overwrite: bool = False,
     progress: bool | None = None,
     **options: Unpack[Options],
 ) -> Snapshot:
@@ -183,9 +156,10 @@ async def export_async(
     Examples:
         >>> snapshot = await inventory.export_async("urns.txt", "output/today")  # doctest: +SKIP
     """
-    run = _Run(source, output, work_dir, mode, options)
-    with viewed(progress) as watch:
-        snapshot = await run.finish(watch)
+    with in_python():
+        run = _Run(source, output, work_dir, (resume, overwrite), options)
+        with viewed(progress) as watch:
+            snapshot = await run.finish(watch)
     return run.done(snapshot)
 
 
@@ -194,7 +168,8 @@ def export(
     output: str | Path | None = None,
     *,
     work_dir: str | Path | None = None,
-    mode: Mode = "new",
+    resume: bool = False,
+    overwrite: bool = False,
     progress: bool | None = None,
     **options: Unpack[Options],
 ) -> Snapshot:
@@ -206,14 +181,18 @@ def export(
         source: an iterable of URNs (list, set, generator; a column of pandas, polars or Arrow), read lazily: what is no
             URN, such as a null, becomes a row of ``rejects``, its position as ``line``. Or a frame with a column
             ``function_urn``, ``func_urn`` or ``urn`` (or ``column=...``), one URN, a file as the command takes it, or a
-            list of files. Nothing with ``mode="resume"`` or ``all=True``.
+            list of files. Nothing with ``resume=True`` or ``all=True``.
         output: the run's folder, or ``s3://bucket/prefix`` or ``obs://...``; without it ``output/<UTC timestamp>``.
         work_dir: the folder of the ledger, where the output is a URL.
-        mode: ``new``; ``resume`` goes on with the run in ``output`` and asks again what failed or was not attempted (a
-            changed list is refused); ``overwrite`` begins again there.
+        resume: goes on with the run in ``output``: asks again what failed or was not attempted, of the same list.
+        overwrite: begins again in an ``output`` that holds a run. Without either, such a run is not touched.
         progress: whether to show how far it is. Without it, on a terminal and in a notebook.
-        options: those of ``inventory export``, with underscores: see :class:`inventory.api.Options`. Credentials are
-            none of them: ``token_file`` names a file; else they come from the environment, such as ``HW_AUTH_TOKEN``.
+        options: those of ``inventory export``, whose ``--help`` explains each. The list: ``all`` with ``region`` and
+            maybe ``project_id``, ``versions``, ``aliases``; ``column``. The cloud: ``endpoint``, ``iam_endpoint``,
+            ``token_file`` (else the credential is the environment's, as ``HW_AUTH_TOKEN``), ``settings`` (a file).
+            The pace: ``max_per_second`` (0: no cap), ``max_workers``, ``quota_share`` (a part of 1), ``timeout`` and
+            ``max_time`` (seconds, of a call and of the run), ``attempts``, ``no_batch``. The tables: ``format``
+            ("parquet", "csv" or both in a list), ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.
 
     Returns:
         The tables. ``manifest["exit_code"]`` says how the run ended, as the command does.
@@ -221,19 +200,18 @@ def export(
     Raises:
         InventoryError: it could not be finished, and what was answered is kept. Of these ``UsageError`` (source or
             options), ``CredentialsError`` and ``OutputError``; the message says what to do.
-        KeyboardInterrupt: Ctrl-C, or a notebook's interrupt. The run has ended in good order, and the text says how to
-            go on; further ones end it at once.
+        KeyboardInterrupt: Ctrl-C, or a notebook's interrupt. The text says how to go on; a second one ends it at once.
 
     Warns:
-        UnansweredWarning: some URNs failed or were not attempted; ``mode="resume"`` asks for these alone.
+        UnansweredWarning: some URNs failed or were not attempted; ``resume=True`` asks for these alone.
 
     Examples:
         >>> inventory.export(frame["function_urn"], "output/today", max_per_second=20)  # doctest: +SKIP
-        >>> inventory.export(all=True, region="cn-north-4", aliases=True)  # doctest: +SKIP
     """
-    run = _Run(source, output, work_dir, mode, options)
-    with viewed(progress) as watch:
-        snapshot = _in_this_thread(run, watch) if _no_loop_runs() else _Beside(run, watch).result()
+    with in_python():
+        run = _Run(source, output, work_dir, (resume, overwrite), options)
+        with viewed(progress) as watch:
+            snapshot = _in_this_thread(run, watch) if _no_loop_runs() else _Beside(run, watch).result()
     return run.done(snapshot)
 
 
@@ -315,11 +293,18 @@ class _Beside:
         return await self._run.finish(self._watch)
 
 
+def _mode_of(resume: object, overwrite: object) -> Mode:
+    for name, flag in (("resume", resume), ("overwrite", overwrite)):
+        if not isinstance(flag, bool):
+            raise SettingsError(f"{name} must be True or False, not {type(flag).__name__}")
+    if resume and overwrite:
+        raise UsageError("resume=True goes on with a run, overwrite=True begins it again: give one of them")
+    return "resume" if resume else "overwrite" if overwrite else "new"
+
+
 def _check_words(source: object, output: str | Path | None, mode: str, *, every: bool, search: dict[str, bool]) -> None:
-    if mode not in ("new", "resume", "overwrite"):
-        raise UsageError(f"mode={mode!r} is not known; give 'new', 'resume' or 'overwrite'")
     if mode == "resume" and output is None:
-        raise UsageError("mode='resume' needs output with the folder of the run")
+        raise UsageError("resume=True needs output with the folder of the run")
     if every and source is not None:
         raise UsageError("all=True finds the list itself: give it without a source")
     if any(search.values()) and not every:

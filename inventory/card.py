@@ -156,7 +156,7 @@ def warnings(facts: Facts) -> list[str]:
     """What a reader of the tables must know, one sentence each; none where all is well."""
     found, read = unknown(facts), facts.manifest["input"]
     if any(facts.counts[status] for status in _UNKNOWN):
-        found.append("ask again for these alone: inventory export --resume, or inventory.export(..., mode='resume')")
+        found.append("ask again for these alone: inventory export --resume, or inventory.export(..., resume=True)")
     if read["rejects"]:
         found.append(f"{read['rejects']:,} of {read['entries']:,} entries are no function URN; see .rejects")
     if facts.bodies_dropped:

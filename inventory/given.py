@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from inventory.errors import UsageError
+from inventory.errors import SourceError, UsageError
 from inventory.formats import Entry, Table
 from inventory.sources import STDIN, SUFFIXES, Source
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _MISSING: Final = frozenset({"NoneType", "NAType", "NaTType"})
-_BLOCK: Final = 4096
+_BLOCK: Final = 64  # a page of a slow cursor: a stop must not wait for thousands of rows
 _SHOWN: Final = 80
 
 
@@ -123,7 +124,7 @@ def sources_of(given: object, column: str | None) -> list[Source | Given]:
                 f"{given[:_SHOWN]!r} is no URN, and no file's name that ends in {', '.join(SUFFIXES)}; a single short "
                 "form goes in a list: ['name']"
             )
-        return [Source(str(given), column)]
+        return [_file(given, column)]
     if isinstance(given, str):
         return [Given([given])]
     if isinstance(given, list | tuple):
@@ -136,13 +137,21 @@ def sources_of(given: object, column: str | None) -> list[Source | Given]:
 
 def _column_of(given: object, column: str | None) -> Given:
     """An iterable, or the column of URNs of a frame or an Arrow table."""
+    asks = hasattr(given, "collect") or hasattr(given, "fetchall")  # of polars and Spark, of DuckDB
+    if asks and not isinstance(given, Iterable):
+        raise UsageError(
+            f"{type(given).__name__} is a query that has not run; give what it brings: a frame or a column"
+        )
     names = getattr(given, "column_names", None)
     if names is None:
         names = getattr(given, "columns", None)
     if names is not None and hasattr(given, "__getitem__"):
         name = Table(f"<{type(given).__name__}>", column, ",").pick([str(name) for name in names])
-        found: Any = given
-        return Given(found[name])
+        column_of: Any = given
+        found = column_of[name]
+        if hasattr(found, "columns"):  # of pandas, where two columns have the name
+            raise SourceError(f"<{type(given).__name__}> has two columns {name!r}; give one of them as the list")
+        return Given(found)
     if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable):
         raise UsageError(
             f"{type(given).__name__} is no list of URNs; give a file's name, an iterable of URNs, or a column of them"
@@ -167,4 +176,8 @@ def _files(given: Sequence[Any], files: Sequence[bool], column: str | None) -> l
         )
     if [str(item) for item in given].count(STDIN) > 1:
         raise UsageError("- is given twice: standard input can be read once")
-    return [Source(str(item), column) for item in given]
+    return [_file(item, column) for item in given]
+
+
+def _file(name: str | Path, column: str | None) -> Source:
+    return Source(os.path.expanduser(name), column)  # noqa: PTH111 - no shell does it here; Path fails without such a user

@@ -89,6 +89,8 @@ def chosen_output(text: str | None, work_dir: Path | None, environment: Mapping[
     Raises:
         UsageError: they do not fit together, the URL is none of ours, or the run to go on with is not here.
     """
+    if text == "":  # an unset variable, and not the folder that one happens to be in
+        raise UsageError("--output is an empty text; name a folder")
     if text is None or not is_url(text):
         if work_dir is not None:
             raise UsageError("--work-dir goes with an --output of s3:// or obs://; a folder holds its ledger itself")

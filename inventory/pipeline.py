@@ -16,7 +16,7 @@ from inventory.delivery import Delivery
 from inventory.detached import unless_stopped
 from inventory.discovery import Search, discover
 from inventory.ending import End, Result
-from inventory.errors import ExitCode, InventoryError, OutputError, UsageError
+from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.folder import RunFolder
 from inventory.inquiry import ask
 from inventory.ledger import Ledger
@@ -105,6 +105,7 @@ async def _take_in(
         return None
     if mode == "new" and ledger.fact(intake.LOADED) is not None:  # while we waited for the file, another had it
         raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
+    keep = False
     try:
         if not sources:
             raise UsageError("the list of this run was never read to its end: name it again, or give --all again")
@@ -112,12 +113,17 @@ async def _take_in(
         if isinstance(sources, Search):
             found, sources = await discover(sources, settings, account, watch), ()
         await asyncio.to_thread(intake.load, sources, ledger, settings, watch, found)
-    except InventoryError as error:
-        # Nothing was asked: no trace is left that would stand in the way of the next try; but --resume, to which a full
-        # disk leads, finds what it goes on with.
-        if folder.fresh and not isinstance(error, OutputError):
-            folder.remove_all()
+        keep = True
+    except (OutputError, asyncio.CancelledError):
+        keep = (
+            True  # --resume, to which a full disk leads, finds what it goes on with; a thread may read the list still
+        )
         raise
+    finally:
+        # Nothing was asked: whatever went wrong, also in a caller's own iterable, no trace is left that would stand in
+        # the way of the next try.
+        if folder.fresh and not keep:
+            folder.remove_all()
     folder.remove_results()
     return found
 

@@ -101,7 +101,7 @@ def _why_not(path: Path) -> str | None:
     if not is_file(ledger):
         return None
     try:
-        with LedgerView(ledger) as view:
+        with LedgerView(ledger, facts_alone=True) as view:
             output = ending.output_of(view, path)
     except LedgerUnusableError as error:
         return f"whether its results are in a store cannot be seen: {error}"

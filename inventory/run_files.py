@@ -111,7 +111,11 @@ def open_run(place: str | Path) -> RunFiles:
         if store.look_at(manifest.FILE_NAME) is None:
             raise UsageError(f"{url} holds no {manifest.FILE_NAME}: no run, or one whose tables are not all there")
         return RunFiles(url, _decoded(store.read(manifest.FILE_NAME), f"{url}/{manifest.FILE_NAME}"), store)
-    folder = Path(place).expanduser()
+    if not str(place):
+        raise UsageError(
+            "the name of the run is empty; name the folder of a run, which inventory export prints at its end"
+        )
+    folder = Path(os.path.expanduser(place))  # noqa: PTH111 - Path fails where there is no such user
     file = folder / manifest.FILE_NAME
     try:
         return RunFiles(folder, _decoded(file.read_bytes(), str(file)))

@@ -97,6 +97,11 @@ class Run(NamedTuple):
     manifest: dict[str, Any]
 
     @property
+    def name(self) -> str:
+        """The name of its folder, or the last part of its URL."""
+        return str(self.path).rpartition("/")[2] if isinstance(self.path, ObjectUrl) else self.path.name
+
+    @property
     def answered(self) -> bool:
         """Whether every URN was answered, so that nothing in it is unknown."""
         return self.exit_code == ExitCode.ANSWERED
@@ -117,7 +122,10 @@ def runs_in(place: str | Path, environment: Mapping[str, str] = os.environ) -> R
         OutputError: it cannot be read.
         CredentialsError: OBS has no keys.
     """
-    found = list(_in_store(parse(str(place)), environment) if is_url(str(place)) else _in_folder(Path(place)))
+    if is_url(str(place)):
+        found = list(_in_store(parse(str(place)), environment))
+    else:
+        found = list(_in_folder(Path(os.path.expanduser(place))))  # noqa: PTH111 - Path fails without such a user
     whole = [one for one in found if isinstance(one, Run)]
     whole.sort(key=lambda run: (run.finished, run.started, str(run.path)))
     return Runs(whole, [one for one in found if isinstance(one, Other)])

@@ -177,7 +177,7 @@ class Snapshot:
         if not isinstance(self.path, Path) or not (self.path / ledger_file.FILE_NAME).is_file():
             return False
         try:
-            with LedgerView(self.path / ledger_file.FILE_NAME) as ledger:
+            with LedgerView(self.path / ledger_file.FILE_NAME, facts_alone=True) as ledger:
                 return bool(ledger.fact(DROPPED))
         except InventoryError:  # whose tables are well, and who looks at them, needs no ledger
             return False

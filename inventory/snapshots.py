@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from inventory.runs import Other, Run
 
 SNAPSHOT_TIME: Final = "snapshot_time"
+RUN: Final = "run"
 _TIME_FIELD: Final = pa.field(SNAPSHOT_TIME, TYPES[schema.TIME], nullable=False)
 _SHOWN: Final = 20
 
@@ -58,6 +59,8 @@ class History(Sequence[Snapshot]):
     def __getitem__(self, index: int | slice) -> Snapshot | History:
         if isinstance(index, slice):
             return History(self.path, self.runs[index], self.incomplete)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no run {index}: {self.path} holds {self._words()}")
         return Snapshot(_files_of(self.runs[index]))
 
     def __repr__(self) -> str:
@@ -81,7 +84,7 @@ class History(Sequence[Snapshot]):
             UsageError: there is none.
         """
         self._check()
-        return self[-1]
+        return Snapshot(_files_of(max(self.runs, key=lambda run: run.finished)))
 
     @property
     def answered(self) -> History:
@@ -120,6 +123,7 @@ class History(Sequence[Snapshot]):
 
         Args:
             columns: names of columns, as in ``inventory schema``. One that an older schema did not have is null there.
+                ``run`` is the name of the run's folder, which tells apart what ended in the same second.
             table: functions, destinations, calls or rejects.
 
         Returns:
@@ -140,7 +144,7 @@ class History(Sequence[Snapshot]):
             OutputError: a file cannot be read.
         """
         names = _checked([columns] if isinstance(columns, str) else columns, schema.table_named(table))
-        return (_with_time(run, _files_of(run).read(table, names)) for run in self.runs)
+        return (_told_apart(run, table, names) for run in self.runs)
 
     def _check(self) -> None:
         if not self.runs:
@@ -179,18 +183,24 @@ def history(path: str | Path) -> History:
 def _checked(columns: Sequence[str], table: schema.Table) -> list[str]:
     known = [column.name for column in table.columns]
     names = [name for name in dict.fromkeys(columns) if name != SNAPSHOT_TIME]
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in (*known, RUN)]
     if unknown:
         has = ", ".join(known)
         raise UsageError(f"table {table.name} has no column {', '.join(map(repr, unknown))}; it has {has}")
-    if not names:
+    if not set(names) - {RUN}:
         raise UsageError(f"name the columns of {table.name} to load; it has {', '.join(known)}")
     return names
 
 
-def _with_time(run: Run, table: pa.Table) -> pa.Table:
-    moment = pa.scalar(run.finished, _TIME_FIELD.type)
-    return table.add_column(0, _TIME_FIELD, pa.repeat(moment, table.num_rows)).replace_schema_metadata(None)
+def _told_apart(run: Run, name: str, columns: list[str]) -> pa.Table:
+    """Columns of a run's table, with the time of the run, and its name where that was asked for."""
+    table = _files_of(run).read(name, [column for column in columns if column != RUN])
+    rows = table.num_rows
+    if RUN in columns:
+        named = pa.repeat(pa.scalar(run.name, pa.string()), rows)
+        table = table.add_column(columns.index(RUN), pa.field(RUN, pa.string(), nullable=False), named)
+    moment = pa.repeat(pa.scalar(run.finished, _TIME_FIELD.type), rows)
+    return table.add_column(0, _TIME_FIELD, moment).replace_schema_metadata(None)
 
 
 def _files_of(run: Run) -> RunFiles:

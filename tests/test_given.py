@@ -1,8 +1,10 @@
 import sqlite3
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -67,10 +69,17 @@ def test_texts_are_urns_and_names_of_files_are_files():
         sources_of("my-function", None)
     with pytest.raises(UsageError, match="int is no list of URNs; give a file's name, an iterable"):
         sources_of(3, None)
+    for query in (pl.LazyFrame({"urn": [URN]}), duckdb.sql("SELECT 'urn' AS urn")):
+        with pytest.raises(
+            UsageError, match=f"{type(query).__name__} is a query that has not run; give what it brings"
+        ):
+            sources_of(query, None)
     with pytest.raises(UsageError, match="bytes is no list"):
         sources_of(b"urn:", None)
     with pytest.raises(SourceError, match=r"<DataFrame> has no column 'x' \(its columns: 'a'\)"):
         sources_of(pd.DataFrame({"a": [1]}), "x")
+    with pytest.raises(SourceError, match="<DataFrame> has two columns 'urn'; give one of them"):
+        sources_of(pd.DataFrame([[URN, URN]], columns=["urn", "urn"]), None)
 
 
 def test_a_list_has_the_digest_of_a_file_with_a_urn_a_line(write_list):

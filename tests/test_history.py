@@ -98,6 +98,20 @@ def test_columns_across_runs_are_those_of_each_run(run, folder):
     assert frame.dtypes["max_async_retry_attempts"] == pd.ArrowDtype(pa.int64())
 
 
+def test_runs_that_ended_together_are_told_apart_by_name(run, folder):
+    """`run` among the columns is the folder's name; the newest run is the latest, also of a history turned round."""
+    first, second = nights(run, folder, 2)
+    describe(second, finished=manifest_of(first)["finished"])
+    history = inventory.history(folder)
+    frame = history.load(["status", "run"])
+    assert list(frame.columns) == ["snapshot_time", "status", "run"]
+    assert frame.groupby("run").size().to_dict() == dict.fromkeys((first.name, second.name), len(rows(run)))
+    describe(second, finished="2026-11-09T00:00:00Z")
+    assert inventory.history(folder)[::-1].latest.path == second
+    with pytest.raises(IndexError, match=r"there is no run 2: .* holds 2 whole runs"):
+        history[2]
+
+
 @pytest.mark.parametrize("table", ["destinations", "calls", "rejects"])
 def test_every_table_can_be_loaded_from_both_formats(run, folder, table):
     """All columns of a table are the same from Parquet and from CSV."""

@@ -105,6 +105,8 @@ def test_many_runs_at_once_without_an_output_all_end_well(tmp_path, write_list):
 @pytest.mark.parametrize("text", [None, "a/folder"])
 def test_a_folder_takes_no_work_folder(tmp_path, text):
     """--work-dir with a folder is a mistake that is told."""
+    with pytest.raises(UsageError, match="--output is an empty text; name a folder"):  # an unset variable of a shell
+        chosen_output("", None, {}, resume=False)
     with pytest.raises(UsageError, match="--work-dir goes with an --output of s3:// or obs://"):
         chosen_output(text, tmp_path, {}, resume=False)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,12 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(run, folder, monkeypat
     assert told == f"inventory: {second} cannot be removed: {words}\n"
     assert inventory.history(folder).latest.path == third
     assert len(inventory.history(folder)) == 2
+
+
+def test_a_run_whose_outcomes_are_damaged_goes_like_any_other(run, folder):
+    """Whether a run may go is told by one fact of its ledger: no outcome is read for that, so none can keep it."""
+    made = nights(run, folder, 2)
+    with closing(sqlite3.connect(made[0] / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE outcomes SET status = 'other'")
+    assert prune(folder, "--keep-last", "1")[:2] == (0, [str(made[0])])
+    assert not made[0].exists()

@@ -70,10 +70,10 @@ def test_many_runs_in_one_process_leave_nothing(tmp_path, write_list, monkeypatc
             with pytest.raises(OutputError):
                 inventory.export(path, folder, **one)
             with pytest.raises(SourceError):
-                inventory.export(broken, folder, mode="overwrite", **one)
+                inventory.export(broken, folder, overwrite=True, **one)
             with pytest.raises(InterruptedRunError):
                 asyncio.run(export(path, tmp_path / "never", watch=stopped, endpoint=server.url))
-            assert inventory.export([], folder, mode="resume", **one).manifest["complete"]
+            assert inventory.export([], folder, resume=True, **one).manifest["complete"]
             left = {path.name for path in folder.iterdir()}
             assert left == {table["path"] for table in manifest_of(folder)["tables"]} | {
                 "ledger.sqlite",

@@ -18,14 +18,14 @@ import inventory
 async def rightly(path: Path, urns: "pd.Series[str]") -> None:
     snapshot = inventory.export(urns, "run", max_per_second=20, format=("parquet", "csv"), progress=True)
     assert_type(snapshot, inventory.Snapshot)
-    assert_type(await inventory.export_async(path, mode="resume"), inventory.Snapshot)
+    assert_type(await inventory.export_async(path, resume=True), inventory.Snapshot)
     assert_type(inventory.export(output="run", all=True, region=["a", "b"], versions=True), inventory.Snapshot)
     inventory.export((urn for urn in ["urn:fss"]), path, token_file=path)
     assert_type(inventory.open_snapshot(path).functions, pd.DataFrame)
     assert_type(snapshot.frame("calls", columns=["attempts"]), pd.DataFrame)
     assert_type(snapshot.manifest, dict[str, Any])
     assert_type(snapshot.unknown(), list[str])
-    with inventory.Emulator(functions=3) as cloud:
+    with inventory.Emulator(functions=3, limit="150/second", faults="5xx=1%") as cloud:
         assert_type(cloud, inventory.Emulator)
         assert_type(list(cloud.urns()), list[str])
     async with inventory.Emulator() as cloud:
@@ -40,12 +40,13 @@ async def rightly(path: Path, urns: "pd.Series[str]") -> None:
 
 def wrongly(snapshot: inventory.Snapshot) -> None:
     inventory.export(3)  # arg-type
-    inventory.export("urns.txt", mode="again")  # arg-type
+    inventory.export("urns.txt", resume="yes")  # arg-type
     inventory.export("urns.txt", max_worker=3)  # call-arg
     inventory.export("urns.txt", attempts="3")  # arg-type
     inventory.export_async("urns.txt").functions  # attr-defined
     inventory.open_snapshot(["run"])  # arg-type
     inventory.Emulator(functions="many")  # arg-type
+    inventory.Emulator(faults=3)  # arg-type
     snapshot.function  # attr-defined
     snapshot.table("calls", 1)  # arg-type
     inventory.diffs  # attr-defined

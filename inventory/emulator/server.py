@@ -27,6 +27,7 @@ from inventory.emulator.limit import Limit, Windows
 from inventory.emulator.listener import Listener
 from inventory.emulator.reply import Reply
 from inventory.emulator.request_log import LoggedRequest, RequestLog
+from inventory.emulator.spelled import Spelled
 from inventory.errors import SettingsError, UrnError
 from inventory.urn import FunctionUrn, parse
 
@@ -70,8 +71,8 @@ class Emulator:
         token_lifetime: of IAM's tokens, in seconds.
         now: seconds since 1970, for signatures and for IAM's tokens.
         lists_aliases: whether the list of a function's configs has those of its aliases: nobody has said.
-        limit: throttle of each scope.
-        faults: faults by rate.
+        limit: throttle of each scope, as a :class:`Limit` or as the command has it: ``"150/second"``.
+        faults: faults by rate, as :class:`Faults` or as the command has them: ``"latency=20ms,5xx=1%"``.
         log_size: requests that the log keeps.
         clock: seconds, for the throttle's windows.
     """
@@ -88,8 +89,8 @@ class Emulator:
     token_lifetime: InitVar[float] = 86_400.0
     now: Callable[[], float] = field(default=time.time, repr=False)
     lists_aliases: bool = True
-    limit: Limit | None = None
-    faults: Faults | None = None
+    limit: Spelled[Limit] = Spelled(Limit.parse)  # noqa: RUF009 - a descriptor
+    faults: Spelled[Faults] = Spelled(Faults.parse)  # noqa: RUF009
     log_size: InitVar[int] = 100_000
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     url: str = field(default="", init=False)
@@ -107,6 +108,9 @@ class Emulator:
     ) -> None:
         if not 0 <= self.port <= _LAST_PORT:
             raise SettingsError(f"port {self.port} does not lie between 0 and {_LAST_PORT}")
+        for name, value in (("functions", functions), ("seed", seed), ("log_size", log_size)):
+            if not isinstance(value, int):
+                raise SettingsError(f"{name} must be a whole number, not {type(value).__name__}")
         if log_size < 0:
             raise SettingsError(f"log_size: {log_size} is negative")
         self.state = GeneratedCloud(functions, seed) if cloud is None else cloud

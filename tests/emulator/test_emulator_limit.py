@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inventory.emulator import Limit, Scope
+from inventory.emulator import Emulator, Faults, Limit, Scope
 from inventory.emulator.limit import Windows
 from inventory.errors import SettingsError
 
@@ -87,3 +87,22 @@ def test_a_small_debt_leaves_the_rest_of_the_next_window():
     assert [windows.refuse(A) for _ in range(3)] == [None, None, 10]
     clock.now += 10
     assert [windows.refuse(A) for _ in range(2)] == [None, 10]
+
+
+def test_an_emulator_takes_limit_and_faults_as_the_command_spells_them():
+    """A text is read when it is set, also later; what cannot be read is refused then, and not when a call comes."""
+    cloud = Emulator(functions=1, limit="150/second", faults="5xx=1%")
+    assert cloud.limit == Limit(150)
+    assert cloud.faults == Faults.parse("5xx=1%")
+    cloud.limit = "60/minute"
+    assert cloud.limit == Limit(60, 1, "minute")
+    cloud.limit = cloud.faults = None
+    assert cloud.limit is cloud.faults is None
+    for wrong, words in (
+        ({"limit": "often"}, "limit"),
+        ({"faults": "5xx=200%"}, "5xx"),
+        ({"faults": 3}, "faults must be a text or Faults, not int"),
+        ({"functions": "3"}, "functions must be a whole number, not str"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            Emulator(**wrong)

@@ -26,8 +26,8 @@ calls.clear()
 await inventory.export_async(cloud.urns(), "async", endpoint=cloud.url, max_per_second=50)
 ---
 cloud.plan(None)
-print(inventory.export(output="sync", mode="resume", max_per_second=0).unknown())
-print((await inventory.export_async(output="async", mode="resume", max_per_second=0)).unknown())
+print(inventory.export(output="sync", resume=True, max_per_second=0).unknown())
+print((await inventory.export_async(output="async", resume=True, max_per_second=0)).unknown())
 cloud.__exit__()
 """
 
@@ -49,5 +49,5 @@ def test_a_kernel_exports_and_can_be_interrupted(tmp_path, monkeypatch):
     for number, name, folder in ((2, "KeyboardInterrupt", "sync"), (3, "CancelledError", "async")):
         (error,) = [output for output in outputs[number] if output.output_type == "error"]
         assert error["ename"] == name
-        assert error["evalue"].endswith(f"is kept; go on with: inventory.export(output='{folder}', mode='resume')")
+        assert error["evalue"].endswith(f"is kept; go on with: inventory.export(output='{folder}', resume=True)")
     assert "".join(output.get("text", "") for output in outputs[4]) == "[]\n[]\n"
