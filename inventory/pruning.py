@@ -23,7 +23,7 @@ from inventory.settings import FORMATS
 from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from inventory.retention import Policy
     from inventory.runs import Other
@@ -45,12 +45,15 @@ class Plan(NamedTuple):
     left: list[tuple[Path, str]]
 
 
-def planned(folder: Path, policy: Policy, *, incomplete: bool = False) -> Plan:
+def planned(
+    folder: Path, policy: Policy, keep_on: Callable[[], None] = lambda: None, *, incomplete: bool = False
+) -> Plan:
     """Looks at a folder of runs, and changes nothing.
 
     Args:
         folder: that holds the runs' folders.
         policy: which whole runs to keep; an empty one keeps all.
+        keep_on: is asked now and then, and raises InterruptedRunError to end it.
         incomplete: whether stopped and damaged runs go too, those that are older than the newest whole run.
 
     Raises:
@@ -65,14 +68,14 @@ def planned(folder: Path, policy: Policy, *, incomplete: bool = False) -> Plan:
         path = Path(str(run.path))
         if words:
             plan.kept.append((path, ", ".join(words)))
-        elif why := _why_not(path):
+        elif why := _why_not(path, keep_on):
             plan.left.append((path, why))
         else:
             plan.gone.append(path)
     newest = max((run.finished.timestamp() for run in found.whole), default=0.0)
     for other in found.others:
         path = Path(str(other.path))
-        why = _why_left(other, path, newest, incomplete=incomplete)
+        why = _why_left(other, path, newest, keep_on, incomplete=incomplete)
         if why is None:
             plan.gone.append(path)
         else:
@@ -80,7 +83,7 @@ def planned(folder: Path, policy: Policy, *, incomplete: bool = False) -> Plan:
     return plan
 
 
-def _why_left(other: Other, path: Path, newest: float, *, incomplete: bool) -> str | None:
+def _why_left(other: Other, path: Path, newest: float, keep_on: Callable[[], None], *, incomplete: bool) -> str | None:
     """Why what is no whole run stays; None: it goes."""
     if other.state is State.HALF_REMOVED:
         return None
@@ -90,10 +93,10 @@ def _why_left(other: Other, path: Path, newest: float, *, incomplete: bool) -> s
         return f"{other.reason} (--incomplete removes it)"
     if _touched(path) >= newest:
         return f"{other.reason}; there is no newer whole run"
-    return _why_not(path)
+    return _why_not(path, keep_on)
 
 
-def _why_not(path: Path) -> str | None:
+def _why_not(path: Path, keep_on: Callable[[], None]) -> str | None:
     """Why a run must not be removed whatever the policy says; None: it may be."""
     ledger = RunFolder(path).ledger
     if ledger_file.is_in_use(ledger):
@@ -101,7 +104,7 @@ def _why_not(path: Path) -> str | None:
     if not is_file(ledger):
         return None
     try:
-        with LedgerView(ledger) as view:
+        with LedgerView(ledger, keep_on) as view:
             output = ending.output_of(view, path)
     except LedgerUnusableError as error:
         return f"whether its results are in a store cannot be seen: {error}"
