@@ -108,6 +108,10 @@ class LedgerView:
     def __init__(self, path: Path, keep_on: Callable[[], None] = lambda: None) -> None:
         self._path = path
         in_use = is_in_use(path)
+        try:
+            path.open("rb").close()
+        except OSError as error:  # SQLite would not say why, and who only looks need not write
+            raise OutputError(f"{path} cannot be read: {error.strerror}") from None
         with named(self._path):
             self._db = sqlite3.connect(self._address(in_use=in_use), uri=True, isolation_level=None)
         try:

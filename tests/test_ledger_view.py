@@ -231,7 +231,7 @@ def test_an_empty_file_holds_no_list(path):
         (of_another_version, "ledger 99, not 3"),
         (damaged_behind_its_header, "damaged"),
         (lambda path: path.write_bytes(b"no database" * 100), "damaged"),
-        (lambda path: path.mkdir(), "cannot be"),
+        (lambda path: path.mkdir(), "cannot be read: Is a directory$"),
     ],
 )
 def test_a_ledger_of_no_use_is_one_sentence(path, spoil, words):
