@@ -9,8 +9,6 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from inventory.errors import ExitCode
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,6 +30,7 @@ def main() -> None:
         raise
     except OSError as error:
         # Every command names its own; what is left is typer's, as of --help on a full disk.
+        from inventory.errors import ExitCode  # noqa: PLC0415 - as little as can be, until signals have a sentence
         from inventory.stdout import silence_stdout  # noqa: PLC0415
 
         silence_stdout()

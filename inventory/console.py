@@ -99,8 +99,10 @@ def run_status(folder: Path) -> Standing:
     from inventory.standing import standing_of  # noqa: PLC0415
 
     watch = Watch()
+    check = partial(watch.check, resumable=False)
+    # SQLite looks through all pages in one step, which takes 12 s where a disk is busy: a stop leaves it alone.
     with _signals(watch):
-        return standing_of(folder, keep_on=partial(watch.check, resumable=False))
+        return asyncio.run(unless_stopped(check, partial(standing_of, folder, keep_on=check)))
 
 
 def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapping[str, str], log: Log) -> Discovered:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 
 import pytest
 from processes import CODES, SECONDS, WORKERS, begin, command, run, stopped
 from runs import TOKEN, manifest_of, wait_for
 
-from inventory import console, ledger_file, standing
+from inventory import console, detached, ledger_file, standing
 from inventory.emulator import Emulator, Fault
 from inventory.errors import InterruptedRunError
-from inventory.ledger import Ledger
 from inventory.ledger_file import is_in_use
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -93,13 +93,19 @@ def test_a_signal_in_the_middle_of_an_import_has_its_code_and_sentence(number):
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_look_at_a_large_run_can_be_stopped(tmp_path, monkeypatch, number):
-    """A signal while status looks through a ledger is a stop like another, with its code."""
-    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 1)
-    monkeypatch.setattr(standing, "is_in_use", lambda _path: signal.raise_signal(number))
-    with Ledger(tmp_path / ledger_file.FILE_NAME):
-        pass
+    """A signal ends status with its code, also while SQLite is in a step of its own that hears of nothing."""
+    over = threading.Event()
+
+    def hanging(_path):
+        signal.raise_signal(number)
+        over.wait()
+
+    monkeypatch.setattr(standing, "is_in_use", hanging)
+    monkeypatch.setattr(detached, "GRACE_SECONDS", 0.0)
+    (tmp_path / ledger_file.FILE_NAME).touch()
     with pytest.raises(InterruptedRunError, match=f"^stopped by {number.name}$") as stopped:
         console.run_status(tmp_path)
+    over.set()
     assert stopped.value.exit_code == CODES[number]
 
 
