@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from inventory.errors import ExitCode
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def main() -> None:
@@ -17,16 +19,18 @@ def main() -> None:
     # this when it is loaded; it is a matter of the whole process, so only the command sets it, never the library.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     _open_standard_streams()
-    _leave_by_signals()
-    try:
-        from inventory.cli import app  # noqa: PLC0415 - after the variable is set
+    _leave_by_signals(_leave_at_once)
+    from inventory.cli import app  # noqa: PLC0415 - after the variable is set
 
+    _leave_by_signals(_leave)
+    try:
         app(prog_name="inventory")
     except SystemExit as leaving:
         _leave_alone_what_is_left(leaving.code)
         raise
     except OSError as error:
         # Every command names its own; what is left is typer's, as of --help on a full disk.
+        from inventory.errors import ExitCode  # noqa: PLC0415 - as little as can be, until signals have a sentence
         from inventory.stdout import silence_stdout  # noqa: PLC0415
 
         silence_stdout()
@@ -34,28 +38,37 @@ def main() -> None:
         sys.exit(ExitCode.OUTPUT)
 
 
-def _leave_by_signals() -> None:
+def _leave_by_signals(leave: Callable[[int, object], None]) -> None:
     """Makes a signal an end with its code and a sentence where nothing is begun yet, or there is nothing to keep.
 
     A run takes the signals over, and ends in its own order.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
-            signal.signal(number, _leave)
+        if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler, _leave_at_once}:
+            signal.signal(number, leave)
+
+
+def _leave_at_once(number: int, _frame: object) -> None:
+    """Leaves a process that has done nothing. No module that is half loaded, nor who loads it, sees an error of it."""
+    _say_stopped(number)
+    os._exit(128 + number)
 
 
 def _leave(number: int, _frame: object) -> None:
     signal.signal(number, signal.SIG_DFL)
+    _say_stopped(number)
+    sys.exit(128 + number)
+
+
+def _say_stopped(number: int) -> None:
     with suppress(OSError):
         os.write(2, f"inventory: stopped by {signal.Signals(number).name}\n".encode())
-    sys.exit(128 + number)
 
 
 def _leave_alone_what_is_left(code: object) -> None:
     """Ends the process here, where a call that nobody can give up would hold it: all is in order by now."""
-    from inventory.detached import is_any_left  # noqa: PLC0415 - loaded by now, if it is needed
-
-    if is_any_left():
+    detached = sys.modules.get("inventory.detached")  # where it is not loaded to its end, nothing is left
+    if detached is not None and detached.is_any_left():
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from inventory.retention import Policy
     from inventory.settings import ExportSettings
     from inventory.sources import Source
+    from inventory.standing import Standing
 
 T = TypeVar("T")
 
@@ -85,11 +87,22 @@ def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bo
     raise_limit()
     check_enough()
     with Display(log) as watch, _signals(watch):
-        try:
-            return retabulate(folder, shape, watch, drop_bodies=drop_bodies)
-        except InterruptedRunError as error:
-            error.message += "; the tables are as they were"
-            raise
+        return retabulate(folder, shape, watch, drop_bodies=drop_bodies)
+
+
+def run_status(folder: Path) -> Standing:
+    """Looks where a run stands; a signal ends it.
+
+    Raises:
+        InventoryError: it cannot be seen.
+    """
+    from inventory.standing import standing_of  # noqa: PLC0415
+
+    watch = Watch()
+    check = partial(watch.check, resumable=False)
+    # SQLite looks through all pages in one step, which takes 12 s where a disk is busy: a stop leaves it alone.
+    with _signals(watch):
+        return asyncio.run(unless_stopped(check, partial(standing_of, folder, keep_on=check)))
 
 
 def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapping[str, str], log: Log) -> Discovered:

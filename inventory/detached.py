@@ -1,7 +1,8 @@
 """Work that cannot be given up, done in a thread of its own that a stop does not wait for.
 
-Owns that thread. Calls of the vendor's SDK and of Arrow's S3 client cannot be cancelled, and a server that says nothing
-holds them for a minute. What is left alone here must have nothing to end in order. Knows no cloud and no store.
+Owns that thread, and the rule which work must be waited for all the same. Calls of the vendor's SDK and of Arrow's S3
+client cannot be cancelled, and a server that says nothing holds them for a minute. What is left alone here must have
+nothing to end in order. Knows no cloud and no store.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from inventory.errors import InterruptedRunError
@@ -36,6 +38,24 @@ async def detached(work: Callable[..., T], *arguments: object) -> T:
         return await future
     finally:
         threads.shutdown(wait=not future.cancelled())
+
+
+async def in_thread(work: Callable[..., T], *arguments: object) -> T:
+    """What the work returns, which can see a stop itself; where this is cancelled, its end is waited for.
+
+    What it works with is closed afterwards: a ledger that a thread still reads must not be.
+
+    Raises:
+        BaseException: what the work raises.
+    """
+    future = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({future})
+        raise
 
 
 async def unless_stopped(check: Callable[[], None], work: Callable[..., T], *arguments: object) -> T:

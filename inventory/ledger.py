@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from inventory.errors import LedgerUnusableError, OutputError
+from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
 from inventory.ledger_file import files_of, in_use, lock_of, look_through, named, opened, stoppable
 from inventory.ledger_tables import (
     CREATE,
@@ -63,11 +63,15 @@ class Ledger(LedgerView):
 
     Args:
         path: the file; it is made where there is none.
+        keep_on: is asked now and then while a file that may be replaced is looked through, and raises
+            InterruptedRunError to end that.
         replace: whether a file that is damaged or of another version is deleted and begun anew; a whole one stays as it
             is until another list is loaded into it.
     """
 
-    def __init__(self, path: Path, *, replace: bool = False) -> None:  # it opens it in its way
+    def __init__(  # it opens it in its way
+        self, path: Path, keep_on: Callable[[], None] = lambda: None, *, replace: bool = False
+    ) -> None:
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
@@ -76,14 +80,14 @@ class Ledger(LedgerView):
         self._lock = Lock(lock_of(path))
         self._lock.take(in_use(path), " or give another --output; --resume then goes on")
         try:
-            self._open_or_replace(replace=replace)
-        except OutputError:
+            self._open_or_replace(keep_on, replace=replace)
+        except (OutputError, InterruptedRunError):
             self._lock.release()
             raise
 
-    def _open_or_replace(self, *, replace: bool) -> None:
+    def _open_or_replace(self, keep_on: Callable[[], None], *, replace: bool) -> None:
         try:
-            self._open(looked_through=replace)
+            self._open(keep_on if replace else None)
         except LedgerUnusableError:
             if not replace:
                 raise
@@ -92,14 +96,15 @@ class Ledger(LedgerView):
                     file.unlink(missing_ok=True)
             self._open()
 
-    def _open(self, *, looked_through: bool = False) -> None:
+    def _open(self, keep_on: Callable[[], None] | None = None) -> None:
         self._db = opened(self._path, locked=self._lock.held)
         try:
             with named(self._path):
                 self._prepare()
-                if looked_through:
-                    look_through(self._db, self._path)
-        except OutputError:
+                if keep_on is not None:
+                    with stoppable(self._db, keep_on):
+                        look_through(self._db, self._path)
+        except (OutputError, InterruptedRunError):
             self._db.close()
             raise
 

@@ -119,6 +119,7 @@ def stoppable(database: sqlite3.Connection, keep_on: Callable[[], None]) -> Iter
 
     Raises:
         InterruptedRunError: what ``keep_on`` raised.
+        KeyboardInterrupt: a signal's handler raised something while SQLite asked, which loses what that was.
     """
     stops: list[InterruptedRunError] = []
 
@@ -132,9 +133,11 @@ def stoppable(database: sqlite3.Connection, keep_on: Callable[[], None]) -> Iter
     database.set_progress_handler(look, _STEPS_TO_A_LOOK)
     try:
         yield
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         if stops:
             raise stops[0] from None
+        if _code(error) == "SQLITE_INTERRUPT":
+            raise KeyboardInterrupt from None
         raise
     finally:
         database.set_progress_handler(None, 0)

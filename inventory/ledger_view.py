@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import msgspec
 
-from inventory.errors import LedgerUnusableError, OutputError
+from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
 from inventory.ledger_file import damaged, files_of, is_in_use, look_through, named, stoppable
 from inventory.ledger_file import in_use as words_of_use
 from inventory.ledger_tables import SCHEMA, VERSION, checksum, checksum_of_urn
@@ -100,18 +100,29 @@ class LedgerView:
     fact alone leaves it out, for it takes seconds with a million URNs: the fact itself is held against its checksum.
 
     Every method raises OutputError where the file cannot be read.
+
+    Args:
+        path: the file.
+        keep_on: is asked now and then while it is looked through, and raises InterruptedRunError to end that.
     """
 
-    def __init__(self, path: Path, *, facts_alone: bool = False) -> None:
+    def __init__(self, path: Path, keep_on: Callable[[], None] = lambda: None, *, facts_alone: bool = False) -> None:
         self._path = path
         in_use = is_in_use(path)
+        try:
+            path.open("rb").close()
+        except OSError as error:  # SQLite would not say why, and who only looks need not write
+            raise OutputError(f"{path} cannot be read: {error.strerror}") from None
         with named(self._path):
             self._db = sqlite3.connect(self._address(in_use=in_use), uri=True, isolation_level=None)
         try:
             with named(self._path):
                 self._check_version(self._version())
                 if not in_use and not facts_alone:
-                    self.check()
+                    self.check(keep_on)
+        except InterruptedRunError:
+            self._db.close()
+            raise
         except OutputError as error:
             self._db.close()
             if not in_use and is_in_use(path):  # it was begun under our eyes, which took it for one at rest
@@ -174,7 +185,7 @@ class LedgerView:
         Raises:
             LedgerUnusableError: there is some.
         """
-        with stoppable(self._db, keep_on), named(self._path), self.at_one_moment():
+        with self.at_one_moment(keep_on):
             look_through(self._db, self._path)
             for row in self._db.execute("SELECT * FROM facts"):
                 self._intact("facts", row)
@@ -303,9 +314,9 @@ class LedgerView:
         return found
 
     @contextmanager
-    def at_one_moment(self) -> Iterator[None]:
-        """What is read in this block is of one moment, whatever is written meanwhile."""
-        with named(self._path):
+    def at_one_moment(self, keep_on: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """What is read in this block is of one moment, whatever is written meanwhile; ``keep_on`` may end it."""
+        with stoppable(self._db, keep_on), named(self._path):
             self._db.execute("BEGIN")
             try:
                 yield

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from inventory.console import leave, leaving, run_export, run_prune, run_tables, until_stopped
+from inventory.console import leave, leaving, run_export, run_prune, run_status, run_tables, until_stopped
 from inventory.errors import UsageError
 from inventory.options import (
     RUN_PLACE,
@@ -72,7 +72,7 @@ def status(
     with leaving("text", quiet=False):
         from inventory import standing
 
-        found = standing.standing_of(folder)
+        found = run_status(folder)
         if format == "json":
             import json
 

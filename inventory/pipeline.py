@@ -5,7 +5,6 @@ Owns the order of the stages and what a run gives back. How each stage works is 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from inventory import ending, intake, manifest
 from inventory.credentials import find_accounts
 from inventory.delivery import Delivery
-from inventory.detached import unless_stopped
+from inventory.detached import in_thread, unless_stopped
 from inventory.discovery import Search, discover
 from inventory.ending import End, Result
 from inventory.errors import ExitCode, OutputError, UsageError
@@ -59,7 +58,7 @@ async def export(
     folder, delivery = RunFolder(output.folder), Delivery(output.url, output.folder, environment)
     await unless_stopped(check, delivery.prepare, mode)
     folder.prepare(mode)
-    with folder.unless_empty(), Ledger(folder.ledger, replace=mode == "overwrite") as ledger:
+    with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
         found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
         settings = intake.shaped(ledger, settings)
@@ -76,12 +75,12 @@ async def export(
             # ledger ──► pool ── client ──► ledger
             scopes = await ask(ledger, settings, account, watch, found.throttles if found else {}, began=began)
             # ledger ──► flatten ──► tables
-            tables, counts = await asyncio.to_thread(tabulate, ledger, folder.path, settings, watch)
+            tables, counts = await in_thread(tabulate, ledger, folder.path, settings, watch)
             # tables ──► manifest
-            result = await asyncio.to_thread(_sign_off, ledger, output, settings, scopes, tables, counts)
+            result = await in_thread(_sign_off, ledger, output, settings, scopes, tables, counts)
             # tables, manifest ──► object store, where there is one
             await unless_stopped(watch.check, delivery.complete, result.manifest["tables"], watch)
-        return await asyncio.to_thread(ending.drop_bodies, ledger, result, watch) if settings.drop_bodies else result
+        return await in_thread(ending.drop_bodies, ledger, result, watch) if settings.drop_bodies else result
 
 
 async def _take_in(
@@ -95,11 +94,11 @@ async def _take_in(
 ) -> Discovered | None:
     """Loads the list, which may have to be found first, or holds it against the one that a resumed run began with."""
     if mode == "resume":
-        await asyncio.to_thread(ledger.check, watch.check)
+        await in_thread(ledger.check, watch.check)
     if mode == "resume" and ledger.fact(intake.LOADED) is not None:
         if isinstance(sources, Search):
             raise UsageError("--resume goes on with the list that was found: leave --all out")
-        await asyncio.to_thread(intake.check_same_run, sources, ledger, settings, watch.check)
+        await in_thread(intake.check_same_run, sources, ledger, settings, watch.check)
         ending.check_bodies(ledger, folder.path, again=True)
         ledger.ask_failures_again()
         return None
@@ -112,12 +111,10 @@ async def _take_in(
         found: Discovered | None = None
         if isinstance(sources, Search):
             found, sources = await discover(sources, settings, account, watch), ()
-        await asyncio.to_thread(intake.load, sources, ledger, settings, watch, found)
+        await in_thread(intake.load, sources, ledger, settings, watch, found)
         keep = True
-    except (OutputError, asyncio.CancelledError):
-        keep = (
-            True  # --resume, to which a full disk leads, finds what it goes on with; a thread may read the list still
-        )
+    except OutputError:
+        keep = True  # --resume, to which a full disk leads, finds what it goes on with
         raise
     finally:
         # Nothing was asked: whatever went wrong, also in a caller's own iterable, no trace is left that would stand in

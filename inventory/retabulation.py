@@ -7,6 +7,7 @@ credential, not even a store's: what is there of such a run stays until --resume
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +15,14 @@ import msgspec
 
 from inventory import ending, intake, manifest
 from inventory.ending import End, Result
-from inventory.errors import ExitCode, Status, UsageError
+from inventory.errors import ExitCode, InterruptedRunError, Status, UsageError
 from inventory.folder import RunFolder
 from inventory.ledger import Ledger
 from inventory.settings import describe
 from inventory.tabulation import tabulate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from inventory.settings import ExportSettings
@@ -42,12 +44,13 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
     Raises:
         UsageError: there is no run, its list was never read to its end, or its bodies are gone.
         OutputError: the ledger is of no use, or in use; or the tables cannot be written.
-        InterruptedRunError: a signal came; all is as it was.
+        InterruptedRunError: a signal came, and the message says what that left.
     """
     folder = RunFolder(path)
     folder.check_run()
     with Ledger(folder.ledger) as ledger:
-        ledger.check(watch.check)
+        with _said("; the tables are as they were"):
+            ledger.check(watch.check)
         output = ending.output_of(ledger, path)
         before = intake.last_settings(ledger)
         if before is None:
@@ -56,7 +59,8 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
                 "export it again, with --resume"
             )
         if drop_bodies and not shape and ending.are_dropped(ledger) and folder.is_whole():
-            ledger.drop_bodies(watch.check)  # it may have been ended before the file was smaller
+            with _said("; the tables are as they were"):
+                ledger.drop_bodies(watch.check)  # it may have been ended before the file was smaller
             return Result(output, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
         settings = intake.shaped(ledger, msgspec.structs.replace(before, **shape).checked())
@@ -67,14 +71,26 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
             ending.keep(ledger, end)
             folder.remove_manifest()
 
-        tables, counts = tabulate(ledger, path, settings, watch, before_names=before_names)
+        with _said("; the tables are as they were"):
+            tables, counts = tabulate(ledger, path, settings, watch, before_names=before_names)
         end = end or _reckoned(ledger, settings, counts)
         described = describe(settings)
         end = end._replace(settings={**end.settings, **{name: described[name] for name in _SHAPING}})
         result = ending.sign_off(ledger, output, end, tables, counts)
         if drop_bodies:
-            result = _without_bodies(ledger, result, watch)
+            with _said("; the tables are whole, and --drop-bodies goes on with the bodies"):
+                result = _without_bodies(ledger, result, watch)
         return result._replace(exit_code=ExitCode.ANSWERED)  # the tables were asked for, and are there
+
+
+@contextmanager
+def _said(words: str) -> Iterator[None]:
+    """Adds to the words of a stop what it left."""
+    try:
+        yield
+    except InterruptedRunError as error:
+        error.message += words
+        raise
 
 
 def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts) -> End:

@@ -18,7 +18,7 @@ from inventory.progress import duration, readable
 from inventory.report import not_sent, resume_command, shortened, tables_command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from inventory.ledger_view import Tally
@@ -95,12 +95,13 @@ class Standing(NamedTuple):
         return {**self._asdict(), "scopes": scopes, "failures": failures}
 
 
-def standing_of(path: Path, now: float | None = None) -> Standing:
+def standing_of(path: Path, now: float | None = None, *, keep_on: Callable[[], None] = lambda: None) -> Standing:
     """Looks where the run in a folder stands.
 
     Args:
         path: the folder.
         now: the time, in seconds since 1970.
+        keep_on: is asked now and then, and raises InterruptedRunError to end it.
 
     Raises:
         UsageError: the folder holds no run.
@@ -110,7 +111,7 @@ def standing_of(path: Path, now: float | None = None) -> Standing:
     folder.check_run()
     now = time.time() if now is None else now
     at_work = is_in_use(folder.ledger)
-    with LedgerView(folder.ledger) as ledger, ledger.at_one_moment():
+    with LedgerView(folder.ledger, keep_on) as ledger, ledger.at_one_moment(keep_on):
         output = ending.output_of(ledger, path)
         tallies = list(ledger.tallies(round((now - WINDOW_SECONDS) * 1e6)))
         urns, left = ledger.count_urns(), ledger.count_urns() - ledger.count_settled()

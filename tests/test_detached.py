@@ -44,6 +44,26 @@ async def test_a_stop_leaves_work_that_hangs_alone(hanging, stopped):
     assert detached.is_any_left()
 
 
+async def test_what_works_with_a_ledger_is_waited_for_however_often_it_is_cancelled():
+    """What a thread works with is closed when it has ended, and not before."""
+    began, over, ended = threading.Event(), threading.Event(), []
+
+    def work():
+        began.set()
+        over.wait()
+        ended.append(True)
+
+    task = asyncio.ensure_future(detached.in_thread(work))
+    await asyncio.to_thread(began.wait)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.wait({task}, timeout=0)
+        assert not task.done()
+    over.set()
+    await asyncio.wait({task})
+    assert (task.cancelled(), ended) == (True, [True])
+
+
 async def test_who_waits_can_be_cancelled(hanging):
     """A task that waits for work that hangs is cancelled as any other."""
     task = asyncio.ensure_future(detached.detached(hanging))

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from test_ledger import P, R, damaged_behind_its_header, of_another_version, outcome, urn
@@ -180,6 +181,30 @@ def raised(error):
         raise error
 
 
+def test_whoever_looks_at_a_run_can_be_stopped(path, monkeypatch):
+    """A stop ends the look that status and --overwrite take; what is there stays, and nothing is locked."""
+    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 1)
+    with Ledger(path) as ledger:
+        load(ledger)
+    stop = partial(raised, InterruptedRunError(15))
+    for opened in (partial(LedgerView, path, stop), partial(Ledger, path, stop, replace=True)):
+        with pytest.raises(InterruptedRunError):
+            opened()
+    with Ledger(path) as ledger, pytest.raises(InterruptedRunError), ledger.at_one_moment(stop):
+        ledger.count_settled()
+    with LedgerView(path) as view:
+        assert (view.count_urns(), view.count_settled()) == (3, 1)
+
+
+def test_ctrl_c_in_a_look_through_a_ledger_stays_ctrl_c(path, monkeypatch):
+    """What a signal's handler raises while SQLite is at work gets lost in it, and becomes a KeyboardInterrupt again."""
+    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 1)
+    with Ledger(path) as ledger:
+        load(ledger)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.check(partial(raised, KeyboardInterrupt()))
+
+
 def test_a_file_of_small_bodies_is_smaller_without_them(path):
     """Bodies of a few hundred bytes free no page of their own, and the file is made smaller all the same."""
     with Ledger(path) as ledger:
@@ -206,7 +231,7 @@ def test_an_empty_file_holds_no_list(path):
         (of_another_version, "ledger 99, not 3"),
         (damaged_behind_its_header, "damaged"),
         (lambda path: path.write_bytes(b"no database" * 100), "damaged"),
-        (lambda path: path.mkdir(), "cannot be"),
+        (lambda path: path.mkdir(), "cannot be read: Is a directory$"),
     ],
 )
 def test_a_ledger_of_no_use_is_one_sentence(path, spoil, words):

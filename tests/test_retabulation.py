@@ -10,7 +10,7 @@ import sys
 import pytest
 from runs import by_urn, export, manifest_of, rows, run_cli
 
-from inventory import open_snapshot
+from inventory import ledger_file, open_snapshot
 from inventory.emulator import Emulator, Fault, FileCloud, Limit, Reply
 from inventory.errors import ExitCode, InterruptedRunError, OutputError, UsageError
 from inventory.ledger import Ledger
@@ -175,6 +175,17 @@ async def test_a_stop_leaves_all_as_it_was(run):
     with pytest.raises(InterruptedRunError):
         again(run, watch, format=("csv",), rows_per_file=7)
     assert contents(run) == before
+
+
+async def test_a_stop_between_tables_and_bodies_says_which_are_done(run, monkeypatch):
+    """Who is stopped while bodies are dropped has the new tables, is told so, and the next call does the rest."""
+    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 1)
+    watch = Watch()
+    monkeypatch.setattr(watch, "tabulating", lambda number, total: number == total and watch.request_stop(15))
+    with pytest.raises(InterruptedRunError, match="the tables are whole, and --drop-bodies goes on"):
+        retabulate(run, {"format": ("csv",)}, watch, drop_bodies=True)
+    assert (run / "functions.csv").exists()
+    assert "bodies" not in retabulate(run, {}, Watch(), drop_bodies=True).note
 
 
 async def test_no_room_leaves_all_as_it_was(run, monkeypatch):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 
 import pytest
 from processes import CODES, SECONDS, WORKERS, begin, command, run, stopped
 from runs import TOKEN, manifest_of, wait_for
 
+from inventory import console, detached, ledger_file, standing
 from inventory.emulator import Emulator, Fault
+from inventory.errors import InterruptedRunError
 from inventory.ledger_file import is_in_use
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -71,6 +74,39 @@ def test_a_signal_while_a_command_is_loaded_has_its_code_and_sentence(number):
     )
     words = run(str(int(number)), program=("-c", script), code=CODES[number])
     assert words == f"inventory: stopped by {number.name}\n"
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_in_the_middle_of_an_import_has_its_code_and_sentence(number):
+    """Modules that are half loaded are left as they are: nobody loads them again to see whether work is left."""
+    script = (
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'asyncio.tasks': os.kill(os.getpid(), int(sys.argv[1]))\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from inventory import __main__; __main__.main()"
+    )
+    words = run(str(int(number)), program=("-c", script), code=CODES[number])
+    assert words == f"inventory: stopped by {number.name}\n"
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_look_at_a_large_run_can_be_stopped(tmp_path, monkeypatch, number):
+    """A signal ends status with its code, also while SQLite is in a step of its own that hears of nothing."""
+    over = threading.Event()
+
+    def hanging(_path):
+        signal.raise_signal(number)
+        over.wait()
+
+    monkeypatch.setattr(standing, "is_in_use", hanging)
+    monkeypatch.setattr(detached, "GRACE_SECONDS", 0.0)
+    (tmp_path / ledger_file.FILE_NAME).touch()
+    with pytest.raises(InterruptedRunError, match=f"^stopped by {number.name}$") as stopped:
+        console.run_status(tmp_path)
+    over.set()
+    assert stopped.value.exit_code == CODES[number]
 
 
 def test_the_words_at_once_are_json_where_all_are(tmp_path, write_list, server):
