@@ -1,8 +1,12 @@
 """Pictures and tables of a review: whatever a name holds is drawn as it is, and what is cut is said."""
 
+import runpy
+import sys
+
 import pandas as pd
 import pytest
 
+from inventory.errors import UsageError
 from inventory.reviews import charts, sheets
 
 ODD = r"$\frac{<script>alert(1)</script>&_\""
@@ -47,3 +51,11 @@ def test_a_small_table_is_shown_as_it_is(shown):
     assert frame.to_dict("list") == {"text": ["a", ""], "number": [float("inf"), 9.0]}
     assert words["maxBytes"] == 0
     assert "&lt;script&gt;" in sheets.small(pd.DataFrame({"a": [ODD]})).to_html()
+
+
+@pytest.mark.parametrize(("module", "needed"), [(charts, "matplotlib"), (sheets, "itables")])
+def test_what_a_notebook_needs_is_said_with_the_way_to_get_it(module, needed, monkeypatch):
+    """Without the extra, one sentence names the package that is missing and the command that installs it."""
+    monkeypatch.setitem(sys.modules, needed, None)
+    with pytest.raises(UsageError, match=rf"need {needed}: pip install .*\[notebooks\]"):
+        runpy.run_path(module.__file__)

@@ -53,6 +53,7 @@ def browse(frame: pd.DataFrame) -> None:
             shown,
             maxBytes=0,  # itables would show the first rows and the last
             showIndex=False,
+            text_in_header_can_be_selected=False,  # a click on a name sorts
             classes="display compact nowrap",
             scrollX=True,
             columnDefs=[{"className": "dt-left", "targets": "_all"}],
