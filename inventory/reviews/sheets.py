@@ -68,7 +68,7 @@ def small(frame: pd.DataFrame, formats: dict[Any, Any] | None = None, *, na_rep:
         formats: how a column's cells are written.
         na_rep: for null.
     """
-    styled = frame.style.hide(axis="index").format(formats, na_rep=na_rep, escape="html")
+    styled = frame.style.hide(axis="index").format(formats, na_rep=na_rep, escape="html", thousands=",")
     return styled.set_table_styles([{"selector": kind, "props": _LEFT} for kind in ("th", "td")])
 
 
