@@ -53,6 +53,14 @@ def test_each_circle_is_told_once_with_its_urns_in_order():
     assert not ends["is_lower_bound"].any()
 
 
+def test_a_function_that_the_list_names_twice_has_one_way_an_event():
+    """Of `a` and `a:latest`, whose answers differ as somebody changed it between, the first holds: a circle of one."""
+    links = (("a", "on_success", "a"), ("a:latest", "on_success", "b"))
+    found = follow(functions({"a": {}, "a:latest": {}, "b": {}}), calls(*links))
+    assert found.circles["urns"].tolist() == [latest("a")]
+    assert found.links["target"].tolist() == list(latest("a"))
+
+
 def test_a_circle_of_both_events_is_mixed():
     """A success calls the one, its failure calls back: one circle that takes both events."""
     found = follow(functions({"a": {}, "b": {}}), calls(("a", "on_success", "b"), ("b", "on_failure", "a")))

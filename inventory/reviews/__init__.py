@@ -1,7 +1,8 @@
 """Reviews of the tables of a run: who loses events, what costs money, what changed.
 
-Owns the questions and how an answer counts. Reads frames that a ``Snapshot`` gives; never a file, never the network,
-and draws nothing: the notebooks do. What is not known stays so: it is counted beside, never as good or as bad.
+Owns the questions and how an answer counts. Reads frames that a ``Snapshot`` gives; never a file, never the network.
+What is not known stays so: it is counted beside, never as good or as bad. ``charts`` and ``sheets`` show the answers in
+a notebook; they need its extra, and nothing here loads them.
 """
 
 from __future__ import annotations

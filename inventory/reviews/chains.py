@@ -61,10 +61,11 @@ def follow(functions: pd.DataFrame, destinations: pd.DataFrame) -> Chains:
 
     Assumptions:
         A destination is called asynchronously, with its own retries. What is ``not_found`` is not called. A URN
-        without a qualifier is ``latest``; an alias is what it is, whatever version it points to.
+        without a qualifier is ``latest``; an alias is what it is, whatever version it points to. Of two answers to one
+        thing (a list with and without ``latest``) the first in the table holds, as in the bill.
     """
     links = resolve(functions, destinations)
-    links = links[~links["target_status"].isin(_ENDS)].drop_duplicates(["source", "event", "target"])
+    links = links[~links["target_status"].isin(_ENDS)].drop_duplicates(["source", "event"])
     links = links.reset_index(drop=True)
     ends = pd.concat([links["source"], links["target"]], ignore_index=True)
     codes, urns = pd.factorize(ends, sort=True)
