@@ -155,7 +155,8 @@ class Comparison:
             now,
             None if after is None else after["error_kind"],
             known_at,
-            None if known_at is None else (self._finished[1] - known_at) // 1_000_000,
+            # Rounded up: a run's end is told in whole seconds, and its last answer may stand in the same one.
+            None if known_at is None else -((known_at - self._finished[1]) // 1_000_000),
             self._note(urn, kind, before, after),
         )
 
