@@ -152,7 +152,7 @@ class History(Sequence[Snapshot]):
 
     def _words(self) -> str:
         others = f", and {len(self.incomplete):,} that are none" if self.incomplete else ""
-        return f"{len(self.runs):,} whole runs{others}"
+        return f"{len(self.runs):,} whole run{'' if len(self.runs) == 1 else 's'}{others}"
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         """The newest runs as cells, oldest first."""
