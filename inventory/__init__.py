@@ -54,9 +54,25 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
     def __getattr__(name: str) -> object:
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module  # noqa: PLC0415 - only when something of the door is used
+        return getattr(_loaded(f"{__name__}.{_HOME[name]}"), name)
 
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    def _loaded(name: str) -> object:
+        """A module, loaded to its end: Ctrl-C waits, for a half of pandas or Arrow breaks or holds each later try."""
+        import signal  # noqa: PLC0415 - only when something of the door is used
+        from importlib import import_module  # noqa: PLC0415
+        from threading import current_thread, main_thread  # noqa: PLC0415
+
+        before = signal.getsignal(signal.SIGINT)
+        if not callable(before) or current_thread() is not main_thread():
+            return import_module(name)
+        came = []
+        signal.signal(signal.SIGINT, lambda *signal_and_frame: came.append(signal_and_frame))
+        try:
+            return import_module(name)
+        finally:
+            signal.signal(signal.SIGINT, before)
+            if came:
+                before(*came[0])
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *_HOME})

@@ -11,6 +11,7 @@ import pytest
 from processes import CODES, SECONDS, WORKERS, begin, command, run, stopped
 from runs import TOKEN, manifest_of, wait_for
 
+import inventory
 from inventory import console, detached, ledger_file, standing
 from inventory.emulator import Emulator, Fault
 from inventory.errors import InterruptedRunError
@@ -131,3 +132,24 @@ def test_a_resumed_run_that_waits_for_its_list_can_be_stopped(tmp_path, write_li
     assert (process.returncode, seconds < SECONDS) == (143, True)
     assert "go on with: " in said
     assert manifest_of(tmp_path / "run") == before
+
+
+def test_an_interrupt_waits_until_the_library_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a name of the door is loaded waits for its end: a half of pandas would break the next try."""
+    loaded: list[str] = []
+
+    def load(name: str) -> object:
+        signal.raise_signal(signal.SIGINT)
+        loaded.append(name)
+        return sys.modules[name]
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr("importlib.import_module", load)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            inventory.InventoryError  # noqa: B018 - its module is loaded at this look
+        after = signal.getsignal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert loaded == ["inventory.errors"]
+    assert after is signal.default_int_handler
