@@ -40,7 +40,7 @@ def test_no_word_of_a_title_is_cut_off(monkeypatch):
     pictures = []
     monkeypatch.setattr(charts, "show", lambda figure, _: pictures.append(figure))
     title = "The finding of a large account, " * 4 + "end"
-    charts.bars(pd.Series({"W" * 100: 1200}), title)
+    charts.bars(pd.Series({"a-name" * 20: 1200}), title)
     (figure,) = pictures
     figure.draw_without_rendering()
     drawn = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text().endswith("end"))
