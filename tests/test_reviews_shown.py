@@ -5,6 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from inventory.errors import UsageError
 from inventory.reviews import charts, sheets
@@ -32,6 +33,20 @@ def test_a_picture_says_in_words_what_it_shows(shown):
     escaped = r"$\frac{&lt;script&gt;alert(1)&lt;/script&gt;&amp;_\&quot;"
     assert f'alt="Two {escaped}$. URNs: {escaped} 1,200, other$ 3"' in bars
     assert f'alt="T. URNs: {escaped}: yes 5, unknown 7"' in stacked
+
+
+def test_no_word_of_a_title_is_cut_off(monkeypatch):
+    """A long title beside long names lies inside the picture, with all of its words."""
+    pictures = []
+    monkeypatch.setattr(charts, "show", lambda figure, _: pictures.append(figure))
+    title = "The finding of a large account, " * 4 + "end"
+    charts.bars(pd.Series({"a-name" * 20: 1200}), title)
+    (figure,) = pictures
+    figure.draw_without_rendering()
+    drawn = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text().endswith("end"))
+    assert [" ".join(text.get_text().split()) for text in drawn] == [title]
+    left, right = (getattr(drawn[0].get_window_extent(), side) for side in ("x0", "x1"))
+    assert 0 <= left < right <= figure.bbox.width
 
 
 def test_a_large_table_says_how_much_of_it_is_shown(shown):

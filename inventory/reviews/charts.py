@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 import warnings
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +39,7 @@ EVENTS: Final = {"on_success": BLUE, "on_failure": RED}
 _STYLE: Final[dict[Any, Any]] = {"axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
 _WIDTH, _DPI = 9.0, 144
 _WIDEST_LABEL: Final = 48
+_WIDEST_TITLE: Final = 88
 _ROOM: Final = 64
 """Digits that fit into a bar as long as the axis."""
 
@@ -145,6 +147,7 @@ def _finish(ax: Axes, names: Sequence[str], title: str, unit: str) -> None:
     """What all bars have: names from the top down, a title over the whole picture, a unit."""
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
-    ax.set_title(title, loc="left", fontsize=12)
+    wrapped = textwrap.fill(title, _WIDEST_TITLE)  # over the names too: long ones leave the axes too little room
+    ax.get_figure(root=True).suptitle(wrapped, x=0.005, ha="left", fontsize=12)  # type: ignore[union-attr]
     ax.set_xlabel(unit)
     ax.margins(x=0.08, y=0.02)
