@@ -73,7 +73,7 @@ class History(Sequence[Snapshot]):
         head = "".join(f"<th>{name}</th>" for name in ("time (UTC)", "URNs", "statuses", "exit code", "size"))
         return (
             f"<p><b>{escape(self.path)}</b>: {self._words()}</p><table><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>{f'<p>No whole runs:</p><ul>{left}</ul>' if left else ''}"
+            f"<tbody>{body}</tbody></table>{f'<p>Not whole runs:</p><ul>{left}</ul>' if left else ''}"
         )
 
     @property
@@ -151,7 +151,8 @@ class History(Sequence[Snapshot]):
             raise UsageError(f"{self.path} holds no whole run; {len(self.incomplete)} other things are there")
 
     def _words(self) -> str:
-        others = f", and {len(self.incomplete):,} that are none" if self.incomplete else ""
+        left = len(self.incomplete)
+        others = f", and {left:,} more that {'is' if left == 1 else 'are'} not" if left else ""
         return f"{len(self.runs):,} whole run{'' if len(self.runs) == 1 else 's'}{others}"
 
     def _rows(self) -> Iterator[tuple[str, ...]]:

@@ -197,7 +197,7 @@ def test_a_history_shows_itself(run, folder):
     (folder / "<b>notes").write_text("mine")
     history = inventory.history(folder)
     urns = len(rows(run))
-    assert "22 whole runs, and 1 that are none" in repr(history)
+    assert "22 whole runs, and 1 more that is not" in repr(history)
     assert "... 2 older" in repr(history)
     assert f"2026-11-22 01:00:00  {urns}  " in repr(history)
     html = history._repr_html_()
