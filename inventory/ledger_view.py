@@ -104,6 +104,7 @@ class LedgerView:
     Args:
         path: the file.
         keep_on: is asked now and then while it is looked through, and raises InterruptedRunError to end that.
+        facts_alone: whether nothing but facts is asked of it, so that it need not be looked through.
     """
 
     def __init__(self, path: Path, keep_on: Callable[[], None] = lambda: None, *, facts_alone: bool = False) -> None:
