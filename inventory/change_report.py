@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     Cells = dict[str, Any]
     Paint = Callable[[str, str], str]
 
-FORMS: Final = ("text", "json", "csv", "parquet", "markdown")
 _MARKS: Final = {
     Kind.ADDED: ("+", "green"),
     Kind.REMOVED: ("-", "red"),
@@ -54,7 +53,7 @@ def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None) ->
 
     Args:
         diff: what is written.
-        form: one of :data:`FORMS`.
+        form: text, json, csv, parquet or markdown.
         sink: where to.
         paint: gives a text a colour, for a terminal.
     """

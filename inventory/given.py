@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from inventory.errors import SourceError, UsageError
 from inventory.formats import Entry, Table
+from inventory.home import at_home
 from inventory.sources import STDIN, SUFFIXES, Source
 
 if TYPE_CHECKING:
@@ -180,4 +180,4 @@ def _files(given: Sequence[Any], files: Sequence[bool], column: str | None) -> l
 
 
 def _file(name: str | Path, column: str | None) -> Source:
-    return Source(os.path.expanduser(name), column)  # noqa: PTH111 - no shell does it here; Path fails without such a user
+    return Source(at_home(name), column)

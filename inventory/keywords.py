@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, get_type_hints
 
 from inventory.errors import InventoryError, SettingsError
+from inventory.home import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +104,7 @@ def folder_name(name: str, value: object) -> str | None:
         raise SettingsError(f"{name} must be a folder's name, not {type(value).__name__}")
     if not text:
         raise SettingsError(f"{name} is an empty text; name a folder")
-    return _at_home(text)
+    return at_home(text)
 
 
 @contextmanager
@@ -126,11 +127,6 @@ def _spoken(name: str) -> str:
     return f"{name}=True" if name in _FLAGS else name
 
 
-def _at_home(path: str) -> str:
-    """A path with ``~`` as a shell would have read it; Path's own way fails where there is no such user."""
-    return os.path.expanduser(path)  # noqa: PTH111
-
-
 def _of_kind(name: str, value: Any, kind: Any) -> Any:  # noqa: ANN401 - whatever a caller gives
     if kind == str | Sequence[str]:
         several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
@@ -139,7 +135,7 @@ def _of_kind(name: str, value: Any, kind: Any) -> Any:  # noqa: ANN401 - whateve
             return [str(text) for text in texts] if several else str(value)
     elif kind == str | Path:
         if isinstance(value, str | os.PathLike) and isinstance(path := os.fspath(value), str):
-            return _at_home(path)
+            return at_home(path)
     elif isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool)):
         return kind(value)
     raise SettingsError(f"{name} must be {_WORDS[kind]}, not {type(value).__name__}")

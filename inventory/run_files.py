@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory import ledger_file, manifest, parts, schema
 from inventory.errors import OutputError, UsageError
+from inventory.home import at_home
 from inventory.object_store import ObjectStore, ObjectUrl, is_url, parse
 from inventory.remedy import remedy
 
@@ -115,7 +116,7 @@ def open_run(place: str | Path) -> RunFiles:
         raise UsageError(
             "the name of the run is empty; name the folder of a run, which inventory export prints at its end"
         )
-    folder = Path(os.path.expanduser(place))  # noqa: PTH111 - Path fails where there is no such user
+    folder = Path(at_home(place))
     file = folder / manifest.FILE_NAME
     try:
         return RunFiles(folder, _decoded(file.read_bytes(), str(file)))

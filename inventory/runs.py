@@ -17,6 +17,7 @@ import msgspec
 from inventory import ledger_file, manifest
 from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.folder import RunFolder
+from inventory.home import at_home
 from inventory.object_store import ObjectStore, ObjectUrl, is_url, parse
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def runs_in(place: str | Path, environment: Mapping[str, str] = os.environ) -> R
     if is_url(str(place)):
         found = list(_in_store(parse(str(place)), environment))
     else:
-        found = list(_in_folder(Path(os.path.expanduser(place))))  # noqa: PTH111 - Path fails without such a user
+        found = list(_in_folder(Path(at_home(place))))
     whole = [one for one in found if isinstance(one, Run)]
     whole.sort(key=lambda run: (run.finished, run.started, str(run.path)))
     return Runs(whole, [one for one in found if isinstance(one, Other)])

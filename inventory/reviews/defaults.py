@@ -10,9 +10,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-CONSOLE_RETRIES: Final = 1
-"""Retries; the default that the console's page names for a policy that is set."""
-
 
 class Default(NamedTuple):
     """A column of ``functions``, what one page says of its default, and which page that is."""

@@ -18,7 +18,6 @@ FUNCTION_URN: Final = re.compile(r"urn:fss:[^:\s]+:[^:\s]+:function:[^:\s]+:[^:\
 STATUSES: Final = ("configured", "not_configured", "not_found", "failed", "not_attempted")
 """In the order in which they win, where a list names one thing twice: without a qualifier, and as ``latest``."""
 
-OTHER_TARGETS: Final = ("itself", "other_qualifier", "not_listed", "not_a_function_urn")
 DANGLING: Final = ("not_found", "not_listed", "not_a_function_urn")
 """Targets that are gone, or that the list does not know: the second is a question to the list, no proof."""
 
