@@ -3,7 +3,7 @@
 Owns the retry policy: only what an error calls ``retryable``, with jittered exponential waits, bounded by attempts, by
 time, and by a budget of the whole scope, so that trouble with everything does not multiply the calls. A 429 uses up no
 attempt: the throttle makes it wait, unless it is this URN alone that is refused; nor does a call of an outage, which is
-only a probe. Knows no HTTP. Time, sleep and chance are parameters.
+only a probe, nor a call whose credential was renewed since. Knows no HTTP. Time, sleep and chance are parameters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tenacity import AsyncRetrying, RetryCallState
 from tenacity.wait import wait_random_exponential
 
-from inventory.errors import CallError, ThrottledError
+from inventory.errors import CallError, CredentialExpiredError, ThrottledError
 from inventory.pace import MAX_PAUSE_SECONDS
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ MAX_SECONDS: Final = 300.0
 """After this long, a URN that fails is not asked again (waits for the throttle not counted)."""
 MAX_ALONE: Final = 10
 """A URN that is refused this often in a row, while others of its scope are let through, is given up."""
+MAX_RENEWALS: Final = 3
+"""Renewals of the credential that cost one URN no attempt; later ones do, so that no URN renews it for ever."""
 _WAIT: Final = wait_random_exponential(multiplier=1.0, max=20.0)
 BUDGET: Final = 200
 """Retries that a scope may make beyond those that it earns: one for each URN that is settled."""
@@ -45,6 +47,7 @@ class Attempts:
         waited: seconds of it that were spent waiting for the throttle.
         alone: 429s in a row between which other calls of the scope were accepted.
         is_probe: whether the last call was one of an outage, and used up no attempt.
+        renewals: calls that were refused with a credential that was renewed since.
         duration_ms: how long the last call took.
         finished_at: when it ended, in microseconds since 1970-01-01 UTC.
         error: what was wrong with it; None where nothing was.
@@ -60,6 +63,7 @@ class Attempts:
         "finished_at",
         "is_probe",
         "most",
+        "renewals",
         "throttled",
         "waited",
     )
@@ -72,6 +76,7 @@ class Attempts:
         self.waited = 0.0
         self.alone = 0
         self.is_probe = False
+        self.renewals = 0
         self.duration_ms = 0.0
         self.finished_at = 0
         self.error: CallError | None = None
@@ -89,6 +94,16 @@ class Attempts:
         if self._accepted is not None:
             self.alone = self.alone + 1 if accepted > self._accepted or self.is_alone else 0
         self._accepted = accepted
+
+    def fail(self, error: CallError, *, is_probe: bool) -> None:
+        """Counts a call that failed otherwise: it uses up an attempt unless it is a probe or its credential was old."""
+        self.is_probe = is_probe
+        self.renewals += isinstance(error, CredentialExpiredError)
+        self.attempts += not (is_probe or self.is_free(error))
+
+    def is_free(self, error: BaseException | None) -> bool:
+        """Whether a call failed only because its credential was old, and may be made again at once."""
+        return isinstance(error, CredentialExpiredError) and self.renewals <= MAX_RENEWALS
 
     @property
     def is_alone(self) -> bool:
@@ -152,7 +167,7 @@ class Retry:
         most = self._attempts if counts.most is None else counts.most
         if counts.attempts >= most or self._clock() - counts.began - counts.waited >= MAX_SECONDS:
             return True
-        if counts.is_probe:
+        if counts.is_probe or counts.is_free(_error(state)):
             return False
         self._budget -= self._budget > 0
         return not self._budget
@@ -160,7 +175,7 @@ class Retry:
     def _pause(self, state: RetryCallState, counts: Attempts) -> float:
         error = _error(state)
         if not isinstance(error, ThrottledError):
-            return 0.0 if counts.is_probe else self._wait(state)
+            return 0.0 if counts.is_probe or counts.is_free(error) else self._wait(state)
         if not counts.is_alone:
             return 0.0  # the throttle makes it wait, as it does in an outage
         return max(self._wait(state), min(error.retry_after or 0.0, MAX_PAUSE_SECONDS))

@@ -231,7 +231,8 @@ class Scope:
 
     def _learn(self, error: CallError, sent: float, counts: Attempts) -> None:
         """What a failed call tells about the whole scope."""
-        self._gate.heard()
+        if not isinstance(error, CredentialExpiredError):  # the same call tries the new one, alone
+            self._gate.heard()
         if isinstance(error, ThrottledError):
             self._outage.answered()
             counts.refuse(self._accepted)
@@ -247,8 +248,7 @@ class Scope:
             self._accept(sent)
         else:
             self.throttle.silent(sent)
-        counts.is_probe = self._is_in_an_outage(error, sent)
-        counts.attempts += not counts.is_probe
+        counts.fail(error, is_probe=self._is_in_an_outage(error, sent))
         if error.stops_scope:
             self.stop(error)
         if error.kind is None or error.error_code in GONE:  # whoever says so has looked for it

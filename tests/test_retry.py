@@ -9,6 +9,7 @@ from inventory.errors import (
     BadRequestError,
     CallConnectionError,
     CallTimeoutError,
+    CredentialExpiredError,
     CredentialRefusedError,
     ForbiddenError,
     NotConfiguredError,
@@ -18,7 +19,7 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
-from inventory.retry import MAX_ALONE, Attempts, Retry
+from inventory.retry import MAX_ALONE, MAX_RENEWALS, Attempts, Retry
 
 
 class Bench:
@@ -46,6 +47,8 @@ class Bench:
         answer = self.plan[min(self.calls, len(self.plan)) - 1]
         if isinstance(answer, ThrottledError):
             self.counts.refuse(self.calls * self.others_accepted)
+        elif isinstance(answer, Exception):
+            self.counts.fail(answer, is_probe=False)
         else:
             self.counts.attempts += 1
         if isinstance(answer, Exception):
@@ -112,6 +115,21 @@ async def test_a_429_uses_up_no_attempt():
     assert await bench.run(attempts=2) == "answer"
     assert (bench.calls, bench.counts.attempts, bench.counts.throttled) == (17, 2, 15)
     assert [seconds for seconds in bench.slept if seconds] == [2.0]
+
+
+async def test_a_renewed_credential_uses_up_no_attempt():
+    """A call that was refused for its old credential is made again at once, although one attempt is all there is."""
+    bench = Bench(*[CredentialExpiredError("old")] * MAX_RENEWALS, "answer")
+    assert await bench.run(attempts=1) == "answer"
+    assert (bench.counts.attempts, [seconds for seconds in bench.slept if seconds]) == (1, [])
+
+
+async def test_a_urn_does_not_renew_a_credential_for_ever():
+    """Where each new credential is called old as well, the calls of one URN are bounded by its attempts."""
+    bench = Bench(CredentialExpiredError("old"))
+    with pytest.raises(CredentialExpiredError):
+        await bench.run(attempts=2)
+    assert bench.calls == MAX_RENEWALS + 2
 
 
 async def test_a_urn_that_is_always_refused_is_given_up():

@@ -210,6 +210,32 @@ def test_a_resumed_scope_still_stops_at_a_dead_token(in_virtual_time):
     assert (len(cloud.calls), scope.stopped.exit_code) == (1, 3)
 
 
+class Renewed:
+    """A credential that is renewed whenever a call says that it must be."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.trial = None
+
+    async def ready(self) -> None:
+        """It always is."""
+
+    async def renew(self, generation: int) -> bool:
+        """Renews it unless that was done since."""
+        self.generation += generation == self.generation
+        return True
+
+
+def test_a_renewal_costs_no_urn_its_only_attempt(in_virtual_time):
+    """With one attempt for each URN, tokens that end in the middle of a run make no URN fail."""
+    cloud = Cloud(lambda number: DEAD if number % 100 in (50, 51, 52) else OK)
+    cloud.credential = Renewed()
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1000, attempts=1, workers=8))
+    assert scope.stopped is None
+    assert {(outcome.status, outcome.attempts) for outcome in outcomes} == {("configured", 1)}
+    assert cloud.answers["CredentialRefusedError"] >= 30
+
+
 def test_a_401_that_names_what_is_missing_is_no_refusal(in_virtual_time):
     """The documentation has FSS.1053 under 401: who says it has looked for the alias, so calls are welcome."""
     missing = RefusedError("Not found the function alias", status_code=401, error_code="FSS.1053")
