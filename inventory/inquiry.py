@@ -12,7 +12,7 @@ import math
 import time
 from collections import Counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory import pool
 from inventory.batch import Batch, Group
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from inventory.auth import Credential
     from inventory.credentials import Account
-    from inventory.ledger import Ledger, ScopeCount
+    from inventory.errors import ExitCode
+    from inventory.ledger import Ledger
+    from inventory.limits import Limit
     from inventory.outcome import Outcome
     from inventory.settings import ExportSettings
     from inventory.throttle import Throttle
@@ -41,6 +43,22 @@ GRACE_SECONDS: Final = 1.0
 """How long calls in flight may take to end after a signal."""
 
 
+class ScopeEnd(NamedTuple):
+    """How a scope ended.
+
+    Attributes:
+        stopped: why it stopped, in words; None where it did not.
+        exit_code: of that.
+        limit: the limit that it learnt, or None.
+        used: which part of the limit was used; None where that cannot be told.
+    """
+
+    stopped: str | None = None
+    exit_code: ExitCode | None = None
+    limit: Limit | None = None
+    used: float | None = None
+
+
 async def ask(
     ledger: Ledger,
     settings: ExportSettings,
@@ -49,8 +67,8 @@ async def ask(
     throttles: Mapping[tuple[str, str], Throttle] = MappingProxyType({}),
     *,
     began: float | None = None,
-) -> dict[tuple[str, str], Scope]:
-    """Asks for every URN that has no outcome; returns the scopes, each with what it learnt.
+) -> dict[tuple[str, str], ScopeEnd]:
+    """Asks for every URN that has no outcome; returns how each scope ended.
 
     Args:
         ledger: what to ask for, and where the outcomes go.
@@ -66,24 +84,21 @@ async def ask(
     """
     async with open_session(settings.timeout) as session:
         inquiry = _Inquiry(ledger, settings, watch)
-        lanes = [
-            inquiry.lane(count, session, account.credential(session, count.region, count.project_id))
-            for count in ledger.scopes()
-        ]
-        for scope, earlier in throttles.items():
-            if scope in inquiry.scopes:
-                inquiry.scopes[scope].throttle.go_on_from(earlier)
         seconds = math.inf if settings.max_time is None else settings.max_time
-        await inquiry.run(lanes, (time.monotonic() if began is None else began) + seconds)
-    return inquiry.scopes
+        lanes = inquiry.lanes(session, account, throttles)
+        return await inquiry.run(lanes, (time.monotonic() if began is None else began) + seconds)
 
 
 _Job = tuple[str, Group | None]
 
 
 class _Inquiry:
+    """The scopes are opened when a worker comes to them, and only their ends are kept."""
+
     def __init__(self, ledger: Ledger, settings: ExportSettings, watch: Watch) -> None:
-        self.scopes: dict[tuple[str, str], Scope] = {}
+        self._open: dict[tuple[str, str], Scope] = {}
+        self._ends: dict[tuple[str, str], ScopeEnd] = {}
+        self._out_of_time: OutOfTimeError | None = None
         self._ledger = ledger
         self._settings = settings
         self._watch = watch
@@ -92,23 +107,46 @@ class _Inquiry:
         self._statuses: Counter[str] = Counter()
         self._calls = 0
 
-    def lane(self, count: ScopeCount, session: aiohttp.ClientSession, credential: Credential) -> pool.Lane[_Job]:
+    def lanes(
+        self, session: aiohttp.ClientSession, account: Account, throttles: Mapping[tuple[str, str], Throttle]
+    ) -> Iterator[pool.Lane[_Job]]:
+        """The lane of each scope."""
+        for region, project_id, _ in self._ledger.scopes():
+            if self._is_over:
+                return
+            credential = account.credential(session, region, project_id)
+            yield self._lane((region, project_id), session, credential, throttles.get((region, project_id)))
+
+    @property
+    def _is_over(self) -> bool:
+        return self._watch.signal_number is not None or self._out_of_time is not None
+
+    def _lane(
+        self,
+        place: tuple[str, str],
+        session: aiohttp.ClientSession,
+        credential: Credential,
+        throttle: Throttle | None,
+    ) -> pool.Lane[_Job]:
         """The lane of one scope: its pending URNs, and how each is settled."""
-        settings = self._settings.for_scope(count.region, count.project_id)
-        client = Client(session, settings.endpoint_for(count.region), count.project_id, credential)
+        region, project_id = place
+        settings = self._settings.for_scope(region, project_id)
+        client = Client(session, settings.endpoint_for(region), project_id, credential)
 
         def count_call(operation: str, http_status: int) -> None:
             self._calls += 1
-            self._ledger.count_call(count.region, count.project_id, operation, http_status)
+            self._ledger.count_call(region, project_id, operation, http_status)
 
         scope = Scope(
             client.show_async_invoke_config,
             credential,
             settings,
             count_call=count_call,
-            was_welcome=self._ledger.was_welcome(count.region, count.project_id),
+            was_welcome=self._ledger.was_welcome(region, project_id),
         )
-        self.scopes[count.region, count.project_id] = scope
+        if throttle is not None:
+            scope.throttle.go_on_from(throttle)
+        self._open[place] = scope
 
         batch = Batch(
             scope,
@@ -119,16 +157,29 @@ class _Inquiry:
         )
 
         def jobs() -> Iterator[_Job]:
-            urns = self._ledger.pending(count.region, count.project_id)
+            urns = self._ledger.pending(region, project_id)
             for job in batch.jobs(urns) if settings.batch else ((urn, None) for urn in urns):
-                if scope.closed or self._watch.signal_number is not None:
+                if scope.closed or self._is_over:
                     return
                 yield job
 
         async def settle(job: _Job) -> None:
             await batch.settle(*job)
 
-        return pool.Lane(jobs(), settle, settings.max_workers)
+        return pool.Lane(jobs(), settle, settings.max_workers, lambda: self._close(place))
+
+    def _close(self, place: tuple[str, str]) -> None:
+        """Keeps how a scope ended, and nothing else of it."""
+        scope = self._open.pop(place)
+        scope.conclude()
+        if scope.stopped is None and self._out_of_time is not None and self._is_left(place):
+            scope.stop(self._out_of_time)
+        why = scope.stopped
+        words, code = (None, None) if why is None else (str(why), why.exit_code)
+        self._ends[place] = ScopeEnd(words, code, scope.throttle.pace.limit, scope.throttle.used)
+
+    def _is_left(self, place: tuple[str, str]) -> bool:
+        return next(self._ledger.pending(*place), None) is not None
 
     async def _keep(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -137,7 +188,7 @@ class _Inquiry:
         await asyncio.sleep(0)  # the other answers of this moment join the commit
         self._ledger.commit()
 
-    async def run(self, lanes: list[pool.Lane[_Job]], deadline: float) -> None:
+    async def run(self, lanes: Iterator[pool.Lane[_Job]], deadline: float) -> dict[tuple[str, str], ScopeEnd]:
         """Works the lanes off; commits and tells the watcher a few times a second."""
         workers = asyncio.create_task(pool.run(lanes, connections(self._settings.max_workers)))
         try:
@@ -145,8 +196,11 @@ class _Inquiry:
                 await asyncio.wait({workers}, timeout=TICK_SECONDS)
                 self._ledger.commit()
                 self._watch.asking(self._progress())
-                if self._watch.signal_number is not None or time.monotonic() >= deadline:
-                    for scope in self.scopes.values():
+                if time.monotonic() >= deadline and not workers.done():
+                    seconds = self._settings.max_time
+                    self._out_of_time = OutOfTimeError(f"out of time: the {seconds:g} s of --max-time are over")
+                if self._is_over:
+                    for scope in self._open.values():
                         scope.close()
                     await asyncio.wait({workers}, timeout=GRACE_SECONDS)
                     break
@@ -157,10 +211,17 @@ class _Inquiry:
             await asyncio.wait({workers})
             self._ledger.commit()
         self._watch.check()
-        for place, scope in self.scopes.items():
-            if scope.closed and scope.stopped is None and next(self._ledger.pending(*place), None) is not None:
-                scope.stop(OutOfTimeError(f"out of time: the {self._settings.max_time:g} s of --max-time are over"))
-            scope.conclude()
+        for place in list(self._open):
+            self._close(place)
+        return {place: self._ends.get(place) or self._unopened(place) for place in self._places()}
+
+    def _places(self) -> Iterator[tuple[str, str]]:
+        return ((region, project_id) for region, project_id, _ in self._ledger.scopes())
+
+    def _unopened(self, place: tuple[str, str]) -> ScopeEnd:
+        """The end of a scope that no worker came to."""
+        why = self._out_of_time
+        return ScopeEnd() if why is None or not self._is_left(place) else ScopeEnd(str(why), why.exit_code)
 
     def _progress(self) -> Progress:
         return Progress(
@@ -168,5 +229,5 @@ class _Inquiry:
             total=self._total,
             calls=self._calls,
             statuses=self._statuses,
-            paused_for=max((scope.throttle.paused_for for scope in self.scopes.values()), default=0.0),
+            paused_for=max((scope.throttle.paused_for for scope in self._open.values()), default=0.0),
         )

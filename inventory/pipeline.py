@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from inventory.discovery import Discovered
     from inventory.folder import Mode
     from inventory.given import Given
+    from inventory.inquiry import ScopeEnd
     from inventory.output import Output
-    from inventory.scope import Scope
     from inventory.settings import ExportSettings
     from inventory.sources import Source
     from inventory.tables import TableFile
@@ -142,7 +142,7 @@ def _sign_off(
     ledger: Ledger,
     output: Output,
     settings: ExportSettings,
-    scopes: dict[tuple[str, str], Scope],
+    scopes: dict[tuple[str, str], ScopeEnd],
     tables: list[TableFile],
     counts: manifest.Counts,
 ) -> Result:
@@ -150,15 +150,15 @@ def _sign_off(
     reports = {
         key: manifest.ScopeReport(
             settings.for_scope(*key).endpoint_for(key[0]),
-            scope.throttle.pace.limit,
-            scope.throttle.used,
-            None if scope.stopped is None else str(scope.stopped),
+            scope.limit,
+            scope.used,
+            scope.stopped,
         )
         for key, scope in scopes.items()
     }
     ended = End(
         manifest.now(),
-        manifest.exit_code_of(counts, (scope.stopped.exit_code for scope in scopes.values() if scope.stopped)),
+        manifest.exit_code_of(counts, (scope.exit_code for scope in scopes.values() if scope.exit_code is not None)),
         manifest.describe_scopes(ledger.scopes(), ledger.answers(), reports),
         describe(settings),
     )

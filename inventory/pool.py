@@ -1,31 +1,67 @@
 """A fixed number of workers over lanes of jobs.
 
 Owns the concurrency: how many jobs are under way, and that no task is left behind. Knows no cloud; a lane is whatever
-must not hold up the others. Jobs are taken from a lane's iterator one at a time, so nothing is read ahead of the work.
+must not hold up the others. Jobs are taken from a lane's iterator one at a time, so nothing is read ahead of the work,
+and a lane is taken from the lanes' iterator when its first worker comes.
 """
 
 from __future__ import annotations
 
 import asyncio
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 Job = TypeVar("Job")
 
 
 class Lane(Generic[Job]):
-    """Jobs of one kind, what to do with each, and how many workers may be at it; None: all of them."""
+    """Jobs of one kind, what to do with each, and how many workers may be at it; None: all of them.
 
-    def __init__(self, jobs: Iterator[Job], work: Callable[[Job], Awaitable[None]], limit: int | None = None) -> None:
+    ``close`` is called when the last job is done.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterator[Job],
+        work: Callable[[Job], Awaitable[None]],
+        limit: int | None = None,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
         self.jobs = jobs
         self.work = work
         self.limit = limit
+        self.close = close
         self.workers = 0
+        self.is_empty = False
 
 
-async def run(lanes: Sequence[Lane[Job]], size: int) -> None:
+class _Lanes(Generic[Job]):
+    """The lanes in which a worker finds a place; those without a worker come first, then those with the fewest."""
+
+    def __init__(self, lanes: Iterable[Lane[Job]]) -> None:
+        self._unopened = enumerate(lanes)
+        self._open: list[tuple[int, int, Lane[Job]]] = []
+
+    def take(self) -> Lane[Job] | None:
+        """The lane that a worker goes to; None where every lane is empty or full."""
+        number, lane = next(self._unopened, (0, None))
+        while lane is None:
+            if not self._open:
+                return None
+            _, number, lane = heappop(self._open)
+            if lane.is_empty:
+                lane = None
+        lane.workers += 1
+        # The number of workers falls only where a lane is empty, so that a full lane need not be kept.
+        if lane.limit is None or lane.workers < lane.limit:
+            heappush(self._open, (lane.workers, number, lane))
+        return lane
+
+
+async def run(lanes: Iterable[Lane[Job]], size: int) -> None:
     """Works all lanes off with ``size`` workers, who spread evenly over the lanes that still have jobs.
 
     A worker stays with its lane until that is empty, so a lane that waits holds up only those who chose it.
@@ -33,20 +69,16 @@ async def run(lanes: Sequence[Lane[Job]], size: int) -> None:
     Raises:
         BaseException: the first error of a worker, as it is; the other workers are cancelled and awaited.
     """
-    still_open = list(lanes)
+    waiting = _Lanes(lanes)
 
     async def worker() -> None:
-        # A lane that is full has all the workers that it will ever need: who finds no other is not needed either.
-        while roomy := [lane for lane in still_open if lane.limit is None or lane.workers < lane.limit]:
-            lane = min(roomy, key=lambda lane: lane.workers)
-            lane.workers += 1
-            try:
-                for job in lane.jobs:
-                    await lane.work(job)
-            finally:
-                lane.workers -= 1
-            if lane in still_open:
-                still_open.remove(lane)
+        while (lane := waiting.take()) is not None:
+            for job in lane.jobs:
+                await lane.work(job)
+            lane.is_empty = True
+            lane.workers -= 1
+            if not lane.workers:
+                lane.close()
 
     tasks = [asyncio.create_task(worker()) for _ in range(size)]
     try:

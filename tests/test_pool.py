@@ -185,3 +185,66 @@ async def test_a_lane_has_no_more_workers_than_its_limit():
     assert len(done) == 100
     assert most["a"] == 2
     assert most["b"] >= 5
+
+
+async def test_a_lane_is_opened_when_a_worker_comes_and_closed_after_its_last_job():
+    """Of any number of lanes no more are open than there are workers, and each is closed once."""
+    under_way, most, closed = set(), 0, []
+
+    def lanes():
+        nonlocal most
+        for number in range(100):
+            under_way.add(number)
+            most = max(most, len(under_way))
+
+            async def work(job):
+                await asyncio.sleep(0)
+
+            def close(number=number):
+                under_way.remove(number)
+                closed.append(number)
+
+            yield Lane(iter(range(number % 3)), work, close=close)
+
+    await run(lanes(), 4)
+    assert most <= 4
+    assert sorted(closed) == list(range(100))
+
+
+class Counted(int):
+    """A number of workers that counts how often it is compared."""
+
+    compared = 0
+
+    def __add__(self, other):
+        return Counted(int(self) + other)
+
+    def __sub__(self, other):
+        return Counted(int(self) - other)
+
+    def __lt__(self, other):
+        Counted.compared += 1
+        return int(self) < int(other)
+
+    def __eq__(self, other):
+        Counted.compared += 1
+        return int(self) == int(other)
+
+    __hash__ = int.__hash__
+
+
+async def test_choosing_a_lane_looks_at_few_others():
+    """With ten times the lanes there are ten times the comparisons, and not a hundred times."""
+
+    async def work(_job):
+        await asyncio.sleep(0)
+
+    async def compared(lanes):
+        Counted.compared = 0
+        made = [Lane(iter(range(2)), work) for _ in range(lanes)]
+        for lane in made:
+            lane.workers = Counted(0)
+        await run(made, 16)
+        return Counted.compared
+
+    assert await compared(3000) <= 20 * await compared(300)
