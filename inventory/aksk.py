@@ -104,8 +104,7 @@ class AccessKeys:
             self._look_at = min(self._look_at, self._clock() + _LOOK_SECONDS)
         if not found[0] or not found[1] or found == (self.key, self._secret, self._security_token):
             return
-        for secret in filter(None, found):
-            self.redactor.add(secret)
+        self.redactor.renew(*filter(None, found))
         self.key, self._secret, self._security_token = found
         self.generation += 1
 

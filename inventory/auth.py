@@ -70,7 +70,8 @@ class Token:
         self._look_at = clock() + _LOOK_SECONDS
         self._token = _checked(value, origin)
         self._headers = {"X-Auth-Token": self._token}
-        self.redactor = Redactor(self._token)
+        self.redactor = Redactor()
+        self.redactor.renew(self._token)
         self.trial = None
         self.generation = 0
 
@@ -109,7 +110,7 @@ class Token:
         if token != self._token:
             self._token = token
             self._headers = {"X-Auth-Token": token}
-            self.redactor.add(token)
+            self.redactor.renew(token)
             self.generation += 1
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import html.entities
 import re
+from collections import deque
 from typing import Final
 
 REDACTED: Final = "[redacted]"
@@ -38,85 +39,164 @@ _PERCENT: Final = "%(?:25){0,3}"
 _AMPERSAND: Final = "&(?:amp;){0,3}"
 _ESCAPED: Final = rf"{_PERCENT}[0-9a-fA-F]{{2}}|{_BACKSLASH}u[0-9a-fA-F]{{4}}|{_BACKSLASH}/|{_AMPERSAND}#?\w{{1,8}};"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9]")
+_WORDS: Final = re.compile(r"[A-Za-z0-9]+|(?s:.)")
+_HEXADECIMAL: Final = re.compile(r"[0-9a-f]+")
+_HEXADECIMAL_RUNS: Final = re.compile(rf"[0-9a-f]{{{_PIECE},}}")
+_KEPT: Final = 4
+"""How many renewals of a credential stay known."""
 _ENTITIES: Final = {text: name for name, text in html.entities.html5.items() if name.endswith(";") and len(text) == 1}
 
 
 class Redactor:
-    """Takes secrets out of texts. A secret that is renewed is added; the old one stays known."""
+    """Takes secrets out of texts.
 
-    def __init__(self, *secrets: str) -> None:
-        self._known: set[str] = set()
-        self._in_texts: dict[str, re.Pattern[str]] = {}  # secrets that begin alike have patterns in common
-        self._in_bodies: list[re.Pattern[bytes]] = []
-        self._words: list[bytes] = []  # of which one is there wherever a pattern for bodies fits
-        self._parts: set[str] = set()
-        self._pieces: set[str] = set()
+    A secret costs a few kilobytes; its patterns are made when a text may hold it.
+
+    Args:
+        secrets: those that stay known.
+        beside: another redactor, whose secrets are taken out too.
+    """
+
+    def __init__(self, *secrets: str, beside: Redactor | None = None) -> None:
+        self._beside = beside
+        self._lasting: dict[str, _Secret] = {}
+        self._renewed: deque[dict[str, _Secret]] = deque(maxlen=_KEPT)
         for secret in secrets:
             self.add(secret)
 
     def __repr__(self) -> str:
-        return f"Redactor({len(self._known)} secrets)"
+        return f"Redactor({len({secret.text for secret in self._secrets()})} secrets)"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("secrets are not pickled: the other side reads its own")
 
     def add(self, secret: str) -> None:
-        """Adds a secret to those that are taken out."""
-        if not secret or secret in self._known:
-            return
-        self._known.add(secret)
-        codes = _codes_of(secret) if len(secret) >= _SHORTEST else []
-        patterns = {_beginning_of(secret): [secret[:_SHORT]], "|".join(map(_any_code, codes)): codes}
-        for pattern in filter(None, (_whole(secret), *patterns)):
-            self._in_texts.setdefault(pattern, re.compile(pattern))
-        for pattern, words in patterns.items() if codes else ():
-            self._in_bodies.append(re.compile(pattern.encode()))
-            self._words += map(_longest_word, words)
-        if len(secret) >= _SHORT:
-            self._parts |= {secret[at : at + _SHORT] for at in range(len(secret) - _SHORT + 1)}
-            self._pieces |= {secret[at : at + _PIECE] for at in range(len(secret) - _PIECE + 1)}
+        """Adds a secret that stays known."""
+        if secret and secret not in self._lasting:
+            self._lasting[secret] = _Secret(secret)
+
+    def renew(self, *secrets: str) -> None:
+        """Adds the secrets of a credential that was renewed.
+
+        Those before stay known for the answers that are under way; of older ones the oldest are dropped.
+        """
+        self._renewed.append({secret: _Secret(secret) for secret in secrets if secret})
 
     def redact(self, text: str) -> str:
         """Takes the secrets, and whatever looks like a key or a signature, out of a text of the server."""
-        if _PLAIN.fullmatch(text) and self._is_harmless(text):
+        secrets = self._secrets()
+        if _PLAIN.fullmatch(text) and all(secret.is_absent_from(text) for secret in secrets):
             return text
-        for secret in self._in_texts.values():
-            text = secret.sub(REDACTED, text)
-        if self._parts:
-            text = _RUNS.sub(self._without_parts, text)
+        for secret in secrets:
+            text = secret.taken_out_of(text)
+        if any(len(secret.text) >= _SHORT for secret in secrets):
+            text = _RUNS.sub(lambda run: REDACTED if any(one.has_part_in(run[0]) for one in secrets) else run[0], text)
         return _ECHOES.sub(rf"\g<1>{REDACTED}", text)
 
     def purge(self, body: bytes) -> bytes:
         """Takes the secrets, in any spelling, out of an answer that is kept as it came; nothing else is touched."""
-        # Nearly no answer is spelled oddly or has a word of a secret: to see that is quicker than to look for patterns.
-        if b"%" not in body and b"\\u" not in body and b"&" not in body:
-            for word in self._words:
-                if word in body:
-                    break
-            else:
-                return body
-        for secret in self._in_bodies:
-            body = secret.sub(REDACTED.encode(), body)
+        is_odd = b"%" in body or b"\\u" in body or b"&" in body
+        for secret in self._secrets():
+            body = secret.purged_from(body, is_odd=is_odd)
         return body
 
-    def _is_harmless(self, text: str) -> bool:
-        """Whether a plain word, such as the id of a call, has nothing of a secret in it: most are, and are many."""
-        if not self._pieces.isdisjoint([text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]):
+    def _secrets(self) -> list[_Secret]:
+        found = [] if self._beside is None else self._beside._secrets()  # noqa: SLF001 - of the same class
+        found += self._lasting.values()
+        for renewed in self._renewed:
+            found += renewed.values()
+        return found
+
+
+class _Secret:
+    """One secret, and how it is found.
+
+    Attributes:
+        text: the secret.
+    """
+
+    __slots__ = ("_codes", "_hexadecimal", "_parts", "_patterns", "_purges", "_raw_words", "_words", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._codes = _codes_of(text) if len(text) >= _SHORTEST else []
+        # Nearly no text is spelled oddly or has one of these: to see that is quicker than to look for patterns.
+        self._words = [_longest_word(word) for word in (text[:_SHORT], *self._codes)]
+        self._raw_words = [word.encode() for word in self._words]
+        self._parts = text if len(text) >= _SHORT else ""
+        self._hexadecimal = " ".join(_HEXADECIMAL_RUNS.findall(self._parts))
+        self._patterns: list[re.Pattern[str]] | None = None
+        self._purges: list[re.Pattern[bytes]] | None = None
+
+    def is_absent_from(self, text: str) -> bool:
+        """Whether a plain word, such as the id of a call, has nothing of it: most have not, and there are many."""
+        if text == self.text or any(word in text for word in self._words):
             return False
-        plain = text.encode()
-        return not any(word in plain for word in self._words) and text not in self._known
+        parts = self._hexadecimal if _HEXADECIMAL.fullmatch(text) else self._parts
+        return not parts or not any(text[at : at + _PIECE] in parts for at in range(0, len(text), _PIECE))
 
-    def _without_parts(self, run: re.Match[str]) -> str:
-        """A run of characters, or what stands for it where a part of a secret is in it: a text that was cut short."""
-        text = run[0]
-        parts = (text[at : at + _SHORT] for at in range(len(text) - _SHORT + 1))
-        return text if self._parts.isdisjoint(parts) else REDACTED
+    def taken_out_of(self, text: str) -> str:
+        """The text without it, whether plain, escaped or encoded."""
+        is_odd = "%" in text or "\\u" in text or "&" in text
+        if not is_odd and not any(word in text for word in self._words):
+            return text
+        if self._patterns is None:
+            self._patterns = [re.compile(pattern) for pattern in self._sources()]
+        for pattern in self._patterns:
+            text = pattern.sub(self._without, text)
+        return text
+
+    def purged_from(self, body: bytes, *, is_odd: bool) -> bytes:
+        """The body without it. One that is as short as any word is left."""
+        if not self._codes or not (is_odd or any(word in body for word in self._raw_words)):
+            return body
+        if self._purges is None:
+            self._purges = [re.compile(pattern.encode()) for pattern in self._sources()]
+        for pattern in self._purges:
+            body = pattern.sub(REDACTED.encode(), body)
+        return body
+
+    def has_part_in(self, run: str) -> bool:
+        """Whether a part of it that gives it away is in a run of characters: in a text that was cut short."""
+        parts = self._parts
+        for at in range(0, len(run) - _PIECE + 1, _PIECE) if parts else ():
+            if run[at : at + _PIECE] in parts:  # whatever part is there, one of these pieces is whole in it
+                first = max(0, at - _PIECE + 1)
+                last = min(at, len(run) - _SHORT)
+                if any(run[start : start + _SHORT] in parts for start in range(first, last + 1)):
+                    return True
+        return False
+
+    def _sources(self) -> list[str]:
+        codes = "|".join(map(_any_code, self._codes))
+        return [_beginning_of(self.text), *filter(None, [codes])]
+
+    def _without(self, found: re.Match[str]) -> str:
+        """What stands for a match: of a long secret that is whole, what hangs on to it stays."""
+        rest, clean = found[0], ""
+        while (end := _end_of(self.text, rest) if len(self.text) >= _SHORT else None) is not None:
+            clean, rest = clean + REDACTED, rest[end:]
+            following = found.re.search(rest)
+            if following is None:
+                return clean + rest
+            clean, rest = clean + rest[: following.start()], rest[following.start() :]
+        return clean + REDACTED
 
 
-def _whole(secret: str) -> str:
-    """Finds a secret from its beginning to its end, its letters and digits plain, the others in any spelling."""
-    found = "".join(one if one.isascii() and one.isalnum() else _any_spelling(one) for one in secret)
-    return found if len(secret) >= _SHORT else f"{_BEGINS}{found}{_ENDS}"
+def _end_of(secret: str, text: str) -> int | None:
+    """Where a secret ends that a text begins with, its letters and digits plain, the others in any spelling."""
+    at = 0
+    for word in _WORDS.findall(secret):
+        if _PLAIN_WORD.match(word):
+            end = at + len(word) if text.startswith(word, at) else None
+        else:
+            spelled = re.compile(_any_spelling(word)).match(text, at)
+            end = None if spelled is None else spelled.end()
+        if end is None:
+            return None
+        at = end
+    return at
 
 
 def _beginning_of(secret: str) -> str:
@@ -148,9 +228,9 @@ def _any_code(code: str) -> str:
     return rf"{found}(?:[A-Za-z0-9+/_-]|%2[bBfF]|\\/)*(?:=|%3[dD]){{0,2}}"
 
 
-def _longest_word(text: str) -> bytes:
+def _longest_word(text: str) -> str:
     words: list[str] = re.findall(r"[A-Za-z0-9]*", text)
-    return max(words, key=len).encode()
+    return max(words, key=len)
 
 
 def _any_spelling(character: str) -> str:

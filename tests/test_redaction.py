@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+import tracemalloc
 from urllib.parse import quote
 
 import pytest
@@ -150,6 +151,46 @@ def test_a_renewed_secret_joins_the_old_one():
     redactor.add(SECRET)
     assert redactor.redact(f"{SECRET} {SECRET[::-1]}") == "[redacted] [redacted]"
     assert SECRET not in repr(redactor)
+
+
+def test_copies_of_a_secret_one_behind_the_other_are_taken_out():
+    """However often a server repeats a secret, each copy goes, and what hangs on to the last stays."""
+    redacted = Redactor(SECRET).redact(f"x{SECRET * 280}y {SECRET}z{SECRET}")
+    assert redacted == f"x{'[redacted]' * 280}y [redacted]z[redacted]"
+
+
+def test_renewed_secrets_are_bounded():
+    """The last renewals stay known for answers that are under way; a secret that stays known is never dropped."""
+    redactor = Redactor("lasting-secret-of-all", beside=Redactor("secret-of-the-other"))
+    tokens = [f"{number}-token-{SECRET}"[:40] for number in range(10, 30)]
+    for token in tokens:
+        redactor.renew(token)
+    assert repr(redactor) == "Redactor(6 secrets)"
+    text = f"{tokens[-2]} {tokens[-1]} lasting-secret-of-all secret-of-the-other"
+    assert redactor.redact(text) == " ".join(["[redacted]"] * 4)
+    assert redactor.purge(text.encode()).decode() == " ".join(["[redacted]"] * 4)
+
+
+def test_a_redactor_takes_out_what_another_learns_later():
+    """The password's redactor is shared: what it learns is taken out of every scope's texts."""
+    user = Redactor()
+    scope = Redactor(SECRET, beside=user)
+    user.add("learnt-later-1")
+    assert scope.redact(f"{SECRET} learnt-later-1") == "[redacted] [redacted]"
+    assert user.redact("[redacted] learnt-later-1") == "[redacted] [redacted]"
+
+
+def test_a_secret_costs_no_more_than_its_length():
+    """A thousand scopes have tokens of 4 KB each: what is kept of each is no multiple of it."""
+    tokens = [f"{number:04}{SECRET * 70}" for number in range(100)]
+    tracemalloc.start()
+    try:
+        redactors = [Redactor(token) for token in tokens]
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(redactors) == len(tokens)
+    assert size < 100 * 2 * len(tokens[0])
 
 
 ENCODED = {
