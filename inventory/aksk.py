@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
 
+from inventory.auth import is_one_word
 from inventory.detached import detached
-from inventory.errors import CredentialRefusedError
+from inventory.errors import CredentialRefusedError, CredentialsError
 from inventory.gate import Trial
 from inventory.redaction import Redactor
 
@@ -48,10 +49,15 @@ class AccessKeys:
 
     Args:
         found: the SDK's credentials.
+        origin: where they were found.
         clock: seconds, for how often temporary keys are looked at.
+
+    Raises:
+        CredentialsError: they are none that can be sent.
     """
 
-    def __init__(self, found: Any, *, clock: Callable[[], float] = time.monotonic) -> None:  # noqa: ANN401 - the SDK has no types
+    def __init__(self, found: Any, origin: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:  # noqa: ANN401 - the SDK has no types
+        _check(origin, found.ak, found.sk, found.security_token)
         self._found = found
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -102,6 +108,8 @@ class AccessKeys:
         found = (self._found.ak, self._found.sk, self._found.security_token)
         if self._found.sts_accessor is not None:
             self._look_at = min(self._look_at, self._clock() + _LOOK_SECONDS)
+        if not all(map(_can_be_sent, found)):
+            return
         if not found[0] or not found[1] or found == (self.key, self._secret, self._security_token):
             return
         self.redactor.renew(*filter(None, found))
@@ -167,6 +175,9 @@ def find_access_keys() -> tuple[AccessKeys | None, list[str]]:
 
     Returns:
         The keys, or None where no one has any; and what hindered the providers that somebody set up.
+
+    Raises:
+        CredentialsError: the keys that were found are none that can be sent.
     """
     from huaweicloudsdkcore.auth import provider  # noqa: PLC0415
 
@@ -174,10 +185,29 @@ def find_access_keys() -> tuple[AccessKeys | None, list[str]]:
     hindered: list[str] = []
     for one in chain.get_basic_credential_provider_chain()._providers:  # noqa: SLF001 - there is no public way to go on
         try:
-            return AccessKeys(one.get_credentials()), hindered
+            found = one.get_credentials()
         except _sdk_errors() as error:
             hindered += [f"{place}: {_reason_of(error)}" for place in _places_of(type(one).__name__)]
+        else:
+            return AccessKeys(found, "; ".join(_places_of(type(one).__name__))), hindered
     return None, hindered
+
+
+def _can_be_sent(secret: object) -> bool:
+    return secret is None or (isinstance(secret, str) and is_one_word(secret))
+
+
+def _check(origin: str, *secrets: object) -> None:
+    """Refuses keys that no header can hold, without a word of them.
+
+    Raises:
+        CredentialsError: one is such a key.
+    """
+    if not all(map(_can_be_sent, secrets)):
+        raise CredentialsError(
+            f"{origin or 'the SDK'} has an access key, secret key or security token with a space, a line break, a "
+            "typographic quote or another character that is not printable ASCII: copy it again"
+        )
 
 
 def _places_of(provider: str) -> list[str]:
@@ -211,12 +241,16 @@ def _reason_of(error: Exception) -> str:
     return words
 
 
-def keys_of(ak: str, sk: str, security_token: str) -> AccessKeys:
-    """Keys that are known already."""
+def keys_of(ak: str, sk: str, security_token: str, origin: str = "") -> AccessKeys:
+    """Keys that are known already.
+
+    Raises:
+        CredentialsError: they are none that can be sent.
+    """
     from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415
 
     found = BasicCredentials(ak, sk)
-    return AccessKeys(found.with_security_token(security_token) if security_token else found)
+    return AccessKeys(found.with_security_token(security_token) if security_token else found, origin)
 
 
 def _renew(found: Any) -> str:  # noqa: ANN401 - the SDK has no types

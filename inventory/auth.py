@@ -7,6 +7,7 @@ HTTP call.
 
 from __future__ import annotations
 
+import stat
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE: Final = "HW_AUTH_TOKEN"  # noqa: S105 - the name of the variable
 _LOOK_SECONDS: Final = 1.0
 """How often a token file is looked at."""
+_MAX_FILE: Final = 1024 * 1024
+"""Bytes of a token file; a token has a few thousand."""
 
 
 class Credential(Protocol):
@@ -61,11 +64,17 @@ class Token:
     """
 
     def __init__(
-        self, value: str, origin: str, *, file: Path | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        value: str,
+        origin: str,
+        *,
+        file: Path | None = None,
+        stamp: tuple[int, int, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._origin = origin
         self._file = file
-        self._stamp = _stamp(file)
+        self._stamp = stamp or _stamp(file)
         self._clock = clock
         self._look_at = clock() + _LOOK_SECONDS
         self._token = _checked(value, origin)
@@ -94,6 +103,7 @@ class Token:
     async def renew(self, generation: int) -> bool:
         """Whether the file holds another token by now."""
         if generation == self.generation and self._file is not None:
+            self._stamp = None  # a file system with coarse times shows no change
             self._read_again(self._file)
         return generation != self.generation
 
@@ -120,33 +130,42 @@ def token_of_file(path: Path) -> Token:
     Raises:
         CredentialsError: it holds none, or cannot be read.
     """
-    return Token(_text_of(path), f"--token-file {path}", file=path)
+    stamp = _stamp(path)  # before the text: what is written in between is read later
+    return Token(_text_of(path), f"--token-file {path}", file=path, stamp=stamp)
 
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            return file.read(_MAX_FILE).decode("utf-8-sig")
     except OSError as error:
         raise CredentialsError(f"--token-file {path} cannot be read: {error.strerror}") from None
     except UnicodeError:
-        raise CredentialsError(f"--token-file {path} is not text") from None
+        raise CredentialsError(f"--token-file {path} is not text in UTF-8") from None
+
+
+def is_one_word(secret: str) -> bool:
+    """Whether a secret can be sent in a header: printable ASCII without spaces."""
+    return secret.isascii() and secret.isprintable() and " " not in secret
 
 
 def _checked(value: str, origin: str) -> str:
     token = value.strip()
     if not token:
         raise CredentialsError(f"{origin} holds no token; put an IAM token there")
-    if not token.isascii() or not token.isprintable() or " " in token:
+    if not is_one_word(token):
         raise CredentialsError(f"{origin} holds more than a token: a token is one line of printable ASCII")
     return token
 
 
 def _stamp(path: Path | None) -> tuple[int, int, int] | None:
-    """What changes with a file's content."""
+    """What changes with a file's content; None where it is no file that can be read twice."""
     if path is None:
         return None
     try:
         found = path.stat()
     except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -6,6 +6,7 @@ Owns that order and the names of the variables. Knows no FunctionGraph.
 from __future__ import annotations
 
 import configparser
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "HW"
 """How the variables begin: those that Terraform users have."""
+_NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters, bytes that are no UTF-8, and separators of lines and paragraphs."""
 
 
 class Account(Protocol):
@@ -218,7 +221,7 @@ def find_account(
     if token:
         return TokenAccount(Token(token, f"{prefix}_AUTH_TOKEN"))
     if read("USER_NAME") or read("USER_PASSWORD"):
-        name, password, domain = read.together("USER_NAME", "USER_PASSWORD", "DOMAIN_NAME")
+        name, password, domain = read.texts("USER_NAME", "USER_PASSWORD", "DOMAIN_NAME")
         return UserAccount(User(name, password, domain), iam_endpoint)
     return KeyAccount(_keys(read, prefix), signed_headers)
 
@@ -229,7 +232,7 @@ def _keys_of_profile(path: Path) -> AccessKeys:
 
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        parser.read_string(path.read_text(encoding="utf-8-sig"))
         profile = parser["basic"]
     except OSError as error:
         raise CredentialsError(f"profile {path} cannot be read: {error.strerror}") from None
@@ -237,7 +240,7 @@ def _keys_of_profile(path: Path) -> AccessKeys:
         raise CredentialsError(f"profile {path} is no INI file with a section [basic]") from None
     if not profile.get("ak") or not profile.get("sk"):
         raise CredentialsError(f"profile {path} has no ak and sk in its section [basic]")
-    return keys_of(profile["ak"], profile["sk"], profile.get("security_token", ""))
+    return keys_of(profile["ak"], profile["sk"], profile.get("security_token", ""), f"profile {path}")
 
 
 def _keys(read: _Variables, prefix: str) -> AccessKeys:
@@ -245,7 +248,7 @@ def _keys(read: _Variables, prefix: str) -> AccessKeys:
 
     if read("ACCESS_KEY") or read("SECRET_KEY"):
         key, secret = read.together("ACCESS_KEY", "SECRET_KEY")
-        return keys_of(key, secret, read("SECURITY_TOKEN"))
+        return keys_of(key, secret, read("SECURITY_TOKEN"), f"{prefix}_ACCESS_KEY")
     if prefix != PREFIX:
         raise CredentialsError(
             f"no credential: set {prefix}_AUTH_TOKEN, or {prefix}_USER_NAME, {prefix}_USER_PASSWORD and "
@@ -285,3 +288,17 @@ class _Variables:
             there = ", ".join(f"{self._prefix}_{name}" for name in names if self(name))
             raise CredentialsError(f"{there} alone is no credential: set {' and '.join(missing)} too")
         return [self(name) for name in names]
+
+    def texts(self, *names: str) -> list[str]:
+        """The same of what is any text in one line.
+
+        Raises:
+            CredentialsError: one is missing, or holds a control character.
+        """
+        values = self.together(*names)
+        for name, value in zip(names, values, strict=True):
+            if any(unicodedata.category(character) in _NO_TEXT for character in value):
+                raise CredentialsError(
+                    f"{self._prefix}_{name} holds a line break or a control character: write it again"
+                )
+        return values

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
+import select
 import traceback
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -96,6 +99,71 @@ async def test_a_token_file_that_is_just_being_written_leaves_the_old_token(tmp_
     assert await token.renew(0)
     assert await token.renew(0), "who comes later with the old one is told so too"
     assert token.headers(PLACE) == {"X-Auth-Token": "another-token"}
+
+
+async def test_a_token_that_changes_while_it_is_read_first_is_read_again(tmp_path, monkeypatch):
+    """A file that is renewed between the reading of its text and the first call is read again."""
+    path = tmp_path / "token"
+    path.write_text(SECRET)
+    read = Path.open
+
+    def read_and_renew(file, *mode):
+        found = read(file, *mode)
+        monkeypatch.setattr(Path, "open", read)
+        file.with_suffix(".new").write_text("another-token")
+        file.with_suffix(".new").replace(file)
+        return found
+
+    monkeypatch.setattr(Path, "open", read_and_renew)
+    token = token_of_file(path)
+    token._look_at = 0.0
+    await token.ready()
+    assert token.headers(PLACE) == {"X-Auth-Token": "another-token"}
+
+
+async def test_a_refused_token_is_looked_for_although_the_file_shows_no_change(tmp_path):
+    """Times of files may be coarse: after a refusal the file is read, whatever its times say."""
+    path = tmp_path / "token"
+    path.write_text("first-token")
+    token = token_of_file(path)
+    before = path.stat()
+    path.write_text("other-token")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert await token.renew(0)
+    assert token.headers(PLACE) == {"X-Auth-Token": "other-token"}
+
+
+async def test_a_pipe_is_read_once(tmp_path):
+    """A token that comes through a pipe cannot be read again: the first one is kept, and nothing waits for another."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    end = os.open(path, os.O_RDWR)
+    os.write(end, SECRET.encode())
+    reading = asyncio.create_task(asyncio.to_thread(token_of_file, path))
+    while not reading.done() and select.select([end], [], [], 0)[0]:
+        await asyncio.sleep(0)
+    os.close(end)
+    token = await reading
+    token._look_at = 0.0
+    await token.ready()
+    assert not await token.renew(0)
+    assert token.headers(PLACE) == {"X-Auth-Token": SECRET}
+
+
+def test_a_token_file_with_a_byte_order_mark_is_read(tmp_path):
+    """Editors of Windows write one."""
+    path = tmp_path / "token"
+    path.write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n")
+    assert token_of_file(path).headers(PLACE) == {"X-Auth-Token": SECRET}
+
+
+def test_a_huge_token_file_is_not_read_to_its_end(tmp_path):
+    """A file of another kind is refused after a megabyte."""
+    path = tmp_path / "token"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(CredentialsError, match="more than a token"):
+        token_of_file(path)
 
 
 async def test_a_token_of_the_environment_cannot_be_renewed():

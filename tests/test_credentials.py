@@ -95,6 +95,34 @@ def test_half_a_credential_is_an_error_that_names_the_other_half(environment, wo
     assert str(caught.value) == words
 
 
+@pytest.mark.parametrize("odd", ["a b", "a\u00a0b", "\u201cab\u201d", "a\nb", "a\x00b", "a\u200bb", "a\udcffb"])
+@pytest.mark.parametrize("name", ["HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"])
+def test_a_key_that_no_header_can_hold_is_refused_before_a_call(name, odd):
+    """A key with a space, a line break or a typographic quote is an error that names the variable, and not the key."""
+    with pytest.raises(CredentialsError, match="HW_ACCESS_KEY has .* not printable ASCII") as caught:
+        find({**KEYS, "HW_SECURITY_TOKEN": "temporary", name: f"SECRETPART{odd}"})
+    assert "SECRETPART" not in str(caught.value)
+    assert caught.value.exit_code == ExitCode.CREDENTIALS
+
+
+def test_a_key_of_the_sdk_that_no_header_can_hold_is_refused_before_a_call(sdk, monkeypatch):
+    """The keys of the vendor's providers are looked at in the same way, and no other provider takes their place."""
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "SECRETPART \u201d")
+    with pytest.raises(CredentialsError, match="HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK has ") as caught:
+        find({})
+    assert "SECRETPART" not in str(caught.value)
+
+
+@pytest.mark.parametrize("odd", ["a\nb", "a\x1bb", "a\x85b", "a\u2028b", "a\udcffb"])
+@pytest.mark.parametrize("name", sorted(USER))
+def test_a_user_with_control_characters_is_refused_before_a_call(name, odd):
+    """Name, password and domain are any text in one line; what is more names the variable, and not the text."""
+    with pytest.raises(CredentialsError, match=f"{name} holds a line break or a control character") as caught:
+        find({**USER, name: f"SECRETPART{odd}"})
+    assert "SECRETPART" not in str(caught.value)
+    find({**USER, name: "P\u00e4ss w\u20acrd \u201c"})
+
+
 @pytest.mark.parametrize("environment", [{}, {"HW_AUTH_TOKEN": ""}, {"HW_AUTH_TOKEN": " \n"}])
 def test_no_credential_says_where_to_put_one(environment, monkeypatch):
     """Without a credential the message names the places that are looked in."""
@@ -137,6 +165,7 @@ async def test_each_account_has_its_own_credential(tmp_path, sdk):
         ("ak = AKOFTHEPROFILE000001", "is no INI file with a section"),
         ("[basic]\nak = AKOFTHEPROFILE000001\n", "has no ak and sk"),
         ("[global]\nak = AKOFTHEPROFILE000001\nsk = x\n", "is no INI file with a section"),
+        ("[basic]\nak = AKOFTHEPROFILE000001\nsk = \u201cx\u201d\n", "profile .*keys has .* not printable ASCII"),
     ],
 )
 async def test_a_profile_that_is_none_is_told_without_its_content(tmp_path, content, words):
