@@ -99,7 +99,7 @@ def test_half_a_credential_is_an_error_that_names_the_other_half(environment, wo
 @pytest.mark.parametrize("name", ["HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"])
 def test_a_key_that_no_header_can_hold_is_refused_before_a_call(name, odd):
     """A key with a space, a line break or a typographic quote is an error that names the variable, and not the key."""
-    with pytest.raises(CredentialsError, match="HW_ACCESS_KEY has .* not printable ASCII") as caught:
+    with pytest.raises(CredentialsError, match=r"HW_ACCESS_KEY has .* not printable ASCII") as caught:
         find({**KEYS, "HW_SECURITY_TOKEN": "temporary", name: f"SECRETPART{odd}"})
     assert "SECRETPART" not in str(caught.value)
     assert caught.value.exit_code == ExitCode.CREDENTIALS
