@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+_MAY_BE_SECRET: Final = re.compile(r"TOKEN|SECRET|PASSWORD|ACCESS_?KEY|_AK$|_SK$")
+"""Names of variables whose values no traceback shows, also before a credential is read."""
+_SHORTEST_SECRET: Final = 4
+_USER_OF_URL: Final = re.compile(r"://[^\s'\"]*@")
 
 
 def main() -> None:
@@ -19,23 +26,85 @@ def main() -> None:
     # this when it is loaded; it is a matter of the whole process, so only the command sets it, never the library.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     _open_standard_streams()
+    sys.excepthook = _crash
     _leave_by_signals(_leave_at_once)
-    from inventory.cli import app  # noqa: PLC0415 - after the variable is set
+    from inventory.cli import CLICK_ERROR, main_command  # noqa: PLC0415 - after the variable is set
 
     _leave_by_signals(_leave)
     try:
-        app(prog_name="inventory")
+        code = main_command().main(prog_name="inventory", standalone_mode=False)
     except SystemExit as leaving:
-        _leave_alone_what_is_left(leaving.code)
-        raise
+        # typer leaves with 1 where the reader of --help has left, which is no error.
+        code = 0 if leaving.code == 1 else leaving.code
+    except CLICK_ERROR as error:
+        code = _say_usage(error)
     except OSError as error:
         # Every command names its own; what is left is typer's, as of --help on a full disk.
-        from inventory.errors import ExitCode  # noqa: PLC0415 - as little as can be, until signals have a sentence
-        from inventory.stdout import silence_stdout  # noqa: PLC0415
+        code = _say_refused(error)
+    _leave_alone_what_is_left(code)
+    sys.exit(code)
 
-        silence_stdout()
-        sys.stderr.write(f"inventory: {error.strerror or error}\n")
-        sys.exit(ExitCode.OUTPUT)
+
+def _say_usage(error: Any) -> int:  # noqa: ANN401 - click's, of which typer has a copy
+    from inventory.printable import printable  # noqa: PLC0415 - as little as can be, until signals have a sentence
+    from inventory.stdout import silence  # noqa: PLC0415
+
+    if type(error).__name__ != "NoArgsIsHelpError":  # whose message is the help, of several lines
+        error.message = printable(error.message)
+    try:
+        error.show()
+    except OSError:
+        silence(sys.stderr)
+    return int(error.exit_code)
+
+
+def _say_refused(error: OSError) -> int:
+    from inventory.errors import ExitCode  # noqa: PLC0415 - as above
+    from inventory.progress import Log  # noqa: PLC0415
+    from inventory.stdout import silence  # noqa: PLC0415
+
+    silence(sys.stdout)
+    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    Log("text").complain(f"{place}{error.strerror or error}")
+    return ExitCode.OUTPUT
+
+
+def _crash(_kind: type[BaseException], error: BaseException, _trace: object) -> NoReturn:
+    """Shows the traceback of a fault of the program, without a secret; only what we write begins a line."""
+    from inventory.errors import ExitCode  # noqa: PLC0415 - as above
+    from inventory.printable import printable_lines  # noqa: PLC0415
+    from inventory.redaction import Redactor, redact_everywhere  # noqa: PLC0415
+    from inventory.stdout import silence  # noqa: PLC0415
+
+    known = Redactor(
+        *(value for name, value in os.environ.items() if _MAY_BE_SECRET.search(name) and len(value) >= _SHORTEST_SECRET)
+    )
+    lines = ["inventory: this is a fault of the program; please report it with these lines:", *_traceback_of(error)]
+    text = printable_lines(_USER_OF_URL.sub("://[redacted]@", redact_everywhere(line)) for line in lines)
+    del known
+    try:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - stderr is for messages
+    except OSError:
+        silence(sys.stderr)
+    _leave_alone_what_is_left(ExitCode.BUG)
+    sys.exit(ExitCode.BUG)
+
+
+def _traceback_of(error: BaseException) -> Iterator[str]:
+    """The lines of a traceback, of which an error's own text is one."""
+    import traceback  # noqa: PLC0415 - as above
+
+    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if earlier is not None:
+        yield from _traceback_of(earlier)
+        yield "then:"
+    yield "Traceback (most recent call last):"
+    for frame in traceback.format_tb(error.__traceback__):
+        yield from frame.splitlines()
+    yield f"{type(error).__qualname__}: {error}"
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _traceback_of(one)
 
 
 def _leave_by_signals(leave: Callable[[int, object], None]) -> None:
@@ -43,7 +112,7 @@ def _leave_by_signals(leave: Callable[[int, object], None]) -> None:
 
     A run takes the signals over, and ends in its own order.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)):  # Windows has no SIGHUP
         if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler, _leave_at_once}:
             signal.signal(number, leave)
 

@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.errors import ExitCode, Status
+from inventory.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,12 +145,12 @@ def unknown(facts: Facts) -> list[str]:
         found.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: nothing is known of them")
     stopped = [scope for scope in facts.manifest["scopes"] if scope["stopped"]]
     found += [
-        f"{scope['region']}/{scope['project_id']} is incomplete, it was stopped: {_cut(scope['stopped'])}"
-        for scope in stopped[:_MAX_STOPS]
+        f"{one['region']}/{one['project_id']} is incomplete, it was stopped: {printable(one['stopped'], _MAX_TEXT)}"
+        for one in stopped[:_MAX_STOPS]
     ]
     if len(stopped) > _MAX_STOPS:
         found.append(f"{len(stopped) - _MAX_STOPS:,} more scopes were stopped; see .manifest['scopes']")
-    return found
+    return list(map(printable, found))
 
 
 def warnings(facts: Facts) -> list[str]:
@@ -170,7 +171,7 @@ def as_text(facts: Facts) -> str:
     taken = f"{facts.manifest['finished']}, {age(facts.finished, facts.now)}"
     lines = [f"Snapshot({facts.place!r}: {facts.urns:,} URNs, {facts.coverage}, {taken})"]
     lines += [f"  {counts}"] if counts else []
-    lines += [f"  {facts.end}", *(f"  ! {_shown(warning)}" for warning in warnings(facts))]
+    lines += [f"  {facts.end}", *(f"  ! {printable(warning)}" for warning in warnings(facts))]
     return "\n".join(lines)
 
 
@@ -265,14 +266,5 @@ def _td(text: str, style: str = _CELL) -> str:
     return f'<td style="{style}">{_safe(text)}</td>'
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ..."
-
-
-def _shown(text: str) -> str:
-    """A text whose control characters are shown, and do nothing."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
-
-
 def _safe(text: str) -> str:
-    return escape(_shown(text))
+    return escape(printable(text))

@@ -20,7 +20,8 @@ from inventory.columns import array_of, objects_of
 from inventory.comparison import EVENTS
 from inventory.difference import meaning_of
 from inventory.json_value import parsed
-from inventory.progress import duration, readable
+from inventory.printable import printable, printable_json
+from inventory.progress import duration
 from inventory.tables import guard
 
 if TYPE_CHECKING:
@@ -98,11 +99,11 @@ def _changes_first(diff: Diff) -> Iterator[tuple[str, Iterator[Cells]]]:
 
 def _json(diff: Diff) -> Iterator[str]:
     """One document, in which each change is a line."""
-    sides = {name: json.dumps(side._asdict(), ensure_ascii=False) for name, side in _sides(diff)}
+    sides = {name: _as_json(side._asdict()) for name, side in _sides(diff)}
     yield "{"
     for name, side in sides.items():
         yield f'"{name}": {side},'
-    yield f'"warnings": {json.dumps(diff.warnings, ensure_ascii=False)},'
+    yield f'"warnings": {_as_json(diff.warnings)},'
     yield f'"changed": {json.dumps(diff.changed)},'
     yield f'"counts": {json.dumps(dict(diff.counts))},'
     yield f'"fields": {json.dumps(dict(diff.fields))},'
@@ -112,9 +113,13 @@ def _json(diff: Diff) -> Iterator[str]:
         if cells["known_at"] is not None:
             moment = _EPOCH + timedelta(microseconds=cells["known_at"])
             cells["known_at"] = moment.isoformat().replace("+00:00", "Z")
-        before = f"{json.dumps(cells, ensure_ascii=False)},"
+        before = f"{_as_json(cells)},"
     yield before.removesuffix(",")
     yield "]}"
+
+
+def _as_json(value: object) -> str:
+    return printable_json(json.dumps(value, ensure_ascii=False))
 
 
 def _sides(diff: Diff) -> tuple[tuple[str, Any], ...]:
@@ -141,7 +146,7 @@ def _write_csv(diff: Diff, sink: IO[bytes]) -> None:
 def _text(diff: Diff, paint: Paint) -> Iterator[str]:
     """Counts, then what became of each URN."""
     for name, side in _sides(diff):
-        yield readable(f"{name.upper()}  {side.path}  {side.finished}  {side.urns:,} URNs")
+        yield printable(f"{name.upper()}  {side.path}  {side.finished}  {side.urns:,} URNs")
     yield ""
     yield from _count_lines(diff, paint)
     if diff.fields:
@@ -162,14 +167,9 @@ def _functions(rows: Iterator[Cells], paint: Paint) -> Iterator[str]:
             urn = cells["function_urn"]
             mark, color = _MARKS[Kind(cells["kind"])]
             yield ""
-            yield paint(readable(f"{mark} {urn}"), color)
-            yield from (f"    {line}" for line in _fate(cells))
-        yield from (f"    {_line(line)}" for line in (_of_field(cells) if cells["field"] else _of_config(cells)))
-
-
-def _line(text: str) -> str:
-    """A text that stays on its line, or a value could look like the change of another function."""
-    return readable(text).replace("\n", "\\n")
+            yield paint(printable(f"{mark} {urn}"), color)
+            yield from (f"    {printable(line)}" for line in _fate(cells))
+        yield from (f"    {printable(line)}" for line in (_of_field(cells) if cells["field"] else _of_config(cells)))
 
 
 def _count_lines(diff: Diff, paint: Paint) -> Iterator[str]:
@@ -281,7 +281,7 @@ def _tables(rows: Iterator[Cells]) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     """A text that stays in its cell, and is no markup."""
-    escaped = readable(" ".join(text.splitlines()))
+    escaped = printable(" ".join(text.splitlines()))
     for mark in "\\`*_<>[]|@#":
         escaped = escaped.replace(mark, f"\\{mark}")
     return escaped
@@ -291,7 +291,7 @@ def _code(text: str | None) -> str:
     """A text as code; a fence of as many ticks as it needs, and the cell's own mark escaped."""
     if not text:
         return "" if text is None else '`""`'
-    shown = readable(" ".join(text.splitlines())).replace("|", "\\|")
+    shown = printable(" ".join(text.splitlines())).replace("|", "\\|")
     ticks = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
     space = " " if shown[0] == "`" or shown[-1] == "`" else ""
     return f"{ticks}{space}{shown}{space}{ticks}"

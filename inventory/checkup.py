@@ -24,6 +24,7 @@ from inventory.errors import (
     WrongEndpointError,
 )
 from inventory.iam import list_projects
+from inventory.printable import printable
 from inventory.wire import open_session
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Checkup(NamedTuple):
         """All of it on one line."""
         told = [f"{step.name} {_WORDS[step.ok]}{f' ({step.words})' if step.words else ''}" for step in self.steps]
         verdict = "ok    " if self.ok else "FAILED"
-        return f"{verdict}  {self.region}/{self.project_id} at {self.endpoint}: {', '.join(told)}"
+        return printable(f"{verdict}  {self.region}/{self.project_id} at {self.endpoint}: {', '.join(told)}")
 
 
 _WORDS: Final = {True: "ok", False: "FAILED", None: "not known"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -36,7 +36,7 @@ from inventory.options import (
     sources_named,
     text_of,
 )
-from inventory.stdout import put
+from inventory.stdout import put, put_place
 
 app = typer.Typer(
     help="Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions to Parquet and CSV.",
@@ -45,6 +45,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+CLICK_ERROR: Final[type[Exception]] = next(
+    one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException"
+)
+"""What a wrong command line raises; where typer has a copy of click, this is the copy's."""
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's form
@@ -123,7 +127,8 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     """Ask for the config of every URN and write tables.
 
     Exit codes: 0 every URN answered; 1 some failed; 2 usage, settings or source; 3 credentials missing or refused;
-    4 output cannot be written; 5 stopped by the service; 130 and 143 stopped by a signal.
+    4 output cannot be written; 5 stopped by the service; 70 a fault of the program; 129, 130 and 143 stopped by a
+    signal.
     """
     with leaving(log_format, quiet=quiet) as log:
         from inventory.discovery import Search
@@ -219,7 +224,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
             put("".join(f"{urn}\n" for urn in urns), end="")
         else:
             write_list(output, urns)
-            put(str(output))
+            put_place(output)
         log.say("discovered", f"{len(urns):,} URNs", urns=len(urns))
 
 
@@ -268,3 +273,10 @@ for command in (
     offline.schema,
 ):
     app.command()(command)
+
+
+def main_command() -> typer.core.TyperGroup:
+    """The whole command line. Called as ``app()``, typer would put its own hook in place of what shows a traceback."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)  # noqa: S101 - it has commands
+    return group

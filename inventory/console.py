@@ -20,7 +20,7 @@ from inventory.descriptors import check_enough, raise_limit, some_kept
 from inventory.detached import detached, unless_stopped
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
-from inventory.stdout import put
+from inventory.stdout import put_place
 from inventory.watch import Watch
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TICK_SECONDS: Final = 0.2
+_SIGHUP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)  # Windows has none
 _COLLECT_AFTER: Final = 50_000
 """New objects that may be there before the collector looks at them."""
 
@@ -170,7 +171,7 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
         for path in plan.gone:
             watch.check(resumable=False)
             stays = [] if dry_run else pruning.remove(path)
-            put(str(path))
+            put_place(path)
             if stays:
                 log.complain(f"{path} stays, with what is not of the run: {', '.join(stays)}")
         done = "would be removed" if dry_run else "removed"
@@ -214,7 +215,7 @@ def finish(result: Result, log: Log) -> None:
     if result.nothing_to_do:
         log.say("complete", f"{result.output} is complete: nothing was left to do.")
     else:
-        log.say("summary", report.summary(result), **result.manifest)
+        log.say("summary", *report.summary(result), **result.manifest)
     for trouble in report.troubles(result):
         log.complain(trouble)
     if result.note:
@@ -224,7 +225,7 @@ def finish(result: Result, log: Log) -> None:
 
 def leave(result: Result) -> None:
     """Prints a run's folder or URL on stdout, and leaves with its exit code."""
-    put(str(result.output))
+    put_place(result.output)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
@@ -274,16 +275,24 @@ async def _sparing(work: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def _signals(watch: Watch, log: Log | None = None) -> Iterator[None]:
-    """A first signal asks for an end in good order; a second one ends the process, and says so to a log."""
+    """A first signal asks for an end in good order; a second one ends the process, and says so to a log.
+
+    SIGHUP is never the second: a terminal that closes sends several. Where it is ignored, as under nohup, it stays so.
+    """
 
     def stop(number: int, _frame: object) -> None:
         if watch.signal_number is not None:
+            if number == _SIGHUP:
+                return
             if log is not None:
                 log.say_at_once("ended at once; what was answered is kept, and --resume goes on")
             os._exit(128 + number)
         watch.request_stop(number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if _SIGHUP is not None and signal.getsignal(_SIGHUP) is not signal.SIG_IGN:
+        numbers.append(_SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:

@@ -37,7 +37,7 @@ class Ready(NamedTuple):
     folder: Path
     settings: ExportSettings
     environment: dict[str, str]
-    words: str
+    words: tuple[str, ...]
 
 
 @contextmanager
@@ -65,7 +65,10 @@ def prepared(functions: int, folder: Path) -> Iterator[Ready]:
             folder,
             ExportSettings(endpoint=server.url, format=("parquet", "csv")),
             {TOKEN_VARIABLE: _TOKEN},
-            f"An emulated FunctionGraph of {functions:,} functions in {len(_REGIONS)} regions at {server.url}.\n"
-            f"It throttles at {_LIMIT} and errs now and then ({_FAULTS}).\n"
-            f"Exporting the functions, versions and aliases listed in {folder / LIST_NAME} ...\n",
+            (
+                f"An emulated FunctionGraph of {functions:,} functions in {len(_REGIONS)} regions at {server.url}.",
+                f"It throttles at {_LIMIT} and errs now and then ({_FAULTS}).",
+                f"Exporting the functions, versions and aliases listed in {folder / LIST_NAME} ...",
+                "",
+            ),
         )

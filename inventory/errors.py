@@ -12,7 +12,7 @@ The tree, which a test holds to the classes::
     │   └── LedgerUnusableError       its ledger is damaged, or of another version
     ├── ListingError                  a list of functions that is not whole
     ├── OutOfTimeError                the time that a run was given is over
-    ├── InterruptedRunError           SIGINT or SIGTERM
+    ├── InterruptedRunError           SIGINT, SIGTERM or SIGHUP
     └── CallError                     a call that did not bring a config
         ├── NotConfiguredError        the service's 404: no config (or no such function)
         ├── NotFoundError             function, version or alias does not exist
@@ -35,12 +35,17 @@ This module owns the words of the errors. It knows no HTTP and no command line.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
+
+from inventory.printable import printable
 
 if TYPE_CHECKING:
     from inventory.limits import Limit
 
 _E = TypeVar("_E", bound="CallError")
+
+_MAX_WORDS: Final = 500
+"""Characters of a server that a message quotes."""
 
 
 class ExitCode(IntEnum):
@@ -52,6 +57,8 @@ class ExitCode(IntEnum):
     CREDENTIALS = 3
     OUTPUT = 4
     STOPPED = 5
+    BUG = 70
+    SIGHUP = 129
     SIGINT = 130
     SIGTERM = 143
 
@@ -82,16 +89,25 @@ class ErrorKind(StrEnum):
 
 
 class InventoryError(Exception):
-    """What a user or the cloud can cause. Its text is one sentence: what, where, what to do."""
+    """What a user or the cloud can cause. Its text is one printable sentence: what, where, what to do."""
 
     exit_code: ExitCode = ExitCode.USAGE
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
         self.message = message
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def message(self) -> str:
+        """The sentence; text that it quotes is escaped, see :func:`inventory.printable.printable`."""
+        return self._message
+
+    @message.setter
+    def message(self, text: str) -> None:
+        self._message = printable(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restore, (type(self), self.args, self.__dict__.copy()))
@@ -102,6 +118,11 @@ def _restore(cls: type[InventoryError], args: tuple[Any, ...], state: dict[str, 
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+def _storable(text: str | None) -> str | None:
+    """A text that is UTF-8: a header may hold any bytes, which come as lone surrogates."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
 class UsageError(InventoryError):
@@ -159,7 +180,7 @@ class InterruptedRunError(InventoryError):
     """
 
     def __init__(self, signal_number: int, *, resumable: bool = True) -> None:
-        name = {2: "SIGINT", 15: "SIGTERM"}.get(signal_number, f"signal {signal_number}")
+        name = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}.get(signal_number, f"signal {signal_number}")
         super().__init__(f"stopped by {name}" + ("; what was answered is kept" if resumable else ""))
         self.signal_number = signal_number
         self.resumable = resumable
@@ -193,15 +214,15 @@ class CallError(InventoryError):
         body: bytes = b"",
     ) -> None:
         super().__init__(error_msg or "")
-        self.error_msg = error_msg
+        self.error_msg = _storable(error_msg)
         self.status_code = status_code
-        self.error_code = error_code
-        self.request_id = request_id
+        self.error_code = _storable(error_code)
+        self.request_id = _storable(request_id)
         self.body = body
 
     def __str__(self) -> str:
         words = [str(part) for part in (self.status_code, self.error_code, self.error_msg) if part is not None]
-        return f"{self.kind or self.status}: {' '.join(words) or 'no answer'}"
+        return f"{self.kind or self.status}: {printable(' '.join(words), _MAX_WORDS) or 'no answer'}"
 
     def as_kind(self, cls: type[_E]) -> _E:
         """The same answer under another class, for what only the scope can know."""

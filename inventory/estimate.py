@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from inventory.intake import load
 from inventory.ledger import Ledger
 from inventory.ledger_file import FILE_NAME
+from inventory.printable import printable_lines
 from inventory.progress import duration
 from inventory.watch import Watch
 
@@ -70,4 +71,4 @@ def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
         f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {own[scope].endpoint_for(scope.region)}"
         for scope in scopes
     ]
-    return "\n".join(lines)
+    return printable_lines(lines)

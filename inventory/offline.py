@@ -24,7 +24,7 @@ from inventory.options import (
     TableFormat,
     formats_of,
 )
-from inventory.stdout import painter, put, written_to
+from inventory.stdout import painter, put, put_place, written_to
 
 
 def tables(
@@ -58,7 +58,7 @@ def tables(
         log.say("tables", f"{words}: {report.rows(result)}", **result.manifest)
         for words in filter(None, (result.note, report.not_sent(result.output))):
             log.complain(words)
-        put(str(result.folder))
+        put_place(result.folder)
 
 
 def status(
@@ -91,14 +91,14 @@ def demo(
         from inventory.output import Output, claimed, named_output
 
         with claimed(named_output(output)) as place, demonstration.prepared(functions, place.folder) as ready:
-            log.say("demo", ready.words)
+            log.say("demo", *ready.words)
             result = run_export(
                 [ready.source], Output(ready.folder), ready.settings, mode="new", environment=ready.environment, log=log
             )
-        log.say("demo", f"{report.summary(result)}\n\nWrote:")
+        log.say("demo", *report.summary(result), "", "Wrote:")
         for path, rows in report.tables(result):
             log.say("demo", f"  {path}  ({rows:,} rows)")
-        log.say("demo", f"  {result.folder / 'manifest.json'}\n\nTry next:")
+        log.say("demo", f"  {result.folder / 'manifest.json'}", "", "Try next:")
         for step in report.next_steps(result.folder):
             log.say("demo", f"  {step}")
         leave(result)
@@ -134,9 +134,11 @@ def emulate(
             put(server.url)
             log.say(
                 "emulate",
-                f"An emulated FunctionGraph listens; any token is accepted. Ctrl-C stops it.\n"
-                f"  list of URNs  {server.url}/emulator/urns\n  request log   {server.url}/emulator/requests\n"
-                f"Try in another terminal:\n  curl -s {server.url}/emulator/urns > urns.txt\n"
+                "An emulated FunctionGraph listens; any token is accepted. Ctrl-C stops it.",
+                f"  list of URNs  {server.url}/emulator/urns",
+                f"  request log   {server.url}/emulator/requests",
+                "Try in another terminal:",
+                f"  curl -s {server.url}/emulator/urns > urns.txt",
                 f"  HW_AUTH_TOKEN=any inventory export urns.txt --endpoint {server.url}",
             )
 

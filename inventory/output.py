@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from inventory.errors import OutputError, UsageError
 from inventory.folder import RunFolder, default_folder
 from inventory.object_store import ObjectUrl, is_url, parse
+from inventory.printable import shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,8 +44,8 @@ class Output(NamedTuple):
     @property
     def options(self) -> str:
         """The options that name it again."""
-        work_dir = f" --work-dir {shlex.quote(str(self.folder))}" if self.work_dir_named else ""
-        return f"--output {shlex.quote(str(self))}{work_dir}"
+        work_dir = f" --work-dir {shell_word(str(self.folder))}" if self.work_dir_named else ""
+        return f"--output {shell_word(str(self))}{work_dir}"
 
 
 @contextmanager

@@ -7,30 +7,25 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from inventory.errors import Status
+from inventory.printable import printable_json, printable_lines
+from inventory.stdout import silence
 from inventory.watch import Progress, Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.progress import Progress as Bar
 
 LINE_SECONDS: Final = 5.0
 """How often a line is written where there is no terminal."""
 SPEED_SECONDS: Final = 20.0
 """The last moments from which speed and time left are told: a pause of the throttle does not make them jump."""
-
-
-_UNSEEN: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def readable(text: str) -> str:
-    """A text whose control characters are shown: a server's words do not steer a terminal."""
-    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class Log:
@@ -40,33 +35,64 @@ class Log:
         self.form = form
         self.quiet = quiet
 
-    def say(self, event: str, text: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
-        """Says something that a quiet run leaves out."""
+    def say(self, event: str, *lines: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
+        """Says something that a quiet run leaves out; a line break within a line is escaped."""
         if not self.quiet:
-            self._write(event, text, fields)
+            self._write(event, lines, fields)
 
     def complain(self, text: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
-        """Says what is wrong; a quiet run says it too."""
-        self._write("error", f"inventory: {text}", {"message": text, **fields})
+        """Says what is wrong, on one line; a quiet run says it too."""
+        self._write("error", (f"inventory: {text}",), {"message": text, **fields})
 
     def say_at_once(self, text: str) -> None:
         """Complains from within a signal handler, where print may be what was interrupted; nothing follows it."""
         cursor = "\r\x1b[?25h" if self.form != "json" and sys.stderr.isatty() else ""  # the display hid it
-        line = self._line("error", f"inventory: {text}", {"message": text})
+        words = self._text("error", (f"inventory: {text}",), {"message": text})
         with suppress(OSError):
-            os.write(2, f"{cursor}{line}\n".encode())
+            os.write(2, f"{cursor}{words}\n".encode())
 
-    def _line(self, event: str, text: str, fields: dict[str, Any]) -> str:
+    def _text(self, event: str, lines: Sequence[str], fields: dict[str, Any]) -> str:
         if self.form == "json":
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            return json.dumps({"time": at, "event": event, **(fields or {"message": text})}, ensure_ascii=False)
-        return readable(text)
+            said = {"time": at, "event": event, **(fields or {"message": "\n".join(lines)})}
+            return printable_json(json.dumps(said, ensure_ascii=False))
+        return printable_lines(lines)
 
-    def _write(self, event: str, text: str, fields: dict[str, Any]) -> None:
+    def _write(self, event: str, lines: Sequence[str], fields: dict[str, Any]) -> None:
         try:
-            print(self._line(event, text, fields), file=sys.stderr, flush=True)
+            print(self._text(event, lines, fields), file=sys.stderr, flush=True)
         except OSError:
             self.quiet = True
+            silence(sys.stderr)
+
+
+class _Terminal:
+    """A terminal for the display: one that is closed takes no more, and raises nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes it, where that is possible."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            silence(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        """Writes what is left, where that is possible."""
+        try:
+            self._stream.flush()
+        except OSError:
+            silence(self._stream)
+
+
+def _terminal() -> TextIO:
+    return cast("TextIO", _Terminal(sys.stderr))
 
 
 class Speed:
@@ -184,14 +210,15 @@ class Display:
         from rich.progress import Progress as Bar  # noqa: PLC0415
         from rich.table import Column  # noqa: PLC0415
 
+        # On a narrow terminal the end is cut, where the least stands; a second line would flicker.
+        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            # On a narrow terminal the end is cut, where the least stands; a second line would flicker.
-            TextColumn("{task.fields[state]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            TextColumn("{task.fields[state]}", markup=False, table_column=rest),
         )
-        self._bar = Bar(*columns, console=Console(stderr=True), transient=True, expand=True, refresh_per_second=8)
+        self._bar = Bar(*columns, console=Console(file=_terminal()), transient=True, expand=True, refresh_per_second=8)
         self._bar.start()
         return TerminalWatch(self._bar)
 

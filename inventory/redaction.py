@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import html.entities
 import re
+import weakref
 from collections import deque
 from typing import Final
 
@@ -64,6 +65,7 @@ class Redactor:
         self._renewed: deque[dict[str, _Secret]] = deque(maxlen=_KEPT)
         for secret in secrets:
             self.add(secret)
+        _ALIVE.add(self)
 
     def __repr__(self) -> str:
         return f"Redactor({len({secret.text for secret in self._secrets()})} secrets)"
@@ -182,6 +184,16 @@ class _Secret:
                 return clean + rest
             clean, rest = clean + rest[: following.start()], rest[following.start() :]
         return clean + REDACTED
+
+
+_ALIVE: Final[weakref.WeakSet[Redactor]] = weakref.WeakSet()
+
+
+def redact_everywhere(text: str) -> str:
+    """Takes the secrets of every redactor of this process out of a text, as of a traceback."""
+    for redactor in list(_ALIVE):
+        text = redactor.redact(text)
+    return text
 
 
 def _end_of(secret: str, text: str) -> int | None:

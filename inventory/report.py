@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.delivery import Delivery
 from inventory.errors import ErrorKind, Status
+from inventory.printable import printable, shell_word
 from inventory.progress import duration
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ _ADVICE_OTHERS: Final = "see that the endpoint is right and reachable"
 _EXAMPLE_CHARACTERS: Final = 160
 
 
-def summary(result: Result) -> str:
-    """The table at the end of a run."""
+def summary(result: Result) -> list[str]:
+    """The lines of the table at the end of a run."""
     manifest = result.manifest
     read, requests = manifest["input"], manifest["requests"]
     rows = [(status, f"{count:,}") for status, count in manifest["counts"]["status"].items() if count]
@@ -51,8 +52,7 @@ def summary(result: Result) -> str:
         f"{requests['total']:,} calls ({requests['retries']:,} retries, {requests['throttled']:,} throttled{saved}) "
         f"from {manifest['started']} to {manifest['finished']}"
     )
-    lines += [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
-    return "\n".join(lines)
+    return lines + [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
 
 
 def troubles(result: Result) -> list[str]:
@@ -75,7 +75,7 @@ def troubles(result: Result) -> list[str]:
     elif counts[Status.FAILED]:
         advice = "".join(f"{words}, then " for words in dict.fromkeys(map(_advice, stopped)))
         found.append(f"{counts[Status.FAILED]:,} URNs failed; {advice}ask them again with: {again}")
-    return found
+    return list(map(printable, found))
 
 
 def _nothing_to_ask(read: dict[str, Any]) -> str:
@@ -99,7 +99,7 @@ def not_sent(output: Output) -> str:
 
 def tables_command(folder: Path) -> str:
     """What builds the tables of the run in a folder again."""
-    return f"{_called(sys.argv[0])} tables {shlex.quote(str(folder))}"
+    return f"{_called(sys.argv[0])} tables {shell_word(str(folder))}"
 
 
 def tables(result: Result) -> list[tuple[str, int]]:
@@ -132,7 +132,7 @@ def _called(program: str) -> str:
     found = shutil.which(Path(program).name)
     if program.endswith("__main__.py"):
         return f"{_called(sys.executable)} -m inventory"
-    return Path(program).name if found and Path(found).samefile(program) else shlex.quote(os.path.relpath(program))
+    return Path(program).name if found and Path(found).samefile(program) else shell_word(os.path.relpath(program))
 
 
 def _learnt(scope: dict[str, Any]) -> str:
@@ -155,7 +155,7 @@ def _advice(scope: dict[str, Any]) -> str:
 
 def shortened(text: str) -> str:
     """A server's words, as many as fit in a line."""
-    return text if len(text) <= _EXAMPLE_CHARACTERS else f"{text[:_EXAMPLE_CHARACTERS]} ..."
+    return printable(text, _EXAMPLE_CHARACTERS)
 
 
 def _name(scope: dict[str, Any]) -> str:

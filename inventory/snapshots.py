@@ -15,6 +15,7 @@ import pyarrow as pa
 from inventory import schema
 from inventory.columns import TYPES
 from inventory.errors import Status, UsageError
+from inventory.printable import printable
 from inventory.run_files import RunFiles
 from inventory.runs import runs_in
 from inventory.snapshot import Snapshot, frame_of
@@ -69,10 +70,10 @@ class History(Sequence[Snapshot]):
     def _repr_html_(self) -> str:
         rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in self._rows()]
         body = "".join(f"<tr>{row}</tr>" for row in rows)
-        left = "".join(f"<li>{escape(f'{one.path}: {one.reason}')}</li>" for one in self.incomplete[:_SHOWN])
+        left = "".join(f"<li>{escape(printable(f'{one.path}: {one.reason}'))}</li>" for one in self.incomplete[:_SHOWN])
         head = "".join(f"<th>{name}</th>" for name in ("time (UTC)", "URNs", "statuses", "exit code", "size"))
         return (
-            f"<p><b>{escape(self.path)}</b>: {self._words()}</p><table><thead><tr>{head}</tr></thead>"
+            f"<p><b>{escape(printable(self.path))}</b>: {self._words()}</p><table><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>{f'<p>Not whole runs:</p><ul>{left}</ul>' if left else ''}"
         )
 

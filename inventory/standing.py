@@ -14,7 +14,8 @@ from inventory.errors import ErrorKind, Status
 from inventory.folder import RunFolder
 from inventory.ledger_file import is_in_use
 from inventory.ledger_view import LedgerView
-from inventory.progress import duration, readable
+from inventory.printable import printable_lines
+from inventory.progress import duration
 from inventory.report import not_sent, resume_command, shortened, tables_command
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def as_text(standing: Standing) -> str:
         f"failed with {one.kind}: {one.urns:,}, such as {one.example_urn}: {shortened(one.example)}"
         for one in standing.failures
     ]
-    return "\n".join(readable(line) for line in [*lines, f"next: {standing.next}"])
+    return printable_lines([*lines, f"next: {standing.next}"])
 
 
 def _ended(standing: Standing) -> str:

@@ -9,11 +9,12 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 from io import BufferedWriter, RawIOBase
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import typer
 
 from inventory.errors import OutputError, UsageError
+from inventory.printable import printable, printable_lines
 from inventory.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -22,18 +23,29 @@ if TYPE_CHECKING:
 
 
 def put(text: str, *, end: str = "\n") -> None:
-    """Prints data on stdout. A reader that has left is no error: it has read what it wanted.
+    """Prints data on stdout: as it is, but on a terminal printable. A reader that has left is no error.
 
     Raises:
         OutputError: it cannot be written, as on a full disk.
     """
+    if sys.stdout.isatty():
+        text = printable_lines(text.split("\n"))
     try:
         print(text, end=end, flush=True)
     except BrokenPipeError:
-        silence_stdout()
+        silence(sys.stdout)
     except OSError as error:
-        silence_stdout()
+        silence(sys.stdout)
         raise OutputError(f"standard output cannot be written: {error.strerror}; lead it elsewhere") from None
+
+
+def put_place(place: object) -> None:
+    """Prints a folder, a file or a URL on stdout: as it is, but on a terminal on one printable line.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    put(printable(str(place)) if sys.stdout.isatty() else str(place))
 
 
 class _Stdout(RawIOBase):
@@ -52,7 +64,7 @@ class _Stdout(RawIOBase):
         try:
             sys.stdout.buffer.write(data)
         except BrokenPipeError:
-            silence_stdout()
+            silence(sys.stdout)
         self._place += len(data)
         return len(data)
 
@@ -81,9 +93,9 @@ def written_to(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
             yield sink
         sys.stdout.flush()
     except BrokenPipeError:
-        silence_stdout()
+        silence(sys.stdout)
     except OSError as error:
-        silence_stdout()
+        silence(sys.stdout)
         raise OutputError(f"standard output cannot be written: {error.strerror}; lead it elsewhere") from None
 
 
@@ -94,7 +106,10 @@ def painter(path: Path | None) -> Callable[[str, str], str] | None:
     return lambda text, color: typer.style(text, fg=color, bold=True)
 
 
-def silence_stdout() -> None:
+def silence(stream: TextIO) -> None:
     """Leads what is still in the buffer to nothing: the interpreter would fail on it when it ends."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        number = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(number, stream.fileno())
+        if number != stream.fileno():
+            os.close(number)

@@ -14,7 +14,7 @@ from runs import TOKEN, manifest_of
 
 HAPPENS_AT = str(Path(__file__).with_name("happens_at.py"))
 WORKERS = 8
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 SECONDS = 10.0
 """Within which a signal ends a run. The promise is 2 s; a machine that does other things as well gets more."""
 STABLE = [f"{table}.{suffix}" for table in ("functions", "destinations", "rejects") for suffix in ("parquet", "csv")]

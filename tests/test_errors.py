@@ -89,7 +89,7 @@ def test_an_interruption_pickles_with_its_signal():
 
 def test_exit_codes_are_those_of_the_contract():
     """The shell sees the numbers of design.md section 4."""
-    assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 130, 143]
+    assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 70, 129, 130, 143]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,7 @@ def test_exit_codes_are_those_of_the_contract():
         (WrongEndpointError("x"), 5),
         (InterruptedRunError(2), 130),
         (InterruptedRunError(15), 143),
+        (InterruptedRunError(1), 129),
     ],
 )
 def test_each_error_that_ends_a_run_has_its_exit_code(error, code):

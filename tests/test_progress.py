@@ -142,9 +142,9 @@ def test_the_watcher_that_suits(monkeypatch):
 
 
 def test_words_of_a_server_do_not_steer_the_terminal(capsys):
-    """Escape sequences and text direction marks of an error message are shown, not sent."""
+    """Escape sequences, text direction marks and line breaks of an error message are shown, not sent."""
     Log("text").complain("bad \x1b[31mred\x07\u202e end\nsecond line")
-    assert capsys.readouterr().err == "inventory: bad \\x1b[31mred\\x07\\u202e end\nsecond line\n"
+    assert capsys.readouterr().err == "inventory: bad \\x1b[31mred\\x07\\u202e end\\nsecond line\n"
 
 
 def test_a_stderr_that_cannot_be_written_stops_nothing(monkeypatch):

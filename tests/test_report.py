@@ -93,7 +93,7 @@ def test_two_reasons_give_both_advices():
 
 def test_the_summary_adds_up():
     """The table lists what came, under it the sum; then entries and calls."""
-    text = report.summary(result(statuses={"configured": 1234, "failed": 1}, kinds={"timeout": 1}))
+    text = "\n".join(report.summary(result(statuses={"configured": 1234, "failed": 1}, kinds={"timeout": 1})))
     assert text.splitlines() == [
         "  configured         1,234",
         "  failed                 1",

@@ -71,7 +71,7 @@ def test_a_signal_while_a_command_is_loaded_has_its_code_and_sentence(number):
     """Before a run takes the signals over, there is nothing to keep, and the process says what ended it."""
     script = (
         "import os, sys; from inventory import __main__, cli\n"
-        "cli.app = lambda **_: os.kill(os.getpid(), int(sys.argv[1])); __main__.main()"
+        "cli.main_command = lambda: os.kill(os.getpid(), int(sys.argv[1])); __main__.main()"
     )
     words = run(str(int(number)), program=("-c", script), code=CODES[number])
     assert words == f"inventory: stopped by {number.name}\n"

@@ -1,0 +1,279 @@
+"""Text that is not ours reaches a person as one line of printable characters."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import unicodedata
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from runs import call_cli, run_cli
+
+from inventory import card
+from inventory.emulator import Emulator, FileCloud
+from inventory.errors import CallError, InventoryError
+from inventory.printable import printable, printable_json, printable_lines, shell_word
+
+LIE = "inventory: all 999 URNs answered; complete"
+# A line break, ESC, BEL, C1, bidi, zero width, format, separators, private use, DEL, tag, invisible.
+ODD = (
+    "\r\n\x1b]0;t\x07\x9b31m\u202e\u2066\u200e\u061c\u200b\u2060\ufeff\u00ad\u2028\u2029\x85\x0b\x0c\ue000\x7f"
+    "\U000e0041\u3164\ufe0f[red]"
+)
+HOSTILE = f"x{ODD}{LIE}\n{LIE}\n"
+PROJECT = "0123456789abcdef0123456789abcdef"
+URN = f"urn:fss:cn-north-4:{PROJECT}:function:default:"
+ALLOWED = {"\n"}
+
+
+def assert_ours(text, *, where=""):
+    """No character of a text steers a terminal, and no line of it is one that somebody else made."""
+    for character in set(text) - ALLOWED:
+        assert unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}, (where, text)
+    assert not [line for line in re.split(r"[\r\n\x0b\x0c\x85\u2028\u2029]", text) if line.startswith(LIE)], where
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, übergroß 中文 ✓ \\n", "plain, übergroß 中文 ✓ \\n"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\x1b[31m\x07\x00\x7f\x9b", r"\x1b[31m\x07\x00\x7f\x9b"),
+        ("\u202a\u202e\u2066\u2069\u200e\u200f\u061c", r"\u202a\u202e\u2066\u2069\u200e\u200f\u061c"),
+        ("\u200b\u2060\ufeff\u00ad\u180e", r"\u200b\u2060\ufeff\xad\u180e"),
+        ("\u2028\u2029\u00a0\x85", r"\u2028\u2029\xa0\x85"),
+        ("\udc80\ue000\U0010ffff\U000e0001", r"\udc80\ue000\U0010ffff\U000e0001"),
+        ("\u3164\ufe0f\u115f\u034f", r"\u3164\ufe0f\u115f\u034f"),
+    ],
+)
+def test_what_does_not_print_is_escaped(text, shown):
+    """One line of printable characters comes out, and comes out again as it is."""
+    assert printable(text) == shown
+    assert printable(shown) == shown
+
+
+def test_every_character_comes_out_printable():
+    """No code point of Unicode passes that is a control, format, separator, surrogate, private or unassigned one."""
+    for code in range(sys.maxunicode + 1):
+        assert printable(chr(code)).isprintable()
+
+
+def test_a_long_text_is_cut_with_a_mark():
+    """A bound counts what is shown."""
+    assert printable("a\n" * 5, 4) == r"a\na ..."
+    assert printable("abcd", 4) == "abcd"
+
+
+def test_json_keeps_what_it_says():
+    """A JSON text has the same value, and no character that steers a terminal."""
+    value = {"text": HOSTILE, "path": "\udcff"}
+    text = printable_json(json.dumps(value, ensure_ascii=False))
+    assert json.loads(text) == value
+    assert_ours(text)
+
+
+def test_lines_are_ours():
+    """Only what we call a line is a line."""
+    assert printable_lines(["a\nb", "c"]) == "a\\nb\nc"
+
+
+@pytest.mark.parametrize("text", ["plain", "two words", "quo'te", HOSTILE, "back\\slash\n", os.fsdecode(b"\xff\n'")])
+def test_a_word_of_a_command_is_read_back_by_the_shell(text):
+    """What is shown of a folder with an odd name can be pasted."""
+    word = shell_word(text)
+    assert printable(word) == word
+    read = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert os.fsdecode(read.stdout) == text
+
+
+def test_an_error_is_one_printable_line():
+    """Who catches an error in Python and prints it, its message or its repr gets one line; the vendor's text stays."""
+    for error in (InventoryError(HOSTILE), CallError(HOSTILE, error_code=HOSTILE, status_code=500)):
+        for text in (str(error), error.message, repr(error)):
+            assert_ours(text)
+            assert "\n" not in text
+    assert CallError(HOSTILE).error_msg == HOSTILE
+    error = InventoryError("x")
+    error.message += HOSTILE
+    assert_ours(str(error))
+    assert len(str(CallError("y" * 9999))) < 600
+
+
+def test_the_card_of_a_snapshot_is_printable():
+    """What a manifest quotes of a server is escaped in the terminal and in the notebook."""
+    scope = {"region": "r", "project_id": HOSTILE, "stopped": HOSTILE}
+    assert_ours("\n".join(card.unknown(card.Facts(HOSTILE, _manifest([scope]), False, None))))
+
+
+def _manifest(scopes):
+    statuses = dict.fromkeys(("configured", "not_configured", "not_found", "failed", "not_attempted"), 0)
+    return {
+        "scopes": scopes,
+        "input": {"urns": 1, "entries": 1, "rejects": 0},
+        "counts": {"status": {**statuses, "not_attempted": 1}, "error_kind": {}},
+    }
+
+
+class _Hostile(BaseHTTPRequestHandler):
+    """Answers every call with an error whose every text is hostile."""
+
+    status = 500
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self):
+        body = json.dumps(
+            dict.fromkeys(("error_code", "error_msg", "request_id", "message", "code"), HOSTILE),
+            ensure_ascii=type(self).status % 2 == 0,
+        ).encode()
+        self.close_connection = True
+        head = (
+            f"HTTP/1.1 {type(self).status} bad \x1b[31m\u0085{LIE}\r\nContent-Type: application/json\r\n"
+            f"X-Request-Id: \x1b[31m{LIE}\r\nX-Apig-Message: \x9b31m\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.wfile.write(head.encode("latin-1") + body)
+
+    do_GET = do_POST = do_CONNECT = _answer  # noqa: N815 - as the library calls them
+
+    def log_message(self, *_words):
+        """Says nothing."""
+
+
+@pytest.fixture
+def hostile():
+    """A server whose every text is hostile; gives a way to set its status, and its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Hostile) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield lambda status: setattr(_Hostile, "status", status), f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 404, 418, 500])
+def test_a_hostile_server_makes_no_line(hostile, tmp_path, write_list, status):
+    """Whatever a server says, nothing that export, status, check and discover write is its own line or steers."""
+    answer, url = hostile
+    answer(status)
+    path = write_list([f"{URN}a", f"{URN}b:v1"])
+    common = ("--endpoint", url, "--iam-endpoint", url)
+    run = ("--output", tmp_path / "run", "--attempts", "1", "--timeout", "5", "--max-time", "4")
+    done = [
+        run_cli("export", path, *common, *run),
+        run_cli("export", path, *common, *run, "--overwrite", "--log-format", "json"),
+        run_cli("status", tmp_path / "run"),
+        run_cli("check", path, *common),
+        run_cli("discover", "--region", "cn-north-4", *common),
+    ]
+    for one in done:
+        assert_ours(one.stdout + one.stderr, where=one.args)
+        assert "Traceback" not in one.stderr
+
+
+def test_a_hostile_proxy_makes_no_line(hostile, write_list, tmp_path):
+    """The reason phrase of a proxy that refuses is escaped."""
+    answer, url = hostile
+    answer(407)
+    done = run_cli(
+        *("export", write_list([f"{URN}a"]), "--output", tmp_path / "run", "--attempts", "1", "--max-time", "4"),
+        HTTPS_PROXY=url,
+        NO_PROXY="",
+    )
+    assert_ours(done.stdout + done.stderr)
+    assert (done.returncode, "407" in done.stderr) == (5, True)
+
+
+def test_a_hostile_list_makes_no_line(tmp_path):
+    """URNs, names of columns and what stands in the cells of lists are escaped in every message."""
+    with Emulator(FileCloud({})).in_thread() as server:
+        for name, text in {
+            "a.txt": f"{HOSTILE}{URN}{ODD}\n{URN}a\n",
+            "b.csv": f'"{HOSTILE}",function_urn\n"{HOSTILE}","{HOSTILE}"\n',
+            "c.csv": f'"{HOSTILE}","b"\n1,2\n',
+            "d.json": json.dumps([{HOSTILE: HOSTILE}, HOSTILE]),
+            "e.json": f"[{HOSTILE}",
+            "f.jsonl": f'{{"function_urn": "{ODD}"}}\n{HOSTILE}',
+        }.items():
+            path = tmp_path / name
+            path.write_text(text, encoding="utf-8")
+            common = ("--endpoint", server.url)
+            for words in (
+                ("export", path, *common, "--output", tmp_path / f"{name}.run"),
+                ("export", path, *common, "--dry-run"),
+                ("export", path, *common, "--dry-run", "--column", HOSTILE),
+                ("check", path, *common),
+            ):
+                done = call_cli(*words, cwd=tmp_path)
+                assert_ours(done.stdout + done.stderr, where=words)
+                assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'"{ODD.encode("unicode_escape").decode()}" = 1\n',
+        json.dumps(HOSTILE) + " = 1",
+        "region = " + json.dumps(HOSTILE),
+        "format = [" + json.dumps(HOSTILE) + "]",
+        "[[accounts]]\nname = " + json.dumps(HOSTILE),
+        f"x = {HOSTILE}",
+        "endpoint = " + json.dumps(f"http://{HOSTILE}"),
+        "token-file = " + json.dumps(HOSTILE),
+        "naive-timezone = " + json.dumps(HOSTILE),
+    ],
+)
+def test_a_hostile_settings_file_makes_no_line(tmp_path, write_list, text):
+    """Keys, values and TOML errors are escaped."""
+    path = tmp_path / "settings.toml"
+    path.write_text(text, encoding="utf-8")
+    for command in (("export", write_list([f"{URN}a"]), "--dry-run"), ("check", "--region", "cn-north-4")):
+        done = call_cli(*command, "--settings", path, "--endpoint", "http://127.0.0.1:1", cwd=tmp_path)
+        assert_ours(done.stdout + done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_hostile_names_and_environment_make_no_line(tmp_path, write_list):
+    """Names of folders and files, options and values of the environment are escaped; the way on can be pasted."""
+    odd = HOSTILE.strip().replace("/", "")[:60]
+    path = write_list([f"{URN}a", "no urn"])
+    named = tmp_path / f"{odd}.txt"
+    named.write_text(f"{URN}a\n")
+    folder = tmp_path / "runs" / odd
+    dead = ("--endpoint", "http://127.0.0.1:1", "--attempts", "1")
+    for words in (
+        ("export", tmp_path / odd, "--output", folder),
+        ("export", path, *dead, "--output", folder),
+        ("export", path, *dead, "--output", folder),
+        ("export", path, *dead, "--output", folder, "--overwrite", "--log-format", "json"),
+        ("export", named, "--dry-run"),
+        ("status", folder),
+        ("status", tmp_path / odd),
+        ("tables", tmp_path / odd),
+        ("prune", folder, "--keep-last", "1"),
+        ("prune", tmp_path / "runs", "--keep-last", "1", "--incomplete"),
+        ("diff", folder, tmp_path / odd),
+        ("diff", folder, folder),
+        ("diff", folder, folder, "--format", "markdown"),
+        ("diff", folder, folder, "--format", "json"),
+        ("emulate", "--state", tmp_path / odd),
+        ("emulate", "--faults", odd),
+        ("schema", odd),
+        ("check", "--region", odd, "--endpoint", "http://127.0.0.1:1"),
+        ("export", path, "--token-file", tmp_path / odd, "--output", tmp_path / "x"),
+        ("discover", "--region", "cn-north-4", "--project-id", "p", "--output", tmp_path / odd / odd),
+    ):
+        done = call_cli(*words, cwd=tmp_path)
+        assert_ours(done.stderr, where=words)
+        if words[0] not in {"export", "prune"}:  # whose stdout is the folder's name: data
+            assert_ours(done.stdout, where=words)
+        assert "Traceback" not in done.stderr
+    for words in ((odd,), ("schema", f"--{odd}"), ("schema", "--format", odd)):
+        done = run_cli(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert_ours(done.stderr, where=words)
+    for name in ("HW_AUTH_TOKEN", "HW_ACCESS_KEY", "HTTPS_PROXY", "HTTP_PROXY", "SSL_CERT_FILE", "HW_USER_NAME"):
+        done = run_cli("check", "--region", "cn-north-4", *dead[:2], token=None, **{"HW_AUTH_TOKEN": "t", name: odd})
+        assert_ours(done.stdout + done.stderr, where=name)
+        assert "Traceback" not in done.stderr
