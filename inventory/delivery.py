@@ -179,7 +179,7 @@ class Delivery:
             raise OutputError(
                 f"{self._folder} cannot be written: {error.strerror}; {remedy(error)} or give another --work-dir"
             ) from None
-        with written_whole(self._folder / FILE_NAME) as sink:
+        with written_whole(self._folder / FILE_NAME, ours=True) as sink:
             sink.write(msgspec.json.encode(record))
 
 

@@ -53,7 +53,7 @@ def prepared(functions: int, folder: Path) -> Iterator[Ready]:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise OutputError(f"{folder} is not empty; give another --output")
-        with (folder / LIST_NAME).open("w", encoding="utf-8") as listed:
+        with (folder / LIST_NAME).open("x", encoding="utf-8") as listed:
             first = next(cloud.urns(), "")
             listed.writelines(f"{urn}\n" for urn in cloud.urns())
             listed.writelines(f"{line}\n" for line in (*_ODD_ENTRIES, first))

@@ -49,7 +49,9 @@ def is_part(name: str) -> bool:
 
 
 def parts_in(folder: Path) -> list[Path]:
-    """The parts in a folder; none where it is no folder."""
+    """The parts in a folder; none where it is no folder, or a link to one: what is there is not ours."""
+    if folder.is_symlink():
+        return []
     try:
         return sorted(path for path in folder.iterdir() if is_part(path.name))
     except (FileNotFoundError, NotADirectoryError):
@@ -58,6 +60,8 @@ def parts_in(folder: Path) -> list[Path]:
 
 def is_ours(folder: Path) -> bool:
     """Whether a folder may be written over: it is not there, or holds nothing but parts."""
+    if folder.is_symlink():
+        return False
     try:
         return all(is_part(path.name) for path in folder.iterdir())
     except FileNotFoundError:
@@ -79,7 +83,8 @@ def remove(path: Path) -> None:
     Raises:
         OSError: it cannot be removed.
     """
-    if path.name in {staging(path.parent, table).name for table in TABLES}:
+    is_staging = path.name in {staging(path.parent, table).name for table in TABLES}
+    if is_staging and path.is_dir() and not path.is_symlink():
         with suppress(FileNotFoundError):
             shutil.rmtree(path)
         return

@@ -5,13 +5,15 @@ Owns what SQLite is told when it opens the file, and what its errors mean for a 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
-from inventory.lock import is_locked
+from inventory.lock import has_record_locks, is_locked
 from inventory.remedy import remedy
+from inventory.whole_file import has_sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,15 +29,28 @@ _DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 _UNKNOWN_FORMAT: Final = "unsupported file format"
 """What SQLite says where a number in the file's header is none that it knows, with the code of a wrong statement."""
 _UNWRITABLE: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
-_NOT_ALLOWED: Final = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
+_ADVICE: Final = (
+    ("SQLITE_IOERR_GETTEMPPATH", "set TMPDIR to a folder for temporary files"),
+    ("SQLITE_IOERR_WRITE", "make room"),
+    ("SQLITE_IOERR", "see to the disk"),
+    ("SQLITE_FULL", "make room"),
+    ("SQLITE_", "let this user write there"),
+)
+"""The first clause of an advice, by the beginning of the name of SQLite's error."""
+_LOCKING: Final = (*_IN_USE, *(f"SQLITE_IOERR_{kind}" for kind in ("LOCK", "RDLOCK", "UNLOCK", "CHECKRESERVEDLOCK")))
+"""What SQLite says where a lock is taken, and where the file system does not have locks on parts of files."""
+_LONGEST_NAME: Final = 500
+"""Bytes of a path: SQLite takes 512, with what it appends."""
 _STEPS_TO_A_LOOK: Final = 100_000
 """Of SQLite's machine: some milliseconds."""
+_UNLOCKED: Final = "vfs=unix-none"
+"""SQLite's way to open a file without locks; only under our own lock, and by one connection (EXCLUSIVE)."""
 _NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN")
 
 
 def files_of(path: Path) -> list[Path]:
     """The files of a ledger, itself last."""
-    return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")), path]
+    return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")), path]
 
 
 def lock_of(path: Path) -> Path:
@@ -57,7 +72,7 @@ def _is_busy(path: Path) -> bool:
         try:
             database.execute("PRAGMA user_version")
         except sqlite3.Error as error:  # anything else is told to who opens it
-            return _code(error).startswith(_IN_USE)
+            return _code(error).startswith(_IN_USE) and has_record_locks(path)
     return False
 
 
@@ -74,22 +89,89 @@ def opened(path: Path, *, locked: bool) -> sqlite3.Connection:
         OutputError: it is in use, or cannot be written.
     """
     with named(path):
+        _check_regular(path)
+        if not locked and not has_record_locks(lock_of(path)):
+            raise OutputError(
+                f"{path.parent} is on a file system without locks, where two processes could spoil a run: give an "
+                "--output on a local disk, and copy the finished run from there"
+            )
         if locked:
             try:
                 return _begun(path, "NORMAL")
             except sqlite3.OperationalError as error:  # as on some network file systems
-                if not _code(error).startswith(_NO_SHARED_MEMORY):
+                code = _code(error)
+                if code.startswith(_LOCKING) and not has_record_locks(path):
+                    return _begun(path, "EXCLUSIVE", _UNLOCKED)  # our own lock keeps other runs out
+                if code.startswith(_IN_USE):
+                    raise OutputError(
+                        f"{path} is locked by a program that is not inventory; end that program, or copy the folder "
+                        "to a local disk and --resume there"
+                    ) from None
+                if not code.startswith(_NO_SHARED_MEMORY):
                     raise
         return _begun(path, "EXCLUSIVE")
 
 
-def _begun(path: Path, locking: str) -> sqlite3.Connection:
+def viewed(path: Path, *, in_use: bool) -> sqlite3.Connection:
+    """A connection that only reads a ledger, which a process may write meanwhile if it is ``in_use``.
+
+    Raises:
+        LedgerUnusableError: it is damaged.
+        OutputError: it cannot be read.
+    """
+    with named(path):
+        # A reader of a file that is in use keeps to its log. Of one that is not, it would make a log, and leave it.
+        if not in_use and not _has_content(files_of(path)[0]):
+            return _address(path, "immutable=1")
+        database = _address(path, "mode=ro")
+        try:
+            database.execute("PRAGMA user_version")
+        except sqlite3.OperationalError as error:
+            database.close()
+            if not _code(error).startswith(_LOCKING) or has_record_locks(path):
+                raise
+            if in_use:
+                raise _in_use(path) from None
+            # What a killed run left on a file system without such locks: its log is read into memory.
+            database = _address(path, f"mode=ro&{_UNLOCKED}")
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        return database
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _address(path: Path, how: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?{how}"
+    return sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)
+
+
+def _check_regular(path: Path) -> None:
+    """Makes sure that SQLite writes no file but ours.
+
+    Raises:
+        LedgerUnusableError: there is a link or a pipe in the place of a file.
+    """
+    for file in files_of(path):
+        # SQLite itself follows no link to the shared memory, and does without it.
+        if not file.name.endswith("-shm") and (file.is_symlink() or file.is_fifo()):
+            raise damaged(path, f"{file.name} is a link or no file")
+
+
+def _begun(path: Path, locking: str, how: str = "mode=rwc") -> sqlite3.Connection:
     # One connection, handed from thread to thread and never used by two at a time.
-    database = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+    address = f"{path.absolute().as_uri()}?{how}"
+    # A killed process loses nothing that was committed; where a file system cannot sync, no setting changes that.
+    synchronous = "NORMAL" if has_sync(lock_of(path)) else "OFF"
+    database = sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         database.execute(f"PRAGMA locking_mode = {locking}")
+        database.execute(f"PRAGMA synchronous = {synchronous}")
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing that was committed
         database.execute("PRAGMA cache_size = -4000")
         database.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_TO_CHECKPOINT}")
         database.execute("PRAGMA user_version")  # the first look into the file: only now SQLite opens the log
@@ -168,10 +250,15 @@ def named(path: Path) -> Iterator[None]:
         if code.startswith(_DAMAGED) or no_text or str(error) == _UNKNOWN_FORMAT:
             raise damaged(path, str(error)) from None
         if code.startswith(_UNWRITABLE):
-            first = "let this user write there" if code.startswith(_NOT_ALLOWED) else "make room"
-            advice = f"{first} or give another --output; --resume then goes on"
-            raise OutputError(f"{path} cannot be written: {error}; {advice}") from None
+            raise OutputError(f"{path} cannot be written: {error}; {_advice(path, code)}") from None
         raise
+
+
+def _advice(path: Path, code: str) -> str:
+    if code.startswith("SQLITE_CANTOPEN") and len(os.fsencode(path.absolute())) > _LONGEST_NAME:
+        return f"SQLite takes names of up to {_LONGEST_NAME} bytes: give a shorter --output"
+    first = next(words for beginning, words in _ADVICE if code.startswith(beginning))
+    return f"{first} or give another --output; --resume then goes on"
 
 
 def _code(error: sqlite3.Error) -> str:

@@ -7,14 +7,13 @@ table format.
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import msgspec
 
 from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
-from inventory.ledger_file import damaged, files_of, is_in_use, look_through, named, stoppable
+from inventory.ledger_file import damaged, is_in_use, look_through, named, stoppable, viewed
 from inventory.ledger_file import in_use as words_of_use
 from inventory.ledger_tables import SCHEMA, VERSION, checksum, checksum_of_urn
 from inventory.outcome import Outcome
@@ -110,31 +109,29 @@ class LedgerView:
     def __init__(self, path: Path, keep_on: Callable[[], None] = lambda: None, *, facts_alone: bool = False) -> None:
         self._path = path
         in_use = is_in_use(path)
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise OutputError(f"{path} cannot be read: it is no file")
         try:
             path.open("rb").close()
         except OSError as error:  # SQLite would not say why, and who only looks need not write
             raise OutputError(f"{path} cannot be read: {error.strerror}") from None
-        with named(self._path):
-            self._db = sqlite3.connect(self._address(in_use=in_use), uri=True, isolation_level=None)
         try:
-            with named(self._path):
-                self._check_version(self._version())
-                if not in_use and not facts_alone:
-                    self.check(keep_on)
-        except InterruptedRunError:
-            self._db.close()
-            raise
+            self._db = viewed(path, in_use=in_use)
+            self._check(keep_on, whole=not in_use and not facts_alone)
         except OutputError as error:
-            self._db.close()
             if not in_use and is_in_use(path):  # it was begun under our eyes, which took it for one at rest
                 raise OutputError(words_of_use(path)) from error
             raise
 
-    def _address(self, *, in_use: bool) -> str:
-        # A reader of a file that is in use keeps to its log. Of one that is not, it would make a log, and leave it.
-        wal = files_of(self._path)[0]
-        at_rest = not in_use and not (wal.exists() and wal.stat().st_size)
-        return f"{self._path.absolute().as_uri()}?{'immutable=1' if at_rest else 'mode=ro'}"
+    def _check(self, keep_on: Callable[[], None], *, whole: bool) -> None:
+        try:
+            with named(self._path):
+                self._check_version(self._version())
+                if whole:
+                    self.check(keep_on)
+        except (OutputError, InterruptedRunError):
+            self._db.close()
+            raise
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])

@@ -8,12 +8,13 @@ without them), nothing is locked here, and ``held`` says so.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import OutputError
-from inventory.remedy import remedy
+from inventory.remedy import UNSUPPORTED, remedy
 
 try:
     import fcntl
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+_NOT_FOLLOWED: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""A planted link is not followed, and a planted pipe is not waited for."""
 PATIENCE_SECONDS: Final = 0.5
 """How long a lock is waited for: who only looks whether it is free holds it for a moment."""
 
@@ -61,7 +64,7 @@ class Lock:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                number = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+                number = _opened(self._path)
             except OSError as error:
                 raise OutputError(
                     f"{self._path} cannot be written: {error.strerror}; {remedy(error)}{advice}"
@@ -73,9 +76,11 @@ class Lock:
                 if time.monotonic() >= deadline:
                     raise OutputError(in_use) from None
                 time.sleep(0.02)
-            except OSError:  # a file system without such locks
+            except OSError as error:
                 os.close(number)
-                return
+                if error.errno in UNSUPPORTED:  # a file system without such locks
+                    return
+                raise OutputError(f"{self._path} cannot be locked: {error.strerror}; {remedy(error)}{advice}") from None
             else:
                 if _is_at(self._path, number):
                     self._number = number
@@ -97,7 +102,7 @@ def is_locked(path: Path) -> bool | None:
     if _LOCKS is None:
         return None
     try:
-        number = os.open(path, os.O_RDONLY)
+        number = os.open(path, os.O_RDONLY | _NOT_FOLLOWED)
     except OSError:
         return False
     try:
@@ -109,6 +114,31 @@ def is_locked(path: Path) -> bool | None:
     finally:
         os.close(number)
     return False
+
+
+def has_record_locks(path: Path) -> bool:
+    """Whether the file system of a file has locks on parts of it, which SQLite needs; also where that is unknown."""
+    if _LOCKS is None:
+        return True
+    try:
+        number = os.open(path, os.O_RDWR | _NOT_FOLLOWED)
+    except OSError:
+        return True
+    try:
+        _LOCKS.lockf(number, _LOCKS.LOCK_EX | _LOCKS.LOCK_NB, 1)  # SQLite locks other bytes
+    except OSError as error:
+        return error.errno not in UNSUPPORTED
+    finally:
+        os.close(number)
+    return True
+
+
+def _opened(path: Path) -> int:
+    """Opens the file, which is made where there is none; a link or a pipe in its place is removed."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+    return os.open(path, os.O_RDWR | os.O_CREAT | _NOT_FOLLOWED, 0o666)
 
 
 def _is_at(path: Path, number: int) -> bool:

@@ -241,7 +241,7 @@ def write(path: Path, manifest: dict[str, Any]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with written_whole(path, ", then go on with --resume or tables") as sink:
+    with written_whole(path, ", then go on with --resume or tables", ours=True) as sink:
         sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 

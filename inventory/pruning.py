@@ -20,7 +20,7 @@ from inventory.lock import Lock
 from inventory.runs import MARK, State, is_file, runs_in
 from inventory.schema import TABLES
 from inventory.settings import FORMATS
-from inventory.whole_file import temporary_name
+from inventory.whole_file import opened_new, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +137,7 @@ def remove(path: Path) -> list[str]:
         if is_file(folder.manifest):
             folder.manifest.replace(mark)
         else:
-            mark.touch()
+            opened_new(mark).close()
         for one in _ours(folder):
             layout.remove(one)
         for table, form in itertools.product(TABLES, FORMATS):  # a killed prune may have removed the last part alone

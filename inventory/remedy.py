@@ -1,6 +1,7 @@
 """What to do where the system refuses to write, open or read a file.
 
-Owns one short clause for each reason, to which a sentence adds how to go on. Knows no file.
+Owns one short clause for each reason, to which a sentence adds how to go on, and the reasons which say that a file
+system does not have an operation. Knows no file.
 """
 
 from __future__ import annotations
@@ -19,8 +20,16 @@ _REMEDIES: Final = {
     errno.EACCES: "let this user write there",
     errno.EPERM: "let this user write there",
     errno.EIO: "see to the disk",
+    errno.EISDIR: "move away the folder that has its name",
+    errno.EEXIST: "move away what has its name",
+    errno.ENOTEMPTY: "move away the folder that has its name",
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.ELOOP: "remove the links that lead in a circle",
+    getattr(errno, "ESTALE", errno.ENOENT): "see that its network folder is mounted",
     getattr(errno, "EDQUOT", errno.ENOSPC): "make room",  # Windows has none, and its number is another's
 }
+UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
+"""What a file system answers to a lock or a sync that it does not have."""
 
 
 def remedy(error: OSError) -> str:

@@ -7,7 +7,6 @@ order, and the same rows always make the same bytes.
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
@@ -19,7 +18,7 @@ from inventory.columns import TYPES, array_of
 from inventory.errors import OutputError
 from inventory.remedy import remedy
 from inventory.schema import TABLES, VERSION, Table
-from inventory.whole_file import temporary_name
+from inventory.whole_file import opened_new, sync, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,7 +92,7 @@ class TableWriter:
             for name, path in self._paths.items():
                 temporary = temporary_name(path)
                 stack.callback(temporary.unlink, missing_ok=True)
-                sink = stack.enter_context(temporary.open("wb"))
+                sink = stack.enter_context(opened_new(temporary))
                 writer = (_CsvWriter if name == "csv" else _ParquetWriter)(sink, self._schema, self._table)
                 stack.callback(writer.abandon)
                 self._writers.append(writer)
@@ -129,7 +128,7 @@ class TableWriter:
             for name, path in self._paths.items():
                 temporary = temporary_name(path)
                 with temporary.open("rb") as written:
-                    os.fsync(written.fileno())
+                    sync(written.fileno())
                     digest = hashlib.file_digest(written, "sha256").hexdigest()
                 size = temporary.stat().st_size
                 temporary.replace(path)

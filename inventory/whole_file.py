@@ -1,6 +1,7 @@
 """Files that have their name only when they are whole.
 
-Owns the name that a file has until then. Knows nothing of what is in it.
+Owns the name that a file has until then, how that name is opened, and how a file gets to the disk. Knows nothing of
+what is in it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from inventory.errors import OutputError
-from inventory.remedy import remedy
+from inventory.remedy import UNSUPPORTED, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,31 +23,76 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
+def opened_new(temporary: Path) -> IO[bytes]:
+    """Opens a new file under a temporary name, to write it.
+
+    What has this name before loses it: a rest of a killed process, or a link or pipe that another user put there. No
+    link is followed.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    temporary.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(temporary, flags, 0o666), "wb")
+
+
+def sync(number: int) -> None:
+    """Puts an open file on the disk, as far as its file system can do that.
+
+    Raises:
+        OSError: the disk failed or is full.
+    """
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+
+
+def has_sync(path: Path) -> bool:
+    """Whether the file system of a file that is there can put it on the disk; also where that failed."""
+    syncs = (os.fsync, getattr(os, "fdatasync", os.fsync))
+    try:
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return True
+    try:
+        for one in syncs:
+            one(number)
+    except OSError as error:
+        return error.errno not in UNSUPPORTED
+    finally:
+        os.close(number)
+    return True
+
+
 @contextmanager
-def written_whole(path: Path, way_on: str = "") -> Iterator[IO[bytes]]:
+def written_whole(path: Path, way_on: str = "", *, ours: bool = False) -> Iterator[IO[bytes]]:
     """A file to write, which takes its name when the block ends well, and is gone when it does not.
 
     A device or a pipe, such as /dev/stdout, is written as it is: a file in its place would end it for all. Where the
-    name is a link, what it leads to is the file.
+    name is a link, what it leads to is the file. Not so with a name of our own: a link or pipe there is replaced.
 
     Args:
         path: its name.
+        ours: whether it is a fixed name in a run's folder; a user did not choose it.
         way_on: what comes once that is mended for which it cannot be written, as in ", then --resume".
 
     Raises:
         OutputError: it cannot be written.
     """
-    name = path.resolve() if path.is_symlink() and path.is_file() else path
+    name = path.resolve() if not ours and path.is_symlink() and path.is_file() else path
     temporary = temporary_name(name)
     try:
-        if path.exists() and not path.is_file():
+        if not ours and path.exists() and not path.is_file():
             with path.open("wb") as sink:
                 yield sink
             return
-        with temporary.open("wb") as sink:
+        with opened_new(temporary) as sink:
             yield sink
             sink.flush()
-            os.fsync(sink.fileno())
+            sync(sink.fileno())
         temporary.replace(name)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}; {remedy(error)}{way_on}") from None

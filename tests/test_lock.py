@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -7,7 +9,7 @@ import pytest
 
 from inventory import lock
 from inventory.errors import OutputError
-from inventory.lock import Lock, is_locked
+from inventory.lock import Lock, has_record_locks, is_locked
 
 IN_USE, ADVICE = "the thing is in use", " or go elsewhere"
 
@@ -122,3 +124,49 @@ def test_a_lock_that_cannot_be_made_is_one_sentence(path):
         OutputError, match="cannot be written: No such file or directory; see that its folder is there or go elsewhere"
     ):
         taken(path / "of" / "nothing")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_record_locks_is_told_from_one_with_them(path, monkeypatch, number):
+    """Only the answers of a file system that has no such locks say that there are none."""
+    path.touch()
+    assert has_record_locks(path)
+    monkeypatch.setattr(lock._LOCKS, "lockf", failing(number))
+    assert not has_record_locks(path)
+    monkeypatch.setattr(lock._LOCKS, "lockf", failing(errno.EAGAIN))
+    assert has_record_locks(path)
+    monkeypatch.setattr(lock, "_LOCKS", None)
+    assert has_record_locks(path)
+
+
+def test_a_lock_on_a_failing_disk_is_one_sentence(path, monkeypatch):
+    """An error of the disk is not a file system without locks."""
+    monkeypatch.setattr(lock._LOCKS, "flock", failing(errno.EIO))
+    with pytest.raises(OutputError, match="cannot be locked: x; see to the disk or go elsewhere"):
+        taken(path)
+
+
+def failing(number):
+    def fail(*_any):
+        raise OSError(number, "x")
+
+    return fail
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
+def test_a_planted_link_or_pipe_is_no_lock(path, kind):
+    """What stands at the name of the lock is not followed or waited for, and gives way to the lock."""
+    target = path.with_name("target")
+    if kind == "link":
+        target.write_text("of another")
+        path.symlink_to(target)
+    elif kind == "dangling link":
+        path.symlink_to(target)
+    else:
+        os.mkfifo(path)
+    assert not is_locked(path)
+    held = taken(path)
+    assert path.is_file()
+    assert not path.is_symlink()
+    held.release()
+    assert target.exists() == (kind == "link")

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.dataset as ds
 import pytest
 
-from inventory import schema
+from inventory import layout, schema
 from inventory.errors import OutputError
 from inventory.parts import PartsWriter, read_parts
 from inventory.tables import TableWriter, read_table
@@ -158,3 +158,34 @@ def test_a_folder_that_is_gone_is_an_output_error(tmp_path):
     """No folder to write into is one sentence that names the table."""
     with pytest.raises(OutputError, match="table calls cannot be written: No such file"):
         write(tmp_path / "gone", 5, 10)
+
+
+@pytest.mark.parametrize("kind", ["folder link", "file link", "file"])
+def test_what_was_planted_at_the_staging_folder_is_replaced(tmp_path, kind):
+    """A link in the place of the staging folder loses its name; what it leads to stays."""
+    other, run = tmp_path / "other", tmp_path / "run"
+    other.mkdir()
+    run.mkdir()
+    (other / "file").write_text("of another")
+    place = layout.staging(run, "calls")
+    if kind == "file":
+        place.write_text("x")
+    else:
+        place.symlink_to(other if kind == "folder link" else other / "file")
+    write(run, 25, 10, ("parquet",))
+    assert (other / "file").read_text() == "of another"
+    assert [file.name for file in run.iterdir()] == ["calls"]
+
+
+def test_parts_behind_a_link_are_not_ours(tmp_path):
+    """A link in the place of a folder of parts is in the way; the parts of another run behind it stay."""
+    other, run = tmp_path / "other", tmp_path / "run"
+    for folder in (other, run):
+        folder.mkdir()
+    write(other, 25, 10, ("parquet",))
+    before = sorted(other.rglob("*"))
+    (run / "calls").symlink_to(other / "calls")
+    assert not [path for path in layout.table_files(run) if path.parent.name == "calls"]
+    with pytest.raises(OutputError, match="is in the way of the parts of a table"):
+        write(run, 25, 10, ("parquet",))
+    assert sorted(other.rglob("*")) == before

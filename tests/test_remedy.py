@@ -17,6 +17,10 @@ from inventory.remedy import remedy
         (errno.EROFS, "make the file system writable"),
         (errno.EACCES, "let this user write there"),
         (errno.EFBIG, "ulimit -f"),
+        (errno.ENAMETOOLONG, "shorter name"),
+        (errno.ELOOP, "links"),
+        (errno.ESTALE, "network folder"),
+        (errno.EISDIR, "move away"),
         (errno.ENXIO, "mend that"),
     ],
 )

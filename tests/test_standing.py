@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from runs import TOKEN, export, run_cli, wait_for
 from test_ledger import of_another_version
 from test_retabulation import CONFIG, OTHER, P, cloud_of, contents
 
-from inventory import ledger_view, lock
+from inventory import lock
 from inventory.emulator import Emulator, Fault, Faults, FileCloud
 from inventory.errors import OutputError, UsageError
 from inventory.ledger import Ledger
@@ -248,7 +249,7 @@ def test_where_nobody_can_look_on_that_is_said(ledger, tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "_LOCKS", None)
     with Ledger(tmp_path / "ledger.sqlite") as at_work:
         at_work.set_fact("x", 1)
-        connect = ledger_view.sqlite3.connect
+        connect = sqlite3.connect
         monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
         with pytest.raises(OutputError, match="in use by another inventory process"):
             standing_of(tmp_path, NOW)

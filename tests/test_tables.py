@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from inventory import schema, tables
 from inventory.errors import OutputError
 from inventory.tables import TableWriter, guard, read_table
+from inventory.whole_file import temporary_name
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.integers(-62135596800000000, 253402300799999999)
@@ -268,3 +269,18 @@ def test_writing_does_not_import_pandas(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
     assert (tmp_path / "rejects.csv").exists()
+
+
+def test_a_link_at_the_temporary_name_is_not_followed(tmp_path):
+    """Tables are written to new files: the target of a planted link keeps its content."""
+    target = tmp_path / "target"
+    target.write_text("of another")
+    run = tmp_path / "run"
+    run.mkdir()
+    temporary_name(run / "calls.csv").symlink_to(target)
+    temporary_name(run / "calls.parquet").hardlink_to(target)
+    (run / "calls.csv").symlink_to(target)
+    with TableWriter(schema.TABLES["calls"], run, ("parquet", "csv")) as writer:
+        writer.publish()
+    assert target.read_text() == "of another"
+    assert {file.name: file.is_symlink() for file in run.iterdir()} == {"calls.csv": False, "calls.parquet": False}

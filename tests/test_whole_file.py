@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
 
 from inventory.errors import OutputError
-from inventory.whole_file import temporary_name, written_whole
+from inventory.whole_file import has_sync, sync, temporary_name, written_whole
 
 
 def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
@@ -63,3 +64,94 @@ def test_a_pipe_is_written_and_not_replaced(tmp_path):
     with written_whole(link) as sink:
         sink.write(b"new")
     assert (link.is_symlink(), (tmp_path / "file").read_text()) == (True, "new")
+
+
+@pytest.fixture(params=["link", "dangling link", "hard link", "pipe", "rest"])
+def planted(request, tmp_path):
+    """A file of another user, and a function that puts a way to it at a name."""
+    target = tmp_path / "target"
+    target.write_text("of another")
+
+    def plant(name):
+        match request.param:
+            case "link":
+                name.symlink_to(target)
+            case "dangling link":
+                name.symlink_to(tmp_path / "made")
+            case "hard link":
+                name.hardlink_to(target)
+            case "pipe":
+                os.mkfifo(name)
+            case "rest":
+                name.write_text("half a file of a killed process, longer than the new one")
+
+    yield plant
+    assert target.read_text() == "of another"
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_was_planted_at_the_temporary_name_is_replaced(tmp_path, planted):
+    """A link, a pipe and a rest lose the temporary name; what they lead to stays as it is."""
+    path = tmp_path / "list.txt"
+    planted(temporary_name(path))
+    with written_whole(path) as sink:
+        sink.write(b"new")
+    assert (path.read_text(), path.is_symlink(), path.stat().st_nlink) == ("new", False, 1)
+    assert not temporary_name(path).exists()
+
+
+def test_what_was_planted_at_a_name_of_our_own_is_replaced(tmp_path, planted):
+    """A link at a fixed name of a run, such as its manifest, is not followed, and a pipe is not waited for."""
+    path = tmp_path / "manifest.json"
+    planted(path)
+    with written_whole(path, ours=True) as sink:
+        sink.write(b"new")
+    assert (path.read_text(), path.is_symlink(), path.stat().st_nlink) == ("new", False, 1)
+
+
+def test_a_folder_at_the_temporary_name_is_one_sentence(tmp_path):
+    """A folder cannot be replaced by a file: it is an output error with what to do."""
+    path = tmp_path / "list.txt"
+    temporary_name(path).mkdir()
+    with pytest.raises(OutputError, match=r"list.txt cannot be written: .*; (move away the folder|let this user)"):
+        broken_off(path, ValueError("never reached"))
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_sync_is_no_error(tmp_path, monkeypatch, number):
+    """A file is whole there when it is written."""
+    path = tmp_path / "list.txt"
+    monkeypatch.setattr("os.fsync", failing(number))
+    with written_whole(path) as sink:
+        sink.write(b"new")
+    assert path.read_text() == "new"
+    assert not has_sync(path)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_sync_that_fails_is_an_error(tmp_path, monkeypatch, number):
+    """A failed disk and a full one are not a file system without sync: nothing gets its name."""
+    path = tmp_path / "list.txt"
+    path.write_text("old")
+    monkeypatch.setattr("os.fsync", failing(number))
+    with pytest.raises(OutputError, match=r"list\.txt cannot be written"), written_whole(path) as sink:
+        sink.write(b"new")
+    assert path.read_text() == "old"
+    assert has_sync(path)
+    with pytest.raises(OSError, match="x"):
+        sync(0)
+
+
+def failing(number):
+    def fail(*_any):
+        raise OSError(number, "x")
+
+    return fail
+
+
+def test_where_nothing_can_be_asked_sync_is_there(tmp_path, monkeypatch):
+    """A file that is not there says nothing about its file system; a system without fdatasync is asked with fsync."""
+    assert has_sync(tmp_path / "none")
+    monkeypatch.delattr("os.fdatasync")
+    (tmp_path / "file").touch()
+    assert has_sync(tmp_path / "file")
