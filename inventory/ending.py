@@ -113,7 +113,11 @@ def sign_off(ledger: Ledger, output: Output, end: End, tables: list[TableFile], 
         started=ledger.fact(intake.STARTED),
         finished=end.finished,
         input_read=manifest.describe_input(
-            ledger.sources(), counts.status.total(), ledger.count_rejects(), ledger.fact(LISTED)
+            ledger.sources(),
+            counts.status.total(),
+            ledger.count_rejects(),
+            ledger.fact(LISTED),
+            ledger.fact(intake.CLEANED) or 0,
         ),
         counts=counts,
         requests=manifest.describe_requests(ledger.answers(), counts),

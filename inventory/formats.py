@@ -1,4 +1,4 @@
-"""The formats of lists: from an open stream of bytes to entries, one at a time.
+"""Lists as text, as CSV and as Parquet: from an open stream of bytes to entries, one at a time.
 
 Owns what each format looks like and what can be wrong with an entry. Does not know what a URN is, nor where the bytes
 come from. Whatever the size of a list or of one line in it, no more than a block of it is held.
@@ -7,24 +7,27 @@ come from. Whatever the size of a list or of one line in it, no more than a bloc
 from __future__ import annotations
 
 import csv
-import json
+import io
 import re
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from inventory.errors import SourceError
+from inventory.urn import trim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 COLUMNS: Final = ("function_urn", "func_urn", "urn")
 """Where the URNs stand in a table, in the order in which they are looked for."""
 MAX_LINE: Final = 256 * 1024
 """Bytes of one line that are read; the rest of a longer line is passed over, and the entry is rejected."""
-MAX_ELEMENT: Final = 4 * 1024 * 1024
-"""Characters that one element of a JSON array may have."""
 BLOCK: Final = 64 * 1024
-_SURROGATE: Final = re.compile("[\udc80-\udcff]")
 """Bytes that are read at a time."""
+BOM: Final = "\ufeff"
+_SURROGATE: Final = re.compile("[\udc80-\udcff]")
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_SEP_LINE: Final = re.compile(r'"?sep=([^\w"\s]|\t)"?[,;|\t]*', re.IGNORECASE)
+"""The first line with which Excel is told the delimiter."""
 
 
 class Entry(NamedTuple):
@@ -34,11 +37,13 @@ class Entry(NamedTuple):
         line: its line, or in a Parquet file its row, counted from 1.
         text: what stands there.
         reason: why it cannot be read as text of a URN; None where it can.
+        cleaned: whether invisible characters, or white space beyond ASCII, were removed at its ends.
     """
 
     line: int
     text: str
     reason: str | None = None
+    cleaned: bool = False
 
 
 class Table(NamedTuple):
@@ -48,12 +53,25 @@ class Table(NamedTuple):
     column: str | None
     delimiter: str
 
-    def pick(self, names: list[str]) -> str:
-        """The column that holds the URNs."""
+    def find(self, names: Collection[str]) -> str | None:
+        """The name of the column or field that holds the URNs; case, spaces and invisible characters may differ."""
         wanted = COLUMNS if self.column is None else (self.column,)
         for name in wanted:
             if name in names:
                 return name
+        known = {_plain(name): name for name in reversed(list(names))}
+        return next((known[_plain(name)] for name in wanted if _plain(name) in known), None)
+
+    def pick(self, names: list[str]) -> str:
+        """The name of the column that holds the URNs.
+
+        Raises:
+            SourceError: there is none.
+        """
+        found = self.find(names)
+        if found is not None:
+            return found
+        wanted = COLUMNS if self.column is None else (self.column,)
         has = ", ".join(repr(name[:40]) for name in names[:10]) or "none"
         advice = "give it a header" if names[:1] and names[0].startswith("urn:") else "say which it is with --column"
         raise SourceError(
@@ -61,114 +79,27 @@ class Table(NamedTuple):
         )
 
 
-def read_text(stream: IO[bytes], _table: Table) -> Iterator[Entry]:
-    """A URN a line; ``#`` begins a comment; blank lines are no entries."""
-    for entry in _lines(stream):
-        if entry.reason is None:
-            text = entry.text
-            if "#" in text:
-                text = re.split(r"(?:^|\s)#", text, maxsplit=1)[0]
-            text = text.strip()
-            if not text:
-                continue
-            quoted = len(text) > 1 and text[0] == text[-1] == '"'
-            yield Entry(entry.line, text[1:-1] if quoted else text)
-        else:
-            yield entry
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", trim(name)[0].lower())
 
 
-def read_jsonl(stream: IO[bytes], table: Table) -> Iterator[Entry]:
-    """A JSON text or object a line."""
-    for entry in _lines(stream):
+def read_text(stream: IO[bytes], table: Table) -> Iterator[Entry]:
+    """A URN a line, maybe quoted, maybe with a comma behind it; ``#`` begins a comment; blank lines are no entries."""
+    headers = {*COLUMNS, table.column}
+    for entry in lines_of(stream):
         if entry.reason is not None:
             yield entry
-        elif entry.text.strip():
-            try:
-                value = json.loads(entry.text)
-            except (ValueError, RecursionError):
-                yield Entry(entry.line, entry.text, "not JSON: a line of a .jsonl list is a text or an object")
-            else:
-                yield _entry_of(entry.line, value, table)
-
-
-def read_json(stream: IO[bytes], table: Table) -> Iterator[Entry]:
-    """Reads one array, an element at a time, so that a list of any length fits in memory."""
-    window = _Window(stream, table.name)
-    if window.next_sign() != "[":
-        raise SourceError(f"{table.name} is not a JSON array of URNs, or of objects with a URN each")
-    window.take(1)
-    sign = window.next_sign()
-    while sign != "]":
-        yield _entry_of(window.line, window.next_value(), table)
-        sign = window.next_sign()
-        if sign == ",":
-            window.take(1)
-            if window.next_sign() != "]":
-                continue
-        if sign != "]":
-            raise SourceError(f"{table.name} is no whole JSON array: {sign or 'its end'!r} at line {window.line}")
-    window.take(1)
-    if window.next_sign():
-        raise SourceError(
-            f"{table.name}: there is more behind the array, at line {window.line}; a .jsonl list has many"
-        )
-
-
-class _Window:
-    """The part of a JSON text that is being read: it moves on, and grows only as far as one element needs."""
-
-    def __init__(self, stream: IO[bytes], name: str) -> None:
-        self._stream = stream
-        self._name = name
-        self._decode = json.JSONDecoder().raw_decode
-        self._text = ""
-        self._ended = False
-        self.line = 1
-
-    def take(self, size: int) -> None:
-        """Moves on."""
-        self.line += self._text.count("\n", 0, size)
-        self._text = self._text[size:]
-
-    def next_sign(self) -> str:
-        """The next character that is no white space; an empty text at the end."""
-        while True:
-            self.take(len(self._text) - len(self._text.lstrip(" \t\r\n")))
-            if self._text or self._ended:
-                return self._text[:1]
-            self._grow()
-
-    def next_value(self) -> object:
-        """The next element."""
-        self.next_sign()
-        while True:
-            try:
-                value, end = self._decode(self._text)
-            except (ValueError, RecursionError):
-                end = 0
-            # What ends with the window may go on behind it: a number, say.
-            if end and (end < len(self._text) or self._ended):
-                self.take(end)
-                return value
-            if self._ended or len(self._text) > MAX_ELEMENT:
-                raise SourceError(f"{self._name} is no whole JSON array: what is at line {self.line} is no JSON value")
-            self._grow()
-
-    def _grow(self) -> None:
-        block = self._stream.read(max(BLOCK, len(self._text)))
-        self._ended = not block
-        self._text += _decoded_block(block, self._stream, self._name)
-
-
-def _decoded_block(block: bytes, stream: IO[bytes], name: str) -> str:
-    while True:
-        try:
-            return block.decode("utf-8")
-        except UnicodeDecodeError as error:
-            more = stream.read(1) if error.end == len(block) else b""
-            if not more:
-                raise SourceError(f"{name} is not UTF-8 text; save it as UTF-8") from None
-            block += more
+            continue
+        text, cleaned = trim(entry.text)
+        if "#" in text:
+            text = re.split(r"(?:^|\s)#", text, maxsplit=1)[0]
+        text = text.rstrip(" \t,;")
+        if len(text) > 1 and text[0] == text[-1] == '"':
+            text = text[1:-1]
+        text, inside = trim(text)
+        if text and text not in headers:
+            yield Entry(entry.line, text, cleaned=cleaned or inside)
+        headers = headers if not text else set()  # the name of a column is no URN where it is the first line
 
 
 csv.field_size_limit(MAX_LINE * 16)  # of the module, for all its readers: rows are bounded by their lines
@@ -177,54 +108,126 @@ csv.field_size_limit(MAX_LINE * 16)  # of the module, for all its readers: rows 
 class _CsvLines:
     """Lines for the csv module, which must see every quote: bytes that are no UTF-8 go through it as surrogates.
 
-    Lines that are too long are set aside for their place, unless they leave it open where a cell ends.
+    Lines that are too long are set aside for their place, unless they leave it open where a cell ends. A byte order
+    mark at the start of a line (of files that were joined) is removed, and noted.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+        self._entries = lines_of(stream, for_csv=True)
         self.number = 0
         self.ruined: list[Entry] = []
+        self.had_bom = False
 
     def __iter__(self) -> Iterator[str]:
-        for entry in _lines(self._stream, for_csv=True):
-            self.number = entry.line
-            if entry.reason is not None:
-                self.ruined.append(entry)
-            yield "" if entry.reason is not None else entry.text
+        return self
+
+    def __next__(self) -> str:
+        entry = next(self._entries)
+        self.number = entry.line
+        if entry.reason is not None:
+            self.ruined.append(entry)
+            return ""
+        self.had_bom = self.had_bom or entry.text.startswith(BOM)
+        return entry.text.lstrip(BOM)
+
+
+class _Header(NamedTuple):
+    """The first row of a table: its cells, what separates them, and which of them is above the URNs."""
+
+    names: list[str]
+    delimiter: str
+    position: int
+
+
+def _read_header(lines: _CsvLines, table: Table) -> _Header | None:
+    """Reads the header, with the first delimiter by which it has a column of URNs; None where there is no row.
+
+    Raises:
+        SourceError: it has no such column.
+        csv.Error: it is no row.
+    """
+    delimiters = [table.delimiter, *_DELIMITERS]
+    text = ""
+    for line in lines:
+        said = None if text else _SEP_LINE.fullmatch(line.rstrip("\r\n"))
+        if said:
+            delimiters.insert(0, said[1])
+        elif text or line.strip():
+            text += line
+            if text.count('"') % 2 == 0 or len(text) > MAX_LINE:  # otherwise a quoted cell goes on in the next line
+                break
+    if not text:
+        return None
+    found: list[list[str]] = []
+    for delimiter in dict.fromkeys(delimiters):
+        try:
+            row = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        except csv.Error as error:
+            refused = error
+            continue
+        names = [trim(name)[0] for name in row]
+        column = table.find(names)
+        if column is not None:
+            return _Header(names, delimiter, names.index(column))
+        found.append(names)
+    if not found:
+        raise refused
+    table.pick(max(found, key=len))
+    return None
+
+
+def is_header(line: str, table: Table) -> bool:
+    """Whether a line is the first of a table: Excel's, or the names of several columns, one of URNs."""
+    if _SEP_LINE.fullmatch(line):
+        return True
+    rows = [next(csv.reader([line], delimiter=delimiter), []) for delimiter in _DELIMITERS if not line.startswith("#")]
+    return any(len(row) > 1 and table.find([trim(name)[0] for name in row]) is not None for row in rows)
 
 
 def read_csv(stream: IO[bytes], table: Table) -> Iterator[Entry]:
-    """A table with a header, with the separator of ``table``; cells may be quoted, and then span lines."""
+    """A table with a header, which shows the delimiter; cells may be quoted, and then span lines."""
     lines = _CsvLines(stream)
-    rows = csv.reader(lines, delimiter=table.delimiter, strict=True)
-    position: int | None = None
-    while True:
-        began = lines.number + 1
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            # Where a quote is astray, rows behind it are swallowed: none of them is guessed.
-            raise SourceError(
-                f"{table.name} is no table from line {began} on: {error}; look for a stray quote"
-            ) from None
-        if lines.ruined:
-            yield from lines.ruined
-            lines.ruined.clear()
-            row = row and []  # what is left of a row with such a line in it is no row
-        if row is None:
+    header: _Header | None = None
+    began = 1
+    try:
+        header = _read_header(lines, table)
+        yield from lines.ruined
+        lines.ruined.clear()
+        if header is None:
             return
-        if not row:
-            continue
-        if position is None:
-            names = [name.strip() for name in row]
-            position = names.index(table.pick(names))
-        elif any(_SURROGATE.search(cell) for cell in row):
-            whole = table.delimiter.join(row).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            yield Entry(began, whole, "not UTF-8")
-        elif position < len(row):
-            yield Entry(began, row[position].strip())
-        else:
-            yield Entry(began, table.delimiter.join(row), f"the row has only {len(row)} cells")
+        lines.had_bom = False
+        rows = csv.reader(lines, delimiter=header.delimiter, strict=True)
+        while True:
+            began = lines.number + 1
+            row = next(rows, None)
+            if lines.ruined:
+                yield from lines.ruined
+                lines.ruined.clear()
+                row = row and []  # what is left of a row with such a line in it is no row
+            if row is None:
+                return
+            entry = _entry_of_row(began, row, header)
+            if entry is not None:
+                yield entry._replace(cleaned=True) if lines.had_bom else entry
+            lines.had_bom = False
+    except csv.Error as error:
+        # Where a quote is astray, rows behind it are swallowed: none of them is guessed.
+        raise SourceError(f"{table.name} is no table from line {began} on: {error}; look for a stray quote") from None
+
+
+def _entry_of_row(line: int, row: list[str], header: _Header) -> Entry | None:
+    """The entry of a row; None where all its cells are empty, and where it is the header again (of joined files)."""
+    if any(_SURROGATE.search(cell) for cell in row):
+        whole = header.delimiter.join(row).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return Entry(line, whole, "not UTF-8")
+    text, cleaned = trim(row[header.position]) if header.position < len(row) else ("", False)
+    if not text and not any(trim(cell)[0] for cell in row):
+        return None
+    if text == header.names[header.position] and [trim(cell)[0] for cell in row] == header.names:
+        return None
+    if header.position >= len(row):
+        return Entry(line, header.delimiter.join(row), f"the row has only {len(row)} cells")
+    return Entry(line, text, cleaned=cleaned)
 
 
 def read_parquet(stream: IO[bytes], table: Table) -> Iterator[Entry]:
@@ -239,26 +242,18 @@ def read_parquet(stream: IO[bytes], table: Table) -> Iterator[Entry]:
         for batch in file.iter_batches(batch_size=4096, columns=[name]):
             for value in batch.column(0).cast(pa.string()).to_pylist():
                 row += 1
-                yield Entry(row, value.strip()) if value is not None else Entry(row, "", "the cell is empty (null)")
+                if value is None:
+                    yield Entry(row, "", "the cell is empty (null)")
+                else:
+                    text, cleaned = trim(value)
+                    yield Entry(row, text, cleaned=cleaned)
     except pa.ArrowNotImplementedError:
         raise SourceError(f"{table.name}: column {name!r} does not hold text") from None
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{table.name} is no whole Parquet file: {str(error).splitlines()[0]}") from None
 
 
-def _entry_of(line: int, value: object, table: Table) -> Entry:
-    if isinstance(value, dict):
-        names = [name for name in (COLUMNS if table.column is None else (table.column,)) if name in value]
-        if not names:
-            return Entry(line, json.dumps(value), "no field with a URN; see --column")
-        value = value[names[0]]
-    if isinstance(value, str):
-        text = value.encode("utf-8", "backslashreplace").decode()
-        return Entry(line, text.strip(), None if text == value else "a half character (lone surrogate)")
-    return Entry(line, json.dumps(value), "not a text")
-
-
-def _lines(stream: IO[bytes], *, for_csv: bool = False) -> Iterator[Entry]:
+def lines_of(stream: IO[bytes], *, for_csv: bool = False) -> Iterator[Entry]:
     """Lines of a text, each checked: too long and not UTF-8 are reasons. For CSV they keep their ends and all bytes.
 
     Raises:

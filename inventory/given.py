@@ -20,7 +20,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from inventory.errors import SourceError, UsageError
 from inventory.formats import Entry, Table
 from inventory.home import at_home
-from inventory.sources import STDIN, SUFFIXES, Source
+from inventory.sources import STDIN, SUFFIXES, Source, check_once, is_stream
+from inventory.urn import trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,7 +100,8 @@ def _entry(line: int, value: Any) -> Entry:  # noqa: ANN401 - whatever a list ho
         value = value.as_py()  # Arrow's scalars
     if isinstance(value, str):
         text = value.encode("utf-8", "backslashreplace").decode()
-        return Entry(line, text.strip(), None if text == value else "a half character (lone surrogate)")
+        trimmed, cleaned = trim(text)
+        return Entry(line, trimmed, None if text == value else "a half character (lone surrogate)", cleaned)
     if type(value).__name__ in _MISSING or (isinstance(value, float) and value != value):  # noqa: PLR0124 - NaN
         return Entry(line, "", "no value (null)")
     return Entry(line, str(value), f"not a text but {type(value).__name__}")
@@ -119,7 +121,7 @@ def sources_of(given: object, column: str | None) -> list[Source | Given]:
     if given is None:
         return []
     if isinstance(given, Path) or (isinstance(given, str) and not given.startswith("urn:")):
-        if isinstance(given, str) and given != STDIN and not _names_a_file(given):
+        if isinstance(given, str) and not _names_a_file(given):
             raise UsageError(
                 f"{given[:_SHOWN]!r} is no URN, and no file's name that ends in {', '.join(SUFFIXES)}; a single short "
                 "form goes in a list: ['name']"
@@ -164,7 +166,7 @@ def _names_a_file(item: object) -> bool:
         return True
     if not isinstance(item, str) or item.startswith("urn:"):
         return False
-    return item == STDIN or item.lower().removesuffix(".gz").endswith(SUFFIXES)
+    return item.lower().removesuffix(".gz").endswith(SUFFIXES) or ((item == STDIN or "/" in item) and is_stream(item))
 
 
 def _files(given: Sequence[Any], files: Sequence[bool], column: str | None) -> list[Source | Given]:
@@ -174,9 +176,9 @@ def _files(given: Sequence[Any], files: Sequence[bool], column: str | None) -> l
             f"the list names files ({file[:_SHOWN]!r}) and URNs ({other[:_SHOWN]!r}); give one or the other: files, or "
             "URNs as a list"
         )
-    if [str(item) for item in given].count(STDIN) > 1:
-        raise UsageError("- is given twice: standard input can be read once")
-    return [_file(item, column) for item in given]
+    sources = [_file(item, column) for item in given]
+    check_once(sources)
+    return list(sources)
 
 
 def _file(name: str | Path, column: str | None) -> Source:

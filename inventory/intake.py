@@ -30,6 +30,8 @@ STARTED: Final = "started"
 """The fact when the run began."""
 LOADED: Final = "loaded"
 """The fact that the list is in, with the settings that the run began with."""
+CLEANED: Final = "cleaned"
+"""The fact how many entries had invisible characters at their ends."""
 _SHAPE: Final = "shape"
 """The fact how the tables of the run were asked for last."""
 _SHAPING: Final = ("format", "naive_timezone", "rows_per_file")
@@ -62,7 +64,7 @@ def load(
     scopes: dict[tuple[str, str], str | None] = {}
     found: list[str] = []
     rejects: list[Reject] = []
-    entries = 0
+    entries = cleaned = 0
     with ledger.loading():
         ledger.set_fact(STARTED, manifest.now() if discovered is None else discovered.began)
         for source in sources if discovered is None else discovered.listings:
@@ -76,6 +78,7 @@ def load(
                 except UrnError as error:
                     rejects.append(Reject(source.name, entry.line, entry.text[:_TEXT_KEPT], error.message))
                 entries += 1
+                cleaned += entry.cleaned
                 if entries % _BLOCK == 0:
                     _flush(ledger, found, rejects)
                     watch.loading(entries)
@@ -84,6 +87,7 @@ def load(
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
         ledger.set_fact(LISTED, block_of(None if discovered is None else discovered.census))
         ledger.add_calls(() if discovered is None else discovered.calls)
+        ledger.set_fact(CLEANED, cleaned)
         ledger.set_fact(LOADED, describe(settings))
         watch.loading(entries)
 

@@ -138,8 +138,14 @@ def exit_code_of(counts: Counts, stops: Iterable[ExitCode]) -> ExitCode:
     return ExitCode.SOME_FAILED if counts.status[Status.FAILED] else ExitCode.ANSWERED
 
 
-def describe_input(sources: Iterable[SourceRead], urns: int, rejects: int, listed: object = None) -> dict[str, Any]:
-    """The input block: entries = urns + duplicates + rejects. ``listed`` is the block of :mod:`inventory.census`."""
+def describe_input(
+    sources: Iterable[SourceRead], urns: int, rejects: int, listed: object = None, cleaned: int = 0
+) -> dict[str, Any]:
+    """The input block: entries = urns + duplicates + rejects.
+
+    ``listed`` is the block of :mod:`inventory.census`; ``cleaned`` counts the entries that had invisible characters at
+    their ends, which were removed.
+    """
     files = [{"path": source.name, "sha256": source.sha256, "entries": source.entries} for source in sources]
     entries = sum(int(str(file["entries"])) for file in files)
     return {
@@ -148,6 +154,7 @@ def describe_input(sources: Iterable[SourceRead], urns: int, rejects: int, liste
         "urns": urns,
         "duplicates": entries - urns - rejects,
         "rejects": rejects,
+        "cleaned": cleaned,
         "listed": listed if isinstance(listed, dict) else None,
     }
 

@@ -104,11 +104,10 @@ class TableFormat(StrEnum):
 
 def sources_named(names: list[str] | None, settings: ExportSettings) -> list[Source]:
     """The lists that are named, each of which can be opened."""
-    from inventory.sources import STDIN, Source  # noqa: PLC0415 - heavy, and --help stays quick
+    from inventory.sources import Source, check_once  # noqa: PLC0415 - heavy, and --help stays quick
 
-    if (names or []).count(STDIN) > 1:
-        raise UsageError("- is given twice: standard input can be read once")
     sources = [Source(name, settings.column) for name in names or []]
+    check_once(sources)
     for source in sources:
         source.check()
     return sources

@@ -47,6 +47,8 @@ def summary(result: Result) -> list[str]:
         f"{read['entries']:,} entries read: {read['urns']:,} URNs, {read['duplicates']:,} duplicates, "
         f"{read['rejects']:,} rejects"
     )
+    if read.get("cleaned"):
+        lines.append(f"{read['cleaned']:,} entries had invisible characters at their ends, which were removed")
     saved = f", {requests['saved_by_lists']:,} saved by lists" if requests["saved_by_lists"] else ""
     lines.append(
         f"{requests['total']:,} calls ({requests['retries']:,} retries, {requests['throttled']:,} throttled{saved}) "

@@ -8,6 +8,7 @@ Source: api-facts.md section 1 (vendor's function model, OTC API reference, read
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Literal, NamedTuple
 
 from inventory.errors import UrnError
@@ -15,7 +16,36 @@ from inventory.errors import UrnError
 MAX_LENGTH = 1024
 """Characters. The vendor documents 269; a little more is asked and left to the service to judge."""
 
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0/?#%\u2028\u2029\ud800-\udfff]|\s")
+_INVISIBLE = (
+    r"\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    r"\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff"
+)
+"""The Unicode category Cf, and the other characters that are shown as nothing (Default_Ignorable_Code_Point)."""
+_INNER = re.compile(rf"[^\s{_INVISIBLE}]")
+_FORBIDDEN = re.compile(rf"[\x00-\x20\x7f-\xa0/?#%\u2028\u2029\ud800-\udfff{_INVISIBLE}]|\s")
+_MARKS = {
+    ":": "\u02d0\u02f8\u0589\u05c3\u0703\u0704\u16ec\u2236\ua4fd\ua789",
+    "!": "\u01c3\u2d51",
+    ".": "\xb7\u3002",
+    "-": "\u02d7\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212",
+    "'": "\u2018\u2019\u201a\u201b\u2032\u2039\u203a",
+    '"': "\u201c\u201d\u201e\u201f\u2033\xab\xbb",
+}
+"""Punctuation that looks like that of ASCII; what Unicode itself calls compatible is found by NFKC."""
+_MARK_OF = {other: mark for mark, others in _MARKS.items() for other in others}
+_LETTER_OF = dict(
+    zip(
+        # Latin, Greek and Cyrillic; of each the small letters first
+        "\u0131\u0251\u0261\u03b1\u03b9\u03ba\u03bd\u03bf\u03c1\u03c5\u03f2\u03f3"
+        "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7"
+        "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0455\u0456\u0458\u0475\u04bb\u04cf\u0501\u051b\u051d"
+        "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0405\u0406\u0408\u04c0\u051a\u051c",
+        "iagaiknopucjABEZHIKMNOPTYXaeopcyxsijvhldqwABEKMHOPCTYXSIJIQW",
+        strict=True,
+    )
+)
+"""Letters of other scripts that cannot be told from an ASCII letter by eye."""
 _NOT_IN_A_PATH = (".", "..")
 _FIXED_CHARACTERS = len("urn:fss:::function:::")
 _FULL_FIELDS = (7, 8)
@@ -65,7 +95,9 @@ def parse(text: str, *, region: str | None = None, project_id: str | None = None
         raise UrnError(f"{len(text)} characters long: a function URN has at most 269")
     found = _FORBIDDEN.search(text)
     if found:
-        raise UrnError(f"character {found.group()!a} at position {found.start() + 1} is not allowed in a function URN")
+        character, position = named(found.group()), found.start() + 1
+        raise UrnError(f"character {character} at position {position} is not allowed in a function URN")
+    _check_look_alikes(text)
     if not text:
         raise UrnError("empty")
     fields = text.split(":")
@@ -76,6 +108,51 @@ def parse(text: str, *, region: str | None = None, project_id: str | None = None
     if len(fields) in _SHORT_FIELDS:
         return _short(fields, region, project_id)
     raise UrnError(f"{len(fields)} fields that do not begin with 'urn:fss': not a function URN")
+
+
+def trim(text: str) -> tuple[str, bool]:
+    """Removes white space and invisible characters at the ends; says whether more than ASCII white space was there."""
+    if text.isascii():
+        return text.strip(), False
+    end = len(text) - _size_of_edge(text[::-1])
+    start = min(end, _size_of_edge(text))
+    return text[start:end], not (text[:start].isascii() and text[end:].isascii())
+
+
+def _size_of_edge(text: str) -> int:
+    found = _INNER.search(text)
+    return found.start() if found else len(text)
+
+
+def named(character: str) -> str:
+    """A character as a message shows it: as ASCII, or as its code point and its name."""
+    if character.isascii():
+        return repr(character)
+    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
+
+
+def _check_look_alikes(text: str) -> None:
+    """Refuses characters that are taken for ASCII: another function would be asked for than the eye reads.
+
+    A letter of another script is refused only where all such letters of its field look like ASCII, and ASCII letters
+    stand beside them: it is certainly not a name in that script.
+    """
+    if text.isascii():
+        return
+    for position, character in enumerate(text, 1):
+        looks_like = _MARK_OF.get(character) or unicodedata.normalize("NFKC", character)
+        if not character.isascii() and looks_like.isascii():
+            raise UrnError(f"character {named(character)} at position {position} is not the ASCII {looks_like!r}")
+    position = 0
+    for field in text.split(":"):
+        letters = [letter for letter in field if letter.isalpha()]
+        others = [letter for letter in letters if not letter.isascii()]
+        if 0 < len(others) < len(letters) and all(letter in _LETTER_OF for letter in others):
+            place = position + field.index(others[0]) + 1
+            raise UrnError(
+                f"character {named(others[0])} at position {place} is not the ASCII {_LETTER_OF[others[0]]!r}"
+            )
+        position += len(field) + 1
 
 
 def of_full(text: str) -> FunctionUrn:
@@ -126,6 +203,10 @@ def check_field(text: str, name: str) -> None:
     """
     if not text or ":" in text or text in _NOT_IN_A_PATH or _FORBIDDEN.search(text):
         raise UrnError(f"{name} {text!a} cannot be a field of a URN")
+    try:
+        _check_look_alikes(text)
+    except UrnError as error:
+        raise UrnError(f"{name} {text!a} cannot be a field of a URN: {error.message}") from None
 
 
 def _made(region: str, project_id: str, package: str, name: str, qualifier: str | None) -> FunctionUrn:

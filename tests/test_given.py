@@ -57,9 +57,25 @@ def test_what_is_no_text_is_a_reject_with_its_position():
     assert read(pa.array([None, URN]))[1] == [(1, "", "no value (null)"), (2, URN, None)]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        [f"\ufeff{URN}\u200b", f" {URN} "],
+        iter([f"\xa0{URN}", URN]),
+        pd.DataFrame({"\u200bFunction URN": [f"{URN}\u3000", URN]}),
+        pa.table({"urn\xa0": [f"\xad{URN}", URN]}),
+    ],
+    ids=["list", "iterator", "pandas", "arrow"],
+)
+def test_invisible_characters_at_the_ends_are_removed(given):
+    """Values and names of columns from memory are trimmed as those of files, and what was cleaned is marked."""
+    (source,) = sources_of(given, None)
+    assert [(entry.text, entry.cleaned) for entry in source.read()] == [(URN, True), (URN, False)]
+
+
 def test_texts_are_urns_and_names_of_files_are_files():
     """A text or path that ends as a list's file does is a file, any other text in a list an entry; never both."""
-    for files in ("urns.txt", Path("a.csv.gz"), ["urns.txt", Path("b.PARQUET")], "-"):
+    for files in ("urns.txt", Path("a.csv.gz"), ["urns.txt", Path("b.PARQUET")], "-", "/dev/stdin", "/dev/fd/63"):
         assert all(isinstance(source, Source) for source in sources_of(files, None))
     assert read(["short-form", "package:name"])[1] == [(1, "short-form", None), (2, "package:name", None)]
     assert sources_of([], None) == sources_of(None, None) == []

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from inventory.errors import InterruptedRunError, SettingsError, SourceError
-from inventory.intake import LOADED, check_same_run, load
+from inventory.intake import CLEANED, LOADED, check_same_run, load
 from inventory.ledger import Ledger, Reject, ScopeCount
 from inventory.settings import ExportSettings
 from inventory.sources import Source
@@ -51,6 +51,17 @@ def test_every_entry_is_a_urn_a_duplicate_or_a_reject(ledger, source):
     entries = sum(read.entries for read in ledger.sources())
     assert (entries, ledger.count_urns(), ledger.count_rejects()) == (7, 3, 2)
     assert ledger.scopes() == [ScopeCount("cn-north-4", "p", 2), ScopeCount("eu-de", "q", 1)]
+
+
+def test_invisible_characters_are_cleaned_at_the_ends_and_rejected_inside(ledger, source):
+    """At the ends they are removed and counted, so the URN is the same; inside, the reject names them."""
+    inside = A.replace("default", "def\u200bault")
+    load([source(f"\ufeff{A}", f"{A}\u2060", f"\ufeff{inside}", inside, A, f"{B}\xa0")], ledger, FIXED, Watch())
+    assert urns(ledger) == [A, B]
+    assert [reject.reason for reject in ledger.rejects()] == [
+        "character U+200B ZERO WIDTH SPACE at position 34 is not allowed in a function URN"
+    ] * 2
+    assert (ledger.fact(CLEANED), ledger.sources()[0].entries) == (3, 6)
 
 
 def test_the_same_list_twice_is_duplicates(ledger, source):

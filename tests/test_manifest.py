@@ -87,6 +87,7 @@ def test_the_first_equation_holds():
         "urns": 9,
         "duplicates": 2,
         "rejects": 4,
+        "cleaned": 0,
         "listed": None,
     }
 

@@ -51,6 +51,7 @@ async def test_every_entry_is_accounted_for(tmp_path, write_list):
         "urns": 5,
         "duplicates": 1,
         "rejects": 1,
+        "cleaned": 0,
         "listed": None,
     }
     assert {urn.removeprefix(P): row["status"] for urn, row in by_urn(tmp_path / "run").items()} == {

@@ -40,6 +40,14 @@ def test_nothing_is_wrong_where_all_is_answered():
     assert report.troubles(result(stopped=[None], statuses={"configured": 5, "not_configured": 5})) == []
 
 
+def test_cleaned_entries_are_in_the_summary():
+    """The summary says how many entries had invisible characters; without any, it has no word of them."""
+    run = result(statuses={"configured": 5})
+    assert "invisible" not in report.summary(run)
+    run.manifest["input"]["cleaned"] = 1200
+    assert "1,200 entries had invisible characters at their ends, which were removed" in report.summary(run)
+
+
 def test_each_kind_of_failure_has_an_example():
     """What failed is told by kind, in the words of the first, shortened, and with the command that asks again."""
     told = report.troubles(

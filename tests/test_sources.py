@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import io
 import itertools
 import json
 import os
+import threading
 import tracemalloc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from inventory.errors import SourceError
-from inventory.sources import Entry, Source
+from inventory.errors import SourceError, UsageError
+from inventory.formats import read_csv
+from inventory.sources import Entry, Source, Table, _Lines, check_once
 
 A = "urn:fss:cn-north-4:p:function:default:a"
 B = "urn:fss:cn-north-4:p:function:default:b:!prod"
@@ -64,6 +69,67 @@ def test_every_text_form(source, name, end, bom, zipped):
 def test_a_name_in_capitals_is_the_same_form(source):
     """The form is known by the name's end, in either case."""
     assert list(source("LIST.TXT.GZ", gzip.compress(A.encode())).read()) == [Entry(1, A)]
+
+
+def feed(path, content: bytes) -> threading.Thread:
+    """Writes into a pipe, in a thread: a pipe takes little more than its reader reads."""
+    writer = threading.Thread(target=path.write_bytes, args=(content,))
+    writer.start()
+    return writer
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("name", FORMS)
+def test_what_a_pipe_holds_is_seen_in_it(tmp_path, name, zipped):
+    """A pipe has no ending: its first bytes show whether it is text, a table, JSON or gzip; it is read once."""
+    text, expected = FORMS[name]
+    content = gzip.compress(text.encode()) if zipped else b"\xef\xbb\xbf" + text.encode()
+    os.mkfifo(tmp_path / "pipe")
+    read = Source(str(tmp_path / "pipe"))
+    read.check()
+    writer = feed(tmp_path / "pipe", content)
+    assert list(read.read()) == expected
+    writer.join()
+    assert read.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_large_pipe_is_hashed_as_it_is_read(tmp_path):
+    """Of a pipe that was digested alone, as --resume does, the SHA-256 is that of what went through it."""
+    content = f"{A}\n".encode() * 50_000
+    os.mkfifo(tmp_path / "pipe")
+    writer = feed(tmp_path / "pipe", content)
+    assert Source(str(tmp_path / "pipe")).digest() == hashlib.sha256(content).hexdigest()
+    writer.join()
+
+
+def test_a_pipe_without_a_writer_can_be_left(tmp_path):
+    """Who waits for a pipe that nothing writes into can be stopped."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(KeyError):
+        Source(str(tmp_path / "pipe")).digest(idle={}.popitem)
+
+
+def test_a_descriptor_is_a_list(tmp_path):
+    """What a shell puts in the place of <(command) is read; one that is not there is advised upon."""
+    readable, writable = os.pipe()
+    os.write(writable, f'{{"functions": [{{"func_urn": "{A}"}}]}}'.encode())
+    os.close(writable)
+    source = Source(f"/dev/fd/{readable}")
+    source.check()
+    assert [entry.text for entry in source.read()] == [A]
+    os.close(readable)
+    assert "there is no such file; give the list to -" in broken(Source("/dev/fd/9999"))
+
+
+def test_a_pipe_is_named_once(tmp_path, monkeypatch):
+    """Of two names of one pipe, one would find it empty: that is refused; two files of one name are duplicates."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "l.txt").write_text(A)
+    pipe, file = str(tmp_path / "pipe"), str(tmp_path / "l.txt")
+    check_once([Source(name) for name in (file, file, pipe)])
+    for names in (["-", "-"], ["-", "/dev/stdin"], [pipe, file, pipe]):
+        with pytest.raises(UsageError, match=r"given twice.*can be read once"):
+            check_once([Source(name) for name in names])
 
 
 @pytest.mark.parametrize("name", ["list", "list.xlsx", "list.gz", "list.txt.zip", ".gz"])
@@ -146,7 +212,6 @@ def test_cells(source):
         Entry(2, A),
         Entry(3, B),
         Entry(6, "only one cell", "the row has only 1 cells"),
-        Entry(7, ""),
         Entry(8, A),
     ]
 
@@ -199,9 +264,114 @@ def test_a_line_of_20_megabytes_is_read_in_bounded_memory(source, name):
     assert peak < 4_000_000
 
 
+ROWS = f"owner,function_urn\nme,{A}\nyou,{B}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ROWS.replace(",", ";"),
+        ROWS.replace(",", "\t"),
+        ROWS.replace(",", "|"),
+        ROWS.replace(",", ";").replace("\n", ";;\n"),
+        ROWS.replace("\n", "\r"),
+        ROWS.replace("function_urn", "Function URN"),
+        ROWS.replace("function_urn", "\u200bfunction_urn\xa0"),
+        ROWS.replace("owner,function_urn", '"owner";"function_urn"').replace("me,", "me;").replace("you,", "you;"),
+    ],
+)
+@pytest.mark.parametrize("name", ["l.csv", "l.tsv", "l.txt"])
+def test_the_header_shows_the_delimiter(source, name, text):
+    """Commas, semicolons, tabs, CR alone and empty columns behind are read, whatever the table's name ends in."""
+    assert list(source(name, text).read()) == TWO
+
+
+@pytest.mark.parametrize("said", ["sep=;", '"sep=;"', "SEP=;", "sep=;;"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_first_line_of_excel(source, said, end):
+    """The line with which Excel is told the delimiter is no header; it is a line, though."""
+    text = f"{said}\n{ROWS.replace(',', ';')}".replace("\n", end)
+    assert list(source("l.csv", text).read()) == [Entry(3, A), Entry(4, B)]
+
+
+def test_rows_of_empty_cells_are_no_entries(source):
+    """Rows without anything in them, which spreadsheets leave at the end, are no rejects; one without a URN is one."""
+    text = f"urn;owner\n{A};me\n;;;\n;\n \xa0; \n;you\n"
+    assert list(source("l.csv", text).read()) == [Entry(2, A), Entry(6, "")]
+
+
+def test_a_header_over_several_lines(source):
+    """A quoted cell of the header may span lines."""
+    assert list(source("l.csv", f'"no\nte";urn\n"a\nb";{A}\n').read()) == [Entry(3, A)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("l.txt", f"\ufeff{A}\n\ufeff# of the next file\n\ufeff\n\ufeff{B}\xa0\n\u3000{A}\n"),
+        ("l.csv", f"\ufefffunction_urn\n{A}\n\ufefffunction_urn\n\ufeff{B}\n{A}\u200b\n"),
+        ("l.jsonl", f'\ufeff"{A}"\n\ufeff"{B}"\n\ufeff\n"{A}\\u2060"\n'),
+        ("l.json", f'\ufeff["{A}"]\n\ufeff["\xad{B}", "{A}\\ufeff"]'),
+    ],
+)
+def test_lists_that_were_joined(source, name, content):
+    """Byte order marks and headers of joined files are no part of entries; what was cleaned is marked."""
+    read = source(name, content)
+    assert [(entry.text, entry.cleaned) for entry in read.read()] == [(A, False), (B, True), (A, True)]
+    assert read.entries == 3
+    assert read.sha256 == hashlib.sha256(content.encode()).hexdigest()
+
+
+def test_a_line_of_text_as_people_copy_it(source):
+    """The name of a column as the first line, and commas behind quotes, are no part of URNs."""
+    text = f'function_urn\n"{A}",\n  {B};\n,,\n'
+    assert list(source("l.txt", text).read()) == TWO
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("ab;,\t|\"' \xa0\ufeff"), max_size=8).filter(lambda text: text == text.strip("\ufeff")),
+        max_size=5,
+    ),
+    st.sampled_from([",", ";", "\t", "|"]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_every_table_that_is_written_is_read(notes, delimiter, end):
+    """A row a URN, whatever stands in the cells beside it, whatever separates cells and lines."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
+    writer.writerows([["note", "function_urn"], *([note, f"{A}{n}"] for n, note in enumerate(notes))])
+    header, entries = "function_urn" in text.getvalue(), read_csv(_stream(text.getvalue()), Table("l.csv", None, ","))
+    assert header
+    assert [entry.text for entry in entries] == [f"{A}{n}" for n in range(len(notes))]
+
+
+def _stream(text: str) -> io.BufferedReader:
+    return io.BufferedReader(_Lines(b"", io.BufferedReader(io.BytesIO(text.encode()))))
+
+
+@given(st.text(st.sampled_from("a\r\n"), max_size=30), st.lists(st.integers(1, 5), min_size=40, max_size=40))
+def test_line_ends_do_not_depend_on_blocks(text, sizes):
+    """CR, LF and CR LF are one end of a line each, also where a block ends between CR and LF."""
+
+    class Slow(io.BytesIO):
+        def read1(self, size=-1):
+            return super().read1(min(size, sizes.pop()))
+
+    lines = _Lines(b"", Slow(text.encode())).readall().decode()
+    assert lines == io.StringIO(text, newline=None).read()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
+        ("b.csv", b"PK\x03\x04....", "save it as CSV"),
+        ("b.csv", b"\xd0\xcf\x11\xe0\xa1", "save it as CSV"),
+        ("b.csv", b"\n<!DOCTYPE HTML><html>", "web page"),
+        ("b.txt", b"<?xml version='1.0'?>", "web page or XML"),
+        ("b.csv", "urn,x".encode("utf-16-le"), "UTF-16"),
+        ("b.csv", b'[{"urn": "x"}]', "name it .json"),
+        ("b.txt", b"BZh91AY", "decompress"),
         ("b.txt", b"\x7fELF\x02\x01\0\0", "binary file"),
         ("b.csv", b"urn\n\0\n", "binary file"),
         ("b.txt", "urn".encode("utf-16"), "UTF-16"),

@@ -2,17 +2,27 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
+import tracemalloc
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inventory.errors import SourceError
-from inventory.sources import Entry, Source
+from inventory.json_lists import read_json
+from inventory.sources import Entry, Source, Table
 
 A = "urn:fss:cn-north-4:p:function:default:a"
 B = "urn:fss:cn-north-4:p:function:default:b:!prod"
+
+
+def _nested(values):
+    names = st.sampled_from(["functions", "values", "resources", "urn", "value", "sensitive", "instances", "type"])
+    return st.lists(values, max_size=4) | st.dictionaries(names, values, max_size=4)
 
 
 @pytest.fixture
@@ -59,6 +69,167 @@ def test_arrays(source, text, entries):
         assert all(entry.reason for entry in read)
     else:
         assert read == entries
+
+
+def resource(urn: str | None, kind: str = "huaweicloud_fgs_function", **more) -> dict:
+    values = {"id": f"{urn}:latest", "urn": urn, "version": "latest", "encrypted_user_data": "hunter2"}
+    return {"address": f"{kind}.f", "mode": "managed", "type": kind, "name": "f", "values": values} | more
+
+
+def state(*resources: dict, **more) -> dict:
+    module = {"resources": list(resources)} | more
+    return {"format_version": "1.0", "terraform_version": "1.9.0", "values": {"outputs": {}, "root_module": module}}
+
+
+F = A.removesuffix(":latest")
+FUNCTION = {"func_urn": F, "func_name": "a", "user_data": '{"PASSWORD": "hunter2"}', "version": "latest"}
+OTHER = {"address": "huaweicloud_vpc.v", "mode": "managed", "type": "huaweicloud_vpc", "values": {"id": "x"}}
+DATA = {"urn": None, "functions": [{"urn": A}, {"urn": B}]}
+ONES = {
+    "functions": ({"functions": [FUNCTION, {"func_urn": B}], "next_marker": 2, "count": 2}, [F, B]),
+    "no functions": ({"functions": None, "count": 0}, []),
+    "one function": (FUNCTION, [F]),
+    "configs": ({"async_invoke_configs": [{"func_urn": B}], "page_info": {"next_marker": 0}}, [B]),
+    "versions": ({"versions": [FUNCTION, FUNCTION | {"version": "v1"}], "count": 2}, [f"{F}:latest", f"{F}:v1"]),
+    "aliases": ([{"name": "prod", "version": "v1", "alias_urn": B}], [B]),
+    "pages": ([{"functions": [FUNCTION]}, {"functions": [{"func_urn": B}]}], [F, B]),
+    "output": (
+        {
+            "password": {"sensitive": True, "type": "string", "value": "hunter2"},
+            "urns": {"sensitive": False, "type": ["list", "string"], "value": [A, B]},
+            "by_name": {"sensitive": False, "type": ["map", "string"], "value": {"b": {"x": B}}},
+        },
+        [A, B, B],
+    ),
+    "output of a map": ({"a": A, "b": B}, [A, B]),
+    "state": (state(resource(A), OTHER, child_modules=[{"resources": [resource(B)], "address": "module.m"}]), [A, B]),
+    "data source": (state(resource("", "huaweicloud_fgs_functions", mode="data", values=DATA)), [A, B]),
+    "config": (state({"type": "huaweicloud_fgs_async_invoke_configuration", "values": {"function_urn": A}}), [A]),
+    "other cloud": (state(resource(B, "opentelekomcloud_fgs_function_v2")), [B]),
+    "raw state": (
+        {
+            "version": 4,
+            "outputs": {"x": {"value": "hunter2", "type": "string"}},
+            "resources": [
+                {"mode": "managed", "type": "huaweicloud_fgs_function", "instances": [{"attributes": {"urn": A}}]},
+                {"mode": "managed", "type": "huaweicloud_vpc", "instances": [{"attributes": {"urn": "x"}}]},
+            ],
+        },
+        [A],
+    ),
+    "plan": (
+        {"format_version": "1.2", "planned_values": {"root_module": {}}, "prior_state": state(resource(A))},
+        [A],
+    ),
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ONES)
+def test_what_the_api_the_sdk_and_terraform_print(source, name, indent):
+    """The URNs in it are the list, each at its line; nothing else of it becomes an entry."""
+    value, expected = ONES[name]
+    text = json.dumps(value, indent=indent)
+    entries = list(source("l.json", text).read())
+    assert [(entry.text, entry.reason) for entry in entries] == [(urn, None) for urn in expected]
+    assert all(entry.line == 1 or indent for entry in entries)
+    assert "hunter2" not in repr(entries)
+
+
+def test_pages_one_behind_the_other(source):
+    """Answers that were printed in turn, on lines of .jsonl or in one .json, are one list."""
+    text = json.dumps({"functions": [FUNCTION]}) + "\n" + json.dumps({"functions": [{"func_urn": B}]}) + "\n"
+    for name in ("l.json", "l.jsonl"):
+        assert list(source(name, text).read()) == [Entry(1, F), Entry(2, B)]
+
+
+def test_an_output_of_terraform_is_chosen_by_name(source):
+    """``--column`` names one output, of which each text is an entry; what is sensitive is never an entry."""
+    sent = {"names": {"sensitive": False, "value": ["a", "b"]}, "password": {"sensitive": True, "value": "hunter2"}}
+    assert [entry.text for entry in source("l.json", json.dumps(sent), "names").read()] == ["a", "b"]
+    for column in (None, "password"):
+        message = broken(source("l.json", json.dumps(sent), column))
+        assert "its fields: 'names', 'password'" in message
+        assert "hunter2" not in message
+
+
+def test_items_without_a_urn_show_no_values(source):
+    """A reject of JSON names its fields: their values may be the environment of a function."""
+    text = json.dumps({"functions": [{"func_name": "a", "user_data": "hunter2"}]})
+    (entry,) = source("l.json", text).read()
+    assert (entry.text, entry.reason) == ('{"func_name", "user_data"}', "no field with a URN; see --column")
+    (entry,) = source("l.json", json.dumps(state(resource(None)))).read()
+    assert (entry.text, entry.reason) == (
+        "huaweicloud_fgs_function.f",
+        "a function of Terraform without a URN: it was not created",
+    )
+
+
+@pytest.mark.parametrize("text", [repr([A]), repr({"functions": [{"func_urn": A}]})])
+def test_what_python_prints_is_named(source, text):
+    """A printed dictionary or list is no JSON, and the message says how to write one."""
+    assert "what Python prints: write it with json.dumps" in broken(source("l.json", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"functions": [{"func_urn": "urn',
+        '{"functions": [{"func_urn": "urn:fss:r:p:function:default:a"}]',
+        '{"functions": []',
+        '{"functions": [],}',
+        '{"functions" []}',
+        '{"values": {"root_module": {"resources": [{"type": "x"}',
+        '{"x": [' + "[" * 100_000,
+        '{"values": ' + '{"root_module": ' * 1000 + "1",
+        '{"error_code": "FSS.0401", "error_msg": "no"}',
+        "{}",
+    ],
+)
+def test_an_object_that_is_no_list_is_refused(source, text):
+    """Half an answer, an answer that is an error, and other objects are refused in one sentence."""
+    assert broken(source("l.json", text)).startswith(str(source("l.json", text).name))
+
+
+def test_a_large_state_is_read_in_bounded_memory(source):
+    """Of what Terraform prints, one value is held at a time; what is no state is passed over, however large."""
+    resources = [resource(f"{F}{number}", tags="x" * 300) for number in range(10_000)]
+    plan = {"format_version": "1.2", "planned_values": {"root_module": {"resources": resources}}}
+    read = source("l.json", json.dumps(plan | {"prior_state": state(*resources)}))
+    tracemalloc.start()
+    try:
+        entries = sum(1 for _ in read.read())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert entries == 10_000
+    assert peak < 2_000_000
+
+
+def test_a_value_that_is_too_large_says_so(source):
+    """An output of more than some megabytes is not held: the message says what to write in its place."""
+    sent = {"urns": {"sensitive": False, "value": ["x" * 1000] * 10_000}}
+    message = broken(source("l.json", json.dumps(sent)))
+    assert "a value of over 4,194,304 characters at line 1" in message
+    assert "terraform output -json NAME" in message
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), _nested, max_leaves=20), st.data())
+def test_any_json_is_a_list_or_is_refused(value, data):
+    """Whatever JSON comes, in blocks of whatever size: entries, or one sentence; the same as in one block."""
+    text = json.dumps(value, indent=data.draw(st.sampled_from([None, 1]))).encode()
+
+    def outcome(stream):
+        try:
+            return list(read_json(stream, Table("l.json", None, ",")))
+        except SourceError as error:
+            return error.message
+
+    class Slow(io.BytesIO):
+        def read(self, size=-1):
+            return super().read(min(size, 3))
+
+    assert outcome(io.BytesIO(text)) == outcome(Slow(text))
 
 
 @pytest.mark.parametrize("indent", [None, 2])

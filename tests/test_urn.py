@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.errors import UrnError
-from inventory.urn import FunctionUrn, of_full, parse, scope_prefix
+from inventory.urn import FunctionUrn, check_field, named, of_full, parse, scope_prefix, trim
 
 RECORDED = [
     entry["body"]
@@ -180,6 +182,73 @@ def test_characters_that_no_urn_has(char, place):
         parse(FULL[:place] + char + FULL[place:])
 
 
+INVISIBLE = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"]
+INVISIBLE += ["\u3164", "\u115f", "\u2800", "\ufe0f", "\U000e0100"]
+SPACES = ["\xa0", "\u3000", "\u2003", "\u2028", "\x85"]
+
+
+def test_every_invisible_character_inside_is_refused():
+    """Each format character, and each other one that shows as nothing, is a reject inside a URN."""
+    for character in INVISIBLE:
+        with pytest.raises(UrnError, match="position 9 is not allowed"):
+            parse(FULL[:8] + character + FULL[8:])
+
+
+def test_a_refused_character_is_named():
+    """The reason shows what no eye sees: code point and name."""
+    with pytest.raises(UrnError, match=r"^character U\+200B ZERO WIDTH SPACE at position 5 is not allowed"):
+        parse("my-f\u200bunction", region="eu-de", project_id="p0")
+    assert [named(one) for one in (" ", "\xa0", "\x85")] == ["' '", "U+00A0 NO-BREAK SPACE", "U+0085"]
+
+
+@pytest.mark.parametrize("character", [*SPACES, *INVISIBLE[::9], "\ufeff", "\u200b"])
+def test_invisible_characters_at_the_ends_are_removed(character):
+    """What is unseen at either end is removed, and said to have been there; ASCII white space is not worth a word."""
+    for text in (character + FULL, FULL + character, f" {character}{FULL}{character} {character}"):
+        assert trim(text) == (FULL, True)
+    assert trim(f" \t{FULL}\r\n") == (FULL, False)
+    assert trim(character) == ("", True)
+
+
+@given(st.text(st.sampled_from([*"ab é\n", *INVISIBLE[:30], *SPACES]), max_size=12))
+def test_trimming_takes_nothing_from_the_middle(text):
+    """What is left is a part of the text, begins and ends with what is seen, and is not trimmed further."""
+    left, cleaned = trim(text)
+    assert left in text
+    assert trim(left) == (left, False)
+    assert set(text.replace(left, "", 1)) <= {" ", "\n", *INVISIBLE, *SPACES}
+    assert cleaned == (not text.replace(left, "", 1).isascii())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (FULL.replace(":", "\uff1a"), "U+FF1A FULLWIDTH COLON at position 4 is not the ASCII ':'"),
+        ("package\uff1aname", "U+FF1A FULLWIDTH COLON at position 8"),
+        ("\uff46\uff4e", "U+FF46 FULLWIDTH LATIN SMALL LETTER F at position 1 is not the ASCII 'f'"),
+        (f"{FULL}:\uff01prod", "U+FF01 FULLWIDTH EXCLAMATION MARK"),
+        ("f\uff11", "U+FF11 FULLWIDTH DIGIT ONE"),
+        ("my\u2013function", "U+2013 EN DASH at position 3 is not the ASCII '-'"),
+        ("a\u2236b", "U+2236 RATIO"),
+        (f"\u201c{FULL}\u201d", "U+201C LEFT DOUBLE QUOTATION MARK at position 1"),
+        ("p\u0430yment", "U+0430 CYRILLIC SMALL LETTER A at position 2 is not the ASCII 'a'"),
+        (f"{FULL}:v1:".replace("f:v1:", "f\u043eo"), "U+043E CYRILLIC SMALL LETTER O"),
+    ],
+)
+def test_what_looks_like_ascii_is_refused_by_name(text, words):
+    """A look-alike of ASCII is never a short form nor a part of a name: the reason names it."""
+    with pytest.raises(UrnError, match=re.escape(words)):
+        parse(text, region="eu-de", project_id="p0")
+    with pytest.raises(UrnError):
+        parse("f", region="eu\uff0dde", project_id="p0")
+
+
+@pytest.mark.parametrize("name", ["\u51fd\u6570", "caf\xe9", "my-\u0444\u0443\u043d\u043a\u0446\u0438\u044f", "\u043e"])
+def test_names_in_other_scripts_are_asked_for(name):
+    """A name that is not taken for an ASCII one is left to the service to judge."""
+    assert parse(name, region="eu-de", project_id="p0").function_name == name
+
+
 def test_a_lone_surrogate_is_refused():
     r"""JSON can say "\ud800", which is no character: neither a file nor the ledger could hold it."""
     with pytest.raises(UrnError):
@@ -227,11 +296,19 @@ def test_a_long_short_form_is_a_urn_or_is_refused():
     assert parse(str(urn)) == urn
 
 
+def is_field(text: str) -> bool:
+    try:
+        check_field(text, "field")
+    except UrnError:
+        return False
+    return True
+
+
 FIELD = st.text(
     st.characters(blacklist_categories=("Cc", "Cs", "Zs", "Zl", "Zp"), blacklist_characters=":/?#%!"),
     min_size=1,
     max_size=20,
-).filter(lambda text: text not in {".", ".."})
+).filter(is_field)
 
 
 @given(
