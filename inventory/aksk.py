@@ -17,6 +17,7 @@ import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
@@ -25,6 +26,8 @@ from inventory.auth import is_one_word
 from inventory.detached import detached
 from inventory.errors import CredentialRefusedError, CredentialsError
 from inventory.gate import Trial
+from inventory.home import exists, home
+from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ _VARIABLES: Final[dict[str, tuple[str, ...]]] = {
 """How the variables of the SDK's providers begin. Metadata need none."""
 _ANSWERED: Final = re.compile(r"(?:status_code:\s*|detail: )(\d{3})\b")
 """Where the SDK puts an answer into a text of its own."""
+_PROXY_ANSWERED: Final = re.compile(r"Tunnel connection failed: (\d{3})\b")
+"""The same for an answer of a proxy, which may repeat what it was sent."""
 
 
 class AccessKeys:
@@ -179,8 +184,10 @@ def find_access_keys() -> tuple[AccessKeys | None, list[str]]:
     Raises:
         CredentialsError: the keys that were found are none that can be sent.
     """
-    from huaweicloudsdkcore.auth import provider  # noqa: PLC0415
+    from huaweicloudsdkcore.auth import internal, provider  # noqa: PLC0415
 
+    # The SDK asks metadata and pods by the functions of requests, and has no setting for their proxies.
+    internal.requests = _requests()
     chain = provider.CredentialProviderChain
     hindered: list[str] = []
     for one in chain.get_basic_credential_provider_chain()._providers:  # noqa: SLF001 - there is no public way to go on
@@ -213,8 +220,10 @@ def _check(origin: str, *secrets: object) -> None:
 def _places_of(provider: str) -> list[str]:
     """What somebody set up for a provider; where it is nothing, it is no news that there are no keys."""
     if provider.startswith("Profile"):
-        path = Path(os.environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") or Path.home() / ".huaweicloud/credentials")
-        return [f"profile {path}"] if path.exists() or "HUAWEICLOUD_SDK_CREDENTIALS_FILE" in os.environ else []
+        named = os.environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
+        path = Path(named or (home() or Path()) / ".huaweicloud/credentials")
+        has_place = named is not None or (home() is not None and exists(path))
+        return [f"profile {path}"] if has_place else []
     own = next((names for start, names in _VARIABLES.items() if provider.startswith(start)), ())
     names = [name for name in sorted(os.environ) if name.startswith(own) and os.environ[name]]
     return [", ".join(names)] if names else []
@@ -233,12 +242,14 @@ def _reason_of(error: Exception) -> str:
         return "it is no INI file as the SDK reads it (a % in a value is written %%)"
     words = str(getattr(error, "error_msg", None) or error)
     answered = getattr(error, "status_code", None) or next(iter(_ANSWERED.findall(words)), None)
+    if refused := _PROXY_ANSWERED.search(words):
+        return f"the proxy said {refused[1]}"
     if answered is not None:  # the service's own words may repeat the token that it was asked with
         return f"its service said {answered}"
     is_the_sdks = type(error).__module__.startswith("huaweicloudsdkcore")
     if isinstance(error, AttributeError | LookupError | TypeError | ValueError) and not is_the_sdks:
         return "what it was given holds no keys in a form that the SDK reads"
-    return words
+    return Redactor().redact(words)
 
 
 def keys_of(ak: str, sk: str, security_token: str, origin: str = "") -> AccessKeys:
@@ -270,5 +281,55 @@ def _http_client() -> Any:  # noqa: ANN401 - the SDK has no types
     from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415
     from huaweicloudsdkcore.http.http_handler import HttpHandler  # noqa: PLC0415
 
+    class Client(HttpClient):  # type: ignore[misc]
+        def _init_session(self) -> Any:  # noqa: ANN401 - the SDK has no types
+            return _session_type()()
+
     silent = logging.Logger(__name__, logging.CRITICAL + 1)  # noqa: LOG001 - one that nobody can turn on
-    return HttpClient(HttpConfig(timeout=(5, 20)), HttpHandler(), DefaultExceptionHandler(), silent)
+    return Client(HttpConfig(timeout=(5, 20)), HttpHandler(), DefaultExceptionHandler(), silent)
+
+
+@functools.cache
+def _session_type() -> Any:  # noqa: ANN401 - requests is loaded only with the SDK
+    """The sessions of requests with the proxies of :mod:`inventory.proxies`, whose secrets are in no URL."""
+    import requests  # noqa: PLC0415
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415
+
+    headers: dict[str, dict[str, str]] = {}
+
+    def proxies_of(url: str) -> dict[str, str]:
+        proxy = proxy_for(url)
+        if proxy is None:
+            return {}
+        headers[proxy.url] = proxy.headers
+        return {"http": proxy.url, "https": proxy.url}
+
+    class Adapter(HTTPAdapter):
+        def proxy_headers(self, proxy: str) -> dict[str, str]:
+            return dict(headers[proxy])
+
+    class Session(requests.Session):
+        def __init__(self) -> None:
+            super().__init__()
+            for scheme in ("http://", "https://"):
+                self.mount(scheme, Adapter())
+
+        def merge_environment_settings(self, url: Any, proxies: Any, *others: Any) -> Any:  # noqa: ANN401 - as requests has it
+            return {**super().merge_environment_settings(url, proxies, *others), "proxies": proxies_of(url)}
+
+        def rebuild_proxies(self, prepared_request: Any, proxies: Any) -> Any:  # noqa: ANN401, ARG002 - as requests has it
+            return proxies_of(prepared_request.url)
+
+    return Session
+
+
+def _requests() -> Any:  # noqa: ANN401 - requests is loaded only with the SDK
+    """What the SDK uses of the module ``requests``, with such sessions."""
+    import requests  # noqa: PLC0415
+
+    def ask(method: str, **more: Any) -> Any:  # noqa: ANN401 - as requests has it
+        with _session_type()() as session:
+            return session.request(method, **more)
+
+    calls = {method: functools.partial(ask, method) for method in ("get", "post", "put")}
+    return SimpleNamespace(**calls, HTTPError=requests.HTTPError)

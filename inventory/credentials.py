@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from inventory.auth import Token, token_of_file
 from inventory.errors import CredentialRefusedError, CredentialsError
+from inventory.home import at_home
 from inventory.iam import IamToken, User
 from inventory.redaction import Redactor
 
@@ -178,10 +179,10 @@ def find_accounts(
     found: dict[str, Account] = {}
     for one in settings.accounts:
         own = settings.for_account(one)
-        token_file = None if one.token_file is None else Path(one.token_file).expanduser()
+        token_file = None if one.token_file is None else Path(at_home(one.token_file))
         try:
             if one.profile is not None:
-                found[one.name] = KeyAccount(_keys_of_profile(Path(one.profile).expanduser()), signed_headers)
+                found[one.name] = KeyAccount(_keys_of_profile(Path(at_home(one.profile))), signed_headers)
             else:
                 prefix = one.environment or PREFIX
                 found[one.name] = find_account(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from inventory import layout, ledger_file, manifest
 from inventory.errors import OutputError, UsageError
+from inventory.home import exists
 from inventory.whole_file import temporary_name
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def default_folder() -> Path:
     """``output/<UTC timestamp>``, with a number behind it where two runs begin in one second."""
     first = DEFAULT_ROOT / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     names = itertools.chain([first], (first.with_name(f"{first.name}-{number}") for number in itertools.count(2)))
-    return next(path for path in names if not path.exists())
+    return next(path for path in names if not exists(path))
 
 
 class RunFolder:

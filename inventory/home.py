@@ -1,4 +1,4 @@
-"""Names with ``~``, which no shell has read where a Python program gives them.
+"""The home folder, and names with ``~``, which no shell has read where a Python program gives them.
 
 Owns that reading. Knows no file.
 """
@@ -6,6 +6,20 @@ Owns that reading. Knows no file.
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+
+def home() -> Path | None:
+    """The home folder; None where there is none: a user that the system does not know, and no ``HOME``."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def exists(path: Path) -> bool:
+    """Whether a path can be seen; unlike ``Path.exists``, a folder that may not be entered is no error."""
+    return os.path.exists(path)  # noqa: PTH110 - see above
 
 
 def at_home(name: str | os.PathLike[str]) -> str:

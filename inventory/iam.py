@@ -31,7 +31,7 @@ from inventory.errors import (
 )
 from inventory.gate import Trial
 from inventory.models import read_json
-from inventory.proxies import proxy_for
+from inventory.proxies import AUTHENTICATION_REQUIRED, proxy_for
 from inventory.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -240,10 +240,15 @@ async def _call_once(
 ) -> tuple[Mapping[str, str], Any]:
     place = f"IAM at {url.origin()}"
     data = None if body is None else json.dumps(body).encode()
+    proxy = proxy_for(str(url.origin()))
+    options = {} if proxy is None else proxy.options(url.scheme)
+    sent_headers = headers if proxy is None else {**headers, **proxy.request_headers(url.scheme)}
     try:
         async with session.request(
-            method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy_for(str(url.origin()))
+            method, url, headers=sent_headers, data=data, allow_redirects=False, **options
         ) as response:
+            if proxy is not None and response.status == AUTHENTICATION_REQUIRED:
+                raise CallConnectionError(f"{place}: the proxy said {response.status}")
             sent = await response.content.read(_MAX_BODY)
             if response.status in (200, 201):
                 return response.headers, read_json(sent)

@@ -6,6 +6,7 @@ Owns what ``--output`` and ``--work-dir`` mean together. Reaches no store.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory.errors import OutputError, UsageError
 from inventory.folder import RunFolder, default_folder
+from inventory.home import exists, home
 from inventory.object_store import ObjectUrl, is_url, parse
 from inventory.printable import shell_word
 
@@ -97,7 +99,7 @@ def chosen_output(text: str | None, work_dir: Path | None, environment: Mapping[
         return named_output(None if text is None else Path(text))
     url = parse(text)
     output = Output(work_dir or default_work_dir(url, environment), url, work_dir is not None)
-    if resume and not RunFolder(output.folder).ledger.exists():
+    if resume and not exists(RunFolder(output.folder).ledger):
         raise UsageError(
             f"--resume: {output.folder} holds no ledger of {url}; go on where that run began, or name its folder with "
             "--work-dir; where it is gone, --overwrite begins again"
@@ -111,9 +113,23 @@ def named_output(folder: Path | None) -> Output:
 
 
 def default_work_dir(url: ObjectUrl, environment: Mapping[str, str]) -> Path:
-    """The folder of a URL's run under the user's state directory: the same whenever the URL is the same."""
+    """The folder of a URL's run under the user's state directory: the same whenever the URL is the same.
+
+    Raises:
+        UsageError: there is no such directory, and none can be made.
+    """
     state = Path(environment.get(_STATE) or "")
-    home = state if state.is_absolute() else Path.home() / ".local" / "state"
+    if not state.is_absolute():
+        state = _state_at_home()
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{url.bucket}-{url.prefix}")[:_NAME_CHARACTERS]
     digest = hashlib.sha256(str(url).encode()).hexdigest()[:12]
-    return home / "functiongraph-inventory" / f"{url.scheme}-{readable}-{digest}"
+    return state / "functiongraph-inventory" / f"{url.scheme}-{readable}-{digest}"
+
+
+def _state_at_home() -> Path:
+    own = home()
+    state = None if own is None else own / ".local" / "state"
+    if state is not None and os.access(next(filter(exists, (state, *state.parents))), os.W_OK | os.X_OK):
+        return state
+    what = "this user has no home folder" if state is None else f"{state} cannot be written"
+    raise UsageError(f"a run into a store works in a folder, and {what}: name one with --work-dir")

@@ -1,22 +1,214 @@
-"""The proxy that the environment names for an endpoint.
+"""The proxies that the environment names: which of them an endpoint is reached through.
 
-Owns the reading of ``HTTPS_PROXY`` and ``NO_PROXY``. Makes no call.
+Owns the reading of ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, and knows what in them is secret.
+Makes no call.
 """
 
 from __future__ import annotations
 
+import base64
+import ipaddress
+import os
+import re
+import socket
 import urllib.request
-from typing import Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+from inventory.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AUTHENTICATION_REQUIRED: Final = 407
+"""The status with which a proxy refuses its user and password; a service never answers with it."""
+_SHORTEST: Final = 3
+"""Characters of a user or password that is taken out of texts by itself: a shorter one is in every text."""
+_PORTS: Final = {"http": 80, "https": 443}
+_VARIABLES: Final = ("https_proxy", "http_proxy", "all_proxy")
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# What has a meaning of its own in a URL cannot be part of a user or password as it is.
+_FORM: Final = re.compile(
+    r"(?:(?P<user>[^/?#\[\]\\\x00-\x1f\x7f]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?"
+)
 
 
-def proxy_for(endpoint: str) -> str | None:
-    """The proxy that the environment names for an endpoint, if any."""
+class Proxy(NamedTuple):
+    """A proxy; ``user`` and ``password`` are decoded, and empty where there are none.
+
+    Attributes:
+        authorization: the value of ``Proxy-Authorization``; None where there is neither user nor password.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    user: str = ""
+    password: str = ""
+    authorization: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.url})"
+
+    @property
+    def url(self) -> str:
+        """The URL without user and password."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that only the proxy may see."""
+        return {} if self.authorization is None else {"Proxy-Authorization": self.authorization}
+
+    def for_arrow(self) -> dict[str, Any]:
+        """The proxy as Arrow's S3 takes it."""
+        named = {"username": self.user, "password": self.password} if self.authorization else {}
+        return {"scheme": self.scheme, "host": self.host, "port": self.port, **named}
+
+    def options(self, scheme: str) -> dict[str, Any]:
+        """The arguments with which aiohttp makes a call to a URL of a scheme through the proxy, but ``headers``."""
+        return {"proxy": self.url, **({"proxy_headers": self.headers} if scheme == "https" else {})}
+
+    def request_headers(self, scheme: str) -> dict[str, str]:
+        """The headers that such a call has beside its own: without TLS, the proxy reads those of the call itself."""
+        return {} if scheme == "https" else self.headers
+
+
+def proxy_for(endpoint: str) -> Proxy | None:
+    """The proxy that the environment names for an endpoint, if any.
+
+    A host of this machine or of its link (its metadata) is never reached through a proxy.
+
+    Raises:
+        SettingsError: what the environment names cannot be used.
+    """
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
-    if host in _LOOPBACK or urllib.request.proxy_bypass(host):
+    address = _address_of(host)
+    if is_loopback(host) or (address is not None and address.is_link_local):
         return None
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    return None if _is_exempt(host, parts.port, address) else _proxy_of(parts.scheme)
+
+
+def check_proxies() -> None:
+    """Reads the proxies of the environment.
+
+    Raises:
+        SettingsError: one cannot be used; the sentence repeats nothing of it.
+    """
+    for scheme in _PORTS:
+        _proxy_of(scheme)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    address = _address_of(host)
+    return host.lower().rstrip(".") == "localhost" if address is None else address.is_loopback
+
+
+def secrets() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is secret of the proxies of the environment, as it is written and in other spellings, the longest first.
+
+    Returns:
+        Passwords, and users together with passwords; and users, which are often ordinary words.
+    """
+    passwords: set[str] = set()
+    users: set[str] = set()
+    for value in _values():
+        named, found, _ = _SCHEME.sub("", value.strip(), count=1).rpartition("@")
+        user, _, password = named.partition(":")
+        if not found:
+            continue
+        users.update(_spellings(user))
+        passwords.update(_spellings(password), _spellings(named))
+        for encoding in ("utf-8", "latin-1"):
+            code = base64.b64encode(unquote(named).encode(encoding, "replace")).decode()
+            passwords.update((code, code.rstrip("=")))
+    return _ordered(passwords), _ordered(users)
+
+
+def _ordered(found: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(filter(None, found), key=lambda text: (-len(text), text)))
+
+
+def _values() -> Iterator[str]:
+    for name, value in os.environ.items():
+        if name.lower() in _VARIABLES:
+            yield value
+    yield from (value for scheme, value in urllib.request.getproxies().items() if scheme in _PORTS)
+
+
+def _spellings(text: str) -> tuple[str, ...]:
+    plain = unquote(text)
+    as_in_headers = unquote_to_bytes(text).decode("latin-1")
+    return (text, plain, quote(plain, safe=""), as_in_headers) if len(plain) >= _SHORTEST else ()
+
+
+def _proxy_of(scheme: str) -> Proxy | None:
+    found = urllib.request.getproxies()
+    value = (found.get(scheme) or found.get("all") or "").strip()
+    return _parsed(value, scheme) if value else None
+
+
+def _parsed(value: str, scheme: str) -> Proxy:
+    named = _SCHEME.match(value)
+    own = named[1].lower() if named else "http"
+    if own.startswith("socks"):
+        raise SettingsError(
+            f"{_variable_of(value, scheme)} names a SOCKS proxy, which is not supported: "
+            "give an HTTP proxy as http://host:port, or unset it"
+        )
+    form = _FORM.fullmatch(value[named.end() :] if named else value)
+    port = int(form["port"] or _PORTS.get(own, 0)) if form else 0
+    user, colon, password = (form["user"] or "" if form else "").partition(":")
+    # A user with a colon in it cannot be told from its password by what is sent.
+    if form is None or own not in _PORTS or not 0 < port < 65536 or ":" in unquote(user) or not _is_host(form["host"]):  # noqa: PLR2004
+        raise SettingsError(
+            f"{_variable_of(value, scheme)} is no proxy that can be used: give http://host:port or "
+            "http://user:password@host:port, with special characters of user and password percent-encoded "
+            "(%2F for /, %23 for #, %3F for ?, %40 for @)"
+        )
+    if not user and not colon:
+        return Proxy(own, form["host"], port)
+    code = base64.b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password)).decode()
+    return Proxy(own, form["host"], port, unquote(user), unquote(password), f"Basic {code}")
+
+
+def _is_host(host: str) -> bool:
+    if host.startswith("["):
+        return _address_of(host[1:-1]) is not None
+    return all(0 < len(part) < 64 for part in host.removesuffix(".").split("."))  # noqa: PLR2004 - a label of DNS
+
+
+def _variable_of(value: str, scheme: str) -> str:
+    names = (f"{scheme}_proxy", "all_proxy")
+    found = (name for name in os.environ if name.lower() in names and os.environ[name].strip() == value)
+    return next(found, f"the system's proxy for {scheme}")
+
+
+def _is_exempt(host: str, port: int | None, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
+    """Whether ``NO_PROXY`` names the host, also with its port, or a network that it is in."""
+    spelled = (host, f"{host}:{port}") if port and ":" not in host else (host,)
+    if any(map(urllib.request.proxy_bypass, spelled)):
+        return True
+    names = urllib.request.getproxies().get("no", "").split(",") if address is not None else ()
+    return any(address in network for network in map(_network_of, names) if network is not None)
+
+
+def _network_of(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(name.strip().strip("[]"), strict=False)
+    except ValueError:
+        return None
+
+
+def _address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is written as; also in the short and numeric forms that the system reads."""
+    try:
+        address = ipaddress.ip_address(host.rstrip("."))
+    except ValueError:
+        try:
+            return ipaddress.ip_address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -9,11 +9,14 @@ the vendor's code can be read.
 from __future__ import annotations
 
 import base64
+import functools
 import html.entities
 import re
 import weakref
 from collections import deque
 from typing import Final
+
+from inventory import proxies
 
 REDACTED: Final = "[redacted]"
 """Stands where a secret stood."""
@@ -50,7 +53,7 @@ _ENTITIES: Final = {text: name for name, text in html.entities.html5.items() if 
 
 
 class Redactor:
-    """Takes secrets out of texts.
+    """Takes secrets out of texts, those of the environment's proxies among them.
 
     A secret costs a few kilobytes; its patterns are made when a text may hold it.
 
@@ -61,6 +64,7 @@ class Redactor:
 
     def __init__(self, *secrets: str, beside: Redactor | None = None) -> None:
         self._beside = beside
+        self._of_proxies = _of_proxies(proxies.secrets()) if beside is None else ()
         self._lasting: dict[str, _Secret] = {}
         self._renewed: deque[dict[str, _Secret]] = deque(maxlen=_KEPT)
         for secret in secrets:
@@ -104,7 +108,7 @@ class Redactor:
         return body
 
     def _secrets(self) -> list[_Secret]:
-        found = [] if self._beside is None else self._beside._secrets()  # noqa: SLF001 - of the same class
+        found = [*self._of_proxies] if self._beside is None else self._beside._secrets()  # noqa: SLF001 - of the same class
         found += self._lasting.values()
         for renewed in self._renewed:
             found += renewed.values()
@@ -114,15 +118,16 @@ class Redactor:
 class _Secret:
     """One secret, and how it is found.
 
-    Attributes:
+    Args:
         text: the secret.
+        is_name: whether it is often a word that an answer holds by right, and stays in bodies.
     """
 
     __slots__ = ("_codes", "_hexadecimal", "_parts", "_patterns", "_purges", "_raw_words", "_words", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, is_name: bool = False) -> None:
         self.text = text
-        self._codes = _codes_of(text) if len(text) >= _SHORTEST else []
+        self._codes = _codes_of(text) if len(text) >= _SHORTEST and not is_name else []
         # Nearly no text is spelled oddly or has one of these: to see that is quicker than to look for patterns.
         self._words = [_longest_word(word) for word in (text[:_SHORT], *self._codes)]
         self._raw_words = [word.encode() for word in self._words]
@@ -186,12 +191,19 @@ class _Secret:
         return clean + REDACTED
 
 
+@functools.lru_cache(maxsize=1)
+def _of_proxies(found: tuple[tuple[str, ...], tuple[str, ...]]) -> tuple[_Secret, ...]:
+    """What all redactors have in common."""
+    passwords, users = found
+    return (*map(_Secret, passwords), *(_Secret(user, is_name=True) for user in users))
+
+
 _ALIVE: Final[weakref.WeakSet[Redactor]] = weakref.WeakSet()
 
 
 def redact_everywhere(text: str) -> str:
     """Takes the secrets of every redactor of this process out of a text, as of a traceback."""
-    for redactor in list(_ALIVE):
+    for redactor in (Redactor(), *_ALIVE):
         text = redactor.redact(text)
     return text
 

@@ -22,7 +22,8 @@ from yarl import URL
 
 from inventory import __version__
 from inventory.errors import BadAnswerError, CallError
-from inventory.proxies import proxy_for
+from inventory.proxies import AUTHENTICATION_REQUIRED, proxy_for
+from inventory.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
     from inventory.answer import Answer
+    from inventory.proxies import Proxy
 
 USER_AGENT: Final = f"functiongraph-inventory/{__version__}"
 HEADERS: Final = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
@@ -220,10 +222,13 @@ class _Response(aiohttp.ClientResponse):
 class ProxyWire:
     """The road through a proxy, by aiohttp's session."""
 
-    def __init__(self, session: aiohttp.ClientSession, origin: str, proxy: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, origin: str, proxy: Proxy) -> None:
         self._session = session
         self._origin = origin
-        self._proxy = proxy
+        self._is_plain = origin.startswith("http:")
+        scheme = "http" if self._is_plain else "https"
+        self._options, self._headers = proxy.options(scheme), proxy.request_headers(scheme)
+        self._redactor = Redactor()
 
     async def get(
         self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[Reply], Answer]
@@ -231,9 +236,15 @@ class ProxyWire:
         """Makes one GET."""
         url = URL(f"{self._origin}{target}", encoded=True)
         try:
-            async with self._session.get(url, headers=headers, allow_redirects=False, proxy=self._proxy) as response:
+            async with self._session.get(
+                url, headers={**headers, **self._headers}, allow_redirects=False, **self._options
+            ) as response:
+                if response.status == AUTHENTICATION_REQUIRED:  # the proxy's own answer may repeat what it was sent
+                    raise _refused_by_proxy(response)
                 try:
                     body = await _read_bounded(response.status, response.headers, response.content, max_body)
+                    if self._is_plain and response.status != 200:  # noqa: PLR2004 - may be a page of the proxy's
+                        body = self._without_secrets(body)
                     return read(Reply(response.status, response.headers, body))
                 except BadAnswerError:
                     if isinstance(response, _Response):
@@ -241,6 +252,15 @@ class ProxyWire:
                     raise
         except _UnaskedError:
             return await self.get(target, headers, max_body, read)  # at most once for each kept connection
+
+    def _without_secrets(self, body: bytes) -> bytes:
+        text = body.decode("utf-8", "surrogateescape")
+        return self._redactor.redact(text).encode("utf-8", "surrogateescape")
+
+
+def _refused_by_proxy(response: aiohttp.ClientResponse) -> aiohttp.ClientHttpProxyError:
+    words = "it does not accept the user and password that the environment has for it"
+    return aiohttp.ClientHttpProxyError(response.request_info, (), status=response.status, message=words)
 
 
 async def _exchange(protocol: ResponseHandler, request: bytes, max_body: int) -> Reply:

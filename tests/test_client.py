@@ -407,4 +407,5 @@ def test_the_proxy_of_the_environment(monkeypatch, endpoint, proxy):
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "inside.example")
-    assert proxy_for(endpoint) == proxy
+    found = proxy_for(endpoint)
+    assert (found and found.url) == proxy
