@@ -74,6 +74,8 @@ class _Run:
         )
         before = began_with(self.output.folder) if mode == "resume" else None
         self.settings: ExportSettings = combine(None if path is None else Path(path), given, before)
+        for words in self.settings.warnings():
+            warnings.warn(words.removeprefix("warning: "), UserWarning, stacklevel=3)
         self.sources: Sequence[Source | Given] | Search
         if every:
             self.sources = Search(places_of(self.settings, regions, projects), **search)

@@ -178,6 +178,8 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         if dry_run:
             put(estimate(sources, combined))
             return
+        for words in combined.warnings():
+            log.complain(words)
         wanted = Search(places_of(combined, region, project_id), versions, aliases) if all_functions else sources
         mode: Literal["new", "resume", "overwrite"] = "resume" if resume else "overwrite" if overwrite else "new"
         with claimed(place) as place, resumable(place):
@@ -219,6 +221,8 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
         search = Search(places_of(combined, region, project_id), versions, aliases)
         if output is not None:
             check_list(output)
+        for words in combined.warnings():
+            log.complain(words)
         urns = run_discovery(search, combined, environment=os.environ, log=log).urns()
         if output is None:
             put("".join(f"{urn}\n" for urn in urns), end="")
@@ -243,7 +247,7 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
 
     Exit codes: 0 all is well; 3 something is not.
     """
-    with leaving("text", quiet=False):
+    with leaving("text", quiet=False) as log:
         from inventory.places import places_of
         from inventory.settings import combine
 
@@ -255,6 +259,8 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         }
         combined = combine(settings, given)
         places = places_of(combined, region, project_id) if region or project_id or not source else []
+        for words in combined.warnings():
+            log.complain(words)
         found = run_checkup(sources_named(source, combined), places, combined, os.environ)
         put("".join(f"{one.line()}\n" for one in found), end="")
         if not found:

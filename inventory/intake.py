@@ -36,8 +36,8 @@ _SHAPE: Final = "shape"
 """The fact how the tables of the run were asked for last."""
 _SHAPING: Final = ("format", "naive_timezone", "rows_per_file")
 """The settings that say how the tables look; a run may get others without a call."""
-_BINDING: Final = ("endpoint", "region", "project-id", "column")
-"""The settings that the list and the answers of a run depend on."""
+_BINDING: Final = ("region", "project-id", "column")
+"""The settings that, with the endpoint, the list and the answers of a run depend on."""
 _BLOCK: Final = 4096
 _TEXT_KEPT: Final = 1000
 
@@ -110,6 +110,8 @@ def check_same_run(
                 "and a changed list another --output"
             )
     began, now = ledger.fact(LOADED), describe(settings)
+    # An endpoint that was given may have a slash more than the same one that was not.
+    _check_same("--endpoint", began["endpoint"].rstrip("/"), now["endpoint"].rstrip("/"))
     for name in _BINDING:
         _check_same(f"--{name}", began[name], now[name])
     before = restore(began) or settings

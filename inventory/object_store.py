@@ -14,7 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from inventory.errors import CredentialsError, OutputError, UsageError
+from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
+from inventory.regions import in_partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +49,7 @@ _SAID: Final = {
     "RESOURCE_NOT_FOUND": _ENDPOINT,
     "REQUEST_TIME_TOO_SKEWED": ("the clocks of this machine and of the store differ", "set this machine's clock"),
     "REQUEST_EXPIRED": ("the clocks of this machine and of the store differ", "set this machine's clock"),
+    "407": ("the proxy does not accept the user and password for it", "see that HTTPS_PROXY or HTTP_PROXY is right"),
     "NETWORK_CONNECTION": ("the store cannot be reached", "see that network and endpoint are right: {endpoint}"),
     **dict.fromkeys(
         (
@@ -153,12 +156,14 @@ def options_of(url: ObjectUrl, environment: Mapping[str, str]) -> dict[str, Any]
     if keys is None:
         raise CredentialsError("obs:// needs access keys: set HW_ACCESS_KEY and HW_SECRET_KEY (a token is not enough)")
     region = _first(environment, *_OBS_REGIONS)
-    endpoint = environment.get("OBS_ENDPOINT") or OBS_ENDPOINT
+    own_endpoint = environment.get("OBS_ENDPOINT")
+    endpoint = own_endpoint or OBS_ENDPOINT
     if region is None:
         named = re.search(r"//obs\.([a-z0-9-]+)\.", endpoint)
         region = named[1] if named else None
     if region is None and "{region}" in endpoint:
         raise UsageError("obs:// needs the bucket's region: set HW_REGION_NAME, as in HW_REGION_NAME=cn-north-4")
+    endpoint = endpoint if own_endpoint else in_partition(endpoint, region or "")
     access_key, secret_key, token = (environment.get(name) or None for name in keys)
     return {
         **bounded,
@@ -169,6 +174,15 @@ def options_of(url: ObjectUrl, environment: Mapping[str, str]) -> dict[str, Any]
         "session_token": token,
         "force_virtual_addressing": True,
     }
+
+
+def _proxy_options(url: ObjectUrl, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The proxy of the environment, which Arrow's client does not read itself."""
+    host = options.get("endpoint_override") or f"s3.{options.get('region') or 'us-east-1'}.amazonaws.com"
+    if options.get("force_virtual_addressing") or "endpoint_override" not in options:
+        host = f"{url.bucket}.{host}"
+    proxy = proxy_for(f"{options.get('scheme', 'https')}://{host}")
+    return {} if proxy is None else {"proxy_options": proxy.for_arrow()}
 
 
 def _first(environment: Mapping[str, str], *names: str) -> str | None:
@@ -207,7 +221,7 @@ class ObjectStore:
             raise OutputError(f"{url}: this pyarrow was built without S3; install the one from PyPI") from None
         self._selector, self._absent = fs.FileSelector, fs.FileType.NotFound
         with self._told():
-            self._files = make(retry_strategy=retries, **options)
+            self._files = make(retry_strategy=retries, **options, **_proxy_options(url, options))
 
     def listed(self, folders: tuple[str, ...] = ()) -> dict[str, Found]:
         """The objects under the URL, and those in such of the folders as are there."""

@@ -1,4 +1,4 @@
-"""Endpoints of regions that the vendor's SDK is told elsewhere: variables, and a file.
+"""Endpoints of regions: the vendor's own, and those that the vendor's SDK is told elsewhere: variables, and a file.
 
 Owns their names and forms. Knows no settings.
 
@@ -7,10 +7,12 @@ Source: api-facts.md section 7 (SDK 3.1.219, ``huaweicloudsdkcore.region``).
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from inventory.errors import SettingsError
+from inventory.errors import SettingsError, UrnError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,16 +25,82 @@ IAM_VARIABLE: Final = "HUAWEICLOUD_SDK_IAM_ENDPOINT"
 DEFAULT_FILE: Final = ".huaweicloud/regions.yaml"
 
 
-def sdk_endpoints(environment: Mapping[str, str], home: Path) -> dict[str, str]:
+_HOST_PART: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_DOMAIN: Final = ".myhuaweicloud.com"
+_EUROPE: Final = ("eu-west-1", ".myhuaweicloud.eu")
+"""How the regions of the isolated European partition begin, and their domain.
+
+Source: api-facts.md sections 7 and 10: the SDK's IAM table, the prefix in the Terraform provider's ``getCloudDomain``
+(and its #2239), the Java SDK's #74, and two of the SDK's builds for FunctionGraph. The others say ``.com``, where a
+token of the partition does not belong.
+"""
+
+
+def default_in_region(template: str, region: str) -> str:
+    """A default endpoint of the vendor in a region.
+
+    Raises:
+        UrnError: as for :func:`in_region`.
+    """
+    return in_region(in_partition(template, region), region)
+
+
+def in_partition(template: str, region: str) -> str:
+    """A default endpoint of the vendor, under the domain of a region's partition."""
+    prefix, domain = _EUROPE
+    return template.replace(_DOMAIN, domain) if region.startswith(prefix) else template
+
+
+def in_region(template: str, region: str) -> str:
+    """An endpoint with a region in the place of ``{region}``.
+
+    Raises:
+        UrnError: the region cannot be part of a host name (it could lead the token to another host).
+    """
+    if "{region}" in template and not _HOST_PART.fullmatch(region):
+        raise UrnError(f"region {region!r} cannot be part of the endpoint's host name")
+    return template.replace("{region}", region).rstrip("/")
+
+
+def check_endpoint(name: str, endpoint: str, example: str) -> None:
+    """Makes sure that calls can go to an endpoint.
+
+    Raises:
+        SettingsError: it is no URL of a scheme, a host, and maybe a port and a path.
+    """
+    try:
+        parts = urlsplit(endpoint.replace("{region}", "region"))
+        usable = parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not endpoint.isascii() or re.search(r"\s", endpoint):
+        shown = re.sub(r"//[^/]*@", "//...@", endpoint)
+        raise SettingsError(f"{name} {shown!r} is no URL such as {example}")
+    if set(endpoint) & set("@?#"):
+        raise SettingsError(
+            f"{name} must hold no user, password, query or fragment: a scheme, a host, and maybe a port and path"
+        )
+
+
+def _is_host(host: str) -> bool:
+    """Whether a name can be looked up: no part of it is empty or too long. An address in brackets is one part."""
+    return ":" in host or all(
+        _HOST_PART.fullmatch(part.replace("_", "-")) for part in host.removesuffix(".").split(".")
+    )
+
+
+def sdk_endpoints(environment: Mapping[str, str], home: Path | None) -> dict[str, str]:
     """FunctionGraph's endpoints by region, as the SDK would read them; a variable goes before the file.
 
     Of several endpoints of a region the first counts. A variable's name does not tell ``-`` from ``_``: regions are
-    written with ``-``.
+    written with ``-``. Without a home folder there is no file but a named one.
 
     Raises:
         SettingsError: the file is not of the SDK's form.
     """
-    found = _of_file(Path(environment.get(FILE_VARIABLE) or home / DEFAULT_FILE))
+    named = environment.get(FILE_VARIABLE)
+    path = Path(named) if named else None if home is None else home / DEFAULT_FILE
+    found = {} if path is None else _of_file(path)
     for name, value in environment.items():
         if name.startswith(PREFIX) and value.strip():
             found[name.removeprefix(PREFIX).replace("_", "-").lower()] = value.split(",")[0].strip()

@@ -18,7 +18,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from inventory.errors import SettingsError, UrnError
-from inventory.regions import IAM_VARIABLE, sdk_endpoints
+from inventory.home import at_home, home
+from inventory.proxies import check_proxies, is_loopback
+from inventory.regions import IAM_VARIABLE, check_endpoint, default_in_region, in_region, sdk_endpoints
 from inventory.urn import check_field
 
 DEFAULT_ENDPOINT: Final = "https://functiongraph.{region}.myhuaweicloud.com"
@@ -35,7 +37,6 @@ _OF_ACCOUNTS: Final = ("endpoint", "iam_endpoint", "max_per_second", "max_worker
 Format = Literal["parquet", "csv"]
 
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_HOST_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
 class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -116,7 +117,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     def for_account(self, account: AccountSettings) -> ExportSettings:
         """These settings, with what an account has of its own."""
-        own = {name: getattr(account, name) for name in _OF_ACCOUNTS if getattr(account, name) is not None}
+        own = _with_own_endpoints({name: getattr(account, name) for name in _OF_ACCOUNTS})
+        own = {name: value for name, value in own.items() if value is not None}
         return msgspec.structs.replace(self, **own)
 
     def checked(self) -> ExportSettings:
@@ -138,7 +140,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
             _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
         self.zone()
         for region, endpoint in self.region_endpoints.items():
-            _check_endpoint(f"the endpoint of {region}", endpoint, DEFAULT_ENDPOINT)
+            check_endpoint(f"the endpoint of {region}", endpoint, DEFAULT_ENDPOINT)
         for account in self.accounts:
             _check_account(account)
         repeated = [name for name, count in Counter(account.name for account in self.accounts).items() if count > 1]
@@ -159,7 +161,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     def token_path(self) -> Path | None:
         """The file that holds the token, if one is named."""
-        return None if self.token_file is None else Path(self.token_file).expanduser()
+        return None if self.token_file is None else Path(at_home(self.token_file))
 
     def endpoint_for(self, region: str) -> str:
         """The base URL that a region's calls go to.
@@ -168,9 +170,11 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
             UrnError: the endpoint's host is made from the region, and this text cannot be part of a host name (it
                 could lead the token to another host).
         """
-        if self.endpoint == DEFAULT_ENDPOINT and region in self.region_endpoints:
+        if self.endpoint != DEFAULT_ENDPOINT:
+            return in_region(self.endpoint, region)
+        if region in self.region_endpoints:
             return self.region_endpoints[region].rstrip("/")
-        return _in_region(self.endpoint, region)
+        return default_in_region(DEFAULT_ENDPOINT, region)
 
     def iam_endpoint_for(self, region: str) -> str:
         """IAM's base URL of a region, without the ``/v3`` that some write behind it.
@@ -178,15 +182,21 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         Raises:
             UrnError: as for :meth:`endpoint_for`.
         """
-        return _in_region(self.iam_endpoint, region).removesuffix("/v3")
+        find = default_in_region if self.iam_endpoint == DEFAULT_IAM_ENDPOINT else in_region
+        return find(self.iam_endpoint, region).removesuffix("/v3")
 
-
-def _in_region(endpoint: str, region: str) -> str:
-    if "{region}" not in endpoint:
-        return endpoint.rstrip("/")
-    if not _HOST_PART.fullmatch(region):
-        raise UrnError(f"region {region!r} cannot be part of the endpoint's host name")
-    return endpoint.replace("{region}", region).rstrip("/")
+    def warnings(self) -> list[str]:
+        """What a user must know before calls are made: each host that a credential goes to without TLS."""
+        endpoints = [self.endpoint, self.iam_endpoint, *self.region_endpoints.values()]
+        for account in self.accounts:
+            endpoints += filter(None, (account.endpoint, account.iam_endpoint))
+        parts = [urlsplit(endpoint) for endpoint in endpoints]
+        hosts = dict.fromkeys(part.hostname or "" for part in parts if part.scheme == "http")
+        return [
+            f"warning: the credential goes to {host} over plain http, which others on the way can read; use https"
+            for host in hosts
+            if not is_loopback(host)
+        ]
 
 
 def _check(fits: bool, name: str, value: object, expected: str) -> None:  # noqa: FBT001 - the condition is the message's subject
@@ -200,21 +210,6 @@ def _is_field(text: str) -> bool:
     except UrnError:
         return False
     return True
-
-
-def _check_endpoint(name: str, endpoint: str, default: str) -> None:
-    try:
-        parts = urlsplit(endpoint.replace("{region}", "region"))
-        usable = parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not endpoint.isascii() or re.search(r"\s", endpoint):
-        shown = re.sub(r"//[^/]*@", "//...@", endpoint)
-        raise SettingsError(f"{name} {shown!r} is no URL such as {default}")
-    if set(endpoint) & set("@?#"):
-        raise SettingsError(
-            f"{name} must hold no user, password, query or fragment: a scheme, a host, and maybe a port and path"
-        )
 
 
 def _check_account(account: AccountSettings) -> None:
@@ -236,14 +231,7 @@ def _check_shared(prefix: str, part: ExportSettings | AccountSettings) -> None:
         ("iam-endpoint", part.iam_endpoint, DEFAULT_IAM_ENDPOINT),
     ):
         if endpoint is not None:
-            _check_endpoint(f"{prefix}{name}", endpoint, default)
-
-
-def _is_host(host: str) -> bool:
-    """Whether a name can be looked up: no part of it is empty or too long. An address in brackets is one part."""
-    return ":" in host or all(
-        _HOST_PART.fullmatch(part.replace("_", "-")) for part in host.removesuffix(".").split(".")
-    )
+            check_endpoint(f"{prefix}{name}", endpoint, default)
 
 
 def load_settings(path: Path) -> dict[str, Any]:
@@ -285,21 +273,34 @@ def combine(path: Path | None, given: dict[str, Any], began_with: ExportSettings
     The later wins.
 
     Raises:
-        SettingsError: something of it cannot be used.
+        SettingsError: something of it, or a proxy of the environment, cannot be used.
     """
+    check_proxies()
     before = {} if began_with is None else msgspec.structs.asdict(began_with)
     read = {} if path is None else load_settings(path)
+    if "region_endpoints" not in read:  # a file's endpoints of single regions go before its default
+        read = _with_own_endpoints(read)
     said = {name: value for name, value in given.items() if value is not None}
     if began_with is None and "region_endpoints" not in read:
-        said["region_endpoints"] = sdk_endpoints(os.environ, Path.home())
+        said["region_endpoints"] = sdk_endpoints(os.environ, home())
     if "iam_endpoint" not in {**before, **read} and os.environ.get(IAM_VARIABLE):
         said.setdefault("iam_endpoint", os.environ[IAM_VARIABLE])
-    combined = ExportSettings(**{**before, **read, **said})
+    combined = ExportSettings(**{**before, **read, **_with_own_endpoints(said)})
     if combined.accounts and given.get("token_file") is not None:
         raise SettingsError(
             "--token-file is of one account, and the settings file has several: name it there, as token-file"
         )
     return _with_the_last_word(combined, given).checked()
+
+
+def _with_own_endpoints(given: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which an endpoint that was given is never the default's text: what equals it gets a slash.
+
+    So it is told from the default wherever that gives way to something else, also in a ledger that is gone on with.
+    """
+    defaults = {"endpoint": DEFAULT_ENDPOINT, "iam_endpoint": DEFAULT_IAM_ENDPOINT}
+    own = {name: f"{text}/" for name, text in defaults.items() if given.get(name) == text}
+    return {**given, **own}
 
 
 def _with_the_last_word(settings: ExportSettings, given: dict[str, Any]) -> ExportSettings:
