@@ -7,6 +7,7 @@ Makes no call.
 from __future__ import annotations
 
 import base64
+import functools
 import ipaddress
 import os
 import re
@@ -26,6 +27,9 @@ _SHORTEST: Final = 3
 """Characters of a user or password that is taken out of texts by itself: a shorter one is in every text."""
 _PORTS: Final = {"http": 80, "https": 443}
 _VARIABLES: Final = ("https_proxy", "http_proxy", "all_proxy")
+_NAMES: Final = tuple(
+    spelled for name in (*_VARIABLES, "no_proxy", "request_method") for spelled in (name, name.upper())
+)
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # What has a meaning of its own in a URL cannot be part of a user or password as it is.
 _FORM: Final = re.compile(
@@ -82,12 +86,22 @@ def proxy_for(endpoint: str) -> Proxy | None:
     Raises:
         SettingsError: what the environment names cannot be used.
     """
+    return _proxy_for(endpoint, _environment())
+
+
+@functools.lru_cache(maxsize=256)
+def _proxy_for(endpoint: str, _environment: object) -> Proxy | None:
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
     address = _address_of(host)
     if is_loopback(host) or (address is not None and address.is_link_local):
         return None
     return None if _is_exempt(host, parts.port, address) else _proxy_of(parts.scheme)
+
+
+def _environment() -> tuple[str | None, ...]:
+    """What the answers here depend on: thousands of scopes ask, and to read the whole environment takes long."""
+    return tuple(map(os.environ.get, _NAMES))
 
 
 def check_proxies() -> None:
@@ -112,6 +126,11 @@ def secrets() -> tuple[tuple[str, ...], tuple[str, ...]]:
     Returns:
         Passwords, and users together with passwords; and users, which are often ordinary words.
     """
+    return _secrets(_environment())
+
+
+@functools.lru_cache(maxsize=1)
+def _secrets(_environment: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
     passwords: set[str] = set()
     users: set[str] = set()
     for value in _values():
