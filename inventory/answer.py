@@ -50,6 +50,7 @@ GONE: Final = frozenset({MISSING_FUNCTION, "FSS.1052", "FSS.1053"})
 _NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
 _NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_BETWEEN: Final = "something between here and the service answered (a proxy or a web filter)"
 _TAG: Final = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
 
 
@@ -76,6 +77,8 @@ def read_answer(
     redact: Callable[[str], str],
     check: Callable[[bytes], object] | None = None,
     asked: str | None = None,
+    *,
+    fault: str | None = None,
 ) -> Answer:
     """Tells what an answer means.
 
@@ -87,6 +90,7 @@ def read_answer(
         check: reads the body of a 200 where something else than a config was asked for; a ValueError says why it is not
             that.
         asked: the URN whose config it must be; None where any will do.
+        fault: why the answer is not whole, where its status alone says what it means.
 
     Raises:
         CallError: the answer is no config, or not what was asked for.
@@ -101,10 +105,13 @@ def read_answer(
             words = f"not what was asked for: the config of {named}"
             raise _error_of(status, headers, body, redact, words=words)
         return Answer(body, _request_id(headers, redact))
-    error = _error_of(status, headers, body, redact, words=_wrong_with(status, headers, body))
+    error = _error_of(status, headers, body, redact, words=_wrong_with(status, headers, body), fault=fault)
     if status == 404 and _is_broken_json(headers, body):  # noqa: PLR2004
         raise error  # the half that is missing says whether the service or the gateway spoke
     cls = _class_of(status, error.error_code or "")
+    if error.error_code is None and _is_of_something_between(status, headers, error.body):
+        told = f"{_BETWEEN}: {error.error_msg}"[:MAX_ERROR_MSG]
+        raise BlockedError(told, status_code=status, request_id=error.request_id, body=error.body)
     if cls is ThrottledError:
         raise error.as_kind(ThrottledError).with_hints(
             retry_after=_retry_after(headers), limit=read_limit(error.error_msg or "")
@@ -177,6 +184,14 @@ def _class_of(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - one
     return BadRequestError if status >= 400 else BadAnswerError  # noqa: PLR2004
 
 
+def _is_of_something_between(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether a refusal is a proxy's or a web filter's: service and gateway refuse in JSON."""
+    if status == 407:  # noqa: PLR2004
+        return True
+    is_page = "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<"
+    return status == 403 and is_page and bool(body.strip())  # noqa: PLR2004
+
+
 def _wrong_with(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
     """What is wrong with an answer where its status alone does not say it."""
     if 300 <= status < 400 and "Location" in headers:  # noqa: PLR2004
@@ -216,6 +231,7 @@ def _error_of(
     redact: Callable[[str], str],
     *,
     words: str | None,
+    fault: str | None = None,
 ) -> BadAnswerError:
     """The answer as an error, with the vendor's words; ``words`` says what is wrong where the status does not."""
     text = redact(body[:MAX_ERROR_BODY].decode("utf-8", errors="replace"))
@@ -223,9 +239,11 @@ def _error_of(
     if words is None:
         words = vendor.msg
         if words is None and vendor.code is None:
-            words = " ".join(_TAG.sub(" ", text[:MAX_ERROR_MSG]).split()) or "an empty body"
+            words = " ".join(_TAG.sub(" ", text[:MAX_ERROR_MSG]).split()) or (None if fault else "an empty body")
     elif vendor.msg is not None:
         words = f"{words}: {vendor.msg}"
+    if fault is not None:
+        words = fault if words is None else f"{words[: MAX_ERROR_MSG // 2]} ({fault})"
     return BadAnswerError(
         None if words is None else redact(words)[:MAX_ERROR_MSG],
         status_code=status,

@@ -191,10 +191,10 @@ def export(
         progress: whether to show how far it is. Without it, on a terminal and in a notebook.
         options: those of ``inventory export``, whose ``--help`` explains each. The list: ``all`` with ``region`` and
             maybe ``project_id``, ``versions``, ``aliases``; ``column``. The cloud: ``endpoint``, ``iam_endpoint``,
-            ``token_file`` (else the credential is the environment's, as ``HW_AUTH_TOKEN``), ``settings`` (a file).
-            The pace: ``max_per_second`` (0: no cap), ``max_workers``, ``quota_share`` (a part of 1), ``timeout`` and
-            ``max_time`` (seconds, of a call and of the run), ``attempts``, ``no_batch``. The tables: ``format``
-            ("parquet", "csv" or both in a list), ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.
+            ``ca_bundle``, ``token_file`` (else the credential is the environment's, as ``HW_AUTH_TOKEN``), ``settings``
+            (a file). The pace: ``max_per_second`` (0: no cap), ``max_workers``, ``quota_share`` (a part of 1),
+            ``timeout`` and ``max_time`` (seconds, of a call and of the run), ``attempts``, ``no_batch``. The tables:
+            ``format`` ("parquet", "csv" or both in a list), ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.
 
     Returns:
         The tables. ``manifest["exit_code"]`` says how the run ended, as the command does.

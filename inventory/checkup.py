@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 
 from inventory.client import Client
 from inventory.errors import (
+    BlockedError,
     CallConnectionError,
     CallError,
     CallTimeoutError,
+    CertificateRefusedError,
     CredentialRefusedError,
     ForbiddenError,
     InventoryError,
@@ -81,7 +83,7 @@ _WORDS: Final = {True: "ok", False: "FAILED", None: "not known"}
 
 async def check_scopes(scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: Account) -> list[Checkup]:
     """Tries every scope, one after the other; an error of a call is what is looked for, and is not raised."""
-    async with open_session(settings.timeout) as session:
+    async with open_session(settings.timeout, settings.ca_bundle) as session:
         return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]
 
 
@@ -141,10 +143,13 @@ def _refused(error: CallError) -> Step:
 def _connection(endpoint: str, error: CallError | None) -> list[Step]:
     """Whether somebody is there, whether the connection is a safe one, and whether it is the right one."""
     secure = urlsplit(endpoint).scheme == "https"
+    if isinstance(error, CertificateRefusedError):  # its sentence says what to do
+        return [Step("endpoint", ok=True), Step("TLS", ok=False, words=str(error))]
+    if isinstance(error, BlockedError):
+        return [Step("endpoint", ok=False, words=str(error))]
     if isinstance(error, CallConnectionError | CallTimeoutError):
-        at_tls = secure and any(word in str(error).lower() for word in ("ssl", "certificate", "tls"))
-        if at_tls:
-            advice = "see that the certificate's authority is known here (SSL_CERT_FILE)"
+        if secure and any(word in str(error).lower() for word in ("ssl", "tls")):
+            advice = "see that the endpoint speaks https at this port"
             return [Step("endpoint", ok=True), Step("TLS", ok=False, words=f"{error}; {advice}")]
         return [Step("endpoint", ok=False, words=f"{error}; {_ADVICE[CallConnectionError]}")]
     if isinstance(error, WrongEndpointError):

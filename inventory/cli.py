@@ -18,6 +18,7 @@ from inventory.console import finish, leaving, resumable, run_checkup, run_disco
 from inventory.errors import ExitCode, UsageError
 from inventory.options import (
     Aliases,
+    CaBundle,
     Endpoint,
     ExportOutput,
     IamEndpoint,
@@ -97,6 +98,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     versions: Versions = False,
     aliases: Aliases = False,
     token_file: TokenFile = None,
+    ca_bundle: CaBundle = None,
     settings: SettingsFile = None,
     max_workers: Annotated[int | None, typer.Option(help="Calls in flight, at most. Default: 64.")] = None,
     max_per_second: Annotated[
@@ -146,6 +148,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             "region": only_one(region, "--region", several=all_functions),
             "project_id": only_one(project_id, "--project-id", several=all_functions),
             "token_file": text_of(token_file),
+            "ca_bundle": text_of(ca_bundle),
             "max_workers": max_workers,
             "max_per_second": max_per_second,
             "timeout": timeout,
@@ -199,6 +202,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
     endpoint: Endpoint = None,
     iam_endpoint: IamEndpoint = None,
     token_file: TokenFile = None,
+    ca_bundle: CaBundle = None,
     settings: SettingsFile = None,
     max_per_second: Annotated[float | None, typer.Option(help="Calls per second and scope; 0: no cap.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
@@ -215,6 +219,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
             "endpoint": endpoint,
             "iam_endpoint": iam_endpoint,
             "token_file": text_of(token_file),
+            "ca_bundle": text_of(ca_bundle),
             "max_per_second": max_per_second,
         }
         combined = combine(settings, given)
@@ -241,6 +246,7 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     endpoint: Endpoint = None,
     iam_endpoint: IamEndpoint = None,
     token_file: TokenFile = None,
+    ca_bundle: CaBundle = None,
     settings: SettingsFile = None,
 ) -> None:
     """Try endpoint, credential and permissions of each scope, and say what to do about what is wrong.
@@ -256,6 +262,7 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             "iam_endpoint": iam_endpoint,
             "column": column,
             "token_file": text_of(token_file),
+            "ca_bundle": text_of(ca_bundle),
         }
         combined = combine(settings, given)
         places = places_of(combined, region, project_id) if region or project_id or not source else []

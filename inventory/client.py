@@ -18,7 +18,8 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from inventory.answer import Answer, read_answer
-from inventory.errors import BadAnswerError, CallConnectionError, CallTimeoutError
+from inventory.certificates import refusal_of
+from inventory.errors import BadAnswerError, BlockedError, CallConnectionError, CallError, CallTimeoutError
 from inventory.listing import (
     MAX_CONFIGS,
     ConfigPage,
@@ -28,13 +29,14 @@ from inventory.listing import (
     read_functions,
     read_versions,
 )
+from inventory.reply import words_of_head
 from inventory.wire import wire_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inventory.auth import Credential
-    from inventory.wire import Reply
+    from inventory.reply import Reply
 
 T = TypeVar("T")
 
@@ -42,6 +44,11 @@ MAX_BODY: Final = 1024 * 1024
 """Bytes of an answer, decompressed. A config is a few hundred; more is not read."""
 MAX_LIST_BODY: Final = 64 * 1024 * 1024
 """The same for a list: 400 functions with all their environment variables."""
+_OF_THE_PROXY: Final = {
+    403: "have the proxy's owner allow this endpoint, or name it in NO_PROXY",
+    407: "give the proxy's user and password in HTTPS_PROXY",
+}
+"""What to do where a proxy refuses to connect."""
 
 
 class Client:
@@ -130,21 +137,32 @@ class Client:
         def read(reply: Reply) -> Answer:
             self.date = reply.headers.get("Date")
             body = self._redactor.purge(reply.body)
-            return read_answer(reply.status, reply.headers, body, self._redactor.redact, check, asked)
+            return read_answer(
+                reply.status, reply.headers, body, self._redactor.redact, check, asked, fault=reply.fault
+            )
 
         try:
             headers = self._credential.headers(self._origin + target)
             return await self._wire.get(target, headers, max_body, read)
-        except TimeoutError:
-            raise CallTimeoutError("no whole answer in time") from None
-        except aiohttp.ClientHttpProxyError as error:
-            told = f"the proxy said {error.status}: {_first_line(error.message)}"
-            raise CallConnectionError(self._redactor.redact(told)) from None
-        except (aiohttp.ClientResponseError, HttpProcessingError) as error:
-            told = f"an answer that is not HTTP: {_first_line(error.message)}"
-            raise BadAnswerError(self._redactor.redact(told)) from None
-        except (aiohttp.ClientError, ssl.SSLError, OSError, UnicodeError) as error:
-            raise CallConnectionError(self._redactor.redact(_sentence(error))) from None
+        except (TimeoutError, aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError) as error:
+            raise _named(error, self._origin, self._redactor.redact) from None
+
+
+def _named(error: BaseException, origin: str, redact: Callable[[str], str]) -> CallError:
+    """What went wrong below HTTP as one typed error."""
+    if isinstance(error, TimeoutError):
+        return CallTimeoutError("no whole answer in time")
+    refused = refusal_of(error, URL(origin).authority)
+    if refused is not None:
+        return refused
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        told = redact(f"the proxy said {error.status}: {_first_line(error.message)}")
+        if error.status in _OF_THE_PROXY:
+            return BlockedError(f"{told}; {_OF_THE_PROXY[error.status]}")
+        return CallConnectionError(told)
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
+        return BadAnswerError(redact(words_of_head(error.message)))
+    return CallConnectionError(redact(_sentence(error)))
 
 
 def _first_line(message: str) -> str:

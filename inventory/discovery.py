@@ -183,7 +183,7 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
             project.found.update(f"{function}:!{name}" for name in names)
         tell()
 
-    async with open_session(settings.timeout) as session:
+    async with open_session(settings.timeout, settings.ca_bundle) as session:
         for place in await projects_of(search.places, session, settings, account):
             projects.append(_project(place, session, settings, account, calls))  # noqa: PERF401 - tell() looks at it
         workers = connections(settings.max_workers)

@@ -19,12 +19,13 @@ The tree, which a test holds to the classes::
         ├── ThrottledError            429
         ├── CallTimeoutError          no whole answer in time
         ├── CallConnectionError       no connection, or it broke
+        │   └── CertificateRefusedError  the server's certificate is not trusted: no further call
         ├── ServerError               5xx
         ├── RefusedError              401: who is calling
         │   ├── CredentialRefusedError  the credential itself is dead: no further call
         │   └── CredentialExpiredError  it was renewed since: the call is made again
         ├── ForbiddenError            403: what the caller may do
-        ├── BlockedError              418: the web application firewall
+        ├── BlockedError              418, and pages of a proxy or web filter: something before the service
         ├── BadRequestError           any other 4xx
         ├── BadAnswerError            an answer that is not what the documentation says
         └── WrongEndpointError        a 404 that is not the service's
@@ -281,6 +282,13 @@ class CallConnectionError(CallError):
     retryable = True
 
 
+class CertificateRefusedError(CallConnectionError):
+    """The certificate of the server is not trusted: asking again would bring the same."""
+
+    retryable = False
+    stops_scope = True
+
+
 class ServerError(CallError):
     """A 5xx of the gateway or the service."""
 
@@ -315,7 +323,7 @@ class ForbiddenError(CallError):
 
 
 class BlockedError(CallError):
-    """A 418 of the web application firewall: it blocks the caller, not the URN."""
+    """A firewall, web filter or proxy before the service: it blocks the caller, not the URN."""
 
     kind = ErrorKind.BLOCKED
     stops_scope = True

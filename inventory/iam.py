@@ -20,6 +20,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 from yarl import URL
 
 from inventory.answer import read_vendor
+from inventory.certificates import refusal_of
 from inventory.errors import (
     BadAnswerError,
     CallConnectionError,
@@ -258,6 +259,9 @@ async def _call_once(
     except aiohttp.ClientHttpProxyError as error:  # its own words hold the proxy's URL
         raise CallConnectionError(redactor.redact(f"{place}: the proxy said {error.status}")) from None
     except (aiohttp.ClientError, OSError) as error:
+        refused = refusal_of(error, place)
+        if refused is not None:
+            raise refused from None
         raise CallConnectionError(redactor.redact(f"{place}: {error}")) from None
     except ValueError:
         raise BadAnswerError(f"{place}: an answer that is no JSON") from None

@@ -82,7 +82,7 @@ async def ask(
         InterruptedRunError: a signal came; what was answered is in the ledger.
         OutputError: the ledger cannot be written.
     """
-    async with open_session(settings.timeout) as session:
+    async with open_session(settings.timeout, settings.ca_bundle) as session:
         inquiry = _Inquiry(ledger, settings, watch)
         seconds = math.inf if settings.max_time is None else settings.max_time
         lanes = inquiry.lanes(session, account, throttles)

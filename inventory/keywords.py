@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
     aliases: bool
     all: bool
     attempts: int
+    ca_bundle: str | Path
     column: str
     drop_bodies: bool
     endpoint: str

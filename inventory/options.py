@@ -29,6 +29,13 @@ TokenFile = Annotated[
         help="File that holds an IAM token. Default: what the environment has, see the README.", readable=False
     ),
 ]
+CaBundle = Annotated[
+    Path | None,
+    typer.Option(
+        help="PEM file of the authorities to trust instead of the system's. Default: SSL_CERT_FILE, see the README.",
+        readable=False,
+    ),
+]
 SettingsFile = Annotated[
     Path | None, typer.Option(help="TOML file with options of the export itself; options win.", readable=False)
 ]

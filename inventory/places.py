@@ -60,7 +60,7 @@ async def find_projects(
     places: Sequence[Place], settings: ExportSettings, account: Account
 ) -> tuple[list[tuple[str, str]], list[Unseen]]:
     """Region and project of every place, and the regions that show none."""
-    async with open_session(settings.timeout) as session:
+    async with open_session(settings.timeout, settings.ca_bundle) as session:
         whole, unseen = await _look_up(places, session, settings, account)
     return [(place.region, place.project_id or "") for place in whole], unseen
 

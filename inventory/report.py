@@ -25,7 +25,8 @@ _ADVICE: Final = {
     ErrorKind.REFUSED: "get a token of the right account and project",
     ErrorKind.FORBIDDEN: "see that the token is one of this project and may read functions",
     ErrorKind.THROTTLED: "wait, or ask the account's owner for a higher limit",
-    ErrorKind.BLOCKED: "wait until the firewall lets this address in again, and lower --max-per-second",
+    ErrorKind.BLOCKED: "have the proxy or web filter let these calls through; where it is the service's firewall, wait "
+    "until it lets this address in again, and lower --max-per-second",
 }
 _OUT_OF_TIME: Final = "give it more time"
 _ADVICE_OTHERS: Final = "see that the endpoint is right and reachable"

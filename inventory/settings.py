@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from inventory.certificates import context_of
 from inventory.errors import SettingsError, UrnError
 from inventory.home import at_home, home
 from inventory.proxies import check_proxies, is_loopback
@@ -74,7 +75,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     Units: ``timeout`` in seconds for one whole call, ``max_time`` for the listing and asking of the whole run;
     ``max_per_second`` in calls per second and scope, None for the gateway's documented default, 0 for no cap;
     ``quota_share`` the part of a learnt limit that is used; ``rows_per_file`` rows of a table, 0 for one file each.
-    ``region_endpoints`` are base URLs by region, where ``endpoint`` is not set.
+    ``region_endpoints`` are base URLs by region, where ``endpoint`` is not set. ``ca_bundle`` names a file or folder of
+    the authorities that are trusted, instead of those of the system and the environment.
     """
 
     endpoint: str = DEFAULT_ENDPOINT
@@ -96,6 +98,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     batch: bool = True
     accounts: tuple[AccountSettings, ...] = ()
     region_endpoints: dict[str, str] = {}
+    ca_bundle: str | None = None
 
     @property
     def pace(self) -> float:
@@ -286,6 +289,9 @@ def combine(path: Path | None, given: dict[str, Any], began_with: ExportSettings
     if "iam_endpoint" not in {**before, **read} and os.environ.get(IAM_VARIABLE):
         said.setdefault("iam_endpoint", os.environ[IAM_VARIABLE])
     combined = ExportSettings(**{**before, **read, **_with_own_endpoints(said)})
+    if combined.ca_bundle is not None:
+        combined = msgspec.structs.replace(combined, ca_bundle=at_home(combined.ca_bundle))
+    context_of(combined.ca_bundle, os.environ)  # what cannot be read is said before anything is asked or written
     if combined.accounts and given.get("token_file") is not None:
         raise SettingsError(
             "--token-file is of one account, and the settings file has several: name it there, as token-file"

@@ -11,24 +11,28 @@ TLS) and its parser reads the answers (chunks, compression, limits), only its se
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
-import zlib
+import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
-from inventory import __version__
+from inventory import __version__, certificates
 from inventory.errors import BadAnswerError, CallError
 from inventory.proxies import AUTHENTICATION_REQUIRED, proxy_for
 from inventory.redaction import Redactor
+from inventory.reply import BREAKS, MAX_HEADER_LINE, MAX_HEADERS, Reply, fault_of, read_reply, status_only
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
     from inventory.answer import Answer
@@ -40,18 +44,18 @@ HEADERS: Final = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
 _ACCEPTED: Final = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 _CONNECT_SECONDS: Final = 10.0
 _BUFFER: Final = 64 * 1024
-_DIGITS: Final = 20
+_LIMITS: Final = {
+    name: limit
+    for name, limit in (
+        ("max_line_size", MAX_HEADER_LINE),
+        ("max_field_size", MAX_HEADER_LINE),
+        ("max_headers", MAX_HEADERS),
+    )
+    if name in inspect.signature(ResponseHandler.set_response_params).parameters  # older versions count no headers
+}
+_STATUS_LINE_BYTES: Final = 16
 _KEPT_SECONDS: Final = 60.0
 """How long a connection that nobody uses is kept."""
-_ZLIB_OR_GZIP: Final = 47
-
-
-class Reply(NamedTuple):
-    """An answer as it came; headers are looked up without regard to case, the body is unpacked."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Wire(Protocol):
@@ -77,14 +81,22 @@ class Wire(Protocol):
 
 
 @asynccontextmanager
-async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]:  # noqa: ASYNC109 - handed to aiohttp
+async def open_session(
+    timeout: float,  # noqa: ASYNC109 - handed to aiohttp
+    ca_bundle: str | None = None,
+) -> AsyncIterator[aiohttp.ClientSession]:
     """One session for a whole run; it owns the pool of connections of both roads.
 
     Args:
         timeout: seconds for one whole call. The connector sets no limit of its own (the pool bounds the calls), so that
             no call's time is spent waiting for a connection of another.
+        ca_bundle: the authorities that are trusted, instead of those of the system and the environment.
+
+    Raises:
+        SettingsError: the authorities cannot be read.
     """
-    connector = _Connector(limit=0, ttl_dns_cache=300, keepalive_timeout=_KEPT_SECONDS)
+    context = certificates.context_of(ca_bundle, os.environ)
+    connector = _Connector(ssl=True if context is None else context)
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -103,8 +115,9 @@ async def open_session(timeout: float) -> AsyncIterator[aiohttp.ClientSession]: 
 class _Connector(aiohttp.TCPConnector):
     """One that closes what a road has kept beside its pool, too."""
 
-    def __init__(self, *, limit: int, ttl_dns_cache: int, keepalive_timeout: float) -> None:
-        super().__init__(limit=limit, ttl_dns_cache=ttl_dns_cache, keepalive_timeout=keepalive_timeout)
+    def __init__(self, *, ssl: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=0, ttl_dns_cache=300, keepalive_timeout=_KEPT_SECONDS, ssl=ssl)
+        self._factory = partial(_Handler, loop=self._loop)  # type: ignore[assignment] # a kind of ResponseHandler
         self.kept: dict[str, list[tuple[float, Connection]]] = {}
 
     def close(self, **how: Any) -> Coroutine[Any, Any, None]:  # noqa: ANN401 - aiohttp's own arguments
@@ -114,6 +127,23 @@ class _Connector(aiohttp.TCPConnector):
                 connection.close()
             kept.clear()
         return super().close(**how)
+
+
+class _Handler(ResponseHandler):
+    """Reads answers with our limits, and keeps their status line for where the rest cannot be read."""
+
+    beginning = b""
+
+    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 - aiohttp's own arguments
+        """Expects the next answer."""
+        self.beginning = b""
+        super().set_response_params(**{**params, **_LIMITS})
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes of an answer."""
+        if len(self.beginning) < _STATUS_LINE_BYTES:
+            self.beginning += data[: _STATUS_LINE_BYTES - len(self.beginning)]
+        super().data_received(data)
 
 
 def wire_to(endpoint: str, session: aiohttp.ClientSession) -> Wire:
@@ -153,14 +183,17 @@ class DirectWire:
         try:
             reply = await _exchange(protocol, request, max_body)
             if late:
-                raise TimeoutError  # noqa: TRY301 - one road for all that closes the connection
+                if reply.fault is None:
+                    raise TimeoutError  # noqa: TRY301 - one road for all that closes the connection
+                reply = reply._replace(fault=fault_of(TimeoutError()))
             answer = read(reply)
         except BaseException as error:
-            if isinstance(error, CallError) and not isinstance(error, BadAnswerError):
+            is_usable = isinstance(error, CallError) and not isinstance(error, BadAnswerError)
+            if is_usable and reply.fault is None:
                 self._kept.append((self._loop.time(), connection))
                 raise
             connection.close()
-            if late:
+            if late and not isinstance(error, CallError):
                 raise TimeoutError from None
             raise
         finally:
@@ -204,6 +237,14 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
+class _StatusOnlyError(aiohttp.ClientError):
+    """Nothing but the status of an answer could be read, and that is enough."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
 class _Response(aiohttp.ClientResponse):
     """One that remembers its connection, which aiohttp gives back as soon as the body has come."""
 
@@ -211,7 +252,13 @@ class _Response(aiohttp.ClientResponse):
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         self._came_by = connection.protocol
-        return await super().start(connection)
+        try:
+            return await super().start(connection)
+        except BREAKS as error:
+            reply = status_only(_beginning_of(connection.protocol), error)
+            if reply is None:
+                raise
+            raise _StatusOnlyError(reply) from None
 
     def distrust(self) -> None:
         """Makes no further call on the connection."""
@@ -241,15 +288,19 @@ class ProxyWire:
             ) as response:
                 if response.status == AUTHENTICATION_REQUIRED:  # the proxy's own answer may repeat what it was sent
                     raise _refused_by_proxy(response)
+                reply = None
                 try:
-                    body = await _read_bounded(response.status, response.headers, response.content, max_body)
+                    reply = await read_reply(response.status, response.headers, response.content, max_body)
                     if self._is_plain and response.status != 200:  # noqa: PLR2004 - may be a page of the proxy's
-                        body = self._without_secrets(body)
-                    return read(Reply(response.status, response.headers, body))
-                except BadAnswerError:
-                    if isinstance(response, _Response):
+                        reply = reply._replace(body=self._without_secrets(reply.body))
+                    return read(reply)
+                except CallError as error:
+                    is_usable = not isinstance(error, BadAnswerError) and reply is not None and reply.fault is None
+                    if not is_usable and isinstance(response, _Response):
                         response.distrust()
                     raise
+        except _StatusOnlyError as error:
+            return read(error.reply)
         except _UnaskedError:
             return await self.get(target, headers, max_body, read)  # at most once for each kept connection
 
@@ -266,53 +317,23 @@ def _refused_by_proxy(response: aiohttp.ClientResponse) -> aiohttp.ClientHttpPro
 async def _exchange(protocol: ResponseHandler, request: bytes, max_body: int) -> Reply:
     protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=_BUFFER)
     protocol.transport.write(request)  # type: ignore[union-attr] # there is one: see _connect
-    message, payload = await protocol.read()
-    while 100 <= message.code < 200:  # noqa: PLR2004 - early hints and the like
+    try:
         message, payload = await protocol.read()
-    body = await _read_bounded(message.code, message.headers, payload, max_body)
-    return Reply(message.code, message.headers, body)
+        while 100 <= message.code < 200:  # noqa: PLR2004 - early hints and the like
+            message, payload = await protocol.read()
+    except BREAKS as error:
+        reply = status_only(_beginning_of(protocol), error)
+        if reply is None:
+            raise
+        return reply
+    return await read_reply(message.code, message.headers, payload, max_body)
+
+
+def _beginning_of(protocol: ResponseHandler | None) -> bytes:
+    return protocol.beginning if isinstance(protocol, _Handler) else b""
 
 
 def _give_up(protocol: ResponseHandler, late: list[bool]) -> None:
     late.append(True)
     if protocol.transport is not None:
         protocol.transport.abort()
-
-
-async def _read_bounded(status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, most: int) -> bytes:
-    length = headers.get("Content-Length", "")
-    if length.isdecimal() and len(length) < _DIGITS and int(length) <= most and "Transfer-Encoding" not in headers:
-        body = await content.read()
-    else:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in content.iter_any():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > most:
-                raise _too_long(most, status)
-        body = b"".join(chunks)
-    encoding = headers.get("Content-Encoding")
-    return body if encoding is None or not body else _unpacked(body, encoding.strip().lower(), most, status)
-
-
-def _unpacked(body: bytes, encoding: str, most: int, status: int) -> bytes:
-    """Unpacks a body within a bound, whatever the version of aiohttp does about that."""
-    if encoding in {"", "identity"}:
-        return body
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise BadAnswerError(f"an encoding that was not asked for: {encoding[:50]!a}", status_code=status)
-    unpacker = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
-    try:
-        found = unpacker.decompress(body, most + 1)
-    except zlib.error:
-        raise BadAnswerError("a compressed answer that is broken", status_code=status) from None
-    if len(found) > most:
-        raise _too_long(most, status)
-    if not unpacker.eof:
-        raise BadAnswerError("a compressed answer that is not whole", status_code=status)
-    return found
-
-
-def _too_long(most: int, status: int) -> BadAnswerError:
-    return BadAnswerError(f"an answer of more than {most} bytes", status_code=status)

@@ -458,3 +458,30 @@ def test_the_name_of_another_function_is_redacted():
     with pytest.raises(BadAnswerError) as caught:
         read_answer(200, {}, config_of(named), lambda text: text.replace("secret", "***"), asked=ASKED)
     assert "secret" not in f"{caught.value}{caught.value.body}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (403, b"<html><body>Access denied by the web filter</body></html>", "blocked"),
+        (403, b" \r\n<!DOCTYPE html><title>Blocked</title>", "blocked"),
+        (403, b'{"error_code":"FSS.1126","error_msg":"<html>"}', "forbidden"),
+        (403, b"", "forbidden"),
+        (403, b"no", "forbidden"),
+        (407, b"", "blocked"),
+        (401, b"<html>log in", "refused"),
+        (502, b"<html>bad gateway", "server_error"),
+    ],
+)
+def test_a_page_of_a_web_filter_blocks(status, body, kind):
+    """A 403 that is a page, and any 407, is of something before the service; JSON is the service's own word."""
+    error = ask(status, body)
+    assert error.kind == kind
+    assert error.error_msg.startswith("something between here and the service") is (kind == "blocked")
+
+
+def test_a_fault_is_told_beside_what_came():
+    """What came of an answer that is not whole is shown with why it is not."""
+    with pytest.raises(CallError) as caught:
+        read_answer(503, CIMultiDict(), b"<html>Busy</html>", str, fault="the answer broke off")
+    assert caught.value.error_msg == "Busy (the answer broke off)"

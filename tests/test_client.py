@@ -7,6 +7,7 @@ import json
 import re
 import tracemalloc
 import zlib
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from unittest.mock import Mock
 
@@ -41,11 +42,13 @@ class Wire:
         self.requests: list[str] = []
         self.sent = 0
         self.connections = 0
+        self.tasks: list[asyncio.Task] = []
         self.late = b""
         """Bytes that are written once, when the client is done with the first answer."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection."""
+        self.tasks.append(asyncio.current_task())
         self.connections += 1
         self.writer = writer
         try:
@@ -67,14 +70,21 @@ class Wire:
             if self.reset:
                 writer.transport.abort()
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
-    async def ask(self, times: int = 1, timeout: float = 5.0) -> list[object]:  # noqa: ASYNC109 - the client's
+    async def ask(
+        self,
+        times: int = 1,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the client's
+        endpoint: str = "http://127.0.0.1:{port}",
+    ) -> list[object]:
         """Asks so many times over one session; gives answers and errors."""
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         results: list[object] = []
-        async with server, open_session(timeout) as session:
-            client = Client(session, f"http://127.0.0.1:{port}", "p0", Token(SECRET, "x"))
+        async with server, open_session(timeout) as session, self.proxied(endpoint, port):
+            client = Client(session, endpoint.format(port=port), "p0", Token(SECRET, "x"))
             for _ in range(times):
                 try:
                     results.append(await client.show_async_invoke_config(URN))
@@ -85,7 +95,17 @@ class Wire:
                     self.late = b""
                     for _ in range(5):  # the loop brings them to the client, who waits for nothing
                         await asyncio.sleep(0.001)
+        await asyncio.gather(*self.tasks)
         return results
+
+    @asynccontextmanager
+    async def proxied(self, endpoint: str, port: int):
+        """Is the proxy of every endpoint that is not its own."""
+        with pytest.MonkeyPatch.context() as patch:
+            if "{port}" not in endpoint:
+                patch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+                patch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+            yield
 
     async def ask_at_once(self, times: int) -> list[object]:
         """The same, so many at the same time."""
@@ -315,6 +335,98 @@ async def test_strange_answers_are_one_typed_error(raw, kind):
     assert error.kind in kind.split("|")
     assert error.retryable
     assert SECRET not in f"{error!r}{error}"
+
+
+DIRECT, PROXIED = "http://127.0.0.1:{port}", "http://fg.example"
+PAGE = b"<html>" + b"y" * 2_000_000
+UNREADABLE = {
+    "a header line over the limit": answer(b"{}", "{status}", f"X: {'x' * 70_000}\r\n"),
+    "too many fields": answer(b"{}", "{status}", "".join(f"X-{n}: 1\r\n" for n in range(1200))),
+    "a broken header": b"HTTP/1.1 {status}\r\nbad header\r\n\r\nCLOSE",
+    "a head that breaks off": b"HTTP/1.1 {status}\r\nServer: ",
+    "a body that breaks off": b"HTTP/1.1 {status}\r\nContent-Length: 999\r\n\r\n{",
+    "a chunk that breaks off": b"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabcCLOSE",
+    "a broken chunk": b"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nabcCLOSE",
+    "an unknown encoding": answer(b"123456789", "{status}", "Content-Encoding: br\r\n"),
+    "a broken encoding": answer(b"123456789", "{status}", "Content-Encoding: gzip\r\n"),
+    "a page of 2 MB": answer(PAGE, "{status}"),
+}
+
+
+@pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
+@pytest.mark.parametrize("how", UNREADABLE)
+async def test_a_status_decides_where_the_rest_cannot_be_read(how, endpoint):
+    """What headers and body cannot say any more, the status says, and the next call goes over another connection."""
+    kinds = {"401 No": "refused", "429 No": "throttled", "503 No": "server_error", "400 No": "bad_request"}
+    for status, kind in kinds.items():
+        wire = Wire(UNREADABLE[how].replace(b"{status}", status.encode()), answer(CONFIG))
+        first, second = await wire.ask(2, endpoint=endpoint)
+        assert (first.kind, first.status_code, first.stops_scope) == (kind, int(status[:3]), kind == "refused"), first
+        assert first.error_msg
+        assert second.body == CONFIG
+        assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 401 No\r\n", b"HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\n{"])
+async def test_a_refusal_whose_rest_does_not_come_is_a_refusal(sent, endpoint):
+    """A 401 of which no more comes in time is a dead credential, and no timeout that is asked again."""
+
+    class Stalling(Wire):
+        async def serve(self, reader, writer):
+            self.tasks.append(asyncio.current_task())
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(sent)
+            with suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    (error,) = await Stalling().ask(timeout=0.3, endpoint=endpoint)
+    assert (error.kind, error.stops_scope, "no whole answer in time" in error.error_msg) == ("refused", True, True)
+
+
+@pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
+@pytest.mark.parametrize("how", UNREADABLE)
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+async def test_an_answer_that_needs_its_body_is_asked_for_again(status, how, endpoint):
+    """A config, and what is missing, is known from the body only: without it the call may be made again."""
+    (error,) = await Wire(UNREADABLE[how].replace(b"{status}", status.encode())).ask(endpoint=endpoint)
+    if status[0] == "2" or "2 MB" in how:
+        assert error.kind in {"bad_answer", "connection"}
+        assert error.retryable
+
+
+@pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
+async def test_headers_up_to_the_limits_are_read(endpoint):
+    """A policy of 60 KB and 900 fields are read; above the limits the message names them."""
+    fields = "".join(f"X-{n}: 1\r\n" for n in range(900))
+    for headers in (f"Content-Security-Policy: {'x' * 60_000}\r\n", fields):
+        (found,) = await Wire(answer(CONFIG, headers=headers)).ask(endpoint=endpoint)
+        assert found.body == CONFIG
+    for headers, words in (
+        (f"X: {'x' * 70_000}\r\n", "65536 bytes"),
+        (fields + fields.replace("X", "Y"), "1000 header"),
+    ):
+        (error,) = await Wire(answer(CONFIG, headers=headers)).ask(endpoint=endpoint)
+        assert (error.kind, words in error.error_msg) == ("bad_answer", True), error
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "status", "kind"),
+    [
+        ("https://fg.example", "407 Proxy Authentication Required", "blocked"),
+        ("https://fg.example", "403 Forbidden", "blocked"),
+        ("https://fg.example", "502 Bad Gateway", "connection"),
+        (PROXIED, "407 Proxy Authentication Required", "blocked"),
+    ],
+)
+async def test_a_refusal_of_the_proxy_stops_the_calls(endpoint, status, kind):
+    """A proxy that does not let us through is asked once; one that cannot reach the service is asked again."""
+    (error,) = await Wire(answer(b"<html>no", status)).ask(endpoint=endpoint)
+    assert (error.kind, error.stops_scope, error.retryable) == (kind, kind == "blocked", kind != "blocked")
+    assert "proxy" in error.error_msg
 
 
 GONE = answer(b'{"error_code":"FSS.1051","error_msg":"gone"}', "404 Not Found")

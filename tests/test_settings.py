@@ -211,6 +211,7 @@ def test_settings_describe_themselves_without_a_secret():
         "batch",
         "accounts",
         "region-endpoints",
+        "ca-bundle",
     }
 
 

@@ -1,0 +1,114 @@
+"""The authorities that a server's certificate is checked against, and why a certificate is refused.
+
+Owns the variables and the option that name authorities, and the sentences about certificates. Makes no connection.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from inventory.errors import CertificateRefusedError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+OPTION: Final = "--ca-bundle"
+SYSTEM_FILE: Final = "SSL_CERT_FILE"
+SYSTEM_FOLDERS: Final = "SSL_CERT_DIR"
+BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE")
+"""Variables of other programs that name a file (or folder) of authorities."""
+_ADVICE: Final = "give a PEM file with the certificates of the authorities"
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+_TRUST: Final = f"set {SYSTEM_FILE}, or give {OPTION}, with a PEM file that holds"
+_CLOCK: Final = "see that this machine's clock is right"
+# Numbers of OpenSSL's x509_vfy.h.
+_REASONS: Final = {
+    9: ("it is not valid yet", _CLOCK),
+    10: ("it has expired", f"have it renewed, and {_CLOCK}"),
+    18: ("it is self-signed, and not among those that are trusted", f"{_TRUST} it"),
+    23: ("it was revoked", "ask who runs the server or the proxy"),
+    **dict.fromkeys(
+        (2, 19, 20, 21),
+        ("it was issued by an authority that is not known here", f"{_TRUST} that authority's certificate"),
+    ),
+    **dict.fromkeys((62, 64), ("it is of another host", "see that the endpoint's host name is right")),
+}
+
+
+def context_of(ca_bundle: str | None, environment: Mapping[str, str]) -> ssl.SSLContext | None:
+    """What servers' certificates are checked with; None where nothing is named, and the system's own authorities count.
+
+    ``--ca-bundle`` replaces all other authorities, those of the variables are trusted beside the system's.
+
+    Raises:
+        SettingsError: what is named cannot be used.
+    """
+    named = list(_named(ca_bundle, environment))
+    if not named:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.set_alpn_protocols(("http/1.1",))
+    if ca_bundle is None:
+        context.load_default_certs()
+    for name, path in named:
+        _load(context, name, path)
+    return context
+
+
+def ca_file(environment: Mapping[str, str]) -> str | None:
+    """The file (or folder) of authorities for a client that takes one alone; None where none is named.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    for name in ("AWS_CA_BUNDLE", SYSTEM_FILE, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if path := environment.get(name):
+            _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), name, path)
+            return path
+    return None
+
+
+def refusal_of(error: BaseException, server: str) -> CertificateRefusedError | None:
+    """A failed connection in our words, where it failed because the certificate was refused."""
+    refused = getattr(error, "certificate_error", error)
+    if not isinstance(refused, ssl.SSLCertVerificationError):
+        return None
+    reason, advice = _REASONS.get(
+        refused.verify_code, ("it cannot be verified", f"{_TRUST} its authority's certificate")
+    )
+    told = f"the certificate of {server} is refused: {reason} ({refused.verify_message.rstrip('.')}); {advice}"
+    return CertificateRefusedError(told)
+
+
+def _named(ca_bundle: str | None, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    if ca_bundle is not None:
+        yield OPTION, ca_bundle
+        return
+    for name in (SYSTEM_FILE, *BUNDLES):
+        if path := environment.get(name):
+            yield name, path
+    folders = [folder for folder in environment.get(SYSTEM_FOLDERS, "").split(os.pathsep) if folder]
+    found = [folder for folder in folders if Path(folder).is_dir()]
+    yield from ((SYSTEM_FOLDERS, folder) for folder in found or folders)
+
+
+def _load(context: ssl.SSLContext, name: str, path: str) -> None:
+    try:
+        if Path(path).is_dir():
+            if name != SYSTEM_FOLDERS and not any(map(_HASHED.fullmatch, os.listdir(path))):  # noqa: PTH208 - names
+                raise SettingsError(
+                    f"{name} names {path!r}, a folder without certificates that have hashed names; {_ADVICE}"
+                )
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        raise SettingsError(f"{name} names {path!r}, which is no PEM file of certificates; {_ADVICE}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"{name} names {path!r}, which cannot be read: {reason}; {_ADVICE}") from None

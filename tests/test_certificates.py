@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from runs import export
+
+from inventory.auth import Token
+from inventory.certificates import BUNDLES, ca_file, context_of
+from inventory.client import Client
+from inventory.errors import CertificateRefusedError, ExitCode, SettingsError
+from inventory.iam import list_projects
+from inventory.settings import combine
+from inventory.wire import open_session
+
+CERTIFICATES = Path(__file__).parent / "data" / "certificates"
+AUTHORITY = str(CERTIFICATES / "authority.pem")
+AUTHORITY_PEM = (CERTIFICATES / "authority.pem").read_bytes()
+URN = "urn:fss:cn-north-4:p0:function:default:f"
+CONFIG = b'{"max_async_retry_attempts":1}'
+HASH = "774b5dcc"
+"""Of the authority's subject, as `openssl rehash` names its file."""
+NAMES = ("SSL_CERT_FILE", "SSL_CERT_DIR", *BUNDLES)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_named(monkeypatch):
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@asynccontextmanager
+async def tls(certificate: str = "good"):
+    """A server with one of the certificates; its port and how often it was called."""
+    calls = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                calls.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(CONFIG), CONFIG))
+        except (asyncio.IncompleteReadError, OSError):
+            writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATES / f"{certificate}.pem", CERTIFICATES / "key.pem")
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # a handshake that the client ends
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1], calls
+
+
+async def show(port: int, ca_bundle: str | None = None) -> bytes:
+    """One call of the server."""
+    async with open_session(5.0, ca_bundle) as session:
+        client = Client(session, f"https://127.0.0.1:{port}", "p0", Token("the-token", "x"))
+        return (await client.show_async_invoke_config(URN)).body
+
+
+@pytest.mark.parametrize("name", [*NAMES, "--ca-bundle"])
+async def test_each_name_of_an_authority_is_read(name, monkeypatch, tmp_path):
+    """A server whose authority is named by a variable, or by the option, is trusted."""
+    path = AUTHORITY
+    if name == "SSL_CERT_DIR":
+        path = str(tmp_path)
+        (tmp_path / f"{HASH}.0").write_bytes(AUTHORITY_PEM)
+    if name != "--ca-bundle":
+        monkeypatch.setenv(name, path)
+    async with tls() as (port, _):
+        assert await show(port, path if name == "--ca-bundle" else None) == CONFIG
+
+
+async def test_the_option_replaces_what_the_variables_name(monkeypatch):
+    """With --ca-bundle no other authority is trusted."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", AUTHORITY)
+    async with tls() as (port, calls):
+        with pytest.raises(CertificateRefusedError):
+            await show(port, str(CERTIFICATES / "selfsigned.pem"))
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("certificate", "words"),
+    [
+        ("expired", "it has expired"),
+        ("future", "it is not valid yet"),
+        ("other", "it is of another host"),
+        ("selfsigned", "it is self-signed"),
+        ("good", None),
+    ],
+)
+async def test_a_refused_certificate_says_why(certificate, words, monkeypatch):
+    """Expired, too early, of another host and self-signed are told apart, and the call is not made again."""
+    monkeypatch.setenv("SSL_CERT_FILE", AUTHORITY)
+    async with tls(certificate) as (port, _):
+        if words is None:
+            assert await show(port) == CONFIG
+            return
+        with pytest.raises(CertificateRefusedError) as caught:
+            await show(port)
+    assert words in caught.value.error_msg
+    assert f"127.0.0.1:{port}" in caught.value.error_msg
+    assert (caught.value.retryable, caught.value.stops_scope, caught.value.exit_code) == (False, True, 5)
+
+
+async def test_an_unknown_authority_names_what_to_set():
+    """A server of a company's own authority is refused, with the variable and the option that help."""
+    async with tls() as (port, _):
+        with pytest.raises(CertificateRefusedError) as caught:
+            await show(port)
+    assert "an authority that is not known here" in caught.value.error_msg
+    assert "SSL_CERT_FILE" in caught.value.error_msg
+    assert "--ca-bundle" in caught.value.error_msg
+
+
+async def test_a_refused_certificate_of_iam_is_not_asked_again():
+    """IAM's certificate is checked and told as the service's."""
+    async with tls("expired") as (port, calls), open_session(5.0, AUTHORITY) as session:
+        with pytest.raises(CertificateRefusedError, match=r"IAM at https://127\.0\.0\.1.* it has expired"):
+            await list_projects(session, f"https://127.0.0.1:{port}", Token("the-token", "x"))
+    assert calls == []
+
+
+async def test_a_run_stops_at_a_refused_certificate(tmp_path, write_list):
+    """An export of many URNs makes no call where the certificate is refused, and ends as stopped by the service."""
+    urns = write_list([f"{URN}{number}" for number in range(100)])
+    async with tls("expired") as (port, _):
+        result = await export(urns, tmp_path / "run", endpoint=f"https://127.0.0.1:{port}", ca_bundle=AUTHORITY)
+    assert result.exit_code is ExitCode.STOPPED
+    assert result.manifest["requests"]["total"] <= 3
+    assert "it has expired" in result.manifest["scopes"][0]["stopped"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "--ca-bundle"])
+def test_a_file_that_is_of_no_use_is_named(name, monkeypatch, tmp_path):
+    """What is missing, or holds no certificate, is refused in one sentence before a call, for every client."""
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "key").write_bytes((CERTIFICATES / "key.pem").read_bytes())
+    kinds = ["missing"] if name == "SSL_CERT_DIR" else ["missing", "empty", "key"]
+    for kind in kinds:
+        path = str(tmp_path / kind)
+        given = {"ca_bundle": path} if name == "--ca-bundle" else {}
+        if not given:
+            monkeypatch.setenv(name, path)
+        with pytest.raises(SettingsError) as caught:
+            combine(None, given)
+        assert caught.value.message.startswith(f"{name} names {path!r}")
+        if not given and name != "SSL_CERT_DIR":
+            with pytest.raises(SettingsError):
+                ca_file(os.environ)
+
+
+def test_nothing_named_is_the_system_alone():
+    """Without a variable and an option no context of our own is made; an empty variable is none."""
+    assert context_of(None, {}) is context_of(None, {"REQUESTS_CA_BUNDLE": ""}) is None
+    assert ca_file({}) is None
+    assert ca_file({"SSL_CERT_FILE": AUTHORITY}) == AUTHORITY
