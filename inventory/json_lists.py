@@ -50,8 +50,8 @@ def read_jsonl(stream: IO[bytes], table: Table) -> Iterator[Entry]:
             except (ValueError, RecursionError):
                 yield Entry(entry.line, entry.text, "not JSON: a line of a .jsonl list is a text or an object")
             else:
-                for found in _entries_of(entry.line, value, table):
-                    yield found._replace(cleaned=cleaned or found.cleaned)
+                found = _entries_of(entry.line, value, table)
+                yield from (one._replace(cleaned=True) for one in found) if cleaned else found
 
 
 def is_json_line(line: str, table: Table) -> bool:
@@ -213,7 +213,7 @@ def _entries_of(line: int, value: object, table: Table, page: str = "") -> list[
 def _entry(line: int, value: object) -> Entry:
     if not isinstance(value, str):
         return Entry(line, json.dumps(value), "not a text")
-    text = value.encode("utf-8", "backslashreplace").decode()
+    text = value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     trimmed, cleaned = trim(text)
     return Entry(line, trimmed, None if text == value else "a half character (lone surrogate)", cleaned)
 

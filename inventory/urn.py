@@ -23,6 +23,7 @@ _INVISIBLE = (
 )
 """The Unicode category Cf, and the other characters that are shown as nothing (Default_Ignorable_Code_Point)."""
 _INNER = re.compile(rf"[^\s{_INVISIBLE}]")
+_FORBIDDEN_ASCII = re.compile(r"[\x00-\x20\x7f/?#%]")
 _FORBIDDEN = re.compile(rf"[\x00-\x20\x7f-\xa0/?#%\u2028\u2029\ud800-\udfff{_INVISIBLE}]|\s")
 _MARKS = {
     ":": "\u02d0\u02f8\u0589\u05c3\u0703\u0704\u16ec\u2236\ua4fd\ua789",
@@ -93,7 +94,7 @@ def parse(text: str, *, region: str | None = None, project_id: str | None = None
     """
     if len(text) > MAX_LENGTH:
         raise UrnError(f"{len(text)} characters long: a function URN has at most 269")
-    found = _FORBIDDEN.search(text)
+    found = (_FORBIDDEN_ASCII if text.isascii() else _FORBIDDEN).search(text)
     if found:
         character, position = named(found.group()), found.start() + 1
         raise UrnError(f"character {character} at position {position} is not allowed in a function URN")
