@@ -143,7 +143,7 @@ class Diff:
                     writer.write_batch(_batch_of(rows, self.schema))
         except OSError as error:
             raise OutputError(
-                f"{tempfile.gettempdir()} cannot hold the changes: {error.strerror or error}; make room, or set TMPDIR"
+                f"the changes cannot be held in a temporary file: {error.strerror or error}; make room, or set TMPDIR"
             ) from None
 
 

@@ -5,9 +5,7 @@ Owns the estimate. Makes no call and leaves no file.
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inventory.intake import load
@@ -16,6 +14,7 @@ from inventory.ledger_file import FILE_NAME
 from inventory.printable import printable_lines
 from inventory.progress import duration
 from inventory.watch import Watch
+from inventory.whole_file import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 @contextmanager
 def _loaded(sources: Sequence[Source], settings: ExportSettings) -> Iterator[Ledger]:
     """A ledger with the lists in it, which is gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / FILE_NAME) as ledger:
+    with temporary_folder() as folder, Ledger(folder / FILE_NAME) as ledger:
         load(sources, ledger, settings, Watch())
         yield ledger
 

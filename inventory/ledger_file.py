@@ -45,7 +45,7 @@ _STEPS_TO_A_LOOK: Final = 100_000
 """Of SQLite's machine: some milliseconds."""
 _UNLOCKED: Final = "vfs=unix-none"
 """SQLite's way to open a file without locks; only under our own lock, and by one connection (EXCLUSIVE)."""
-_NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN")
+_NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_IOERR_LOCK", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
 def files_of(path: Path) -> list[Path]:
@@ -102,12 +102,9 @@ def opened(path: Path, *, locked: bool) -> sqlite3.Connection:
                 code = _code(error)
                 if code.startswith(_LOCKING) and not has_record_locks(path):
                     return _begun(path, "EXCLUSIVE", _UNLOCKED)  # our own lock keeps other runs out
-                if code.startswith(_IN_USE):
-                    raise OutputError(
-                        f"{path} is locked by a program that is not inventory; end that program, or copy the folder "
-                        "to a local disk and --resume there"
-                    ) from None
                 if not code.startswith(_NO_SHARED_MEMORY):
+                    if code.startswith(_IN_USE):
+                        raise _foreign(path) from None
                     raise
         return _begun(path, "EXCLUSIVE")
 
@@ -268,6 +265,13 @@ def _code(error: sqlite3.Error) -> str:
 def damaged(path: Path, what: str) -> LedgerUnusableError:
     """The error of a file in which something else stands than was written."""
     return LedgerUnusableError(f"{path} is damaged ({' '.join(what.split())}); start again with --overwrite")
+
+
+def _foreign(path: Path) -> OutputError:
+    return OutputError(
+        f"{path} is locked by a program that is not inventory; end that program, or copy the folder to a local disk "
+        "and --resume there"
+    )
 
 
 def _in_use(path: Path) -> OutputError:

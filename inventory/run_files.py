@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ from inventory.errors import OutputError, UsageError
 from inventory.home import at_home
 from inventory.object_store import ObjectStore, ObjectUrl, is_url, parse
 from inventory.remedy import remedy
+from inventory.whole_file import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,9 +84,9 @@ class RunFiles:
             return
         if self._store is None:
             self._store = ObjectStore(self.path, os.environ)
-        with tempfile.TemporaryDirectory(prefix="inventory-") as folder:
-            path = Path(folder, Path(file["path"]).name)
-            with _room(), path.open("wb") as sink:
+        with temporary_folder() as folder:
+            path = folder / Path(file["path"]).name
+            with _room(folder.parent), path.open("wb") as sink:
                 fetched = self._store.fetch(file["path"], sink)
             if fetched != (file["bytes"], file["sha256"]):
                 raise OutputError(f"{self.name}/{file['path']} is not what the manifest says; export it again")
@@ -156,10 +156,10 @@ def _why_none(folder: Path) -> str:
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def _room(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise OutputError(
-            f"{tempfile.gettempdir()} cannot hold a file of the store: {error.strerror}; {remedy(error)}, or set TMPDIR"
+            f"{place} cannot hold a file of the store: {error.strerror}; {remedy(error)}, or set TMPDIR"
         ) from None

@@ -7,7 +7,9 @@ what is in it.
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from inventory.errors import OutputError
@@ -15,7 +17,6 @@ from inventory.remedy import UNSUPPORTED, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def temporary_name(path: Path) -> Path:
@@ -65,6 +66,23 @@ def has_sync(path: Path) -> bool:
     finally:
         os.close(number)
     return True
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder for temporary files, which is gone after the block.
+
+    Raises:
+        OutputError: there is no place for it.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="inventory-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"temporary files cannot be written: {error.strerror}; set TMPDIR to a folder that this user can write"
+        ) from None
+    with folder as name:
+        yield Path(name)
 
 
 @contextmanager

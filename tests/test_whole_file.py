@@ -8,7 +8,7 @@ import os
 import pytest
 
 from inventory.errors import OutputError
-from inventory.whole_file import has_sync, sync, temporary_name, written_whole
+from inventory.whole_file import has_sync, sync, temporary_folder, temporary_name, written_whole
 
 
 def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
@@ -155,3 +155,15 @@ def test_where_nothing_can_be_asked_sync_is_there(tmp_path, monkeypatch):
     monkeypatch.delattr("os.fdatasync")
     (tmp_path / "file").touch()
     assert has_sync(tmp_path / "file")
+
+
+def test_without_a_place_for_temporary_files_one_sentence_names_the_variable(tmp_path, monkeypatch):
+    """Where no folder can be written, as in a container without /tmp, TMPDIR is the way out."""
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(tmp_path / "none")])
+    with pytest.raises(OutputError, match=r"temporary files cannot be written: .*; set TMPDIR"), temporary_folder():
+        pass
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(tmp_path)])
+    with temporary_folder() as folder:
+        (folder / "file").touch()
+    assert not folder.exists()
