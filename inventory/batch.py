@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from inventory.listing import ConfigPage
     from inventory.retry import Attempts
+    from inventory.second_opinion import Settler
 
 MAX_GROUP: Final = 1000
 """URNs of a function that are held at a time; the vendor's quota is 30 versions and aliases a function."""
@@ -55,7 +56,8 @@ class Batch:
     """The URNs of one scope, some of which are settled by lists.
 
     Args:
-        scope: makes the calls.
+        scope: makes the calls of lists.
+        settler: settles the URNs that no list tells of.
         list_configs: a page of the configs of a function, from an offset.
         note_listed: is told, before the outcomes of a list are kept, that it was asked.
         was_listed: whether that was noted before.
@@ -65,6 +67,7 @@ class Batch:
     def __init__(
         self,
         scope: Scope,
+        settler: Settler,
         list_configs: Callable[[str, int], Awaitable[ConfigPage]],
         *,
         note_listed: Callable[[str], None],
@@ -72,6 +75,7 @@ class Batch:
         keep: Callable[[Sequence[Outcome]], Awaitable[None]],
     ) -> None:
         self._scope = scope
+        self._settler = settler
         self._list_configs = list_configs
         self._note_listed = note_listed
         self._was_listed = was_listed
@@ -103,13 +107,7 @@ class Batch:
             await group.was_led.wait()
             if urn not in group.waiting:
                 return
-        await self._settle_alone(urn)
-
-    async def _settle_alone(self, urn: str) -> Outcome | None:
-        outcome = await self._scope.settle(urn)
-        if outcome is not None:
-            await self._keep([outcome])
-        return outcome
+        await self._settler.settle(urn)
 
     async def _lead(self, group: Group) -> None:
         """Asks for the list once the scope is proven, and while no other list is the first one; until then, alone."""
@@ -118,9 +116,9 @@ class Batch:
                 await self._list(group)
                 return
             urn = next(iter(group.waiting))
-            if await self._settle_alone(urn) is None:
+            if await self._settler.settle(urn) is None:
                 return
-            del group.waiting[urn]
+            group.waiting.pop(urn, None)
 
     def _is_worth_a_call(self, group: Group) -> bool:
         if self._failures >= _MAX_FAILURES or self._scope.closed:
@@ -142,6 +140,8 @@ class Batch:
         finally:
             self._on_trial = False
         self._failures = 0
+        for urn in self._settler.early:  # it has an outcome of its own
+            group.waiting.pop(urn, None)
         self._asked.update(map(_kind_of, group.waiting))
         told = {urn: configs[urn] for urn in group.waiting if urn in configs}
         self._note_listed(group.function)
@@ -156,10 +156,10 @@ class Batch:
             untried = next((urn for urn, body in told.items() if _shape(urn, body) not in self._trust), None)
             if untried is None:
                 return
-            outcome = await self._settle_alone(untried)
+            outcome = await self._settler.settle(untried)
             if outcome is None:
                 return
-            del group.waiting[untried]
+            group.waiting.pop(untried, None)
             body = told.pop(untried)
             if outcome.status == Status.CONFIGURED:
                 shape = _shape(untried, body)

@@ -20,6 +20,7 @@ from inventory.client import Client
 from inventory.descriptors import connections
 from inventory.errors import OutOfTimeError
 from inventory.scope import Scope
+from inventory.second_opinion import Settler
 from inventory.watch import Progress
 from inventory.wire import open_session
 
@@ -133,23 +134,19 @@ class _Inquiry:
         settings = self._settings.for_scope(region, project_id)
         client = Client(session, settings.endpoint_for(region), project_id, credential)
 
-        def count_call(operation: str, http_status: int) -> None:
-            self._calls += 1
-            self._ledger.count_call(region, project_id, operation, http_status)
-
-        scope = Scope(
-            client.show_async_invoke_config,
-            credential,
-            settings,
-            count_call=count_call,
-            was_welcome=self._ledger.was_welcome(region, project_id),
-        )
+        scope = self._opened(place, client, credential, settings)
         if throttle is not None:
             scope.throttle.go_on_from(throttle)
-        self._open[place] = scope
-
+        settler = Settler(
+            scope,
+            client.list_functions,
+            elsewhere=lambda: self._ledger.pending_elsewhere(*place),
+            keep=self._keep,
+            was_welcome=self._ledger.was_welcome(*place),
+        )
         batch = Batch(
             scope,
+            settler,
             client.list_async_invoke_configs,
             note_listed=self._ledger.note_listed,
             was_listed=self._ledger.was_listed,
@@ -157,7 +154,7 @@ class _Inquiry:
         )
 
         def jobs() -> Iterator[_Job]:
-            urns = self._ledger.pending(region, project_id)
+            urns = self._ledger.pending(*place)
             for job in batch.jobs(urns) if settings.batch else ((urn, None) for urn in urns):
                 if scope.closed or self._is_over:
                     return
@@ -167,6 +164,23 @@ class _Inquiry:
             await batch.settle(*job)
 
         return pool.Lane(jobs(), settle, settings.max_workers, lambda: self._close(place))
+
+    def _opened(
+        self, place: tuple[str, str], client: Client, credential: Credential, settings: ExportSettings
+    ) -> Scope:
+        def count_call(operation: str, http_status: int) -> None:
+            self._calls += 1
+            self._ledger.count_call(*place, operation, http_status)
+
+        self._open[place] = scope = Scope(
+            client.show_async_invoke_config,
+            credential,
+            settings,
+            count_call=count_call,
+            was_welcome=self._ledger.was_welcome(*place),
+            has_second_opinion=True,
+        )
+        return scope
 
     def _close(self, place: tuple[str, str]) -> None:
         """Keeps how a scope ended, and nothing else of it."""

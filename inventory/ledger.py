@@ -51,6 +51,12 @@ if TYPE_CHECKING:
 __all__ = ["LISTED", "NO_ANSWER", "AnswerCount", "Ledger", "Reject", "ScopeCount", "SourceRead"]
 
 _PENDING_BLOCK: Final = 512
+_PENDING: Final = (
+    "FROM urns WHERE urn > ? AND urn < ?"
+    " AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
+    " OR EXISTS (SELECT 1 FROM again WHERE again.urn = urns.urn))"
+)
+"""The URNs between two that are to be asked for."""
 _SPARSE: Final = "sparse"
 _COMPACT: Final = "compact"
 """How a file is from which bodies were dropped: as large as before, then made smaller."""
@@ -196,17 +202,24 @@ class Ledger(LedgerView):
         last, end = range_of(region, project_id)
         while True:
             with named(self._path):
-                block = self._db.execute(
-                    "SELECT urn FROM urns WHERE urn > ? AND urn < ?"
-                    " AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
-                    " OR EXISTS (SELECT 1 FROM again WHERE again.urn = urns.urn)) ORDER BY urn LIMIT ?",
-                    (last, end, _PENDING_BLOCK),
-                ).fetchall()
+                query = f"SELECT urn {_PENDING} ORDER BY urn LIMIT ?"
+                block = self._db.execute(query, (last, end, _PENDING_BLOCK)).fetchall()
             if not block:
                 return
             for (urn,) in block:
                 yield urn
             last = block[-1][0]
+
+    def pending_elsewhere(self, region: str, project_id: str) -> Iterator[str]:
+        """URNs of a scope to ask for, from other places than its beginning: the last one, then the middle one."""
+        bounds = range_of(region, project_id)
+        for count in (False, True):
+            with named(self._path):
+                skipped = self._db.execute(f"SELECT count(*) {_PENDING}", bounds).fetchone()[0] // 2 if count else 0
+                query = f"SELECT urn {_PENDING} ORDER BY urn DESC LIMIT 1 OFFSET ?"
+                found = self._db.execute(query, (*bounds, skipped)).fetchone()
+            if found is not None:
+                yield found[0]
 
     def record(self, outcome: Outcome) -> None:
         """Takes an outcome, which waits for :meth:`commit`."""

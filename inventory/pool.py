@@ -35,7 +35,6 @@ class Lane(Generic[Job]):
         self.limit = limit
         self.close = close
         self.workers = 0
-        self.is_empty = False
 
 
 class _Lanes(Generic[Job]):
@@ -43,22 +42,31 @@ class _Lanes(Generic[Job]):
 
     def __init__(self, lanes: Iterable[Lane[Job]]) -> None:
         self._unopened = enumerate(lanes)
-        self._open: list[tuple[int, int, Lane[Job]]] = []
+        self._open: dict[int, Lane[Job]] = {}
+        self._queue: list[tuple[int, int]] = []  # workers and number of each lane that is not full
 
-    def take(self) -> Lane[Job] | None:
-        """The lane that a worker goes to; None where every lane is empty or full."""
+    def take(self) -> tuple[int, Lane[Job]] | None:
+        """The lane that a worker goes to, with its number; None where every lane is empty or full."""
         number, lane = next(self._unopened, (0, None))
+        if lane is not None:
+            self._open[number] = lane
         while lane is None:
-            if not self._open:
+            if not self._queue:
                 return None
-            _, number, lane = heappop(self._open)
-            if lane.is_empty:
-                lane = None
+            _, number = heappop(self._queue)
+            lane = self._open.get(number)
         lane.workers += 1
         # The number of workers falls only where a lane is empty, so that a full lane need not be kept.
         if lane.limit is None or lane.workers < lane.limit:
-            heappush(self._open, (lane.workers, number, lane))
-        return lane
+            heappush(self._queue, (lane.workers, number))
+        return number, lane
+
+    def leave(self, number: int, lane: Lane[Job]) -> None:
+        """A worker found no job in a lane; who leaves last closes it."""
+        self._open.pop(number, None)
+        lane.workers -= 1
+        if not lane.workers:
+            lane.close()
 
 
 async def run(lanes: Iterable[Lane[Job]], size: int) -> None:
@@ -72,13 +80,11 @@ async def run(lanes: Iterable[Lane[Job]], size: int) -> None:
     waiting = _Lanes(lanes)
 
     async def worker() -> None:
-        while (lane := waiting.take()) is not None:
+        while (taken := waiting.take()) is not None:
+            number, lane = taken
             for job in lane.jobs:
                 await lane.work(job)
-            lane.is_empty = True
-            lane.workers -= 1
-            if not lane.workers:
-                lane.close()
+            waiting.leave(number, lane)
 
     tasks = [asyncio.create_task(worker()) for _ in range(size)]
     try:

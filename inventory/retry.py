@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_SECONDS: Final = 300.0
-"""After this long, a URN that fails is not asked again (waits for the throttle not counted)."""
+"""After this long, a URN that fails is not asked again (waits for the throttle and the credential not counted)."""
 MAX_ALONE: Final = 10
 """A URN that is refused this often in a row, while others of its scope are let through, is given up."""
 MAX_RENEWALS: Final = 3
@@ -44,7 +44,8 @@ class Attempts:
         attempts: calls that used up an attempt.
         throttled: calls that were answered 429.
         began: when the first was asked for, on the policy's clock.
-        waited: seconds of it that were spent waiting for the throttle.
+        unasked: times that an attempt was used up before a call was made, as there was no credential.
+        waited: seconds of it that were spent waiting for something else than an answer or a retry.
         alone: 429s in a row between which other calls of the scope were accepted.
         is_probe: whether the last call was one of an outage, and used up no attempt.
         renewals: calls that were refused with a credential that was renewed since.
@@ -65,12 +66,14 @@ class Attempts:
         "most",
         "renewals",
         "throttled",
+        "unasked",
         "waited",
     )
 
     def __init__(self, began: float, most: int | None = None) -> None:
         self.most = most
         self.attempts = 0
+        self.unasked = 0
         self.throttled = 0
         self.began = began
         self.waited = 0.0
@@ -87,6 +90,11 @@ class Attempts:
         self.duration_ms = round(1000 * seconds, 3)
         self.finished_at = time.time_ns() // 1000
         self.error = error
+
+    def fail_unasked(self) -> None:
+        """Notes that an attempt failed now, before a call was made."""
+        self.unasked += 1
+        self.finished_at = time.time_ns() // 1000
 
     def refuse(self, accepted: int) -> None:
         """Counts a 429; ``accepted`` is how many calls of the scope were accepted so far."""
@@ -165,7 +173,7 @@ class Retry:
         if isinstance(_error(state), ThrottledError):
             return counts.alone >= MAX_ALONE  # when to give up the whole scope, the scope knows
         most = self._attempts if counts.most is None else counts.most
-        if counts.attempts >= most or self._clock() - counts.began - counts.waited >= MAX_SECONDS:
+        if counts.attempts + counts.unasked >= most or self._clock() - counts.began - counts.waited >= MAX_SECONDS:
             return True
         if counts.is_probe or counts.is_free(_error(state)):
             return False

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from inventory.answer import GONE
@@ -19,11 +18,12 @@ from inventory.errors import (
     CredentialRefusedError,
     ErrorKind,
     OutOfTimeError,
+    RefusedError,
     ThrottledError,
 )
-from inventory.gate import Gate
+from inventory.gate import OPINIONS, Closing, Gate
 from inventory.ledger import NO_ANSWER
-from inventory.outage import Outage
+from inventory.outage import SILENCE, Failures, Outage
 from inventory.outcome import SHOW, Outcome, failed, settled
 from inventory.retry import Attempts, Retry
 from inventory.throttle import Throttle
@@ -40,19 +40,8 @@ T = TypeVar("T")
 MAX_REFUSALS: Final = 10
 MAX_REFUSED_SECONDS: Final = 400.0
 """After so many pauses in a row, and so long, a scope that is answered nothing but 429 is given up."""
-# URNs of a kind that fail without an answer between them, until a scope is given up. Before the first answer: silence
-# is an unreachable endpoint, the gateway's 403 a project that is not ours, anything else an endpoint that is not what
-# we think. (Three service 401s shut the gate.) After it: the cloud has gone, or does not want us any more.
-_HOPELESS: Final = {ErrorKind.CONNECTION: 6, ErrorKind.TIMEOUT: 6}
-_HOPELESS_GATEWAY_403: Final = 3
-_HOPELESS_OTHERS: Final = 20
-_HOPELESS_AFTER_ANSWERS: Final = 100
 # Failures that the service says of single functions: a list may hold any number of them in a row.
 _OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.SERVER_ERROR})
-_SAY_NOTHING: Final = frozenset({401, 418, 429})
-"""Statuses that do not show that a credential was accepted."""
-_SILENCE: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT})
-_NOBODY_THERE: Final = _SILENCE | {ErrorKind.WRONG_ENDPOINT}
 
 
 class NotAskedError(Exception):
@@ -75,72 +64,99 @@ class Scope:
         *,
         count_call: Callable[[str, int], None],
         was_welcome: bool = False,
+        has_second_opinion: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask = ask
         self._credential = credential
         self._was_welcome = was_welcome  # in an earlier session: failures of single URNs are no news of the scope
-        self._is_silent = True
+        self._has_second_opinion = has_second_opinion
+        self._doubt: CallError | None = None
+        self._is_examined = self._are_many = False
         self._count_call = count_call
         self._clock = clock
-        self._closed = asyncio.Event()
-        self.throttle = Throttle(settings.pace, share=settings.quota_share, clock=clock, sleep=self._sleep)
+        self._closing = Closing()
+        self.throttle = Throttle(settings.pace, share=settings.quota_share, clock=clock, sleep=self._closing.sleep)
         self._outage = Outage()
-        self._retry = Retry(settings.attempts, clock=clock, sleep=self._sleep)
+        self._retry = Retry(settings.attempts, clock=clock, sleep=self._closing.sleep)
         self.stopped: CallError | OutOfTimeError | None = None
-        self._gate = Gate()  # opens when an answer of the service shows that the credential is accepted
+        self._gate = Gate(
+            spare=has_second_opinion
+        )  # opens when an answer of the service shows that the credential is accepted
         self._accepted = 0
         self._welcomed = 0
         self._welcomed_when_renewed = -1
         self._renewed_generation = -1
         self._accepted_at = clock()
-        self._failures: Counter[ErrorKind] = Counter()
-        self._last_failure: CallError | None = None
+        self._failures = Failures()
 
     @property
     def closed(self) -> bool:
         """Whether no further call is made."""
-        return self._closed.is_set()
+        return self._closing.is_set()
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a second opinion is awaited."""
+        return self._gate.is_held
 
     def close(self) -> None:
         """Makes no further call; who waits is woken."""
-        self._closed.set()
+        self._closing.set()
         self._gate.wake()
 
     def attempts(self, most: int | None = None) -> Attempts:
         """An account of the calls that are made for one thing, for :meth:`fetch` to keep; ``most`` bounds them."""
         return Attempts(self._clock(), most)
 
-    async def fetch(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts | None = None) -> T:
+    async def fetch(
+        self,
+        operation: str,
+        ask: Callable[[], Awaitable[T]],
+        counts: Attempts | None = None,
+        *,
+        unless: Callable[[], bool] = lambda: False,
+        for_opinion: bool = False,
+    ) -> T:
         """Makes any call of the scope by its rules: pace, retries, and the credential renewed.
+
+        ``unless`` says that it is not wanted any more; ``for_opinion``, that others wait for what it says.
 
         Raises:
             CallError: the call brought nothing.
-            NotAskedError: the scope closed before it was made.
+            NotAskedError: the scope closed before it was made, or it was not wanted any more.
         """
         counts = counts or self.attempts()
-        while not self._gate.enter():
-            if self.closed:
-                raise NotAskedError
-            await self._gate.news()
+        await self._enter(counts, unless, for_opinion=for_opinion)
         try:
             fetched = await self._retry.run(
-                lambda: self._call(operation, ask, counts), counts, closed=self._closed.is_set
+                lambda: self._call(operation, ask, counts), counts, closed=self._closing.is_set
             )
         except CallError as error:
             self._weigh(error)
             raise
         finally:
+            counts.error = None  # its traceback holds the account
             self._gate.leave()
         self._retry.earn()
-        self._relieve()
+        self._failures.clear()
         return fetched
 
-    async def settle(self, urn: str) -> Outcome | None:
-        """Asks for one URN until it is settled; None where the scope closed before a call was made."""
+    async def _enter(self, counts: Attempts, unless: Callable[[], bool], *, for_opinion: bool) -> None:
+        asked = self._clock()
+        while unless() or not self._gate.enter(for_opinion=for_opinion):
+            if self.closed or unless():
+                raise NotAskedError
+            await self._gate.news()
+        counts.waited += self._clock() - asked
+
+    async def settle(
+        self, urn: str, *, unless: Callable[[], bool] = lambda: False, for_opinion: bool = False
+    ) -> Outcome | None:
+        """Asks for one URN until it is settled; None where no call was made."""
         counts = self.attempts()
         try:
-            answer = await self.fetch(SHOW, lambda: self._ask(urn), counts)
+            answer = await self.fetch(SHOW, lambda: self._ask(urn), counts, unless=unless, for_opinion=for_opinion)
         except NotAskedError:
             return None
         except CallError as error:
@@ -149,32 +165,56 @@ class Scope:
 
     async def _call(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts) -> T:
         """One call with a credential that is ready; one that other scopes share may have to be tried first."""
-        await self._prepare(counts)
+        sent = await self._turn(counts)
         trial = self._credential.trial
         if trial is None:
-            return await self._call_in_slot(operation, ask, counts)
+            return await self._call_in_slot(operation, ask, counts, sent)
         refusal: CallError | None = None
-        accepted = False
+        accepted = is_doubted = False
         try:
-            answer = await self._call_in_slot(operation, ask, counts)
+            answer = await self._call_in_slot(operation, ask, counts, sent)
             accepted = True
         except CallError as error:
-            if isinstance(error, CredentialRefusedError) and error.status_code == 401:  # noqa: PLR2004
-                refusal = error
-            elif error.status_code is not None:
-                accepted = error.status_code < 500 and error.status_code not in _SAY_NOTHING  # noqa: PLR2004
+            accepted = error.error_code in GONE or error.shows_acceptance
+            if not accepted and error.status_code == 401 and not error.retryable:  # noqa: PLR2004
+                refusal = error.as_kind(RefusedError)
+                is_doubted = self._has_second_opinion and not error.stops_scope
             raise
         finally:
-            trial.leave(refusal, accepted=accepted)
+            trial.leave(refusal, accepted=accepted, kept_for=self if is_doubted else None)
         return answer
 
-    async def _call_in_slot(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts) -> T:
-        """One call, in its slot; every outcome of it is counted here."""
-        asked = self._clock()
-        began = await self.throttle.acquire()
-        counts.waited += began - asked
+    async def _turn(self, counts: Attempts) -> float:
+        """Waits until a call may go out, and gives that moment; what goes wrong meanwhile is no call of ours.
+
+        The slot comes first: a scope that is paused does not hold up the others that wait for the trial.
+        """
+        asked, trial = self._clock(), self._credential.trial
         if self.closed:
             raise counts.error or NotAskedError
+        try:
+            await self._credential.ready()
+            sent = await self.throttle.acquire()
+            while trial is not None and not self._closing.is_set():
+                has_waited = await trial.enter(self)
+                if not has_waited or not (self._closing.is_set() or self.throttle.paused_for):
+                    break
+                trial.leave()  # the scope was paused meanwhile
+                self.throttle.silent(sent)
+                sent = await self.throttle.acquire()
+        except CallError as error:
+            counts.fail_unasked()
+            if error.stops_scope:
+                self.stop(error)
+            raise
+        finally:
+            counts.waited += self._clock() - asked
+        if self.closed:
+            raise counts.error or NotAskedError
+        return sent
+
+    async def _call_in_slot(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts, began: float) -> T:
+        """One call, in its slot; every outcome of it is counted here."""
         generation = self._credential.generation
         try:
             answer = await ask()
@@ -185,9 +225,8 @@ class Scope:
         except CallError as raised:
             counts.note(self._clock() - began, raised)
             self._count_call(operation, raised.status_code or NO_ANSWER)
-            error = counts.error = await self._seen_as(raised, generation)
-            self._learn(error, began, counts)
-            raise error from None
+            # No name here holds the error: its traceback holds this frame, and both would stay for the collector.
+            raise self._learn(await self._seen_as(raised, generation, operation), began, counts) from None
         counts.note(self._clock() - began, None)
         self._count_call(operation, 200)
         counts.attempts += 1
@@ -196,21 +235,10 @@ class Scope:
         self._welcome()
         return answer
 
-    async def _prepare(self, counts: Attempts) -> None:
-        """Has the credential got or renewed, where it is time; what goes wrong there is no call of ours."""
-        try:
-            await self._credential.ready()
-            if self._credential.trial is not None:
-                await self._credential.trial.enter()
-        except CallError as error:
-            counts.attempts += 1
-            if error.stops_scope:
-                self.stop(error)
-            raise
-
-    async def _seen_as(self, error: CallError, generation: int) -> CallError:
+    async def _seen_as(self, error: CallError, generation: int, operation: str) -> CallError:
         """What an error means here: that depends on whether calls were welcome before, and on the credential's age."""
-        if error.error_code == "FSS.0403" and error.status_code == 403 and not self.is_proven:  # noqa: PLR2004
+        is_of_others = self.is_proven or (self.is_in_doubt and operation != SHOW)  # may be a missing permission to list
+        if error.error_code == "FSS.0403" and error.status_code == 403 and not is_of_others:  # noqa: PLR2004
             return error.as_kind(CredentialRefusedError)
         if not isinstance(error, CredentialRefusedError) or not (error.error_code or "").endswith(".0307"):
             return error
@@ -229,8 +257,9 @@ class Scope:
         self._welcomed += 1
         self._gate.open()
 
-    def _learn(self, error: CallError, sent: float, counts: Attempts) -> None:
-        """What a failed call tells about the whole scope."""
+    def _learn(self, error: CallError, sent: float, counts: Attempts) -> CallError:
+        """What a failed call tells about the whole scope; returns its error."""
+        counts.error = error
         if not isinstance(error, CredentialExpiredError):  # the same call tries the new one, alone
             self._gate.heard()
         if isinstance(error, ThrottledError):
@@ -238,12 +267,12 @@ class Scope:
             counts.refuse(self._accepted)
             if counts.is_alone:
                 self.throttle.silent(sent)  # others are let through: it is not the scope that must wait
-                return
+                return error
             self.throttle.refused(sent, error)
             refused_for = self._clock() - self._accepted_at
             if self.throttle.refusals >= MAX_REFUSALS and refused_for >= MAX_REFUSED_SECONDS:
                 self.stop(error)
-            return
+            return error
         if error.status_code is not None:
             self._accept(sent)
         else:
@@ -253,11 +282,12 @@ class Scope:
             self.stop(error)
         if error.kind is None or error.error_code in GONE:  # whoever says so has looked for it
             self._welcome()
+        return error
 
     def _is_in_an_outage(self, error: CallError, sent: float) -> bool:
         """Whether a call failed because nothing is answered any more, in a scope that did answer."""
-        is_of_the_gateway = error.kind is ErrorKind.SERVER_ERROR and not (error.error_code or "").startswith("FSS.")
-        if not self._gate.is_open or (error.kind not in _SILENCE and not is_of_the_gateway):
+        is_of_the_gateway = error.kind is ErrorKind.SERVER_ERROR and not error.is_of_the_service
+        if not self._gate.is_open or (error.kind not in SILENCE and not is_of_the_gateway):
             self._outage.answered()
             return False
         now = self._clock()
@@ -276,55 +306,45 @@ class Scope:
 
     def _weigh(self, error: CallError) -> None:
         """Counts failures of a kind in a row, and stops a scope in which there is nothing to hope for."""
-        of_the_service = (error.error_code or "").startswith("FSS.")
-        proven = self.is_proven
-        of_one_urn = proven and of_the_service and error.kind in _OF_ONE_URN
-        of_the_urn = of_the_service and error.kind is ErrorKind.BAD_REQUEST
+        is_of_urns = error.kind is ErrorKind.BAD_REQUEST or (self.is_proven and error.kind in _OF_ONE_URN)
         if error.kind is None:
             self._retry.earn()
-        if error.kind is None or error.error_code in GONE or of_the_urn or of_one_urn:
-            self._relieve()
+        if error.kind is None or error.error_code in GONE or (is_of_urns and error.is_of_the_service):
+            self._failures.clear()
             return
-        self._failures[error.kind] += 1
-        self._last_failure = error
-        if error.kind is ErrorKind.REFUSED and not proven:
+        are_many = self._failures.add(error, is_answered=self._gate.is_open, is_proven=self.is_proven)
+        is_refused = error.kind is ErrorKind.REFUSED
+        if is_refused and not self.is_proven:
             self._gate.refuse()
-        if self._gate.is_open or (proven and error.kind not in _SILENCE):
-            limit = _HOPELESS_AFTER_ANSWERS
-        elif error.kind is ErrorKind.FORBIDDEN and not of_the_service:
-            limit = _HOPELESS_GATEWAY_403
-        else:
-            limit = _HOPELESS.get(error.kind, _HOPELESS_OTHERS)
-        if self._failures[error.kind] >= limit or self._gate.is_shut:
+        is_known = self.is_proven and (not (trial := self._credential.trial) or trial.is_accepted)  # in this session
+        if self._gate.is_shut or error.stops_scope:
             self.stop(error)
+        elif is_refused and self._has_second_opinion and (are_many or not (is_known or self._is_examined)):
+            self._doubt, self._are_many = error, are_many
+            self._gate.hold()
+        elif are_many:
+            self.stop(error)
+
+    def judge(self, refusals: int) -> None:
+        """Ends a doubt, in which so many second opinions were refused as well."""
+        if self.is_in_doubt and self._doubt is not None and (refusals >= OPINIONS or self._are_many):
+            self.stop(self._doubt)
+        self._is_examined = True
+        self._gate.release()
+        if self._credential.trial is not None:
+            self._credential.trial.free(self)
 
     @property
     def is_proven(self) -> bool:
         """Whether calls were welcome once: then a refusal of one URN is that URN's."""
         return self._gate.is_open or self._was_welcome
 
-    def _relieve(self) -> None:
-        """A URN ended in a way that says that the service is there."""
-        self._failures.clear()
-        self._is_silent = False
-
     def conclude(self) -> None:
         """At the end of a session: a scope that nobody answered was stopped by that, however few its URNs were."""
-        error = self._last_failure
-        if self._is_silent and not self.is_proven and error is not None and self._failures.keys() <= _NOBODY_THERE:
-            self.stop(error)
+        if self._failures.last is not None and self._failures.is_nobody_there and not self.is_proven:
+            self.stop(self._failures.last)
 
     def stop(self, error: CallError | OutOfTimeError) -> None:
         """Makes no further call; says why."""
         self.stopped = self.stopped or error
         self.close()
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleeps, or wakes when the scope closes."""
-        if seconds <= 0:
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._closed.wait()
-        except TimeoutError:
-            pass

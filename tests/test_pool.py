@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 import pytest
 
@@ -204,11 +205,17 @@ async def test_a_lane_is_opened_when_a_worker_comes_and_closed_after_its_last_jo
                 under_way.remove(number)
                 closed.append(number)
 
-            yield Lane(iter(range(number % 3)), work, close=close)
+            lane = Lane(iter(range(number % 3)), work, close=close)
+            made.add(lane)
+            yield lane
+            del lane
+            held.append(len(made))
 
+    made, held = weakref.WeakSet(), []
     await run(lanes(), 4)
     assert most <= 4
     assert sorted(closed) == list(range(100))
+    assert max(held) <= 5, "a lane that is closed is not kept"
 
 
 class Counted(int):

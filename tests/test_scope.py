@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import time
+import weakref
 from collections import Counter
 
 import pytest
@@ -22,7 +25,9 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
+from inventory.gate import Trial
 from inventory.limits import Limit
+from inventory.redaction import Redactor
 from inventory.scope import Scope
 from inventory.settings import ExportSettings
 
@@ -602,3 +607,142 @@ def test_a_500_of_one_function_holds_nobody_up(in_virtual_time):
     assert scope.stopped is None
     assert {outcome.urn: outcome.attempts for outcome in outcomes if outcome.status == "failed"} == {"urn-7": 4}
     assert took < 60.0
+
+
+class Keys:
+    """A credential that scopes share, as access keys are shared; it may take time to be ready, or fail to be."""
+
+    def __init__(self, *unready, seconds: float = 0.0) -> None:
+        self.redactor = Redactor()
+        self.generation = 0
+        self.trial = Trial()
+        self.unready = list(unready)
+        self.seconds = seconds
+
+    async def ready(self) -> None:
+        """Takes its time, and fails as often as planned."""
+        await asyncio.sleep(self.seconds)
+        if self.unready:
+            raise self.unready.pop(0)
+
+    async def renew(self, _generation) -> bool:
+        """Never."""
+        return False
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        WrongEndpointError("no API", status_code=404, error_code="APIGW.0101"),
+        WrongEndpointError("<html>", status_code=404),
+        BadRequestError("bad", status_code=400, error_code="APIGW.0106"),
+        ForbiddenError("project", status_code=403, error_code="APIGW.0310"),
+        BadAnswerError("a redirect", status_code=302),
+        BadAnswerError("not a config: <html>", status_code=200),
+        BadAnswerError("not a config", status_code=200, error_code="FSS.0401"),
+        ServerError("down", status_code=503, error_code="FSS.0503"),
+        ThrottledError("busy", status_code=429, error_code="FSS.0429"),
+        CallTimeoutError("no answer"),
+    ],
+    ids=lambda error: f"{error.status_code}-{error.error_code}",
+)
+def test_a_dead_key_is_refused_three_times_whatever_the_first_scope_is_answered(in_virtual_time, before):
+    """Only a config, or a code of the service, shows that a key is accepted: twenty scopes do not all try it."""
+    keys = Keys()
+
+    async def test(clock):
+        clouds = [Cloud(after(then=before if number == 0 else DEAD)) for number in range(20)]
+        for cloud in clouds:
+            cloud.credential = keys
+        await asyncio.gather(*(cloud.work_off(clock, urns=3, workers=3, attempts=1) for cloud in clouds))
+        return sum(cloud.answers["CredentialRefusedError"] for cloud in clouds)
+
+    assert in_virtual_time(test) <= 3
+
+
+@pytest.mark.parametrize(
+    "first",
+    [OK, NO_PERMISSION, BadRequestError("invalid URN", status_code=400, error_code="FSS.1309")],
+    ids=["200", "403", "400"],
+)
+def test_an_answer_of_the_service_shows_that_a_key_is_accepted(in_virtual_time, first):
+    """After it, the scopes that share the key ask side by side."""
+    keys = Keys()
+    cloud = Cloud(after(then=first))
+    cloud.credential = keys
+    in_virtual_time(lambda clock: cloud.work_off(clock, urns=1))
+    assert keys.trial.is_accepted
+
+
+def test_a_paused_scope_does_not_hold_up_those_that_share_its_key(in_virtual_time):
+    """Who waits for a slot has not taken the trial yet: the other scopes are done before the pause is over."""
+    keys = Keys()
+    busy = ThrottledError("busy", status_code=429).with_hints(retry_after=12.0, limit=None)
+    clouds = [Cloud(after(busy, then=OK)), Cloud(after(then=OK)), Cloud(after(then=OK))]
+
+    async def test(clock):
+        ends = []
+
+        async def work_off(cloud):
+            cloud.credential = keys
+            began = clock()
+            await cloud.work_off(clock, urns=10, workers=4)
+            ends.append(clock() - began)
+
+        await asyncio.gather(*map(work_off, clouds))
+        return ends
+
+    ends = in_virtual_time(test)
+    assert ends[1] < 2.0
+    assert ends[2] >= 12.0
+    assert [len(cloud.calls) for cloud in clouds] == [11, 10, 10]
+
+
+def test_a_failure_before_any_call_is_noted_with_its_time_and_no_call(in_virtual_time):
+    """No token could be had: no attempt is counted, and the outcome has the time at which it failed."""
+    cloud = Cloud(after(then=OK))
+    cloud.credential = Keys(*[DOWN] * 2)
+    before = time.time_ns() // 1000
+    _, (outcome,) = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1, workers=1, attempts=2))
+    assert (outcome.status, outcome.error_kind, outcome.attempts) == ("failed", "server_error", 0)
+    assert before <= outcome.finished_at <= time.time_ns() // 1000
+    assert cloud.calls == []
+
+
+def test_an_attempt_without_a_credential_is_one_of_the_attempts(in_virtual_time):
+    """It is tried again as often as a call is, and only calls are counted in the outcome."""
+    cloud = Cloud(after(DOWN, then=OK))
+    cloud.credential = Keys(DOWN)
+    _, (outcome,) = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1, workers=1, attempts=3))
+    assert (outcome.status, outcome.attempts) == ("configured", 2)
+
+
+def test_waiting_does_not_use_up_the_time_for_retries(in_virtual_time):
+    """A URN that waited ten minutes for its credential, and as long before the gate, is tried again after a 500."""
+    cloud = Cloud(after(OK, ServerError("down", status_code=500), then=OK))
+    cloud.credential = Keys(seconds=600.0)
+    _, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2, workers=2))
+    assert [outcome.status for outcome in outcomes] == ["configured"] * 2
+
+
+def test_a_scope_is_freed_when_it_is_not_used_any_more(in_virtual_time):
+    """No cycle of objects keeps a scope and its failures until the collector comes."""
+    cloud = Cloud(None)
+
+    async def ask(_urn):
+        raise NotConfiguredError("none", status_code=404, error_code="FSS.0404")
+
+    cloud.ask = ask
+
+    async def test(clock):
+        scope = cloud.scope(clock)
+        await scope.settle("first")
+        await scope.settle("second")
+        scope.close()
+        return weakref.ref(scope)
+
+    gc.disable()
+    try:
+        assert in_virtual_time(test)() is None
+    finally:
+        gc.enable()
