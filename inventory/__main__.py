@@ -61,11 +61,12 @@ def _say_usage(error: Any) -> int:  # noqa: ANN401 - click's, of which typer has
 def _say_refused(error: OSError) -> int:
     from inventory.errors import ExitCode  # noqa: PLC0415 - as above
     from inventory.progress import Log  # noqa: PLC0415
+    from inventory.remedy import remedy  # noqa: PLC0415
     from inventory.stdout import silence  # noqa: PLC0415
 
     silence(sys.stdout)
     place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-    Log("text").complain(f"{place}{error.strerror or error}")
+    Log("text").complain(f"{place}{error.strerror or error}; {remedy(error)}")
     return ExitCode.OUTPUT
 
 

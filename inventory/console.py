@@ -12,11 +12,11 @@ import signal
 import threading
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import typer
 
-from inventory.descriptors import check_enough, raise_limit, some_kept
+from inventory.descriptors import FEW, check_enough, raise_limit, some_kept
 from inventory.detached import detached, unless_stopped
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Display, Log
@@ -99,6 +99,7 @@ def run_status(folder: Path) -> Standing:
     """
     from inventory.standing import standing_of  # noqa: PLC0415
 
+    check_enough(FEW)
     watch = Watch()
     check = partial(watch.check, resumable=False)
     # SQLite looks through all pages in one step, which takes 12 s where a disk is busy: a stop leaves it alone.
@@ -264,13 +265,30 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
-        return asyncio.run(_sparing(work))
-    return uvloop.run(_sparing(work))
+        return asyncio.run(_sparing(work, []))
+    ends: list[Callable[[], T]] = []
+    try:
+        return uvloop.run(_sparing(work, ends))
+    except (OSError, RuntimeError):
+        if not ends:
+            raise
+        return ends[0]()  # where the system allows too few files by now, uvloop cannot close, but the work is done
 
 
-async def _sparing(work: Coroutine[Any, Any, T]) -> T:
+async def _sparing(work: Coroutine[Any, Any, T], ends: list[Callable[[], T]]) -> T:
+    """The work, beside which some descriptors stay free for the loop; how it ends is added to ``ends``."""
     with some_kept():
-        return await work
+        try:
+            result = await work
+        except InventoryError as error:
+            ends.append(partial(_raise, error))
+            raise
+    ends.append(lambda: result)
+    return result
+
+
+def _raise(error: InventoryError) -> NoReturn:
+    raise error
 
 
 @contextmanager

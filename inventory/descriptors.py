@@ -26,6 +26,8 @@ _LEAST: Final = 26
 
 Measured: with one less, Arrow finds no time zone when it writes CSV.
 """
+FEW: Final = 8
+"""Descriptors that a command uses which makes no call: a loop, a ledger, a listener."""
 _ENOUGH: Final = 4096
 _TAKEN_AS_OPEN: Final = 16
 """Where the system does not say how many are."""
@@ -41,15 +43,15 @@ def raise_limit() -> None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def check_enough() -> None:
-    """Makes sure that a run can open its files, before anything is begun.
+def check_enough(least: int = _LEAST) -> None:
+    """Makes sure that a run, or what else needs as many, can open its files, before anything is begun.
 
     Raises:
         OutputError: it could not: it would end somewhere in the middle, or not even be able to say so.
     """
     if sys.platform != "win32":
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _open_ones() + _LEAST
+        wanted = _open_ones() + least
         if soft != resource.RLIM_INFINITY and soft < wanted:
             raise OutputError(
                 f"only {soft} files may be open at a time, and {wanted} are needed: allow more (ulimit -n)"

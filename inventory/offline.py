@@ -88,8 +88,11 @@ def demo(
     """Export an emulated cloud: no account is needed."""
     with leaving("text", quiet=False) as log:
         from inventory import demonstration, report
+        from inventory.descriptors import check_enough, raise_limit
         from inventory.output import Output, claimed, named_output
 
+        raise_limit()
+        check_enough()
         with claimed(named_output(output)) as place, demonstration.prepared(functions, place.folder) as ready:
             log.say("demo", *ready.words)
             result = run_export(
@@ -120,7 +123,9 @@ def emulate(
     """Serve a local FunctionGraph, for tests and trials."""
     with leaving("text", quiet=False) as log:
         from inventory import emulator as emulation
+        from inventory.descriptors import FEW, check_enough
 
+        check_enough(FEW)
         server = emulation.Emulator(
             None if state is None else emulation.load_state(state),
             functions=functions,
