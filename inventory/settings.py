@@ -190,7 +190,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     def warnings(self) -> list[str]:
         """What a user must know before calls are made: each host that a credential goes to without TLS."""
-        endpoints = [self.endpoint, self.iam_endpoint, *self.region_endpoints.values()]
+        endpoints = [self.endpoint, self.iam_endpoint]
+        endpoints += self.region_endpoints.values() if self.endpoint == DEFAULT_ENDPOINT else ()
         for account in self.accounts:
             endpoints += filter(None, (account.endpoint, account.iam_endpoint))
         parts = [urlsplit(endpoint) for endpoint in endpoints]

@@ -116,6 +116,14 @@ def test_obs_has_its_own_address_and_keys(environment):
     }
 
 
+def test_obs_of_the_european_partition_is_under_its_own_domain():
+    """As FunctionGraph and IAM of eu-west-1xx are; an endpoint that was given stays."""
+    environment = {**KEYS, "HW_REGION_NAME": "eu-west-101"}
+    assert options_of(OBS, environment)["endpoint_override"] == "obs.eu-west-101.myhuaweicloud.eu"
+    environment["OBS_ENDPOINT"] = "https://obs.{region}.myhuaweicloud.com"
+    assert options_of(OBS, environment)["endpoint_override"] == "obs.eu-west-101.myhuaweicloud.com"
+
+
 def test_obs_takes_temporary_keys():
     """HW_SECURITY_TOKEN goes with temporary keys."""
     environment = {**KEYS, "HW_SECURITY_TOKEN": "temporary", "HW_REGION_NAME": "cn-north-4"}

@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from runs import TOKEN, run_cli
+from runs import TOKEN, call_cli, run_cli
 
+from inventory.aksk import find_access_keys
 from inventory.emulator import Emulator
 from inventory.errors import OutputError, UsageError
 from inventory.object_store import ObjectUrl
@@ -115,3 +116,58 @@ def test_a_work_folder_that_is_gone_is_told_with_what_to_do(tmp_path):
     """--resume without the ledger says where it was looked for, and both ways on."""
     with pytest.raises(UsageError, match=rf"work holds no ledger of {TEXT}; .*--work-dir; .*--overwrite"):
         chosen_output(TEXT, tmp_path / "work", {}, resume=True)
+
+
+@pytest.fixture
+def _nameless(monkeypatch):
+    """A user that the system does not know, without HOME."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+
+
+@pytest.mark.usefixtures("_nameless")
+def test_without_a_home_a_work_folder_must_be_named(tmp_path):
+    """One sentence with the option; with it, or with a state directory, no home is needed."""
+    with pytest.raises(UsageError, match="this user has no home folder: name one with --work-dir"):
+        chosen_output(TEXT, None, {}, resume=False)
+    assert chosen_output(TEXT, tmp_path, {}, resume=False).folder == tmp_path
+    state = {"XDG_STATE_HOME": str(tmp_path)}
+    assert tmp_path in chosen_output(TEXT, None, state, resume=False).folder.parents
+
+
+def test_a_home_that_cannot_be_written_is_told_like_none(monkeypatch, tmp_path):
+    """A container's HOME=/ of a nameless user, say."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UsageError, match=r"home/\.local/state cannot be written: name one with --work-dir"):
+        chosen_output(TEXT, None, {}, resume=False)
+
+
+@pytest.mark.usefixtures("_nameless")
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("export", "urns.txt", "--dry-run"), 0, ""),
+        (("export", "urns.txt", "--token-file", "~/token"), 3, "--token-file ~/token cannot be read"),
+        (("export", "urns.txt", "--settings", "accounts.toml"), 3, "profile ~/profile cannot be read"),
+        (("check", "urns.txt", "--endpoint", "http://127.0.0.1:1"), 3, ""),
+        (("demo", "--functions", "3", "--output", "demo"), 0, ""),
+        (("export", "urns.txt", "--output", TEXT), 2, "--work-dir"),
+    ],
+)
+def test_commands_of_a_nameless_user_end_as_those_of_others(tmp_path, write_list, arguments, code, words):
+    """No home is no file in it, and never a traceback."""
+    write_list(["urn:fss:cn-north-4:p:function:default:f"])
+    (tmp_path / "accounts.toml").write_text("[[accounts]]\nname = 'a'\nprofile = '~/profile'\n")
+    done = call_cli(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+
+
+@pytest.mark.usefixtures("_nameless")
+def test_access_keys_of_a_nameless_user_are_looked_for_without_a_profile(monkeypatch):
+    """The SDK's profile and its own file are in no home."""
+    place = "huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT"
+    monkeypatch.setattr(place, "http://127.0.0.1:1")
+    assert find_access_keys() == (None, [])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import re
 import socket
 import threading
 from contextlib import contextmanager
@@ -10,9 +12,11 @@ from urllib.parse import quote
 
 import pytest
 from runs import call_cli, run_cli
+from stores import BUCKET
 
 from inventory.aksk import _session_type, find_access_keys
-from inventory.errors import SettingsError
+from inventory.errors import OutputError, SettingsError
+from inventory.object_store import ObjectStore, ObjectUrl
 from inventory.proxies import Proxy, check_proxies, proxy_for
 from inventory.redaction import Redactor
 
@@ -244,6 +248,57 @@ def test_the_sdk_asks_other_services_through_the_proxy(tmp_path, monkeypatch, sc
     code = base64.b64encode("svc7:S3cr/t \u20ac".encode()).decode()
     assert f"Proxy-Authorization: Basic {code}" in head
     assert not [secret for secret in ("svc7", "S3cr", "%E2%82%AC", "Basic c3") if secret in hindered[0]]
+
+
+def test_arrow_goes_to_a_store_through_the_proxy(store, monkeypatch, tmp_path):
+    """A store that only the proxy reaches is listed and read, each call with the proxy's user and password."""
+
+    def forward(head):
+        place = store.url.removeprefix("http://")
+        plain = re.sub(r"(?i)connection: .*\r\n|proxy-.*\r\n", "", head.replace("http://s3.example", "", 1))
+        with socket.create_connection(("127.0.0.1", int(place.rsplit(":", 1)[1]))) as there:
+            there.sendall(
+                plain.replace("s3.example", place).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode()
+            )
+            with there.makefile("rb") as stream:
+                return stream.read().decode("latin-1")
+
+    store.client().put_object(Bucket=BUCKET, Key="runs/today/a.csv", Body=b"abc")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3.example")
+    with proxy_that(forward) as (port, heads):
+        monkeypatch.setenv("http_proxy", f"http://svc:S3cr%2Ft@127.0.0.1:{port}")
+        objects = ObjectStore(ObjectUrl("s3", BUCKET, "runs/today"), os.environ)
+        assert list(objects.listed()) == ["a.csv"]
+        assert objects.read("a.csv") == b"abc"
+    assert len(heads) >= 2
+    assert all("Proxy-Authorization: Basic c3ZjOlMzY3IvdA==" in head for head in heads)
+    monkeypatch.setenv("no_proxy", "s3.example")
+    with pytest.raises(OutputError, match="cannot be reached"):
+        ObjectStore(ObjectUrl("s3", BUCKET, "runs/today"), os.environ).listed()
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        (ObjectUrl("s3", BUCKET, "p"), "a-bucket.s3.us-east-1.amazonaws.com:443"),
+        (ObjectUrl("obs", BUCKET, "p"), "a-bucket.obs.eu-west-101.myhuaweicloud.eu:443"),
+    ],
+)
+def test_a_store_behind_a_proxy_that_refuses_is_one_sentence_without_a_secret(monkeypatch, url, place):
+    """Over TLS too; and NO_PROXY with the store's domain leaves the proxy out."""
+    environment = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
+    environment |= {"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b", "HW_REGION_NAME": "eu-west-101"}
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, environment[name])
+    with proxy_that(refuse("svc7:S3cr/t")) as (port, heads):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://svc7:S3cr%2Ft@127.0.0.1:{port}")
+        with pytest.raises(OutputError) as caught:
+            ObjectStore(url, environment).listed()
+        assert heads[0].startswith(f"CONNECT {place} ")
+        assert "Proxy-Authorization: Basic c3ZjNzpTM2NyL3Q=" in heads[0]
+    assert not [secret for secret in ("svc7", "S3cr", "c3ZjNz") if secret in str(caught.value)]
+    monkeypatch.setenv("NO_PROXY", ".amazonaws.com,myhuaweicloud.eu")
+    assert proxy_for(f"https://{place}") is None
 
 
 COMMANDS = {
