@@ -23,6 +23,7 @@ from inventory.errors import (
     NotConfiguredError,
     NotFoundError,
     RefusedError,
+    UrnError,
     WrongEndpointError,
 )
 from inventory.iam import list_projects
@@ -97,7 +98,10 @@ async def _check(
     region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: Account
 ) -> Checkup:
     settings = settings.for_scope(region, project_id)
-    endpoint = settings.endpoint_for(region)
+    try:
+        endpoint = settings.endpoint_for(region)
+    except UrnError as error:
+        return Checkup(region, project_id, "?", [Step("endpoint", ok=False, words=str(error))])
     credential = account.credential(session, region, project_id)
     client = Client(session, endpoint, project_id, credential)
     checkup = Checkup(region, project_id, endpoint, [])
@@ -173,7 +177,7 @@ async def _project(
     """Whether IAM shows the project; a credential that may not ask IAM can still be a good one."""
     try:
         projects = await list_projects(session, settings.iam_endpoint_for(region), account.overview(session, region))
-    except CallError as error:
+    except (CallError, UrnError) as error:
         return Step("project", ok=None, words=str(error))
     if project_id in projects:
         return Step("project", ok=True)

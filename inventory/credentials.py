@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from inventory.auth import Token, token_of_file
-from inventory.errors import CredentialRefusedError, CredentialsError
+from inventory.errors import CredentialRefusedError, CredentialsError, UrnError
 from inventory.home import at_home
 from inventory.iam import IamToken, User
 from inventory.redaction import Redactor
@@ -71,11 +71,18 @@ class UserAccount:
 
     def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
         """The project's token."""
-        return IamToken(session, self._iam_endpoint(region), self._user, {"project": {"id": project_id}})
+        return self._token(session, region, {"project": {"id": project_id}})
 
     def overview(self, session: aiohttp.ClientSession, region: str) -> Credential:
         """The domain's token."""
-        return IamToken(session, self._iam_endpoint(region), self._user, {"domain": {"name": self._user.domain}})
+        return self._token(session, region, {"domain": {"name": self._user.domain}})
+
+    def _token(self, session: aiohttp.ClientSession, region: str, scope: Mapping[str, Mapping[str, str]]) -> Credential:
+        try:
+            endpoint = self._iam_endpoint(region)
+        except UrnError as error:
+            return Nobody(f"IAM's endpoint, which is made from the region, cannot be had: {error}; give --iam-endpoint")
+        return IamToken(session, endpoint, self._user, scope)
 
 
 class KeyAccount:
@@ -100,7 +107,7 @@ class KeyAccount:
 
 
 class Nobody:
-    """No account, or one whose credential was not found: its scopes are refused before a call is made."""
+    """No account, or one whose credential cannot be had: its scopes are refused before a call is made."""
 
     def __init__(self, reason: str) -> None:
         self.redactor = Redactor()

@@ -225,17 +225,6 @@ class CallError(InventoryError):
         words = [str(part) for part in (self.status_code, self.error_code, self.error_msg) if part is not None]
         return f"{self.kind or self.status}: {printable(' '.join(words), _MAX_WORDS) or 'no answer'}"
 
-    @property
-    def is_of_the_service(self) -> bool:
-        """Whether the service answered, and not the gateway before it."""
-        return (self.error_code or "").startswith("FSS.")
-
-    @property
-    def shows_acceptance(self) -> bool:
-        """Whether it shows that the credential was accepted: only an answer of the service does, not the gateway's."""
-        status = self.status_code or 0
-        return self.is_of_the_service and 400 <= status < 500 and status not in (401, 429)  # noqa: PLR2004
-
     def as_kind(self, cls: type[_E]) -> _E:
         """The same answer under another class, for what only the scope can know."""
         return cls(

@@ -97,7 +97,7 @@ class Failures:
         self.last = error
         if is_answered or (is_proven and kind not in SILENCE):
             limit = _HOPELESS_AFTER_ANSWERS
-        elif kind is ErrorKind.FORBIDDEN and not error.is_of_the_service:
+        elif kind is ErrorKind.FORBIDDEN and not is_of_the_service(error):
             limit = _HOPELESS_GATEWAY_403
         else:
             limit = _HOPELESS.get(kind, _HOPELESS_OTHERS)
@@ -107,3 +107,14 @@ class Failures:
     def is_nobody_there(self) -> bool:
         """Whether there was never an answer, and nothing that looks like the service."""
         return self._is_silent and self.last is not None and self._counts.keys() <= _NOBODY_THERE
+
+
+def is_of_the_service(error: CallError) -> bool:
+    """Whether the service answered, and not the gateway before it."""
+    return (error.error_code or "").startswith("FSS.")
+
+
+def shows_acceptance(error: CallError) -> bool:
+    """Whether an error shows that the credential was accepted: only an answer of the service does."""
+    status = error.status_code or 0
+    return is_of_the_service(error) and 400 <= status < 500 and status not in (401, 429)  # noqa: PLR2004

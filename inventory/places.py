@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from inventory.credentials import account_named
-from inventory.errors import CallError, ExitCode, ListingError, UsageError
+from inventory.errors import CallError, ExitCode, ListingError, UrnError, UsageError
 from inventory.iam import list_projects
 from inventory.wire import open_session
 
@@ -94,7 +94,7 @@ async def _look_up(
         before = len(unseen)
         owners: Sequence[AccountSettings | None] = settings.accounts_in(place.region) or (None,)
         for owner in owners:
-            endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(place.region)
+            endpoint = _shown_endpoint(settings if owner is None else settings.for_account(owner), place.region)
             name = None if owner is None else owner.name
             if owner in refused:
                 told = f"{place.region}: IAM is not asked, as the credential was refused before"
@@ -107,7 +107,7 @@ async def _look_up(
                 if error.exit_code == ExitCode.CREDENTIALS:
                     refused.add(owner)
         if not own and len(unseen) == before:
-            endpoint = settings.for_scope(place.region, None).iam_endpoint_for(place.region)
+            endpoint = _shown_endpoint(settings.for_scope(place.region, None), place.region)
             told = f"{place.region}: IAM at {endpoint} shows no project of this region"
             advice = "see how it is spelled, or give --project-id"
             unseen.append(Unseen(place.region, endpoint, None, ListingError(f"{told}: {advice}")))
@@ -127,10 +127,10 @@ async def _projects_in(
         if owner.projects and owner.regions == (region,):
             return list(owner.projects)
         account = account_named(account, owner.name)
-    endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(region)
     try:
+        endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(region)
         projects = await list_projects(session, endpoint, account.overview(session, region))
-    except CallError as error:
+    except (CallError, UrnError) as error:
         told = f"{region}: its projects cannot be listed ({error}); --project-id names one"
         raise ListingError(told, error.exit_code) from None
     return [
@@ -138,3 +138,11 @@ async def _projects_in(
         for project_id, name in projects.items()
         if (name == region or name.startswith(f"{region}_")) and settings.account_of(region, project_id) is owner
     ]
+
+
+def _shown_endpoint(settings: ExportSettings, region: str) -> str:
+    """IAM's base URL of a region, for messages; "?" where the region cannot be part of it."""
+    try:
+        return settings.iam_endpoint_for(region)
+    except UrnError:
+        return "?"

@@ -23,7 +23,7 @@ from inventory.errors import (
 )
 from inventory.gate import OPINIONS, Closing, Gate
 from inventory.ledger import NO_ANSWER
-from inventory.outage import SILENCE, Failures, Outage
+from inventory.outage import SILENCE, Failures, Outage, is_of_the_service, shows_acceptance
 from inventory.outcome import SHOW, Outcome, failed, settled
 from inventory.retry import Attempts, Retry
 from inventory.throttle import Throttle
@@ -175,7 +175,7 @@ class Scope:
             answer = await self._call_in_slot(operation, ask, counts, sent)
             accepted = True
         except CallError as error:
-            accepted = error.error_code in GONE or error.shows_acceptance
+            accepted = error.error_code in GONE or shows_acceptance(error)
             if not accepted and error.status_code == 401 and not error.retryable:  # noqa: PLR2004
                 refusal = error.as_kind(RefusedError)
                 is_doubted = self._has_second_opinion and not error.stops_scope
@@ -286,7 +286,7 @@ class Scope:
 
     def _is_in_an_outage(self, error: CallError, sent: float) -> bool:
         """Whether a call failed because nothing is answered any more, in a scope that did answer."""
-        is_of_the_gateway = error.kind is ErrorKind.SERVER_ERROR and not error.is_of_the_service
+        is_of_the_gateway = error.kind is ErrorKind.SERVER_ERROR and not is_of_the_service(error)
         if not self._gate.is_open or (error.kind not in SILENCE and not is_of_the_gateway):
             self._outage.answered()
             return False
@@ -309,7 +309,7 @@ class Scope:
         is_of_urns = error.kind is ErrorKind.BAD_REQUEST or (self.is_proven and error.kind in _OF_ONE_URN)
         if error.kind is None:
             self._retry.earn()
-        if error.kind is None or error.error_code in GONE or (is_of_urns and error.is_of_the_service):
+        if error.kind is None or error.error_code in GONE or (is_of_urns and is_of_the_service(error)):
             self._failures.clear()
             return
         are_many = self._failures.add(error, is_answered=self._gate.is_open, is_proven=self.is_proven)

@@ -20,6 +20,7 @@ from inventory.checkup import check_scopes
 from inventory.credentials import TokenAccount, UserAccount
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.iam import User as IamUser
+from inventory.places import Place, find_projects
 from inventory.settings import ExportSettings
 
 P = "0" * 32
@@ -214,3 +215,16 @@ def test_a_signal_ends_a_check_at_once(number, code):
             run.send_signal(number)
             words = run.communicate(timeout=20)[1]
     assert (run.returncode, words) == (code, f"inventory: stopped by {number.name}\n")
+
+
+async def test_a_region_that_no_endpoint_can_hold_fails_alone():
+    """Its line says why, and the other scopes are tried all the same."""
+    account = UserAccount(IamUser("reader", "right", "company"), ExportSettings().iam_endpoint_for)
+    settings = ExportSettings(endpoint="http://127.0.0.1:1")
+    (found,) = await check_scopes([("cn_north_4", P)], settings, account)
+    assert "'cn_north_4' cannot be part of the endpoint's host name" in found.line()
+    (found,) = await check_scopes([("cn_north_4", P)], ExportSettings(), account)
+    assert not found.ok
+    assert "'cn_north_4' cannot be part of the endpoint's host name" in found.line()
+    places, unseen = await find_projects([Place("cn_north_4")], settings, account)
+    assert (places, [one.region for one in unseen]) == ([], ["cn_north_4"])

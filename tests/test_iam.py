@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 from aiohttp import web
-from runs import export, rows
+from runs import by_urn, export, rows
 
 from inventory.emulator import Emulator, FileCloud, Scope, User
 from inventory.errors import (
@@ -27,6 +27,7 @@ from inventory.errors import (
 )
 from inventory.iam import IamToken, list_projects
 from inventory.iam import User as IamUser
+from inventory.settings import AccountSettings
 
 PASSWORD = "a-long-password-of-the-tests"
 READER = User("reader", PASSWORD, "company")
@@ -347,3 +348,23 @@ def test_a_user_shows_no_password():
     assert repr(user()) == "User('reader' of 'company')"
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(user())
+
+
+async def test_a_region_that_iams_endpoint_cannot_hold_stops_its_own_scope_alone(tmp_path, write_list):
+    """With a fixed endpoint such a URN is asked for nowhere, the others are answered, and --resume goes on."""
+    odd = f"urn:fss:cn_north_4:{P}:function:default:f:latest"
+    async with Emulator(cloud(), users=[READER]) as server:
+        accounts = (
+            AccountSettings("good", iam_endpoint=server.url, regions=("cn-north-4",)),
+            AccountSettings("odd", regions=("cn_north_4",)),
+        )
+        settings = {"endpoint": server.url, "environment": VARIABLES, "accounts": accounts}
+        for mode in ("new", "resume"):
+            source = write_list([odd, *URNS[:30]]) if mode == "new" else []
+            result = await export(source, tmp_path / "run", mode=mode, **settings)
+            assert result.exit_code == 3
+            assert result.manifest["counts"]["status"]["configured"] == 30
+            assert [bool(scope["stopped"]) for scope in result.manifest["scopes"]] == [False, True]
+    assert "'cn_north_4'" in result.manifest["scopes"][1]["stopped"]
+    (row,) = [row for row in by_urn(tmp_path / "run").values() if row["status"] != "configured"]
+    assert (row["status"], row["error_kind"]) == ("failed", "refused")
