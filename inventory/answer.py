@@ -114,7 +114,7 @@ def read_answer(
         raise BlockedError(told, status_code=status, request_id=error.request_id, body=error.body)
     if cls is ThrottledError:
         raise error.as_kind(ThrottledError).with_hints(
-            retry_after=_retry_after(headers), limit=read_limit(error.error_msg or "")
+            retry_after=retry_after(headers), limit=read_limit(error.error_msg or "")
         )
     raise error.as_kind(cls)
 
@@ -253,7 +253,7 @@ def _error_of(
     )
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of ``Retry-After``, which is a number or a date; None where there is none that can be read."""
     text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):

@@ -47,6 +47,14 @@ class Reply(NamedTuple):
     fault: str | None = None
 
 
+class StatusOnlyError(aiohttp.ClientError):
+    """Nothing but the status of an answer could be read, and that is enough."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
 def status_only(beginning: bytes, error: BaseException) -> Reply | None:
     """The answer without its headers and body, where its status line came and says what the answer means."""
     found = _STATUS_LINE.match(beginning)

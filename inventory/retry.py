@@ -91,9 +91,10 @@ class Attempts:
         self.finished_at = time.time_ns() // 1000
         self.error = error
 
-    def fail_unasked(self) -> None:
-        """Notes that an attempt failed now, before a call was made."""
-        self.unasked += 1
+    def fail_unasked(self, *, is_probe: bool) -> None:
+        """Notes that an attempt failed now, before a call was made; one of an outage uses up none."""
+        self.is_probe = is_probe
+        self.unasked += not is_probe
         self.finished_at = time.time_ns() // 1000
 
     def refuse(self, accepted: int) -> None:

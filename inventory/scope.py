@@ -26,7 +26,7 @@ from inventory.ledger import NO_ANSWER
 from inventory.outage import SILENCE, Failures, Outage, is_of_the_service, shows_acceptance
 from inventory.outcome import SHOW, Outcome, failed, settled
 from inventory.retry import Attempts, Retry
-from inventory.throttle import Throttle
+from inventory.throttle import MAX_REFUSALS, MAX_REFUSED_SECONDS, Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_REFUSALS: Final = 10
-MAX_REFUSED_SECONDS: Final = 400.0
-"""After so many pauses in a row, and so long, a scope that is answered nothing but 429 is given up."""
 # Failures that the service says of single functions: a list may hold any number of them in a row.
 _OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.SERVER_ERROR})
 
@@ -203,9 +200,9 @@ class Scope:
                 self.throttle.silent(sent)
                 sent = await self.throttle.acquire()
         except CallError as error:
-            counts.fail_unasked()
-            if error.stops_scope:
-                self.stop(error)
+            counts.fail_unasked(is_probe=self._is_in_an_outage(error, self._clock()))
+            if error.stops_scope or not error.retryable or isinstance(error, ThrottledError):
+                self.stop(error)  # IAM was waited for already
             raise
         finally:
             counts.waited += self._clock() - asked
@@ -248,8 +245,10 @@ class Scope:
             self._renewed_generation, self._welcomed_when_renewed = generation, self._welcomed
         try:
             renewed = await self._credential.renew(generation)
-        except CallError:
-            return error
+        except CallError as reason:
+            if isinstance(reason, ThrottledError):
+                self.stop(reason)
+            return reason if reason.retryable else error
         return error.as_kind(CredentialExpiredError) if renewed else error
 
     def _welcome(self) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from inventory.errors import ThrottledError
 
+MAX_REFUSALS: Final = 10
+MAX_REFUSED_SECONDS: Final = 400.0
+"""After so many pauses in a row, and so long, what is answered nothing but 429 is given up."""
 _LATE_SECONDS: Final = 0.01
 """How late a call may be so that those behind it keep their slots; with a limit, half of its margin."""
 _SHORTEST_SECONDS: Final = 1e-6

@@ -27,7 +27,16 @@ from inventory import __version__, certificates
 from inventory.errors import BadAnswerError, CallError
 from inventory.proxies import AUTHENTICATION_REQUIRED, proxy_for
 from inventory.redaction import Redactor
-from inventory.reply import BREAKS, MAX_HEADER_LINE, MAX_HEADERS, Reply, fault_of, read_reply, status_only
+from inventory.reply import (
+    BREAKS,
+    MAX_HEADER_LINE,
+    MAX_HEADERS,
+    Reply,
+    StatusOnlyError,
+    fault_of,
+    read_reply,
+    status_only,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -237,14 +246,6 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
-class _StatusOnlyError(aiohttp.ClientError):
-    """Nothing but the status of an answer could be read, and that is enough."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__()
-        self.reply = reply
-
-
 class _Response(aiohttp.ClientResponse):
     """One that remembers its connection, which aiohttp gives back as soon as the body has come."""
 
@@ -258,7 +259,7 @@ class _Response(aiohttp.ClientResponse):
             reply = status_only(_beginning_of(connection.protocol), error)
             if reply is None:
                 raise
-            raise _StatusOnlyError(reply) from None
+            raise StatusOnlyError(reply) from None
 
     def distrust(self) -> None:
         """Makes no further call on the connection."""
@@ -299,7 +300,7 @@ class ProxyWire:
                     if not is_usable and isinstance(response, _Response):
                         response.distrust()
                     raise
-        except _StatusOnlyError as error:
+        except StatusOnlyError as error:
             return read(error.reply)
         except _UnaskedError:
             return await self.get(target, headers, max_body, read)  # at most once for each kept connection
