@@ -33,7 +33,7 @@ _NAMES: Final = tuple(
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # What has a meaning of its own in a URL cannot be part of a user or password as it is.
 _FORM: Final = re.compile(
-    r"(?:(?P<user>[^/?#\[\]\\\x00-\x1f\x7f]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?"
+    r"(?:(?P<user>[^/?#\[\]\x00-\x1f\x7f]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
 
 

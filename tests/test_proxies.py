@@ -84,6 +84,7 @@ def refuse(named, status="407 Proxy Authentication Required"):
         ("svc:pw@proxy:1", Proxy("http", "proxy", 1, "svc", "pw", "Basic c3ZjOnB3")),
         ("http://:pw@proxy:1", Proxy("http", "proxy", 1, "", "pw", "Basic OnB3")),
         ("http://key@proxy:1", Proxy("http", "proxy", 1, "key", "", "Basic a2V5Og==")),
+        ("http://DOM\\joe:pw@proxy:1", Proxy("http", "proxy", 1, "DOM\\joe", "pw", "Basic RE9NXGpvZTpwdw==")),
         ("http://@proxy:1", Proxy("http", "proxy", 1)),
         ("http://a:b:c@d e\"'@proxy:1", Proxy("http", "proxy", 1, "a", "b:c@d e\"'", "Basic YTpiOmNAZCBlIic=")),
         ("http://a:%2F%23%3F%5B%25@proxy:1", Proxy("http", "proxy", 1, "a", "/#?[%", "Basic YTovIz9bJQ==")),
@@ -100,7 +101,7 @@ def test_a_proxy_is_read_with_and_without_its_parts(monkeypatch, value, proxy):
 @pytest.mark.parametrize(
     "value",
     [
-        *(f"http://svc:S3cr{odd}t-pw@127.0.0.1:3128" for odd in "/#?[]\\\n"),
+        *(f"http://svc:S3cr{odd}t-pw@127.0.0.1:3128" for odd in "/#?[]\n"),
         *(f"svc:S3cr{odd}t-pw@127.0.0.1:3128" for odd in "/#?["),
         "http://svc:1/t-pw@127.0.0.1:3128",
         "http://svc%3Aa:t-pw@127.0.0.1:3128",
