@@ -18,7 +18,7 @@ from inventory.object_store import Found, ObjectStore, ObjectUrl, Sent
 from inventory.remedy import remedy
 from inventory.schema import TABLES
 from inventory.settings import FORMATS
-from inventory.whole_file import written_whole
+from inventory.whole_file import content_of, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -159,7 +159,7 @@ class Delivery:
 
     def _on_disk(self, name: str) -> Sent:
         try:
-            content = (self._folder / name).read_bytes()
+            content = content_of(self._folder / name)
         except OSError as error:
             raise OutputError(f"{self._folder / name} cannot be read: {error.strerror}") from None
         return Sent(len(content), hashlib.sha256(content).hexdigest())
@@ -167,7 +167,7 @@ class Delivery:
     def _record(self) -> _Record:
         """What is known of this URL. A record that cannot be read is none: then all is sent again."""
         try:
-            record = msgspec.json.decode((self._folder / FILE_NAME).read_bytes(), type=_Record)
+            record = msgspec.json.decode(content_of(self._folder / FILE_NAME), type=_Record)
         except (OSError, msgspec.DecodeError, ValueError):
             return _Record(str(self._url))
         return record if record.url == str(self._url) else _Record(str(self._url))

@@ -154,9 +154,14 @@ def _check_regular(path: Path) -> None:
         LedgerUnusableError: there is a link or a pipe in the place of a file.
     """
     for file in files_of(path):
-        # SQLite itself follows no link to the shared memory, and does without it.
+        # SQLite itself follows no symbolic link to the shared memory, and does without it.
         if not file.name.endswith("-shm") and (file.is_symlink() or file.is_fifo()):
             raise damaged(path, f"{file.name} is a link or no file")
+        if file != path and file.is_file() and file.stat(follow_symlinks=False).st_nlink > 1:
+            raise LedgerUnusableError(
+                f"{file} is a hard link, and its other name would be written too; copy the folder and --resume in the "
+                "copy, or start again with --overwrite"
+            )
 
 
 def _begun(path: Path, locking: str, how: str = "mode=rwc") -> sqlite3.Connection:

@@ -109,9 +109,9 @@ class LedgerView:
     def __init__(self, path: Path, keep_on: Callable[[], None] = lambda: None, *, facts_alone: bool = False) -> None:
         self._path = path
         in_use = is_in_use(path)
-        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-            raise OutputError(f"{path} cannot be read: it is no file")
         try:
+            if path.is_fifo():  # it would be waited for
+                raise OutputError(f"{path} cannot be read: it is no file")
             path.open("rb").close()
         except OSError as error:  # SQLite would not say why, and who only looks need not write
             raise OutputError(f"{path} cannot be read: {error.strerror}") from None

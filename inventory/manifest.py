@@ -15,7 +15,7 @@ from inventory import __version__, schema
 from inventory.errors import ErrorKind, ExitCode, OutputError, Status
 from inventory.ledger import NO_ANSWER
 from inventory.outcome import LIST_CONFIGS
-from inventory.whole_file import written_whole
+from inventory.whole_file import content_of, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -259,7 +259,7 @@ def read(path: Path) -> dict[str, Any]:
         OutputError: there is none, or it is damaged.
     """
     try:
-        content = path.read_bytes()
+        content = content_of(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be read: {error.strerror}; a run without a manifest is not whole") from None
     return decode(content, str(path))

@@ -16,7 +16,7 @@ from inventory.errors import OutputError, UsageError
 from inventory.home import at_home
 from inventory.object_store import ObjectStore, ObjectUrl, is_url, parse
 from inventory.remedy import remedy
-from inventory.whole_file import temporary_folder
+from inventory.whole_file import content_of, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -119,7 +119,7 @@ def open_run(place: str | Path) -> RunFiles:
     folder = Path(at_home(place))
     file = folder / manifest.FILE_NAME
     try:
-        return RunFiles(folder, _decoded(file.read_bytes(), str(file)))
+        return RunFiles(folder, _decoded(content_of(file), str(file)))
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(_why_none(folder)) from None
     except OSError as error:

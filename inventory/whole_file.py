@@ -6,7 +6,9 @@ what is in it.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +38,22 @@ def opened_new(temporary: Path) -> IO[bytes]:
     temporary.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(temporary, flags, 0o666), "wb")
+
+
+def content_of(path: Path) -> bytes:
+    """Reads a file in one go; a pipe is not waited for.
+
+    Raises:
+        OSError: it cannot be read, or is no file.
+    """
+    with open(path, "rb", opener=_not_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "It is no file", str(path))
+        return file.read()
+
+
+def _not_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def sync(number: int) -> None:
@@ -100,13 +118,14 @@ def written_whole(path: Path, way_on: str = "", *, ours: bool = False) -> Iterat
     Raises:
         OutputError: it cannot be written.
     """
-    name = path.resolve() if not ours and path.is_symlink() and path.is_file() else path
-    temporary = temporary_name(name)
+    temporary: Path | None = None
     try:
+        name = path.resolve() if not ours and path.is_symlink() and path.is_file() else path
         if not ours and path.exists() and not path.is_file():
             with path.open("wb") as sink:
                 yield sink
             return
+        temporary = temporary_name(name)
         with opened_new(temporary) as sink:
             yield sink
             sink.flush()
@@ -116,4 +135,5 @@ def written_whole(path: Path, way_on: str = "", *, ours: bool = False) -> Iterat
         raise OutputError(f"{path} cannot be written: {error.strerror}; {remedy(error)}{way_on}") from None
     finally:
         with suppress(OSError):  # as a rule it has its name by now
-            temporary.unlink()
+            if temporary is not None:
+                temporary.unlink()

@@ -168,6 +168,19 @@ def test_a_link_in_the_place_of_a_file_of_a_ledger_is_not_followed(path, tmp_pat
     assert (other.read_text() if other.exists() else None) == target
 
 
+@pytest.mark.parametrize("name", ["ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal"])
+def test_a_hard_link_beside_a_ledger_is_not_written(path, tmp_path, name):
+    """The file of the other name stays as it is, also with --overwrite."""
+    other = tmp_path / "other"
+    other.write_text("of another")
+    path.with_name(name).hardlink_to(other)
+    with pytest.raises(LedgerUnusableError, match=f"{name} is a hard link"):
+        Ledger(path)
+    with Ledger(path, replace=True) as ledger:
+        load(ledger)
+    assert other.read_text() == "of another"
+
+
 def test_a_pipe_in_the_place_of_a_ledger_is_not_waited_for(path):
     """Who reads and who writes says what is there."""
     os.mkfifo(path)

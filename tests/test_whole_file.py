@@ -8,7 +8,7 @@ import os
 import pytest
 
 from inventory.errors import OutputError
-from inventory.whole_file import has_sync, sync, temporary_folder, temporary_name, written_whole
+from inventory.whole_file import content_of, has_sync, sync, temporary_folder, temporary_name, written_whole
 
 
 def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
@@ -167,3 +167,18 @@ def test_without_a_place_for_temporary_files_one_sentence_names_the_variable(tmp
     with temporary_folder() as folder:
         (folder / "file").touch()
     assert not folder.exists()
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
+    """What has a file's name and is none cannot be read."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="It is no file"):
+        content_of(tmp_path / "pipe")
+    (tmp_path / "file").write_text("text")
+    assert content_of(tmp_path / "file") == b"text"
+
+
+def test_a_name_that_the_system_refuses_is_one_sentence(tmp_path):
+    """A name that is too long is an output error, also before a file is opened."""
+    with pytest.raises(OutputError, match="cannot be written: File name too long; use a shorter name, then go on"):
+        broken_off(tmp_path / ("n" * 300), ValueError("never reached"))
