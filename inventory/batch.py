@@ -23,7 +23,7 @@ from inventory.scope import NotAskedError, Scope
 from inventory.urn import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from inventory.listing import ConfigPage
     from inventory.retry import Attempts
@@ -31,10 +31,53 @@ if TYPE_CHECKING:
 
 MAX_GROUP: Final = 1000
 """URNs of a function that are held at a time; the vendor's quota is 30 versions and aliases a function."""
+MAX_KEPT: Final = 5000
+"""Configs of a list that are kept for later groups of the same function. Where it has more, it is not read further."""
+_SHORT: Final = 100
+"""URNs of a scope. With fewer, the first list must save more than it costs to find out whether lists are right."""
 _MAX_FAILURES: Final = 3
 """Lists in a row that bring nothing, until no list is asked in the scope any more."""
+_NO_QUALIFIER: Final = "none"
 _GUESSED: Final = 20
 """A URN is taken to be told of as often as others of its kind were; at first as if half of so many had been."""
+
+
+class Reading:
+    """The list of a function's configs, as far as it is read.
+
+    Attributes:
+        found: the configs that no URN has taken yet.
+        marker: where it goes on; None where it has ended.
+        request_id: of the last page.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[str, bytes] = {}
+        self.marker: int | None = 0
+        self.request_id: str | None = None
+        self._doubtful: set[str] = set()
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether it has nothing more to tell."""
+        return self.marker is None and not self.found
+
+    def add(self, page: ConfigPage) -> None:
+        """Takes a page. A URN that is told of in two ways is not told of; nor is one without a qualifier.
+
+        A list holds the configs of all versions: an item that does not say of which it is may be of any.
+        """
+        for urn, body in page.configs:
+            if urn != _function_of(urn) and urn not in self._doubtful and self.found.setdefault(urn, body) != body:
+                self._doubtful.add(urn)
+                del self.found[urn]
+        following, marker = page.next_marker or 0, self.marker or 0
+        self.marker = following if page.configs and following > marker and len(self.found) <= MAX_KEPT else None
+        self.request_id = page.request_id
+
+    def take(self, urns: Iterable[str]) -> dict[str, bytes]:
+        """The configs of some URNs."""
+        return {urn: self.found.pop(urn) for urn in urns if urn in self.found}
 
 
 class Group:
@@ -43,11 +86,15 @@ class Group:
     Attributes:
         function: the function's URN, without a qualifier.
         waiting: those that are not settled yet, in their order.
+        reading: the list of the function, which its groups share.
+        previous: the group before it, which reads the list first.
     """
 
-    def __init__(self, function: str, urns: Sequence[str]) -> None:
+    def __init__(self, function: str, urns: Sequence[str], reading: Reading, previous: Group | None) -> None:
         self.function = function
         self.waiting = dict.fromkeys(urns)
+        self.reading = reading
+        self.previous = previous
         self.is_led = False
         self.was_led = asyncio.Event()
 
@@ -82,15 +129,24 @@ class Batch:
         self._keep = keep
         self._on_trial = False
         self._failures = 0
+        self._is_short = False
         self._asked: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
         self._trust: dict[tuple[str, frozenset[str]], bool] = {}
 
-    def jobs(self, urns: Iterator[str]) -> Iterator[tuple[str, Group | None]]:
-        """Sorted URNs, each with the group that it belongs to; None where it stands alone."""
+    def jobs(self, urns: Iterator[str], total: int) -> Iterator[tuple[str, Group | None]]:
+        """Sorted URNs, each with the group that it belongs to; None where it stands alone.
+
+        Args:
+            urns: those that are to be settled.
+            total: how many URNs the scope has.
+        """
+        self._is_short = total < _SHORT
         for function, found in groupby(urns, key=_function_of):
+            reading, group = Reading(), None
+            is_listed = self._was_listed(function)
             while some := list(islice(found, MAX_GROUP)):
-                group = Group(function, some) if len(some) > 1 and not self._was_listed(function) else None
+                group = Group(function, some, reading, group) if len(some) > 1 and not is_listed else None
                 for urn in some:
                     if group is None or urn in group.waiting:
                         yield urn, group
@@ -101,6 +157,9 @@ class Batch:
             if not group.is_led:
                 group.is_led = True
                 try:
+                    if group.previous is not None:
+                        await group.previous.was_led.wait()
+                        group.previous = None
                     await self._lead(group)
                 finally:
                     group.was_led.set()
@@ -121,17 +180,20 @@ class Batch:
             group.waiting.pop(urn, None)
 
     def _is_worth_a_call(self, group: Group) -> bool:
-        if self._failures >= _MAX_FAILURES or self._scope.closed:
+        if self._failures >= _MAX_FAILURES or self._scope.closed or group.reading.is_used_up:
             return False
-        kinds = Counter(map(_kind_of, group.waiting))
+        kinds = Counter(kind for kind in map(_kind_of, group.waiting) if kind != _NO_QUALIFIER)
         share = {kind: (self._told[kind] + _GUESSED / 2) / (self._asked[kind] + _GUESSED) for kind in kinds}
-        return sum(number * share[kind] for kind, number in kinds.items()) > 1
+        expected = sum(number * share[kind] for kind, number in kinds.items())
+        if self._is_short:  # before a list is believed, a URN of each kind is asked alone as well
+            expected -= sum(not self._told[kind] for kind in kinds)
+        return expected > 1
 
     async def _list(self, group: Group) -> None:
         self._on_trial = not self._told
         counts = self._scope.attempts(most=1)
         try:
-            configs, request_id = await self._read(group, counts)
+            await self._read(group, counts)
         except NotAskedError:
             return
         except CallError as error:
@@ -143,13 +205,17 @@ class Batch:
         for urn in self._settler.early:  # it has an outcome of its own
             group.waiting.pop(urn, None)
         self._asked.update(map(_kind_of, group.waiting))
-        told = {urn: configs[urn] for urn in group.waiting if urn in configs}
         self._note_listed(group.function)
+        await self._use(group, group.reading.take(group.waiting), counts)
+
+    async def _use(self, group: Group, told: dict[str, bytes], counts: Attempts) -> None:
+        """Settles what is believed; of each shape that was not seen before, one URN is asked alone first."""
         while True:
             believed = [urn for urn, body in told.items() if self._trust.get(_shape(urn, body))]
             for urn in believed:
                 del group.waiting[urn]
             self._told.update(map(_kind_of, believed))
+            request_id = group.reading.request_id
             await self._keep(
                 [settled(urn, Answer(told.pop(urn), request_id), LIST_CONFIGS, counts) for urn in believed]
             )
@@ -167,19 +233,13 @@ class Batch:
                 self._trust[shape] = is_right and self._trust.get(shape, True)
                 self._told[_kind_of(untried)] += is_right
 
-    async def _read(self, group: Group, counts: Attempts) -> tuple[dict[str, bytes], str | None]:
-        """All pages, or as many as tell of the whole group. A URN that is told of in two ways is not told of."""
-        found: dict[str, bytes] = {}
-        doubtful: set[str] = set()
-        marker = 0
-        while True:
-            ask = functools.partial(self._list_configs, group.function, marker)
-            page = await self._scope.fetch(LIST_CONFIGS, ask, counts)
-            doubtful.update(urn for urn, body in page.configs if found.setdefault(urn, body) != body)
-            following = page.next_marker or 0
-            if not page.configs or following <= marker or group.waiting.keys() <= found.keys():
-                return {urn: body for urn, body in found.items() if urn not in doubtful}, page.request_id
-            marker = following
+    async def _read(self, group: Group, counts: Attempts) -> None:
+        """Reads all pages, or as many as tell of the whole group."""
+        reading = group.reading
+        wanted = group.waiting.keys() - {group.function}
+        while reading.marker is not None and not wanted <= reading.found.keys():
+            ask = functools.partial(self._list_configs, group.function, reading.marker)
+            reading.add(await self._scope.fetch(LIST_CONFIGS, ask, counts))
 
 
 def _function_of(urn: str) -> str:
@@ -188,7 +248,7 @@ def _function_of(urn: str) -> str:
 
 def _kind_of(urn: str) -> str:
     """A version, an alias, or neither: a list may tell of some of these only."""
-    return parse(urn).qualifier_type or "none"
+    return parse(urn).qualifier_type or _NO_QUALIFIER
 
 
 def _shape(urn: str, body: bytes) -> tuple[str, frozenset[str]]:

@@ -112,11 +112,12 @@ class _Inquiry:
         self, session: aiohttp.ClientSession, account: Account, throttles: Mapping[tuple[str, str], Throttle]
     ) -> Iterator[pool.Lane[_Job]]:
         """The lane of each scope."""
-        for region, project_id, _ in self._ledger.scopes():
+        for region, project_id, urns in self._ledger.scopes():
             if self._is_over:
                 return
             credential = account.credential(session, region, project_id)
-            yield self._lane((region, project_id), session, credential, throttles.get((region, project_id)))
+            throttle = throttles.get((region, project_id))
+            yield self._lane((region, project_id), urns, session, credential, throttle)
 
     @property
     def _is_over(self) -> bool:
@@ -125,6 +126,7 @@ class _Inquiry:
     def _lane(
         self,
         place: tuple[str, str],
+        total: int,
         session: aiohttp.ClientSession,
         credential: Credential,
         throttle: Throttle | None,
@@ -155,7 +157,7 @@ class _Inquiry:
 
         def jobs() -> Iterator[_Job]:
             urns = self._ledger.pending(*place)
-            for job in batch.jobs(urns) if settings.batch else ((urn, None) for urn in urns):
+            for job in batch.jobs(urns, total) if settings.batch else ((urn, None) for urn in urns):
                 if scope.closed or self._is_over:
                     return
                 yield job

@@ -162,7 +162,8 @@ def describe_input(
 def describe_requests(answers: Iterable[AnswerCount], counts: Counts) -> dict[str, Any]:
     """The requests block: every call of every session of the run.
 
-    ``saved_by_lists`` are the URNs that lists of configs settled, less the calls that those lists took.
+    ``saved_by_lists`` are the URNs that lists of configs settled, less the calls that those lists took; 0
+    where they took more.
     """
     by_status: Counter[str] = Counter()
     by_operation: Counter[str] = Counter()
@@ -173,7 +174,7 @@ def describe_requests(answers: Iterable[AnswerCount], counts: Counts) -> dict[st
         "total": by_status.total(),
         "retries": counts.retries,
         "throttled": by_status.get("429", 0),
-        "saved_by_lists": counts.told_by_lists - by_operation[LIST_CONFIGS],
+        "saved_by_lists": max(0, counts.told_by_lists - by_operation[LIST_CONFIGS]),
         "by_operation": {name: calls for name, calls in sorted(by_operation.items()) if calls},
         "by_http_status": dict(sorted(by_status.items())),
     }

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from runs import by_urn, export, rows
 
-from inventory.emulator import Emulator, Fault, Faults, FileCloud, Reply
+from inventory.emulator import Emulator, Fault, Faults, FileCloud, GeneratedCloud, Reply
 from inventory.emulator.gateway import Operation
 from inventory.ledger import Ledger
 from inventory.outcome import LIST_CONFIGS, SHOW
@@ -109,7 +109,7 @@ async def test_lists_that_tell_nothing_are_given_up(tmp_path, write_list):
         result = await export(write_list(cloud), tmp_path / "run", endpoint=server.url)
     assert 1 <= calls_of(result)[LIST_CONFIGS] <= 10
     assert calls_of(result)[SHOW] == 600
-    assert result.manifest["requests"]["saved_by_lists"] == -calls_of(result)[LIST_CONFIGS]
+    assert result.manifest["requests"]["saved_by_lists"] == 0
 
 
 BROKEN = {
@@ -279,3 +279,60 @@ def test_what_was_listed_is_noted_with_its_outcomes(tmp_path):
         ledger.commit()
         assert ledger.was_listed(urn("f"))
         assert not ledger.was_listed(urn("g"))
+
+
+@pytest.mark.parametrize("urns", [5, 20, 60])
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_short_list_of_urns_is_never_asked_by_more_calls_than_it_has(tmp_path, write_list, urns, seed):
+    """Where a list cannot save more than it takes to find out whether lists are right, none is asked."""
+    async with Emulator(GeneratedCloud(400, seed)) as server:
+        path = write_list(server.urns(urns))
+        result = await export(path, tmp_path / "run", endpoint=server.url)
+    assert result.manifest["requests"]["total"] == result.manifest["input"]["urns"]
+
+
+async def test_an_item_without_a_qualifier_settles_no_urn(tmp_path, write_list, monkeypatch):
+    """It may be the config of any version: the URN without a qualifier is asked alone, and has the values of latest."""
+    cloud = {urn(f"f{n}", f"v{q}"): config(q, destination_config=None) for n in range(8) for q in range(8)}
+    cloud |= {urn(f"f{n}", "latest"): config(40, destination_config=None) for n in range(8)}
+    plain = [urn(f"f{n}") for n in range(8)]
+
+    def without_qualifier(reply):
+        body = json.loads(reply.body)
+        for item in body["async_invoke_configs"] or ():
+            if item["func_urn"].endswith(("f0:latest", ":v7")):  # the first agrees with the URN's own call
+                item["func_urn"] = item["func_urn"].rpartition(":")[0]
+        body["async_invoke_configs"] = [
+            item for item in body["async_invoke_configs"] if not item["func_urn"].endswith(":latest")
+        ]
+        return Reply(200, json.dumps(body).encode())
+
+    async with Emulator(FileCloud(cloud)) as server:
+        answering(server, monkeypatch, without_qualifier)
+        await export(write_list([*cloud, *plain]), tmp_path / "run", endpoint=server.url, max_workers=1)
+    found = by_urn(tmp_path / "run")
+    assert {found[one]["max_async_event_age_in_seconds"] for one in plain} == {100}
+    told = {row["function_urn"]: row["operation"] for row in rows(tmp_path / "run", "calls")}
+    assert {told[one] for one in plain} == {SHOW}
+
+
+@pytest.mark.parametrize("workers", [1, 64])
+async def test_a_function_with_thousands_of_qualifiers_is_listed_once_for_all_of_them(tmp_path, write_list, workers):
+    """Its list is read once, page by page, and every page is used."""
+    cloud = {urn("f", f"v{n}"): config(n) for n in range(2500)}
+    async with Emulator(FileCloud(cloud)) as server:
+        result = await export(write_list(cloud), tmp_path / "run", endpoint=server.url, max_workers=workers)
+    assert calls_of(result)[LIST_CONFIGS] == 25
+    assert calls_of(result)[SHOW] <= 5
+    assert result.manifest["counts"]["status"]["configured"] == 2500
+
+
+async def test_a_list_that_is_too_long_to_be_kept_is_not_read_further(tmp_path, write_list, monkeypatch):
+    """What is kept of a list has a bound; behind it the URNs are asked alone."""
+    monkeypatch.setattr("inventory.batch.MAX_KEPT", 300)
+    monkeypatch.setattr("inventory.batch.MAX_GROUP", 50)
+    cloud = {urn("f", f"v{n:04}"): config(n) for n in reversed(range(1000))}
+    async with Emulator(FileCloud(cloud)) as server:
+        result = await export(write_list(cloud), tmp_path / "run", endpoint=server.url, max_workers=1)
+    assert calls_of(result)[LIST_CONFIGS] == 4
+    assert result.manifest["counts"]["status"]["configured"] == 1000
