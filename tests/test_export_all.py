@@ -43,6 +43,32 @@ async def export_all(server, output, *places, mode="new", environment=None, sear
     )
 
 
+@pytest.mark.parametrize("pieces", [(1,), (17,), (300, 1, 5)])
+async def test_answers_in_pieces_are_read_as_those_that_come_at_once(tmp_path, pieces):
+    """Tokens, projects, lists and configs are the same, whatever the sizes in which the server sends its answers."""
+    cloud = GeneratedCloud(6, regions=(NORTH, SOUTH))
+    variables = {"HW_USER_NAME": "reader", "HW_USER_PASSWORD": "a-long-password-1", "HW_DOMAIN_NAME": "company"}
+    tables = []
+    for sizes in ((), pieces):
+        async with Emulator(cloud, users=[User("reader", "a-long-password-1", "company")], pieces=sizes) as server:
+            folder = tmp_path / str(len(sizes))
+            result = await export_all(
+                server,
+                folder,
+                Place(NORTH),
+                Place(SOUTH),
+                search={"versions": True, "aliases": True},
+                environment=variables,
+                max_workers=64,
+            )
+            assert set(server.counts) <= {200, 201, 404}
+        assert result.exit_code == 0
+        asked = ("duration_ms", "finished_at", "request_id")
+        tables.append([{k: v for k, v in row.items() if k not in asked} for row in by_urn(folder).values()])
+    assert tables[0] == tables[1]
+    assert tables[0]
+
+
 async def test_all_functions_are_listed_and_asked_for(tmp_path):
     """The tables have each function with its versions and aliases, and the manifest counts every call of both."""
     cloud = GeneratedCloud(300, projects=[P])

@@ -56,7 +56,7 @@ class Emulator:
         ...     os.environ["HW_AUTH_TOKEN"] = "any"
         ...     snapshot = inventory.export(cloud.urns(), endpoint=cloud.url)
 
-    ``token``, ``expired_tokens``, ``keys``, ``faults``, ``limit`` and ``plan`` may be changed while it runs.
+    ``token``, ``expired_tokens``, ``keys``, ``faults``, ``limit``, ``pieces``, ``plan`` may be changed while it runs.
 
     Args:
         cloud: the state to serve; without it a ``GeneratedCloud`` of ``functions`` and ``seed``.
@@ -73,6 +73,8 @@ class Emulator:
         lists_aliases: whether the list of a function's configs has those of its aliases: nobody has said.
         limit: throttle of each scope, as a :class:`Limit` or as the command has it: ``"150/second"``.
         faults: faults by rate, as :class:`Faults` or as the command has them: ``"latency=20ms,5xx=1%"``.
+        pieces: bytes of the pieces in which each answer of any operation is sent, the last size again and again; none:
+            answers are sent at once.
         log_size: requests that the log keeps.
         clock: seconds, for the throttle's windows.
     """
@@ -91,6 +93,7 @@ class Emulator:
     lists_aliases: bool = True
     limit: Spelled[Limit] = Spelled(Limit.parse)  # noqa: RUF009 - a descriptor
     faults: Spelled[Faults] = Spelled(Faults.parse)  # noqa: RUF009
+    pieces: Sequence[int] = ()
     log_size: InitVar[int] = 100_000
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     url: str = field(default="", init=False)
@@ -113,6 +116,8 @@ class Emulator:
                 raise SettingsError(f"{name} must be a whole number, not {type(value).__name__}")
         if log_size < 0:
             raise SettingsError(f"log_size: {log_size} is negative")
+        if self.pieces and min(self.pieces) < 1:
+            raise SettingsError("pieces: each has one byte or more")
         self.state = GeneratedCloud(functions, seed) if cloud is None else cloud
         self.iam = Iam(users, self.state.scopes, lifetime=token_lifetime, now=self.now)
         self._regions = {scope.project_id: scope.region for scope in self.state.scopes}
@@ -262,7 +267,9 @@ class Emulator:
             response = _response(reply, request_id)
             if fault not in wire.NOT_WHOLE and wire.is_open(request):
                 status = reply.status
-            return await wire.SENDERS[fault](request, response) if fault in wire.SENDERS else response
+            if fault in wire.SENDERS:
+                return await wire.SENDERS[fault](request, response)
+            return await wire.send_in_pieces(request, response, self.pieces) if self.pieces else response
         except ConnectionError:  # the client left, or we went away
             return await wire.reset(request)
         finally:

@@ -6,6 +6,7 @@ Owns the bytes on the wire where they are no plain answer. Must not know why one
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import struct
 import sys
@@ -22,12 +23,14 @@ from inventory.emulator.gateway import HUGE_BYTES, SPACES
 from inventory.emulator.service import MISSING_FUNCTION
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import TypeAlias
 
     Sender: TypeAlias = Callable[[web.BaseRequest, web.Response], Awaitable[web.StreamResponse]]
 
 DRIP_SECONDS: Final = 0.1
+_PIECE_SECONDS: Final = 0.001
+"""Between two pieces, so that they do not arrive together."""
 # A linger of zero seconds makes closing send RST instead of FIN; Windows has shorter fields.
 _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
@@ -129,6 +132,20 @@ async def _send_huge(request: web.BaseRequest, right: web.Response) -> web.Strea
 async def _send_huge_chunked(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
     """The same in chunks."""
     return await _send_endless(request, right, length=None)
+
+
+async def send_in_pieces(request: web.BaseRequest, right: web.Response, sizes: Sequence[int]) -> web.StreamResponse:
+    """Sends the right answer, head and body, in pieces of these many bytes, the last size again and again."""
+    sent = _plain(right)
+    piece = _Sent()
+    at = 0
+    for size in itertools.chain(sizes, itertools.repeat(sizes[-1])):
+        if at >= len(sent) or not is_open(request):
+            return piece
+        _write(request, sent[at : at + size])
+        at += size
+        await asyncio.sleep(_PIECE_SECONDS)
+    return piece
 
 
 def _body(right: web.Response) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 from inventory.emulator import Emulator, Fault, Faults, FileCloud
 from inventory.emulator.faults import STALLS
 from inventory.emulator.gateway import HUGE_BYTES
+from inventory.errors import SettingsError
 
 PROJECT = "p" * 32
 BASE = f"urn:fss:cn-north-4:{PROJECT}:function:default:"
@@ -58,6 +59,27 @@ async def connect(emulator):
     yield connect
     for wire in wires:
         wire.writer.transport.abort()
+
+
+async def test_an_answer_in_pieces_is_the_whole_answer(emulator, connect):
+    """Head and body come in pieces of the sizes that were chosen, and the connection goes on."""
+    emulator.pieces = (3, 1)
+    wire = await connect()
+    for _ in range(2):
+        wire.ask(f"{BASE}f:latest")
+        assert await wire.reader.read(10_000) == b"HTT"
+        assert await wire.reader.read(10_000) == b"P"
+        first = await wire.reader.readuntil(b"\r\n")
+        assert first == b"/1.1 200 OK\r\n"
+        lines = (await wire.reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(lines.split("content-length: ")[1].split()[0])
+        assert json.loads(await wire.reader.readexactly(length)) == CONFIG
+
+
+def test_a_piece_has_a_byte_or_more():
+    """A size that sends nothing is refused."""
+    with pytest.raises(SettingsError, match="one byte or more"):
+        Emulator(pieces=(5, 0))
 
 
 async def until(condition):
