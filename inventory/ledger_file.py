@@ -31,7 +31,7 @@ _UNKNOWN_FORMAT: Final = "unsupported file format"
 _UNWRITABLE: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
 _ADVICE: Final = (
     ("SQLITE_IOERR_GETTEMPPATH", "set TMPDIR to a folder for temporary files"),
-    ("SQLITE_IOERR_WRITE", "make room"),
+    ("SQLITE_IOERR_WRITE", "make room, see to the disk"),
     ("SQLITE_IOERR", "see to the disk"),
     ("SQLITE_FULL", "make room"),
     ("SQLITE_", "let this user write there"),

@@ -24,6 +24,7 @@ _REMEDIES: Final = {
     errno.EEXIST: "move away what has its name",
     errno.ENOTEMPTY: "move away the folder that has its name",
     errno.ENAMETOOLONG: "use a shorter name",
+    errno.EXDEV: "keep the folder on one file system",
     errno.ELOOP: "remove the links that lead in a circle",
     getattr(errno, "ESTALE", errno.ENOENT): "see that its network folder is mounted",
     getattr(errno, "EDQUOT", errno.ENOSPC): "make room",  # Windows has none, and its number is another's
