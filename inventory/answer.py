@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
-
 from inventory.errors import (
     BadAnswerError,
     BadRequestError,
@@ -31,12 +29,15 @@ from inventory.errors import (
     UrnError,
     WrongEndpointError,
 )
+from inventory.json_value import json_text, read_json
 from inventory.limits import read_limit
-from inventory.models import name_of_config, read_json
+from inventory.models import name_of_config
 from inventory.urn import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from inventory.urn import FunctionUrn
 
 MAX_ERROR_BODY: Final = 16 * 1024
 """Bytes of an error's body that are kept."""
@@ -47,6 +48,8 @@ MAX_REQUEST_ID: Final = 200
 MISSING_FUNCTION: Final = "FSS.1051"
 GONE: Final = frozenset({MISSING_FUNCTION, "FSS.1052", "FSS.1053"})
 """Codes that name what is missing: function, version, alias."""
+LATEST: Final = "latest"
+"""The version that a URN without a qualifier means."""
 _NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
 _NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -120,19 +123,39 @@ def read_answer(
 
 
 def _is_of_another(answered: str, asked: str) -> bool:
-    """Whether an answer names another function than the one that was asked about.
+    """Whether an answer names another function, or another version, than the one that was asked about.
 
-    The same function may be named in other words: with ``:latest`` or without, by the version that an alias stands for,
-    and, for all that is known, by another name of the region (the project's id says which it is). A name that is no
-    full URN says nothing.
+    The same function may be named in other words: with ``:latest`` or without, by the version that an alias or
+    ``latest`` stands for, and, for all that is known, by another name of the region (the project's id says which it
+    is). A name that is no full URN says nothing.
     """
-    if answered in (asked, f"{asked}:latest"):  # without a look at the grammar: nearly always
+    if answered in (asked, f"{asked}:{LATEST}"):  # without a look at the grammar: nearly always
         return False
     try:
         named, meant = parse(answered), parse(asked)
     except UrnError:
         return False
-    return named[1:4] != meant[1:4]
+    is_one_version = (meant.qualifier_type, named.qualifier_type) == (
+        "version",
+        "version",
+    ) and meant.qualifier != LATEST
+    return named[1:4] != meant[1:4] or (is_one_version and named.qualifier != meant.qualifier)
+
+
+def is_named_otherwise(answered: str | None, asked: str) -> bool:
+    """Whether the config of a URN names another qualifier or region; ``latest`` goes without saying."""
+    if answered is None or answered in (asked, f"{asked}:{LATEST}"):
+        return False
+    try:
+        named, meant = parse(answered), parse(asked)
+    except UrnError:
+        return False
+    is_plain = named.qualifier is None
+    return named.region != meant.region or not (is_plain or _qualifier_of(named) == _qualifier_of(meant))
+
+
+def _qualifier_of(urn: FunctionUrn) -> tuple[str, str]:
+    return urn.qualifier or LATEST, urn.qualifier_type or "version"
 
 
 def read_vendor(body: bytes | str) -> Vendor:
@@ -234,7 +257,7 @@ def _error_of(
     fault: str | None = None,
 ) -> BadAnswerError:
     """The answer as an error, with the vendor's words; ``words`` says what is wrong where the status does not."""
-    text = redact(body[:MAX_ERROR_BODY].decode("utf-8", errors="replace"))
+    text = redact(body[:MAX_ERROR_BODY].decode("utf-8-sig", errors="replace"))
     vendor = read_vendor(text)
     if words is None:
         words = vendor.msg
@@ -267,4 +290,4 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _as_text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if value is None or isinstance(value, str) else json_text(value)

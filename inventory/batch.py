@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from inventory.answer import GONE, Answer
 from inventory.errors import CallError, Status
-from inventory.models import read_config, read_json
+from inventory.json_value import read_json
+from inventory.models import read_config
 from inventory.outcome import LIST_CONFIGS, Outcome, settled
 from inventory.scope import NotAskedError, Scope
 from inventory.urn import parse

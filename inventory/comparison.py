@@ -24,8 +24,7 @@ from inventory.census import census_of
 from inventory.change import Kind
 from inventory.columns import objects_of
 from inventory.errors import OutputError, Status
-from inventory.json_value import canonical, parsed, same_text
-from inventory.models import json_text
+from inventory.json_value import canonical, json_text, parsed, same_text
 from inventory.sorted_rows import SortedRows
 from inventory.urn import of_full
 

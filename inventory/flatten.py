@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from inventory import urn as urns
 from inventory.answer import MISSING_FUNCTION, read_vendor
 from inventory.errors import Status
-from inventory.models import AsyncInvokeConfig, Destination, json_text, read_config, soft_int
+from inventory.json_value import json_text
+from inventory.models import AsyncInvokeConfig, Destination, read_config, soft_int
 
 if TYPE_CHECKING:
     from inventory.outcome import Outcome
@@ -23,6 +24,7 @@ Row = tuple[Any, ...]
 # fromisoformat takes any character between date and time, and so reads a year out of a count of milliseconds.
 _DATE_AND_TIME: Final = re.compile(r"\s*\d{4}-?\d{2}-?\d{2}[Tt ]\d")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FUNC_URN: Final = 12
 _NOTHING: Final[dict[str, Any]] = {}
 _NO_CONFIG: Final = AsyncInvokeConfig(None, None, None, None, None, None, None, None, {})
 
@@ -39,6 +41,12 @@ class Rows(NamedTuple):
     function: Row
     destinations: list[Row]
     call: Row | None
+
+    @property
+    def named(self) -> str | None:
+        """The URN that the config names."""
+        name: str | None = self.function[_FUNC_URN]
+        return name
 
 
 def flatten(

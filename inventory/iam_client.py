@@ -31,7 +31,7 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
-from inventory.models import read_json
+from inventory.json_value import read_json
 from inventory.outage import Outage
 from inventory.proxies import AUTHENTICATION_REQUIRED, proxy_for
 from inventory.reply import Reply, StatusOnlyError, read_reply, words_of_head

@@ -8,12 +8,13 @@ Source: api-facts.md section 5.
 
 from __future__ import annotations
 
+import codecs
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from inventory.errors import UrnError
-from inventory.models import read_json
+from inventory.json_value import read_json
 from inventory.urn import parse
 
 LIST_FUNCTIONS: Final = "ListFunctions"
@@ -70,7 +71,7 @@ def read_configs(body: bytes) -> ConfigPage:
     """
     read_json(body)  # texts that are no UTF-8 are found here: what is skipped below is not looked into
     try:
-        sent = msgspec.json.decode(body, type=_Configs)
+        sent = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8), type=_Configs)
         items = [
             (msgspec.json.decode(raw, type=_Named).func_urn, bytes(raw)) for raw in sent.async_invoke_configs or ()
         ]

@@ -76,17 +76,20 @@ class _Read(msgspec.Struct):
 class Counts(msgspec.Struct):
     """What was counted while the tables were made, a URN at a time; of each kind of failure the first in the words.
 
-    ``told_by_lists`` are the URNs that a list settled.
+    ``told_by_lists`` are the URNs that a list settled, ``named_otherwise`` those whose config names another qualifier
+    or region.
     """
 
     status: Counter[str] = msgspec.field(default_factory=Counter)
     error_kind: Counter[str] = msgspec.field(default_factory=Counter)
     retries: int = 0
     told_by_lists: int = 0
+    named_otherwise: int = 0
     examples: dict[str, str] = msgspec.field(default_factory=dict)
 
-    def add(self, outcome: Outcome | None) -> None:
+    def add(self, outcome: Outcome | None, *, is_named_otherwise: bool = False) -> None:
         """Counts one URN; None where it was not attempted."""
+        self.named_otherwise += is_named_otherwise
         self.status[Status.NOT_ATTEMPTED if outcome is None else outcome.status] += 1
         if outcome is not None:
             if outcome.operation == LIST_CONFIGS:
@@ -235,6 +238,7 @@ def describe(  # noqa: PLR0913 - the blocks of the manifest
         "counts": {
             "status": {status.value: counts.status[status] for status in Status},
             "error_kind": {kind.value: counts.error_kind[kind] for kind in ErrorKind},
+            "named_otherwise": counts.named_otherwise,
         },
         "requests": requests,
         "scopes": scopes,

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from inventory.json_value import Number, json_text, read_json, read_quickly
+
 _INT64: Final = range(-(2**63), 2**63)
 _INT_TEXT: Final = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _EVENTS: Final = ("on_success", "on_failure")
@@ -91,23 +93,9 @@ class _Documented(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     enable_async_status_log: bool | None = None
 
 
+_ONCE: Final = tuple(f'"{name}"'.encode() for name in (*sorted(_CONFIG_FIELDS), *_EVENTS))
+_ONCE_A_SIDE: Final = (b'"destination"', b'"param"')
 _read_documented = msgspec.json.Decoder(_Documented).decode
-
-
-def read_json(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
-    """Decodes a JSON document.
-
-    Raises:
-        ValueError: it is none; the message says what is wrong, without quoting the document.
-    """
-    try:
-        return msgspec.json.decode(body)
-    except RecursionError:
-        raise ValueError("JSON nested too deeply") from None
-    except UnicodeError:
-        raise ValueError("text that is not UTF-8") from None
-    except msgspec.DecodeError as error:
-        raise ValueError(f"broken JSON: {error}" if body else "an empty body") from None
 
 
 def read_config(body: bytes) -> AsyncInvokeConfig:
@@ -117,9 +105,10 @@ def read_config(body: bytes) -> AsyncInvokeConfig:
         ValueError: the body is not a config: no JSON object, or one without a single documented field.
     """
     try:
-        return _of_documented(_read_documented(body))
+        sent = _read_documented(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _read_softly(body)
+        return _read_softly(read_json(body))
+    return _read_softly(read_json(body)) if _repeats(body, sent) else _of_documented(sent)
 
 
 def name_of_config(body: bytes) -> str | None:
@@ -131,7 +120,14 @@ def name_of_config(body: bytes) -> str | None:
     try:
         return _read_documented(body).func_urn
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _read_softly(body).func_urn
+        return _read_softly(read_quickly(body)).func_urn
+
+
+def _repeats(body: bytes, sent: _Documented) -> bool:
+    """Whether a documented config may hold a key twice: then the quick way has seen the last value only."""
+    sides = sent.destination_config or _Sides()
+    both = 2 - (sides.on_success is None) - (sides.on_failure is None)
+    return any(body.count(key) > 1 for key in _ONCE) or any(body.count(key) > both for key in _ONCE_A_SIDE)
 
 
 def _of_documented(sent: _Documented) -> AsyncInvokeConfig:
@@ -153,8 +149,7 @@ def _of_side(side: _Side) -> Destination:
     return Destination(side.destination, side.param, _object_of(side.param), {})
 
 
-def _read_softly(body: bytes) -> AsyncInvokeConfig:
-    sent = read_json(body)
+def _read_softly(sent: object) -> AsyncInvokeConfig:
     if not isinstance(sent, dict):
         raise ValueError(f"a JSON {_json_type(sent)} instead of a config")  # noqa: TRY004 - the answer, not the argument
     if _CONFIG_FIELDS.isdisjoint(sent):
@@ -182,14 +177,17 @@ def soft_int(value: object) -> tuple[int | None, bool]:
         return (value, True) if value in _INT64 else (None, False)
     if isinstance(value, str) and _INT_TEXT.fullmatch(value.strip()) and int(value) in _INT64:
         return int(value), False
+    if isinstance(value, Number):
+        value = _float_of(value)
     if isinstance(value, float) and value.is_integer() and int(value) in _INT64:
         return int(value), False
     return None, value is None
 
 
-def json_text(value: object) -> str:
-    """The one JSON text of a value: compact, keys sorted, so that equal values make equal bytes."""
-    return msgspec.json.encode(value, order="sorted").decode()
+def _float_of(number: Number) -> float | None:
+    """The whole number that a text such as ``3.60e3`` says; None where it says none, or no float holds it."""
+    value = float(number.text)
+    return value if number == value else None
 
 
 def _read_sides(sent: object) -> tuple[list[Destination | None], object]:
@@ -219,7 +217,7 @@ def _object_of(param: str | None) -> Json | None:
     if param is None:
         return None
     try:
-        parsed = read_json(param)
+        parsed = read_quickly(param)
     except ValueError:
         return None
     return parsed if isinstance(parsed, dict) else None
@@ -261,5 +259,5 @@ def _bool(sent: Json, name: str, extra: Json) -> bool | None:
 
 
 def _json_type(value: object) -> str:
-    names = {list: "array", str: "text", bool: "boolean", int: "number", float: "number"}
+    names = {list: "array", str: "text", bool: "boolean", int: "number", float: "number", Number: "number"}
     return names.get(type(value), "null")

@@ -55,6 +55,8 @@ def summary(result: Result) -> list[str]:
         f"{requests['total']:,} calls ({requests['retries']:,} retries, {requests['throttled']:,} throttled{saved}) "
         f"from {manifest['started']} to {manifest['finished']}"
     )
+    if others := manifest["counts"].get("named_otherwise"):
+        lines.append(f"{others:,} answers name another version or region than their URN: see func_urn in functions")
     return lines + [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
 
 

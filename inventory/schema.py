@@ -106,7 +106,8 @@ FUNCTIONS: Final = Table(
             "extra",
             TEXT,
             "JSON",
-            "fields that the schema does not know, and values of another type than documented, as sent; null: none",
+            "fields that the schema does not know, and values of another type than documented, as sent (a key that "
+            "came twice: all values, in repeated_keys); null: none",
             "answer",
         ),
         Column(

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Final
 
 from inventory import schema
+from inventory.answer import is_named_otherwise
 from inventory.errors import UrnError
 from inventory.flatten import flatten
 from inventory.ledger import LISTED
@@ -74,7 +75,7 @@ def tabulate(
                 destinations.add(row, size)
             if rows.call is not None:
                 calls.add(rows.call, _LEAST_BYTES)
-            counts.add(outcome)
+            counts.add(outcome, is_named_otherwise=is_named_otherwise(rows.named, urn))
             if number % _BLOCK == 0:
                 watch.tabulating(number, total)
         for reject in ledger.rejects():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from inventory.answer import read_answer, read_vendor
+from inventory.answer import is_named_otherwise, read_answer, read_vendor
 from inventory.errors import BadAnswerError, CallError
 from inventory.redaction import Redactor
 
@@ -485,3 +485,50 @@ def test_a_fault_is_told_beside_what_came():
     with pytest.raises(CallError) as caught:
         read_answer(503, CIMultiDict(), b"<html>Busy</html>", str, fault="the answer broke off")
     assert caught.value.error_msg == "Busy (the answer broke off)"
+
+
+F = "urn:fss:r:p:function:default:f"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "is_another", "is_otherwise"),
+    [
+        ("v1", "v1", False, False),
+        ("v1", "v2", True, True),
+        ("v1", "latest", True, True),
+        ("v1", None, False, False),
+        ("v1", "!prod", False, True),
+        ("!prod", "v2", False, True),
+        ("!prod", "!prod", False, False),
+        ("!prod", None, False, False),
+        ("latest", "v7", False, True),
+        ("latest", None, False, False),
+        (None, "latest", False, False),
+        (None, "v7", False, True),
+    ],
+)
+def test_another_version_is_no_answer(asked, answered, is_another, is_otherwise):
+    """A version answered as another is refused; what an alias or latest stands for is only counted."""
+    urn, named = (F if one is None else f"{F}:{one}" for one in (asked, answered))
+    body = json.dumps({"func_urn": named}).encode()
+    assert is_named_otherwise(named, urn) is is_otherwise
+    if not is_another:
+        assert read_answer(200, CIMultiDict(), body, str, asked=urn).body == body
+        return
+    with pytest.raises(BadAnswerError, match=f"the config of {named}"):
+        read_answer(200, CIMultiDict(), body, str, asked=urn)
+
+
+def test_a_name_in_another_region_is_counted():
+    """A config that names another region is counted; one that names no URN at all is not."""
+    assert is_named_otherwise(F.replace(":r:", ":s:"), F)
+    assert not is_named_otherwise("f", F)
+    assert not is_named_otherwise(None, F)
+
+
+def test_a_byte_order_mark_before_an_error_is_skipped():
+    """The vendor's code is read behind a byte order mark, and no mark is in the text of a page."""
+    error = ask(401, b'\xef\xbb\xbf{"error_code":"FSS.0401","error_msg":"not permit"}')
+    assert (type(error).__name__, error.error_code) == ("RefusedError", "FSS.0401")
+    assert ask(503, b"\xef\xbb\xbf<html>Busy").error_msg == "Busy"
+    assert ask(403, b"\xef\xbb\xbf<html>Busy").kind == "blocked"

@@ -1,6 +1,6 @@
 import pytest
 
-from inventory.json_value import DEEPEST, canonical, same_text
+from inventory.json_value import DEEPEST, REPEATED, canonical, json_text, read_json, read_quickly, same_text
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,67 @@ def test_however_deep_a_value_is_it_is_told():
         text = '{"a":' * depth + " 1" + "}" * depth
         assert same_text(text, text.replace(" ", "")) is (depth <= DEEPEST)
         assert canonical(text) == (text.replace(" ", "") if depth <= DEEPEST else text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.10000000000000000001", "-0", "1e400", "1E5", "3600.00", "123456789012345678901234567890", "0.1", "9" * 5000],
+)
+def test_numbers_keep_their_digits(text):
+    """A number is written again as it was read, in any depth and however long."""
+    written = f'{{"a":[{text}]}}'
+    assert json_text(read_json(written)) == written
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_same"),
+    [
+        ("0.10", "0.1", True),
+        ("1e400", "1E+400", True),
+        ("-0", "0", True),
+        ("0.10000000000000000001", "0.1", False),
+        ("1e400", "1e401", False),
+        ("1e9999999999999999999", "1e9999999999999999999", True),
+        ("1.00", "true", False),
+    ],
+)
+def test_numbers_are_compared_by_their_exact_value(before, after, is_same):
+    """Another spelling of a number is the same number, and another digit is another one."""
+    assert same_text(f"[{before}]", f"[ {after}]") is same_text(f"[{after}]", f"[ {before}]") is is_same
+
+
+def test_a_repeated_key_is_reported_with_all_its_values():
+    """The last value is the key's, and all of them stand beside it."""
+    assert read_json('{"a":1,"b":{"c":1,"c":1},"a":[2]}') == {
+        "a": [2],
+        "b": {"c": 1, REPEATED: {"c": [1, 1]}},
+        REPEATED: {"a": [1, [2]]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('"a\\ud83d"', "a\\ud83d"),
+        ('"\\udc00\\ud83d\\u0041"', "\\udc00\\ud83dA"),
+        ('"\\ud83d\\ude00"', "\U0001f600"),
+        ('"\\\\ud83d"', "\\ud83d"),
+        ('{"\\uD83D":1}', {"\\uD83D": 1}),
+    ],
+)
+def test_half_a_pair_of_surrogates_stays_an_escape(text, value):
+    """Half a pair is shown as it was written, in keys and values; a whole pair is its character."""
+    assert read_json(text) == read_json(text.encode()) == read_quickly(text) == value
+    json_text(value).encode()
+
+
+def test_a_byte_order_mark_is_skipped():
+    """A mark before a document is no part of it."""
+    assert read_json(b"\xef\xbb\xbf[1]") == read_quickly(b"\xef\xbb\xbf[1]") == read_json("\ufeff[1]") == [1]
+
+
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", "-Infinity", "[1", '"a', "01", "[1,]"])
+def test_what_is_no_json_is_refused(text):
+    """What Python's own parser would let pass is no JSON."""
+    with pytest.raises(ValueError, match="broken JSON"):
+        read_json(text)

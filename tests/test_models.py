@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.models import _read_softly, json_text, name_of_config, read_config, read_json, soft_int
+from inventory.json_value import REPEATED, json_text, read_json
+from inventory.models import _read_softly, name_of_config, read_config, soft_int
 
 DOCUMENTED = {
     "func_urn",
@@ -199,7 +200,6 @@ def test_a_destination_type_of_another_type_keeps_its_row():
         (b'{"func_urn":"u"} trailing', "broken JSON"),
         (b'{"func_urn":"\xff"}', "UTF-8|broken JSON"),
         (b"[" * 200_000, "nested too deeply|broken JSON"),
-        (b'{"func_urn":"\\ud800"}', "broken JSON"),
     ],
 )
 def test_what_is_no_config_is_named(body, words):
@@ -256,7 +256,7 @@ def test_the_quick_way_reads_the_same(sent):
     """A config just as documented is read in a quicker way, and comes out as in the soft one."""
     body = json.dumps(sent).encode()
     try:
-        softly = _read_softly(body)
+        softly = _read_softly(read_json(body))
     except ValueError:
         with pytest.raises(ValueError, match="broken JSON"):
             read_config(body)
@@ -274,3 +274,42 @@ def test_reading_bytes_is_total(body):
     except ValueError as error:
         read, reason = None, str(error)
     assert (read is None) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("func_urn", '"first"'),
+        ("max_async_retry_attempts", "7"),
+        ("on_success", '{"destination":"SMN","param":""}'),
+        ("destination", '"SMN"'),
+        ("param", '"first"'),
+        ("x", "[]"),
+    ],
+)
+def test_a_key_that_is_sent_twice_is_kept(name, first):
+    """Whatever documented or unknown key comes twice, its first value is not lost; in a param it stays in the text."""
+    sides = '"on_success":{"destination":"OBS","param":"{\\"param\\":1,\\"func_urn\\":2}"}'
+    body = f'{{"func_urn":"u","max_async_retry_attempts":1,"destination_config":{{{sides}}}}}'
+    body = body if name != "x" else body.replace("{", '{"x":5,', 1)
+    config = read_config(body.replace(f'"{name}":', f'"{name}":{first},"{name}":', 1).encode())
+    kept = json_text([config.extra, *(side.extra for side in (config.on_success, config.on_failure) if side)])
+    assert f'"{REPEATED}":{{"{name}":[{first},' in kept
+    assert REPEATED not in json_text(read_config(body.encode()).extra)
+
+
+def test_half_a_pair_of_surrogates_costs_nothing_but_itself():
+    """The other fields of such a config are read, those of its param too."""
+    side = r'{"destination":"OBS","param":"{\"bucket\":\"b\\ud83d\",\"expires\":5}"}'
+    body = r'{"func_urn":"u\ud83d","y\udc00":1,"destination_config":{"on_failure":@}}'.replace("@", side)
+    config = read_config(body.encode())
+    assert (config.func_urn, config.extra) == ("u\\ud83d", {"y\\udc00": 1})
+    assert config.on_failure.param_object == {"bucket": "b\\ud83d", "expires": 5}
+
+
+def test_whole_numbers_in_odd_spellings_are_read():
+    """A number is read by its value, and its digits stay in extra."""
+    config = read_config(b'{"max_async_retry_attempts":-0,"max_async_event_age_in_seconds":3600.00,"x":1e400}')
+    assert (config.max_async_retry_attempts, config.max_async_event_age_in_seconds) == (0, 3600)
+    assert '"max_async_event_age_in_seconds":3600.00' in json_text(config.extra)
+    assert '"x":1e400' in json_text(config.extra)

@@ -391,3 +391,42 @@ async def test_a_run_that_is_out_of_time_ends_in_good_order(tmp_path, write_list
         )
         assert (again.exit_code, again.manifest["counts"]["status"]["configured"]) == (ExitCode.ANSWERED, 60)
         assert server.counts == {200: 60}
+
+
+async def test_odd_json_reaches_the_tables_whole(tmp_path, write_list):
+    """Half a surrogate pair, a byte order mark, long digits and a repeated key cost no field and no table."""
+    f = "urn:fss:cn-north-4:p0:function:default:"
+    body = (
+        b'\xef\xbb\xbf{"max_async_retry_attempts":3,"note":"a\\ud83d","digits":[0.10000000000000000001,-0,1e400],'
+        b'"twice":1,"twice":2,"destination_config":{"on_failure":{"destination":"OBS","param":'
+        b'"{\\"bucket\\":\\"b\\\\udc00\\"}"}}}'
+    )
+    lost = Reply(404, b'{"error_code":"FSS.1051","x":"\\ud83d","y":-0}')
+    async with Emulator(FileCloud({}, {f"{f}odd": Reply(200, body), f"{f}lost": lost}), token=TOKEN) as server:
+        urns = write_list([f"{f}odd", f"{f}lost"])
+        result = await export(urns, tmp_path / "run", endpoint=server.url)
+    assert result.exit_code is ExitCode.ANSWERED
+    found = by_urn(tmp_path / "run")
+    assert found[f"{f}odd"]["max_async_retry_attempts"] == 3
+    assert found[f"{f}odd"]["extra"] == (
+        '{"digits":[0.10000000000000000001,-0,1e400],"note":"a\\\\ud83d","repeated_keys":{"twice":[1,2]},"twice":2}'
+    )
+    assert found[f"{f}lost"]["extra"] == '{"x":"\\\\ud83d","y":-0}'
+    assert rows(tmp_path / "run", "destinations")[0]["obs_bucket"] == "b\\udc00"
+
+
+async def test_a_config_of_another_version_is_no_row(tmp_path, write_list):
+    """Answers for two versions that are swapped fail; what an alias stands for is counted in the manifest."""
+    f = "urn:fss:cn-north-4:p0:function:default:f"
+    swapped = {f"{f}:v1": f"{f}:v2", f"{f}:v2": f"{f}:v1", f"{f}:!prod": f"{f}:v2", f: f"{f}:latest"}
+    answers = {urn: Reply(200, json.dumps({"func_urn": named}).encode()) for urn, named in swapped.items()}
+    async with Emulator(FileCloud({}, answers), token=TOKEN) as server:
+        result = await export(write_list(swapped), tmp_path / "run", endpoint=server.url, attempts=2, batch=False)
+    found = by_urn(tmp_path / "run")
+    assert {urn: row["error_kind"] for urn, row in found.items()} == {
+        f"{f}:v1": "bad_answer",
+        f"{f}:v2": "bad_answer",
+        f"{f}:!prod": None,
+        f: None,
+    }
+    assert result.manifest["counts"]["named_otherwise"] == 1
