@@ -295,12 +295,14 @@ async def test_an_item_without_a_qualifier_settles_no_urn(tmp_path, write_list, 
     """It may be the config of any version: the URN without a qualifier is asked alone, and has the values of latest."""
     cloud = {urn(f"f{n}", f"v{q}"): config(q, destination_config=None) for n in range(8) for q in range(8)}
     cloud |= {urn(f"f{n}", "latest"): config(40, destination_config=None) for n in range(8)}
+    cloud[urn("a", "latest")] = config(1)
     plain = [urn(f"f{n}") for n in range(8)]
 
     def without_qualifier(reply):
         body = json.loads(reply.body)
         for item in body["async_invoke_configs"] or ():
-            if item["func_urn"].endswith(("f0:latest", ":v7")):  # the first agrees with the URN's own call
+            name = item["func_urn"].rpartition("default:")[2]
+            if name == "f0:latest" or (name.endswith(":v7") and name != "f0:v7"):  # f0 agrees with its own call
                 item["func_urn"] = item["func_urn"].rpartition(":")[0]
         body["async_invoke_configs"] = [
             item for item in body["async_invoke_configs"] if not item["func_urn"].endswith(":latest")
@@ -309,6 +311,15 @@ async def test_an_item_without_a_qualifier_settles_no_urn(tmp_path, write_list, 
 
     async with Emulator(FileCloud(cloud)) as server:
         answering(server, monkeypatch, without_qualifier)
+        answer = server._answer
+
+        def naming_no_latest(route, scope, found):
+            reply = answer(route, scope, found)
+            return (
+                reply if route.operation is Operation.LIST_CONFIGS else Reply(200, reply.body.replace(b":latest", b""))
+            )
+
+        monkeypatch.setattr(server, "_answer", naming_no_latest)
         await export(write_list([*cloud, *plain]), tmp_path / "run", endpoint=server.url, max_workers=1)
     found = by_urn(tmp_path / "run")
     assert {found[one]["max_async_event_age_in_seconds"] for one in plain} == {100}
