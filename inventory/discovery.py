@@ -14,6 +14,7 @@ import math
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory import pool
@@ -30,10 +31,11 @@ from inventory.scope import NotAskedError, Scope
 from inventory.wire import open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     import aiohttp
 
+    from inventory.auth import Credential
     from inventory.credentials import Account
     from inventory.listing import FunctionPage
     from inventory.settings import ExportSettings
@@ -101,16 +103,45 @@ class Discovered(NamedTuple):
 
 
 class _Project:
-    """One project that is listed, by the rules of its scope."""
+    """One project that is listed, by the rules of its scope, which is there only while the project is asked.
 
-    def __init__(self, place: Place, client: Client, scope: Scope) -> None:
+    Attributes:
+        name: region and project.
+        place: the same.
+        functions: those that were listed, without a qualifier.
+        found: the URNs that were listed.
+        vague: the lists of which one was answered with a 404 that does not say that the function is gone.
+        throttle: what was learnt of the pace; None before the first call.
+    """
+
+    def __init__(
+        self, place: Place, credential: Callable[[], Credential], make: Callable[[Credential], tuple[Client, Scope]]
+    ) -> None:
         self.name = f"{place.region}/{place.project_id}"
         self.place = place
         self.functions: list[str] = []
         self.found: set[str] = set()
         self.vague: set[str] = set()
-        self.client = client
-        self.scope = scope
+        self.throttle: Throttle | None = None
+        self._credential = cache(credential)
+        self._make = make
+
+    def open(self) -> None:
+        """Makes what calls are made with."""
+        self.client, self.scope = self._make(self._credential())
+        if self.throttle is not None:
+            self.scope.throttle.go_on_from(self.throttle)
+        self.throttle = self.scope.throttle
+
+    def close(self) -> None:
+        """Keeps nothing of it but the pace and the credential."""
+        del self.client, self.scope
+
+    def add(self, urns: Iterable[str]) -> int:
+        """Adds URNs; how many of them are new."""
+        before = len(self.found)
+        self.found.update(urns)
+        return len(self.found) - before
 
     async def fetch(self, operation: str, ask: Callable[[], Awaitable[list[str]]]) -> list[str]:
         """A list of one function; an empty one where the function is gone since it was listed."""
@@ -163,41 +194,52 @@ async def discover(search: Search, settings: ExportSettings, account: Account, w
 async def _discover(search: Search, settings: ExportSettings, account: Account, watch: Watch) -> Discovered:
     began = now()
     calls: Counter[tuple[str, str, str, int]] = Counter()
-    projects: list[_Project] = []
+    found = 0
 
-    def tell() -> None:
-        watch.loading(sum(len(project.found) for project in projects))
+    def tell(new: int) -> None:
+        nonlocal found
+        found += new
+        watch.loading(found)
 
     async def list_project(project: _Project) -> None:
+        project.open()
         project.functions = await _functions_of(project, watch)
-        project.found.update(f"{urn}:latest" for urn in project.functions)
-        tell()
+        project.close()
+        tell(project.add(f"{urn}:latest" for urn in project.functions))
 
     async def list_qualifiers(asked: tuple[_Project, str]) -> None:
         project, function = asked
+        new = 0
         if search.versions:
             names = await project.fetch(LIST_VERSIONS, lambda: project.client.list_function_versions(function))
-            project.found.update(f"{function}:{name}" for name in names)
+            new += project.add(f"{function}:{name}" for name in names)
         if search.aliases:
             names = await project.fetch(LIST_ALIASES, lambda: project.client.list_version_aliases(function))
-            project.found.update(f"{function}:!{name}" for name in names)
-        tell()
+            new += project.add(f"{function}:!{name}" for name in names)
+        tell(new)
 
     async with open_session(settings.timeout, settings.ca_bundle) as session:
-        for place in await projects_of(search.places, session, settings, account):
-            projects.append(_project(place, session, settings, account, calls))  # noqa: PERF401 - tell() looks at it
+        places = await projects_of(search.places, session, settings, account)
+        projects = [
+            _Project(
+                place,
+                partial(account.credential, session, place.region, place.project_id or ""),
+                partial(_made, place, session, settings, calls),
+            )
+            for place in places
+        ]
         workers = connections(settings.max_workers)
         await pool.run([pool.Lane(iter(projects), list_project)], workers)
         if search.versions or search.aliases:
-            lanes = [
-                pool.Lane(iter([(project, function) for function in project.functions]), list_qualifiers)
-                for project in projects
-            ]
-            await pool.run(lanes, workers)
+            await pool.run((_lane(project, list_qualifiers) for project in projects), workers)
     return Discovered(
         [Listing(project.name, sorted(project.found)) for project in projects],
         [AnswerCount(*key, number) for key, number in calls.items()],
-        {(project.place.region, project.place.project_id or ""): project.scope.throttle for project in projects},
+        {
+            (project.place.region, project.place.project_id or ""): project.throttle
+            for project in projects
+            if project.throttle is not None
+        },
         began,
         Census(
             frozenset(project.name for project in projects),
@@ -207,23 +249,29 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
     )
 
 
-def _project(
+def _lane(
+    project: _Project, work: Callable[[tuple[_Project, str]], Awaitable[None]]
+) -> pool.Lane[tuple[_Project, str]]:
+    """The functions of a project that were listed, as jobs."""
+    project.open()
+    return pool.Lane(iter([(project, function) for function in project.functions]), work, close=project.close)
+
+
+def _made(
     place: Place,
     session: aiohttp.ClientSession,
     settings: ExportSettings,
-    account: Account,
     calls: Counter[tuple[str, str, str, int]],
-) -> _Project:
+    credential: Credential,
+) -> tuple[Client, Scope]:
     region, project_id = place.region, place.project_id or ""
-    credential = account.credential(session, region, project_id)
     settings = settings.for_scope(region, project_id)
     client = Client(session, settings.endpoint_for(region), project_id, credential)
 
     def count_call(operation: str, http_status: int) -> None:
         calls[region, project_id, operation, http_status] += 1
 
-    scope = Scope(client.show_async_invoke_config, credential, settings, count_call=count_call)
-    return _Project(place, client, scope)
+    return client, Scope(client.show_async_invoke_config, credential, settings, count_call=count_call)
 
 
 async def _functions_of(project: _Project, watch: Watch) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -252,3 +253,56 @@ def test_a_list_keeps_its_old_content_where_the_new_one_breaks_off(tmp_path):
     )
     assert done.returncode == 5
     assert path.read_text() == "last night\n"
+
+
+class Counted(set):
+    """URNs that count how often somebody asks how many they are."""
+
+    asked = 0
+
+    def __len__(self):
+        Counted.asked += 1
+        return super().__len__()
+
+
+async def test_progress_counts_what_is_new_and_not_all_that_was_found(monkeypatch):
+    """The work for each function does not grow with the number of projects; the last count is that of all URNs."""
+    projects = [f"{number:032x}" for number in range(30)]
+    cloud = FileCloud({urn(f"f{n}:v1", project): None for n in range(5) for project in projects})
+    told = []
+    monkeypatch.setattr(Watch, "loading", lambda _watch, entries: told.append(entries))
+    init = discovery._Project.__init__
+
+    def counted(project, *arguments):
+        init(project, *arguments)
+        project.found = Counted()
+
+    monkeypatch.setattr(discovery._Project, "__init__", counted)
+    monkeypatch.setattr(Counted, "asked", 0)
+    async with Emulator(cloud) as server:
+        found = await find(server, *(Place("cn-north-4", project) for project in projects), versions=True)
+    assert max(told) == len(found) == 300
+    assert Counted.asked <= 3 * len(found)
+
+
+async def test_a_project_is_listed_with_one_token_and_its_scope_is_not_kept(monkeypatch):
+    """Functions and versions are listed with the same credential, and no more scopes exist than there are workers."""
+    projects = [f"{number:032x}" for number in range(20)]
+    cloud = FileCloud({urn(f"f{n}:v1", project): None for n in range(3) for project in projects})
+    scopes, most, make = weakref.WeakSet(), [], discovery._made
+
+    def made(*arguments):
+        client, scope = make(*arguments)
+        scopes.add(scope)
+        most.append(len(scopes))
+        return client, scope
+
+    monkeypatch.setattr(discovery, "_made", made)
+    async with Emulator(cloud, users=[User("reader", "password", "company")]) as server:
+        account = UserAccount(IamUser("reader", "password", "company"), lambda _region: server.url)
+        given = ExportSettings(endpoint=server.url, max_per_second=0.0, attempts=1, max_workers=4)
+        places = [Place("cn-north-4", project) for project in projects]
+        await discover(Search(places, versions=True), given, account, Watch())
+        tokens = [request for request in server.requests if request.path.startswith("/v3/auth/tokens")]
+    assert len(tokens) == len(projects)
+    assert max(most) <= 6
