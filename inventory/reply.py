@@ -22,7 +22,7 @@ MAX_HEADER_LINE: Final = 64 * 1024
 """Bytes of one header line; company networks add policies of several times aiohttp's default of 8,190."""
 MAX_HEADERS: Final = 1000
 _MAX_ERROR_BODY: Final = 1024 * 1024
-_NEED_THEIR_BODY: Final = frozenset({200, 201, 404})
+_NEED_THEIR_BODY: Final = frozenset({200, 404})
 """Statuses that do not say alone what the answer means."""
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([2-9][0-9]{2})[ \r\n]")
 _FIRST: Final = 200
