@@ -1,6 +1,6 @@
 """Functions that call functions: how long the chains are, what one event may cost at worst, and which go in circles.
 
-Owns how an event moves from function to function. Knows no price; circles are told in ``circles``.
+Owns how an event moves from function to function. Knows no price; circles are told in ``cycles``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from inventory.reviews import cells
-from inventory.reviews.circles import Graph, circles_of
-from inventory.reviews.knots import components
+from inventory.reviews import columns
+from inventory.reviews.cycles import Graph, circles_of
+from inventory.reviews.graph import components
 from inventory.reviews.targets import distinct, resolve
 
 if TYPE_CHECKING:
-    from inventory.reviews.cells import Flags, Numbers
+    from inventory.reviews.columns import Flags, Numbers
 
 _ENDS = ("not_found", "not_a_function_urn")
 """A target that is not there is not called."""
@@ -28,7 +28,7 @@ class Chains(NamedTuple):
     Attributes:
         functions: a row for each URN that calls or is called: ``urn`` (canonical), ``chain``, ``calls_at_worst``,
             ``is_lower_bound``, ``called_by``.
-        circles: a row a circle; see :func:`inventory.reviews.circles.circles_of`.
+        circles: a row a circle; see :func:`inventory.reviews.cycles.circles_of`.
         links: the destinations that lead on, as :func:`inventory.reviews.targets.resolve` gives them.
     """
 
@@ -89,7 +89,7 @@ def follow(functions: pd.DataFrame, destinations: pd.DataFrame) -> Chains:
 def _own_calls(functions: pd.DataFrame, urns: list[str]) -> tuple[Numbers, Flags]:
     """Calls of one event at each URN at worst, and whether that is known."""
     listed = distinct(functions)
-    retries = pd.Series(cells.numbers(listed, "max_async_retry_attempts"), index=listed["urn"], dtype=float)
+    retries = pd.Series(columns.numbers(listed, "max_async_retry_attempts"), index=listed["urn"], dtype=float)
     own = retries.reindex(urns).to_numpy(dtype=np.float64)
     known = ~np.isnan(own)
     return np.where(known, 1 + np.maximum(0.0, own), 1.0), known

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from inventory.errors import UsageError
-from inventory.reviews import cells
-from inventory.reviews.given import number, traffic
+from inventory.reviews import columns
+from inventory.reviews.cost_inputs import number, traffic
 from inventory.reviews.targets import canonical, distinct, resolve
 
 if TYPE_CHECKING:
-    from inventory.reviews.cells import Numbers
+    from inventory.reviews.columns import Numbers
 
 _KILOBYTES_PER_GIGABYTE: Final = 1e6
 _DAYS_PER_MONTH: Final = 30.0
@@ -67,12 +67,12 @@ def volumes(functions: pd.DataFrame, destinations: pd.DataFrame, given: pd.DataF
         raise UsageError(f"the reader's table: failing_share is {share:g}; it lies between 0 and 1")
     log = number(given, "log_kilobytes_per_event") / _KILOBYTES_PER_GIGABYTE
     listed = distinct(functions)
-    listed = listed[cells.one_of(listed, "status", ["configured", "not_configured"])].reset_index(drop=True)
-    found = cells.plain(listed, ["urn", "region", "project_id", "package", "function_name", "qualifier", "status"])
+    listed = listed[columns.one_of(listed, "status", ["configured", "not_configured"])].reset_index(drop=True)
+    found = columns.plain(listed, ["urn", "region", "project_id", "package", "function_name", "qualifier", "status"])
     events = traffic(found, given)
     found["events"] = events
     found["first calls"] = events
-    retries = np.nan_to_num(cells.numbers(listed, "max_async_retry_attempts"))
+    retries = np.nan_to_num(columns.numbers(listed, "max_async_retry_attempts"))
     found["retries"] = events * share * np.maximum(0.0, retries)
     links = resolve(functions, destinations).drop_duplicates(["source", "event"])
     links = links[~links["target_status"].isin(["not_found", "not_a_function_urn"])]
@@ -83,7 +83,7 @@ def volumes(functions: pd.DataFrame, destinations: pd.DataFrame, given: pd.DataF
         alike = (objects["kept"] == kept).to_numpy()
         months = objects["obs_expires_days"].to_numpy()[alike] / _DAYS_PER_MONTH if kept == "expires" else 1.0
         found[item] = events * _sums(found, objects["urn"][alike], sizes[alike] * months)
-    found["status log"] = events * log * cells.is_true(listed, "enable_async_status_log")
+    found["status log"] = events * log * columns.is_true(listed, "enable_async_status_log")
     return found
 
 
@@ -131,10 +131,10 @@ def obs_retention(destinations: pd.DataFrame) -> pd.DataFrame:
     Source:
         api-facts.md section 2: ``expires`` is 0 to 365 days, 0 means never. What holds without it no page says.
     """
-    sent = destinations[cells.one_of(destinations, "destination", ["OBS"])]
-    found = cells.plain(sent, ["event", "obs_bucket", "obs_prefix"])
-    days = cells.numbers(sent, "obs_expires_days")
-    urns = [canonical(str(urn)) for urn in cells.texts(sent, "function_urn")]
+    sent = destinations[columns.one_of(destinations, "destination", ["OBS"])]
+    found = columns.plain(sent, ["event", "obs_bucket", "obs_prefix"])
+    days = columns.numbers(sent, "obs_expires_days")
+    urns = [canonical(str(urn)) for urn in columns.texts(sent, "function_urn")]
     found.insert(0, "urn", pd.Series(urns, dtype=object))
     kept = np.select([days == 0, days > 0], ["never", "expires"], default="not_said")
     return found.assign(obs_expires_days=days, kept=kept)

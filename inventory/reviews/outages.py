@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from inventory.reviews import cells
+from inventory.reviews import columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +43,9 @@ def outage_losses(functions: pd.DataFrame, outages_s: Sequence[float]) -> pd.Dat
         told of an event that grew too old the vendor does not say.
     """
     lengths = np.asarray(list(outages_s), dtype=np.float64)
-    age = cells.numbers(functions, "max_async_event_age_in_seconds")
-    counted = cells.one_of(functions, "status", ["configured"]) & ~np.isnan(age)
-    untold = cells.is_null(functions, "on_failure_destination")[counted]
+    age = columns.numbers(functions, "max_async_event_age_in_seconds")
+    counted = columns.one_of(functions, "status", ["configured"]) & ~np.isnan(age)
+    untold = columns.is_null(functions, "on_failure_destination")[counted]
     ages, place = np.unique(age[counted], return_inverse=True)  # ages are few, URNs are many
     urns = np.bincount(place, minlength=len(ages))
     urns_untold = np.bincount(place, weights=untold, minlength=len(ages))

@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from inventory.reviews.losses import QUESTIONS
+from inventory.reviews.risks import QUESTIONS
 
 SHIFTS: Final = ("worse", "better", "still_yes", "still_no", "not_comparable")
 """``worse``: no in OLD, yes in NEW. ``better``: the other way. ``not_comparable``: one of the runs has neither."""
@@ -19,7 +19,7 @@ def shifts(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """Compares the answers of the URNs that either run has.
 
     Args:
-        old: of :func:`inventory.reviews.losses.judge`, for OLD.
+        old: of :func:`inventory.reviews.risks.judge`, for OLD.
         new: the same for NEW, by the same bar.
 
     Returns:

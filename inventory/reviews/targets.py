@@ -12,7 +12,7 @@ from typing import Final
 
 import pandas as pd
 
-from inventory.reviews import cells
+from inventory.reviews import columns
 
 FUNCTION_URN: Final = re.compile(r"urn:fss:[^:\s]+:[^:\s]+:function:[^:\s]+:[^:\s]+(?::[^:\s]+)?")
 STATUSES: Final = ("configured", "not_configured", "not_found", "failed", "not_attempted")
@@ -45,10 +45,10 @@ def distinct(functions: pd.DataFrame) -> pd.DataFrame:
     Shape:
         A row a canonical URN.
     """
-    urns = [canonical(str(urn)) for urn in cells.texts(functions, "function_urn")]
+    urns = [canonical(str(urn)) for urn in columns.texts(functions, "function_urn")]
     rank = {status: at for at, status in enumerate(STATUSES)}
     order = pd.DataFrame(
-        {"urn": urns, "rank": [rank.get(str(status), len(rank)) for status in cells.texts(functions, "status")]}
+        {"urn": urns, "rank": [rank.get(str(status), len(rank)) for status in columns.texts(functions, "status")]}
     )
     kept = order.sort_values("rank", kind="stable").drop_duplicates("urn").sort_index().index
     return functions.iloc[kept].reset_index(drop=True).assign(urn=order["urn"].iloc[kept].to_numpy())
@@ -74,10 +74,10 @@ def resolve(functions: pd.DataFrame, destinations: pd.DataFrame) -> pd.DataFrame
         ``latest`` is meant where no qualifier is said. Which version an alias points to no answer tells, so an alias
         matches only itself.
     """
-    sent = destinations[cells.one_of(destinations, "destination", ["FunctionGraph"])]
-    rows = cells.plain(sent, ["function_urn", "event", "target_function_urn"])
+    sent = destinations[columns.one_of(destinations, "destination", ["FunctionGraph"])]
+    rows = columns.plain(sent, ["function_urn", "event", "target_function_urn"])
     listed = distinct(functions)
-    status = dict(zip(listed["urn"], cells.texts(listed, "status"), strict=True))
+    status = dict(zip(listed["urn"], columns.texts(listed, "status"), strict=True))
     known_functions = {function_of(urn) for urn in status}
     sources = [canonical(urn) for urn in rows["function_urn"]]
     targets: list[str | None] = []

@@ -116,7 +116,7 @@ def test_a_notebook_survives_an_odd_run(name, kind, odd_runs, monkeypatch, capsy
 
 def run_in_this_process(name, runs, kind, monkeypatch):
     """Runs a notebook's cells here, on a run, or on a good one and that; gives what it drew."""
-    from inventory.reviews import charts  # noqa: PLC0415 - matplotlib takes half a second, and only here
+    from inventory.reviews.notebook import charts  # noqa: PLC0415 - matplotlib takes half a second, and only here
 
     drawn = []
     monkeypatch.setattr(charts, "show", lambda figure, told: drawn.append((figure, told)))

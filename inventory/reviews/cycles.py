@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pandas as pd
 
-from inventory.reviews.knots import components, rings
+from inventory.reviews.graph import components, rings
 from inventory.reviews.targets import function_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.text import Text
 
 from inventory.errors import UsageError
-from inventory.reviews import charts, sheets
+from inventory.reviews.notebook import charts, tables
 
 ODD = r"$\frac{<script>alert(1)</script>&_\""
 
@@ -17,9 +17,9 @@ ODD = r"$\frac{<script>alert(1)</script>&_\""
 def shown(monkeypatch):
     """The HTML of what was displayed."""
     pages = []
-    for module in (charts, sheets):
+    for module in (charts, tables):
         monkeypatch.setattr(module, "display", lambda page: pages.append(page.data))
-    monkeypatch.setattr(sheets.itables, "show", lambda frame, **words: pages.append((frame, words)))
+    monkeypatch.setattr(tables.itables, "show", lambda frame, **words: pages.append((frame, words)))
     return pages
 
 
@@ -51,7 +51,7 @@ def test_no_word_of_a_title_is_cut_off(monkeypatch):
 
 def test_a_large_table_says_how_much_of_it_is_shown(shown):
     """What fits on a page is the first rows, and how many of how many is said; a long text is cut in its middle."""
-    sheets.browse(pd.DataFrame({"text": ["x" * 1000 + "end"] * 9_000, "number": 1.0}))
+    tables.browse(pd.DataFrame({"text": ["x" * 1000 + "end"] * 9_000, "number": 1.0}))
     words, (frame, _) = shown
     assert frame["text"].str.len().unique().tolist() == [120]
     assert frame["text"].str.endswith("end").all()
@@ -61,14 +61,14 @@ def test_a_large_table_says_how_much_of_it_is_shown(shown):
 
 def test_a_small_table_is_shown_as_it_is(shown):
     """Every row is there, null is an empty cell, and numbers stay numbers, which sort as such."""
-    sheets.browse(pd.DataFrame({"text": pd.array(["a", None]), "number": [float("inf"), 9.0]}))
+    tables.browse(pd.DataFrame({"text": pd.array(["a", None]), "number": [float("inf"), 9.0]}))
     ((frame, words),) = shown
     assert frame.to_dict("list") == {"text": ["a", ""], "number": [float("inf"), 9.0]}
     assert words["maxBytes"] == 0
-    assert "&lt;script&gt;" in sheets.small(pd.DataFrame({"a": [ODD]})).to_html()
+    assert "&lt;script&gt;" in tables.small(pd.DataFrame({"a": [ODD]})).to_html()
 
 
-@pytest.mark.parametrize(("module", "needed"), [(charts, "matplotlib"), (sheets, "itables")])
+@pytest.mark.parametrize(("module", "needed"), [(charts, "matplotlib"), (tables, "itables")])
 def test_what_a_notebook_needs_is_said_with_the_way_to_get_it(module, needed, monkeypatch):
     """Without the extra, one sentence names the package that is missing and the command that installs it."""
     monkeypatch.setitem(sys.modules, needed, None)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from snapshots import calls, functions, urn
 
 from inventory.reviews import follow
-from inventory.reviews.knots import components, rings
+from inventory.reviews.graph import components, rings
 
 RETRIES = "max_async_retry_attempts"
 

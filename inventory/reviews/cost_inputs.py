@@ -14,7 +14,7 @@ from inventory.errors import UsageError
 from inventory.reviews.targets import canonical
 
 if TYPE_CHECKING:
-    from inventory.reviews.cells import Numbers
+    from inventory.reviews.columns import Numbers
 
 EVERYTHING: Final = "*"
 TRAFFIC: Final = "events_per_month"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from inventory.reviews import cells
+from inventory.reviews import columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,16 +49,19 @@ def judge(functions: pd.DataFrame, short_age_s: float) -> pd.DataFrame:
     Source:
         ``functions`` of a run; no cell is guessed where the answer said nothing.
     """
-    there = functions[~cells.one_of(functions, "status", ["not_found"])]
-    judged = cells.plain(there, _IDENTITY)
-    configured = cells.one_of(there, "status", ["configured"])
-    unset = cells.one_of(there, "status", ["not_configured"])
+    there = functions[~columns.one_of(functions, "status", ["not_found"])]
+    judged = columns.plain(there, _IDENTITY)
+    configured = columns.one_of(there, "status", ["configured"])
+    unset = columns.one_of(there, "status", ["not_configured"])
     age, retries = (
-        cells.numbers(there, name) for name in ("max_async_event_age_in_seconds", "max_async_retry_attempts")
+        columns.numbers(there, name) for name in ("max_async_event_age_in_seconds", "max_async_retry_attempts")
     )
-    logged, unsaid = cells.is_true(there, "enable_async_status_log"), cells.is_null(there, "enable_async_status_log")
+    logged, unsaid = (
+        columns.is_true(there, "enable_async_status_log"),
+        columns.is_null(there, "enable_async_status_log"),
+    )
     said_yes = {
-        "no_failure_destination": (cells.is_null(there, "on_failure_destination"), np.ones(len(there), dtype=bool)),
+        "no_failure_destination": (columns.is_null(there, "on_failure_destination"), np.ones(len(there), dtype=bool)),
         "short_age": (age < short_age_s, ~np.isnan(age)),
         "no_retries": (retries == 0, ~np.isnan(retries)),
         "no_status_log": (~logged, ~unsaid),
