@@ -38,6 +38,11 @@ _REASONS: Final = {
     **dict.fromkeys((62, 64), ("it is of another host", "see that the endpoint's host name is right")),
 }
 
+_UNKNOWN: Final = ("it cannot be verified", f"{_TRUST} its authority's certificate")
+_OF_STORES: Final = ("AWS_CA_BUNDLE", SYSTEM_FILE, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_REFUSED_BY_CURL: Final = "curlCode: 60,"
+_VERIFY_CODE: Final = re.compile(r"verify result: [^(]*\(([0-9]+)\)")
+
 
 def context_of(ca_bundle: str | None, environment: Mapping[str, str]) -> ssl.SSLContext | None:
     """What servers' certificates are checked with; None where nothing is named, and the system's own authorities count.
@@ -60,17 +65,41 @@ def context_of(ca_bundle: str | None, environment: Mapping[str, str]) -> ssl.SSL
     return context
 
 
-def ca_file(environment: Mapping[str, str]) -> str | None:
-    """The file (or folder) of authorities for a client that takes one alone; None where none is named.
+def store_options(environment: Mapping[str, str], make: object) -> dict[str, str]:
+    """What Arrow's client of an object store is told: it takes one file, which replaces the system's authorities.
+
+    Args:
+        environment: the variables.
+        make: the client's class, which older versions of Arrow made without this option.
 
     Raises:
-        SettingsError: it cannot be used.
+        SettingsError: the file that is named cannot be used.
     """
-    for name in ("AWS_CA_BUNDLE", SYSTEM_FILE, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        if path := environment.get(name):
-            _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), name, path)
-            return path
-    return None
+    name = next((name for name in _OF_STORES if environment.get(name)), None)
+    if name is None:
+        return {}
+    path = environment[name]
+    _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), name, path)
+    if Path(path).is_dir():
+        raise SettingsError(f"{name} names the folder {path!r}, and an object store needs a file; {_ADVICE}")
+    if "tls_ca_file_path" not in (make.__doc__ or ""):
+        raise SettingsError(f"{name} is set, and this pyarrow is too old to use it for an object store; update pyarrow")
+    return {"tls_ca_file_path": path}
+
+
+def with_option(environment: Mapping[str, str], ca_bundle: str | None) -> Mapping[str, str]:
+    """An environment in which the option counts for a store before all variables."""
+    return environment if ca_bundle is None else {**environment, _OF_STORES[0]: ca_bundle}
+
+
+def refusal_by_store(text: str) -> tuple[str, str] | None:
+    """What is wrong with the certificate of an object store, in the words of its client, and what to do about it."""
+    if _REFUSED_BY_CURL not in text:
+        return None
+    found = _VERIFY_CODE.search(text)
+    code = int(found[1]) if found else 62 if "no alternative certificate subject" in text else 0
+    reason, advice = _REASONS.get(code, _UNKNOWN)
+    return f"its certificate is refused: {reason}", advice.replace(SYSTEM_FILE, _OF_STORES[0])
 
 
 def refusal_of(error: BaseException, server: str) -> CertificateRefusedError | None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from inventory.certificates import refusal_by_store, store_options
 from inventory.errors import CredentialsError, OutputError, UsageError
 from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
@@ -219,9 +220,10 @@ class ObjectStore:
             make = fs.S3FileSystem
         except (ImportError, AttributeError):
             raise OutputError(f"{url}: this pyarrow was built without S3; install the one from PyPI") from None
+        trusted = store_options(environment, make)
         self._selector, self._absent = fs.FileSelector, fs.FileType.NotFound
         with self._told():
-            self._files = make(retry_strategy=retries, **options, **_proxy_options(url, options))
+            self._files = make(retry_strategy=retries, **options, **_proxy_options(url, options), **trusted)
 
     def listed(self, folders: tuple[str, ...] = ()) -> dict[str, Found]:
         """The objects under the URL, and those in such of the folders as are there."""
@@ -304,6 +306,8 @@ class ObjectStore:
         if match is None:
             return f"the store cannot be used ({self._words(text)})", "see that URL, endpoint and credential are right"
         code, status, operation, words = match.groups()
+        if refused := refusal_by_store(words):
+            return refused
         if unparsed := _UNPARSED.search(words):
             code, words = unparsed.groups()
         for known in (code, status):

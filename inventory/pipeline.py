@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from inventory import ending, intake, manifest
+from inventory.certificates import with_option
 from inventory.credentials import find_accounts
 from inventory.delivery import Delivery
 from inventory.detached import in_thread, unless_stopped
@@ -55,7 +56,8 @@ async def export(
     began = time.monotonic()
     check = partial(watch.check, resumable=mode == "resume")
     account = await unless_stopped(check, find_accounts, settings, environment, HEADERS)
-    folder, delivery = RunFolder(output.folder), Delivery(output.url, output.folder, environment)
+    delivery = Delivery(output.url, output.folder, with_option(environment, settings.ca_bundle))
+    folder = RunFolder(output.folder)
     await unless_stopped(check, delivery.prepare, mode)
     folder.prepare(mode)
     with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:

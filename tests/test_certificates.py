@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pyarrow.fs import S3FileSystem
 from runs import export
 
 from inventory.auth import Token
-from inventory.certificates import BUNDLES, ca_file, context_of
+from inventory.certificates import BUNDLES, context_of, store_options, with_option
 from inventory.client import Client
-from inventory.errors import CertificateRefusedError, ExitCode, SettingsError
+from inventory.errors import CertificateRefusedError, ExitCode, OutputError, SettingsError
 from inventory.iam import list_projects
+from inventory.object_store import ObjectStore, parse
 from inventory.settings import combine
 from inventory.wire import open_session
 
@@ -34,7 +36,7 @@ def _nothing_named(monkeypatch):
 
 
 @asynccontextmanager
-async def tls(certificate: str = "good"):
+async def tls(certificate: str = "good", answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" + CONFIG):
     """A server with one of the certificates; its port and how often it was called."""
     calls = []
 
@@ -42,8 +44,12 @@ async def tls(certificate: str = "good"):
         try:
             while True:
                 calls.append(await reader.readuntil(b"\r\n\r\n"))
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(CONFIG), CONFIG))
+                writer.write(answer)
+                if b"close" in answer:
+                    break
         except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
             writer.close()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -149,12 +155,38 @@ def test_a_file_that_is_of_no_use_is_named(name, monkeypatch, tmp_path):
             combine(None, given)
         assert caught.value.message.startswith(f"{name} names {path!r}")
         if not given and name != "SSL_CERT_DIR":
-            with pytest.raises(SettingsError):
-                ca_file(os.environ)
+            with pytest.raises(SettingsError, match=name):
+                store_options(os.environ, S3FileSystem)
 
 
 def test_nothing_named_is_the_system_alone():
     """Without a variable and an option no context of our own is made; an empty variable is none."""
     assert context_of(None, {}) is context_of(None, {"REQUESTS_CA_BUNDLE": ""}) is None
-    assert ca_file({}) is None
-    assert ca_file({"SSL_CERT_FILE": AUTHORITY}) == AUTHORITY
+    assert store_options({}, S3FileSystem) == {}
+
+
+@pytest.mark.parametrize(
+    ("certificate", "named", "words"),
+    [
+        ("good", None, "an authority that is not known here; set AWS_CA_BUNDLE"),
+        ("good", "AWS_CA_BUNDLE", "there is no such bucket"),
+        ("good", "SSL_CERT_FILE", "there is no such bucket"),
+        ("good", "--ca-bundle", "there is no such bucket"),
+        ("expired", "--ca-bundle", "it has expired"),
+        ("other", "--ca-bundle", "it is of another host"),
+    ],
+)
+async def test_a_store_has_the_same_authorities(certificate, named, words, monkeypatch):
+    """Option and variables count for an object store, and a refused certificate of it says why."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "k" * 20)
+    missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    async with tls(certificate, missing) as (port, _):
+        environment = {"AWS_ENDPOINT_URL": f"https://127.0.0.1:{port}", "AWS_REGION": "r"}
+        if named and named != "--ca-bundle":
+            environment[named] = AUTHORITY
+        environment = with_option(environment, AUTHORITY if named == "--ca-bundle" else None)
+        store = ObjectStore(parse("s3://bucket/prefix"), environment)
+        with pytest.raises(OutputError) as caught:
+            await asyncio.to_thread(store.listed)
+    assert words in caught.value.message
