@@ -6,6 +6,7 @@ bodies may be dropped. Makes no call.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -107,6 +108,7 @@ def output_of(ledger: LedgerView, folder: Path) -> Output:
 def sign_off(ledger: Ledger, output: Output, end: End, tables: list[TableFile], counts: manifest.Counts) -> Result:
     """Writes the manifest: its presence says that the tables are whole."""
     folder = RunFolder(output.folder)
+    end = end._replace(finished=_not_before(end.finished, ledger, counts))
     keep(ledger, end)
     code = ExitCode(end.exit_code)
     written = manifest.describe(
@@ -129,6 +131,12 @@ def sign_off(ledger: Ledger, output: Output, end: End, tables: list[TableFile], 
     folder.remove_results(keep=[table.path for table in tables])
     manifest.write(folder.manifest, written)
     return Result(output, written, code, examples=counts.examples)
+
+
+def _not_before(finished: str, ledger: LedgerView, counts: manifest.Counts) -> str:
+    """When a run ended: never before it began or its last outcome came, also where the clock went back."""
+    last_outcome = manifest.text_of(datetime.fromtimestamp(counts.last_finished / 1e6, UTC))
+    return max(finished, ledger.fact(intake.STARTED) or "", last_outcome)
 
 
 def are_dropped(ledger: LedgerView) -> bool:

@@ -11,6 +11,7 @@ import asyncio
 import math
 import time
 from collections import Counter
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,6 +20,7 @@ from inventory.batch import Batch, Group
 from inventory.client import Client
 from inventory.descriptors import connections
 from inventory.errors import OutOfTimeError
+from inventory.ledger_view import STARTED
 from inventory.scope import Scope
 from inventory.second_opinion import Settler
 from inventory.watch import Progress
@@ -93,6 +95,10 @@ async def ask(
 _Job = tuple[str, Group | None]
 
 
+def _microseconds(started: str | None) -> int:
+    return 0 if started is None else int(datetime.fromisoformat(started).timestamp()) * 1_000_000
+
+
 class _Inquiry:
     """The scopes are opened when a worker comes to them, and only their ends are kept."""
 
@@ -103,6 +109,7 @@ class _Inquiry:
         self._ledger = ledger
         self._settings = settings
         self._watch = watch
+        self._began = _microseconds(ledger.fact(STARTED))
         self._total = ledger.count_urns()
         self._done_before = ledger.count_settled()
         self._statuses: Counter[str] = Counter()
@@ -200,6 +207,8 @@ class _Inquiry:
     async def _keep(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self._statuses[outcome.status] += 1
+            if outcome.finished_at < self._began:  # the clock went back
+                outcome = outcome._replace(finished_at=self._began)  # noqa: PLW2901 - the same outcome
             self._ledger.record(outcome)
         await asyncio.sleep(0)  # the other answers of this moment join the commit
         self._ledger.commit()

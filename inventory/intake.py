@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from inventory import manifest
+from inventory import ledger_view, manifest
 from inventory import urn as urns
 from inventory.census import block_of
 from inventory.errors import SettingsError, SourceError, UrnError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from inventory.sources import Source
     from inventory.watch import Watch
 
-STARTED: Final = "started"
+STARTED: Final = ledger_view.STARTED
 """The fact when the run began."""
 LOADED: Final = "loaded"
 """The fact that the list is in, with the settings that the run began with."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LISTED: Final = "listed"
 """The fact what the service itself listed in full to this run (:mod:`inventory.census`); null: a hand made the list."""
+STARTED: Final = "started"
+"""The fact when the run began, as the manifest writes it."""
 DROPPED: Final = "bodies-dropped"
 """The fact that the bodies of what did not fail are gone: the tables cannot be made from this ledger any more."""
 NO_ANSWER: Final = 0

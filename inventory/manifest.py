@@ -77,7 +77,7 @@ class Counts(msgspec.Struct):
     """What was counted while the tables were made, a URN at a time; of each kind of failure the first in the words.
 
     ``told_by_lists`` are the URNs that a list settled, ``named_otherwise`` those whose config names another qualifier
-    or region.
+    or region, ``last_finished`` is the last ``finished_at`` of an outcome.
     """
 
     status: Counter[str] = msgspec.field(default_factory=Counter)
@@ -85,6 +85,7 @@ class Counts(msgspec.Struct):
     retries: int = 0
     told_by_lists: int = 0
     named_otherwise: int = 0
+    last_finished: int = 0
     examples: dict[str, str] = msgspec.field(default_factory=dict)
 
     def add(self, outcome: Outcome | None, *, is_named_otherwise: bool = False) -> None:
@@ -92,6 +93,7 @@ class Counts(msgspec.Struct):
         self.named_otherwise += is_named_otherwise
         self.status[Status.NOT_ATTEMPTED if outcome is None else outcome.status] += 1
         if outcome is not None:
+            self.last_finished = max(self.last_finished, outcome.finished_at)
             if outcome.operation == LIST_CONFIGS:
                 self.told_by_lists += 1
             else:

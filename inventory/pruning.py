@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inventory.retention import Policy
-    from inventory.runs import Other
+    from inventory.runs import Other, Run
 
+_TOLERANCE: Final = timedelta(days=1)
+"""How far the clocks of the machines that write into a folder may be apart."""
+_IN_FUTURE: Final = "it ended in the future: a clock is wrong, so no rule counts it"
+_WRITTEN_LAST: Final = "written last, though its time is older: a clock went back"
 _ADVICE: Final = "see that this folder may be written, then prune again"
 
 
@@ -60,16 +65,23 @@ def planned(folder: Path, policy: Policy, *, incomplete: bool = False) -> Plan:
     found = runs_in(folder)
     plan = Plan([], [], [])
     everything = policy if any(policy) else policy._replace(last=len(found.whole))
-    dated = [retention.Dated(run.finished, run.exit_code) for run in found.whole]
-    for run, words in zip(found.whole, retention.reasons(dated, everything), strict=True):
+    past = datetime.now(UTC) + _TOLERANCE
+    counted = [run for run in found.whole if run.finished <= past]
+    dated = [retention.Dated(run.finished, run.exit_code) for run in counted]
+    reasons = {run.path: words for run, words in zip(counted, retention.reasons(dated, everything), strict=True)}
+    written_last = max(found.whole, key=_written, default=None)
+    for run in found.whole:
         path = Path(str(run.path))
+        words = reasons.get(run.path, (_IN_FUTURE,))
+        if not words and run is written_last:
+            words = (_WRITTEN_LAST,)
         if words:
             plan.kept.append((path, ", ".join(words)))
         elif why := _why_not(path):
             plan.left.append((path, why))
         else:
             plan.gone.append(path)
-    newest = max((run.finished.timestamp() for run in found.whole), default=0.0)
+    newest = max((run.finished.timestamp() for run in counted), default=0.0)
     for other in found.others:
         path = Path(str(other.path))
         why = _why_left(other, path, newest, incomplete=incomplete)
@@ -106,6 +118,14 @@ def _why_not(path: Path) -> str | None:
     except LedgerUnusableError as error:
         return f"whether its results are in a store cannot be seen: {error}"
     return None if Delivery(output.url, path, {}).is_done() else f"its results are not in {output.url} yet"
+
+
+def _written(run: Run) -> tuple[int, datetime]:
+    """When the manifest of a run was written, by the file system: it tells where a clock went back between two runs."""
+    try:
+        return RunFolder(Path(str(run.path))).manifest.lstat().st_mtime_ns, run.finished
+    except OSError:
+        return 0, run.finished
 
 
 def _touched(path: Path) -> float:

@@ -128,7 +128,8 @@ def runs_in(place: str | Path, environment: Mapping[str, str] = os.environ) -> R
     else:
         found = list(_in_folder(Path(at_home(place))))
     whole = [one for one in found if isinstance(one, Run)]
-    whole.sort(key=lambda run: (run.finished, run.started, str(run.path)))
+    # Older versions wrote a "finished" before "started" where the clock went back during the run.
+    whole.sort(key=lambda run: (max(run.started, run.finished), run.finished, str(run.path)))
     return Runs(whole, [one for one in found if isinstance(one, Other)])
 
 

@@ -82,6 +82,8 @@ def written_to(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
         OutputError: it cannot be written.
     """
     if path is not None:
+        if not path.name:
+            raise UsageError(f"--output {str(path)!r} names no file")
         with written_whole(path, ", or choose another --output") as file:
             yield file
         return
