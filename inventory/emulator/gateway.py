@@ -7,6 +7,7 @@ Source: api-facts.md sections 3.3, 3.4 and 3.6.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import re
 import zlib
@@ -137,6 +138,15 @@ def _of_another(_: Reply, asked: Asked) -> Reply:
     return config({"func_urn": ":".join(fields), "max_async_event_age_in_seconds": 1, "max_async_retry_attempts": 8})
 
 
+def _with_policy(right: Reply, _: Asked) -> Reply:
+    policy = " ".join(f"https://{number}.company.example" for number in range(400))
+    return right._replace(headers={**right.headers, "Content-Security-Policy": f"default-src {policy}"})
+
+
+def _marked(right: Reply, _: Asked) -> Reply:
+    return right._replace(body=codecs.BOM_UTF8 + right.body)
+
+
 def _compressed(right: Reply, _: Asked) -> Reply:
     return _as_gzip(right, gzip.compress(right.body, mtime=0))
 
@@ -169,6 +179,8 @@ _MADE_FAULTS: Final[Mapping[Fault, Callable[[Reply, Asked], Reply]]] = MappingPr
         Fault.THROTTLED_DATE: _until_date,
         Fault.TRUNCATED: _cut,
         Fault.OTHER_URN: _of_another,
+        Fault.LONG_HEADER: _with_policy,
+        Fault.BYTE_ORDER_MARK: _marked,
         Fault.GZIP: _compressed,
         Fault.BROKEN_GZIP: _compressed_wrongly,
         Fault.GZIP_BOMB: _compressed_to_nothing,

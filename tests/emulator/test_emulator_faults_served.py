@@ -31,6 +31,7 @@ CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
         (Fault.THROTTLED_BY_SERVICE, 429, "application/json", b'{"error_code":"FSS.0429"'),
         (Fault.THROTTLED_SECONDS, 429, "application/json", b'{"error_code":"FSS.0429"'),
         (Fault.THROTTLED_DATE, 429, "application/json", b'{"error_code":"FSS.0429"'),
+        (Fault.BYTE_ORDER_MARK, 200, "application/json", b'\xef\xbb\xbf{"func_urn"'),
         (Fault.OTHER_URN, 200, "application/json", f'{{"func_urn":"{BASE}f-other"'.encode()),
     ],
 )

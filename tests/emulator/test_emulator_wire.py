@@ -327,3 +327,12 @@ def test_a_server_in_a_thread_goes_away_too():
         while server.is_away:
             time.sleep(0.001)
         assert not asyncio.run(refuses(server))
+
+
+async def test_a_long_header_is_longer_than_clients_read_by_default(emulator, connect):
+    """The right answer comes with a header of over 10 KB, in one line."""
+    emulator.plan({f"{BASE}f": [Fault.LONG_HEADER]})
+    wire = await connect()
+    wire.ask()
+    status, headers = await wire.head()
+    assert (status, len(headers["content-security-policy"]) > 10_000) == (200, True)
