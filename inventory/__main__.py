@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import re
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 _MAY_BE_SECRET: Final = re.compile(r"TOKEN|SECRET|PASSWORD|ACCESS_?KEY|_AK$|_SK$")
 """Names of variables whose values no traceback shows, also before a credential is read."""
+_AS_NAMED: Final = "inventory-as-named"
 _SHORTEST_SECRET: Final = 4
 _USER_OF_URL: Final = re.compile(r"://[^\s'\"]*@")
 
@@ -155,7 +157,19 @@ def _open_standard_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes, and comes out as it is
+        codecs.register_error(_AS_NAMED, _as_named)
+        sys.stdout.reconfigure(errors=_AS_NAMED)
+
+
+def _as_named(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Writes what the encoding of stdout lacks as the bytes that a file's name has; a path may hold any bytes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    try:
+        return os.fsencode(text), error.end
+    except UnicodeEncodeError:
+        return text.encode("ascii", "backslashreplace"), error.end
 
 
 if __name__ == "__main__":

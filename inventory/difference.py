@@ -232,7 +232,10 @@ def _side(run: RunFiles) -> RunSide:
 
 def _schema_of(old: RunSide, new: RunSide) -> pa.Schema:
     fields = arrow_schema(CHANGES)
-    about = {f"inventory.{name}": f"{side.path} {side.finished}" for name, side in (("old", old), ("new", new))}
+    about = {
+        f"inventory.{name}": f"{side.path} {side.finished}".encode("utf-8", "backslashreplace")  # any bytes of a path
+        for name, side in (("old", old), ("new", new))
+    }
     return fields.with_metadata({**fields.metadata, **about})
 
 

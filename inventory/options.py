@@ -93,6 +93,8 @@ RUN_PLACE: Final = "folder of a finished run, or s3://bucket/prefix or obs://buc
 def _folder_of_runs(text: str) -> Path:
     if "://" in text:
         raise typer.BadParameter("a folder is needed here: in a store, a lifecycle rule removes what is old")
+    if not text:  # a variable of a shell that is not set: the runs of this folder would go
+        raise typer.BadParameter("the name of the folder is empty")
     return Path(text)
 
 

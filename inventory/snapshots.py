@@ -105,7 +105,7 @@ class History(Sequence[Snapshot]):
             {
                 SNAPSHOT_TIME: run.finished,
                 "started": run.started,
-                "path": str(run.path),
+                "path": _utf8(str(run.path)),
                 "urns": run.urns,
                 **{status.value: run.status.get(status, 0) for status in Status},
                 "exit_code": run.exit_code,
@@ -203,10 +203,15 @@ def _told_apart(run: Run, name: str, columns: list[str]) -> pa.Table:
     table = _files_of(run).read(name, [column for column in columns if column != RUN])
     rows = table.num_rows
     if RUN in columns:
-        named = pa.repeat(pa.scalar(run.name, pa.string()), rows)
+        named = pa.repeat(pa.scalar(_utf8(run.name), pa.string()), rows)
         table = table.add_column(columns.index(RUN), pa.field(RUN, pa.string(), nullable=False), named)
     moment = pa.repeat(pa.scalar(run.finished, _TIME_FIELD.type), rows)
     return table.add_column(0, _TIME_FIELD, moment).replace_schema_metadata(None)
+
+
+def _utf8(name: str) -> str:
+    """A name of a folder for a column; bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _files_of(run: Run) -> RunFiles:

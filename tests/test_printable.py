@@ -12,8 +12,9 @@ import unicodedata
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from runs import call_cli, run_cli
+from runs import TOKEN, call_cli, run_cli
 
+import inventory
 from inventory import card
 from inventory.emulator import Emulator, FileCloud
 from inventory.errors import CallError, InventoryError
@@ -277,3 +278,27 @@ def test_hostile_names_and_environment_make_no_line(tmp_path, write_list):
         done = run_cli("check", "--region", "cn-north-4", *dead[:2], token=None, **{"HW_AUTH_TOKEN": "t", name: odd})
         assert_ours(done.stdout + done.stderr, where=name)
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1:strict"])
+def test_a_name_of_any_bytes_is_printed_as_it_is(tmp_path, write_list, encoding):
+    """Whatever the encoding of stdout, the folder of a run comes out in the bytes of its name; diff reads it too."""
+    folder = tmp_path / os.fsdecode("\u4e2d".encode() + b"\xff")
+    with Emulator(FileCloud({f"{URN}a:latest": None}), token=TOKEN).in_thread() as server:
+        command = [sys.executable, "-m", "inventory", "export", write_list([f"{URN}a"]), "--endpoint", server.url]
+        environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([*command, "--output", folder], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, os.fsencode(folder) + b"\n"), done.stderr
+    command = [sys.executable, "-m", "inventory", "diff", folder, folder]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert (done.returncode, b"NEW" in done.stdout) == (0, True), done.stderr
+    history = inventory.history(tmp_path)
+    assert history.load("status", "functions").shape[0] == 1
+    assert history.summary()["path"][0].endswith("\u4e2d\\udcff")
+
+
+def test_an_empty_name_of_the_folder_of_runs_is_refused():
+    """A variable of the shell that is not set does not lead prune to the current folder."""
+    done = run_cli("prune", "", "--keep-last", "1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the name of the folder is empty" in done.stderr

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import threading
 
@@ -17,7 +19,7 @@ from inventory.emulator import Emulator, Fault
 from inventory.errors import InterruptedRunError
 from inventory.ledger_file import is_in_use
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+pty = pytest.importorskip("pty", reason="signals of POSIX")
 
 
 @pytest.fixture
@@ -153,3 +155,58 @@ def test_an_interrupt_waits_until_the_library_is_loaded(monkeypatch: pytest.Monk
         signal.signal(signal.SIGINT, before)
     assert loaded == ["inventory.errors"]
     assert after is signal.default_int_handler
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_terminal_that_closes_ends_a_run_in_order(tmp_path, write_list, form):
+    """With the terminal gone, which refuses every write, the code is 129, a stderr in a file has one sentence."""
+    with Emulator(functions=60, token=TOKEN).in_thread() as server:
+        hangs = set(sorted(server.urns())[20:])
+        server.plan(lambda urn, _times: Fault.STALLED if urn in hangs else None)
+        words = command(server, write_list(server.urns()), tmp_path / "run", "--no-batch", "--log-format", form)
+        words.remove("--quiet")
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [sys.executable, "-c", _WITH_TERMINAL, *words],
+            env={**os.environ, "HW_AUTH_TOKEN": TOKEN, "TERM": "xterm"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        ) as process:
+            os.close(theirs)
+            wait_for(lambda: server._number >= 20 + WORKERS)
+            os.close(ours)
+            assert process.wait() == 129
+        server.plan(None)
+        run("export", "--resume", "--output", str(tmp_path / "run"), "--quiet")
+    assert manifest_of(tmp_path / "run")["complete"]
+
+
+_WITH_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "inventory", *sys.argv[1:]])
+"""
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path, write_list):
+    """Under nohup a run goes on when its terminal closes."""
+    with Emulator(functions=60, token=TOKEN).in_thread() as server:
+        hangs = set(sorted(server.urns())[20:])
+        server.plan(lambda urn, _times: Fault.STALLED if urn in hangs else None)
+        more = ("--no-batch", "--timeout", "1")
+        words = command(server, write_list(server.urns()), tmp_path / "run", *more)
+        with begin(*words, before=("nohup",)) as process:
+            wait_for(lambda: server._number >= 20 + WORKERS)
+            process.send_signal(signal.SIGHUP)
+            server.plan(None)
+            process.communicate()
+    assert process.returncode == 0
+
+
+def test_a_second_hangup_does_not_end_a_run_at_once(asking):
+    """A terminal that closes sends several: the run still ends in order."""
+    words, _ = stopped(asking, signal.SIGTERM, signal.SIGHUP, signal.SIGHUP)
+    assert asking.returncode == 143
+    assert "stopped by SIGTERM; what was answered is kept" in words
