@@ -1,8 +1,7 @@
-"""Reviews of the tables of a run: who loses events, what costs money, what changed.
+"""Review rules and tables computed from a run: lost events, costs, call chains, changes.
 
-Owns the questions and how an answer counts. Reads frames that a ``Snapshot`` gives; never a file, never the network.
-What is not known stays so: it is counted beside, never as good or as bad. ``charts`` and ``sheets`` show the answers in
-a notebook; they need its extra, and nothing here loads them.
+The functions take frames of a ``Snapshot``; they read no file and make no call. Unknown values are counted as unknown,
+never as good or bad. ``notebook`` has charts and tables; it needs the extra ``notebooks`` and is loaded only when used.
 """
 
 from __future__ import annotations
@@ -10,14 +9,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from inventory.reviews.chains import Chains, follow
+from inventory.reviews.chains import Chains, trace_chains
 from inventory.reviews.costs import bill, obs_retention, stored_gigabytes, volumes
-from inventory.reviews.defaults import VENDOR_DEFAULTS
 from inventory.reviews.labels import cut, labels, short
 from inventory.reviews.outages import outage_losses
-from inventory.reviews.risks import ANSWERS, QUESTIONS, answer_counts, blast_radius, judge
-from inventory.reviews.shifts import SHIFTS, shifts
-from inventory.reviews.targets import DANGLING, resolve
+from inventory.reviews.risks import (
+    ANSWERS,
+    QUESTIONS,
+    RISK_CHANGES,
+    RISKS,
+    VENDOR_DEFAULTS,
+    Risk,
+    answer_counts,
+    assess_risks,
+    blast_radius,
+    compare_risks,
+)
+from inventory.reviews.targets import DANGLING, resolve_targets
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,12 +34,17 @@ __all__ = [
     "ANSWERS",
     "DANGLING",
     "QUESTIONS",
+    "RISKS",
+    "RISK_CHANGES",
     "SHIFTS",
     "VENDOR_DEFAULTS",
     "Chains",
+    "Risk",
     "answer_counts",
+    "assess_risks",
     "bill",
     "blast_radius",
+    "compare_risks",
     "cut",
     "follow",
     "judge",
@@ -39,19 +52,26 @@ __all__ = [
     "obs_retention",
     "outage_losses",
     "resolve",
+    "resolve_targets",
     "shifts",
     "short",
     "stored_gigabytes",
+    "trace_chains",
     "volumes",
 ]
 
-_NOTEBOOK_MODULES: Final = {"charts": "charts", "sheets": "tables"}
-"""Old names of the modules of ``notebook``, which load matplotlib and IPython."""
+# Old names.
+SHIFTS = RISK_CHANGES
+follow = trace_chains
+judge = assess_risks
+resolve = resolve_targets
+shifts = compare_risks
+_OLD_MODULES: Final = {"charts": "charts", "sheets": "tables"}
 
 
 if not TYPE_CHECKING:  # a type checker would accept every name
 
     def __getattr__(name: str) -> ModuleType:
-        if name in _NOTEBOOK_MODULES:
-            return import_module(f"{__name__}.notebook.{_NOTEBOOK_MODULES[name]}")
+        if name in _OLD_MODULES:
+            return import_module(f"{__name__}.notebook.{_OLD_MODULES[name]}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

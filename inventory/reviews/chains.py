@@ -1,7 +1,4 @@
-"""Functions that call functions: how long the chains are, what one event may cost at worst, and which go in circles.
-
-Owns how an event moves from function to function. Knows no price; circles are told in ``cycles``.
-"""
+"""Chains of functions that call functions: length and worst-case number of calls."""
 
 from __future__ import annotations
 
@@ -11,69 +8,65 @@ import numpy as np
 import pandas as pd
 
 from inventory.reviews import columns
-from inventory.reviews.cycles import Graph, circles_of
-from inventory.reviews.graph import components
-from inventory.reviews.targets import distinct, resolve
+from inventory.reviews.cycles import find_cycles
+from inventory.reviews.graph import CallGraph, strongly_connected_components
+from inventory.reviews.targets import drop_duplicate_urns, resolve_targets
 
 if TYPE_CHECKING:
-    from inventory.reviews.columns import Flags, Numbers
+    from inventory.reviews.columns import BoolArray, FloatArray
 
-_ENDS = ("not_found", "not_a_function_urn")
-"""A target that is not there is not called."""
+_NOT_CALLED = ("not_found", "not_a_function_urn")
 
 
 class Chains(NamedTuple):
-    """What :func:`follow` found.
+    """Result of :func:`trace_chains`.
 
     Attributes:
-        functions: a row for each URN that calls or is called: ``urn`` (canonical), ``chain``, ``calls_at_worst``,
-            ``is_lower_bound``, ``called_by``.
-        circles: a row a circle; see :func:`inventory.reviews.cycles.circles_of`.
-        links: the destinations that lead on, as :func:`inventory.reviews.targets.resolve` gives them.
+        functions: one row per URN with a link: ``urn``, ``chain``, ``calls_at_worst``, ``is_lower_bound``,
+            ``called_by``.
+        cycles: result of :func:`inventory.reviews.cycles.find_cycles`.
+        links: rows of :func:`inventory.reviews.targets.resolve_targets` whose target is called.
     """
 
     functions: pd.DataFrame
-    circles: pd.DataFrame
+    cycles: pd.DataFrame
     links: pd.DataFrame
 
+    @property
+    def circles(self) -> pd.DataFrame:
+        """Old name of ``cycles``."""
+        return self.cycles
 
-def follow(functions: pd.DataFrame, destinations: pd.DataFrame) -> Chains:
-    """Follows every FunctionGraph destination to its end.
 
-    An event ends as a success or as a failure, so it takes one way at a time: a chain is a path, and its worst case the
-    dearest path. A step costs ``1 + max_async_retry_attempts`` calls at worst, on either way out.
+def trace_chains(functions: pd.DataFrame, destinations: pd.DataFrame) -> Chains:
+    """Follows FunctionGraph destinations from function to function.
 
-    Args:
-        functions: the table ``functions``.
-        destinations: the table ``destinations`` of the same run.
+    An event either succeeds or fails, so a chain is a path. Each step makes up to ``1 + max_async_retry_attempts``
+    calls; ``not_found`` targets are not called. Aliases are not resolved.
 
     Returns:
-        ``chain``: functions that one event may come through, this one included. ``calls_at_worst``: calls on the
-        dearest way. Both are infinite where a way leads into a circle. ``is_lower_bound``: on the way stands a URN
-        of which the retries, and so what comes after, are not known; it counts as one call. ``called_by``: links
-        that lead here.
+        ``chain``: functions on the longest path from this one. ``calls_at_worst``: calls on the most expensive path.
+        Both are infinite if a path leads into a cycle. ``is_lower_bound``: a URN on a path has unknown retries and
+        counts as one call. ``called_by``: incoming links.
 
     Shape:
-        A row a URN with a link, sorted by ``calls_at_worst``, the dearest first, then by ``urn``.
+        One row per URN with a link, sorted by ``calls_at_worst`` (descending), then by ``urn``.
 
     Units:
         functions; calls; links.
-
-    Assumptions:
-        A destination is called asynchronously, with its own retries. What is ``not_found`` is not called. A URN
-        without a qualifier is ``latest``; an alias is what it is, whatever version it points to. Of two answers to one
-        thing (a list with and without ``latest``) the first in the table holds, as in the bill.
     """
-    links = resolve(functions, destinations)
-    links = links[~links["target_status"].isin(_ENDS)].drop_duplicates(["source", "event"])
+    links = resolve_targets(functions, destinations)
+    links = links[~links["target_status"].isin(_NOT_CALLED)].drop_duplicates(["source", "event"])
     links = links.reset_index(drop=True)
     ends = pd.concat([links["source"], links["target"]], ignore_index=True)
     codes, urns = pd.factorize(ends, sort=True)
-    half = len(links)
-    graph = Graph([str(urn) for urn in urns], codes[:half].tolist(), codes[half:].tolist(), links["event"].tolist())
-    own, known = _own_calls(functions, graph.urns)
-    chain, worst, bound = _longest(graph, own, known)
-    found = pd.DataFrame(
+    count = len(links)
+    graph = CallGraph(
+        [str(urn) for urn in urns], codes[:count].tolist(), codes[count:].tolist(), links["event"].tolist()
+    )
+    calls, known = _calls_per_event(functions, graph.urns)
+    chain, worst, bound = _longest_paths(graph, calls, known)
+    chains = pd.DataFrame(
         {
             "urn": pd.Series(graph.urns, dtype=object),
             "chain": chain,
@@ -82,32 +75,31 @@ def follow(functions: pd.DataFrame, destinations: pd.DataFrame) -> Chains:
             "called_by": np.bincount(np.asarray(graph.targets, dtype=np.int64), minlength=len(graph.urns)),
         }
     )
-    found = found.sort_values(["calls_at_worst", "urn"], ascending=[False, True], ignore_index=True)
-    return Chains(found, circles_of(graph), links)
+    chains = chains.sort_values(["calls_at_worst", "urn"], ascending=[False, True], ignore_index=True)
+    return Chains(chains, find_cycles(graph), links)
 
 
-def _own_calls(functions: pd.DataFrame, urns: list[str]) -> tuple[Numbers, Flags]:
-    """Calls of one event at each URN at worst, and whether that is known."""
-    listed = distinct(functions)
-    retries = pd.Series(columns.numbers(listed, "max_async_retry_attempts"), index=listed["urn"], dtype=float)
-    own = retries.reindex(urns).to_numpy(dtype=np.float64)
-    known = ~np.isnan(own)
-    return np.where(known, 1 + np.maximum(0.0, own), 1.0), known
+def _calls_per_event(functions: pd.DataFrame, urns: list[str]) -> tuple[FloatArray, BoolArray]:
+    """Worst-case calls of one event at each URN, and whether its retries are known."""
+    listed = drop_duplicate_urns(functions)
+    by_urn = pd.Series(columns.to_floats(listed, "max_async_retry_attempts"), index=listed["urn"], dtype=float)
+    retries = by_urn.reindex(urns).to_numpy(dtype=np.float64)
+    known = ~np.isnan(retries)
+    return np.where(known, 1 + np.maximum(0.0, retries), 1.0), known
 
 
-def _longest(graph: Graph, own: Numbers, known: Flags) -> tuple[Numbers, Numbers, Flags]:
-    """Longest and dearest way from each node; each component comes after all that it leads to."""
-    chain, worst, bound = np.ones(len(own)), own.copy(), ~known
-    following = graph.following()
-    for component in components(following):
+def _longest_paths(graph: CallGraph, calls: FloatArray, known: BoolArray) -> tuple[FloatArray, FloatArray, BoolArray]:
+    chain, worst, bound = np.ones(len(calls)), calls.copy(), ~known
+    successors = graph.successors()
+    for component in strongly_connected_components(successors):
         node = component[0]
-        if len(component) > 1 or node in following[node]:
+        if len(component) > 1 or node in successors[node]:
             chain[component] = worst[component] = np.inf
             continue
-        ahead = following[node]
+        ahead = successors[node]
         if ahead:
             chain[node] = 1 + max(chain[ahead])
-            worst[node] = own[node] + max(worst[ahead])
+            worst[node] = calls[node] + max(worst[ahead])
             bound[node] |= any(bound[ahead])
     bound[np.isinf(worst)] = False
     return chain, worst, bound

@@ -1,7 +1,4 @@
-"""The reader's table: traffic, shares, sizes and prices, none of which a snapshot knows.
-
-Owns how a number is found in it, and what is wrong with one that cannot be. Has no number of its own.
-"""
+"""User-supplied cost inputs: traffic, failure share, object sizes, prices."""
 
 from __future__ import annotations
 
@@ -11,70 +8,58 @@ import numpy as np
 import pandas as pd
 
 from inventory.errors import UsageError
-from inventory.reviews.targets import canonical
+from inventory.reviews.targets import normalize_urn
 
 if TYPE_CHECKING:
-    from inventory.reviews.columns import Numbers
+    from inventory.reviews.columns import FloatArray
 
 EVERYTHING: Final = "*"
 TRAFFIC: Final = "events_per_month"
 
 
-def number(given: pd.DataFrame, quantity: str, *, needed: bool = True) -> float:
-    """The reader's number of a quantity, of everything.
-
-    Args:
-        given: the reader's table: a row a number, with ``quantity``, ``of`` (``*``: everything) and ``value``.
-        quantity: which one.
-        needed: whether it is wrong that it is not there.
+def read_number(cost_inputs: pd.DataFrame, quantity: str, *, required: bool = True) -> float:
+    """Reads a quantity that applies to everything.
 
     Returns:
-        The number; NaN where it is not needed and not there.
+        The number; NaN if it is missing and not required.
 
     Raises:
-        UsageError: it is missing, below 0, infinite, or no number.
+        UsageError: it is missing, negative, infinite or not a number.
     """
-    rows = ((given["quantity"] == quantity) & (given["of"] == EVERYTHING)).to_numpy(dtype=bool)
-    values = [value for value in given["value"][rows].tolist() if not pd.isna(value)]
+    rows = ((cost_inputs["quantity"] == quantity) & (cost_inputs["of"] == EVERYTHING)).to_numpy(dtype=bool)
+    values = [value for value in cost_inputs["value"][rows].tolist() if not pd.isna(value)]
     if values:
-        return _checked(quantity, values[-1])
-    if needed:
-        raise UsageError(f"the reader's table has no {quantity} of {EVERYTHING!r}: add that row")
+        return _parse_number(quantity, values[-1])
+    if required:
+        raise UsageError(f"cost inputs: {quantity} of {EVERYTHING!r} is missing; add that row")
     return float("nan")
 
 
-def traffic(found: pd.DataFrame, given: pd.DataFrame) -> Numbers:
-    """Events a month of each URN: the reader's number of this URN, else of its package, else of everything.
-
-    Args:
-        found: a frame with ``urn`` (canonical) and ``package``.
-        given: the reader's table.
-
-    Shape:
-        A number a row of ``found``.
+def read_traffic(functions: pd.DataFrame, cost_inputs: pd.DataFrame) -> FloatArray:
+    """Reads the traffic of each URN: the value of the URN, else of its package, else of everything.
 
     Units:
-        events a month.
+        events per month.
 
     Raises:
-        UsageError: there is no traffic of everything, or one that cannot be.
+        UsageError: a value is invalid, or none applies to everything.
     """
-    events = np.full(len(found), number(given, TRAFFIC))
-    own = given[(given["quantity"] == TRAFFIC).to_numpy(dtype=bool)]
-    pairs = zip(own["of"].astype(str), own["value"].tolist(), strict=True)
-    named = {of: _checked(TRAFFIC, value) for of, value in pairs if not pd.isna(value)}
-    by_urn = {canonical(of): value for of, value in named.items() if of.startswith("urn:")}
-    for column, known in (("package", named), ("urn", by_urn)):
-        closer = np.array([known.get(name, np.nan) for name in found[column]], dtype=np.float64)
-        events = np.where(np.isnan(closer), events, closer)
+    events = np.full(len(functions), read_number(cost_inputs, TRAFFIC))
+    traffic = cost_inputs[(cost_inputs["quantity"] == TRAFFIC).to_numpy(dtype=bool)]
+    pairs = zip(traffic["of"].astype(str), traffic["value"].tolist(), strict=True)
+    by_name = {name: _parse_number(TRAFFIC, value) for name, value in pairs if not pd.isna(value)}
+    by_urn = {normalize_urn(name): value for name, value in by_name.items() if name.startswith("urn:")}
+    for column, values in (("package", by_name), ("urn", by_urn)):
+        specific = np.array([values.get(name, np.nan) for name in functions[column]], dtype=np.float64)
+        events = np.where(np.isnan(specific), events, specific)
     return events
 
 
-def _checked(quantity: str, value: object) -> float:
+def _parse_number(quantity: str, value: object) -> float:
     try:
-        found = float(str(value))
+        number = float(str(value))
     except ValueError:
-        raise UsageError(f"the reader's table: {quantity} is {value!r}, not a number") from None
-    if not 0 <= found < float("inf"):
-        raise UsageError(f"the reader's table: {quantity} is {found:g}; it cannot be below 0 nor infinite")
-    return found
+        raise UsageError(f"cost inputs: {quantity} is {value!r}, not a number") from None
+    if not 0 <= number < float("inf"):
+        raise UsageError(f"cost inputs: {quantity} is {number:g}; it must be finite and not negative")
+    return number

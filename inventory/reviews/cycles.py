@@ -1,117 +1,100 @@
-"""Functions that call each other in a circle: an event that comes in goes round.
-
-Owns what a circle is, and of which kind. Knows no retries and no price.
-
-Source: the vendor's user guide (functiongraph_01_0390_03, read 2026-11-25) asks not to set two functions as
-targets of each other.
-"""
+"""Cycles of functions that call each other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from inventory.reviews.graph import components, rings
-from inventory.reviews.targets import function_of
+from inventory.reviews.graph import simple_cycles, strongly_connected_components
+from inventory.reviews.targets import strip_qualifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CERTAINTIES: Final = ("certain", "if_alias")
-KINDS: Final = ("on_success", "on_failure", "mixed")
+    from inventory.reviews.graph import CallGraph
+
+_CERTAINTIES: Final = ("certain", "if_alias")
+_KINDS: Final = ("on_success", "on_failure", "mixed")
 
 
-class Graph(NamedTuple):
-    """Who calls whom: canonical URNs in order, and links between their places, each with its event."""
+def find_cycles(graph: CallGraph) -> pd.DataFrame:
+    """Finds each cycle of a call graph once.
 
-    urns: list[str]
-    sources: list[int]
-    targets: list[int]
-    events: list[str]
-
-    def following(self) -> list[list[int]]:
-        """For each URN those that follow it."""
-        found: list[list[int]] = [[] for _ in self.urns]
-        for source, target in zip(self.sources, self.targets, strict=True):
-            found[source].append(target)
-        return found
-
-
-def circles_of(graph: Graph) -> pd.DataFrame:
-    """Finds the circles of a graph, each once.
+    A node has one link per event, so cycles of one event never overlap. A strongly connected component with other
+    links counts as one cycle.
 
     Returns:
-        ``certainty``: ``certain``, or ``if_alias``, a circle only if an alias in it points to the version in it;
-        ``kind``: ``on_success`` (each event that succeeds all the way goes round for ever), ``on_failure`` (each that
-        fails all the way), ``mixed`` (it takes successes and failures to go round, or several circles are knotted
-        together); ``size``; ``urns``: of one circle in the order of the calls, the smallest first, of a knot sorted.
+        ``certainty``: ``if_alias`` if an alias must point to a version in the cycle, else ``certain``; ``kind``: the
+        event of all links, or ``mixed``; ``size``; ``urns``: in call order if certain and not mixed, else sorted.
 
     Shape:
-        A row a circle, sorted by certainty, kind in the order of ``KINDS``, and URNs. A URN has at most one link an
-        event, so circles of one event never touch; a knot is a strongly connected part with links beside these.
+        One row per cycle, sorted by certainty, kind and URNs.
 
     Units:
         ``size``: URNs.
+
+    Source:
+        The user guide (functiongraph_01_0390_03, read 2026-11-25) warns against functions that call each other.
     """
     rows: list[tuple[str, str, int, tuple[str, ...]]] = []
-    in_rings: set[tuple[int, int]] = set()
-    for kind in KINDS[:2]:
+    known_links: set[tuple[int, int]] = set()
+    for kind in _KINDS[:2]:
         links = zip(graph.sources, graph.targets, graph.events, strict=True)
-        for ring in rings({source: target for source, target, event in links if event == kind}):
-            rows.append(_row("certain", kind, graph, ring))
-            in_rings.update(zip(ring, [*ring[1:], ring[0]], strict=True))
-    rows += _knots(graph, graph.following(), "certain", in_rings)
-    following, added = _through_aliases(graph)
-    if added:
+        for cycle in simple_cycles({source: target for source, target, event in links if event == kind}):
+            rows.append(_row("certain", kind, graph, cycle))
+            known_links.update(zip(cycle, [*cycle[1:], cycle[0]], strict=True))
+    rows += _cyclic_components(graph, graph.successors(), "certain", known_links)
+    successors, alias_links = _add_alias_links(graph)
+    if alias_links:
         certain = {urns for _, _, _, urns in rows}
-        knots = _knots(graph, following, "if_alias", set(), added)
-        rows += [row for row in knots if row[3] not in certain]
-    rows.sort(key=lambda row: (CERTAINTIES.index(row[0]), KINDS.index(row[1]), row[3]))
+        possible = _cyclic_components(graph, successors, "if_alias", set(), alias_links)
+        rows += [row for row in possible if row[3] not in certain]
+    rows.sort(key=lambda row: (_CERTAINTIES.index(row[0]), _KINDS.index(row[1]), row[3]))
     return pd.DataFrame(rows, columns=["certainty", "kind", "size", "urns"])
 
 
-def _row(certainty: str, kind: str, graph: Graph, nodes: Sequence[int]) -> tuple[str, str, int, tuple[str, ...]]:
+def _row(certainty: str, kind: str, graph: CallGraph, nodes: Sequence[int]) -> tuple[str, str, int, tuple[str, ...]]:
     return certainty, kind, len(nodes), tuple(graph.urns[node] for node in nodes)
 
 
-def _knots(
-    graph: Graph,
-    following: list[list[int]],
+def _cyclic_components(
+    graph: CallGraph,
+    successors: list[list[int]],
     certainty: str,
-    known: set[tuple[int, int]],
-    needed: set[tuple[int, int]] | None = None,
+    known_links: set[tuple[int, int]],
+    required_links: set[tuple[int, int]] | None = None,
 ) -> list[tuple[str, str, int, tuple[str, ...]]]:
-    """Strongly connected parts with a link beside the known circles; with a needed one, where these are given."""
+    """Components with a link that is not in ``known_links``, and with one of ``required_links`` if given."""
     events: dict[tuple[int, int], set[str]] = {}
     for source, target, event in zip(graph.sources, graph.targets, graph.events, strict=True):
         events.setdefault((source, target), set()).add(event)
-    found = []
-    for component in components(following):
+    rows = []
+    for component in strongly_connected_components(successors):
         inside = set(component)
-        links = {(node, follower) for node in component for follower in following[node] if follower in inside}
-        if not links - known or (needed is not None and not links & needed):
+        links = {(node, successor) for node in component for successor in successors[node] if successor in inside}
+        if not links - known_links or (required_links is not None and not links & required_links):
             continue
         kinds = set().union(*(events.get(link, set()) for link in links))
         kind = kinds.pop() if len(kinds) == 1 else "mixed"
-        found.append(_row(certainty, kind, graph, sorted(component)))
-    return found
+        rows.append(_row(certainty, kind, graph, sorted(component)))
+    return rows
 
 
-def _through_aliases(graph: Graph) -> tuple[list[list[int]], set[tuple[int, int]]]:
-    """The graph with a link from each alias to each version of its function that leads on: it may point there."""
-    following = graph.following()
+def _add_alias_links(graph: CallGraph) -> tuple[list[list[int]], set[tuple[int, int]]]:
+    """Links each called alias to every version of its function that makes calls: it may point to any of them."""
+    successors = graph.successors()
     versions: dict[str, list[int]] = {}
     for node in sorted(set(graph.sources)):
         if not _is_alias(graph.urns[node]):
-            versions.setdefault(function_of(graph.urns[node]), []).append(node)
-    added: set[tuple[int, int]] = set()
+            versions.setdefault(strip_qualifier(graph.urns[node]), []).append(node)
+    alias_links: set[tuple[int, int]] = set()
     for node in sorted(set(graph.targets)):
         if _is_alias(graph.urns[node]):
-            for version in versions.get(function_of(graph.urns[node]), []):
-                following[node].append(version)
-                added.add((node, version))
-    return following, added
+            for version in versions.get(strip_qualifier(graph.urns[node]), []):
+                successors[node].append(version)
+                alias_links.add((node, version))
+    return successors, alias_links
 
 
 def _is_alias(urn: str) -> bool:

@@ -1,87 +1,95 @@
-"""Strongly connected parts of a graph: which nodes reach each other, without recursion.
-
-Owns Tarjan's algorithm, for graphs of a million nodes and chains as long. Knows no function and no event.
-"""
+"""Call graph of functions; strongly connected components and simple cycles."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-def components(following: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """The strongly connected components of a graph, each after all that it leads to.
+class CallGraph(NamedTuple):
+    """Nodes are indices into ``urns``; ``sources``, ``targets`` and ``events`` have one item per link."""
 
-    Args:
-        following: for each node, from 0 on, the nodes that follow it.
+    urns: list[str]
+    sources: list[int]
+    targets: list[int]
+    events: list[str]
 
-    Yields:
-        The nodes of a component; a node that is on no cycle is a component alone.
+    def successors(self) -> list[list[int]]:
+        """Lists the targets of each node."""
+        called: list[list[int]] = [[] for _ in self.urns]
+        for source, target in zip(self.sources, self.targets, strict=True):
+            called[source].append(target)
+        return called
+
+
+def strongly_connected_components(successors: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Yields the strongly connected components in reverse topological order.
+
+    Iterative, since a chain may be a million nodes long.
 
     Source:
-        R. Tarjan, Depth-first search and linear graph algorithms, 1972; its recursion is a list here.
+        R. Tarjan, Depth-first search and linear graph algorithms, 1972.
     """
     unseen = -1
-    number = [unseen] * len(following)
-    low = [0] * len(following)
-    open_nodes: list[int] = []
-    is_open = bytearray(len(following))
+    number = [unseen] * len(successors)
+    low = [0] * len(successors)
+    stack: list[int] = []
+    on_stack = bytearray(len(successors))
     seen = 0
-    for root in range(len(following)):
+    for root in range(len(successors)):
         if number[root] != unseen:
             continue
-        path = [(root, iter(following[root]))]
+        path = [(root, iter(successors[root]))]
         number[root] = low[root] = seen
         seen += 1
-        open_nodes.append(root)
-        is_open[root] = 1
+        stack.append(root)
+        on_stack[root] = 1
         while path:
             node, rest = path[-1]
-            for follower in rest:
-                if number[follower] == unseen:
-                    number[follower] = low[follower] = seen
+            for successor in rest:
+                if number[successor] == unseen:
+                    number[successor] = low[successor] = seen
                     seen += 1
-                    open_nodes.append(follower)
-                    is_open[follower] = 1
-                    path.append((follower, iter(following[follower])))
+                    stack.append(successor)
+                    on_stack[successor] = 1
+                    path.append((successor, iter(successors[successor])))
                     break
-                if is_open[follower]:
-                    low[node] = min(low[node], number[follower])
+                if on_stack[successor]:
+                    low[node] = min(low[node], number[successor])
             else:
                 path.pop()
                 if path:
                     low[path[-1][0]] = min(low[path[-1][0]], low[node])
                 if low[node] == number[node]:
-                    yield _closed(node, open_nodes, is_open)
+                    yield _pop_component(node, stack, on_stack)
 
 
-def _closed(first: int, open_nodes: list[int], is_open: bytearray) -> list[int]:
-    """Takes the component of its first node off the open ones."""
-    at = len(open_nodes) - 1
-    while open_nodes[at] != first:
-        at -= 1
-    component = open_nodes[at:]
-    del open_nodes[at:]
+def _pop_component(first: int, stack: list[int], on_stack: bytearray) -> list[int]:
+    start = len(stack) - 1
+    while stack[start] != first:
+        start -= 1
+    component = stack[start:]
+    del stack[start:]
     for node in component:
-        is_open[node] = 0
+        on_stack[node] = 0
     return component
 
 
-def rings(follower: dict[int, int]) -> list[list[int]]:
-    """The cycles of a graph in which each node has at most one follower: each once, in order, smallest node first."""
-    seen_from: dict[int, int] = {}
-    found: list[list[int]] = []
-    for start in follower:
+def simple_cycles(successor: dict[int, int]) -> list[list[int]]:
+    """Finds the cycles of a graph whose nodes have at most one successor; each starts at its smallest node."""
+    visited_from: dict[int, int] = {}
+    cycles: list[list[int]] = []
+    for start in successor:
         node = start
-        while node in follower and node not in seen_from:
-            seen_from[node] = start
-            node = follower[node]
-        if node in follower and seen_from[node] == start:
-            ring = [node]
-            while follower[ring[-1]] != node:
-                ring.append(follower[ring[-1]])
-            smallest = ring.index(min(ring))
-            found.append(ring[smallest:] + ring[:smallest])
-    return sorted(found)
+        while node in successor and node not in visited_from:
+            visited_from[node] = start
+            node = successor[node]
+        if node in successor and visited_from[node] == start:
+            cycle = [node]
+            while successor[cycle[-1]] != node:
+                cycle.append(successor[cycle[-1]])
+            smallest = cycle.index(min(cycle))
+            cycles.append(cycle[smallest:] + cycle[:smallest])
+    return sorted(cycles)

@@ -1,7 +1,4 @@
-"""What an outage of a given length loses: the age of an event against the length of the outage.
-
-Owns that arithmetic and its assumptions. Knows no time of day and no traffic but a constant one.
-"""
+"""Share of events that an outage of a given length drops."""
 
 from __future__ import annotations
 
@@ -17,44 +14,37 @@ if TYPE_CHECKING:
 
 
 def outage_losses(functions: pd.DataFrame, outages_s: Sequence[float]) -> pd.DataFrame:
-    """How much of the traffic of an outage is dropped because its events grew too old.
+    """Computes the share of an outage's events that expire before it ends.
 
-    In an outage of L seconds nothing can be run. An event that may wait T seconds is dropped when it came in more
-    than T seconds before the end: of a constant stream, ``max(0, L - T) / L``.
-
-    Args:
-        functions: the table ``functions``.
-        outages_s: lengths of outages.
+    With a maximum event age of T and a constant rate of events, an outage of L loses ``max(0, L - T) / L``.
 
     Returns:
-        ``outage_s``; ``urns_that_lose``, how many have an age below the outage; ``lost_share``, the mean of the formula
-        over the URNs of which the age is known, so each counts as much as another; ``untold_share``, the part of it of
-        URNs without a failure destination.
+        ``outage_s``; ``urns_that_lose``, URNs with a shorter event age; ``lost_share``, the mean over URNs with a known
+        age; ``untold_share``, the part of it from URNs without a failure destination.
 
     Shape:
-        A row a length, in the order given; shares are NaN where no age is known.
+        One row per length; shares are NaN if no age is known.
 
     Units:
-        seconds; shares from 0 to 1 of the events that come in during the outage.
+        seconds; shares from 0 to 1 of the events that arrive during the outage.
 
     Assumptions:
-        Traffic is constant, and the same for each URN; what may still be run when the outage ends is run at once; no
-        retry is used up while it lasts. Where retries run out first, more is lost. Whether the failure destination is
-        told of an event that grew too old the vendor does not say.
+        All URNs have the same traffic. Remaining events run immediately after the outage. Retries are not used up
+        during it; otherwise more is lost.
     """
     lengths = np.asarray(list(outages_s), dtype=np.float64)
-    age = columns.numbers(functions, "max_async_event_age_in_seconds")
-    counted = columns.one_of(functions, "status", ["configured"]) & ~np.isnan(age)
-    untold = columns.is_null(functions, "on_failure_destination")[counted]
-    ages, place = np.unique(age[counted], return_inverse=True)  # ages are few, URNs are many
-    urns = np.bincount(place, minlength=len(ages))
-    urns_untold = np.bincount(place, weights=untold, minlength=len(ages))
-    waited = np.maximum(0.0, lengths[:, None] - np.maximum(0.0, ages)[None, :])
-    lost = np.divide(waited, lengths[:, None], out=np.zeros_like(waited), where=lengths[:, None] > 0)
+    age = columns.to_floats(functions, "max_async_event_age_in_seconds")
+    has_age = columns.is_one_of(functions, "status", ["configured"]) & ~np.isnan(age)
+    no_destination = columns.is_null(functions, "on_failure_destination")[has_age]
+    ages, index = np.unique(age[has_age], return_inverse=True)  # few distinct ages, many URNs
+    urns = np.bincount(index, minlength=len(ages))
+    urns_without_destination = np.bincount(index, weights=no_destination, minlength=len(ages))
+    excess = np.maximum(0.0, lengths[:, None] - np.maximum(0.0, ages)[None, :])
+    lost = np.divide(excess, lengths[:, None], out=np.zeros_like(excess), where=lengths[:, None] > 0)
     total = urns.sum()
     shares = {
         name: (lost @ weight) / total if total else np.full(len(lengths), np.nan)
-        for name, weight in (("lost_share", urns), ("untold_share", urns_untold))
+        for name, weight in (("lost_share", urns), ("untold_share", urns_without_destination))
     }
-    losing = ((waited > 0) @ urns).astype(int)
+    losing = ((excess > 0) @ urns).astype(int)
     return pd.DataFrame({"outage_s": lengths, "urns_that_lose": losing, **shares})

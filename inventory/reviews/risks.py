@@ -1,11 +1,8 @@
-"""Who loses events: four questions to each URN, and how the answers add up by package and project.
-
-Owns the questions, and what counts as yes, as no, and as neither. Knows no traffic: a URN is a URN.
-"""
+"""Rules that find configurations which lose events, and their answers per URN."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,109 +10,193 @@ import pandas as pd
 from inventory.reviews import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-QUESTIONS: Final = {
-    "no_failure_destination": "on_failure_destination is null: nobody is told of a failure",
-    "short_age": "max_async_event_age_in_seconds is below the bar",
-    "no_retries": "max_async_retry_attempts is 0",
-    "no_status_log": "enable_async_status_log is false",
-}
-"""Each question, and the cell that says yes."""
+    from inventory.reviews.columns import BoolArray
+
+_DESTINATION: Final = "on_failure_destination"
+_AGE: Final = "max_async_event_age_in_seconds"
+_RETRIES: Final = "max_async_retry_attempts"
+_STATUS_LOG: Final = "enable_async_status_log"
+
+
+class Risk(NamedTuple):
+    """A yes/no question about each configured URN.
+
+    Attributes:
+        name: its column in the result of :func:`assess_risks`.
+        question: the condition for ``yes``.
+        is_yes: tests each row of ``functions``; the second argument is ``short_age_s``.
+        is_known: whether a row has the value that ``is_yes`` tests.
+    """
+
+    name: str
+    question: str
+    is_yes: Callable[[pd.DataFrame, float], BoolArray]
+    is_known: Callable[[pd.DataFrame], BoolArray]
+
+
+def _always_known(functions: pd.DataFrame) -> BoolArray:
+    return np.ones(len(functions), dtype=np.bool_)
+
+
+def _has_value(column: str) -> Callable[[pd.DataFrame], BoolArray]:
+    return lambda functions: ~columns.is_null(functions, column)
+
+
+RISKS: Final = (
+    Risk(
+        "no_failure_destination",
+        f"{_DESTINATION} is null: failed events are not reported",
+        is_yes=lambda functions, _: columns.is_null(functions, _DESTINATION),
+        is_known=_always_known,
+    ),
+    Risk(
+        "short_age",
+        f"{_AGE} is below the threshold",
+        is_yes=lambda functions, short_age_s: columns.to_floats(functions, _AGE) < short_age_s,
+        is_known=_has_value(_AGE),
+    ),
+    Risk(
+        "no_retries",
+        f"{_RETRIES} is 0",
+        is_yes=lambda functions, _: columns.to_floats(functions, _RETRIES) == 0,
+        is_known=_has_value(_RETRIES),
+    ),
+    Risk(
+        "no_status_log",
+        f"{_STATUS_LOG} is false",
+        is_yes=lambda functions, _: ~columns.is_true(functions, _STATUS_LOG),
+        is_known=_has_value(_STATUS_LOG),
+    ),
+)
+"""Counts, groups and comparisons follow from this tuple."""
+
+QUESTIONS: Final = {risk.name: risk.question for risk in RISKS}
 
 ANSWERS: Final = ("yes", "no", "not_configured", "unknown")
-"""``yes`` and ``no`` are the cloud's own words about a configured URN. ``not_configured``: the service's defaults hold.
-``unknown``: the URN is ``failed`` or ``not_attempted``, or its configuration does not say."""
+"""``unknown``: the URN is ``failed`` or ``not_attempted``, or its configuration lacks the value."""
+
+RISK_CHANGES: Final = ("worse", "better", "still_yes", "still_no", "not_comparable")
+"""``worse``: no in the old run, yes in the new one. ``not_comparable``: one of the runs has neither yes nor no."""
 
 _IDENTITY: Final = ("function_urn", "region", "project_id", "package", "function_name", "qualifier", "status")
 
 
-def judge(functions: pd.DataFrame, short_age_s: float) -> pd.DataFrame:
-    """Puts the four questions to each URN.
+class VendorDefault(NamedTuple):
+    """A default as one page of the vendor documents it."""
+
+    column: str
+    vendor_says: str
+    page: str
+
+
+VENDOR_DEFAULTS: Final = (
+    VendorDefault(_RETRIES, "no retry after an error of the code", "user guide, asynchronous notification"),
+    VendorDefault(_RETRIES, "1 (range 0 to 3)", "user guide, table of the console's fields"),
+    VendorDefault(_RETRIES, "3 (range 0 to 8)", "API reference of the GET"),
+    VendorDefault(_AGE, "3600 (range 1 to 86400)", "API reference of the PUT"),
+    VendorDefault(_STATUS_LOG, "no default documented", "API reference"),
+    VendorDefault(
+        _DESTINATION, "none: failures are not reported unless one is set", "user guide, asynchronous notification"
+    ),
+)
+"""Contradictory, so ``not_configured`` is an answer of its own. Not tested on the live service.
+
+Source: api-facts.md section 2; user guide functiongraph_01_0390_03, read 2026-11-25.
+"""
+
+
+def assess_risks(functions: pd.DataFrame, short_age_s: float) -> pd.DataFrame:
+    """Answers every risk for each URN.
 
     Args:
         functions: the table ``functions``.
-        short_age_s: an event that may wait less than this is short-lived. The reader's bar; the vendor has none.
+        short_age_s: threshold of the event age. The vendor defines none.
 
     Returns:
-        What names the URN, a column of ``ANSWERS`` for each of ``QUESTIONS``, and ``gaps``, how many are ``yes``.
+        Identity columns, one column of ``ANSWERS`` for each of ``RISKS``, and ``gaps``, the number of ``yes``.
 
     Shape:
-        A row a URN, in the table's order, without those that are ``not_found``: what is not there loses nothing.
+        One row per URN in the table's order, without ``not_found`` ones.
 
     Units:
         ``short_age_s``: seconds.
-
-    Source:
-        ``functions`` of a run; no cell is guessed where the answer said nothing.
     """
-    there = functions[~columns.one_of(functions, "status", ["not_found"])]
-    judged = columns.plain(there, _IDENTITY)
-    configured = columns.one_of(there, "status", ["configured"])
-    unset = columns.one_of(there, "status", ["not_configured"])
-    age, retries = (
-        columns.numbers(there, name) for name in ("max_async_event_age_in_seconds", "max_async_retry_attempts")
-    )
-    logged, unsaid = (
-        columns.is_true(there, "enable_async_status_log"),
-        columns.is_null(there, "enable_async_status_log"),
-    )
-    said_yes = {
-        "no_failure_destination": (columns.is_null(there, "on_failure_destination"), np.ones(len(there), dtype=bool)),
-        "short_age": (age < short_age_s, ~np.isnan(age)),
-        "no_retries": (retries == 0, ~np.isnan(retries)),
-        "no_status_log": (~logged, ~unsaid),
-    }
+    existing = functions[~columns.is_one_of(functions, "status", ["not_found"])]
+    assessment = columns.to_object_frame(existing, _IDENTITY)
+    configured = columns.is_one_of(existing, "status", ["configured"])
+    not_configured = columns.is_one_of(existing, "status", ["not_configured"])
     answers = pd.CategoricalDtype(list(ANSWERS), ordered=True)
-    for question, (is_yes, is_said) in said_yes.items():
-        known = configured & is_said
-        codes = np.select([known & is_yes, known, unset], [0, 1, 2], default=3)
-        judged[question] = pd.Categorical.from_codes(codes.tolist(), dtype=answers)
-    judged["gaps"] = sum((judged[question] == "yes").astype(int) for question in QUESTIONS)
-    return judged
+    for risk in RISKS:
+        known = configured & risk.is_known(existing)
+        codes = np.select([known & risk.is_yes(existing, short_age_s), known, not_configured], [0, 1, 2], default=3)
+        assessment[risk.name] = pd.Categorical.from_codes(codes.tolist(), dtype=answers)
+    assessment["gaps"] = sum((assessment[risk.name] == "yes").astype(int) for risk in RISKS)
+    return assessment
 
 
-def answer_counts(judged: pd.DataFrame) -> pd.DataFrame:
-    """How many URNs gave which answer.
-
-    Args:
-        judged: of :func:`judge`.
+def answer_counts(assessment: pd.DataFrame) -> pd.DataFrame:
+    """Counts the answers in the result of :func:`assess_risks`.
 
     Shape:
-        A row a question, a column an answer, in the order of ``QUESTIONS`` and ``ANSWERS``.
+        One row per risk, one column per answer.
 
     Units:
         URNs.
     """
-    counts = {question: judged[question].value_counts().reindex(ANSWERS, fill_value=0) for question in QUESTIONS}
+    counts = {risk.name: assessment[risk.name].value_counts().reindex(ANSWERS, fill_value=0) for risk in RISKS}
     return pd.DataFrame(counts, index=list(ANSWERS)).T.astype(int)
 
 
-def blast_radius(judged: pd.DataFrame, question: str, by: Sequence[str]) -> pd.DataFrame:
-    """One question, by package, project or whatever names a group.
+def blast_radius(assessment: pd.DataFrame, question: str, by: Sequence[str]) -> pd.DataFrame:
+    """Counts the answers to one risk in each group.
 
     Args:
-        judged: of :func:`judge`.
-        question: one of ``QUESTIONS``.
-        by: columns of ``judged``.
+        assessment: result of :func:`assess_risks`.
+        question: name of the risk.
+        by: columns of ``assessment`` that define a group.
 
     Returns:
-        Counts of the answers, ``urns`` (their sum), ``functions`` (how many distinct ones these are versions and
-        aliases of), and two shares: ``at_least``, the ``yes``, as if whatever we do not know were fine; and
-        ``at_most``, all but the ``no``, as if none of it were.
+        Counts of the answers; ``urns``, their sum; ``functions``, the distinct functions; ``at_least`` and ``at_most``,
+        bounds of the true share of ``yes``.
 
     Shape:
-        A row a group, the most ``yes`` first, then by name.
+        One row per group, sorted by ``yes`` (descending), then by name.
 
     Units:
         URNs; shares from 0 to 1.
     """
     groups = list(by)
-    answers = pd.DataFrame({answer: (judged[question] == answer).astype(int) for answer in ANSWERS})
-    counts = answers.groupby([judged[name] for name in groups]).sum()
+    answers = pd.DataFrame({answer: (assessment[question] == answer).astype(int) for answer in ANSWERS})
+    counts = answers.groupby([assessment[name] for name in groups]).sum()
     counts["urns"] = counts.sum(axis=1)
     names = list(dict.fromkeys([*groups, "region", "project_id", "package", "function_name"]))
-    counts["functions"] = judged[names].drop_duplicates().groupby(groups, observed=True).size()
+    counts["functions"] = assessment[names].drop_duplicates().groupby(groups, observed=True).size()
     counts["at_least"] = counts["yes"] / counts["urns"]
     counts["at_most"] = 1 - counts["no"] / counts["urns"]
     return counts.sort_index().sort_values("yes", ascending=False, kind="stable")
+
+
+def compare_risks(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Counts how the results of :func:`assess_risks` for two runs differ.
+
+    Shape:
+        One row per risk, one column for each of ``RISK_CHANGES``; a row adds up to the URNs of both runs.
+
+    Units:
+        URNs.
+    """
+    names = [risk.name for risk in RISKS]
+    both = old[["function_urn", *names]].merge(
+        new[["function_urn", *names]], on="function_urn", how="outer", suffixes=("_old", "_new")
+    )
+    rows = {}
+    for name in names:
+        before, after = both[f"{name}_old"], both[f"{name}_new"]
+        counts = [
+            int(((before == old_answer) & (after == new_answer)).sum())
+            for old_answer, new_answer in (("no", "yes"), ("yes", "no"), ("yes", "yes"), ("no", "no"))
+        ]
+        rows[name] = [*counts, len(both) - sum(counts)]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(RISK_CHANGES))

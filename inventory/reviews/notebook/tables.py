@@ -1,8 +1,4 @@
-"""How a review's tables are shown: large ones to sort and search, small ones as they are.
-
-Owns how much of a table a page holds, and that it needs nothing from elsewhere. Knows no question; needs the extra
-``notebooks``, and is loaded by who shows tables alone. Whatever a cell holds, it is text, never markup.
-"""
+"""Sortable and small tables in a notebook; cells are text, never markup."""
 
 from __future__ import annotations
 
@@ -22,38 +18,34 @@ except ModuleNotFoundError as missing:
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
-_MOST_ROWS: Final = 20_000
-_MOST_CHARACTERS: Final = 400_000
-"""Of a table's rows: a page with three such tables is still small enough to be sent."""
-_WIDEST_CELL: Final = 120
+_MAX_ROWS: Final = 20_000
+_MAX_CHARACTERS: Final = 400_000
+"""Keeps an exported page small enough to send."""
+_CELL_WIDTH: Final = 120
 _LEFT: Final = "text-align: left !important"
 
 
 def begin() -> None:
-    """Puts what tables need into the notebook, so that they, and a page made of it, work without a network."""
+    """Loads the scripts of the tables, so that the notebook and its pages work offline."""
     itables.init_notebook_mode(all_interactive=False, connected=False)
 
 
 def browse(frame: pd.DataFrame) -> None:
-    """Shows a table to sort and search; of a large one the first rows, and how many these are.
-
-    Args:
-        frame: the table. Of a long text its head and its tail are shown.
-    """
-    shown = frame.head(_MOST_ROWS).copy()
+    """Shows a table to sort and search. Long tables and cells are cut."""
+    shown = frame.head(_MAX_ROWS).copy()
     characters = pd.Series(8 * shown.shape[1], index=shown.index)
     for name in shown.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in shown.dtypes]]:
-        shown[name] = pd.Series(_texts(shown[name]), index=shown.index, dtype=object)
+        shown[name] = pd.Series(_to_cells(shown[name]), index=shown.index, dtype=object)
         characters += shown[name].map(len)
-    shown = shown[(characters.cumsum() <= _MOST_CHARACTERS).to_numpy()]
+    shown = shown[(characters.cumsum() <= _MAX_CHARACTERS).to_numpy()]
     if len(shown) < len(frame):
-        display(HTML(f"The first {len(shown):,} of {len(frame):,} rows; these can be searched."))  # type: ignore[no-untyped-call]
+        display(HTML(f"The first {len(shown):,} of {len(frame):,} rows; the search covers only these."))  # type: ignore[no-untyped-call]
     with pd.option_context("display.float_format", "{:,.6g}".format):
         itables.show(
             shown,
-            maxBytes=0,  # itables would show the first rows and the last
+            maxBytes=0,  # by default itables drops rows from the middle
             showIndex=False,
-            text_in_header_can_be_selected=False,  # a click on a name sorts
+            text_in_header_can_be_selected=False,  # a click on a header sorts
             classes="display compact nowrap",
             scrollX=True,
             columnDefs=[{"className": "dt-left", "targets": "_all"}],
@@ -61,17 +53,10 @@ def browse(frame: pd.DataFrame) -> None:
 
 
 def small(frame: pd.DataFrame, formats: dict[Any, Any] | None = None, *, na_rep: str = "") -> Styler:
-    """A table of a few rows, as the last value of a cell.
-
-    Args:
-        frame: the table, without its index.
-        formats: how a column's cells are written.
-        na_rep: for null.
-    """
+    """Styles a table of a few rows; ``na_rep`` replaces null."""
     styled = frame.style.hide(axis="index").format(formats, na_rep=na_rep, escape="html", thousands=",")
     return styled.set_table_styles([{"selector": kind, "props": _LEFT} for kind in ("th", "td")])
 
 
-def _texts(column: pd.Series[Any]) -> list[str]:
-    """The cells of a column as texts that fit; nothing for null."""
-    return ["" if pd.isna(cell) else cut(str(cell), _WIDEST_CELL) for cell in column.astype(object)]
+def _to_cells(column: pd.Series[Any]) -> list[str]:
+    return ["" if pd.isna(cell) else cut(str(cell), _CELL_WIDTH) for cell in column.astype(object)]
