@@ -1,4 +1,4 @@
-"""Frames of a snapshot, made by hand: what the tests of the reviews say about a few URNs, in the schema's columns."""
+"""Builds frames of a snapshot, with the columns of the schema, for tests of reviews."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ BASE = "urn:fss:cn-north-4:p1:function:default:"
 
 
 def urn(name):
-    """A full URN; a name without colons is completed."""
+    """Completes a name to a full URN."""
     return name if name.startswith("urn:") else f"{BASE}{name}"
 
 
 def functions(rows):
-    """The table ``functions``: URN to its status, or to the cells of a configured one."""
-    made = []
+    """Builds the table ``functions`` from URN to status, or to the cells of a configured URN."""
+    table = []
     for name, cells in rows.items():
         parts = of_full(urn(name))._asdict()
-        said = {"status": cells} if isinstance(cells, str) else {"status": "configured", **cells}
-        made.append({"function_urn": urn(name), **parts, **said})
-    return _frame("functions", made)
+        values = {"status": cells} if isinstance(cells, str) else {"status": "configured", **cells}
+        table.append({"function_urn": urn(name), **parts, **values})
+    return _frame("functions", table)
 
 
 def destinations(*rows):
-    """The table ``destinations``: URN, event and the cells of each row."""
-    made = []
+    """Builds the table ``destinations`` from URN, event and cells of each row."""
+    table = []
     for name, event, cells in rows:
         kind = "FunctionGraph" if "target_function_urn" in cells else "OBS"
-        made.append({"function_urn": urn(name), "event": event, "destination": kind, **cells})
-    return _frame("destinations", made)
+        table.append({"function_urn": urn(name), "event": event, "destination": kind, **cells})
+    return _frame("destinations", table)
 
 
 def calls(*links):
-    """Destinations that call functions: source, event, target."""
+    """Builds FunctionGraph destinations from source, event and target."""
     return destinations(
         *((name, event, {"target_function_urn": target and urn(target)}) for name, event, target in links)
     )

@@ -65,7 +65,7 @@ def _cyclic_components(
     known_links: set[tuple[int, int]],
     required_links: set[tuple[int, int]] | None = None,
 ) -> list[tuple[str, str, int, tuple[str, ...]]]:
-    """Components with a link that is not in ``known_links``, and with one of ``required_links`` if given."""
+    """Components with a link that is not in ``known_links``, and with one of ``required_links`` unless None."""
     events: dict[tuple[int, int], set[str]] = {}
     for source, target, event in zip(graph.sources, graph.targets, graph.events, strict=True):
         events.setdefault((source, target), set()).add(event)

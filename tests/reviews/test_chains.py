@@ -31,12 +31,12 @@ def test_a_chain_costs_its_most_expensive_path():
 
 def test_unknown_retries_make_a_lower_bound():
     """A failed or unlisted target counts as one call and marks a lower bound; a not_found target is not called."""
-    table = functions({"a": {RETRIES: 1}, "b": "failed", "x": {RETRIES: 1}, "gone": "not_found"})
-    links = calls(("a", "on_success", "b"), ("x", "on_success", "gone"), ("x", "on_failure", "a:v9"))
+    table = functions({"a": {RETRIES: 1}, "b": "failed", "x": {RETRIES: 1}, "deleted": "not_found"})
+    links = calls(("a", "on_success", "b"), ("x", "on_success", "deleted"), ("x", "on_failure", "a:v9"))
     by_urn = trace_chains(table, links).functions.set_index("urn")
     assert by_urn.loc[urn("a:latest"), ["calls_at_worst", "is_lower_bound"]].tolist() == [3, True]
     assert by_urn.loc[urn("x:latest"), ["calls_at_worst", "chain"]].tolist() == [3, 2]
-    assert urn("gone:latest") not in by_urn.index
+    assert urn("deleted:latest") not in by_urn.index
 
 
 def test_each_cycle_is_listed_once_in_call_order():

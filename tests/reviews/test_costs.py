@@ -44,8 +44,8 @@ def test_volumes_are_traffic_times_configuration():
 
 def test_calls_by_destinations_depend_on_the_event():
     """Nine in ten events succeed and call b; a not_found target is not called."""
-    table = functions({"a": {}, "b": {}, "gone": "not_found"})
-    monthly = volumes(table, calls(("a", "on_success", "b"), ("b", "on_failure", "gone")), cost_inputs())
+    table = functions({"a": {}, "b": {}, "deleted": "not_found"})
+    monthly = volumes(table, calls(("a", "on_success", "b"), ("b", "on_failure", "deleted")), cost_inputs())
     assert monthly["calls by destinations"].tolist() == pytest.approx([900, 0])
 
 

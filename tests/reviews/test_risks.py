@@ -27,7 +27,7 @@ SIX = functions(
         "careful": {AGE: 3600, RETRIES: 3, "enable_async_status_log": True, "on_failure_destination": "SMN"},
         "careless": {AGE: 60, RETRIES: 0, "enable_async_status_log": False},
         "unset": "not_configured",
-        "gone": "not_found",
+        "deleted": "not_found",
         "broken": "failed",
         "urn:fss:cn-north-4:p2:function:orders:late:!prod": "not_attempted",
     }

@@ -12,7 +12,7 @@ from inventory.reviews.notebook import tables
 
 @pytest.fixture
 def displayed(monkeypatch):
-    """Displayed HTML, and the frames and options given to itables."""
+    """Displayed HTML, and the frames and options passed to itables."""
     pages = []
     monkeypatch.setattr(tables, "display", lambda page: pages.append(page.data))
     monkeypatch.setattr(tables.itables, "show", lambda frame, **options: pages.append((frame, options)))

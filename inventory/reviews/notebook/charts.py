@@ -135,7 +135,7 @@ def stacked(counts: pd.DataFrame, title: str, *, paint: Mapping[str, str], unit:
 def _finish_axes(ax: Axes, names: Sequence[str], title: str, unit: str) -> None:
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
-    wrapped = textwrap.fill(title, _TITLE_WIDTH)  # across the figure: beside long names the axes are too narrow
+    wrapped = textwrap.fill(title, _TITLE_WIDTH)  # across the figure: with long names the axes are too narrow
     ax.get_figure(root=True).suptitle(wrapped, x=0.005, ha="left", fontsize=12)  # type: ignore[union-attr]
     ax.set_xlabel(unit)
     ax.margins(x=0.08, y=0.02)
