@@ -34,7 +34,7 @@ MAX_GROUP: Final = 1000
 """URNs of a function that are held at a time; the vendor's quota is 30 versions and aliases a function."""
 MAX_KEPT: Final = 5000
 """Configs of a list that are kept for later groups of the same function. Where it has more, it is not read further."""
-_SHORT: Final = 100
+_SHORT: Final = 50
 """URNs of a scope. With fewer, the first list must save more than it costs to find out whether lists are right."""
 _MAX_FAILURES: Final = 3
 """Lists in a row that bring nothing, until no list is asked in the scope any more."""

@@ -232,6 +232,12 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
         await pool.run([pool.Lane(iter(projects), list_project)], workers)
         if search.versions or search.aliases:
             await pool.run((_lane(project, list_qualifiers) for project in projects), workers)
+    return _all_of(projects, search, calls, began)
+
+
+def _all_of(
+    projects: Sequence[_Project], search: Search, calls: Counter[tuple[str, str, str, int]], began: str
+) -> Discovered:
     return Discovered(
         [Listing(project.name, sorted(project.found)) for project in projects],
         [AnswerCount(*key, number) for key, number in calls.items()],

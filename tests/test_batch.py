@@ -281,7 +281,7 @@ def test_what_was_listed_is_noted_with_its_outcomes(tmp_path):
         assert not ledger.was_listed(urn("g"))
 
 
-@pytest.mark.parametrize("urns", [5, 20, 60])
+@pytest.mark.parametrize("urns", [5, 20, 40])
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_short_list_of_urns_is_never_asked_by_more_calls_than_it_has(tmp_path, write_list, urns, seed):
     """Where a list cannot save more than it takes to find out whether lists are right, none is asked."""
