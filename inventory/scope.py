@@ -259,6 +259,7 @@ class Scope:
     def _learn(self, error: CallError, sent: float, counts: Attempts) -> CallError:
         """What a failed call tells about the whole scope; returns its error."""
         counts.error = error
+        counts.waited += self._clock() - sent - counts.duration_ms / 1000  # for the renewal of the credential
         if not isinstance(error, CredentialExpiredError):  # the same call tries the new one, alone
             self._gate.heard()
         if isinstance(error, ThrottledError):

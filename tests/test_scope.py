@@ -725,6 +725,20 @@ def test_waiting_does_not_use_up_the_time_for_retries(in_virtual_time):
     assert [outcome.status for outcome in outcomes] == ["configured"] * 2
 
 
+def test_a_long_renewal_does_not_use_up_the_time_for_retries(in_virtual_time):
+    """A URN whose token is renewed for ten minutes is tried again after a 500."""
+    cloud = Cloud(after(OK, DEAD, ServerError("down", status_code=500), then=OK))
+
+    class Slow(Renewed):
+        async def renew(self, generation):
+            await asyncio.sleep(600.0)
+            return await super().renew(generation)
+
+    cloud.credential = Slow()
+    _, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2, workers=1))
+    assert [outcome.status for outcome in outcomes] == ["configured"] * 2
+
+
 def test_a_scope_is_freed_when_it_is_not_used_any_more(in_virtual_time):
     """No cycle of objects keeps a scope and its failures until the collector comes."""
     cloud = Cloud(None)
