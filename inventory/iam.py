@@ -147,7 +147,7 @@ class IamToken:
                     await self._get(tries=1)
                     return
             except CallError as error:
-                if not error.retryable:
+                if isinstance(error, CredentialRefusedError):
                     self._renew_at = self._ends
                     return
             self._renew_at = min(self._ends, self._now() + max(self._between, self._iam.paused_for))

@@ -105,7 +105,7 @@ class IamClient:
         self._outage = Outage()
         self._refusals = 0  # since a call was accepted, and the seconds waited since
         self._waited = 0.0
-        self._silence: CallError | None = None
+        self._failed: CallError | None = None
 
     @property
     def paused_for(self) -> float:
@@ -116,16 +116,19 @@ class IamClient:
         """Asks IAM, and again where that may help. A 429 is waited for and uses up no try.
 
         Raises:
-            CallError: the last one.
+            CallError: the last one; where IAM is waited for no more, it stops the scope.
         """
         counts = Attempts(self._clock())
         wait = wait_incrementing(_WAIT_SECONDS, _WAIT_SECONDS, tries * _WAIT_SECONDS)
         retry = Retry(tries, clock=self._clock, sleep=self._sleep, wait=wait)
-        return await retry.run(
-            lambda: self._ask(ask, counts),
-            counts,
-            closed=lambda: tries == 1 or self._is_hopeless() or self._is_away(),
-        )
+        try:
+            return await retry.run(
+                lambda: self._ask(ask, counts), counts, closed=lambda: tries == 1 or self._is_given_up()
+            )
+        except CallError as error:
+            if self._is_given_up():
+                vars(error).update(retryable=False, stops_scope=True)
+            raise
 
     async def fetch(self, call: Call) -> Any:  # noqa: ANN401 - JSON
         """Makes a call once, for :meth:`run`; the JSON of its answer.
@@ -153,8 +156,7 @@ class IamClient:
 
     async def _ask(self, ask: Callable[[], Awaitable[T]], counts: Attempts) -> T:
         """Asks once, in the line of all that ask this IAM; what came of it is counted."""
-        if self._silence is not None and self._is_away():
-            raise self._silence
+        self._give_up()
         asked = self._clock()
         began = await self._throttle.acquire()
         counts.waited += began - asked
@@ -170,6 +172,7 @@ class IamClient:
         return answer
 
     def _learn(self, error: CallError, sent: float, counts: Attempts) -> None:
+        self._failed = error
         if isinstance(error, ThrottledError):
             self._outage.answered()
             counts.throttled += 1
@@ -181,26 +184,29 @@ class IamClient:
             self._accept(sent)
             return
         self._throttle.silent(sent)
-        self._silence = error
         pause = self._outage.silent(sent, self._clock())
         if pause:
             self._throttle.hold(pause)
 
     def _accept(self, sent: float) -> None:
-        self._silence = None
+        self._failed = None
         self._refusals, self._waited = 0, 0.0
         self._outage.answered()
         self._throttle.accepted(sent)
 
-    def _is_hopeless(self) -> bool:
-        """Whether IAM answered nothing but 429 for so long that it is waited for no more."""
-        return self._refusals >= MAX_REFUSALS and self._waited >= MAX_REFUSED_SECONDS
+    def _is_given_up(self) -> bool:
+        """Whether IAM is waited for no more: for too long it said nothing but 429, or did not answer."""
+        is_refused = self._refusals >= MAX_REFUSALS and self._waited >= MAX_REFUSED_SECONDS
+        return is_refused or self._outage.is_hopeless(self._clock())
 
-    def _is_away(self) -> bool:
-        """Whether IAM has not answered for so long that it is only probed between pauses."""
-        return self.paused_for > 0 and self._outage.is_hopeless(self._clock())
+    def _give_up(self) -> None:
+        """Where IAM is given up, nobody waits until it may be asked again; who comes then asks it."""
+        if self._failed is not None and self.paused_for > 0 and self._is_given_up():
+            raise self._failed
 
     async def _wait(self, seconds: float) -> None:
+        """Sleeps in the line; who stands in it when IAM is given up does not wait for a probe of its own."""
+        self._give_up()
         self._waited += seconds
         await self._sleep(seconds)
 

@@ -201,8 +201,8 @@ class Scope:
                 sent = await self.throttle.acquire()
         except CallError as error:
             counts.fail_unasked(is_probe=self._is_in_an_outage(error, self._clock()))
-            if error.stops_scope or not error.retryable or isinstance(error, ThrottledError):
-                self.stop(error)  # IAM was waited for already
+            if error.stops_scope or not error.retryable:
+                self.stop(error)
             raise
         finally:
             counts.waited += self._clock() - asked
@@ -247,8 +247,8 @@ class Scope:
             renewed = await self._credential.renew(generation)
         except CallError as reason:
             if isinstance(reason, ThrottledError):
-                self.stop(reason)
-            return reason if reason.retryable else error
+                self.stop(reason)  # IAM was waited for
+            return error if isinstance(reason, RefusedError) else reason
         return error.as_kind(CredentialExpiredError) if renewed else error
 
     def _welcome(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import math
 import os
 import re
 import socket
@@ -22,6 +23,7 @@ from aiohttp import web
 from runs import by_urn, export, rows
 
 from inventory import iam_client
+from inventory.answer import Answer
 from inventory.auth import Token
 from inventory.emulator import Emulator, FileCloud, Scope, User
 from inventory.errors import (
@@ -37,7 +39,8 @@ from inventory.errors import (
 )
 from inventory.iam import IamToken, list_projects
 from inventory.iam import User as IamUser
-from inventory.settings import AccountSettings
+from inventory.scope import Scope as RunScope
+from inventory.settings import AccountSettings, ExportSettings
 from inventory.wire import open_session
 
 PASSWORD = "a-long-password-of-the-tests"
@@ -634,6 +637,69 @@ async def test_an_iam_that_answers_nothing_is_probed_and_not_hammered():
             with pytest.raises(ServerError, match="said 503"):
                 await IamToken(session, url, user(), {"project": {"id": f"p{number}"}}).ready()
         assert len(bodies) < 300
+
+
+@pytest.mark.parametrize("answer", [DOWN, {"status": 429, "headers": {"Retry-After": "600"}, "text": ""}])
+async def test_an_iam_that_is_given_up_stops_each_scope_without_a_wait(answer):
+    """Who waits when IAM is given up, and who comes later in the pause, has the reason at once, and stops its scope."""
+    clock = SimpleNamespace(now=1000.0)
+
+    async def pass_time(seconds):
+        clock.now += seconds
+        await asyncio.sleep(0)
+
+    async with answering(answer) as (url, session, bodies):
+        iam_client._CLIENTS[session] = {
+            url: iam_client.IamClient(url, session, clock=lambda: clock.now, sleep=pass_time)
+        }
+        tokens = [IamToken(session, url, user(), {"project": {"id": f"p{n}"}}) for n in range(20)]
+        ended = await asyncio.gather(*(token.ready() for token in tokens), return_exceptions=True)
+        asked, now = len(bodies), clock.now
+        assert ended[-1].stops_scope
+        with pytest.raises(type(ended[-1]), match="said") as caught:
+            await tokens[0].ready()
+        assert caught.value.stops_scope
+        assert (len(bodies), clock.now) == (asked, now)
+
+
+def test_a_scope_waits_for_its_iam_and_no_urn_fails_for_it(in_virtual_time):
+    """Where IAM is away for a while in the middle of a run, the calls wait; away for good, the scope stops."""
+
+    class Away:
+        """A credential that cannot be got between two moments."""
+
+        def __init__(self, clock, seconds):
+            self.clock = clock
+            self.begins, self.ends = clock() + 5.0, clock() + 5.0 + seconds
+            self.generation, self.trial, self.redactor = 0, None, None
+
+        async def ready(self):
+            await asyncio.sleep(0.1)
+            if self.begins < self.clock() < self.ends:
+                raise ServerError("IAM said 503")
+
+    async def work(clock, seconds):
+        async def ask(_urn):
+            await asyncio.sleep(0.5)
+            return Answer(b"{}", None)
+
+        settings = ExportSettings(max_per_second=0, attempts=1)
+        scope = RunScope(ask, Away(clock, seconds), settings, count_call=lambda *_: None, clock=clock)
+        urns = iter(range(1000))
+
+        async def worker():
+            return [await scope.settle(str(urn)) for urn in urns if not scope.closed]
+
+        done = await asyncio.gather(*(worker() for _ in range(8)))
+        return scope, Counter(outcome.status for some in done for outcome in some if outcome)
+
+    scope, statuses = in_virtual_time(lambda clock: work(clock, 60.0))
+    assert scope.stopped is None
+    assert statuses["failed"] <= 10
+    assert statuses["configured"] >= 990
+    scope, statuses = in_virtual_time(lambda clock: work(clock, math.inf))
+    assert isinstance(scope.stopped, ServerError)
+    assert statuses["failed"] <= 30
 
 
 @pytest.mark.parametrize("ends", ["1999-01-01T00:00:00Z", "soon", 7, None])
