@@ -69,6 +69,10 @@ class UserAccount:
     def __repr__(self) -> str:
         return repr(self._user)
 
+    def beside(self, iam_endpoint: Callable[[str], str]) -> UserAccount:
+        """The same user at another IAM: a wrong password is not tried by each of its accounts."""
+        return UserAccount(self._user, iam_endpoint)
+
     def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
         """The project's token."""
         return self._token(session, region, {"project": {"id": project_id}})
@@ -184,8 +188,14 @@ def find_accounts(
     if not settings.accounts:
         return find_account(settings.token_path(), environment, settings.iam_endpoint_for, signed_headers)
     found: dict[str, Account] = {}
+    known: dict[tuple[str | None, ...], Account] = {}
     for one in settings.accounts:
         own = settings.for_account(one)
+        source = (one.token_file, one.profile, one.environment or PREFIX)
+        if source in known:  # accounts with one secret try it together
+            same = known[source]
+            found[one.name] = same.beside(own.iam_endpoint_for) if isinstance(same, UserAccount) else same
+            continue
         token_file = None if one.token_file is None else Path(at_home(one.token_file))
         try:
             if one.profile is not None:
@@ -195,6 +205,7 @@ def find_accounts(
                 found[one.name] = find_account(
                     token_file, environment, own.iam_endpoint_for, signed_headers, prefix=prefix
                 )
+            known[source] = found[one.name]
         except CredentialsError as error:
             found[one.name] = Nobody(f"account {one.name!r}: {error}")
     return Accounts(settings, found)

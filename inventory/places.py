@@ -86,6 +86,7 @@ async def _look_up(
     found: list[Place] = []
     unseen: list[Unseen] = []
     refused: set[AccountSettings | None] = set()
+    lists: dict[tuple[str, AccountSettings | None], dict[str, str]] = {}
     for place in places:
         if place.project_id is not None:
             found.append(place)
@@ -101,7 +102,7 @@ async def _look_up(
                 unseen.append(Unseen(place.region, endpoint, name, ListingError(told, ExitCode.CREDENTIALS)))
                 continue
             try:
-                own += await _projects_in(place.region, owner, session, settings, account)
+                own += await _projects_in(place.region, owner, session, settings, account, lists)
             except ListingError as error:
                 unseen.append(Unseen(place.region, endpoint, name, error))
                 if error.exit_code == ExitCode.CREDENTIALS:
@@ -121,15 +122,22 @@ async def _projects_in(
     session: aiohttp.ClientSession,
     settings: ExportSettings,
     account: Account,
+    lists: dict[tuple[str, AccountSettings | None], dict[str, str]],
 ) -> list[str]:
-    """The projects of a region that are an account's own; those that IAM shows, where the settings do not name them."""
+    """The projects of a region that are an account's own; those that IAM shows, where the settings do not name them.
+
+    IAM shows the projects of all regions: ``lists`` holds what each endpoint showed each account.
+    """
     if owner is not None:
         if owner.projects and owner.regions == (region,):
             return list(owner.projects)
         account = account_named(account, owner.name)
     try:
         endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(region)
-        projects = await list_projects(session, endpoint, account.overview(session, region))
+        projects = lists.get((endpoint, owner))
+        if projects is None:
+            projects = await list_projects(session, endpoint, account.overview(session, region))
+            lists[endpoint, owner] = projects
     except (CallError, UrnError) as error:
         told = f"{region}: its projects cannot be listed ({error}); --project-id names one"
         raise ListingError(told, error.exit_code) from None

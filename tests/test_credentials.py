@@ -144,6 +144,20 @@ def accounts(tmp_path, environment, *more):
     return find_accounts(ExportSettings(accounts=described), environment, {"User-Agent": "us"})
 
 
+def test_accounts_with_one_secret_try_it_together(tmp_path):
+    """Accounts that name the same variables or the same file share user and keys: a dead one is not tried by each."""
+    shared = [AccountSettings(name, environment="ONE", regions=(f"x{name}",)) for name in ("a", "b")]
+    profile = tmp_path / "keys"
+    profile.write_text("[basic]\nak = AKOFTHEPROFILE000001\nsk = SKOFTHEPROFILE\n")
+    shared += [AccountSettings(name, profile=str(profile), regions=(f"x{name}",)) for name in ("c", "d")]
+    environment = {name.replace("HW", "ONE"): value for name, value in USER.items()}
+    found = accounts(tmp_path, environment, *shared)
+    trials = [found.named(name)._user.trial for name in ("one", "a", "b")]
+    assert trials == trials[:1] * 3
+    assert found.credential(None, "xc", "p").trial is found.credential(None, "xd", "p").trial
+    assert found.credential(None, "xc", "p").trial is not found.credential(None, "r2", "p").trial
+
+
 async def test_each_account_has_its_own_credential(tmp_path, sdk):
     """By the beginning of its variables or by a file; one that is missing refuses its own scopes and no others."""
     found = accounts(tmp_path, {"ONE_AUTH_TOKEN": SECRET, "HW_AUTH_TOKEN": "another"})

@@ -19,7 +19,7 @@ from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Reply, Scope
 from inventory.errors import InterruptedRunError, ListingError
 from inventory.iam import User as IamUser
 from inventory.listing import MAX_ITEMS, FunctionPage
-from inventory.places import Place
+from inventory.places import Place, find_projects
 from inventory.settings import ExportSettings
 from inventory.watch import Watch
 
@@ -62,6 +62,19 @@ async def test_versions_and_aliases_are_listed_where_they_are_asked_for():
         ]
         found = await find(server, Place("cn-north-4", P), versions=True, aliases=True)
         assert found == [urn("f:!prod"), urn("f:latest"), urn("f:v1.0"), urn("g:latest")]
+
+
+async def test_an_iam_is_asked_once_for_the_projects_of_all_regions():
+    """IAM shows the projects of every region: behind one endpoint a thousand regions cost one list."""
+    regions = [f"region-{number}" for number in range(1000)]
+    cloud = FileCloud({f"urn:fss:{region}:{n:032x}:function:default:f": None for n, region in enumerate(regions)})
+    cloud.scopes = tuple(Scope(region, f"{n:032x}") for n, region in enumerate(regions))
+    async with Emulator(cloud) as server:
+        where = ExportSettings(endpoint=server.url, iam_endpoint=server.url).checked()
+        places = [Place(region) for region in regions]
+        found, unseen = await find_projects(places, where, TokenAccount(Token("any", "x")))
+        assert len(server.requests) == 1
+    assert (len(found), unseen) == (1000, [])
 
 
 async def test_the_projects_of_a_region_are_looked_up():
