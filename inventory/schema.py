@@ -1,6 +1,6 @@
 """The data dictionary: each column of each table, declared once.
 
-The Parquet fields, the CSV header, ``inventory schema`` and the README's dictionary are made from this. It names Arrow
+The Parquet fields, the CSV header, ``inventory schema`` and the guide's dictionary are made from this. It names Arrow
 types as text, so that asking for the dictionary does not load Arrow. Knows no file and no row.
 """
 
@@ -203,7 +203,7 @@ def table_named(name: str) -> Table:
 
 
 def as_markdown(tables: tuple[Table, ...]) -> str:
-    """The data dictionary as Markdown, as it stands in the README."""
+    """The data dictionary as Markdown, for the guide on tables."""
     parts: list[str] = []
     for table in tables:
         parts.append(f"**`{table.name}`**: a row is {table.row}; sorted by {', '.join(table.sorted_by)}.\n")

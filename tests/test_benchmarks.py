@@ -1,29 +1,33 @@
-"""The benchmarks run, and the README shows what they wrote. No figure is held to a time: a test machine is no judge."""
+"""The benchmarks run, and the documents show their figures. No test asserts a time."""
 
+import importlib
 import json
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.documents import README, ROOT, generated, table_rows, text_of
 
-ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "tests" / "benchmarks"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_shows_the_figures_that_were_measured():
-    """The table of the README is word for word figures.md, and the picture beside it is there."""
-    written = re.search(r"<!-- figures[^\n]*\n(.*?)<!-- end of figures -->", README, re.DOTALL)
-    assert written[1] == (BENCHMARKS / "figures.md").read_text(encoding="utf-8")
-    assert "(tests/benchmarks/figures.png)" in README
+def test_the_documents_show_the_figures_that_were_measured():
+    """The guide shows figures.md and the picture, the README the summary of figures.json."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        report = importlib.import_module("report")
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    figures = json.loads((BENCHMARKS / "figures.json").read_text(encoding="utf-8"))
+    assert generated("performance.md", "figures") == (BENCHMARKS / "figures.md").read_text(encoding="utf-8")
+    assert report.write_table(figures) == generated("performance.md", "figures")
+    assert report.write_summary(figures) == generated(README, "performance")
+    assert "(../../tests/benchmarks/figures.png)" in text_of("performance.md")
 
 
 def test_the_sizes_on_paper_are_the_cost_of_one_times_their_number():
-    """Each cell of the README's table of a million and ten million URNs is what stands for one URN, so many times."""
-    table = re.search(r"<!-- sizes -->\n(.*?)<!-- end of sizes -->", README, re.DOTALL)[1]
-    rows = [[cell.strip().replace(",", "") for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
+    """Each cell of the guide's table of large runs is the cost of one URN times their number."""
+    rows = [[cell.replace(",", "") for cell in row] for row in table_rows(generated("performance.md", "sizes"))]
     unit = {"µs": 1e-6, "s": 1.0, "B": 1.0, "MB": 1e6}
     (one, *cost), *sizes = [[float(row[0]), *(float(n) * unit[u] for n, u in map(str.split, row[1:]))] for row in rows]
     assert (one, [size[0] for size in sizes]) == (1.0, [1e6, 1e7])

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -29,13 +28,12 @@ from stores import BUCKET
 from typer.testing import CliRunner
 
 import inventory
-from inventory.change import CHANGED_KINDS, CHANGES, MEANINGS
+from inventory.change import CHANGES
 from inventory.cli import app
 from inventory.comparison import Comparison
 from inventory.emulator import Fault, FileCloud
 from inventory.errors import OutputError, UsageError
 from inventory.run_files import RunFiles, open_run
-from inventory.schema import as_markdown
 from inventory.tables import guard
 
 OLD = {
@@ -258,16 +256,6 @@ def test_the_command_loads_no_pandas(runs):
         [sys.executable, "-c", code, *runs, runs[0] / "out"], capture_output=True, text=True, check=False
     )
     assert done.stdout == "False\n", done.stderr
-
-
-def test_the_readme_tells_the_kinds_and_columns_of_the_code():
-    """Its two tables of changes are word for word what the code declares."""
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    written = re.search(r"<!-- changes[^\n]*\n(.*?)<!-- end of changes -->", text, re.DOTALL)
-    assert written[1] == as_markdown((CHANGES,))
-    kinds = re.search(r"<!-- kinds[^\n]*\n(.*?)<!-- end of kinds -->", text, re.DOTALL)[1].splitlines()[2:]
-    answers = {True: "yes", False: "no"}
-    assert kinds == [f"| `{kind}` | {answers[kind in CHANGED_KINDS]} | {words} |" for kind, words in MEANINGS.items()]
 
 
 async def test_two_exports_of_a_cloud_that_changed_in_between(tmp_path, write_list):

@@ -6,13 +6,12 @@ import asyncio
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from runs import TOKEN, export, manifest_of, rows, run_cli
+from support.documents import blocks
 from test_retabulation import P, cloud_of, contents, limited
 
-import inventory
 from inventory import open_snapshot
 from inventory.emulator import Emulator, Fault
 from inventory.errors import UsageError
@@ -93,14 +92,13 @@ async def test_tables_may_drop_them_with_failures(tmp_path, write_list):
 
 
 async def test_what_failed_is_a_list_of_its_own(tmp_path, write_list, monkeypatch):
-    """The README's line makes a list of the failed URNs of a run whose bodies were dropped, and an export reads it."""
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"`(inventory\.open_snapshot\(\S+\).*to_csv\(.*\))`", readme)
+    """The guide's snippet writes a list of the failed URNs of a run without bodies, and an export reads it."""
+    (snippet,) = blocks("output.md", "python")
     monkeypatch.chdir(tmp_path)
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "output" / "today", write_list, server, ["f001"])
         retabulate(tmp_path / "output" / "today", {}, Watch(), drop_bodies=True)
-        exec(line, {"inventory": inventory})  # noqa: S102 - the README is ours
+        exec(snippet.code, {})  # noqa: S102 - the guide is ours
         server.clear()
         await export(tmp_path / "failed.csv", tmp_path / "again", endpoint=server.url)
     assert [row["function_urn"] for row in rows(tmp_path / "again", "functions")] == [f"{P}f001:latest"]

@@ -1,4 +1,4 @@
-"""Other engines read the tables as Arrow does: every cell, and the snippets of the README as they stand there."""
+"""Other engines read every cell of the tables as Arrow does, and the snippets of the guide run as they are."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from histories import nights, one_run
-from test_readme import README
+from support.documents import blocks
 
 from inventory.parts import PartsWriter
 from inventory.schema import BOOLEAN, FLOAT, INTEGER, TABLES, TEXT, TIME
 from inventory.tables import read_table, unguarded
 
-SECTION = README.split("\n## Other engines\n")[1].split("\n## ")[0]
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+SNIPPETS = [block.code for block in blocks("reading-tables.md", "python")]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIMES = [datetime(2026, 11, 25, 1, 2, 3, 456789, UTC), datetime(1969, 12, 31, 23, 59, 59, 999999, UTC)]
 EDGES = {
@@ -62,7 +61,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory):
-    """A folder like the README's: runs by time, and one of today."""
+    """A folder like the guide's: runs by time, and one called today."""
     folder = tmp_path_factory.mktemp("readme")
     run = one_run(folder)
     nights(run, folder / "output", 2)
@@ -105,7 +104,7 @@ def test_every_cell_is_read_alike(folder, history, read, name):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_csv_is_read_alike(folder, name):
-    """DuckDB, told the types, and Polars, as in the README, read from CSV the cells of the Parquet file."""
+    """DuckDB with given types, and Polars as in the guide, read from CSV the cells of the Parquet file."""
     path = folder / "whole" / f"{name}.csv"
     types = {TEXT: "VARCHAR", INTEGER: "BIGINT", BOOLEAN: "BOOLEAN", FLOAT: "DOUBLE", TIME: "TIMESTAMPTZ"}
     columns = {column.name: types[column.type] for column in TABLES[name].columns}
@@ -116,19 +115,19 @@ def test_csv_is_read_alike(folder, name):
         assert unguarded(found.to_arrow_table().cast(told.schema)).to_pylist() == told.to_pylist()
     texts = [column.name for column in TABLES[name].columns if column.type == TEXT]
     space = {"pl": pl}
-    exec(SNIPPETS[-1].replace("output/today/functions.csv", str(path)), space)  # noqa: S102 - the README's own words
+    exec(SNIPPETS[-1].replace("output/today/functions.csv", str(path)), space)  # noqa: S102 - the guide is ours
     unquoted = space["table"].with_columns(pl.col(texts).str.replace("^'", ""))
     assert unquoted.select(texts).to_dicts() == told.select(texts).to_pylist()
 
 
 @pytest.mark.parametrize("code", SNIPPETS, ids=[code.split()[1] for code in SNIPPETS])
 def test_the_snippets_run(history, monkeypatch, capsys, code):
-    """Each snippet of the README runs on a folder of runs, and shows something; Spark's where there is a Spark."""
-    compile(code, "README.md", "exec")
+    """Each snippet of the guide runs on a folder of runs and prints something; Spark's only if Spark is installed."""
+    compile(code, "reading-tables.md", "exec")
     if "pyspark" in code:
         pytest.importorskip("pyspark")
     monkeypatch.chdir(history)
-    exec(code, {})  # noqa: S102 - the README's own words
+    exec(code, {})  # noqa: S102 - the guide is ours
     assert len(capsys.readouterr().out.splitlines()) > 5
 
 
@@ -139,7 +138,7 @@ def test_the_snippets_say_what_is_so(history, monkeypatch, capsys):
     lost = sum(row["status"] == "configured" and row["on_failure_destination"] is None for row in rows)
     assert lost
     for code in SNIPPETS[:2]:
-        exec(code, {})  # noqa: S102 - the README's own words
+        exec(code, {})  # noqa: S102 - the guide is ours
         counts = re.findall(r"2026-11-0[12] 01:00:00\D+(\d+)\D+(\d+)", capsys.readouterr().out)
         assert counts == [(str(lost), "0")] * 2
 

@@ -13,7 +13,7 @@ import pytest
 from histories import at, describe, nights, one_run
 from runs import manifest_of, rows
 from stores import BUCKET
-from test_readme import README
+from support.documents import blocks
 
 import inventory
 from inventory.errors import OutputError, UsageError
@@ -209,12 +209,12 @@ def test_a_history_shows_itself(run, folder):
     assert list(statuses.sum(axis=1)) == list(summary["urns"]) == [urns] * 22
 
 
-def test_the_snippet_of_the_readme_runs(run, folder, monkeypatch, capsys):
-    """The lines of Python under "History" run in the folder above the runs, and count every URN of each run."""
+def test_the_snippet_of_the_guide_counts_every_urn(run, folder, monkeypatch, capsys):
+    """The Python snippet of the guide runs in the folder above the runs and counts every URN of each run."""
     nights(run, folder, 2)
-    section = README.split("\n## History\n")[1].split("\n## ")[0]
     monkeypatch.chdir(folder.parent)
-    exec(re.search(r"```python\n(.*?)```", section, re.DOTALL)[1], {})  # noqa: S102 - the README's own words
+    (snippet,) = blocks("history.md", "python")
+    exec(snippet.code, {})  # noqa: S102 - the guide is ours
     told = capsys.readouterr().out
     counts = re.findall(r"^(?:2026\S+ \S+)? +[a-z_]+ +(\d+)$", told, re.MULTILINE)
     assert sum(map(int, counts)) == 2 * len(rows(run))

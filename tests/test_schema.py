@@ -89,7 +89,7 @@ def test_an_unknown_table_is_a_usage_error_that_names_the_known():
 
 
 def test_markdown_has_a_line_for_each_column():
-    """The README's dictionary is whole: 24 + 16 + 7 + 4 columns."""
+    """The dictionary is whole: 24 + 16 + 7 + 4 columns."""
     text = schema.as_markdown(tuple(schema.TABLES.values()))
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(lines) == 51

@@ -1,6 +1,6 @@
 """All benchmarks, with one command: ``python tests/benchmarks/run.py``; see ``--help``.
 
-Owns what is measured and where the figures go: ``figures.json``, ``figures.md``, ``figures.png``, the README's block.
+The figures go to ``figures.json``, ``figures.md``, ``figures.png``, the guide on performance and the README.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from answers import write_list
 from exports import export
 from limits import use_of
 from race import race
-from report import put_in_readme, write_table
+from report import replace_part, write_summary, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
+GUIDE = HERE.parents[1] / "inventory" / "docs" / "performance.md"
 _START_UPS = (
     ("`python -c pass`", ("-c", "pass")),
     ('`python -c "import inventory"`', ("-c", "import inventory")),
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # matplotlib in a process of its own, after all is measured: see process.py.
     process.run(HERE / "plot.py", asked.output / "figures.json", asked.output / "figures.png")
     if asked.output == HERE:
-        put_in_readme(README, table)
+        replace_part(GUIDE, "figures", table)
+        replace_part(README, "performance", write_summary(figures))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,0 +1,66 @@
+"""Writes the generated parts of the guides: ``python tests/support/generate_docs.py``."""
+
+import sys
+from pathlib import Path
+
+import msgspec
+import typer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where this file is run as a script
+
+from support.documents import GUIDES, generated, text_of
+
+from inventory.change import CHANGED_KINDS, CHANGES, MEANINGS
+from inventory.cli import app
+from inventory.schema import TABLES, as_markdown
+from inventory.settings import ExportSettings
+
+
+def dictionary():
+    """All tables of an export, column by column."""
+    return as_markdown(tuple(TABLES.values()))
+
+
+def changes():
+    """The columns of a diff."""
+    return as_markdown((CHANGES,))
+
+
+def kinds():
+    """What may have happened to a URN between two runs."""
+    rows = [f"| `{kind}` | {'yes' if kind in CHANGED_KINDS else 'no'} | {text} |" for kind, text in MEANINGS.items()]
+    return "\n".join(["| kind | a change | meaning |", "|---|---|---|", *rows, ""])
+
+
+def options():
+    """The options of ``inventory export``, from the command itself."""
+    command = typer.main.get_command(app).commands["export"]
+    keys = {field.encode_name for field in msgspec.structs.fields(ExportSettings)}
+    lines = ["| option | in a settings file | meaning |", "|---|---|---|"]
+    for option in command.params:
+        name = next((name for name in option.opts if name.startswith("--")), "--help")
+        if name != "--help":
+            text = option.help.replace("|", r"\|").replace("<", "&lt;")
+            lines.append(f"| `{name}` | {'yes' if name.removeprefix('--') in keys else ''} | {text} |")
+    return "\n".join([*lines, ""])
+
+
+PARTS = {
+    "dictionary": ("tables.md", dictionary),
+    "kinds": ("diff.md", kinds),
+    "changes": ("diff.md", changes),
+    "options": ("exporting.md", options),
+}
+"""The name of each generated part, its guide, and what makes it."""
+
+
+def main():
+    """Writes every part between its marks."""
+    for name, (guide, make) in PARTS.items():
+        end = f"<!-- end of {name} -->"
+        text = text_of(guide).replace(generated(guide, name) + end, make() + end)
+        (GUIDES / guide).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
