@@ -18,8 +18,8 @@ PICTURES = {"cost_review": 4, "drift": 4, "quickstart": 2, "reliability_review":
 FINDINGS = {
     "cost_review": "No price is given",
     "drift": "lost their failure destination",
-    "quickstart": "tell nobody when an event is lost",
-    "reliability_review": "tell nobody when an event is lost",
+    "quickstart": "have no failure destination",
+    "reliability_review": "lose events without a notification",
 }
 BASE = "urn:fss:cn-north-4:p1:function:a_package_with_quite_a_long_name_that_has_to_be_cut_somewhere:"
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
