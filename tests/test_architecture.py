@@ -1,9 +1,11 @@
 """The code is organised as ARCHITECTURE.md says, and keeps to the limits of contributing.md."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from importlib import import_module
 
@@ -94,6 +96,20 @@ def test_every_module_says_in_one_line_what_it_contains():
         path: (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[:1] for path in FILES
     }
     assert [str(path) for path, line in first.items() if not line or len(line[0]) > 80] == []
+
+
+def test_comments_and_docstrings_are_short():
+    """Code and tests have at most 35,000 words in comments and docstrings."""
+    words = 0
+    for path in [*FILES, *(ROOT / "tests").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+        words += sum(len(token.string.lstrip("#").split()) for token in tokens if token.type == tokenize.COMMENT)
+        for node in ast.walk(ast.parse(text)):
+            for statement in getattr(node, "body", None) if isinstance(getattr(node, "body", None), list) else ():
+                if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                    words += len(str(statement.value.value).split())
+    assert words <= 35_000
 
 
 def test_every_public_name_can_be_imported():

@@ -17,6 +17,7 @@ from support.documents import (
     DOCUMENTS,
     GUIDES,
     MANUAL,
+    NOTEBOOKS,
     README,
     ROOT,
     blocks,
@@ -43,6 +44,12 @@ NOT_RUN = {
     "inventory emulate": "it serves until it is stopped; a test below starts it",
 }
 """Commands that are not run here, by their beginning, and why."""
+
+AVOIDED = re.compile(
+    r"\b(?:told|mend|lest|nobody|somebody|everybody|whoever|anew|begun|so many|goes on|in good order|of no use)\b",
+    re.IGNORECASE,
+)
+"""Words that the documents avoid: a reader of English as a second language does not search for them."""
 
 manual = pytest.mark.parametrize("document", MANUAL, ids=lambda path: path.name)
 
@@ -216,6 +223,13 @@ def test_every_link_leads_to_a_file_and_a_heading(document):
         if anchor:
             headings = re.findall(r"^#+ (.*)$", text_of(path), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, target
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *NOTEBOOKS], ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_documents_use_terms_that_readers_search_for(document):
+    """No document or notebook uses a word to avoid; the generated parts are the code's."""
+    written = re.sub(r"<!-- (\w+):.*?<!-- end of \1 -->", "", text_of(document), flags=re.DOTALL)
+    assert AVOIDED.findall(written) == []
 
 
 def test_the_guides_are_part_of_the_package():

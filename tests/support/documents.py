@@ -14,6 +14,9 @@ MANUAL = (README, *sorted(GUIDES.glob("*.md")))
 DOCUMENTS = (*MANUAL, ARCHITECTURE, *sorted((GUIDES / "decisions").glob("*.md")))
 
 
+NOTEBOOKS = tuple(sorted((ROOT / "notebooks").glob("*.ipynb")))
+
+
 class Block(NamedTuple):
     """A fenced block of a document."""
 
