@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inventory.version import __version__
+
 if TYPE_CHECKING:
-    from inventory.api import Snapshot, UnansweredWarning, export, export_async, open_snapshot
-    from inventory.difference import Diff, diff
+    from inventory.api.export import Snapshot, UnansweredWarning, export, export_async, open_snapshot
+    from inventory.api.history import History, history
+    from inventory.comparison.result import Diff, diff
     from inventory.emulator import Emulator
     from inventory.errors import InventoryError
-    from inventory.snapshots import History, history
 
-__version__ = "0.1.0"
 __all__ = [
     "Diff",
     "Emulator",
@@ -34,17 +35,17 @@ __all__ = [
 ]
 
 _HOME = {
-    "Diff": "difference",
+    "Diff": "comparison.result",
     "Emulator": "emulator",
-    "History": "snapshots",
+    "History": "api.history",
     "InventoryError": "errors",
-    "Snapshot": "snapshot",
-    "UnansweredWarning": "api",
-    "diff": "difference",
-    "export": "api",
-    "export_async": "api",
-    "history": "snapshots",
-    "open_snapshot": "snapshot",
+    "Snapshot": "api.snapshot",
+    "UnansweredWarning": "api.export",
+    "diff": "comparison.result",
+    "export": "api.export",
+    "export_async": "api.export",
+    "history": "api.history",
+    "open_snapshot": "api.snapshot",
 }
 """Which module each name is loaded from."""
 

@@ -30,7 +30,7 @@ def main() -> None:
     _open_standard_streams()
     sys.excepthook = _crash
     _leave_by_signals(_leave_at_once)
-    from inventory.cli import CLICK_ERROR, main_command  # noqa: PLC0415 - after the variable is set
+    from inventory.cli.app import CLICK_ERROR, main_command  # noqa: PLC0415 - after the variable is set
 
     _leave_by_signals(_leave)
     try:
@@ -48,8 +48,8 @@ def main() -> None:
 
 
 def _say_usage(error: Any) -> int:  # noqa: ANN401 - click's, of which typer has a copy
+    from inventory.cli.stdout import silence  # noqa: PLC0415
     from inventory.printable import printable  # noqa: PLC0415 - as little as can be, until signals have a sentence
-    from inventory.stdout import silence  # noqa: PLC0415
 
     if type(error).__name__ != "NoArgsIsHelpError":  # whose message is the help, of several lines
         error.message = printable(error.message)
@@ -61,10 +61,10 @@ def _say_usage(error: Any) -> int:  # noqa: ANN401 - click's, of which typer has
 
 
 def _say_refused(error: OSError) -> int:
+    from inventory.cli.stdout import silence  # noqa: PLC0415
+    from inventory.display.terminal import Log  # noqa: PLC0415
     from inventory.errors import ExitCode  # noqa: PLC0415 - as above
-    from inventory.progress import Log  # noqa: PLC0415
     from inventory.remedy import remedy  # noqa: PLC0415
-    from inventory.stdout import silence  # noqa: PLC0415
 
     silence(sys.stdout)
     place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
@@ -74,10 +74,10 @@ def _say_refused(error: OSError) -> int:
 
 def _crash(_kind: type[BaseException], error: BaseException, _trace: object) -> NoReturn:
     """Shows the traceback of a fault of the program, without a secret; only what we write begins a line."""
+    from inventory.cli.stdout import silence  # noqa: PLC0415
     from inventory.errors import ExitCode  # noqa: PLC0415 - as above
     from inventory.printable import printable_lines  # noqa: PLC0415
     from inventory.redaction import Redactor, redact_everywhere  # noqa: PLC0415
-    from inventory.stdout import silence  # noqa: PLC0415
 
     known = Redactor(
         *(value for name, value in os.environ.items() if _MAY_BE_SECRET.search(name) and len(value) >= _SHORTEST_SECRET)
@@ -139,7 +139,7 @@ def _say_stopped(number: int) -> None:
 
 def _leave_alone_what_is_left(code: object) -> None:
     """Ends the process here, where a call that nobody can give up would hold it: all is in order by now."""
-    detached = sys.modules.get("inventory.detached")  # where it is not loaded to its end, nothing is left
+    detached = sys.modules.get("inventory.scheduling.threads")  # where it is not loaded to its end, nothing is left
     if detached is not None and detached.is_any_left():
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):

@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 from inventory.printable import printable
 
 if TYPE_CHECKING:
-    from inventory.limits import Limit
+    from inventory.cloud.limits import Limit
 
 _E = TypeVar("_E", bound="CallError")
 

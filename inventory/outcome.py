@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from inventory.errors import Status
 
 if TYPE_CHECKING:
-    from inventory.answer import Answer
+    from inventory.cloud.responses import Answer
     from inventory.errors import CallError, ErrorKind
-    from inventory.retry import Attempts
+    from inventory.scheduling.retry import Attempts
 
 SHOW = "ShowFunctionAsyncInvokeConfig"
 """The vendor's name of the operation that settles a URN by a call of its own."""

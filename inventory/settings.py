@@ -18,10 +18,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from inventory.certificates import context_of
+from inventory.endpoints import IAM_VARIABLE, check_endpoint, default_in_region, in_region, sdk_endpoints
 from inventory.errors import SettingsError, UrnError
 from inventory.home import at_home, home
 from inventory.proxies import check_proxies, is_loopback
-from inventory.regions import IAM_VARIABLE, check_endpoint, default_in_region, in_region, sdk_endpoints
 from inventory.urn import check_field
 
 DEFAULT_ENDPOINT: Final = "https://functiongraph.{region}.myhuaweicloud.com"

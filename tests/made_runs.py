@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inventory import schema
 from inventory.errors import ErrorKind, Status
-from inventory.flatten import flatten
 from inventory.outcome import Outcome
-from inventory.parts import PartsWriter
-from inventory.tables import TableWriter, arrow_schema
+from inventory.tables import schema
+from inventory.tables.flatten import flatten
+from inventory.tables.parts import PartsWriter
+from inventory.tables.writer import TableWriter, arrow_schema
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 SCOPE = f"urn:fss:cn-north-4:{PROJECT}:function:default"

@@ -14,13 +14,13 @@ from unittest import mock
 
 from typer.testing import CliRunner
 
-from inventory import pipeline
-from inventory.cli import app
-from inventory.output import Output
+from inventory.cli.app import app
+from inventory.pipeline import export as pipeline
+from inventory.progress import Watch
+from inventory.runs.output import Output
 from inventory.settings import ExportSettings
-from inventory.sources import Source
-from inventory.tables import read_table
-from inventory.watch import Watch
+from inventory.sources.files import Source
+from inventory.tables.writer import read_table
 
 TOKEN = "a-token-that-only-the-tests-know"
 
@@ -62,7 +62,7 @@ def call_cli(*arguments, cwd):
     An exception that leaves it would be a traceback to a user; here it fails the test.
     """
     # What run_loop sets beside, for limits and collector, is set for a process of its own.
-    with contextlib.chdir(cwd), mock.patch("inventory.console.run_loop", asyncio.run):
+    with contextlib.chdir(cwd), mock.patch("inventory.cli.process.run_loop", asyncio.run):
         done = CliRunner().invoke(app, [*map(str, arguments)], prog_name="inventory", env={"HW_AUTH_TOKEN": TOKEN})
     if not isinstance(done.exception, SystemExit | None):
         raise done.exception

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 
-from inventory import schema
-from inventory.tables import arrow_schema
+from inventory.tables import schema
+from inventory.tables.writer import arrow_schema
 from inventory.urn import of_full
 
 BASE = "urn:fss:cn-north-4:p1:function:default:"

@@ -13,16 +13,17 @@ import pytest
 from runs import by_urn, export
 from yarl import URL
 
-from inventory import inquiry, intake
-from inventory.aksk import AccessKeys, Signature, find_access_keys, keys_of
-from inventory.checkup import check_scopes
-from inventory.credentials import KeyAccount, find_account
+from inventory.cloud.access_keys import AccessKeys, Signature, find_access_keys, keys_of
+from inventory.cloud.accounts import KeyAccount, find_account
 from inventory.emulator import Emulator, FileCloud, Keys
 from inventory.errors import CredentialRefusedError, CredentialsError, ExitCode
-from inventory.ledger import Ledger
+from inventory.ledger.writer import Ledger
+from inventory.pipeline import fetch
+from inventory.pipeline import load as intake
+from inventory.pipeline.check import check_scopes
+from inventory.progress import Watch
 from inventory.settings import ExportSettings
-from inventory.sources import Source
-from inventory.watch import Watch
+from inventory.sources.files import Source
 
 AK, SK, STS = (
     "AKOFTHETESTS00000001",
@@ -59,7 +60,7 @@ class Found:
 
 def test_the_signature_is_the_sdks(monkeypatch):
     """A signature made once with the vendor's client (3.1.219) for the same call, key and moment comes out again."""
-    monkeypatch.setattr("inventory.aksk.datetime", SimpleNamespace(now=lambda _zone: Moment()))
+    monkeypatch.setattr("inventory.cloud.access_keys.datetime", SimpleNamespace(now=lambda _zone: Moment()))
     signature = Signature(keys_of(AK, SK, ""), P, HEADERS)
     url = URL(f"https://fg.example/v2/{P}/fgs/functions/{BASE}f.x:!prod/async-invoke-config", encoded=True)
     signed = signature.headers(url)
@@ -384,7 +385,7 @@ async def test_a_wrong_key_is_tried_three_times_however_many_regions_there_are(t
         )
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             intake.load([Source(str(write_list(urns)))], ledger, settings, Watch())
-            scopes = await inquiry.ask(ledger, settings, KeyAccount(keys_of(AK, SK, ""), HEADERS), Watch())
+            scopes = await fetch.ask(ledger, settings, KeyAccount(keys_of(AK, SK, ""), HEADERS), Watch())
         assert wrong.counts == {401: 3}
     stopped = [str(scope.stopped) for scope in scopes.values() if scope.stopped]
     assert len(stopped) == len(refusing)

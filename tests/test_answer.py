@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from inventory.answer import is_named_otherwise, read_answer, read_vendor
+from inventory.cloud.responses import is_named_otherwise, read_answer, read_vendor
 from inventory.errors import BadAnswerError, CallError
 from inventory.redaction import Redactor
 

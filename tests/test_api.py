@@ -8,8 +8,8 @@ import pytest
 from runs import TOKEN
 
 import inventory
+from inventory.api.arguments import Options
 from inventory.errors import OutputError, SourceError, UsageError
-from inventory.keywords import Options
 
 
 @pytest.fixture(autouse=True)
@@ -216,7 +216,7 @@ def test_what_breaks_while_the_list_is_read_leaves_no_run(tmp_path, server):
 
 def test_progress_is_shown_where_it_is_asked_for(tmp_path, server, capfd, monkeypatch):
     """Nothing is said where there is no terminal, unless progress=True asks for lines."""
-    monkeypatch.setattr("inventory.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("inventory.display.terminal.LINE_SECONDS", 0.0)
     urns = list(server.urns())
     inventory.export(urns, tmp_path / "silent", endpoint=server.url)
     assert capfd.readouterr() == ("", "")

@@ -142,7 +142,7 @@ def test_no_error_is_swallowed():
 def test_importing_the_package_loads_nothing_heavy():
     """`import inventory` and the command's help load neither Arrow nor pandas nor aiohttp."""
     heavy = "{'pyarrow', 'pandas', 'aiohttp', 'numpy', 'duckdb', 'rich.progress'} & set(sys.modules)"
-    for statement in ("import inventory", "import inventory.cli.app"):
+    for statement in ("import inventory", "import inventory.cli.app.app"):
         code = f"import sys; {statement}; print({heavy})"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout == "set()\n"

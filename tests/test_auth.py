@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from yarl import URL
 
-from inventory.auth import Token, token_of_file
+from inventory.cloud.credentials import Token, token_of_file
 from inventory.errors import CredentialsError
 
 SECRET = "MIIRxgYJKoZIhvcNAQcCoIIR+tz-CCEbMCAQExDTALBglghkgBZQM/AQ=="

@@ -11,8 +11,8 @@ import pytest
 from runs import by_urn, export, rows
 
 from inventory.emulator import Emulator, Fault, Faults, FileCloud, GeneratedCloud, Reply
-from inventory.emulator.gateway import Operation
-from inventory.ledger import Ledger
+from inventory.emulator.gateway.routes import Operation
+from inventory.ledger.writer import Ledger
 from inventory.outcome import LIST_CONFIGS, SHOW
 
 P = "0123456789abcdef0123456789abcdef"
@@ -340,8 +340,8 @@ async def test_a_function_with_thousands_of_qualifiers_is_listed_once_for_all_of
 
 async def test_a_list_that_is_too_long_to_be_kept_is_not_read_further(tmp_path, write_list, monkeypatch):
     """What is kept of a list has a bound; behind it the URNs are asked alone."""
-    monkeypatch.setattr("inventory.batch.MAX_KEPT", 300)
-    monkeypatch.setattr("inventory.batch.MAX_GROUP", 50)
+    monkeypatch.setattr("inventory.pipeline.batch.MAX_KEPT", 300)
+    monkeypatch.setattr("inventory.pipeline.batch.MAX_GROUP", 50)
     cloud = {urn("f", f"v{n:04}"): config(n) for n in reversed(range(1000))}
     async with Emulator(FileCloud(cloud)) as server:
         result = await export(write_list(cloud), tmp_path / "run", endpoint=server.url, max_workers=1)

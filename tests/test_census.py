@@ -6,10 +6,10 @@ import pytest
 from made_runs import PROJECT, config, leading, side, urn, write_run
 
 import inventory
-from inventory.api import UnansweredWarning
-from inventory.census import Census, block_of
+from inventory.api.export import UnansweredWarning
 from inventory.emulator import Emulator, FileCloud, Reply
-from inventory.emulator.gateway import Operation
+from inventory.emulator.gateway.routes import Operation
+from inventory.runs.census import Census, block_of
 
 OTHER = "fedcba9876543210fedcba9876543210"
 GONE = "the list that the service gave NEW does not hold it"

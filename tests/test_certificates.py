@@ -10,14 +10,14 @@ import pytest
 from pyarrow.fs import S3FileSystem
 from runs import export
 
-from inventory.auth import Token
 from inventory.certificates import BUNDLES, context_of, store_options, with_option
-from inventory.client import Client
+from inventory.cloud.client import Client
+from inventory.cloud.credentials import Token
+from inventory.cloud.iam import list_projects
+from inventory.cloud.transport import open_session
 from inventory.errors import CertificateRefusedError, ExitCode, OutputError, SettingsError
-from inventory.iam import list_projects
-from inventory.object_store import ObjectStore, parse
 from inventory.settings import combine
-from inventory.wire import open_session
+from inventory.storage.object_store import ObjectStore, parse
 
 CERTIFICATES = Path(__file__).parent / "data" / "certificates"
 AUTHORITY = str(CERTIFICATES / "authority.pem")

@@ -14,13 +14,13 @@ from email.utils import format_datetime
 import pytest
 from runs import TOKEN, run_cli
 
-from inventory import checkup
-from inventory.auth import Token
-from inventory.checkup import check_scopes
-from inventory.credentials import TokenAccount, UserAccount
+from inventory.cloud.accounts import TokenAccount, UserAccount
+from inventory.cloud.credentials import Token
+from inventory.cloud.iam import User as IamUser
+from inventory.cloud.projects import Place, find_projects
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
-from inventory.iam import User as IamUser
-from inventory.places import Place, find_projects
+from inventory.pipeline import check as checkup
+from inventory.pipeline.check import check_scopes
 from inventory.settings import ExportSettings
 
 P = "0" * 32

@@ -16,11 +16,11 @@ import pytest
 from aioresponses import aioresponses
 from yarl import URL
 
-from inventory.auth import Token
-from inventory.client import Client
+from inventory.cloud.client import Client
+from inventory.cloud.credentials import Token
+from inventory.cloud.transport import open_session
 from inventory.errors import BadAnswerError, CallConnectionError, CallError, CallTimeoutError
 from inventory.proxies import proxy_for
-from inventory.wire import open_session
 
 URN = "urn:fss:cn-north-4:p0:function:default:f:!prod"
 SECRET = "MIIRxgYJKoZIhvcNAQcCoIIR+tz"

@@ -11,9 +11,9 @@ from runs import export, manifest_of, rows
 from typer.testing import CliRunner
 
 import inventory
-from inventory.cli import app
+from inventory.api.history import history
+from inventory.cli.app import app
 from inventory.emulator import Emulator, GeneratedCloud
-from inventory.snapshots import history
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ async def test_a_run_is_never_finished_before_it_began(tmp_path, write_list, mon
     cloud = GeneratedCloud(5)
     async with Emulator(cloud) as server:
         monkeypatch.setattr("time.time_ns", lambda: real() - 3600 * 10**9)
-        monkeypatch.setattr("inventory.pipeline.manifest.now", _falling(inventory.manifest.now))
+        monkeypatch.setattr("inventory.pipeline.export.manifest.now", _falling(inventory.runs.manifest.now))
         await export(write_list(cloud.urns()), tmp_path / "run", endpoint=server.url)
     manifest = manifest_of(tmp_path / "run")
     assert manifest["finished"] >= manifest["started"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.columns import TYPES, array_of
+from inventory.tables.arrow import TYPES, array_of
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 

@@ -8,7 +8,7 @@ import pytest
 from runs import export, rows
 from yarl import URL
 
-from inventory.credentials import find_account, find_accounts
+from inventory.cloud.accounts import find_account, find_accounts
 from inventory.emulator import Emulator, GeneratedCloud
 from inventory.errors import CredentialRefusedError, CredentialsError, ExitCode, SettingsError
 from inventory.settings import AccountSettings, ExportSettings
@@ -126,7 +126,7 @@ def test_a_user_with_control_characters_is_refused_before_a_call(name, odd):
 @pytest.mark.parametrize("environment", [{}, {"HW_AUTH_TOKEN": ""}, {"HW_AUTH_TOKEN": " \n"}])
 def test_no_credential_says_where_to_put_one(environment, monkeypatch):
     """Without a credential the message names the places that are looked in."""
-    monkeypatch.setattr("inventory.aksk.find_access_keys", lambda: (None, []))
+    monkeypatch.setattr("inventory.cloud.access_keys.find_access_keys", lambda: (None, []))
     with pytest.raises(CredentialsError, match=r"HW_AUTH_TOKEN.*--token-file.*HW_USER_NAME.*HUAWEICLOUD_SDK_AK"):
         find(environment)
 

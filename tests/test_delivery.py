@@ -16,9 +16,9 @@ from stores import ACCESS_KEY, BUCKET, SECRET_KEY
 import inventory
 from inventory.emulator import Emulator, Reply
 from inventory.errors import CredentialsError, ExitCode, InterruptedRunError, OutputError, UsageError
-from inventory.object_store import ObjectUrl, parse
-from inventory.output import Output
-from inventory.watch import Watch
+from inventory.progress import Watch
+from inventory.runs.output import Output
+from inventory.storage.object_store import ObjectUrl, parse
 
 PREFIX = "runs/today"
 TEXT = f"s3://{BUCKET}/{PREFIX}"

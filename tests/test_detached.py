@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from inventory import detached
 from inventory.errors import InterruptedRunError
-from inventory.watch import Watch
+from inventory.progress import Watch
+from inventory.scheduling import threads
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def hanging():
 @pytest.fixture
 def stopped(monkeypatch):
     """A watch of which a stop was asked, with no grace for the work."""
-    monkeypatch.setattr(detached, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(threads, "GRACE_SECONDS", 0.0)
     watch = Watch()
     watch.request_stop(15)
     return watch
@@ -31,17 +31,17 @@ def stopped(monkeypatch):
 
 async def test_what_the_work_gives_or_raises_comes_back():
     """Without a stop it is a call like another, and no thread is left."""
-    assert await detached.unless_stopped(Watch().check, divmod, 7, 2) == (3, 1)
+    assert await threads.unless_stopped(Watch().check, divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
-        await detached.unless_stopped(Watch().check, divmod, 7, 0)
-    assert not detached.is_any_left()
+        await threads.unless_stopped(Watch().check, divmod, 7, 0)
+    assert not threads.is_any_left()
 
 
 async def test_a_stop_leaves_work_that_hangs_alone(hanging, stopped):
     """A stop ends the waiting, and it is known that a thread is still at work."""
     with pytest.raises(InterruptedRunError):
-        await detached.unless_stopped(stopped.check, hanging)
-    assert detached.is_any_left()
+        await threads.unless_stopped(stopped.check, hanging)
+    assert threads.is_any_left()
 
 
 async def test_what_works_with_a_ledger_is_waited_for_however_often_it_is_cancelled():
@@ -53,7 +53,7 @@ async def test_what_works_with_a_ledger_is_waited_for_however_often_it_is_cancel
         over.wait()
         ended.append(True)
 
-    task = asyncio.ensure_future(detached.in_thread(work))
+    task = asyncio.ensure_future(threads.in_thread(work))
     await asyncio.to_thread(began.wait)
     for _ in range(3):
         task.cancel()
@@ -66,7 +66,7 @@ async def test_what_works_with_a_ledger_is_waited_for_however_often_it_is_cancel
 
 async def test_who_waits_can_be_cancelled(hanging):
     """A task that waits for work that hangs is cancelled as any other."""
-    task = asyncio.ensure_future(detached.detached(hanging))
+    task = asyncio.ensure_future(threads.detached(hanging))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task})
@@ -76,7 +76,7 @@ async def test_who_waits_can_be_cancelled(hanging):
 @pytest.mark.parametrize("error", [None, InterruptedRunError(15), OSError("the stop broke a pipe")])
 async def test_work_that_sees_the_stop_itself_ends_it(stopped, monkeypatch, error):
     """Work that ends in time is done where it is done; what it raises then does not hide that there was a stop."""
-    monkeypatch.setattr(detached, "GRACE_SECONDS", 60.0)
+    monkeypatch.setattr(threads, "GRACE_SECONDS", 60.0)
     checked = threading.Event()
 
     def check():
@@ -89,7 +89,7 @@ async def test_work_that_sees_the_stop_itself_ends_it(stopped, monkeypatch, erro
             raise error
         return "done"
 
-    waiting = detached.unless_stopped(check, work)
+    waiting = threads.unless_stopped(check, work)
     if error is None:
         assert await waiting == "done"
     else:

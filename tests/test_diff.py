@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from made_runs import FAILED, NOT_ATTEMPTED, NOT_FOUND, config, leading, side, urn, write_run
 
 import inventory
-from inventory.change import CHANGED_KINDS, Kind
-from inventory.comparison import kind_of
+from inventory.comparison.compare import kind_of
+from inventory.comparison.kinds import CHANGED_KINDS, Kind
 from inventory.errors import Status
 
 TOPIC = {"topic_urn": "urn:smn:cn-north-4:p:alerts"}
@@ -192,7 +192,7 @@ def truth(before, after):
 @given(pairs=st.lists(st.tuples(ANSWERS, ANSWERS), max_size=12), rows=st.integers(1, 4))
 def test_random_edits_are_told_exactly_and_the_other_way_round_too(tmp_path, monkeypatch, pairs, rows):
     """Whatever was edited, and however batches fall: exactly that is told; back again, before and after are swapped."""
-    monkeypatch.setattr("inventory.sorted_rows.ROWS_PER_BATCH", rows)
+    monkeypatch.setattr("inventory.comparison.sorted_rows.ROWS_PER_BATCH", rows)
     pairs = [pair for pair in pairs if pair != ("absent", "absent")]
     names = [f"f{number:02d}" for number in range(len(pairs))]
     old, new = (

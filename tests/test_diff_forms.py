@@ -28,13 +28,13 @@ from stores import BUCKET
 from typer.testing import CliRunner
 
 import inventory
-from inventory.change import CHANGES
-from inventory.cli import app
-from inventory.comparison import Comparison
+from inventory.cli.app import app
+from inventory.comparison.compare import Comparison
+from inventory.comparison.kinds import CHANGES
 from inventory.emulator import Fault, FileCloud
 from inventory.errors import OutputError, UsageError
-from inventory.run_files import RunFiles, open_run
-from inventory.tables import guard
+from inventory.runs.files import RunFiles, open_run
+from inventory.tables.writer import guard
 
 OLD = {
     urn("a"): config(),
@@ -247,7 +247,7 @@ def test_a_table_that_the_manifest_does_not_name_is_told(runs):
 def test_the_command_loads_no_pandas(runs):
     """Neither reading nor comparing nor writing needs frames, although Arrow would load them where it can."""
     code = (
-        "import sys; from inventory.cli import app\n"
+        "import sys; from inventory.cli.app import app\n"
         "for form in ('text', 'csv', 'parquet', 'json'):\n"
         "    app(['diff', *sys.argv[1:3], '--format', form, '--output', sys.argv[3]], standalone_mode=False)\n"
         "print('pandas' in sys.modules)"

@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import TOKEN, call_cli, manifest_of, run_cli
 
-from inventory import discovery
-from inventory.auth import Token
-from inventory.credentials import TokenAccount, UserAccount
-from inventory.discovery import Search, discover
+from inventory.cloud.accounts import TokenAccount, UserAccount
+from inventory.cloud.credentials import Token
+from inventory.cloud.iam import User as IamUser
+from inventory.cloud.pages import MAX_ITEMS, FunctionPage
+from inventory.cloud.projects import Place, find_projects
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Reply, Scope, User
 from inventory.errors import InterruptedRunError, ListingError
-from inventory.iam import User as IamUser
-from inventory.listing import MAX_ITEMS, FunctionPage
-from inventory.places import Place, find_projects
+from inventory.pipeline import discover as discovery
+from inventory.pipeline.discover import Search, discover
+from inventory.progress import Watch
 from inventory.settings import ExportSettings
-from inventory.watch import Watch
 
 ACCOUNT = TokenAccount(Token(TOKEN, "x"))
 P, Q, R = "0" * 32, "1" * 32, "2" * 32

@@ -15,9 +15,9 @@ from test_retabulation import P, cloud_of, contents, limited
 from inventory import open_snapshot
 from inventory.emulator import Emulator, Fault
 from inventory.errors import UsageError
-from inventory.ledger import Ledger
-from inventory.retabulation import retabulate
-from inventory.watch import Watch
+from inventory.ledger.writer import Ledger
+from inventory.pipeline.rebuild import retabulate
+from inventory.progress import Watch
 
 
 def bodies(folder):
@@ -178,7 +178,7 @@ async def test_tables_makes_a_file_smaller_that_a_kill_left_large(tmp_path, writ
 
 def killed_at(folder, step):
     code = (
-        "import os, sys; from pathlib import Path; from inventory.ledger import Ledger\n"
+        "import os, sys; from pathlib import Path; from inventory.ledger.writer import Ledger\n"
         "ledger = Ledger(Path(sys.argv[1]) / 'ledger.sqlite')\n"
         "ledger._db.set_trace_callback(lambda sql: sql.startswith(sys.argv[2]) and os._exit(9))\n"
         "ledger.drop_bodies()"

@@ -13,9 +13,9 @@ import pytest
 from histories import nights, one_run
 from support.documents import blocks
 
-from inventory.parts import PartsWriter
-from inventory.schema import BOOLEAN, FLOAT, INTEGER, TABLES, TEXT, TIME
-from inventory.tables import read_table, unguarded
+from inventory.tables.parts import PartsWriter
+from inventory.tables.schema import BOOLEAN, FLOAT, INTEGER, TABLES, TEXT, TIME
+from inventory.tables.writer import read_table, unguarded
 
 SNIPPETS = [block.code for block in blocks("reading-tables.md", "python")]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from inventory.errors import SourceError
-from inventory.estimate import estimate, scopes_of
+from inventory.pipeline.dry_run import estimate, scopes_of
 from inventory.settings import ExportSettings
-from inventory.sources import Source
+from inventory.sources.files import Source
 
 URNS = [f"urn:fss:cn-north-4:p:function:default:f{n}" for n in range(300)] + ["urn:fss:eu-de:q:function:default:f"]
 

@@ -10,15 +10,15 @@ import sys
 import pytest
 from runs import TOKEN, by_urn, call_cli, manifest_of, run_cli, wait_for
 
-from inventory import pipeline
-from inventory.discovery import Search
+from inventory.cloud.projects import Place, places_of
 from inventory.emulator import Emulator, Faults, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
-from inventory.emulator.gateway import Operation
+from inventory.emulator.gateway.routes import Operation
 from inventory.errors import ListingError, OutOfTimeError, UsageError
-from inventory.output import Output
-from inventory.places import Place, places_of
+from inventory.pipeline import export as pipeline
+from inventory.pipeline.discover import Search
+from inventory.progress import Watch
+from inventory.runs.output import Output
 from inventory.settings import AccountSettings, ExportSettings
-from inventory.watch import Watch
 
 P, Q, R = "0" * 32, "1" * 32, "2" * 32
 NORTH, SOUTH = "cn-north-4", "ap-southeast-1"

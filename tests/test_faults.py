@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 from runs import TOKEN, by_urn, export, manifest_of, rows
 
-from inventory.client import Client
+from inventory.cloud.client import Client
 from inventory.emulator import Emulator, Fault, Faults, GeneratedCloud
-from inventory.emulator.faults import GIANTS, RECOVERABLE, STALLS, THROTTLES
+from inventory.emulator.faults.plan import GIANTS, RECOVERABLE, STALLS, THROTTLES
 from inventory.errors import CallError, ExitCode
 
 TIMEOUT = 1.5

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.flatten import flatten, read_time
 from inventory.outcome import Outcome
+from inventory.tables.flatten import flatten, read_time
 
 RECORDED = [
     entry

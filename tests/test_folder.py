@@ -5,7 +5,7 @@ import re
 import pytest
 
 from inventory.errors import OutputError, UsageError
-from inventory.folder import RunFolder, default_folder
+from inventory.runs.folder import RunFolder, default_folder
 
 LEFT_BY_A_RUN = [
     "ledger.sqlite",

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from inventory.errors import CredentialRefusedError
-from inventory.gate import TRIES, Gate, Trial
+from inventory.scheduling.warmup import TRIES, Gate, Trial
 
 REFUSED = CredentialRefusedError("no", status_code=401)
 

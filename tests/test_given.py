@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from inventory.errors import SourceError, UsageError
-from inventory.given import sources_of
-from inventory.sources import Source
+from inventory.sources.files import Source
+from inventory.sources.memory import sources_of
 
 URN = "urn:fss:r:p:function:default:f"
 

@@ -17,9 +17,9 @@ from support.documents import blocks
 
 import inventory
 from inventory.errors import OutputError, UsageError
-from inventory.ledger_file import lock_of
-from inventory.lock import Lock
-from inventory.runs import State
+from inventory.ledger.database import lock_of
+from inventory.runs.catalog import State
+from inventory.storage.file_lock import Lock
 
 COLUMNS = ["function_urn", "status", "max_async_retry_attempts", "last_modified", "enable_async_status_log"]
 

@@ -22,9 +22,12 @@ import pytest
 from aiohttp import web
 from runs import by_urn, export, rows
 
-from inventory import iam_client
-from inventory.answer import Answer
-from inventory.auth import Token
+from inventory.cloud import iam_client
+from inventory.cloud.credentials import Token
+from inventory.cloud.iam import IamToken, list_projects
+from inventory.cloud.iam import User as IamUser
+from inventory.cloud.responses import Answer
+from inventory.cloud.transport import open_session
 from inventory.emulator import Emulator, FileCloud, Scope, User
 from inventory.errors import (
     BadAnswerError,
@@ -37,11 +40,8 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
-from inventory.iam import IamToken, list_projects
-from inventory.iam import User as IamUser
-from inventory.scope import Scope as RunScope
+from inventory.pipeline.scope import Scope as RunScope
 from inventory.settings import AccountSettings, ExportSettings
-from inventory.wire import open_session
 
 PASSWORD = "a-long-password-of-the-tests"
 READER = User("reader", PASSWORD, "company")
@@ -353,7 +353,7 @@ async def test_an_iam_that_is_not_there_is_told():
 
 async def test_projects_are_listed_with_the_domains_token():
     """Default projects are named like their region, sub-projects after it."""
-    from inventory.credentials import UserAccount  # noqa: PLC0415
+    from inventory.cloud.accounts import UserAccount  # noqa: PLC0415
 
     sub = "11111111111111111111111111111111"
     scopes = [Scope("cn-north-4", P), Scope("ap-southeast-1", Q), Scope("cn-north-4", sub)]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from runs import TOKEN
 
-from inventory import inquiry
-from inventory.auth import Token
-from inventory.credentials import TokenAccount
+from inventory.cloud.accounts import TokenAccount
+from inventory.cloud.credentials import Token
 from inventory.emulator import Emulator, Faults, GeneratedCloud
 from inventory.errors import InterruptedRunError
-from inventory.ledger import Ledger
+from inventory.ledger.writer import Ledger
+from inventory.pipeline import fetch
+from inventory.progress import Watch
 from inventory.settings import ExportSettings
-from inventory.watch import Watch
 
 WORKERS = 8
 ACCOUNT = TokenAccount(Token(TOKEN, "x"))
@@ -49,7 +49,7 @@ async def test_no_more_than_max_workers_are_in_flight_or_uncommitted(tmp_path, m
         monkeypatch.setattr(ledger, "commit", count_committed)
         async with Emulator(cloud, faults=Faults(latency=0.002)) as server:
             server.plan(count_asked)
-            await inquiry.ask(ledger, settings_for(settings, server), ACCOUNT, Watch())
+            await fetch.ask(ledger, settings_for(settings, server), ACCOUNT, Watch())
         assert asked == ledger.count_urns() > 150
         assert most <= WORKERS
         assert most > 1
@@ -77,7 +77,7 @@ async def test_a_stop_ends_the_asking_and_keeps_what_was_answered(tmp_path):
             server.plan(stop_at_50)
             settings = settings_for(ExportSettings(max_workers=WORKERS, max_per_second=0.0, batch=False), server)
             with pytest.raises(InterruptedRunError) as caught:
-                await inquiry.ask(ledger, settings, ACCOUNT, watch)
+                await fetch.ask(ledger, settings, ACCOUNT, watch)
             calls = server.counts.total()
         assert caught.value.resumable
         assert 50 <= calls <= 50 + 2 * WORKERS

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from inventory.errors import InterruptedRunError, SettingsError, SourceError
-from inventory.intake import CLEANED, LOADED, check_same_run, load
-from inventory.ledger import Ledger, Reject, ScopeCount
+from inventory.ledger.writer import Ledger, Reject, ScopeCount
+from inventory.pipeline.load import CLEANED, LOADED, check_same_run, load
+from inventory.progress import Watch
 from inventory.settings import ExportSettings
-from inventory.sources import Source
-from inventory.watch import Watch
+from inventory.sources.files import Source
 
 A = "urn:fss:cn-north-4:p:function:default:a"
 B = "urn:fss:eu-de:q:function:default:b:!prod"

@@ -1,6 +1,6 @@
 import pytest
 
-from inventory.json_value import DEEPEST, REPEATED, canonical, json_text, read_json, read_quickly, same_text
+from inventory.exact_json import DEEPEST, REPEATED, canonical, json_text, read_json, read_quickly, same_text
 
 
 @pytest.mark.parametrize(

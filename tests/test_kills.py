@@ -26,38 +26,42 @@ from processes import (
 from runs import TOKEN, manifest_of, wait_for
 
 from inventory.emulator import Emulator, Faults, GeneratedCloud
-from inventory.standing import standing_of
+from inventory.runs.status import standing_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
-COMMIT, REPLACE, WRITE = "inventory.ledger:Ledger.commit", "os:replace", "inventory.tables:TableWriter._write"
-LISTED = "inventory.ledger:Ledger.note_listed"
+COMMIT, REPLACE, WRITE = (
+    "inventory.ledger.writer:Ledger.commit",
+    "os:replace",
+    "inventory.tables.writer:TableWriter._write",
+)
+LISTED = "inventory.ledger.writer:Ledger.note_listed"
 ROUNDS = 4
-ALL_IN = "inventory.ledger:Ledger.count_scopes"
-LOADED = "inventory.intake:load"
-OLD_GONE = "inventory.folder:RunFolder.remove_results"
+ALL_IN = "inventory.ledger.writer:Ledger.count_scopes"
+LOADED = "inventory.pipeline.load:load"
+OLD_GONE = "inventory.runs.folder:RunFolder.remove_results"
 # Each in the order of a run, so that each kill hits one that was killed at all the steps before.
 LIST_AND_OUTCOMES = [
-    "inventory.ledger:Ledger.fact:before:1",  # the ledger is made, and nothing is in it
-    "inventory.ledger:Ledger.add_urns:after:1",
+    "inventory.ledger.writer:Ledger.fact:before:1",  # the ledger is made, and nothing is in it
+    "inventory.ledger.writer:Ledger.add_urns:after:1",
     f"{ALL_IN}:after:1",  # all of it is in, and not committed
     f"{LOADED}:after:1",
     f"{COMMIT}:before:1",
     f"{COMMIT}:after:1",
-    "inventory.ledger:Ledger.record:after:4",
+    "inventory.ledger.writer:Ledger.record:after:4",
     f"{COMMIT}:after:4",
 ]
 TABLES_AND_MANIFEST = [
-    "inventory.tabulation:tabulate:before:1",
+    "inventory.pipeline.build_tables:tabulate:before:1",
     f"{WRITE}:after:2",
-    "inventory.tables:TableWriter.finish:after:2",
+    "inventory.tables.writer:TableWriter.finish:after:2",
     f"{REPLACE}:before:1",  # the tables get their names one by one: eight, and then the manifest's
     f"{REPLACE}:after:1",
     f"{REPLACE}:before:5",
     f"{REPLACE}:after:8",
     f"{REPLACE}:before:9",
     f"{REPLACE}:after:9",
-    "inventory.ledger:Ledger.close:before:2",  # all is done: what is killed now only says so
+    "inventory.ledger.writer:Ledger.close:before:2",  # all is done: what is killed now only says so
 ]
 WITH_LISTS = [f"{LISTED}:before:1", f"{LISTED}:after:1", f"{COMMIT}:after:2", f"{LISTED}:after:2"]
 """Lists of configs are noted with the outcomes that they brought."""

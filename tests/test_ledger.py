@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from inventory.errors import OutputError
-from inventory.ledger import AnswerCount, Ledger, Reject, ScopeCount, SourceRead
+from inventory.ledger.writer import AnswerCount, Ledger, Reject, ScopeCount, SourceRead
 from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
 
 R, P = "cn-north-4", "p"
@@ -145,7 +145,7 @@ def test_a_killed_process_loses_only_what_was_not_committed(path):
     """After a hard exit in the middle of a batch the ledger opens, with all that was committed."""
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
-        "from inventory.ledger import Ledger; import test_ledger as t\n"
+        "from inventory.ledger.writer import Ledger; import test_ledger as t\n"
         "ledger = Ledger(Path(sys.argv[1])); ledger.add_urns(map(t.urn, 'abc'))\n"
         "ledger.record(t.outcome(t.urn('a'))); ledger.commit(); ledger.record(t.outcome(t.urn('b'))); os._exit(9)"
     )

@@ -10,12 +10,12 @@ from contextlib import closing
 import pytest
 from test_ledger import P, R, outcome, urn
 
-from inventory import lock
 from inventory.errors import LedgerUnusableError, OutputError
-from inventory.folder import RunFolder
-from inventory.ledger import Ledger, Reject, SourceRead
-from inventory.ledger_file import is_in_use
-from inventory.ledger_view import LedgerView
+from inventory.ledger.database import is_in_use
+from inventory.ledger.reader import LedgerView
+from inventory.ledger.writer import Ledger, Reject, SourceRead
+from inventory.runs.folder import RunFolder
+from inventory.storage import file_lock
 
 URNS = [urn(f"f{number:02}", P if number % 3 else "q") for number in range(45)]
 STATUSES = ("configured", "not_found", "configured", "failed", "not_configured")
@@ -200,7 +200,7 @@ def test_a_log_that_is_lost_or_spoilt_costs_calls_at_most(path, tmp_path):
 
 def test_without_locks_of_the_system_a_run_at_work_is_still_told_from_one_that_was_killed(path, monkeypatch):
     """Who begins in a folder where another works hears that, and not that it may be gone on with."""
-    monkeypatch.setattr(lock, "_LOCKS", None)
+    monkeypatch.setattr(file_lock, "_LOCKS", None)
     path.parent.mkdir()
     with Ledger(path) as ledger:
         load(ledger)

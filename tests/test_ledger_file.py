@@ -12,11 +12,12 @@ import pytest
 from test_ledger import outcome, urn
 from test_ledger_view import load
 
-from inventory import ledger_file, lock
 from inventory.errors import LedgerUnusableError, OutputError
-from inventory.folder import RunFolder
-from inventory.ledger import Ledger
-from inventory.ledger_view import LedgerView
+from inventory.ledger import database
+from inventory.ledger.reader import LedgerView
+from inventory.ledger.writer import Ledger
+from inventory.runs.folder import RunFolder
+from inventory.storage import file_lock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks and links of POSIX")
 
@@ -32,8 +33,8 @@ import errno, os, sys
 sys.path.insert(0, sys.argv[2])
 import test_ledger_file, test_ledger_view
 from pathlib import Path
-from inventory import lock
-from inventory.ledger import Ledger
+from inventory.storage import file_lock
+from inventory.ledger.writer import Ledger
 lock._LOCKS.lockf = test_ledger_file.failing(errno.ENOLCK)
 test_ledger_view.load(Ledger(Path(sys.argv[1])))
 os._exit(9)
@@ -43,8 +44,8 @@ os._exit(9)
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     """Where the ledger is; nobody waits for a lock."""
-    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr(ledger_file, "_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(file_lock, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(database, "_WAIT_SECONDS", 0.0)
     return tmp_path / "ledger.sqlite"
 
 
@@ -70,7 +71,7 @@ def locked_for_sqlite(path):
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP])
 def test_a_file_system_without_record_locks_holds_a_ledger(path, monkeypatch, number):
     """Our own lock is enough to write a ledger; nobody reads it meanwhile, and anybody afterwards."""
-    monkeypatch.setattr(lock._LOCKS, "lockf", failing(number))
+    monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(number))
     with locked_for_sqlite(path):
         with Ledger(path) as ledger:
             load(ledger)
@@ -92,7 +93,7 @@ def test_a_killed_run_on_a_file_system_without_record_locks_loses_nothing(path, 
     with locked_for_sqlite(path):
         arguments = [sys.executable, "-c", KILLED, path, os.path.dirname(__file__)]  # noqa: PTH120 - as text
         assert subprocess.run(arguments, check=False).returncode == 9
-        monkeypatch.setattr(lock._LOCKS, "lockf", failing(errno.ENOLCK))
+        monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(errno.ENOLCK))
         files = {file.name: file.read_bytes() for file in path.parent.iterdir()}
         assert files["ledger.sqlite-wal"]
         with LedgerView(path) as view:
@@ -111,8 +112,8 @@ def test_a_ledger_that_a_foreign_program_has_locked_is_said_to_be_that(path):
 
 def test_without_any_locks_a_run_is_refused_with_the_way_out(path, monkeypatch):
     """A file system without locks of any kind gets no ledger; the sentence says where to write instead."""
-    monkeypatch.setattr(lock._LOCKS, "flock", failing(errno.ENOLCK))
-    monkeypatch.setattr(lock._LOCKS, "lockf", failing(errno.ENOLCK))
+    monkeypatch.setattr(file_lock._LOCKS, "flock", failing(errno.ENOLCK))
+    monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(errno.ENOLCK))
     with pytest.raises(OutputError, match=r"without locks.*an --output on a local disk, and copy the finished run"):
         Ledger(path)
     assert not path.exists()
@@ -122,13 +123,13 @@ def test_without_any_locks_a_log_is_no_process(path, monkeypatch):
     """The log of a killed run is not taken for a process at work where nothing can be locked."""
     path.touch()
     path.with_name("ledger.sqlite-wal").write_bytes(b"x")
-    lock_file = ledger_file.lock_of(path)
+    lock_file = database.lock_of(path)
     lock_file.touch()
-    monkeypatch.setattr(lock._LOCKS, "flock", failing(errno.ENOLCK))
+    monkeypatch.setattr(file_lock._LOCKS, "flock", failing(errno.ENOLCK))
     with locked_for_sqlite(path):
-        assert ledger_file.is_in_use(path)
-        monkeypatch.setattr(lock._LOCKS, "lockf", failing(errno.ENOLCK))
-        assert not ledger_file.is_in_use(path)
+        assert database.is_in_use(path)
+        monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(errno.ENOLCK))
+        assert not database.is_in_use(path)
 
 
 def synchronous(ledger):
@@ -211,4 +212,4 @@ def test_a_name_that_is_too_long_for_sqlite_says_so(tmp_path):
 )
 def test_what_sqlite_cannot_write_says_what_helps(tmp_path, code, words):
     """Room, a disk, a folder for temporary files, or rights."""
-    assert words in ledger_file._advice(tmp_path, code)
+    assert words in database._advice(tmp_path, code)

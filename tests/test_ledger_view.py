@@ -11,10 +11,11 @@ from functools import partial
 import pytest
 from test_ledger import P, R, damaged_behind_its_header, of_another_version, outcome, urn
 
-from inventory import ledger_file, lock
 from inventory.errors import InterruptedRunError, OutputError
-from inventory.ledger import Ledger
-from inventory.ledger_view import LedgerView, Tally
+from inventory.ledger import database
+from inventory.ledger.reader import LedgerView, Tally
+from inventory.ledger.writer import Ledger
+from inventory.storage import file_lock
 
 SINCE = 1_700_000_000_000_000
 
@@ -74,7 +75,7 @@ def test_what_a_killed_process_committed_is_read(path):
     """The log of a killed run is part of its ledger."""
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
-        "from inventory.ledger import Ledger; import test_ledger_view as t\n"
+        "from inventory.ledger.writer import Ledger; import test_ledger_view as t\n"
         "t.load(Ledger(Path(sys.argv[1]))); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code, path, os.path.dirname(__file__)], check=False).returncode == 9  # noqa: PTH120
@@ -86,7 +87,7 @@ def test_what_a_killed_process_committed_is_read(path):
 
 def test_without_locks_of_the_system_the_second_is_refused_and_a_reader_too(path, monkeypatch):
     """Where fcntl does not exist the ledger itself is locked: still one at a time, and nobody can look on."""
-    monkeypatch.setattr(lock, "_LOCKS", None)
+    monkeypatch.setattr(file_lock, "_LOCKS", None)
     with Ledger(path) as ledger:
         load(ledger)
         for opened in (Ledger, LedgerView):
@@ -94,7 +95,7 @@ def test_without_locks_of_the_system_the_second_is_refused_and_a_reader_too(path
             with pytest.raises(OutputError, match="in use by another inventory process"):
                 opened(path)
             monkeypatch.undo()
-            monkeypatch.setattr(lock, "_LOCKS", None)
+            monkeypatch.setattr(file_lock, "_LOCKS", None)
     with LedgerView(path) as view:
         assert view.count_settled() == 1
 
@@ -160,7 +161,7 @@ def test_bodies_are_dropped_but_those_of_failures(path):
 @pytest.mark.parametrize("looks", [1, 4])
 def test_long_work_on_the_file_ends_at_a_stop_and_is_as_if_not_begun(path, monkeypatch, looks):
     """A stop ends the look through a file, and the dropping of its bodies; all is as it was, and the next does it."""
-    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 20)
+    monkeypatch.setattr(database, "_STEPS_TO_A_LOOK", 20)
     with Ledger(path) as ledger:
         ledger.add_urns(urn(f"{number:04}") for number in range(300))
         for number in range(300):
@@ -183,7 +184,7 @@ def raised(error):
 
 def test_whoever_looks_at_a_run_can_be_stopped(path, monkeypatch):
     """A stop ends the look that status and --overwrite take; what is there stays, and nothing is locked."""
-    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 1)
+    monkeypatch.setattr(database, "_STEPS_TO_A_LOOK", 1)
     with Ledger(path) as ledger:
         load(ledger)
     stop = partial(raised, InterruptedRunError(15))
@@ -198,7 +199,7 @@ def test_whoever_looks_at_a_run_can_be_stopped(path, monkeypatch):
 
 def test_ctrl_c_in_a_look_through_a_ledger_stays_ctrl_c(path, monkeypatch):
     """What a signal's handler raises while SQLite is at work gets lost in it, and becomes a KeyboardInterrupt again."""
-    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 1)
+    monkeypatch.setattr(database, "_STEPS_TO_A_LOOK", 1)
     with Ledger(path) as ledger:
         load(ledger)
         with pytest.raises(KeyboardInterrupt):

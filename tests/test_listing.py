@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.listing import FunctionPage, read_aliases, read_functions, read_versions
+from inventory.cloud.pages import FunctionPage, read_aliases, read_functions, read_versions
 
 URN = "urn:fss:cn-north-4:p:function:default:f"
 

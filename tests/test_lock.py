@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from inventory import lock
 from inventory.errors import OutputError
-from inventory.lock import Lock, has_record_locks, is_locked
+from inventory.storage import file_lock as lock
+from inventory.storage.file_lock import Lock, has_record_locks, is_locked
 
 IN_USE, ADVICE = "the thing is in use", " or go elsewhere"
 
@@ -51,7 +51,7 @@ def test_nothing_is_left_after_a_release(path):
 def test_a_dead_process_stands_in_nobodys_way(path):
     """The file that a killed process left is no lock."""
     code = (
-        "import os, sys; from pathlib import Path; from inventory.lock import Lock\n"
+        "import os, sys; from pathlib import Path; from inventory.storage.file_lock import Lock\n"
         "Lock(Path(sys.argv[1])).take('in use', ''); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == 9

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from inventory import manifest
+from inventory.cloud.limits import Limit
 from inventory.errors import ErrorKind, ExitCode, OutputError, Status
-from inventory.ledger import AnswerCount, ScopeCount, SourceRead
-from inventory.limits import Limit
-from inventory.manifest import Counts, ScopeReport
+from inventory.ledger.writer import AnswerCount, ScopeCount, SourceRead
 from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
-from inventory.tables import TableFile
+from inventory.runs import manifest
+from inventory.runs.manifest import Counts, ScopeReport
+from inventory.tables.writer import TableFile
 
 ANSWERS = [
     AnswerCount("r", "p", LIST_CONFIGS, 200, 2),

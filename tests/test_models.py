@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.json_value import REPEATED, json_text, read_json
-from inventory.models import _read_softly, name_of_config, read_config, soft_int
+from inventory.cloud.models import _read_softly, name_of_config, read_config, soft_int
+from inventory.exact_json import REPEATED, json_text, read_json
 
 DOCUMENTED = {
     "func_urn",

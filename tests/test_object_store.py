@@ -8,9 +8,9 @@ import sys
 import pytest
 from stores import ACCESS_KEY, BUCKET, SECRET_KEY
 
-from inventory import object_store
 from inventory.errors import CredentialsError, ExitCode, InterruptedRunError, OutputError, UsageError
-from inventory.object_store import ObjectStore, ObjectUrl, is_url, options_of, parse
+from inventory.storage import object_store
+from inventory.storage.object_store import ObjectStore, ObjectUrl, is_url, options_of, parse
 
 URL = ObjectUrl("s3", BUCKET, "runs/today")
 OBS = ObjectUrl("obs", BUCKET, "runs/today")
@@ -220,7 +220,7 @@ def test_an_object_that_was_given_up_does_not_appear_when_the_process_ends(store
     store.fault = lambda request: (403, "AccessDenied") if "partNumber=2" in request["QUERY_STRING"] else None
     code = (
         "import os; from pathlib import Path; from inventory.errors import OutputError\n"
-        "from inventory.object_store import ObjectStore, parse\n"
+        "from inventory.storage.object_store import ObjectStore, parse\n"
         f"store, path = ObjectStore(parse({str(URL)!r}), os.environ), Path({str(tmp_path / 'calls.csv')!r})\n"
         "try: store.put('calls.csv', path, lambda sent: None)\n"
         "except OutputError: print('refused')"

@@ -14,11 +14,11 @@ from runs import TOKEN, export, manifest_of, wait_for
 
 from inventory.emulator import Emulator, Fault
 from inventory.errors import InventoryError, LedgerUnusableError, OutputError
-from inventory.folder import RunFolder
-from inventory.intake import LOADED
-from inventory.ledger import Ledger
-from inventory.retabulation import retabulate
-from inventory.watch import Watch
+from inventory.ledger.writer import Ledger
+from inventory.pipeline.load import LOADED
+from inventory.pipeline.rebuild import retabulate
+from inventory.progress import Watch
+from inventory.runs.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks and kills of POSIX")
 
@@ -156,7 +156,7 @@ async def test_a_ledger_that_cannot_be_trusted_is_refused(tmp_path, server, path
 async def test_without_its_last_commits_a_ledger_goes_on_from_those_before(tmp_path, server, path):
     """Whatever becomes of the -wal file of a killed run costs calls at most: the tables are right."""
     killed = tmp_path / "killed"
-    kill_at("inventory.ledger:Ledger.commit:after:4", *command(server, path, killed))
+    kill_at("inventory.ledger.writer:Ledger.commit:after:4", *command(server, path, killed))
     await export(path, tmp_path / "right", endpoint=server.url)
     wal = (killed / "ledger.sqlite-wal").read_bytes()
     assert len(wal) > 20_000
@@ -227,7 +227,7 @@ async def test_a_text_that_was_changed_is_told_before_a_table_changes(tmp_path, 
 def test_a_list_that_was_never_in_is_asked_for_again(tmp_path, server, path):
     """A run that was killed before its list was in goes on with the list, and says so where none is named."""
     folder = tmp_path / "run"
-    kill_at("inventory.ledger:Ledger.count_scopes:after:1", *command(server, path, folder))
+    kill_at("inventory.ledger.writer:Ledger.count_scopes:after:1", *command(server, path, folder))
     words = run(*command(server, None, folder, "--resume"), code=2)
     assert "the list of this run was never read to its end: name it again" in words
     run(*command(server, path, folder, "--resume"))

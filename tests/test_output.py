@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from runs import TOKEN, call_cli, run_cli
 
-from inventory.aksk import find_access_keys
+from inventory.cloud.access_keys import find_access_keys
 from inventory.emulator import Emulator
 from inventory.errors import OutputError, UsageError
-from inventory.object_store import ObjectUrl
-from inventory.output import Output, chosen_output, claimed, default_work_dir, named_output
+from inventory.runs.output import Output, chosen_output, claimed, default_work_dir, named_output
+from inventory.storage.object_store import ObjectUrl
 
 TEXT = "s3://a-bucket/runs/today"
 URL = ObjectUrl("s3", "a-bucket", "runs/today")
@@ -69,7 +69,7 @@ def test_two_runs_of_one_second_get_a_folder_each(tmp_path, monkeypatch):
     """Where another process takes the name first, the run gets the next one; an empty folder goes again."""
     monkeypatch.chdir(tmp_path)
     names = ["now", "now", "now-2"]  # what each look finds free
-    monkeypatch.setattr("inventory.output.default_folder", lambda: Path("output", names.pop(0)))
+    monkeypatch.setattr("inventory.runs.output.default_folder", lambda: Path("output", names.pop(0)))
     (tmp_path / "output" / "now").mkdir(parents=True)
     with claimed(chosen_output(None, None, {}, resume=False)) as output:
         assert output.folder == Path("output/now-2")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from inventory.cloud.limits import Limit, read_limit
 from inventory.errors import ThrottledError
-from inventory.limits import Limit, read_limit
-from inventory.pace import LEAST_MARGIN, MARGIN, START, Pace
+from inventory.scheduling.rate import LEAST_MARGIN, MARGIN, START, Pace
 
 RECORDED = [
     entry

@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow.dataset as ds
 import pytest
 
-from inventory import layout, schema
 from inventory.errors import OutputError
-from inventory.parts import PartsWriter, read_parts
-from inventory.tables import TableWriter, read_table
+from inventory.tables import paths as layout
+from inventory.tables import schema
+from inventory.tables.parts import PartsWriter, read_parts
+from inventory.tables.writer import TableWriter, read_table
 
 BOTH = ("parquet", "csv")
 CALLS = schema.TABLES["calls"]

@@ -19,8 +19,8 @@ from inventory.errors import (
     SourceError,
     UsageError,
 )
+from inventory.progress import Watch
 from inventory.settings import AccountSettings
-from inventory.watch import Watch
 
 P = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:"
 OTHER = "urn:fss:ap-southeast-1:fedcba9876543210fedcba9876543210:function:default:"

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from inventory.pool import Lane, run
+from inventory.scheduling.worker_pool import Lane, run
 
 
 async def test_every_job_is_done_once():

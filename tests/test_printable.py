@@ -15,7 +15,7 @@ import pytest
 from runs import TOKEN, call_cli, run_cli
 
 import inventory
-from inventory import card
+from inventory.api import summary as card
 from inventory.emulator import Emulator, FileCloud
 from inventory.errors import CallError, InventoryError
 from inventory.printable import printable, printable_json, printable_lines, shell_word

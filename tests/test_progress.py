@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from inventory import progress
-from inventory.progress import Display, LineWatch, Log, TerminalWatch, duration
-from inventory.watch import Progress, Watch
+from inventory.display import terminal as progress
+from inventory.display.terminal import Display, LineWatch, Log, TerminalWatch, duration
+from inventory.progress import Progress, Watch
 
 
 def so_far(done, *, total=100, paused_for=0.0, **statuses):

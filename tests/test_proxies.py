@@ -14,11 +14,11 @@ import pytest
 from runs import call_cli, run_cli
 from stores import BUCKET
 
-from inventory.aksk import _session_type, find_access_keys
+from inventory.cloud.access_keys import _session_type, find_access_keys
 from inventory.errors import OutputError, SettingsError
-from inventory.object_store import ObjectStore, ObjectUrl
 from inventory.proxies import Proxy, check_proxies, proxy_for
 from inventory.redaction import Redactor
+from inventory.storage.object_store import ObjectStore, ObjectUrl
 
 URN = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:f:latest"
 

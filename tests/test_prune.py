@@ -13,17 +13,17 @@ from histories import at, nights, one_run
 from typer.testing import CliRunner
 
 import inventory
-from inventory import pruning
-from inventory.cli import app
-from inventory.delivery import FILE_NAME as RECORD
-from inventory.ending import keep_output
+from inventory.cli.app import app
 from inventory.errors import OutputError, UsageError
-from inventory.ledger import Ledger
-from inventory.ledger_file import lock_of
-from inventory.lock import Lock
-from inventory.object_store import parse
-from inventory.output import Output
-from inventory.runs import State
+from inventory.ledger.database import lock_of
+from inventory.ledger.writer import Ledger
+from inventory.runs import prune as pruning
+from inventory.runs.catalog import State
+from inventory.runs.finish import keep_output
+from inventory.runs.output import Output
+from inventory.runs.upload import FILE_NAME as RECORD
+from inventory.storage.file_lock import Lock
+from inventory.storage.object_store import parse
 
 GONE = {State.HALF_REMOVED, State.FOREIGN}
 """What a run is without its ledger: to be removed to its end, or an empty folder."""
@@ -130,7 +130,7 @@ def test_a_run_at_work_stays(run, folder):
 
 def test_without_locks_sqlite_keeps_a_run_at_work(run, folder, monkeypatch):
     """Where the system has no such locks, a ledger that a process writes still keeps its run from being removed."""
-    monkeypatch.setattr("inventory.lock._LOCKS", None)
+    monkeypatch.setattr("inventory.storage.file_lock._LOCKS", None)
     (first,) = nights(run, folder, 1)
     with Ledger(first / "ledger.sqlite"), pytest.raises(OutputError, match="in use"):
         pruning.remove(first)

@@ -6,10 +6,11 @@ import pytest
 from huaweicloudsdkcore.region.cache import ProfileRegionCache
 from runs import call_cli, run_cli
 
+from inventory.endpoints import sdk_endpoints
 from inventory.errors import SettingsError, UrnError
-from inventory.intake import LOADED, check_same_run, load
-from inventory.ledger import Ledger
-from inventory.regions import sdk_endpoints
+from inventory.ledger.writer import Ledger
+from inventory.pipeline.load import LOADED, check_same_run, load
+from inventory.progress import Watch
 from inventory.settings import (
     DEFAULT_ENDPOINT,
     DEFAULT_IAM_ENDPOINT,
@@ -19,8 +20,7 @@ from inventory.settings import (
     describe,
     restore,
 )
-from inventory.sources import Source
-from inventory.watch import Watch
+from inventory.sources.files import Source
 
 FILE = """
 FunctionGraph:

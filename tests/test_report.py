@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from inventory import report
-from inventory.ending import Result
+from inventory.cli import summary as report
 from inventory.errors import ErrorKind, ExitCode, Status
-from inventory.output import Output
+from inventory.runs.finish import Result
+from inventory.runs.output import Output
 
 
 def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):

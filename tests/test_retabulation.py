@@ -10,12 +10,13 @@ import sys
 import pytest
 from runs import by_urn, export, manifest_of, rows, run_cli
 
-from inventory import ledger_file, open_snapshot
+from inventory import open_snapshot
 from inventory.emulator import Emulator, Fault, FileCloud, Limit, Reply
 from inventory.errors import ExitCode, InterruptedRunError, OutputError, UsageError
-from inventory.ledger import Ledger
-from inventory.retabulation import retabulate
-from inventory.watch import Watch
+from inventory.ledger import database as ledger_file
+from inventory.ledger.writer import Ledger
+from inventory.pipeline.rebuild import retabulate
+from inventory.progress import Watch
 
 P = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:"
 OTHER = "urn:fss:ap-southeast-1:fedcba9876543210fedcba9876543210:function:default:"
@@ -195,7 +196,7 @@ async def test_no_room_leaves_all_as_it_was(run, monkeypatch):
     def full(_number):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("inventory.tables._CsvWriter.close", lambda _self: full(0))
+    monkeypatch.setattr("inventory.tables.writer._CsvWriter.close", lambda _self: full(0))
     with pytest.raises(OutputError, match="table functions cannot be written: No space left on device"):
         again(run, format=("csv",))
     assert contents(run) == before
@@ -209,7 +210,7 @@ def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
     again(run.parent / "calm", format=("csv",), rows_per_file=rows_per_file)
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from inventory import ending, folder, manifest, retabulation; from inventory.watch import Watch\n"
+        "from inventory import ending, folder, manifest, retabulation; from inventory.progress import Watch\n"
         "kill = lambda *_, **__: os._exit(9)\n"
         "real, seen = Path.replace, []\n"
         "def replace(path, target):\n"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.retention import Dated, Policy, reasons
+from inventory.runs.retention import Dated, Policy, reasons
 
 BEGIN = datetime(2026, 1, 30, tzinfo=UTC)
 runs = st.lists(

@@ -19,7 +19,7 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
-from inventory.retry import MAX_ALONE, MAX_RENEWALS, Attempts, Retry
+from inventory.scheduling.retry import MAX_ALONE, MAX_RENEWALS, Attempts, Retry
 
 
 class Bench:

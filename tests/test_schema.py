@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from inventory import schema
 from inventory.errors import UsageError
+from inventory.tables import schema
 
 COLUMNS = {
     "functions": (
@@ -108,6 +108,6 @@ def test_objects_say_the_same_as_the_columns():
 
 def test_asking_for_the_dictionary_loads_no_arrow():
     """The dictionary is text: it must not cost the import of Arrow or NumPy."""
-    code = "import sys; import inventory.schema; print({'pyarrow', 'numpy', 'pandas'} & set(sys.modules))"
+    code = "import sys; import inventory.tables.schema; print({'pyarrow', 'numpy', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -8,8 +8,9 @@ from collections import Counter
 
 import pytest
 
-from inventory.answer import Answer
-from inventory.auth import Token
+from inventory.cloud.credentials import Token
+from inventory.cloud.limits import Limit
+from inventory.cloud.responses import Answer
 from inventory.errors import (
     BadAnswerError,
     BadRequestError,
@@ -25,10 +26,9 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
-from inventory.gate import Trial
-from inventory.limits import Limit
+from inventory.pipeline.scope import Scope
 from inventory.redaction import Redactor
-from inventory.scope import Scope
+from inventory.scheduling.warmup import Trial
 from inventory.settings import ExportSettings
 
 OK = Answer(b'{"func_urn":"u"}', "r-1")

@@ -6,7 +6,7 @@ import pytest
 from runs import by_urn, export, manifest_of
 
 from inventory.emulator import Emulator, FileCloud, Reply
-from inventory.emulator.gateway import Operation
+from inventory.emulator.gateway.routes import Operation
 
 P = "0123456789abcdef0123456789abcdef"
 REFUSED = Reply(401, b'{"error_code":"FSS.0401","error_msg":"not permit"}')

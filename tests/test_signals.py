@@ -14,10 +14,13 @@ from processes import CODES, SECONDS, WORKERS, begin, command, run, stopped
 from runs import TOKEN, manifest_of, wait_for
 
 import inventory
-from inventory import console, detached, ledger_file, standing
+from inventory.cli import process as console
 from inventory.emulator import Emulator, Fault
 from inventory.errors import InterruptedRunError
-from inventory.ledger_file import is_in_use
+from inventory.ledger import database as ledger_file
+from inventory.ledger.database import is_in_use
+from inventory.runs import status as standing
+from inventory.scheduling import threads
 
 pty = pytest.importorskip("pty", reason="signals of POSIX")
 
@@ -104,7 +107,7 @@ def test_a_look_at_a_large_run_can_be_stopped(tmp_path, monkeypatch, number):
         over.wait()
 
     monkeypatch.setattr(standing, "is_in_use", hanging)
-    monkeypatch.setattr(detached, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(threads, "GRACE_SECONDS", 0.0)
     (tmp_path / ledger_file.FILE_NAME).touch()
     with pytest.raises(InterruptedRunError, match=f"^stopped by {number.name}$") as stopped:
         console.run_status(tmp_path)

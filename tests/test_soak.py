@@ -16,7 +16,7 @@ from runs import TOKEN, export, manifest_of, run_cli
 import inventory
 from inventory.emulator import Emulator, Faults, GeneratedCloud
 from inventory.errors import InterruptedRunError, OutputError, SourceError
-from inventory.watch import Watch
+from inventory.progress import Watch
 
 pytestmark = [
     pytest.mark.slow,

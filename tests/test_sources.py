@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.errors import SourceError, UsageError
-from inventory.formats import read_csv
-from inventory.sources import Entry, Source, Table, _Lines, check_once
+from inventory.sources.files import Entry, Source, Table, _Lines, check_once
+from inventory.sources.formats import read_csv
 
 A = "urn:fss:cn-north-4:p:function:default:a"
 B = "urn:fss:cn-north-4:p:function:default:b:!prod"

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.errors import SourceError
-from inventory.json_lists import read_json
-from inventory.sources import Entry, Source, Table
+from inventory.sources.files import Entry, Source, Table
+from inventory.sources.json_documents import read_json
 
 A = "urn:fss:cn-north-4:p:function:default:a"
 B = "urn:fss:cn-north-4:p:function:default:b:!prod"

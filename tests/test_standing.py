@@ -16,14 +16,14 @@ from runs import TOKEN, export, run_cli, wait_for
 from test_ledger import of_another_version
 from test_retabulation import CONFIG, OTHER, P, cloud_of, contents
 
-from inventory import lock
 from inventory.emulator import Emulator, Fault, Faults, FileCloud
 from inventory.errors import OutputError, UsageError
-from inventory.ledger import Ledger
+from inventory.ledger.writer import Ledger
 from inventory.outcome import Outcome
-from inventory.retabulation import retabulate
-from inventory.standing import as_text, standing_of
-from inventory.watch import Watch
+from inventory.pipeline.rebuild import retabulate
+from inventory.progress import Watch
+from inventory.runs.status import as_text, standing_of
+from inventory.storage import file_lock
 
 NOW = 1_800_000_000.0
 LOADED = {"format": ["parquet"]}
@@ -246,7 +246,7 @@ def test_a_ledger_of_no_use_is_one_sentence(tmp_path, spoil, words):
 def test_where_nobody_can_look_on_that_is_said(ledger, tmp_path, monkeypatch):
     """Where the system has no locks the ledger itself is locked, and who looks is told that it is in use."""
     ledger.close()
-    monkeypatch.setattr(lock, "_LOCKS", None)
+    monkeypatch.setattr(file_lock, "_LOCKS", None)
     with Ledger(tmp_path / "ledger.sqlite") as at_work:
         at_work.set_fact("x", 1)
         connect = sqlite3.connect

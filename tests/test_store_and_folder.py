@@ -7,13 +7,13 @@ from runs import TOKEN, export, run_cli
 from stores import BUCKET
 
 import inventory
-from inventory import ending
 from inventory.emulator import Emulator, Reply
 from inventory.errors import OutputError
-from inventory.ledger import Ledger
-from inventory.object_store import parse
-from inventory.output import Output
-from inventory.standing import standing_of
+from inventory.ledger.writer import Ledger
+from inventory.runs import finish
+from inventory.runs.output import Output
+from inventory.runs.status import standing_of
+from inventory.storage.object_store import parse
 
 URL = f"s3://{BUCKET}/runs/today"
 
@@ -53,7 +53,7 @@ def goes_on(work):
 
 def are_dropped(work):
     with Ledger(work / "ledger.sqlite") as ledger:
-        return ending.are_dropped(ledger)
+        return finish.are_dropped(ledger)
 
 
 async def test_parts_go_up_are_read_and_go_away(run, store, work):

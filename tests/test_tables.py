@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inventory import schema, tables
 from inventory.errors import OutputError
-from inventory.tables import TableWriter, guard, read_table
-from inventory.whole_file import temporary_name
+from inventory.storage.files import temporary_name
+from inventory.tables import schema
+from inventory.tables import writer as tables
+from inventory.tables.writer import TableWriter, guard, read_table
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.integers(-62135596800000000, 253402300799999999)
@@ -261,7 +262,8 @@ def test_a_file_that_is_no_table_is_an_output_error(tmp_path, suffix, content):
 def test_writing_does_not_import_pandas(tmp_path):
     """Pandas is for analysts: a batch job that writes both formats does not pay for it."""
     code = (
-        "import sys; from pathlib import Path; from inventory import schema; from inventory.tables import TableWriter\n"
+        "import sys; from pathlib import Path; from inventory.tables import schema\n"
+        "from inventory.tables.writer import TableWriter\n"
         "with TableWriter(schema.REJECTS, Path(sys.argv[1]), ('parquet', 'csv')) as writer:\n"
         "    writer.add(('=s', 1, None, 'r'), 10); writer.finish(); writer.publish()\n"
         "print('pandas' in sys.modules)"

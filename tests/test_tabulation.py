@@ -6,11 +6,11 @@ import pytest
 from runs import rows
 
 from inventory.errors import InterruptedRunError, OutputError
-from inventory.ledger import Ledger, Reject
+from inventory.ledger.writer import Ledger, Reject
 from inventory.outcome import Outcome
+from inventory.pipeline.build_tables import tabulate
+from inventory.progress import Watch
 from inventory.settings import ExportSettings
-from inventory.tabulation import tabulate
-from inventory.watch import Watch
 
 BASE = "urn:fss:cn-north-4:p:function:default:"
 CONFIG = b'{"func_urn":"u","destination_config":{"on_failure":{"destination":"SMN","param":"{}"}}}'

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from inventory.cloud.limits import Limit
 from inventory.errors import ThrottledError
-from inventory.limits import Limit
-from inventory.throttle import Throttle
+from inventory.scheduling.throttle import Throttle
 
 
 def refusal(retry_after: float | None = None, limit: Limit | None = None) -> ThrottledError:

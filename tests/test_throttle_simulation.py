@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from limiters import Changes, FixedWindow, SlidingWindow, Tenants, TokenBucket, WeighedWindow
 
+from inventory.cloud.limits import Limit
 from inventory.errors import ThrottledError
-from inventory.limits import Limit
-from inventory.throttle import Throttle
+from inventory.scheduling.throttle import Throttle
 
 
 class Run(NamedTuple):

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from inventory.errors import OutputError
-from inventory.whole_file import content_of, has_sync, sync, temporary_folder, temporary_name, written_whole
+from inventory.storage.files import content_of, has_sync, sync, temporary_folder, temporary_name, written_whole
 
 
 def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):

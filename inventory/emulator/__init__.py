@@ -12,16 +12,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inventory.emulator.cloud import Answer, Cloud, Missing, Scope
-    from inventory.emulator.faults import Fault, Faults
-    from inventory.emulator.generated import GeneratedCloud
-    from inventory.emulator.iam import User
-    from inventory.emulator.limit import Limit
-    from inventory.emulator.reply import Reply
+    from inventory.emulator.faults.plan import Fault, Faults
+    from inventory.emulator.gateway.iam import User
+    from inventory.emulator.gateway.rate_limit import Limit
+    from inventory.emulator.gateway.signature import Keys
     from inventory.emulator.request_log import LoggedRequest
+    from inventory.emulator.responses import Reply
     from inventory.emulator.server import Emulator
-    from inventory.emulator.signature import Keys
-    from inventory.emulator.state_file import FileCloud, load_state
+    from inventory.emulator.state.file import FileCloud, load_state
+    from inventory.emulator.state.generated import GeneratedCloud
+    from inventory.emulator.state.interface import Answer, Cloud, Missing, Scope
 
 __all__ = [
     "Answer",

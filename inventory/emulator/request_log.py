@@ -13,7 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inventory.emulator.cloud import Scope
+    from inventory.emulator.state.interface import Scope
 
 
 class LoggedRequest(msgspec.Struct, frozen=True, gc=False):

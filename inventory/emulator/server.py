@@ -17,17 +17,20 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 from multidict import CIMultiDict
 
-from inventory.emulator import control, gateway, listing, service, wire
-from inventory.emulator.cloud import Cloud, Scope
-from inventory.emulator.door import Call, Door
-from inventory.emulator.faults import Fault, Faults, Plan, PlanSpec, Step
-from inventory.emulator.generated import GeneratedCloud
-from inventory.emulator.iam import Iam
-from inventory.emulator.limit import Limit, Windows
+from inventory.emulator import debug_pages
+from inventory.emulator.faults import transmission
+from inventory.emulator.faults.plan import Fault, Faults, Plan, PlanSpec, Step
+from inventory.emulator.gateway import routes
+from inventory.emulator.gateway.authentication import Call, Door
+from inventory.emulator.gateway.iam import Iam
+from inventory.emulator.gateway.rate_limit import Limit, Windows
 from inventory.emulator.listener import Listener
-from inventory.emulator.reply import Reply
 from inventory.emulator.request_log import LoggedRequest, RequestLog
+from inventory.emulator.responses import Reply
+from inventory.emulator.service import async_config, listings
 from inventory.emulator.spelled import Spelled
+from inventory.emulator.state.generated import GeneratedCloud
+from inventory.emulator.state.interface import Cloud, Scope
 from inventory.errors import SettingsError, UrnError
 from inventory.urn import FunctionUrn, parse
 
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
 
-    from inventory.emulator.iam import User
-    from inventory.emulator.signature import Keys
+    from inventory.emulator.gateway.iam import User
+    from inventory.emulator.gateway.signature import Keys
 
 _HEADER_BYTES = 64 * 1024
 """Tokens are kilobytes long: aiohttp's own limit of 8 KiB would refuse some."""
@@ -242,12 +245,12 @@ class Emulator:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path
-        if path.startswith(control.PREFIX):
-            return await control.show(request, self.state, self._log)
+        if path.startswith(debug_pages.PREFIX):
+            return await debug_pages.show(request, self.state, self._log)
         self._number = number = self._number + 1
         arrived = time.monotonic()
         call = Call(request.method, path, request.headers, await request.read() if request.can_read_body else b"")
-        route = gateway.route(request.method, path)
+        route = routes.route(request.method, path)
         step = self._plan.step(route.urn) if route and route.urn and self._plan else None
         latency, drawn = self.faults.draw(number) if self.faults else (0.0, None)
         step = step or drawn
@@ -257,35 +260,33 @@ class Emulator:
         try:
             if latency:
                 await asyncio.sleep(latency)
-            if fault in wire.BEFORE_AN_ANSWER:
-                none = await wire.BEFORE_AN_ANSWER[fault](request)
+            if fault in transmission.BEFORE_AN_ANSWER:
+                none = await transmission.BEFORE_AN_ANSWER[fault](request)
                 if fault is Fault.AWAY:
                     self.go_away((self.faults or _NO_FAULTS).absence)
                 return none
             request_id = blake2b(b"%d" % number, digest_size=16, key=b"request").hexdigest()
             reply, scope = self._judge(call, route, step, request_id)
             response = _response(reply, request_id)
-            if fault not in wire.NOT_WHOLE and wire.is_open(request):
+            if fault not in transmission.NOT_WHOLE and transmission.is_open(request):
                 status = reply.status
-            if fault in wire.SENDERS:
-                return await wire.SENDERS[fault](request, response)
-            return await wire.send_in_pieces(request, response, self.pieces) if self.pieces else response
+            if fault in transmission.SENDERS:
+                return await transmission.SENDERS[fault](request, response)
+            return await transmission.send_in_pieces(request, response, self.pieces) if self.pieces else response
         except ConnectionError:  # the client left, or we went away
-            return await wire.reset(request)
+            return await transmission.reset(request)
         finally:
             urn = (route.urn if route else None) or None
             name = str(fault) if fault else "planned" if step else None
             self._log.add(LoggedRequest(number, arrived, request.method, path, urn, scope, status, name))
 
-    def _judge(
-        self, call: Call, route: gateway.Route | None, step: Step, request_id: str
-    ) -> tuple[Reply, Scope | None]:
+    def _judge(self, call: Call, route: routes.Route | None, step: Step, request_id: str) -> tuple[Reply, Scope | None]:
         """What the call brings, judged in the gateway's order; and the scope that it was charged to."""
         door = Door(self.token, self.expired_tokens, self.keys, self.iam, self.now)
         if route is None:
             reply = self.iam.answer(call.method, call.raw_path, call.body)
             if reply is None:
-                return gateway.unknown_api(request_id), None
+                return routes.unknown_api(request_id), None
             asks_for_token = call.method == "POST"
             return (None if asks_for_token else door.refuse(call, None, request_id)) or reply, None
         refusal = door.refuse(call, route.project_id, request_id)
@@ -299,26 +300,26 @@ class Emulator:
                 self._windows = Windows(self.limit, self.clock)
             wait = self._windows.refuse(scope)
             if wait is not None:
-                return gateway.throttled(self.limit, wait, request_id), scope
+                return routes.throttled(self.limit, wait, request_id), scope
         reply = step if isinstance(step, Reply) else self._answer(route, scope, urn)
         if isinstance(step, Fault):
-            reply = gateway.faulty(step, reply, gateway.Asked(route.urn, request_id, self.now(), self.limit))
+            reply = routes.faulty(step, reply, routes.Asked(route.urn, request_id, self.now(), self.limit))
         return reply, scope
 
-    def _answer(self, route: gateway.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:
+    def _answer(self, route: routes.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:
         """What the service says."""
         match route.operation:
-            case gateway.Operation.LIST_FUNCTIONS:
-                return listing.list_functions(self.state, scope, route.query)
-            case gateway.Operation.LIST_CONFIGS:
-                return listing.list_async_invoke_configs(self.state, urn, route.query, aliases=self.lists_aliases)
-            case gateway.Operation.LIST_VERSIONS:
-                return listing.list_versions(self.state, urn)
-            case gateway.Operation.LIST_ALIASES:
-                return listing.list_aliases(self.state, urn)
-        return service.show_async_invoke_config(self.state, urn)
+            case routes.Operation.LIST_FUNCTIONS:
+                return listings.list_functions(self.state, scope, route.query)
+            case routes.Operation.LIST_CONFIGS:
+                return listings.list_async_invoke_configs(self.state, urn, route.query, aliases=self.lists_aliases)
+            case routes.Operation.LIST_VERSIONS:
+                return listings.list_versions(self.state, urn)
+            case routes.Operation.LIST_ALIASES:
+                return listings.list_aliases(self.state, urn)
+        return async_config.show_async_invoke_config(self.state, urn)
 
-    def _urn(self, route: gateway.Route) -> FunctionUrn | None:
+    def _urn(self, route: routes.Route) -> FunctionUrn | None:
         """The URN of a path; short forms are completed with the path's project and its region."""
         try:
             region = self._regions.get(route.project_id, "unknown")

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from inventory.emulator import Fault, Faults
-from inventory.emulator.faults import ERRORS_5XX, MALFORMED, RESETS, STALLS, STORM_CALLS, THROTTLES, Plan
+from inventory.emulator.faults.plan import ERRORS_5XX, MALFORMED, RESETS, STALLS, STORM_CALLS, THROTTLES, Plan
 from inventory.errors import SettingsError
 
 

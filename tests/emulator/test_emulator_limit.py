@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from inventory.emulator import Emulator, Faults, Limit, Scope
-from inventory.emulator.limit import Windows
+from inventory.emulator.gateway.rate_limit import Windows
 from inventory.errors import SettingsError
 
 A, B = Scope("cn-north-4", "a"), Scope("cn-north-4", "b")

@@ -12,8 +12,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from inventory.emulator import Emulator, Fault, Faults, FileCloud
-from inventory.emulator.faults import STALLS
-from inventory.emulator.gateway import HUGE_BYTES
+from inventory.emulator.faults.plan import STALLS
+from inventory.emulator.gateway.routes import HUGE_BYTES
 from inventory.errors import SettingsError
 
 PROJECT = "p" * 32
@@ -108,7 +108,7 @@ async def test_a_stall_ends_when_the_client_leaves(emulator, connect, fault):
 
 async def test_a_dripping_body_comes_byte_by_byte_and_never_whole(emulator, connect, monkeypatch):
     """Behind half a body single bytes come, right ones, all but the last."""
-    monkeypatch.setattr("inventory.emulator.wire.DRIP_SECONDS", 0.0)
+    monkeypatch.setattr("inventory.emulator.faults.transmission.DRIP_SECONDS", 0.0)
     emulator.plan({f"{BASE}f": [Fault.DRIPPING]})
     wire = await connect()
     wire.ask()

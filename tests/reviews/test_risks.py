@@ -19,7 +19,7 @@ from inventory.reviews import (
     compare_risks,
     risks,
 )
-from inventory.schema import TABLES
+from inventory.tables.schema import TABLES
 
 AGE, RETRIES = "max_async_event_age_in_seconds", "max_async_retry_attempts"
 SIX = functions(

@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where this file is run as 
 
 from support.documents import GUIDES, generated, text_of
 
-from inventory.change import CHANGED_KINDS, CHANGES, MEANINGS
-from inventory.cli import app
-from inventory.schema import TABLES, as_markdown
+from inventory.cli.app import app
+from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS
 from inventory.settings import ExportSettings
+from inventory.tables.schema import TABLES, as_markdown
 
 
 def dictionary():

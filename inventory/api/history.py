@@ -1,0 +1,218 @@
+"""The analysts' door to many runs: the whole runs of a folder, and columns across all of them as one frame.
+
+Owns the reading of one table over a history. What is a whole run is ``catalog``'s to say; pandas is loaded
+here, so no command imports this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import TYPE_CHECKING, Final, overload
+
+import pyarrow as pa
+
+from inventory.api.snapshot import Snapshot, frame_of
+from inventory.errors import Status, UsageError
+from inventory.printable import printable
+from inventory.runs.catalog import runs_in
+from inventory.runs.files import RunFiles
+from inventory.tables import schema
+from inventory.tables.arrow import TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pandas as pd
+
+    from inventory.runs.catalog import Other, Run
+
+SNAPSHOT_TIME: Final = "snapshot_time"
+RUN: Final = "run"
+_TIME_FIELD: Final = pa.field(SNAPSHOT_TIME, TYPES[schema.TIME], nullable=False)
+_TOLERANCE: Final = timedelta(days=1)
+_SHOWN: Final = 20
+
+
+class History(Sequence[Snapshot]):
+    """The whole runs of a folder, oldest first: a sequence of snapshots.
+
+    A slice is a history too: ``history[-7:]`` are the last seven runs.
+
+    Attributes:
+        path: the folder or URL.
+        runs: what the manifest of each whole run says; also of those that did not answer every URN.
+        incomplete: what else is there, and why it is no whole run: one at work, stopped, damaged, or no run at all.
+    """
+
+    def __init__(self, path: str, runs: Sequence[Run], incomplete: Sequence[Other] = ()) -> None:
+        self.path = path
+        self.runs = tuple(runs)
+        self.incomplete = tuple(incomplete)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @overload
+    def __getitem__(self, index: int) -> Snapshot: ...
+    @overload
+    def __getitem__(self, index: slice) -> History: ...
+    def __getitem__(self, index: int | slice) -> Snapshot | History:
+        if isinstance(index, slice):
+            return History(self.path, self.runs[index], self.incomplete)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no run {index}: {self.path} holds {self._words()}")
+        return Snapshot(_files_of(self.runs[index]))
+
+    def __repr__(self) -> str:
+        return "\n".join([f"History({self.path!r}: {self._words()})", *map("  ".join, self._rows())])
+
+    def _repr_html_(self) -> str:
+        rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in self._rows()]
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        left = "".join(f"<li>{escape(printable(f'{one.path}: {one.reason}'))}</li>" for one in self.incomplete[:_SHOWN])
+        head = "".join(f"<th>{name}</th>" for name in ("time (UTC)", "URNs", "statuses", "exit code", "size"))
+        return (
+            f"<p><b>{escape(printable(self.path))}</b>: {self._words()}</p><table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>{f'<p>Not whole runs:</p><ul>{left}</ul>' if left else ''}"
+        )
+
+    @property
+    def latest(self) -> Snapshot:
+        """The newest whole run; :attr:`answered` leaves out those with unknown URNs.
+
+        Raises:
+            UsageError: there is none.
+        """
+        self._check()
+        past = datetime.now(UTC) + _TOLERANCE  # a run in the future was made with a wrong clock
+        counted = [run for run in self.runs if run.finished <= past] or self.runs
+        return Snapshot(_files_of(max(counted, key=lambda run: (run.finished, run.started))))
+
+    @property
+    def answered(self) -> History:
+        """The runs in which every URN was answered: in these nothing is unknown."""
+        return History(self.path, [run for run in self.runs if run.answered], self.incomplete)
+
+    def summary(self) -> pd.DataFrame:
+        """One row a run: when, how large, how it ended, and how many URNs ended in each status.
+
+        Shape: the columns snapshot_time, started, path, urns, the five statuses, exit_code, schema_version, bytes.
+        """
+        rows = [
+            {
+                SNAPSHOT_TIME: run.finished,
+                "started": run.started,
+                "path": _utf8(str(run.path)),
+                "urns": run.urns,
+                **{status.value: run.status.get(status, 0) for status in Status},
+                "exit_code": run.exit_code,
+                "schema_version": run.schema_version,
+                "bytes": run.bytes,
+            }
+            for run in self.runs
+        ]
+        times = [_TIME_FIELD, pa.field("started", TYPES[schema.TIME]), pa.field("path", pa.string())]
+        counts = ["urns", *Status, "exit_code", "schema_version", "bytes"]
+        fields = pa.schema([*times, *(pa.field(str(name), pa.int64()) for name in counts)])
+        return frame_of(pa.Table.from_pylist(rows, schema=fields))
+
+    def load(self, columns: str | Sequence[str], table: str = "functions") -> pd.DataFrame:
+        """Some columns of a table across all runs, as one frame; oldest run first, in each the table's order.
+
+        Only these columns are read and held. For what does not fit in memory, take :meth:`tables`, a run at a time.
+        A run may have URNs that failed or were not attempted, whose other cells are null because nobody knows: load
+        ``status`` with them, or load ``history.answered``.
+
+        Args:
+            columns: names of columns, as in ``inventory schema``. One that an older schema did not have is null there.
+                ``run`` is the name of the run's folder, which tells apart what ended in the same second.
+            table: functions, destinations, calls or rejects.
+
+        Returns:
+            ``snapshot_time`` (when the run ended; UTC), then the columns in the order that was asked for.
+
+        Raises:
+            UsageError: there is no such table or column, or no whole run.
+            OutputError: a file cannot be read.
+        """
+        self._check()
+        return frame_of(pa.concat_tables(self.tables(columns, table)))
+
+    def tables(self, columns: str | Sequence[str], table: str = "functions") -> Iterator[pa.Table]:
+        """The same as :meth:`load`, as an Arrow table a run: no more than one of them need be held.
+
+        Raises:
+            UsageError: there is no such table or column.
+            OutputError: a file cannot be read.
+        """
+        names = _checked([columns] if isinstance(columns, str) else columns, schema.table_named(table))
+        return (_told_apart(run, table, names) for run in self.runs)
+
+    def _check(self) -> None:
+        if not self.runs:
+            raise UsageError(f"{self.path} holds no whole run; {len(self.incomplete)} other things are there")
+
+    def _words(self) -> str:
+        left = len(self.incomplete)
+        others = f", and {left:,} more that {'is' if left == 1 else 'are'} not" if left else ""
+        return f"{len(self.runs):,} whole run{'' if len(self.runs) == 1 else 's'}{others}"
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        """The newest runs as cells, oldest first."""
+        older = len(self.runs) - _SHOWN
+        if older > 0:
+            yield (f"... {older:,} older",)
+        for run in self.runs[-_SHOWN:]:
+            statuses = ", ".join(f"{count:,} {status}" for status, count in run.status.items() if count)
+            when = f"{run.finished:%Y-%m-%d %H:%M:%S}"
+            yield when, f"{run.urns:,}", statuses or "none", str(run.exit_code), f"{run.bytes / 1e6:,.1f} MB"
+
+
+def history(path: str | Path) -> History:
+    """Opens a folder that has runs in its sub-folders, as ``output`` has; or such a prefix of ``s3://`` or ``obs://``.
+
+    What is no whole run is told in :attr:`History.incomplete`, and fails nothing. Of a store only manifests are looked
+    at.
+
+    Raises:
+        UsageError: there is no such folder, or it is a run itself.
+        OutputError: it cannot be read.
+        CredentialsError: OBS has no keys.
+    """
+    found = runs_in(path)
+    return History(str(path), found.whole, found.others)
+
+
+def _checked(columns: Sequence[str], table: schema.Table) -> list[str]:
+    known = [column.name for column in table.columns]
+    names = [name for name in dict.fromkeys(columns) if name != SNAPSHOT_TIME]
+    unknown = [name for name in names if name not in (*known, RUN)]
+    if unknown:
+        has = ", ".join(known)
+        raise UsageError(f"table {table.name} has no column {', '.join(map(repr, unknown))}; it has {has}")
+    if not set(names) - {RUN}:
+        raise UsageError(f"name the columns of {table.name} to load; it has {', '.join(known)}")
+    return names
+
+
+def _told_apart(run: Run, name: str, columns: list[str]) -> pa.Table:
+    """Columns of a run's table, with the time of the run, and its name where that was asked for."""
+    table = _files_of(run).read(name, [column for column in columns if column != RUN])
+    rows = table.num_rows
+    if RUN in columns:
+        named = pa.repeat(pa.scalar(_utf8(run.name), pa.string()), rows)
+        table = table.add_column(columns.index(RUN), pa.field(RUN, pa.string(), nullable=False), named)
+    moment = pa.repeat(pa.scalar(run.finished, _TIME_FIELD.type), rows)
+    return table.add_column(0, _TIME_FIELD, moment).replace_schema_metadata(None)
+
+
+def _utf8(name: str) -> str:
+    """A name of a folder for a column; bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _files_of(run: Run) -> RunFiles:
+    return RunFiles(run.path, run.manifest)

@@ -1,0 +1,167 @@
+"""What a run says at its end: the summary, what went wrong, and what to do next.
+
+Owns these words. Reads a result and its manifest; asks and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from inventory.display.terminal import duration
+from inventory.errors import ErrorKind, Status
+from inventory.printable import printable, shell_word
+from inventory.runs.upload import Delivery
+
+if TYPE_CHECKING:
+    from inventory.runs.finish import Result
+    from inventory.runs.output import Output
+
+_ADVICE: Final = {
+    ErrorKind.REFUSED: "get a token of the right account and project",
+    ErrorKind.FORBIDDEN: "see that the token is one of this project and may read functions",
+    ErrorKind.THROTTLED: "wait, or ask the account's owner for a higher limit",
+    ErrorKind.BLOCKED: "have the proxy or web filter let these calls through; where it is the service's firewall, wait "
+    "until it lets this address in again, and lower --max-per-second",
+}
+_OUT_OF_TIME: Final = "give it more time"
+_ADVICE_OTHERS: Final = "see that the endpoint is right and reachable"
+_EXAMPLE_CHARACTERS: Final = 160
+
+
+def summary(result: Result) -> list[str]:
+    """The lines of the table at the end of a run."""
+    manifest = result.manifest
+    read, requests = manifest["input"], manifest["requests"]
+    rows = [(status, f"{count:,}") for status, count in manifest["counts"]["status"].items() if count]
+    rows += [(f"  failed: {kind}", f"{count:,}") for kind, count in manifest["counts"]["error_kind"].items() if count]
+    rows.append(("URNs", f"{read['urns']:,}"))
+    width = max(len(name) for name, _ in rows)
+    digits = max(len(count) for _, count in rows)
+    lines = [f"  {name:<{width}}  {count:>{digits}}" for name, count in rows]
+    lines.insert(-1, f"  {'-' * width}  {'-' * digits}")
+    lines.append(
+        f"{read['entries']:,} entries read: {read['urns']:,} URNs, {read['duplicates']:,} duplicates, "
+        f"{read['rejects']:,} rejects"
+    )
+    if read.get("cleaned"):
+        lines.append(f"{read['cleaned']:,} entries had invisible characters at their ends, which were removed")
+    saved = f", {requests['saved_by_lists']:,} saved by lists" if requests["saved_by_lists"] else ""
+    lines.append(
+        f"{requests['total']:,} calls ({requests['retries']:,} retries, {requests['throttled']:,} throttled{saved}) "
+        f"from {manifest['started']} to {manifest['finished']}"
+    )
+    if others := manifest["counts"].get("named_otherwise"):
+        lines.append(f"{others:,} answers name another version or region than their URN: see func_urn in functions")
+    return lines + [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
+
+
+def troubles(result: Result) -> list[str]:
+    """One sentence for each thing that is wrong with a run; none where all is well."""
+    manifest = result.manifest
+    stopped = [scope for scope in manifest["scopes"] if scope["stopped"]]
+    found = [_stopped(scope) for scope in stopped]
+    if not manifest["input"]["urns"]:
+        found.append(_nothing_to_ask(manifest["input"]))
+    found += [
+        f"{count:,} failed with {kind}, such as: {shortened(result.examples[kind])}"
+        for kind, count in manifest["counts"]["error_kind"].items()
+        if kind in result.examples and not any(scope["stopped"].startswith(kind) for scope in stopped)
+    ]
+    counts = manifest["counts"]["status"]
+    again = resume_command(result.output)
+    if counts[Status.NOT_ATTEMPTED]:
+        advice = " and ".join(dict.fromkeys(map(_advice, stopped))) or "mend that"
+        found.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: {advice}, then go on with: {again}")
+    elif counts[Status.FAILED]:
+        advice = "".join(f"{words}, then " for words in dict.fromkeys(map(_advice, stopped)))
+        found.append(f"{counts[Status.FAILED]:,} URNs failed; {advice}ask them again with: {again}")
+    return list(map(printable, found))
+
+
+def _nothing_to_ask(read: dict[str, Any]) -> str:
+    names = ", ".join(file["path"] for file in read["files"])
+    entries = f"none of the {read['entries']:,} entries of {names} is a function URN, as the rejects table says"
+    mend = "mend the list and run again, into this folder with --overwrite"
+    return f"{entries if read['entries'] else f'{names} holds no URN'}; {mend}"
+
+
+def resume_command(output: Output) -> str:
+    """What goes on with a run."""
+    return f"{_called(sys.argv[0])} export --resume {output.options}"
+
+
+def not_sent(output: Output) -> str:
+    """What is to be said of results that their store does not have as they are; nothing where all is well."""
+    if Delivery(output.url, output.folder, {}).is_done():
+        return ""
+    return f"{output} does not have these tables yet; send them up with: {resume_command(output)}"
+
+
+def tables_command(folder: Path) -> str:
+    """What builds the tables of the run in a folder again."""
+    return f"{_called(sys.argv[0])} tables {shell_word(str(folder))}"
+
+
+def tables(result: Result) -> list[tuple[str, int]]:
+    """The files of a run with their rows."""
+    return [(str(result.folder / table["path"]), table["rows"]) for table in result.manifest["tables"]]
+
+
+def rows(result: Result) -> str:
+    """How many rows each table has."""
+    files = result.manifest["tables"]
+    counted = {table["name"]: 0 for table in files}
+    for table in files:
+        counted[table["name"]] += table["rows"] if table["format"] == files[0]["format"] else 0
+    formats = ", ".join(dict.fromkeys(table["format"] for table in files))
+    return f"{', '.join(f'{name} {count:,} rows' for name, count in counted.items())} ({formats})"
+
+
+def next_steps(folder: Path) -> list[str]:
+    """Commands worth trying after the demo."""
+    code = f"import inventory; print(inventory.open_snapshot({str(folder)!r}).functions.status.value_counts())"
+    return [
+        f"{_called(sys.executable)} -c {shlex.quote(code)}",
+        f"{_called(sys.argv[0])} schema functions",
+        f"HW_AUTH_TOKEN=... {_called(sys.argv[0])} export my-urns.txt",
+    ]
+
+
+def _called(program: str) -> str:
+    """A program as this shell would find it: by its name alone, or by the path that it was called by."""
+    found = shutil.which(Path(program).name)
+    if program.endswith("__main__.py"):
+        return f"{_called(sys.executable)} -m inventory"
+    return Path(program).name if found and Path(found).samefile(program) else shell_word(os.path.relpath(program))
+
+
+def _learnt(scope: dict[str, Any]) -> str:
+    limit = scope["limit_learnt"]
+    used = "" if scope["limit_used"] is None else f", {scope['limit_used']:.0%} of it used since"
+    learnt = f"limit learnt in {_name(scope)}: {limit['calls']:,} calls in {duration(limit['seconds'])}"
+    return f"{learnt}{used}, {scope['refused']:,} calls refused"
+
+
+def _stopped(scope: dict[str, Any]) -> str:
+    return f"{_name(scope)} at {scope['endpoint']} was stopped: {scope['stopped']}"
+
+
+def _advice(scope: dict[str, Any]) -> str:
+    kind = scope["stopped"].split(":")[0]
+    if kind == "out of time":
+        return _OUT_OF_TIME
+    return _ADVICE.get(kind, _ADVICE_OTHERS)
+
+
+def shortened(text: str) -> str:
+    """A server's words, as many as fit in a line."""
+    return printable(text, _EXAMPLE_CHARACTERS)
+
+
+def _name(scope: dict[str, Any]) -> str:
+    return f"{scope['region']}/{scope['project_id']}"

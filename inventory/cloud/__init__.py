@@ -1,0 +1,1 @@
+"""Huawei Cloud over HTTP: client, responses, credentials. Knows no run."""

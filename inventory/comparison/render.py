@@ -1,0 +1,297 @@
+"""A difference between two runs, written: as text, JSON, CSV, Parquet or Markdown.
+
+Owns these forms; all of them hold the same rows, in the same order, and leave nothing out. Memory stays flat: rows go
+through some at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from inventory.comparison.compare import EVENTS
+from inventory.comparison.kinds import CHANGED_KINDS, Kind
+from inventory.comparison.result import meaning_of
+from inventory.display.terminal import duration
+from inventory.exact_json import parsed
+from inventory.printable import printable, printable_json
+from inventory.tables.arrow import array_of, objects_of
+from inventory.tables.writer import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from inventory.comparison.result import Diff
+
+    Cells = dict[str, Any]
+    Paint = Callable[[str, str], str]
+
+_MARKS: Final = {
+    Kind.ADDED: ("+", "green"),
+    Kind.REMOVED: ("-", "red"),
+    Kind.STATUS_CHANGED: ("!", "yellow"),
+    Kind.CHANGED: ("~", "yellow"),
+    Kind.UNKNOWN: ("?", "magenta"),
+    Kind.NEWLY_KNOWN: ("=", "cyan"),
+    Kind.NOT_LISTED: ("<", "blue"),
+    Kind.NEWLY_LISTED: (">", "blue"),
+}
+_SIDES: Final = (("before", "old_status"), ("after", "new_status"))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = frozenset({"created_time", "last_modified", "extra"})
+_HOUR: Final = 3600
+_UNITS: Final = {"max_async_event_age_in_seconds": " s"}
+
+
+def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None) -> None:
+    """Writes a difference in one of the forms.
+
+    Args:
+        diff: what is written.
+        form: text, json, csv, parquet or markdown.
+        sink: where to.
+        paint: gives a text a colour, for a terminal.
+    """
+    if form == "parquet":
+        _write_parquet(diff, sink)
+    elif form == "csv":
+        _write_csv(diff, sink)
+    else:
+        lines = _text(diff, paint or _plain) if form == "text" else {"json": _json, "markdown": _markdown}[form](diff)
+        for line in lines:
+            sink.write(f"{line}\n".encode(errors="surrogateescape"))
+
+
+def verdict(diff: Diff) -> str:
+    """One sentence on what was found, and on what was not told."""
+    changes = sum(diff.counts[kind] for kind in CHANGED_KINDS)
+    words = [f"{changes:,} of {sum(diff.counts.values()):,} URNs changed"]
+    if diff.counts[Kind.UNKNOWN]:
+        words.append(f"unknown, as they failed in NEW or were not attempted: {diff.counts[Kind.UNKNOWN]:,}")
+    if diff.counts[Kind.NOT_LISTED]:
+        words.append(f"not on NEW's list: {diff.counts[Kind.NOT_LISTED]:,}")
+    return "; ".join(words)
+
+
+def _plain(text: str, _color: str) -> str:
+    return text
+
+
+def _rows(diff: Diff) -> Iterator[Cells]:
+    for batch in diff.batches():
+        yield from objects_of(batch)
+
+
+def _changes_first(diff: Diff) -> Iterator[tuple[str, Iterator[Cells]]]:
+    """For people: the changes, then what is not told and what the lists did, each with its title."""
+    changed = any(diff.counts[kind] for kind in CHANGED_KINDS)
+    if changed:
+        yield "Changed", (cells for cells in _rows(diff) if cells["kind"] in CHANGED_KINDS)
+    if sum(diff.counts[kind] for kind in Kind if kind not in CHANGED_KINDS):
+        yield "Not told, or not asked", (cells for cells in _rows(diff) if cells["kind"] not in CHANGED_KINDS)
+
+
+def _json(diff: Diff) -> Iterator[str]:
+    """One document, in which each change is a line."""
+    sides = {name: _as_json(side._asdict()) for name, side in _sides(diff)}
+    yield "{"
+    for name, side in sides.items():
+        yield f'"{name}": {side},'
+    yield f'"warnings": {_as_json(diff.warnings)},'
+    yield f'"changed": {json.dumps(diff.changed)},'
+    yield f'"counts": {json.dumps(dict(diff.counts))},'
+    yield f'"fields": {json.dumps(dict(diff.fields))},'
+    before = '"changes": ['
+    for cells in _rows(diff):
+        yield before
+        if cells["known_at"] is not None:
+            moment = _EPOCH + timedelta(microseconds=cells["known_at"])
+            cells["known_at"] = moment.isoformat().replace("+00:00", "Z")
+        before = f"{_as_json(cells)},"
+    yield before.removesuffix(",")
+    yield "]}"
+
+
+def _as_json(value: object) -> str:
+    return printable_json(json.dumps(value, ensure_ascii=False))
+
+
+def _sides(diff: Diff) -> tuple[tuple[str, Any], ...]:
+    return ("old", diff.old), ("new", diff.new)
+
+
+def _write_parquet(diff: Diff, sink: IO[bytes]) -> None:
+    with pq.ParquetWriter(pa.PythonFile(sink, "w"), diff.schema, compression="zstd") as writer:
+        for batch in diff.batches():
+            writer.write_batch(batch)
+
+
+def _write_csv(diff: Diff, sink: IO[bytes]) -> None:
+    options = pa_csv.WriteOptions(quoting_style="needed")
+    with pa_csv.CSVWriter(pa.PythonFile(sink, "w"), diff.schema, write_options=options) as writer:
+        for batch in diff.batches():
+            columns = [
+                array_of(list(map(guard, column.to_pylist())), column.type) if column.type == pa.string() else column
+                for column in batch.columns
+            ]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=diff.schema))
+
+
+def _text(diff: Diff, paint: Paint) -> Iterator[str]:
+    """Counts, then what became of each URN."""
+    for name, side in _sides(diff):
+        yield printable(f"{name.upper()}  {side.path}  {side.finished}  {side.urns:,} URNs")
+    yield ""
+    yield from _count_lines(diff, paint)
+    if diff.fields:
+        yield ""
+        yield "fields that differ:"
+        width = len(f"{max(diff.fields.values()):,}")
+        yield from (f"  {count:>{width},} {name}" for name, count in diff.fields.items())
+    for title, rows in _changes_first(diff):
+        yield ""
+        yield paint(f"{title}:", "")
+        yield from _functions(rows, paint)
+
+
+def _functions(rows: Iterator[Cells], paint: Paint) -> Iterator[str]:
+    urn = None
+    for cells in rows:
+        if cells["function_urn"] != urn:
+            urn = cells["function_urn"]
+            mark, color = _MARKS[Kind(cells["kind"])]
+            yield ""
+            yield paint(printable(f"{mark} {urn}"), color)
+            yield from (f"    {printable(line)}" for line in _fate(cells))
+        yield from (f"    {printable(line)}" for line in (_of_field(cells) if cells["field"] else _of_config(cells)))
+
+
+def _count_lines(diff: Diff, paint: Paint) -> Iterator[str]:
+    width = len(f"{max(diff.counts.values()):,}")
+    names = max(map(len, diff.counts))
+    for kind, count in diff.counts.items():
+        mark, color = _MARKS[Kind(kind)] if kind in set(Kind) else (" ", "")
+        if count:
+            line = f"{mark} {count:>{width},} {kind:<{names}}"
+            yield f"{paint(line, color) if color else line}  {meaning_of(kind)}"
+
+
+def _fate(cells: Cells) -> list[str]:
+    """What became of a URN, in a few short lines."""
+    words = [cells["kind"]]
+    if cells["kind"] != Kind.CHANGED:
+        why = f" ({cells['error_kind']})" if cells["error_kind"] else ""
+        words[0] += f": {cells['old_status'] or 'not listed'} -> {cells['new_status'] or 'not listed'}{why}"
+    if cells["note"]:
+        words.append(cells["note"])
+    if cells["age_seconds"] is not None:
+        words.append(f"OLD's answer was {_age(cells['age_seconds'])} NEW was finished")
+    return words
+
+
+def _age(seconds: int) -> str:
+    if seconds < 0:
+        return f"made {duration(-seconds)} after"
+    days, rest = divmod(seconds, 24 * _HOUR)
+    return f"{days:,} d {rest // _HOUR} h old when" if days else f"{duration(seconds)} old when"
+
+
+def _of_field(cells: Cells) -> Iterator[str]:
+    """One field, before and after; of two objects, the keys that differ."""
+    name = f"{cells['event']}.{cells['field']}" if cells["event"] else cells["field"]
+    (was, was_valid), (now, now_valid) = parsed(cells["before"]), parsed(cells["after"])
+    objects = was_valid and now_valid and isinstance(was, dict) and isinstance(now, dict)
+    if not objects or cells["field"] not in {"param", "extra"}:
+        yield f"{name}: {_shown(cells['before'])} -> {_shown(cells['after'])}{_UNITS.get(name, '')}"
+        return
+    for key in sorted(was.keys() | now.keys()):
+        sides = [_json_shown(side, key) for side in (was, now)]
+        if sides[0] != sides[1]:
+            yield f"{name}.{key}: {sides[0]} -> {sides[1]}"
+
+
+def _json_shown(side: Cells, key: str) -> str:
+    return json.dumps(side[key], ensure_ascii=False, sort_keys=True) if key in side else "not set"
+
+
+def _shown(text: str | None) -> str:
+    return "not set" if text is None else text or '""'
+
+
+def _of_config(cells: Cells) -> Iterator[str]:
+    """What is there now, or was; an answered URN that is the one asked for says nothing new."""
+    for side, name in (("before", "OLD"), ("after", "NEW")):
+        config = parsed(cells[side])[0] or {}
+        for field, value in sorted(config.items(), key=lambda item: item[0] in _LAST):
+            if field in EVENTS:
+                for key, part in value.items():
+                    parts = {f".{one}": of_it for one, of_it in part.items()} if isinstance(part, dict) else {"": part}
+                    yield from (
+                        f"{name} {field}.{key}{one}: {_told(of_it)}" for one, of_it in (parts or {"": {}}).items()
+                    )
+            elif value != cells["function_urn"]:
+                yield f"{name} {field}: {_told(value)}{_UNITS.get(field, '')}"
+
+
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _markdown(diff: Diff) -> Iterator[str]:
+    """Fit for a comment: counts, then a table of each project."""
+    yield "### What changed"
+    yield ""
+    for name, side in _sides(diff):
+        yield f"- {name.upper()}: {_code(side.path)}, {side.finished}, {side.urns:,} URNs"
+    yield from (f"- **Note:** {_cell(words)}" for words in diff.warnings)
+    yield ""
+    yield "| URNs | kind | meaning |"
+    yield "|--:|---|---|"
+    yield from (f"| {count:,} | {kind} | {meaning_of(kind)} |" for kind, count in diff.counts.items() if count)
+    for title, rows in _changes_first(diff):
+        yield ""
+        yield f"#### {title}"
+        yield from _tables(rows)
+
+
+def _tables(rows: Iterator[Cells]) -> Iterator[str]:
+    """A table of each project."""
+    project = None
+    for cells in rows:
+        if (cells["region"], cells["project_id"]) != project:
+            project = cells["region"], cells["project_id"]
+            yield ""
+            yield f"{_cell('/'.join(project))}:"
+            yield ""
+            yield "| function | kind | field | before | after |"
+            yield "|---|---|---|---|---|"
+        function = cells["function_urn"].split(":", 5)[5]
+        field = f"{cells['event']}.{cells['field']}" if cells["event"] else cells["field"]
+        sides = [_code(cells[side]) or cells[status] or "not listed" for side, status in _SIDES] if not field else None
+        was, now = sides or [_code(cells[side]) or "not set" for side, _ in _SIDES]
+        words = "; ".join(_fate(cells))
+        yield f"| {_code(function)} | {_cell(words)} | {field or ''} | {was} | {now} |"
+
+
+def _cell(text: str) -> str:
+    """A text that stays in its cell, and is no markup."""
+    escaped = printable(" ".join(text.splitlines()))
+    for mark in "\\`*_<>[]|@#":
+        escaped = escaped.replace(mark, f"\\{mark}")
+    return escaped
+
+
+def _code(text: str | None) -> str:
+    """A text as code; a fence of as many ticks as it needs, and the cell's own mark escaped."""
+    if not text:
+        return "" if text is None else '`""`'
+    shown = printable(" ".join(text.splitlines())).replace("|", "\\|")
+    ticks = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
+    space = " " if shown[0] == "`" or shown[-1] == "`" else ""
+    return f"{ticks}{space}{shown}{space}{ticks}"

@@ -1,0 +1,279 @@
+"""What differs between two runs: counts, and the changes as Arrow batches, an Arrow table or a pandas frame.
+
+Owns whether two runs may be compared, and where the changes wait: in memory while they are few, else in a file that has
+no name. pandas is loaded by :attr:`Diff.changes` alone.
+"""
+
+from __future__ import annotations
+
+import html
+import tempfile
+import threading
+import weakref
+from functools import cached_property
+from io import RawIOBase
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import pyarrow as pa
+
+from inventory.comparison.compare import Comparison, microseconds
+from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS, UNTOLD_KINDS, Kind
+from inventory.errors import OutputError, Status, UsageError
+from inventory.runs.census import census_of
+from inventory.runs.files import open_run
+from inventory.tables import schema
+from inventory.tables.arrow import array_of
+from inventory.tables.writer import BYTES_PER_BATCH, ROWS_PER_BATCH, arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from inventory.runs.files import RunFiles
+
+_IN_MEMORY_BYTES: Final = 4 * 1024 * 1024
+_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+_TEXTS: Final = tuple(CHANGES.columns.index(column) for column in CHANGES.columns if column.name in {"before", "after"})
+
+
+class OfRun(Protocol):
+    """What leads to a run, as a snapshot does."""
+
+    @property
+    def path(self) -> object:
+        """Its folder or URL."""
+
+
+class RunSide(NamedTuple):
+    """One of the two runs: where it is, when it was finished, how many URNs it asked for, and with which exit code."""
+
+    path: str
+    finished: str
+    urns: int
+    exit_code: int
+
+
+class Diff:
+    """What differs between two runs. It is true where the cloud changed.
+
+    Attributes:
+        old: what is compared.
+        new: with what.
+        counts: URNs by kind of :class:`inventory.comparison.kinds.Kind`, and ``unchanged``.
+        fields: differing fields by name; those of destinations have their event before it.
+        schema: of the changes, as Arrow has it.
+        warnings: sentences that say why this may not be what you think it is.
+    """
+
+    def __init__(self, old: RunFiles, new: RunFiles) -> None:
+        self.old, self.new = _side(old), _side(new)
+        self.warnings = check_comparable(old, new)
+        comparison = Comparison(old, new)
+        self.schema = _schema_of(self.old, self.new)
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - as long as this object
+        weakref.finalize(self, self._file.close)
+        self._lock = threading.Lock()
+        self._write(comparison)
+        names = (*Kind, "unchanged")
+        self.counts: Mapping[str, int] = MappingProxyType({str(name): comparison.counts[name] for name in names})
+        self.fields: Mapping[str, int] = MappingProxyType(dict(sorted(comparison.fields.items())))
+
+    @property
+    def changed(self) -> bool:
+        """Whether the cloud changed, by what both runs were told."""
+        return any(self.counts[kind] for kind in CHANGED_KINDS)
+
+    @property
+    def untold(self) -> int:
+        """URNs that OLD asked for and of which NEW does not tell: unknown, or not listed."""
+        return sum(self.counts[kind] for kind in UNTOLD_KINDS)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The changes, in order, some at a time: memory stays flat however many there are."""
+        with pa.ipc.open_stream(pa.PythonFile(_Reading(self._file, self._lock), "r")) as reader:
+            yield from reader
+
+    __iter__ = batches
+
+    def table(self) -> pa.Table:
+        """The changes as one Arrow table.
+
+        Shape: a row a differing field, or a URN that has another fate; columns of ``CHANGES``.
+        """
+        return pa.Table.from_batches(self.batches(), self.schema)
+
+    @cached_property
+    def changes(self) -> pd.DataFrame:
+        """The changes as a frame of Arrow types; columns as in :meth:`table`."""
+        import pandas as pd  # noqa: PLC0415 - heavy, and only for frames
+
+        frame: pd.DataFrame = self.table().to_pandas(types_mapper=pd.ArrowDtype)
+        return frame
+
+    def __bool__(self) -> bool:
+        return self.changed
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items() if count) or "no URN on either list"
+        return f"Diff({self.old.path!r} to {self.new.path!r}: {told})"
+
+    def _repr_html_(self) -> str:
+        sides = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(side.path)}</td>"
+            f"<td>{html.escape(side.finished)}</td><td>{side.urns:,} URNs</td></tr>"
+            for name, side in (("OLD", self.old), ("NEW", self.new))
+        )
+        kinds = "".join(
+            f"<tr><td style='text-align:right'>{count:,}</td><td style='text-align:left'><b>{kind}</b></td>"
+            f"<td style='text-align:left'>{html.escape(meaning_of(kind))}</td></tr>"
+            for kind, count in self.counts.items()
+            if count
+        )
+        warnings = "".join(f"<p>⚠ {html.escape(words)}</p>" for words in self.warnings)
+        tables = f"<table>{sides}</table><table>{kinds}</table>"
+        return f"<div>{warnings}{tables}<p><code>.changes</code> has the rows</p></div>"
+
+    def _write(self, comparison: Comparison) -> None:
+        try:
+            with pa.ipc.new_stream(pa.PythonFile(self._file, "w"), self.schema, options=_COMPRESSED) as writer:
+                for rows in _bounded(comparison.rows()):
+                    writer.write_batch(_batch_of(rows, self.schema))
+        except OSError as error:
+            raise OutputError(
+                f"the changes cannot be held in a temporary file: {error.strerror or error}; make room, or set TMPDIR"
+            ) from None
+
+
+def diff(old: str | Path | OfRun, new: str | Path | OfRun) -> Diff:
+    """Compares two finished runs: what the cloud changed between them, and what cannot be told.
+
+    Args:
+        old: the earlier run: its folder, ``s3://bucket/prefix``, ``obs://bucket/prefix``, or a snapshot.
+        new: the later one.
+
+    Raises:
+        UsageError: there is no finished run, or the two are of different versions of the tables.
+        OutputError: a table cannot be read, or is not sorted; or the store cannot be read.
+        CredentialsError: OBS has no keys.
+    """
+    return Diff(*(open_run(str(getattr(side, "path", side))) for side in (old, new)))
+
+
+def meaning_of(kind: str) -> str:
+    """A kind of the counts in words."""
+    return "the same in both" if kind == "unchanged" else MEANINGS[Kind(kind)]
+
+
+def check_comparable(old: RunFiles, new: RunFiles) -> list[str]:
+    """Sees that two runs can be compared; gives sentences for what makes the comparison say less than one may think.
+
+    Raises:
+        UsageError: their tables do not mean the same.
+    """
+    for run in (old, new):
+        version = run.manifest.get("schema_version")
+        if version != schema.VERSION:
+            raise UsageError(
+                f"{run.name} has tables of version {version}, and only version {schema.VERSION} is compared: "
+                "inventory tables writes them again from the ledger, without a call"
+            )
+    words = []
+    if microseconds(new.manifest["finished"]) < microseconds(old.manifest["finished"]):
+        words.append("NEW was finished before OLD: are they the right way round?")
+    for name, run in (("OLD", old), ("NEW", new)):
+        left = run.manifest["counts"]["status"].get(Status.NOT_ATTEMPTED, 0)
+        if left:
+            words.append(f"{name} is not whole: {left:,} URNs were never asked for; export --resume goes on with it")
+    zones = [run.manifest["settings"].get("naive_timezone") for run in (old, new)]
+    if zones[0] != zones[1]:
+        shown = [zone or "no zone" for zone in zones]
+        words.append(
+            f"times without a zone are read in {shown[0]} by OLD and in {shown[1]} by NEW: where the cloud changed how "
+            "it writes them, a time may seem to have moved"
+        )
+    return [*words, *_about_scopes(old, new), *_about_lists(old, new)]
+
+
+def _about_scopes(old: RunFiles, new: RunFiles) -> Iterator[str]:
+    endpoints = [
+        {(scope["region"], scope["project_id"]): scope["endpoint"] for scope in run.manifest["scopes"]}
+        for run in (old, new)
+    ]
+    common = sorted(endpoints[0].keys() & endpoints[1].keys())
+    if not common and all(endpoints):
+        yield "OLD and NEW have no project in common: nothing of one is compared with the other"
+    other = [scope for scope in common if endpoints[0][scope] != endpoints[1][scope]]
+    if other:
+        was, now = (side[other[0]] for side in endpoints)
+        yield (
+            f"{len(other)} of {len(common)} common projects were asked for elsewhere, such as {'/'.join(other[0])} at "
+            f"{was} by OLD and at {now} by NEW: they may be two clouds"
+        )
+
+
+def _about_lists(old: RunFiles, new: RunFiles) -> Iterator[str]:
+    """A list without a function may be the truth, or that of a credential that may see nothing."""
+    asked = [{f"{scope['region']}/{scope['project_id']}" for scope in run.manifest["scopes"]} for run in (old, new)]
+    emptied = sorted(asked[0] & census_of(new.manifest).projects - asked[1])
+    if emptied:
+        yield (
+            f"the service listed no function at all to NEW in {', '.join(emptied)}, where OLD knew some: may its "
+            "credential still see them?"
+        )
+
+
+def _side(run: RunFiles) -> RunSide:
+    content = run.manifest
+    return RunSide(run.name, content["finished"], content["input"]["urns"], content["exit_code"])
+
+
+def _schema_of(old: RunSide, new: RunSide) -> pa.Schema:
+    fields = arrow_schema(CHANGES)
+    about = {
+        f"inventory.{name}": f"{side.path} {side.finished}".encode("utf-8", "backslashreplace")  # any bytes of a path
+        for name, side in (("old", old), ("new", new))
+    }
+    return fields.with_metadata({**fields.metadata, **about})
+
+
+def _bounded(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows by batches that are bounded in number and in bytes."""
+    batch: list[tuple[Any, ...]] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += sum(len(row[index] or "") for index in _TEXTS)
+        if len(batch) == ROWS_PER_BATCH or size >= BYTES_PER_BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _batch_of(rows: list[tuple[Any, ...]], fields: pa.Schema) -> pa.RecordBatch:
+    columns = zip(*rows, strict=True)
+    arrays = [array_of(values, field.type) for values, field in zip(columns, fields, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=fields)
+
+
+class _Reading(RawIOBase):
+    """A place of one's own in a file that several read."""
+
+    def __init__(self, file: IO[bytes], lock: threading.Lock) -> None:
+        self._source = file
+        self._lock = lock
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - as its parent has it
+        with self._lock:
+            self._source.seek(self._place)
+            data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)

@@ -1,0 +1,1 @@
+"""What a person sees while a run works: log lines, progress bars, formatting."""

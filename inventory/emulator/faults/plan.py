@@ -1,0 +1,261 @@
+"""What goes wrong, how often or for which URN.
+
+Owns the kinds of faults, their rates and the explicit plan. Must not know HTTP nor how a fault looks on the wire.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from enum import StrEnum
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from inventory.emulator.responses import Reply
+from inventory.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+class Fault(StrEnum):
+    """One kind of misbehaviour; the value is its name in the request log and in ``Faults.parse``."""
+
+    BAD_GATEWAY = "bad_gateway"
+    """502 of the gateway, JSON, with the same code as its 400."""
+    PROXY_ERROR = "proxy_error"
+    """503 of a proxy, HTML."""
+    SERVICE_ERROR = "service_error"
+    """500 of the service."""
+    BACKEND_TIMEOUT = "backend_timeout"
+    """504 of an older gateway, JSON."""
+    AWAY = "away"
+    """The server drops all connections and refuses new ones for a while."""
+    RESET = "reset"
+    """The connection is reset before an answer."""
+    RESET_IN_BODY = "reset_in_body"
+    """The connection is reset amid the answer's body."""
+    STALLED = "stalled"
+    """Nothing comes, as long as the client waits."""
+    STALLED_IN_BODY = "stalled_in_body"
+    """Headers and half of the body come, and then nothing."""
+    DRIPPING = "dripping"
+    """Headers and half of the body come, and then a byte now and then, never the last."""
+    LONG_LENGTH = "long_length"
+    """More bytes are promised than come before the connection is closed."""
+    SHORT_LENGTH = "short_length"
+    """Fewer bytes are promised than come: the rest stands where the next answer is expected."""
+    UNASKED = "unasked"
+    """The right answer, and behind it a whole 404 that nobody asked for."""
+    CHUNKED = "chunked"
+    """The right answer, in chunks."""
+    LONG_HEADER = "long_header"
+    """The right answer with a header of 11 KB, as company networks add one."""
+    BYTE_ORDER_MARK = "byte_order_mark"
+    """The right answer behind a byte order mark."""
+    GZIP = "gzip"
+    """The right answer, compressed."""
+    BROKEN_GZIP = "broken_gzip"
+    """The right answer, compressed, with a byte of it turned."""
+    GZIP_BOMB = "gzip_bomb"
+    """100 MB of spaces, compressed to a thousandth."""
+    HUGE = "huge"
+    """The right answer with 100 MB of spaces behind it."""
+    HUGE_CHUNKED = "huge_chunked"
+    """The same, in chunks: its length is not said."""
+    TRUNCATED = "truncated"
+    """Half of the right body, whole as HTTP."""
+    HTML = "html"
+    """200 with a web page."""
+    EMPTY = "empty"
+    """200 with nothing."""
+    NULL = "null"
+    """200 with ``null``."""
+    ARRAY = "array"
+    """200 with ``[]``."""
+    OTHER_URN = "other_urn"
+    """A right config, of another function."""
+    NO_CONTENT = "no_content"
+    """204."""
+    REDIRECT = "redirect"
+    """302 to another host."""
+    BLOCKED = "blocked"
+    """418 of the web application firewall, HTML."""
+    THROTTLED = "throttled"
+    """429 of the gateway, whether a limit is set or not."""
+    THROTTLED_BY_SERVICE = "throttled_by_service"
+    """429 of the service, which names no limit."""
+    THROTTLED_SECONDS = "throttled_seconds"
+    """429 of the service with ``Retry-After`` in seconds."""
+    THROTTLED_DATE = "throttled_date"
+    """429 of the service with ``Retry-After`` as a date."""
+
+
+ERRORS_5XX = (Fault.BAD_GATEWAY, Fault.PROXY_ERROR, Fault.SERVICE_ERROR, Fault.BACKEND_TIMEOUT)
+RESETS = (Fault.RESET, Fault.RESET_IN_BODY)
+MALFORMED = (Fault.TRUNCATED, Fault.HTML, Fault.EMPTY, Fault.NULL, Fault.ARRAY)
+STALLS = (Fault.STALLED, Fault.STALLED_IN_BODY, Fault.DRIPPING)
+LENGTHS = (Fault.LONG_LENGTH, Fault.SHORT_LENGTH, Fault.UNASKED)
+GIANTS = (Fault.HUGE, Fault.HUGE_CHUNKED, Fault.GZIP_BOMB)
+THROTTLES = (Fault.THROTTLED, Fault.THROTTLED_BY_SERVICE, Fault.THROTTLED_SECONDS, Fault.THROTTLED_DATE)
+RECOVERABLE = tuple(fault for fault in Fault if fault is not Fault.BLOCKED)
+"""What a call that is made again can get past; a firewall's block is of the caller, not of the call."""
+STORM_CALLS = 10
+"""Calls in a row that a storm refuses."""
+
+Step: TypeAlias = Fault | Reply | None
+"""What one call brings: a fault, an exact answer, or None, which leaves it to the rates (the right answer, if none)."""
+
+PlanSpec: TypeAlias = "Mapping[str, Sequence[Step]] | Callable[[str, int], Step]"
+"""Steps for the first calls of a URN, or a function of the URN and of how often it was asked before."""
+
+GROUPS: Mapping[str, tuple[Fault, ...]] = MappingProxyType(
+    {
+        "5xx": ERRORS_5XX,
+        "reset": RESETS,
+        "malformed": MALFORMED,
+        "stall": STALLS,
+        "length": LENGTHS,
+        "giant": GIANTS,
+        "all": RECOVERABLE,
+    }
+)
+"""Kinds that share a rate. ``reset`` is the name of both resets, not of the first alone."""
+_FIELDS = {"latency": "latency", "jitter": "jitter", "5xx": "error_5xx", "reset": "reset", "malformed": "malformed"}
+_FIELDS |= {"storm": "storm", "absence": "absence"}
+_KEYS = tuple(dict.fromkeys((*_FIELDS, *GROUPS, *Fault)))
+_TIMES = ("latency", "absence")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s)?")
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%)?")
+_STEPS = 1 << 64
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """Faults by rate: the same seed and the same request number bring the same fault.
+
+    Attributes:
+        latency: seconds that an answer takes longer, on average.
+        jitter: how far the latency strays, as a share of it (0 to 1).
+        error_5xx: share of answers that are a 5xx.
+        reset: share of connections that are reset.
+        malformed: share of answers that are no config although they say 200.
+        others: share of answers that are of another group of ``GROUPS``, or of one kind, by its name.
+        storm: share of answers that are a 429; they come in runs of ``STORM_CALLS``, each of one kind.
+        absence: seconds that the server stays away when it goes away.
+        seed: changes which requests are hit.
+    """
+
+    latency: float = 0.0
+    jitter: float = 0.5
+    error_5xx: float = 0.0
+    reset: float = 0.0
+    malformed: float = 0.0
+    others: dict[str, float] = {}
+    storm: float = 0.0
+    absence: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.latency, self.absence) < 0:
+            raise SettingsError(f"faults: latency {self.latency} and absence {self.absence} must not be negative")
+        for key in self.others:
+            if key in _FIELDS or key not in _KEYS:
+                raise _unknown(key)
+        rates = [self.error_5xx, self.reset, self.malformed, *self.others.values()]
+        if min(*rates, self.jitter, self.storm) < 0 or max(sum(rates), self.jitter, self.storm) > 1:
+            raise SettingsError("faults: each rate must lie between 0 and 1, and all but storm add up to 1 at most")
+
+    @classmethod
+    def parse(cls, text: str, *, seed: int = 0) -> Faults:
+        """Reads ``latency=20ms,5xx=1%,reset=0.5%,malformed=0.01,stall=1%,storm=2%,other_urn=1%``.
+
+        Args:
+            text: a time for ``latency`` and ``absence``, a share for ``jitter``, ``storm``, each of ``GROUPS`` and each
+                kind of :class:`Fault`. ``all`` spreads over every kind that a call made again can get past.
+            seed: changes which requests are hit.
+
+        Raises:
+            SettingsError: a part of the text is not ``KEY=VALUE`` with a known key and a readable value.
+        """
+        values: dict[str, float] = {}
+        for part in filter(None, (piece.strip() for piece in text.split(","))):
+            key, equals, value = part.partition("=")
+            if not equals:
+                raise SettingsError(f"faults: {part!r} is not KEY=VALUE, such as latency=20ms or 5xx=1%")
+            if key not in _KEYS:
+                raise _unknown(key)
+            if key in values:
+                raise SettingsError(f"faults: {key!r} is given twice")
+            values[key] = _duration(key, value) if key in _TIMES else _rate(key, value)
+        fields = {_FIELDS[key]: value for key, value in values.items() if key in _FIELDS}
+        others = {key: value for key, value in values.items() if key not in _FIELDS}
+        return cls(**fields, others=others, seed=seed)
+
+    def draw(self, number: int) -> tuple[float, Fault | None]:
+        """The extra seconds and the fault of one request."""
+        where, which, wait = self._chances(number)
+        latency = self.latency * (1 + self.jitter * (2 * wait / _STEPS - 1))
+        if self.storm:
+            begins, kind, _ = self._chances(-1 - number // STORM_CALLS)
+            if begins / _STEPS < self.storm:
+                return latency, THROTTLES[kind % len(THROTTLES)]
+        point = where / _STEPS
+        rates = {"5xx": self.error_5xx, "reset": self.reset, "malformed": self.malformed, **self.others}
+        for key, rate in rates.items():
+            if point < rate:
+                faults = GROUPS[key] if key in GROUPS else (Fault(key),)
+                return latency, faults[which % len(faults)]
+            point -= rate
+        return latency, None
+
+    def _chances(self, number: int) -> tuple[int, int, int]:
+        digest = blake2b(b"%d:%d" % (self.seed, number), digest_size=24).digest()
+        return (
+            int.from_bytes(digest[:8], "big"),
+            int.from_bytes(digest[8:16], "big"),
+            int.from_bytes(digest[16:], "big"),
+        )
+
+
+class Plan:
+    """What the first calls of chosen URNs bring, in order; afterwards they are answered right."""
+
+    def __init__(self, spec: PlanSpec) -> None:
+        self._spec = spec
+        self._asked: dict[str, int] = {}
+
+    def step(self, urn: str) -> Step:
+        """What this call of the URN brings."""
+        spec = self._spec
+        if not callable(spec) and urn not in spec:
+            return None
+        asked = self._asked.get(urn, 0)
+        self._asked[urn] = asked + 1
+        if callable(spec):
+            return spec(urn, asked)
+        steps = spec[urn]
+        return steps[asked] if asked < len(steps) else None
+
+
+def _unknown(key: str) -> SettingsError:
+    near = get_close_matches(key, _KEYS, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return SettingsError(f"faults: unknown key {key!r}: {hint}allowed are {', '.join(_KEYS)}")
+
+
+def _duration(key: str, text: str) -> float:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise SettingsError(f"faults: {key}={text} is not a time such as 20ms or 0.5s")
+    return float(found[1]) / (1000 if found[2] == "ms" else 1)
+
+
+def _rate(key: str, text: str) -> float:
+    found = _RATE.fullmatch(text)
+    rate = float(found[1]) / (100 if found[2] else 1) if found else -1.0
+    if not 0 <= rate <= 1:
+        raise SettingsError(f"faults: {key}={text} is not a share such as 1% or 0.01")
+    return rate

@@ -1,0 +1,1 @@
+"""The emulated API gateway: routes, authentication, rate limit."""

@@ -1,0 +1,105 @@
+"""The gateway's throttle: how many calls a scope may make in a window of time.
+
+Owns the spec, the counting and the gateway's sentence. Must not know HTTP; time enters as a clock.
+
+Source: api-facts.md section 3.6. FunctionGraph's own limit is not published.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Literal, cast, get_args
+
+import msgspec
+
+from inventory.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inventory.emulator.state.interface import Scope
+
+Unit = Literal["second", "minute", "hour", "day"]
+
+_SECONDS: dict[Unit, int] = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_SPEC = re.compile(rf"([0-9]+)/([0-9]*)({'|'.join(get_args(Unit))})s?")
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """So many calls in each window.
+
+    Attributes:
+        calls: calls that a scope may make in a window.
+        time: length of the window, in ``unit``.
+        unit: unit of ``time``.
+        refused_count: refused calls are charged to the next window, as some gateways do.
+        old_prefix: the error code is ``APIG.0308``, as on dedicated and older gateways.
+        retry_after: send ``Retry-After`` in seconds; the real gateway was never seen to.
+    """
+
+    calls: int
+    time: int = 1
+    unit: Unit = "second"
+    refused_count: bool = False
+    old_prefix: bool = False
+    retry_after: bool = False
+
+    def __post_init__(self) -> None:
+        if self.calls < 1 or self.time < 1:
+            raise SettingsError(f"limit {self.calls}/{self.time}{self.unit}: both numbers must be at least 1")
+
+    @classmethod
+    def parse(
+        cls, text: str, *, refused_count: bool = False, old_prefix: bool = False, retry_after: bool = False
+    ) -> Limit:
+        """Reads ``60/minute``, ``200/5minute``, ``5/5second``.
+
+        Raises:
+            SettingsError: the text is no such spec.
+        """
+        found = _SPEC.fullmatch(text.strip())
+        if found is None:
+            raise SettingsError(f"limit {text!r} is not N/UNIT or N/MUNIT, such as 60/minute or 200/5minute")
+        unit = cast("Unit", found[3])  # the pattern holds exactly the units
+        return cls(int(found[1]), int(found[2] or 1), unit, refused_count, old_prefix, retry_after)
+
+    @property
+    def seconds(self) -> int:
+        """Length of the window."""
+        return self.time * _SECONDS[self.unit]
+
+    @property
+    def error_code(self) -> str:
+        """The gateway's code for a refused call."""
+        return "APIG.0308" if self.old_prefix else "APIGW.0308"
+
+    @property
+    def error_msg(self) -> str:
+        """The gateway's sentence, word for word."""
+        policy = f"limit:{self.calls},time:{self.time} {self.unit}"
+        return f"The throttling threshold has been reached: policy user over ratelimit,{policy}"
+
+
+class Windows:
+    """What each scope has used of its current window, which begins with the scope's first call in it."""
+
+    def __init__(self, limit: Limit, clock: Callable[[], float]) -> None:
+        self.limit = limit
+        self._clock = clock
+        self._used: dict[Scope, tuple[float, int, int]] = {}
+
+    def refuse(self, scope: Scope) -> int | None:
+        """Counts one call: None lets it through, else the whole seconds until the window ends."""
+        now = self._clock()
+        limit = self.limit
+        start, used, refused = self._used.get(scope, (now, 0, 0))
+        if now - start >= limit.seconds:
+            # A debt of refused calls is charged to the window that follows at once; a pause of a window forgives it.
+            debt = refused if limit.refused_count and now - start < 2 * limit.seconds else 0
+            start, used, refused = now, min(debt, limit.calls), max(0, debt - limit.calls)
+        if used < limit.calls:
+            self._used[scope] = (start, used + 1, refused)
+            return None
+        self._used[scope] = (start, used, refused + 1)
+        return max(1, math.ceil(start + limit.seconds - now))

@@ -1,0 +1,146 @@
+"""The lists of FunctionGraph, with the paging of each, which is not the same for any two.
+
+Owns pages, markers and their limits. Must not know tokens, throttles or aiohttp.
+
+Source: api-facts.md section 5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from inventory.emulator import responses as reply
+from inventory.emulator.responses import Reply
+from inventory.emulator.service.async_config import INVALID_URN, MISSING_FUNCTION
+from inventory.emulator.state.interface import LATEST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inventory.emulator.state.interface import Cloud, Qualifiers, Scope
+    from inventory.urn import FunctionUrn, QualifierType
+
+MAX_FUNCTIONS: Final = 400
+DEFAULT_CONFIGS: Final = 10
+MAX_CONFIGS: Final = 100
+USER_DATA: Final = '{"DB_PASSWORD":"never-to-be-exported"}'
+"""The environment variables of each listed function: a listing holds secrets of its functions."""
+
+_LAST_MODIFIED: Final = "2019-10-25T15:37:27"
+
+
+def list_functions(cloud: Cloud, scope: Scope, query: Mapping[str, str]) -> Reply:
+    """``ListFunctions``: ``marker`` is an offset; on the last page ``next_marker`` is ``count``, not 0."""
+    marker, maxitems = _whole(query.get("marker", "0")), _whole(query.get("maxitems", str(MAX_FUNCTIONS)))
+    if marker is None or maxitems is None or marker < 0 or not 0 < maxitems <= MAX_FUNCTIONS:
+        return _bad_page("marker or maxitems")
+    count = cloud.count(scope)
+    page = cloud.functions_of(scope, marker, maxitems)
+    body = {
+        "functions": [_function(urn) for urn in page],
+        "next_marker": min(count, marker + len(page)),
+        "count": count,
+    }
+    return Reply(200, msgspec.json.encode(body))
+
+
+def list_versions(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
+    """``ListFunctionVersions``: one page in practice; each item has the function's URN of 7 fields."""
+    listed = _find(cloud, urn)
+    if isinstance(listed, Reply):
+        return listed
+    urn, found = listed
+    names = [LATEST, *found.versions]
+    versions = [{**_function(urn), "version": name} for name in names]
+    body = {"versions": versions, "next_marker": len(names), "count": len(names)}
+    return Reply(200, msgspec.json.encode(body))
+
+
+def list_aliases(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
+    """``ListVersionAliases``: a bare array."""
+    listed = _find(cloud, urn)
+    if isinstance(listed, Reply):
+        return listed
+    urn, found = listed
+    aliases = [
+        {
+            "name": name,
+            "version": found.versions[0] if found.versions else LATEST,
+            "description": "",
+            "last_modified": _LAST_MODIFIED,
+            "alias_urn": f"{_plain(urn)}:!{name}",
+        }
+        for name in found.aliases
+    ]
+    return Reply(200, msgspec.json.encode(aliases))
+
+
+def list_async_invoke_configs(
+    cloud: Cloud, urn: FunctionUrn | None, query: Mapping[str, str], *, aliases: bool
+) -> Reply:
+    """``ListFunctionAsyncInvokeConfig``: of all versions of a function that are configured; null where none is."""
+    listed = _find(cloud, urn)
+    if isinstance(listed, Reply):
+        return listed
+    urn, found = listed
+    marker, limit = _whole(query.get("marker") or "0"), _whole(query.get("limit") or "0")
+    if marker is None or limit is None or marker < 0 or limit < 0:
+        return _bad_page("marker or limit")
+    names: list[tuple[str, QualifierType]] = [(name, "version") for name in (LATEST, *found.versions)]
+    if aliases:
+        names += [(name, "alias") for name in found.aliases]
+    answers = [cloud.answer(urn._replace(qualifier=name, qualifier_type=kind)) for name, kind in names]
+    configs = [answer for answer in answers if isinstance(answer, dict)]
+    page = configs[marker : marker + min(limit or DEFAULT_CONFIGS, MAX_CONFIGS)]
+    following = marker + len(page)
+    body = {
+        "async_invoke_configs": page or None,
+        "count": len(configs),
+        "page_info": {
+            "next_marker": following if following < len(configs) else 0,
+            "previous_marker": marker,
+            "current_count": len(page),
+        },
+    }
+    return Reply(200, msgspec.json.encode(body))
+
+
+def _find(cloud: Cloud, urn: FunctionUrn | None) -> tuple[FunctionUrn, Qualifiers] | Reply:
+    """The function that a path names and what it has, or the answer to a path that names none."""
+    if urn is None:
+        return INVALID_URN
+    found = cloud.qualifiers_of(urn)
+    return MISSING_FUNCTION if found is None else (urn, found)
+
+
+def _function(urn: FunctionUrn) -> dict[str, Any]:
+    return {
+        "func_urn": str(_plain(urn)),
+        "func_name": urn.function_name,
+        "namespace": urn.project_id,
+        "project_name": urn.region,
+        "package": urn.package,
+        "runtime": "Python3.9",
+        "timeout": 30,
+        "memory_size": 128,
+        "user_data": USER_DATA,
+        "version": LATEST,
+        "last_modified": _LAST_MODIFIED,
+    }
+
+
+def _plain(urn: FunctionUrn) -> FunctionUrn:
+    return urn._replace(qualifier=None, qualifier_type=None)
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def _bad_page(names: str) -> Reply:
+    return reply.service_error(400, "FSS.0400", f"Invalid parameter: {names}.")

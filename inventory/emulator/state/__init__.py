@@ -1,0 +1,1 @@
+"""The emulated functions and configs."""

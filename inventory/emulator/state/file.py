@@ -1,0 +1,157 @@
+"""A cloud written down by hand: a few functions, or odd answers word for word.
+
+Owns the format of the state file. Must not know HTTP.
+
+Shape:
+    ``{"functions": {URN: config | null}, "answers": {URN: {"status": 200, "body": any, "headers": {}}}}``.
+    A config of null exists and is not configured. A config without ``func_urn`` gets it. An answer's ``body`` is sent
+    as it is written: a JSON string as text, anything else as JSON.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from inventory.emulator.responses import JSON_HEADERS, Reply
+from inventory.emulator.state.interface import LATEST, Answer, Missing, Qualifiers, Scope
+from inventory.errors import SettingsError, UrnError
+from inventory.urn import FunctionUrn, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_T = TypeVar("_T")
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    functions: dict[str, msgspec.Raw] = {}
+    answers: dict[str, msgspec.Raw] = {}
+
+
+class _ExactAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    status: int = 200
+    body: msgspec.Raw = msgspec.Raw(b'""')
+    headers: dict[str, str] = {}
+
+
+class FileCloud:
+    """A cloud out of plain mappings.
+
+    Args:
+        functions: full URN to config, or to None for what exists and is not configured. A function exists when any
+            URN of it is here; its ``latest`` then exists too.
+        answers: full URN to the exact answer; it wins over ``functions``.
+
+    Raises:
+        SettingsError: a key is no full function URN, or two keys mean the same.
+    """
+
+    def __init__(
+        self, functions: Mapping[str, dict[str, Any] | None], answers: Mapping[str, Reply] | None = None
+    ) -> None:
+        self._configs = _by_urn("functions", functions)
+        self._answers = _by_urn("answers", answers or {})
+        self._functions = dict.fromkeys(urn[:4] for urn in self._configs)
+        self._urns = tuple(dict.fromkeys([*functions, *(answers or {})]))
+        self.scopes = tuple(dict.fromkeys(Scope(*urn[:2]) for urn in (*self._configs, *self._answers)))
+
+    def __repr__(self) -> str:
+        return f"FileCloud({len(self._urns)} URNs)"
+
+    def answer(self, urn: FunctionUrn) -> Answer:
+        """What the service says about one URN."""
+        key = _canonical(urn)
+        if key in self._answers:
+            return self._answers[key]
+        if key in self._configs:
+            config = self._configs[key]
+            return Missing.CONFIG if config is None else {"func_urn": str(key), **config}
+        if key[:4] not in self._functions:
+            return Missing.FUNCTION
+        if key.qualifier_type == "alias":
+            return Missing.ALIAS
+        return Missing.CONFIG if key.qualifier == LATEST else Missing.VERSION
+
+    def urns(self, limit: int | None = None) -> Iterator[str]:
+        """The URNs of the file, in its order."""
+        return islice(self._urns, limit)
+
+    def count(self, scope: Scope) -> int:
+        """How many functions a project has."""
+        return sum(function[:2] == scope for function in self._functions)
+
+    def functions_of(self, scope: Scope, offset: int, limit: int) -> list[FunctionUrn]:
+        """A page of the functions of a project, in the order of the file."""
+        of_scope = (FunctionUrn(*function) for function in self._functions if function[:2] == scope)
+        return list(islice(of_scope, offset, offset + limit))
+
+    def qualifiers_of(self, urn: FunctionUrn) -> Qualifiers | None:
+        """The versions and aliases of a function that the file names."""
+        if urn[:4] not in self._functions:
+            return None
+        of_function = [known for known in self._configs if known[:4] == urn[:4] and known.qualifier]
+        return Qualifiers(
+            [known.qualifier or "" for known in of_function if known[5] == "version" and known.qualifier != LATEST],
+            [known.qualifier or "" for known in of_function if known[5] == "alias"],
+        )
+
+
+def load_state(path: str | Path) -> FileCloud:
+    """Reads a state file.
+
+    Raises:
+        SettingsError: the file cannot be read, or something in it is wrong; the message names file and place.
+    """
+    try:
+        content: _File = _decoded("the file", Path(path).read_bytes(), _File)
+        functions: dict[str, dict[str, Any] | None] = {
+            urn: _decoded(f"functions[{urn!r}]", raw, dict[str, Any] | None) for urn, raw in content.functions.items()
+        }
+        answers = {urn: _reply(f"answers[{urn!r}]", raw) for urn, raw in content.answers.items()}
+        return FileCloud(functions, answers)
+    except OSError as error:
+        raise SettingsError(f"state file {path}: cannot be read: {error.strerror}") from error
+    except SettingsError as error:
+        raise SettingsError(f"state file {path}: {error}") from error
+
+
+def _decoded(place: str, raw: bytes | msgspec.Raw, kind: type[_T] | Any) -> _T:  # noqa: ANN401 - a union is no type
+    try:
+        found: _T = msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{place}: {error}") from error
+    return found
+
+
+def _reply(place: str, raw: msgspec.Raw) -> Reply:
+    found: _ExactAnswer = _decoded(place, raw, _ExactAnswer)
+    if not 200 <= found.status <= 599:  # noqa: PLR2004 - the statuses that end a call
+        raise SettingsError(f"{place}: status {found.status} does not lie between 200 and 599")
+    if any(set("\r\n\0") & set(name + value) for name, value in found.headers.items()):
+        raise SettingsError(f"{place}: a header holds a line break")
+    body = bytes(found.body)
+    if body.startswith(b'"'):
+        text: str = _decoded(place, body, str)
+        body = text.encode()
+    return Reply(found.status, body, {**JSON_HEADERS, **found.headers})
+
+
+def _by_urn(place: str, given: Mapping[str, _T]) -> dict[FunctionUrn, _T]:
+    found: dict[FunctionUrn, _T] = {}
+    for text, value in given.items():
+        try:
+            urn = _canonical(parse(text))
+        except UrnError as error:
+            raise SettingsError(f"{place}[{text!r}]: not a full function URN: {error}") from error
+        if urn in found:
+            raise SettingsError(f"{place}[{text!r}]: {urn} is given twice")
+        found[urn] = value
+    return found
+
+
+def _canonical(urn: FunctionUrn) -> FunctionUrn:
+    return urn._replace(qualifier=LATEST, qualifier_type="version") if urn.qualifier is None else urn

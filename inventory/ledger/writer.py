@@ -1,0 +1,294 @@
+"""The ledger: one SQLite file per run, the truth of which the tables are a pure function.
+
+Owns what was asked for, what came back, and what a resumed run needs to know. The primary key removes duplicates, in
+bounded memory; "what has no outcome yet" is what is left to ask. Knows no HTTP and no table format.
+
+Each outcome is committed a moment after it arrives: between two commits there are never more than the caller allows, so
+that a kill repeats no more calls than that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
+from inventory.ledger.database import files_of, in_use, lock_of, look_through, named, opened, stoppable
+from inventory.ledger.reader import (
+    DROPPED,
+    LISTED,
+    NO_ANSWER,
+    AnswerCount,
+    LedgerView,
+    Reject,
+    ScopeCount,
+    SourceRead,
+    range_of,
+)
+from inventory.ledger.schema import (
+    CREATE,
+    DROP_BODIES,
+    NAMES,
+    VERSION,
+    WRITE_CALLS,
+    WRITE_OUTCOME,
+    checksum,
+    checksum_of_urn,
+    sealed,
+)
+from inventory.storage.file_lock import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from inventory.outcome import Outcome
+
+__all__ = ["LISTED", "NO_ANSWER", "AnswerCount", "Ledger", "Reject", "ScopeCount", "SourceRead"]
+
+_PENDING_BLOCK: Final = 512
+_PENDING: Final = (
+    "FROM urns WHERE urn > ? AND urn < ?"
+    " AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
+    " OR EXISTS (SELECT 1 FROM again WHERE again.urn = urns.urn))"
+)
+"""The URNs between two that are to be asked for."""
+_SPARSE: Final = "sparse"
+_COMPACT: Final = "compact"
+"""How a file is from which bodies were dropped: as large as before, then made smaller."""
+
+
+class Ledger(LedgerView):
+    """A ledger that one process writes, and others may read meanwhile.
+
+    Every method raises OutputError where the file cannot be read or written.
+
+    Args:
+        path: the file; it is made where there is none.
+        keep_on: is asked now and then while a file that may be replaced is looked through, and raises
+            InterruptedRunError to end that.
+        replace: whether a file that is damaged or of another version is deleted and begun anew; a whole one stays as it
+            is until another list is loaded into it.
+    """
+
+    def __init__(  # it opens it in its way
+        self, path: Path, keep_on: Callable[[], None] = lambda: None, *, replace: bool = False
+    ) -> None:
+        self._path = path
+        self._pending_outcomes: list[Outcome] = []
+        self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
+        self._pending_listed: list[str] = []
+        self._asks_again = False
+        self._lock = Lock(lock_of(path))
+        self._lock.take(in_use(path), " or give another --output; --resume then goes on")
+        try:
+            self._open_or_replace(keep_on, replace=replace)
+        except (OutputError, InterruptedRunError):
+            self._lock.release()
+            raise
+
+    def _open_or_replace(self, keep_on: Callable[[], None], *, replace: bool) -> None:
+        try:
+            self._open(keep_on if replace else None)
+        except LedgerUnusableError:
+            if not replace:
+                raise
+            with named(self._path):
+                for file in files_of(self._path):
+                    file.unlink(missing_ok=True)
+            self._open()
+
+    def _open(self, keep_on: Callable[[], None] | None = None) -> None:
+        self._db = opened(self._path, locked=self._lock.held)
+        try:
+            with named(self._path):
+                self._prepare()
+                if keep_on is not None:
+                    with stoppable(self._db, keep_on):
+                        look_through(self._db, self._path)
+        except (OutputError, InterruptedRunError):
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        version = self._version()
+        if version:
+            self._check_version(version)
+        elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
+            raise LedgerUnusableError(f"{self._path} is another program's file; give another --output")
+        else:
+            self._db.executescript(f"BEGIN;{CREATE}PRAGMA user_version = {VERSION};COMMIT")
+
+    def close(self) -> None:
+        """Commits what is left and closes the file, which is whole by itself then, whoever reads it."""
+        try:
+            self.commit()
+            with suppress(sqlite3.Error):  # what could not be moved stays in the log, and is found there
+                self._db.execute("PRAGMA busy_timeout = 500")
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._db.close()
+            self._lock.release()
+
+    # Facts: what a resumed run must know of the run it goes on with.
+
+    def set_fact(self, name: str, value: object) -> None:
+        """Writes a fact."""
+        with named(self._path):
+            row = sealed((name, msgspec.json.encode(value).decode()))
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", row)
+
+    # The list going in.
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """One transaction around the loading of a list: it takes the place of all that was there, or leaves it."""
+        with named(self._path), self._transaction():
+            for table in NAMES:
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            yield
+
+    def add_urns(self, urns: Iterable[str]) -> None:
+        """Adds URNs to ask for; a URN that is there already is not added again."""
+        with named(self._path):
+            rows = ((urn, checksum_of_urn(urn)) for urn in sorted(urns))
+            self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?, ?)", rows)
+
+    def add_rejects(self, rejects: Iterable[Reject]) -> None:
+        """Adds entries that are not function URNs."""
+        with named(self._path):
+            self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?, ?)", map(sealed, rejects))
+
+    def add_source(self, source: SourceRead) -> None:
+        """Notes a source that was read to its end."""
+        with named(self._path):
+            self._db.execute("INSERT INTO sources VALUES (?, ?, ?, ?)", sealed(source))
+
+    def count_scopes(self, scopes: Iterable[tuple[str, str]]) -> None:
+        """Counts the URNs of each scope, once the list is in."""
+        with named(self._path):
+            for region, project_id in scopes:
+                first, end = range_of(region, project_id)
+                query = "SELECT count(*) FROM urns WHERE urn >= ? AND urn < ?"
+                counted = self._db.execute(query, (first, end)).fetchone()
+                self._db.execute("INSERT INTO scopes VALUES (?, ?, ?, ?)", sealed((region, project_id, *counted)))
+
+    def add_calls(self, calls: Iterable[AnswerCount]) -> None:
+        """Adds the calls that the finding of the list took."""
+        with named(self._path):
+            for *key, made in calls:
+                query = (
+                    "SELECT * FROM answers WHERE region = ? AND project_id = ? AND operation = ? AND http_status = ?"
+                )
+                found = self._db.execute(query, key).fetchone()
+                before = 0 if found is None else self._intact("answers", found)[-1]
+                self._db.execute(WRITE_CALLS, sealed((*key, before + made)))
+
+    # The outcomes coming back.
+
+    def ask_failures_again(self) -> None:
+        """Makes the URNs that failed pending again. Until one is asked, it stays failed as it was."""
+        with named(self._path):
+            self._db.execute("DELETE FROM again")
+            self._db.execute("INSERT INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
+            self._asks_again = True
+
+    def pending(self, region: str, project_id: str) -> Iterator[str]:
+        """The URNs of a scope to ask for, in URN order, read a block at a time."""
+        last, end = range_of(region, project_id)
+        while True:
+            with named(self._path):
+                query = f"SELECT urn {_PENDING} ORDER BY urn LIMIT ?"
+                block = self._db.execute(query, (last, end, _PENDING_BLOCK)).fetchall()
+            if not block:
+                return
+            for (urn,) in block:
+                yield urn
+            last = block[-1][0]
+
+    def pending_elsewhere(self, region: str, project_id: str) -> Iterator[str]:
+        """URNs of a scope to ask for, from other places than its beginning: the last one, then the middle one."""
+        bounds = range_of(region, project_id)
+        for count in (False, True):
+            with named(self._path):
+                skipped = self._db.execute(f"SELECT count(*) {_PENDING}", bounds).fetchone()[0] // 2 if count else 0
+                query = f"SELECT urn {_PENDING} ORDER BY urn DESC LIMIT 1 OFFSET ?"
+                found = self._db.execute(query, (*bounds, skipped)).fetchone()
+            if found is not None:
+                yield found[0]
+
+    def record(self, outcome: Outcome) -> None:
+        """Takes an outcome, which waits for :meth:`commit`."""
+        self._pending_outcomes.append(outcome)
+
+    def count_call(self, region: str, project_id: str, operation: str, http_status: int) -> None:
+        """Counts a call that was made; ``http_status`` is NO_ANSWER where none came."""
+        self._pending_answers[region, project_id, operation, http_status] += 1
+
+    def note_listed(self, function: str) -> None:
+        """Notes, with the next commit, that the configs of a function were listed; a run asks for that once."""
+        self._pending_listed.append(function)
+
+    def was_listed(self, function: str) -> bool:
+        """Whether the configs of a function were listed in this run."""
+        with named(self._path):
+            query = "SELECT 1 FROM listed WHERE function = ?"
+            return self._db.execute(query, (function,)).fetchone() is not None
+
+    def commit(self) -> None:
+        """Writes what was taken, in one transaction."""
+        if not self._pending_outcomes and not self._pending_answers and not self._pending_listed:
+            return
+        with named(self._path), self._transaction():
+            outcomes = self._with_earlier_calls() if self._asks_again else self._pending_outcomes
+            self._db.executemany(WRITE_OUTCOME, map(sealed, outcomes))
+            self.add_calls(AnswerCount(*key, calls) for key, calls in self._pending_answers.items())
+            self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", [(one,) for one in self._pending_listed])
+        self._pending_outcomes.clear()
+        self._pending_listed.clear()
+        self._pending_answers.clear()
+
+    def _with_earlier_calls(self) -> Iterator[Outcome]:
+        """A URN that is asked again has one outcome still: the last, with the calls of both."""
+        for outcome in self._pending_outcomes:
+            earlier = self.outcome(outcome.urn)
+            if earlier is None:
+                yield outcome
+            else:
+                self._db.execute("DELETE FROM again WHERE urn = ?", (outcome.urn,))
+                attempts, throttled = outcome.attempts + earlier.attempts, outcome.throttled + earlier.throttled
+                yield outcome._replace(attempts=attempts, throttled=throttled)
+
+    def drop_bodies(self, keep_on: Callable[[], None] = lambda: None) -> None:
+        """Leaves out the bodies of what did not fail, for good, and makes the file smaller.
+
+        Ended in the middle, it holds all bodies or none of them, and the next call makes the file smaller.
+
+        Args:
+            keep_on: is asked now and then, and raises InterruptedRunError to end it.
+        """
+        with named(self._path), stoppable(self._db, keep_on):
+            if not self.fact(DROPPED):
+                with self._transaction():
+                    self._db.create_function("checksum", -1, lambda *row: checksum(row), deterministic=True)
+                    self._db.execute(DROP_BODIES)
+                    self.set_fact(DROPPED, _SPARSE)
+            if self.fact(DROPPED) == _SPARSE:
+                self._db.execute("VACUUM")
+                self.set_fact(DROPPED, _COMPACT)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it, or nothing; SQLite itself has ended a transaction that a full disk broke."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise

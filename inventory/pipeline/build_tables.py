@@ -1,0 +1,101 @@
+"""The tables of a run, made from its ledger in one pass, in URN order.
+
+Owns how the ledger's rows become the four tables, and the counts of the manifest, which come from the same pass. Makes
+no call: the same ledger always makes the same bytes.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING, Final
+
+from inventory.cloud.responses import is_named_otherwise
+from inventory.errors import UrnError
+from inventory.ledger.writer import LISTED
+from inventory.runs.manifest import Counts
+from inventory.tables import schema
+from inventory.tables.flatten import flatten
+from inventory.tables.parts import PartsWriter
+from inventory.tables.writer import TableFile, TableWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    from inventory.ledger.writer import Ledger
+    from inventory.outcome import Outcome
+    from inventory.progress import Watch
+    from inventory.settings import ExportSettings
+    from inventory.tables.flatten import Rows
+
+_BLOCK: Final = 4096
+_LEAST_BYTES: Final = 500
+"""About what a row has beside what the cloud sent."""
+_Opened = AbstractContextManager["TableWriter | PartsWriter"]
+
+
+def tabulate(
+    ledger: Ledger,
+    folder: Path,
+    settings: ExportSettings,
+    watch: Watch,
+    *,
+    before_names: Callable[[], None] = lambda: None,
+) -> tuple[list[TableFile], Counts]:
+    """Writes the tables; they get their names when all four are whole.
+
+    Args:
+        ledger: what they are made from.
+        folder: where they go.
+        settings: in which formats, zone and files.
+        watch: is told how far it is, and may stop it.
+        before_names: is called when all are whole and what was there before is still as it was.
+
+    Raises:
+        LedgerUnusableError: a body was changed since it was written.
+        OutputError: they cannot be written.
+        InterruptedRunError: a signal came; no table of this pass is left.
+    """
+    counts = Counts()
+    total = ledger.count_urns()
+    zone = settings.zone()
+    listed = bool(ledger.fact(LISTED))
+    most_rows = (total, 2 * total, total, ledger.count_rejects())
+    with ExitStack() as stack:
+        functions, destinations, calls, rejects = writers = [
+            stack.enter_context(_writer(table, folder, settings, most))
+            for table, most in zip(schema.TABLES.values(), most_rows, strict=True)
+        ]
+        for number, (urn, outcome) in enumerate(ledger.rows(), 1):
+            rows = _flattened(ledger, urn, outcome, zone, listed=listed)
+            size = _LEAST_BYTES if outcome is None else _LEAST_BYTES + len(outcome.body)
+            functions.add(rows.function, size)
+            for row in rows.destinations:
+                destinations.add(row, size)
+            if rows.call is not None:
+                calls.add(rows.call, _LEAST_BYTES)
+            counts.add(outcome, is_named_otherwise=is_named_otherwise(rows.named, urn))
+            if number % _BLOCK == 0:
+                watch.tabulating(number, total)
+        for reject in ledger.rejects():
+            rejects.add(reject, _LEAST_BYTES + len(reject.text))
+        watch.tabulating(total, total)
+        for writer in writers:
+            writer.finish()
+        before_names()
+        return [file for writer in writers for file in writer.publish()], counts
+
+
+def _flattened(ledger: Ledger, urn: str, outcome: Outcome | None, zone: ZoneInfo | None, *, listed: bool) -> Rows:
+    """The rows of a URN; where other bytes stand in the ledger than were written, SQLite may see nothing of it."""
+    try:
+        return flatten(urn, outcome, zone, listed=listed)
+    except (ValueError, UrnError) as error:
+        raise ledger.damaged(f"{urn}: {error}") from None
+
+
+def _writer(table: schema.Table, folder: Path, settings: ExportSettings, most_rows: int) -> _Opened:
+    if not settings.rows_per_file:
+        return TableWriter(table, folder, settings.format)
+    return PartsWriter(table, folder, settings.format, rows_per_file=settings.rows_per_file, most_rows=most_rows)

@@ -1,0 +1,199 @@
+"""Whether an account is ready to be exported: each scope is tried with two calls, and each step gets its word.
+
+Owns the steps and what to do about each failure. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from inventory.cloud.client import Client
+from inventory.cloud.iam import list_projects
+from inventory.cloud.transport import open_session
+from inventory.errors import (
+    BlockedError,
+    CallConnectionError,
+    CallError,
+    CallTimeoutError,
+    CertificateRefusedError,
+    CredentialRefusedError,
+    ForbiddenError,
+    InventoryError,
+    NotConfiguredError,
+    NotFoundError,
+    RefusedError,
+    UrnError,
+    WrongEndpointError,
+)
+from inventory.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    import aiohttp
+
+    from inventory.cloud.accounts import Account
+    from inventory.settings import ExportSettings
+
+T = TypeVar("T")
+
+MAX_SKEW_SECONDS: Final = 15 * 60
+"""How far a signed call's clock may be off. Source: api-facts.md section 3.3."""
+_NOT_THERE: Final = "inventory-check"
+
+
+class Step(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        ok: whether it is well; None where it could not be told.
+        words: what was seen, and where it is not well what to do.
+    """
+
+    name: str
+    ok: bool | None
+    words: str = ""
+
+
+class Checkup(NamedTuple):
+    """What was seen of one scope."""
+
+    region: str
+    project_id: str
+    endpoint: str
+    steps: list[Step]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return not any(step.ok is False for step in self.steps)
+
+    def line(self) -> str:
+        """All of it on one line."""
+        told = [f"{step.name} {_WORDS[step.ok]}{f' ({step.words})' if step.words else ''}" for step in self.steps]
+        verdict = "ok    " if self.ok else "FAILED"
+        return printable(f"{verdict}  {self.region}/{self.project_id} at {self.endpoint}: {', '.join(told)}")
+
+
+_WORDS: Final = {True: "ok", False: "FAILED", None: "not known"}
+
+
+async def check_scopes(scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: Account) -> list[Checkup]:
+    """Tries every scope, one after the other; an error of a call is what is looked for, and is not raised."""
+    async with open_session(settings.timeout, settings.ca_bundle) as session:
+        return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]
+
+
+def without_project(region: str, iam_endpoint: str, account: str | None, error: InventoryError) -> Checkup:
+    """What is seen of a region in which an account has no project to try."""
+    words = str(error) if account is None else f"account {account!r}: {error}"
+    return Checkup(region, "?", iam_endpoint, [Step("project", ok=False, words=words)])
+
+
+async def _check(
+    region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: Account
+) -> Checkup:
+    settings = settings.for_scope(region, project_id)
+    try:
+        endpoint = settings.endpoint_for(region)
+    except UrnError as error:
+        return Checkup(region, project_id, "?", [Step("endpoint", ok=False, words=str(error))])
+    credential = account.credential(session, region, project_id)
+    client = Client(session, endpoint, project_id, credential)
+    checkup = Checkup(region, project_id, endpoint, [])
+    try:
+        await credential.ready()
+        if credential.trial is not None:
+            await credential.trial.enter()
+    except CallError as error:
+        checkup.steps.append(_refused(error))
+        return checkup
+    listed, list_error = await _tried(lambda: client.list_functions(0, 1))
+    if credential.trial is not None:
+        is_refused = isinstance(list_error, CredentialRefusedError)
+        credential.trial.leave(list_error if is_refused else None, accepted=list_error is None)
+    checkup.steps.extend(_connection(endpoint, list_error))
+    if not checkup.ok:
+        return checkup
+    checkup.steps.append(_clock(client.date))
+    if isinstance(list_error, RefusedError):
+        checkup.steps.append(_refused(list_error))
+        return checkup
+    checkup.steps.append(Step("credential", ok=True))
+    checkup.steps.append(await _project(region, project_id, session, settings, account))
+    checkup.steps.append(_permission("list", list_error))
+    first = listed.urns[0] if listed and listed.urns else f"urn:fss:{region}:{project_id}:function:default:{_NOT_THERE}"
+    _, read_error = await _tried(lambda: client.show_async_invoke_config(first))
+    found = isinstance(read_error, NotFoundError | NotConfiguredError)
+    checkup.steps.append(_permission("read", None if found else read_error))
+    return checkup
+
+
+async def _tried(call: Callable[[], Awaitable[T]]) -> tuple[T | None, CallError | None]:
+    try:
+        return await call(), None
+    except CallError as error:
+        return None, error
+
+
+def _refused(error: CallError) -> Step:
+    return Step("credential", ok=False, words=f"{error}; {_ADVICE[RefusedError]}")
+
+
+def _connection(endpoint: str, error: CallError | None) -> list[Step]:
+    """Whether somebody is there, whether the connection is a safe one, and whether it is the right one."""
+    secure = urlsplit(endpoint).scheme == "https"
+    if isinstance(error, CertificateRefusedError):  # its sentence says what to do
+        return [Step("endpoint", ok=True), Step("TLS", ok=False, words=str(error))]
+    if isinstance(error, BlockedError):
+        return [Step("endpoint", ok=False, words=str(error))]
+    if isinstance(error, CallConnectionError | CallTimeoutError):
+        if secure and any(word in str(error).lower() for word in ("ssl", "tls")):
+            advice = "see that the endpoint speaks https at this port"
+            return [Step("endpoint", ok=True), Step("TLS", ok=False, words=f"{error}; {advice}")]
+        return [Step("endpoint", ok=False, words=f"{error}; {_ADVICE[CallConnectionError]}")]
+    if isinstance(error, WrongEndpointError):
+        return [Step("endpoint", ok=False, words=f"{error}; {_ADVICE[WrongEndpointError]}")]
+    return [Step("endpoint", ok=True), Step("TLS", ok=True) if secure else Step("TLS", ok=None, words="plain http")]
+
+
+def _clock(date: str | None) -> Step:
+    try:
+        skew = time.time() - parsedate_to_datetime(date or "").timestamp()
+    except (TypeError, ValueError):
+        return Step("clock", ok=None, words="the answer has no date")
+    if abs(skew) > MAX_SKEW_SECONDS:
+        return Step("clock", ok=False, words=f"{skew:+.0f} s off: set it, signed calls are refused")
+    return Step("clock", ok=True, words=f"{skew:+.0f} s")
+
+
+async def _project(
+    region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: Account
+) -> Step:
+    """Whether IAM shows the project; a credential that may not ask IAM can still be a good one."""
+    try:
+        projects = await list_projects(session, settings.iam_endpoint_for(region), account.overview(session, region))
+    except (CallError, UrnError) as error:
+        return Step("project", ok=None, words=str(error))
+    if project_id in projects:
+        return Step("project", ok=True)
+    return Step("project", ok=False, words="IAM does not show it to this account: see the id and the region")
+
+
+def _permission(what: str, error: CallError | None) -> Step:
+    if error is None:
+        return Step(what, ok=True)
+    advice = _ADVICE[ForbiddenError] if isinstance(error, ForbiddenError | RefusedError) else "try again"
+    return Step(what, ok=False, words=f"{error}; {advice}")
+
+
+_ADVICE: Final[dict[type[CallError], str]] = {
+    CallConnectionError: "see that --endpoint is right and reachable from here",
+    WrongEndpointError: "see that --endpoint is FunctionGraph's",
+    RefusedError: "get a credential of this account and project",
+    ForbiddenError: "have functiongraph:function:list and functiongraph:function:getConfig granted",
+}

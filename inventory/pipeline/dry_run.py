@@ -1,0 +1,73 @@
+"""A dry run: what an export of these lists would ask, and whom, without asking it.
+
+Owns the estimate. Makes no call and leaves no file.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from inventory.display.terminal import duration
+from inventory.ledger.database import FILE_NAME
+from inventory.ledger.writer import Ledger
+from inventory.pipeline.load import load
+from inventory.printable import printable_lines
+from inventory.progress import Watch
+from inventory.storage.files import temporary_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from inventory.settings import ExportSettings
+    from inventory.sources.files import Source
+
+
+@contextmanager
+def _loaded(sources: Sequence[Source], settings: ExportSettings) -> Iterator[Ledger]:
+    """A ledger with the lists in it, which is gone afterwards."""
+    with temporary_folder() as folder, Ledger(folder / FILE_NAME) as ledger:
+        load(sources, ledger, settings, Watch())
+        yield ledger
+
+
+def scopes_of(sources: Sequence[Source], settings: ExportSettings) -> list[tuple[str, str]]:
+    """The regions and projects that lists are about.
+
+    Raises:
+        SourceError: a list cannot be read.
+    """
+    with _loaded(sources, settings) as ledger:
+        return [(scope.region, scope.project_id) for scope in ledger.scopes()]
+
+
+def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
+    """Says how many URNs, scopes and calls there are, and how long they take at the given pace.
+
+    Raises:
+        SourceError: a list cannot be read.
+    """
+    with _loaded(sources, settings) as ledger:
+        scopes, rejects = ledger.scopes(), ledger.count_rejects()
+        entries = sum(source.entries for source in ledger.sources())
+        urns = ledger.count_urns()
+    own = {scope: settings.for_scope(scope.region, scope.project_id) for scope in scopes}
+    pace = settings.pace
+    lines = [
+        f"entries     {entries:,}",
+        f"URNs        {urns:,}",
+        f"duplicates  {entries - urns - rejects:,}",
+        f"rejects     {rejects:,}",
+        f"scopes      {len(scopes):,}",
+        f"calls       {urns:,} (and retries)",
+    ]
+    if pace:
+        longest = max((scope.urns / own[scope].pace for scope in scopes if own[scope].pace), default=0.0)
+        lines.append(f"time        {duration(longest)} at {pace:g} calls per second and scope")
+    else:
+        lines.append("time        as fast as the service answers: --max-per-second 0 lifts the cap")
+    lines += [
+        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {own[scope].endpoint_for(scope.region)}"
+        for scope in scopes
+    ]
+    return printable_lines(lines)

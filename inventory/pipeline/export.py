@@ -1,0 +1,169 @@
+"""The flow of an export, on one screen: sources → ledger → pool → client → ledger → flatten → tables → manifest.
+
+Owns the order of the stages and what a run gives back. How each stage works is its own module's.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from inventory.certificates import with_option
+from inventory.cloud.accounts import find_accounts
+from inventory.cloud.transport import HEADERS
+from inventory.errors import ExitCode, OutputError, UsageError
+from inventory.ledger.writer import Ledger
+from inventory.pipeline import load as intake
+from inventory.pipeline.build_tables import tabulate
+from inventory.pipeline.discover import Search, discover
+from inventory.pipeline.fetch import ask
+from inventory.runs import finish as ending
+from inventory.runs import manifest
+from inventory.runs.finish import End, Result
+from inventory.runs.folder import RunFolder
+from inventory.runs.upload import Delivery
+from inventory.scheduling.threads import in_thread, unless_stopped
+from inventory.settings import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from inventory.cloud.accounts import Account
+    from inventory.pipeline.discover import Discovered
+    from inventory.pipeline.fetch import ScopeEnd
+    from inventory.progress import Watch
+    from inventory.runs.folder import Mode
+    from inventory.runs.output import Output
+    from inventory.settings import ExportSettings
+    from inventory.sources.files import Source
+    from inventory.sources.memory import Given
+    from inventory.tables.writer import TableFile
+
+
+async def export(
+    sources: Sequence[Source | Given] | Search,
+    output: Output,
+    settings: ExportSettings,
+    *,
+    mode: Mode,
+    environment: Mapping[str, str],
+    watch: Watch,
+) -> Result:
+    """Runs one export, from a list of URNs, or from a search for all functions, to whole tables.
+
+    Raises:
+        InventoryError: it could not be finished; its ``exit_code`` says how, and what was answered is kept.
+    """
+    began = time.monotonic()
+    check = partial(watch.check, resumable=mode == "resume")
+    account = await unless_stopped(check, find_accounts, settings, environment, HEADERS)
+    delivery = Delivery(output.url, output.folder, with_option(environment, settings.ca_bundle))
+    folder = RunFolder(output.folder)
+    await unless_stopped(check, delivery.prepare, mode)
+    folder.prepare(mode)
+    with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:
+        # sources ──► ledger
+        found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
+        settings = intake.shaped(ledger, settings)
+        ending.keep_output(ledger, output)
+        if _is_complete(folder, ledger, settings):
+            done = manifest.read(folder.manifest)
+            sent = await unless_stopped(watch.check, delivery.complete, done["tables"], watch)
+            result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
+        else:
+            ending.check_bodies(ledger, folder.path)
+            intake.keep_shape(ledger, settings)
+            folder.remove_manifest()
+            ending.keep(ledger, None)
+            # ledger ──► pool ── client ──► ledger
+            scopes = await ask(ledger, settings, account, watch, found.throttles if found else {}, began=began)
+            # ledger ──► flatten ──► tables
+            tables, counts = await in_thread(tabulate, ledger, folder.path, settings, watch)
+            # tables ──► manifest
+            result = await in_thread(_sign_off, ledger, output, settings, scopes, tables, counts)
+            # tables, manifest ──► object store, where there is one
+            await unless_stopped(watch.check, delivery.complete, result.manifest["tables"], watch)
+        return await in_thread(ending.drop_bodies, ledger, result, watch) if settings.drop_bodies else result
+
+
+async def _take_in(
+    sources: Sequence[Source | Given] | Search,
+    ledger: Ledger,
+    folder: RunFolder,
+    settings: ExportSettings,
+    mode: Mode,
+    account: Account,
+    watch: Watch,
+) -> Discovered | None:
+    """Loads the list, which may have to be found first, or holds it against the one that a resumed run began with."""
+    if mode == "resume":
+        await in_thread(ledger.check, watch.check)
+    if mode == "resume" and ledger.fact(intake.LOADED) is not None:
+        if isinstance(sources, Search):
+            raise UsageError("--resume goes on with the list that was found: leave --all out")
+        await in_thread(intake.check_same_run, sources, ledger, settings, watch.check)
+        ending.check_bodies(ledger, folder.path, again=True)
+        ledger.ask_failures_again()
+        return None
+    if mode == "new" and ledger.fact(intake.LOADED) is not None:  # while we waited for the file, another had it
+        raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
+    keep = False
+    try:
+        if not sources:
+            raise UsageError("the list of this run was never read to its end: name it again, or give --all again")
+        found: Discovered | None = None
+        if isinstance(sources, Search):
+            found, sources = await discover(sources, settings, account, watch), ()
+        await in_thread(intake.load, sources, ledger, settings, watch, found)
+        keep = True
+    except OutputError:
+        keep = True  # --resume, to which a full disk leads, finds what it goes on with
+        raise
+    finally:
+        # Nothing was asked: whatever went wrong, also in a caller's own iterable, no trace is left that would stand in
+        # the way of the next try.
+        if folder.fresh and not keep:
+            folder.remove_all()
+    folder.remove_results()
+    return found
+
+
+def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> bool:
+    """Whether every URN is answered, and the tables are there as the settings ask for them."""
+    if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
+        return False
+    done = manifest.read(folder.manifest)
+    if not ending.is_of(ledger, done):
+        return False
+    written = {table["format"] for table in done["tables"]}
+    was = done["settings"]
+    as_asked = (was["naive-timezone"], was.get("rows-per-file", 0)) == (settings.naive_timezone, settings.rows_per_file)
+    return as_asked and written.issuperset(settings.format) and folder.holds(done["tables"])
+
+
+def _sign_off(
+    ledger: Ledger,
+    output: Output,
+    settings: ExportSettings,
+    scopes: dict[tuple[str, str], ScopeEnd],
+    tables: list[TableFile],
+    counts: manifest.Counts,
+) -> Result:
+    """Writes the manifest: its presence says that the tables are whole."""
+    reports = {
+        key: manifest.ScopeReport(
+            settings.for_scope(*key).endpoint_for(key[0]),
+            scope.limit,
+            scope.used,
+            scope.stopped,
+        )
+        for key, scope in scopes.items()
+    }
+    ended = End(
+        manifest.now(),
+        manifest.exit_code_of(counts, (scope.exit_code for scope in scopes.values() if scope.exit_code is not None)),
+        manifest.describe_scopes(ledger.scopes(), ledger.answers(), reports),
+        describe(settings),
+    )
+    return ending.sign_off(ledger, output, ended, tables, counts)

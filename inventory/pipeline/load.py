@@ -1,0 +1,180 @@
+"""The list goes into the ledger: each entry ends as a URN to ask for, a duplicate or a reject.
+
+Owns promise 1's first half: entries = URNs + duplicates + rejects. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from inventory import urn as urns
+from inventory.errors import SettingsError, SourceError, UrnError
+from inventory.ledger import reader
+from inventory.ledger.writer import LISTED, Ledger, Reject, SourceRead
+from inventory.runs import manifest
+from inventory.runs.census import block_of
+from inventory.runs.folder import RunFolder
+from inventory.settings import ExportSettings, describe, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from inventory.pipeline.discover import Discovered
+    from inventory.progress import Watch
+    from inventory.sources.files import Source
+    from inventory.sources.memory import Given
+
+STARTED: Final = reader.STARTED
+"""The fact when the run began."""
+LOADED: Final = "loaded"
+"""The fact that the list is in, with the settings that the run began with."""
+CLEANED: Final = "cleaned"
+"""The fact how many entries had invisible characters at their ends."""
+_SHAPE: Final = "shape"
+"""The fact how the tables of the run were asked for last."""
+_SHAPING: Final = ("format", "naive_timezone", "rows_per_file")
+"""The settings that say how the tables look; a run may get others without a call."""
+_BINDING: Final = ("region", "project-id", "column")
+"""The settings that, with the endpoint, the list and the answers of a run depend on."""
+_BLOCK: Final = 4096
+_TEXT_KEPT: Final = 1000
+
+
+def load(
+    sources: Sequence[Source | Given],
+    ledger: Ledger,
+    settings: ExportSettings,
+    watch: Watch,
+    discovered: Discovered | None = None,
+) -> None:
+    """Reads all sources into the ledger; whole, or not at all: then what it held before stays.
+
+    Args:
+        sources: the lists.
+        ledger: where they go, in the place of what it held.
+        settings: what completes the short forms, and which regions the endpoint can take.
+        watch: is told how far it is, and may stop it.
+        discovered: lists that come from the service, in the place of ``sources``.
+
+    Raises:
+        SourceError: a list cannot be read to its end.
+    """
+    scopes: dict[tuple[str, str], str | None] = {}
+    found: list[str] = []
+    rejects: list[Reject] = []
+    entries = cleaned = 0
+    with ledger.loading():
+        ledger.set_fact(STARTED, manifest.now() if discovered is None else discovered.began)
+        for source in sources if discovered is None else discovered.listings:
+            for entry in source.read(idle=watch.waiting):
+                try:
+                    if entry.reason is not None:
+                        raise UrnError(entry.reason)  # noqa: TRY301 - one road for all that is rejected
+                    urn = urns.parse(entry.text, region=settings.region, project_id=settings.project_id)
+                    _check_scope(urn, scopes, settings)
+                    found.append(entry.text if entry.text.startswith("urn:") else str(urn))
+                except UrnError as error:
+                    rejects.append(Reject(source.name, entry.line, entry.text[:_TEXT_KEPT], error.message))
+                entries += 1
+                cleaned += entry.cleaned
+                if entries % _BLOCK == 0:
+                    _flush(ledger, found, rejects)
+                    watch.loading(entries)
+            _flush(ledger, found, rejects)
+            ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
+        ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
+        ledger.set_fact(LISTED, block_of(None if discovered is None else discovered.census))
+        ledger.add_calls(() if discovered is None else discovered.calls)
+        ledger.set_fact(CLEANED, cleaned)
+        ledger.set_fact(LOADED, describe(settings))
+        watch.loading(entries)
+
+
+def check_same_run(
+    sources: Sequence[Source | Given], ledger: Ledger, settings: ExportSettings, idle: Callable[[], None] = lambda: None
+) -> None:
+    """Holds a resumed run against the one that it goes on with; ``idle`` as in :meth:`Source.read`.
+
+    Raises:
+        SourceError: the list is another.
+        SettingsError: a setting that changes the answers is another.
+    """
+    if sources:
+        began_with = sorted(source.sha256 for source in ledger.sources())
+        if sorted(source.digest(idle) for source in sources) != began_with:
+            names = ", ".join(source.name for source in sources)
+            raise SourceError(
+                f"{names}: not the list that this run began with; --resume needs the same list (or none), "
+                "and a changed list another --output"
+            )
+    began, now = ledger.fact(LOADED), describe(settings)
+    # An endpoint that was given may have a slash more than the same one that was not.
+    _check_same("--endpoint", began["endpoint"].rstrip("/"), now["endpoint"].rstrip("/"))
+    for name in _BINDING:
+        _check_same(f"--{name}", began[name], now[name])
+    before = restore(began) or settings
+    for region, project_id, _ in ledger.scopes():
+        was, is_now = (one.for_scope(region, project_id).endpoint_for(region) for one in (before, settings))
+        _check_same(f"the endpoint of {region}/{project_id}", was, is_now)
+
+
+def _check_same(name: str, was: object, is_now: object) -> None:
+    if was != is_now:
+        raise SettingsError(
+            f"{name} was {was} when this run began; --resume needs the same, and another value another --output"
+        )
+
+
+def began_with(folder: Path) -> ExportSettings | None:
+    """The settings that the run in a folder goes on with; None where its list was never read to its end.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    run = RunFolder(folder)
+    run.prepare("resume")
+    with Ledger(run.ledger) as ledger:
+        return last_settings(ledger)
+
+
+def last_settings(ledger: Ledger) -> ExportSettings | None:
+    """The settings that a run began with, its tables as they were asked for last; None where its list is not in."""
+    began = restore(ledger.fact(LOADED))
+    shape = ledger.fact(_SHAPE)
+    if began is None or shape is None:
+        return began
+    return msgspec.structs.replace(began, **{**shape, "format": tuple(shape["format"])})
+
+
+def shaped(ledger: Ledger, settings: ExportSettings) -> ExportSettings:
+    """The settings with the formats that the run has so far; those that are asked for now come to them."""
+    before = ledger.fact(_SHAPE) or {"format": ()}
+    return msgspec.structs.replace(settings, format=tuple(dict.fromkeys([*before["format"], *settings.format])))
+
+
+def keep_shape(ledger: Ledger, settings: ExportSettings) -> None:
+    """Notes how the tables are asked for."""
+    ledger.set_fact(_SHAPE, {name: getattr(settings, name) for name in _SHAPING})
+
+
+def _check_scope(urn: urns.FunctionUrn, scopes: dict[tuple[str, str], str | None], settings: ExportSettings) -> None:
+    key = (urn.region, urn.project_id)
+    if key not in scopes:
+        try:
+            settings.for_scope(*key).endpoint_for(urn.region)
+            scopes[key] = None
+        except UrnError as error:
+            scopes[key] = error.message
+    reason = scopes[key]
+    if reason is not None:
+        raise UrnError(reason)
+
+
+def _flush(ledger: Ledger, found: list[str], rejects: list[Reject]) -> None:
+    ledger.add_urns(found)
+    ledger.add_rejects(rejects)
+    found.clear()
+    rejects.clear()

@@ -1,0 +1,98 @@
+"""Settles URNs one by one; where the service refuses one with a 401, finds out whether the credential is meant.
+
+Owns where a second opinion is asked for: a list of functions, then URNs from elsewhere in the scope. What it means,
+the scope decides. Knows no pool.
+
+Source: api-facts.md section 3.2: the service says 401 FSS.0401 of functions that are deleted, too.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from inventory.cloud.pages import LIST_FUNCTIONS
+from inventory.errors import CallError, ErrorKind
+from inventory.pipeline.scope import NotAskedError
+from inventory.scheduling.warmup import OPINIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from inventory.outcome import Outcome
+    from inventory.pipeline.scope import Scope
+
+
+class Settler:
+    """Settles the URNs of one scope.
+
+    Args:
+        scope: makes the calls.
+        list_functions: asks for a page of functions: its offset and its size.
+        elsewhere: URNs of the scope that have no outcome, from other places than its beginning.
+        keep: takes the outcomes.
+        was_welcome: whether a call of the scope was answered in an earlier session.
+
+    Attributes:
+        early: the outcomes of URNs that were settled out of turn.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        list_functions: Callable[[int, int], Awaitable[object]],
+        *,
+        elsewhere: Callable[[], Iterator[str]],
+        keep: Callable[[Sequence[Outcome]], Awaitable[None]],
+        was_welcome: bool,
+    ) -> None:
+        self.early: dict[str, Outcome] = {}
+        self._scope = scope
+        self._list_functions = list_functions
+        self._elsewhere = elsewhere
+        self._keep = keep
+        self._was_welcome = was_welcome
+        self._is_asking = False
+
+    async def settle(self, urn: str) -> Outcome | None:
+        """Settles one URN and keeps its outcome; None where the scope closed before a call was made."""
+        outcome = await self._scope.settle(urn, unless=lambda: urn in self.early)
+        if outcome is None:
+            return self.early.get(urn)
+        await self._keep([outcome])
+        if self._scope.is_in_doubt and not self._is_asking:
+            self._is_asking = True
+            refusals = 0
+            try:
+                refusals = await self._ask_elsewhere()
+            finally:
+                self._is_asking = False
+                self._scope.judge(refusals)
+        return outcome
+
+    async def _ask_elsewhere(self) -> int:
+        """Asks until one answer shows that the credential is accepted; how many were refused as well."""
+        try:
+            list_is_refused = await self._is_list_refused()
+        except NotAskedError:
+            return 0
+        refusals = int(list_is_refused)
+        for urn in islice(self._elsewhere(), OPINIONS):
+            if not self._scope.is_in_doubt or refusals >= OPINIONS:
+                break
+            outcome = await self._scope.settle(urn, for_opinion=True)
+            if outcome is None:
+                break
+            self.early[urn] = outcome
+            await self._keep([outcome])
+            refusals += outcome.error_kind is ErrorKind.REFUSED
+        # Where URNs that failed before are asked again, their refusals alone are no news.
+        return 0 if self._was_welcome and not list_is_refused else refusals
+
+    async def _is_list_refused(self) -> bool:
+        counts = self._scope.attempts(most=1)
+        try:
+            await self._scope.fetch(LIST_FUNCTIONS, lambda: self._list_functions(0, 1), counts, for_opinion=True)
+        except CallError as error:
+            return error.kind is ErrorKind.REFUSED
+        return False

@@ -1,0 +1,1 @@
+"""The folder of a run: manifest, recorded facts, status, history, pruning, upload."""

@@ -1,0 +1,292 @@
+"""The manifest: what a run read, asked and wrote; written last, so that its presence is the commit mark.
+
+Owns the shape of ``manifest.json``. Pure but for :func:`write`. Knows no secret.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+import msgspec
+
+from inventory.errors import ErrorKind, ExitCode, OutputError, Status
+from inventory.ledger.writer import NO_ANSWER
+from inventory.outcome import LIST_CONFIGS
+from inventory.storage.files import content_of, written_whole
+from inventory.tables import schema
+from inventory.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from inventory.cloud.limits import Limit
+    from inventory.ledger.writer import AnswerCount, ScopeCount, SourceRead
+    from inventory.outcome import Outcome
+    from inventory.tables.writer import TableFile
+
+FILE_NAME: Final = "manifest.json"
+TOOL: Final = "functiongraph-inventory"
+
+
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Listed(msgspec.Struct):
+    projects: list[str]
+    versions: bool
+    aliases: bool
+
+
+class _Input(msgspec.Struct):
+    urns: int
+    listed: _Listed | None = None
+
+
+class _Counts(msgspec.Struct):
+    status: dict[str, int]
+
+
+class _Scope(msgspec.Struct):
+    region: str
+    project_id: str
+    endpoint: str
+
+
+class _Table(msgspec.Struct):
+    name: str
+    format: str
+    path: str
+
+
+class _Read(msgspec.Struct):
+    """What is read again of a manifest: by --resume, and by whoever opens a run."""
+
+    started: _Moment
+    finished: _Moment
+    exit_code: int
+    input: _Input
+    counts: _Counts
+    scopes: list[_Scope]
+    tables: list[_Table]
+    settings: dict[str, Any]
+
+
+class Counts(msgspec.Struct):
+    """What was counted while the tables were made, a URN at a time; of each kind of failure the first in the words.
+
+    ``told_by_lists`` are the URNs that a list settled, ``named_otherwise`` those whose config names another qualifier
+    or region, ``last_finished`` is the last ``finished_at`` of an outcome.
+    """
+
+    status: Counter[str] = msgspec.field(default_factory=Counter)
+    error_kind: Counter[str] = msgspec.field(default_factory=Counter)
+    retries: int = 0
+    told_by_lists: int = 0
+    named_otherwise: int = 0
+    last_finished: int = 0
+    examples: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def add(self, outcome: Outcome | None, *, is_named_otherwise: bool = False) -> None:
+        """Counts one URN; None where it was not attempted."""
+        self.named_otherwise += is_named_otherwise
+        self.status[Status.NOT_ATTEMPTED if outcome is None else outcome.status] += 1
+        if outcome is not None:
+            self.last_finished = max(self.last_finished, outcome.finished_at)
+            if outcome.operation == LIST_CONFIGS:
+                self.told_by_lists += 1
+            else:
+                self.retries += max(0, outcome.attempts - 1)
+            if outcome.error_kind is not None:
+                self.error_kind[outcome.error_kind] += 1
+                if outcome.error_kind not in self.examples:
+                    told = (outcome.http_status, outcome.error_code, outcome.error_msg)
+                    self.examples[outcome.error_kind] = " ".join(str(part) for part in told if part is not None)
+
+
+class ScopeReport(NamedTuple):
+    """What a run knows of a scope beyond the ledger.
+
+    Attributes:
+        endpoint: the base URL that it called.
+        limit: what it learnt, or None.
+        used: which part of the limit was used since it was learnt; None where there was too little time to tell.
+        stopped: why it stopped, or None.
+    """
+
+    endpoint: str
+    limit: Limit | None
+    used: float | None
+    stopped: str | None
+
+
+def now() -> str:
+    """The time as the manifest writes it: RFC 3339, UTC, whole seconds."""
+    return text_of(datetime.now(UTC))
+
+
+def text_of(moment: datetime) -> str:
+    """A moment as the manifest writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def exit_code_of(counts: Counts, stops: Iterable[ExitCode]) -> ExitCode:
+    """What the process says. A refused credential outweighs a scope that stopped, and both outweigh a failed URN."""
+    stopped = set(stops)
+    if ExitCode.CREDENTIALS in stopped:
+        return ExitCode.CREDENTIALS
+    if stopped or counts.status[Status.NOT_ATTEMPTED]:
+        return ExitCode.STOPPED
+    if not counts.status.total():
+        return ExitCode.USAGE
+    return ExitCode.SOME_FAILED if counts.status[Status.FAILED] else ExitCode.ANSWERED
+
+
+def describe_input(
+    sources: Iterable[SourceRead], urns: int, rejects: int, listed: object = None, cleaned: int = 0
+) -> dict[str, Any]:
+    """The input block: entries = urns + duplicates + rejects.
+
+    ``listed`` is the block of ``runs.census``; ``cleaned`` counts the entries that had invisible characters at
+    their ends, which were removed.
+    """
+    files = [{"path": source.name, "sha256": source.sha256, "entries": source.entries} for source in sources]
+    entries = sum(int(str(file["entries"])) for file in files)
+    return {
+        "files": files,
+        "entries": entries,
+        "urns": urns,
+        "duplicates": entries - urns - rejects,
+        "rejects": rejects,
+        "cleaned": cleaned,
+        "listed": listed if isinstance(listed, dict) else None,
+    }
+
+
+def describe_requests(answers: Iterable[AnswerCount], counts: Counts) -> dict[str, Any]:
+    """The requests block: every call of every session of the run.
+
+    ``saved_by_lists`` are the URNs that lists of configs settled, less the calls that those lists took; 0
+    where they took more.
+    """
+    by_status: Counter[str] = Counter()
+    by_operation: Counter[str] = Counter()
+    for answer in answers:
+        by_status["none" if answer.http_status == NO_ANSWER else str(answer.http_status)] += answer.calls
+        by_operation[answer.operation] += answer.calls
+    return {
+        "total": by_status.total(),
+        "retries": counts.retries,
+        "throttled": by_status.get("429", 0),
+        "saved_by_lists": max(0, counts.told_by_lists - by_operation[LIST_CONFIGS]),
+        "by_operation": {name: calls for name, calls in sorted(by_operation.items()) if calls},
+        "by_http_status": dict(sorted(by_status.items())),
+    }
+
+
+def describe_scopes(
+    scopes: Iterable[ScopeCount], answers: Iterable[AnswerCount], reports: dict[tuple[str, str], ScopeReport]
+) -> list[dict[str, Any]]:
+    """The scopes block, by region and project."""
+    calls: Counter[tuple[str, str]] = Counter()
+    refused: Counter[tuple[str, str]] = Counter()
+    for answer in answers:
+        calls[answer.region, answer.project_id] += answer.calls
+        if answer.http_status == 429:  # noqa: PLR2004 - too many requests
+            refused[answer.region, answer.project_id] += answer.calls
+    described = []
+    for scope in scopes:
+        report = reports[scope.region, scope.project_id]
+        limit = report.limit
+        described.append(
+            {
+                "region": scope.region,
+                "project_id": scope.project_id,
+                "endpoint": report.endpoint,
+                "urns": scope.urns,
+                "requests": calls[scope.region, scope.project_id],
+                "refused": refused[scope.region, scope.project_id],
+                "limit_learnt": None if limit is None else limit._asdict(),
+                "limit_used": None if report.used is None else round(report.used, 3),
+                "stopped": report.stopped,
+            }
+        )
+    return described
+
+
+def describe(  # noqa: PLR0913 - the blocks of the manifest
+    *,
+    started: str,
+    finished: str,
+    input_read: dict[str, Any],
+    counts: Counts,
+    requests: dict[str, Any],
+    scopes: list[dict[str, Any]],
+    tables: list[TableFile],
+    settings: dict[str, Any],
+    exit_code: ExitCode,
+) -> dict[str, Any]:
+    """The whole manifest."""
+    return {
+        "tool": TOOL,
+        "tool_version": __version__,
+        "schema_version": schema.VERSION,
+        "started": started,
+        "finished": finished,
+        "complete": exit_code in (ExitCode.ANSWERED, ExitCode.SOME_FAILED),
+        "exit_code": int(exit_code),
+        "input": input_read,
+        "counts": {
+            "status": {status.value: counts.status[status] for status in Status},
+            "error_kind": {kind.value: counts.error_kind[kind] for kind in ErrorKind},
+            "named_otherwise": counts.named_otherwise,
+        },
+        "requests": requests,
+        "scopes": scopes,
+        "tables": [table._asdict() for table in tables],
+        "settings": settings,
+    }
+
+
+def write(path: Path, manifest: dict[str, Any]) -> None:
+    """Writes the manifest under its name when it is whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with written_whole(path, ", then go on with --resume or tables", ours=True) as sink:
+        sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a manifest.
+
+    Raises:
+        OutputError: there is none, or it is damaged.
+    """
+    try:
+        content = content_of(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read: {error.strerror}; a run without a manifest is not whole") from None
+    return decode(content, str(path))
+
+
+def decode(content: bytes, path: str) -> dict[str, Any]:
+    """Reads the content of a manifest; ``path`` is what it is called.
+
+    Raises:
+        OutputError: it is damaged.
+    """
+    try:
+        manifest = msgspec.json.decode(content)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise OutputError(f"{path} is damaged: {error}; without it, --resume writes the tables again") from None
+    try:
+        msgspec.convert(manifest, _Read)
+    except msgspec.ValidationError as error:
+        told = f"it is no manifest ({error})"
+        raise OutputError(f"{path} is damaged: {told}; without it, --resume writes the tables again") from None
+    found: dict[str, Any] = manifest
+    return found

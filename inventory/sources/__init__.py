@@ -1,0 +1,1 @@
+"""Lists of URNs, read and written."""

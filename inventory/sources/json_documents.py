@@ -1,0 +1,348 @@
+"""Lists as JSON: arrays, lines, and what the API, the vendor's SDK and Terraform print.
+
+Owns where the URNs are in each of them. Reads a value at a time, and holds no more than one. What is not a URN is never
+shown: beside URNs, such texts hold the environment variables of functions, and passwords.
+
+Source: api-facts.md section 5; https://developer.hashicorp.com/terraform/internals/json-format; the attributes of the
+providers huaweicloud (docs/resources/fgs_function.md) and opentelekomcloud (docs/resources/fgs_function_v2.md).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from inventory.errors import SourceError
+from inventory.sources.formats import BLOCK, BOM, COLUMNS, Entry, Table, lines_of
+from inventory.urn import trim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_ELEMENT: Final = 4 * 1024 * 1024
+"""Characters that one element of a JSON array may have."""
+_MAX_DEPTH: Final = 50
+_PAGES: Final = ("functions", "async_invoke_configs", "versions", "aliases")
+"""What the answers of the API call their lists."""
+_ALIAS: Final = "alias_urn"
+_STATES: Final = ("values", "prior_state", "root_module", "child_modules", "resources")
+"""The way to the resources in what ``terraform show -json`` and ``terraform state pull`` print."""
+_FORMAT: Final = "format_version"
+"""The first member of what ``terraform show -json`` prints: others than its states are passed over."""
+_PLAIN_FIELDS: Final = 7
+_ATTRIBUTES: Final = ("values", "instances", "type", "address", "mode", "name")
+_FGS: Final = "_fgs_"
+_FUNCTION: Final = re.compile(r"_fgs_function(_v\d+)?$")
+_BEGINNING: Final = "urn:fss:"
+_SIGN: Final = re.compile(r"[^ \t\r\n]")
+
+
+def read_jsonl(stream: IO[bytes], table: Table) -> Iterator[Entry]:
+    """A JSON text or object a line; an object may be an answer of the API, with a list in it."""
+    for entry in lines_of(stream):
+        text, cleaned = trim(entry.text)
+        if entry.reason is not None:
+            yield entry
+        elif text:
+            try:
+                value = json.loads(text)
+            except (ValueError, RecursionError):
+                yield Entry(entry.line, entry.text, "not JSON: a line of a .jsonl list is a text or an object")
+            else:
+                found = _entries_of(entry.line, value, table)
+                yield from (one._replace(cleaned=True) for one in found) if cleaned else found
+
+
+def is_json_line(line: str, table: Table) -> bool:
+    """Whether a line is an object with a URN, as in a .jsonl list."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and table.find(value) is not None
+
+
+def read_json(stream: IO[bytes], table: Table) -> Iterator[Entry]:
+    """Reads arrays and objects, a value at a time, so that a list of any length fits in memory."""
+    window = _Window(stream, table.name)
+    sign = window.next_sign()
+    while True:
+        if sign == "[":
+            for _ in window.elements():
+                yield from _entries_of(*window.next_value(), table)
+        elif sign == "{":
+            yield from _read_object(window, table)
+        else:
+            raise SourceError(f"{table.name} is not a JSON array of URNs, or of objects with a URN each{window.hint()}")
+        sign = window.next_sign()
+        while sign == BOM:  # of files that were joined
+            window.take(1)
+            sign = window.next_sign()
+        if not sign:
+            return
+        if sign not in "[{":
+            raise SourceError(f"{table.name}: there is more behind the array, at line {window.line}; see .jsonl")
+
+
+def _read_object(window: _Window, table: Table) -> Iterator[Entry]:
+    """Reads what stands alone: an answer of the API or an item of it, or what Terraform prints."""
+    names: list[str] = []
+    is_known = False
+    for name in window.members():
+        names.append(name)
+        sign = window.next_sign()
+        if name in _PAGES and sign == "[":
+            is_known = True
+            for _ in window.elements():
+                yield from _entries_of(*window.next_value(), table, page=name)
+        elif name in _PAGES and sign == "n":  # null is an empty list
+            is_known = True
+            window.skip()
+        elif name in _STATES and sign in "[{":
+            is_known = True
+            yield from _read_state(window, table)
+        elif sign in '{"' and _FORMAT not in names:
+            entries = _entries_of_member(name, *window.next_value(), table)
+            is_known = is_known or bool(entries)
+            yield from entries
+        else:
+            window.skip()
+    if not is_known:
+        has = ", ".join(repr(name[:40]) for name in names[:10]) or "none"
+        raise SourceError(
+            f"{table.name} is not a JSON array of URNs, an answer of the API with functions, or an output of Terraform "
+            f"with function URNs (its fields: {has}); choose one with --column, or write an array"
+        )
+
+
+def _entries_of_member(name: str, line: int, value: object, table: Table) -> list[Entry]:
+    """The URNs in a text or an output of Terraform that has a name; of a sensitive output nothing but URNs."""
+    is_own = name == table.column
+    if isinstance(value, dict):
+        if not {"value", "sensitive"} <= value.keys() or not (is_own or table.column is None):
+            return []
+        texts = _texts_in(value["value"], is_own=is_own and not value["sensitive"])
+        return [_entry(line, text) for text in texts]
+    is_urn = str(value).startswith(_BEGINNING) if table.column is None else is_own
+    return [_entry(line, value)] if is_urn or (table.column is None and name in (*COLUMNS, _ALIAS)) else []
+
+
+def _read_state(window: _Window, table: Table, depth: int = 0) -> Iterator[Entry]:
+    """Reads the resources of a state, and of the modules in it."""
+    if depth > _MAX_DEPTH:
+        raise SourceError(f"{table.name} has more than {_MAX_DEPTH} modules in each other, at line {window.line}")
+    if window.next_sign() == "[":
+        for _ in window.elements():
+            yield from _read_state(window, table, depth + 1)
+        return
+    if window.next_sign() != "{":
+        window.skip()
+        return
+    names: dict[str, Any] = {}
+    line = window.line
+    for name in window.members():
+        sign = window.next_sign()
+        if name in _STATES and sign in "[{" and "type" not in names:
+            yield from _read_state(window, table, depth + 1)
+        elif name in _ATTRIBUTES and _FGS in str(names.get("type", _FGS)):
+            names[name] = window.next_value()[1]
+        else:
+            window.skip()
+    yield from _entries_of_resource(line, names)
+
+
+def _entries_of_resource(line: int, resource: dict[str, Any]) -> Iterator[Entry]:
+    """The functions that a resource or a data source of Terraform is, has or belongs to."""
+    kind = str(resource.get("type"))
+    if _FGS not in kind:
+        return
+    instances = resource.get("instances")
+    attributes = [resource.get("values")]
+    if isinstance(instances, list):
+        attributes = [instance.get("attributes") for instance in instances if isinstance(instance, dict)]
+    for values in attributes:
+        items = [values]
+        if isinstance(values, dict) and isinstance(values.get("functions"), list):
+            items = values["functions"]
+        for item in items:
+            fields = item if isinstance(item, dict) else {}
+            texts = [fields[name] for name in ("urn", "function_urn", "func_urn") if isinstance(fields.get(name), str)]
+            urns = [text for text in texts if text.startswith(_BEGINNING)]
+            if urns:
+                yield _entry(line, urns[0])
+            elif _FUNCTION.search(kind) and resource.get("mode") != "data":
+                address = str(resource.get("address") or f"{kind}.{resource.get('name')}")
+                yield Entry(line, address, "a function of Terraform without a URN: it was not created")
+
+
+def _texts_in(value: object, *, is_own: bool) -> Iterator[str]:
+    """The URNs in an output of Terraform; all its texts where it is the one that was chosen."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str) and (is_own or one.startswith(_BEGINNING)):
+            yield one
+        elif isinstance(one, dict | list):
+            left.extend(reversed(list(one.values()) if isinstance(one, dict) else one))
+
+
+def _entries_of(line: int, value: object, table: Table, page: str = "") -> list[Entry]:
+    """The entries of an element: one, but for an answer of the API that stands in an array or on a line."""
+    if not isinstance(value, dict):
+        return [_entry(line, value)]
+    name = table.find(value)
+    if name is None and table.column is None and _ALIAS in value:
+        name = _ALIAS
+    if name is None:
+        inside = next((one for one in _PAGES if isinstance(value.get(one), list)), None)
+        if inside is None or page:
+            return [Entry(line, f"{{{', '.join(map(json.dumps, value))}}}", "no field with a URN; see --column")]
+        return [entry for item in value[inside] for entry in _entries_of(line, item, table, inside)]
+    urn, version = value[name], value.get("version")
+    if (
+        page == "versions"
+        and isinstance(urn, str)
+        and isinstance(version, str)
+        and len(urn.split(":")) == _PLAIN_FIELDS
+    ):
+        urn = f"{urn}:{version}"  # the service lists each version under the URN of its function
+    return [_entry(line, urn)]
+
+
+def _entry(line: int, value: object) -> Entry:
+    if not isinstance(value, str):
+        return Entry(line, json.dumps(value), "not a text")
+    text = value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    trimmed, cleaned = trim(text)
+    return Entry(line, trimmed, None if text == value else "a half character (lone surrogate)", cleaned)
+
+
+class _Window:
+    """The part of a JSON text that is being read: it moves on, and grows only as far as one value needs."""
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._decode = json.JSONDecoder().raw_decode
+        self._text = ""
+        self._start = 0
+        self._ended = False
+        self.line = 1
+
+    def take(self, size: int) -> None:
+        """Moves on."""
+        end = self._start + size
+        self.line += self._text.count("\n", self._start, end)
+        self._start = end
+
+    def next_sign(self) -> str:
+        """The next character that is no white space; an empty text at the end."""
+        while True:
+            found = _SIGN.search(self._text, self._start)
+            self.take((found.start() if found else len(self._text)) - self._start)
+            if self._start < len(self._text):
+                return self._text[self._start]
+            if self._ended:
+                return ""
+            self._grow()
+
+    def next_value(self) -> tuple[int, object]:
+        """The next value, and its line."""
+        self.next_sign()
+        line = self.line
+        while True:
+            value, size = self._decoded()
+            if size:
+                self.take(size)
+                return line, value
+            if len(self._text) - self._start > MAX_ELEMENT and not self._ended:
+                raise SourceError(
+                    f"{self._name} is no whole JSON array, or has a value of over {MAX_ELEMENT:,} characters at line "
+                    f"{line}: write the URNs alone, as an array (those of Terraform with: terraform output -json NAME)"
+                )
+            if self._ended:
+                raise SourceError(
+                    f"{self._name} is no whole JSON array: what is at line {line} is no JSON value{self.hint()}"
+                )
+            self._grow()
+
+    def skip(self, depth: int = 0) -> None:
+        """Moves behind the next value, however long it is."""
+        sign = self.next_sign()
+        _, size = self._decoded()
+        if size:
+            self.take(size)
+        elif sign == "" or sign not in "[{" or depth > _MAX_DEPTH:
+            self.next_value()
+        else:
+            for _ in self.members() if sign == "{" else self.elements():
+                self.skip(depth + 1)
+
+    def elements(self) -> Iterator[None]:
+        """Stands before each element of the next array in turn; who iterates takes it."""
+        self.take(1)
+        sign = self.next_sign()
+        while sign != "]":
+            yield
+            sign = self._behind("]")
+        self.take(1)
+
+    def members(self) -> Iterator[str]:
+        """Stands before each value of the next object in turn, and gives its name; who iterates takes it."""
+        self.take(1)
+        sign = self.next_sign()
+        while sign != "}":
+            name = self.next_value()[1] if sign == '"' else None
+            if name is None or self.next_sign() != ":":
+                raise self._broken(sign)
+            self.take(1)
+            yield str(name)
+            sign = self._behind("}")
+        self.take(1)
+
+    def hint(self) -> str:
+        """What a text may be that is no JSON."""
+        is_python = re.match(r"[\[{]?\s*'", self._text[self._start :])
+        return "; it is what Python prints: write it with json.dumps" if is_python else ""
+
+    def _behind(self, end: str) -> str:
+        """The sign behind a comma, or the one that ends an array or object."""
+        sign = self.next_sign()
+        if sign == ",":
+            self.take(1)
+            following = self.next_sign()
+            if following != end:
+                return following
+        if sign != end:
+            raise self._broken(sign)
+        return sign
+
+    def _broken(self, sign: str) -> SourceError:
+        what = f"{sign or 'its end'!r} at line {self.line}"
+        return SourceError(f"{self._name} is no whole JSON array or object: {what}{self.hint()}")
+
+    def _decoded(self) -> tuple[object, int]:
+        """The next value and its length; 0 where it is not here as a whole. What ends here may go on: a number, say."""
+        try:
+            value, end = self._decode(self._text, self._start)
+        except (ValueError, RecursionError):
+            return None, 0
+        return value, end - self._start if end < len(self._text) or self._ended else 0
+
+    def _grow(self) -> None:
+        rest = self._text[self._start :]
+        block = self._stream.read(max(BLOCK, len(rest)))
+        self._ended = not block
+        self._text, self._start = rest + _decoded_block(block, self._stream, self._name), 0
+
+
+def _decoded_block(block: bytes, stream: IO[bytes], name: str) -> str:
+    while True:
+        try:
+            return block.decode("utf-8")
+        except UnicodeDecodeError as error:
+            more = stream.read(1) if error.end == len(block) else b""
+            if not more:
+                raise SourceError(f"{name} is not UTF-8 text; save it as UTF-8") from None
+            block += more

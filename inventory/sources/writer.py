@@ -1,0 +1,54 @@
+"""Lists of URNs, written so that ``inventory export`` reads them.
+
+Owns their forms. A list has its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Final
+
+from inventory.errors import OutputError, UsageError
+from inventory.storage.files import written_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SUFFIXES: Final = (".txt", ".jsonl", ".parquet")
+COLUMN: Final = "function_urn"
+
+
+def check_list(path: Path) -> None:
+    """Sees that a list can be written under this name, before thousands of calls are made for it.
+
+    Raises:
+        UsageError: its name says no form that we know.
+        OutputError: its folder is not there, or may not be written to.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path}: its name must end in {', '.join(SUFFIXES)}")
+    if not path.parent.is_dir() or path.is_dir():
+        what = "is a folder itself" if path.is_dir() else f"there is no folder {path.parent}"
+        raise OutputError(f"{path} cannot be written: {what}; give another --output")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{path} cannot be written: {path.parent} does not allow it; give another --output")
+
+
+def write_list(path: Path, urns: Sequence[str]) -> None:
+    """Writes a list in the form that its name says, in the place of one that is there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with written_whole(path, " or give another --output") as sink:
+        if path.suffix == ".parquet":
+            import pyarrow as pa  # noqa: PLC0415 - heavy, and only for Parquet
+            import pyarrow.parquet as pq  # noqa: PLC0415
+
+            table = pa.table({COLUMN: pa.array(list(urns), pa.string())})
+            pq.write_table(table, sink, compression="zstd")
+        else:
+            lines = (json.dumps({COLUMN: urn}) for urn in urns) if path.suffix == ".jsonl" else urns
+            sink.writelines(f"{line}\n".encode() for line in lines)

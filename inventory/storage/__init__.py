@@ -1,0 +1,1 @@
+"""Whole files, file locks, object stores. Knows no run."""

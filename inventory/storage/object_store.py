@@ -1,0 +1,348 @@
+"""An object store: its URLs, how it is reached, and what its errors mean.
+
+Owns ``s3://`` and ``obs://``: addressing, credentials, time limits, and the sentence for what goes wrong. Knows no run:
+it moves bytes under names. Arrow and its client of S3 are loaded when a store is opened, and not before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import re
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from inventory.certificates import refusal_by_store, store_options
+from inventory.endpoints import in_partition
+from inventory.errors import CredentialsError, OutputError, UsageError
+from inventory.proxies import proxy_for
+from inventory.redaction import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+OBS_ENDPOINT: Final = "https://obs.{region}.myhuaweicloud.com"
+CONNECT_SECONDS: Final = 5.0
+SILENT_SECONDS: Final = 20.0
+"""How long a store may send nothing before a call is made again."""
+ATTEMPTS: Final = 3
+_CHUNK_BYTES: Final = 8 * 1024 * 1024
+_FORM: Final = "s3://bucket/prefix or obs://bucket/prefix"
+_OBS_REGIONS: Final = ("HW_REGION_NAME", "OBS_REGION")
+_OBS_KEYS: Final = (
+    ("HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"),
+    ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
+)
+_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", *(name for keys in _OBS_KEYS for name in keys[1:]))
+_CONTENT_TYPES: Final = {".json": "application/json", ".csv": "text/csv"}
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", re.ASCII)
+
+_CREDENTIAL: Final = ("the store refuses the credential", "see that the keys are right, whole and not expired")
+_REGION: Final = ("the bucket is in another region", "name its region: {region}")
+_TROUBLE: Final = ("the store has trouble of its own", "try again later")
+_ENDPOINT: Final = ("what answers there is no object store", "see that the endpoint is right: {endpoint}")
+_SAID: Final = {
+    "ACCESS_DENIED": ("the store denies access", "give a credential that may list, read, write and delete there"),
+    "NO_SUCH_BUCKET": ("there is no such bucket", "make it, or mend the URL or the endpoint"),
+    "RESOURCE_NOT_FOUND": _ENDPOINT,
+    "REQUEST_TIME_TOO_SKEWED": ("the clocks of this machine and of the store differ", "set this machine's clock"),
+    "REQUEST_EXPIRED": ("the clocks of this machine and of the store differ", "set this machine's clock"),
+    "407": ("the proxy does not accept the user and password for it", "see that HTTPS_PROXY or HTTP_PROXY is right"),
+    "NETWORK_CONNECTION": ("the store cannot be reached", "see that network and endpoint are right: {endpoint}"),
+    **dict.fromkeys(
+        (
+            *("INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "INVALID_SIGNATURE", "INVALID_CLIENT_TOKEN_ID"),
+            *("UNRECOGNIZED_CLIENT", "MISSING_AUTHENTICATION_TOKEN", "ExpiredToken", "InvalidToken"),
+        ),
+        _CREDENTIAL,
+    ),
+    **dict.fromkeys(
+        ("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "301", "307"),
+        _REGION,
+    ),
+    **dict.fromkeys(
+        (
+            *("SLOW_DOWN", "THROTTLING", "INTERNAL_FAILURE", "SERVICE_UNAVAILABLE", "REQUEST_TIMEOUT"),
+            *("500", "502", "503", "504"),
+        ),
+        _TROUBLE,
+    ),
+}
+_ERROR = re.compile(r"AWS Error (\w+)(?: \(HTTP status (\d+)\))? during (\w+) operation: (.*)", re.DOTALL)
+_UNPARSED = re.compile(r"Unable to parse ExceptionName: (\w+) Message: (.*)", re.DOTALL)
+_NOT_TOLD = re.compile(r"\(Request ID: [^)]*\)|curlCode: \d+, |; Details: .*|No response body\.?", re.DOTALL)
+_WORDS_CHARACTERS: Final = 200
+
+
+class ObjectUrl(NamedTuple):
+    """Where in a store a run's results are. It holds no secret."""
+
+    scheme: str
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.bucket}/{self.prefix}"
+
+    def key(self, name: str) -> str:
+        """The path of an object as Arrow names it."""
+        return f"{self.bucket}/{self.prefix}/{name}"
+
+
+class Found(NamedTuple):
+    """An object that is there. ``modified`` is in whole seconds since 1970."""
+
+    size: int
+    modified: int
+
+
+class Sent(NamedTuple):
+    """What of a file went to the store."""
+
+    size: int
+    sha256: str
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is meant as a URL, and not as a folder."""
+    return _URL.match(text) is not None
+
+
+def parse(text: str) -> ObjectUrl:
+    """Reads a URL of a store. What may be a secret is refused, and not repeated.
+
+    Raises:
+        UsageError: it is none that can be used.
+    """
+    match = _URL.fullmatch(text)
+    scheme = match[1].lower() if match else ""
+    if match is None or scheme not in {"s3", "obs"}:
+        raise UsageError(f"there is no store for {scheme}:// URLs; give a folder, {_FORM}")
+    rest = match[2]
+    bucket, _, prefix = rest.removesuffix("/").partition("/")
+    if "@" in rest or ":" in bucket:
+        raise UsageError(
+            f"a store's URL must hold no user or password: credentials come from the environment; give {_FORM}"
+        )
+    if set(rest) & set("?#"):
+        raise UsageError(f"a store's URL must hold no query or fragment; give {_FORM}")
+    parts = prefix.split("/")
+    if not _BUCKET.fullmatch(bucket) or not prefix.isprintable() or any(part in {"", ".", ".."} for part in parts):
+        raise UsageError(
+            f"a store's URL must name a bucket (3 to 63 letters, digits, -._) and a prefix in it; give {_FORM}"
+        )
+    return ObjectUrl(scheme, bucket, prefix)
+
+
+def options_of(url: ObjectUrl, environment: Mapping[str, str]) -> dict[str, Any]:
+    """What ``S3FileSystem`` is told.
+
+    For ``s3://`` the SDK's own chain finds the credential and the region (environment, profile, metadata). For ``obs://``
+    all is said, so that nothing of AWS is used by mistake.
+
+    Raises:
+        CredentialsError: there are no access keys for OBS.
+        UsageError: an endpoint cannot be used, or OBS's region is not known.
+    """
+    bounded = {"connect_timeout": CONNECT_SECONDS, "request_timeout": SILENT_SECONDS, "background_writes": False}
+    if url.scheme == "s3":
+        region = _first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
+        variable = "AWS_ENDPOINT_URL_S3" if environment.get("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
+        endpoint = environment.get(variable)
+        return {**bounded, "region": region, **(_address(variable, endpoint) if endpoint else {})}
+    keys = next((keys for keys in _OBS_KEYS if all(environment.get(name) for name in keys[:2])), None)
+    if keys is None:
+        raise CredentialsError("obs:// needs access keys: set HW_ACCESS_KEY and HW_SECRET_KEY (a token is not enough)")
+    region = _first(environment, *_OBS_REGIONS)
+    own_endpoint = environment.get("OBS_ENDPOINT")
+    endpoint = own_endpoint or OBS_ENDPOINT
+    if region is None:
+        named = re.search(r"//obs\.([a-z0-9-]+)\.", endpoint)
+        region = named[1] if named else None
+    if region is None and "{region}" in endpoint:
+        raise UsageError("obs:// needs the bucket's region: set HW_REGION_NAME, as in HW_REGION_NAME=cn-north-4")
+    endpoint = endpoint if own_endpoint else in_partition(endpoint, region or "")
+    access_key, secret_key, token = (environment.get(name) or None for name in keys)
+    return {
+        **bounded,
+        **_address("OBS_ENDPOINT", endpoint.replace("{region}", region or "")),
+        "region": region or "cn-north-4",  # a signature needs one; an endpoint of one's own may have none
+        "access_key": access_key,
+        "secret_key": secret_key,
+        "session_token": token,
+        "force_virtual_addressing": True,
+    }
+
+
+def _proxy_options(url: ObjectUrl, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The proxy of the environment, which Arrow's client does not read itself."""
+    host = options.get("endpoint_override") or f"s3.{options.get('region') or 'us-east-1'}.amazonaws.com"
+    if options.get("force_virtual_addressing") or "endpoint_override" not in options:
+        host = f"{url.bucket}.{host}"
+    proxy = proxy_for(f"{options.get('scheme', 'https')}://{host}")
+    return {} if proxy is None else {"proxy_options": proxy.for_arrow()}
+
+
+def _first(environment: Mapping[str, str], *names: str) -> str | None:
+    return next((environment[name] for name in names if environment.get(name)), None)
+
+
+def _address(variable: str, endpoint: str) -> dict[str, str]:
+    try:
+        parts = urlsplit(endpoint)
+        plain = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        plain = False
+    if not plain or set(endpoint) & set("@?#{} ") or parts.path.strip("/"):
+        raise UsageError(f"{variable} must be a URL of a scheme, a host and maybe a port, and nothing else")
+    return {"scheme": parts.scheme, "endpoint_override": parts.netloc}
+
+
+class ObjectStore:
+    """The objects under one URL.
+
+    Every method raises :class:`OutputError` where the store does not do what is asked: one sentence, in bounded time,
+    and no secret in it.
+    """
+
+    def __init__(self, url: ObjectUrl, environment: Mapping[str, str]) -> None:
+        self.url = url
+        self._redactor = Redactor(*filter(None, map(environment.get, _SECRETS)))
+        options = options_of(url, environment)
+        self._endpoint = options.get("endpoint_override") or "AWS_ENDPOINT_URL_S3"
+        try:
+            from pyarrow import fs  # noqa: PLC0415 - 10 MB, and only for a store
+
+            retries = fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)
+            make = fs.S3FileSystem
+        except (ImportError, AttributeError):
+            raise OutputError(f"{url}: this pyarrow was built without S3; install the one from PyPI") from None
+        trusted = store_options(environment, make)
+        self._selector, self._absent = fs.FileSelector, fs.FileType.NotFound
+        with self._told():
+            self._files = make(retry_strategy=retries, **options, **_proxy_options(url, options), **trusted)
+
+    def listed(self, folders: tuple[str, ...] = ()) -> dict[str, Found]:
+        """The objects under the URL, and those in such of the folders as are there."""
+        with self._told():
+            entries = self._under()
+            found = {entry.base_name: _found(entry) for entry in entries if entry.is_file}
+            for folder in {entry.base_name for entry in entries if not entry.is_file}.intersection(folders):
+                inside = self._files.get_file_info(self._selector(self.url.key(folder), allow_not_found=True))
+                found |= {f"{folder}/{entry.base_name}": _found(entry) for entry in inside if entry.is_file}
+        return found
+
+    def folders(self) -> list[str]:
+        """The names under the URL that have objects under them."""
+        with self._told():
+            return sorted(entry.base_name for entry in self._under() if not entry.is_file)
+
+    def _under(self) -> list[Any]:
+        entries: list[Any] = self._files.get_file_info(self._selector(self.url.key("")[:-1], allow_not_found=True))
+        if not entries and self._files.get_file_info(self.url.bucket).type == self._absent:
+            raise OutputError(self._sentence(*_SAID["NO_SUCH_BUCKET"]))
+        return entries
+
+    def look_at(self, name: str) -> Found | None:
+        """One object, or None where there is none."""
+        with self._told():
+            entry = self._files.get_file_info(self.url.key(name))
+        return _found(entry) if entry.is_file else None
+
+    def read(self, name: str) -> bytes:
+        """A small object."""
+        with self._told(), self._files.open_input_stream(self.url.key(name)) as stream:
+            return bytes(stream.read())
+
+    def fetch(self, name: str, sink: IO[bytes]) -> Sent:
+        """Copies an object into a file."""
+        with self._told(), self._files.open_input_stream(self.url.key(name)) as stream:
+            return _copied(lambda: stream.read(_CHUNK_BYTES), sink.write)
+
+    def put(self, name: str, path: Path, tell: Callable[[int], None]) -> Sent:
+        """Copies a file into the store. ``tell`` gets the bytes sent so far, and may raise: then none are there."""
+        try:
+            source = path.open("rb")
+        except OSError as error:
+            raise OutputError(f"{path} cannot be read: {error.strerror}") from None
+        with source, self._told():
+            kind = {"Content-Type": _CONTENT_TYPES.get(path.suffix, "application/octet-stream")}
+            sink = self._files.open_output_stream(self.url.key(name), metadata=kind)
+
+            def read() -> bytes:
+                tell(source.tell())
+                try:
+                    return source.read(_CHUNK_BYTES)
+                except OSError as error:
+                    raise OutputError(f"{path} cannot be read: {error.strerror}") from None
+
+            try:
+                sent = _copied(read, sink.write)
+                sink.close()
+            except BaseException:
+                _never_closed(sink)
+                raise
+        return sent
+
+    def remove(self, name: str) -> None:
+        """Removes an object; one that is gone is no error."""
+        with self._told(), suppress(FileNotFoundError):
+            self._files.delete_file(self.url.key(name))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise OutputError(f"{self.url} does not hold what is looked for; see that the URL is right") from None
+        except (OSError, ValueError) as error:
+            raise OutputError(self._sentence(*self._meaning(str(error)))) from None
+
+    def _meaning(self, text: str) -> tuple[str, str]:
+        match = _ERROR.search(text)
+        if match is None:
+            return f"the store cannot be used ({self._words(text)})", "see that URL, endpoint and credential are right"
+        code, status, operation, words = match.groups()
+        if refused := refusal_by_store(words):
+            return refused
+        if unparsed := _UNPARSED.search(words):
+            code, words = unparsed.groups()
+        for known in (code, status):
+            if known in _SAID:
+                reason, advice = _SAID[known]
+                said = f": {self._words(words)}" if code == "NETWORK_CONNECTION" else f" in {operation}"
+                return f"{reason} ({code}{said})", advice
+        return f"the store says {code} in {operation}: {self._words(words)}", "see what that means for this bucket"
+
+    def _words(self, text: str) -> str:
+        plain = " ".join(self._redactor.redact(_NOT_TOLD.sub("", text)).split())
+        return plain[:_WORDS_CHARACTERS].rstrip(".")
+
+    def _sentence(self, reason: str, advice: str) -> str:
+        region = "AWS_REGION" if self.url.scheme == "s3" else "HW_REGION_NAME"
+        return f"{self.url}: {reason}; {advice.format(region=region, endpoint=self._endpoint)}"
+
+
+def _never_closed(sink: Any) -> None:  # noqa: ANN401 - Arrow has no types
+    """Keeps an upload from ever being finished: what has not all its parts does not appear in a store.
+
+    Arrow cannot give one up. It finishes what is closed, also after a part that failed, and closes what nobody refers
+    to any more: half a file would stand under the whole one's name. So a reference stays to the end of the process.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(sink))
+
+
+def _found(entry: Any) -> Found:  # noqa: ANN401 - Arrow has no types
+    return Found(entry.size, entry.mtime_ns // 1_000_000_000)
+
+
+def _copied(read: Callable[[], bytes], write: Callable[[bytes], object]) -> Sent:
+    size, digest = 0, hashlib.sha256()
+    while chunk := read():
+        write(chunk)
+        digest.update(chunk)
+        size += len(chunk)
+    return Sent(size, digest.hexdigest())

@@ -1,0 +1,1 @@
+"""Table schema, flattening, Parquet and CSV."""

@@ -1,0 +1,151 @@
+"""A table in parts: a folder of files that readers take for one dataset, or one file where the rows are few.
+
+Owns when a part is full, and that a folder of parts has its name only when all of them are whole. How rows become a
+file is the matter of :mod:`inventory.tables.writer`.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+
+from inventory.errors import OutputError
+from inventory.remedy import remedy
+from inventory.tables import paths as layout
+from inventory.tables.writer import TableFile, TableWriter, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from inventory.tables.flatten import Row
+    from inventory.tables.schema import Table
+
+
+class PartsWriter:
+    """Writes one table as :class:`inventory.tables.writer.TableWriter` does, a new file after so many rows.
+
+    A table that has no more rows than that is one file. The same rows always make the same files.
+
+    Args:
+        table: what is written.
+        folder: of the run.
+        formats: in which it is written.
+        rows_per_file: rows of a part; the last one may have less.
+        most_rows: no more rows than that will come; the names of the parts are as long as that needs.
+    """
+
+    def __init__(
+        self, table: Table, folder: Path, formats: tuple[str, ...], *, rows_per_file: int, most_rows: int
+    ) -> None:
+        self._table = table
+        self._folder = folder
+        self._formats = formats
+        self._rows_per_file = rows_per_file
+        self._most_parts = most_rows // rows_per_file
+        self._staging = layout.staging(folder, table.name)
+        self._stack = ExitStack()
+        self._part = ExitStack()
+        self._rows = 0
+        self._staged: list[TableFile] = []
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack, _named(self._table.name):
+            layout.remove(self._staging)  # what a killed run left
+            self._staging.mkdir()
+            stack.callback(layout.remove, self._staging)
+            self._writer = self._begin()
+            stack.callback(self._end_part)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with _named(self._table.name):
+            self._stack.close()
+
+    def _begin(self) -> TableWriter:
+        return self._part.enter_context(TableWriter(self._table, self._staging, self._formats))
+
+    def _end_part(self) -> None:
+        self._part.close()
+
+    def add(self, row: Row, size: int) -> None:
+        """Adds a row of about so many bytes; rows come in the table's order."""
+        if self._rows == self._rows_per_file:
+            self._stage()
+            self._writer = self._begin()
+        self._writer.add(row, size)
+        self._rows += 1
+
+    def finish(self) -> None:
+        """Writes what is left: the parts are whole, in a folder that has not its name yet."""
+        if self._finished:
+            return
+        self._stage()
+        for form in self._formats:
+            place = self._folder / layout.folder_name(self._table.name, form)
+            with _named(self._table.name):
+                if self._is_split() and not layout.is_ours(place):
+                    raise OutputError(
+                        f"{place} is in the way of the parts of a table: move it away, or give another --output"
+                    )
+        self._finished = True
+
+    def _is_split(self) -> bool:
+        return len(self._staged) > len(self._formats)
+
+    def publish(self) -> list[TableFile]:
+        """Gives the whole files their names."""
+        self.finish()
+        with _named(self._table.name):
+            return [file for form in self._formats for file in self._publish(form)]
+
+    def _stage(self) -> None:
+        """Ends a part, and puts it to the others of its format."""
+        number = len(self._staged) // len(self._formats)
+        for file in self._writer.publish():
+            name = layout.part_name(number, file.format, self._most_parts)
+            with _named(self._table.name):
+                (self._staging / file.format).mkdir(exist_ok=True)
+                (self._staging / file.path).replace(self._staging / file.format / name)
+            self._staged.append(file._replace(path=name))
+        self._part.close()
+        self._rows = 0
+
+    def _publish(self, form: str) -> Iterator[TableFile]:
+        staged = [file for file in self._staged if file.format == form]
+        whole = self._staging / form
+        if not self._is_split():
+            name = layout.file_name(self._table.name, form)
+            (whole / staged[0].path).replace(self._folder / name)
+            yield staged[0]._replace(path=name)
+            return
+        name = layout.folder_name(self._table.name, form)
+        for old in layout.parts_in(self._folder / name):
+            layout.remove(old)
+        whole.replace(self._folder / name)
+        for file in staged:
+            yield file._replace(path=f"{name}/{file.path}")
+
+
+def read_parts(table: str, paths: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads a table that was written here, in one file or in parts; all of its columns, or those that are named.
+
+    Raises:
+        OutputError: a file cannot be read as this table.
+    """
+    return pa.concat_tables([read_table(path, table, columns) for path in paths])
+
+
+@contextmanager
+def _named(table: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"table {table} cannot be written: {reason}; {remedy(error)}, then --resume or tables goes on"
+        ) from None

@@ -1,0 +1,310 @@
+"""The tables on disk: Parquet and CSV, streamed, each under its final name only when it is whole.
+
+Owns how columns become files and how CSV is made safe for spreadsheets. Knows no ledger and no cloud: rows come in, in
+order, and the same rows always make the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from inventory.errors import OutputError
+from inventory.remedy import remedy
+from inventory.storage.files import opened_new, sync, temporary_name
+from inventory.tables.arrow import TYPES, array_of
+from inventory.tables.schema import TABLES, VERSION, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from inventory.tables.flatten import Row
+
+ROWS_PER_BATCH: Final = 1_024
+"""Rows that are held as Python values at a time."""
+ROWS_PER_GROUP: Final = 24_576
+"""Rows of a Parquet row group: large enough to compress and skip well, small enough to hold while writing."""
+BYTES_PER_BATCH: Final = 4 * 1024 * 1024
+BYTES_PER_GROUP: Final = 32 * 1024 * 1024
+"""The same in bytes of the cells, whichever comes first: rows of a megabyte must not add up."""
+# A spreadsheet runs a cell that begins so as a formula; the quote is the guard itself.
+_RUNS: Final = frozenset("=+-@\t\r\n'")
+_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+_PAGE_BYTES: Final = 64 * 1024
+_CSV_WRITE: Final = pa_csv.WriteOptions(quoting_style="needed")
+
+
+class TableFile(NamedTuple):
+    """A table that was written. ``path`` is its name in the run's folder."""
+
+    name: str
+    format: str
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class _Writer(Protocol):
+    def write(self, arrays: list[pa.Array], columns: list[tuple[Any, ...]]) -> None: ...
+    def close(self) -> None: ...
+    def abandon(self) -> None: ...
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The Arrow schema of a table, its meanings and units in the fields' metadata."""
+    fields = []
+    for column in table.columns:
+        metadata = {"description": column.meaning, "source": column.source}
+        if column.unit is not None:
+            metadata["unit"] = column.unit
+        fields.append(pa.field(column.name, TYPES[column.type], metadata=metadata))
+    about = {"table": table.name, "row": table.row, "inventory.schema_version": str(VERSION)}
+    return pa.schema(fields, metadata=about)
+
+
+class TableWriter:
+    """Writes one table in several formats at once.
+
+    The files appear under their names when :meth:`finish` and :meth:`publish` were called, and not before; leaving the
+    context without that removes what was written.
+    """
+
+    def __init__(self, table: Table, folder: Path, formats: tuple[str, ...]) -> None:
+        self._table = table
+        self._schema = arrow_schema(table)
+        self._paths = {name: folder / f"{table.name}.{name}" for name in formats}
+        self._stack = ExitStack()
+        self._writers: list[_Writer] = []
+        self._rows: list[Row] = []
+        self._row_bytes = 0
+        self._written = 0
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        with _named(self._table.name), ExitStack() as stack:
+            for name, path in self._paths.items():
+                temporary = temporary_name(path)
+                stack.callback(temporary.unlink, missing_ok=True)
+                sink = stack.enter_context(opened_new(temporary))
+                writer = (_CsvWriter if name == "csv" else _ParquetWriter)(sink, self._schema, self._table)
+                stack.callback(writer.abandon)
+                self._writers.append(writer)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with _named(self._table.name):
+            self._stack.close()
+
+    def add(self, row: Row, size: int) -> None:
+        """Adds a row; rows come in the table's order. ``size`` is about its bytes, which bound what is held."""
+        self._rows.append(row)
+        self._row_bytes += size
+        if len(self._rows) == ROWS_PER_BATCH or self._row_bytes >= BYTES_PER_BATCH:
+            self._write()
+
+    def finish(self) -> None:
+        """Writes what is left: the files are whole, under their temporary names."""
+        if self._finished:
+            return
+        self._write()
+        with _named(self._table.name):
+            for writer in self._writers:
+                writer.close()
+        self._finished = True
+
+    def publish(self) -> list[TableFile]:
+        """Gives the whole files their names."""
+        self.finish()
+        files = []
+        with _named(self._table.name):
+            for name, path in self._paths.items():
+                temporary = temporary_name(path)
+                with temporary.open("rb") as written:
+                    sync(written.fileno())
+                    digest = hashlib.file_digest(written, "sha256").hexdigest()
+                size = temporary.stat().st_size
+                temporary.replace(path)
+                files.append(TableFile(self._table.name, name, path.name, self._written, size, digest))
+        return files
+
+    def _write(self) -> None:
+        if not self._rows:
+            return
+        columns = list(zip(*self._rows, strict=True))
+        arrays = [array_of(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        with _named(self._table.name):
+            for writer in self._writers:
+                writer.write(arrays, columns)
+        self._written += len(self._rows)
+        self._rows, self._row_bytes = [], 0
+
+
+class _ParquetWriter:
+    """Parquet by row groups. Until a group is full its batches wait compressed: four at once are much memory."""
+
+    def __init__(self, sink: IO[bytes], schema: pa.Schema, table: Table) -> None:
+        names = [column.name for column in table.columns]
+        self._sink = sink
+        self._schema = schema
+        self._writer = pq.ParquetWriter(
+            sink,
+            schema,
+            compression="zstd",
+            sorting_columns=[pq.SortingColumn(names.index(name)) for name in table.sorted_by],
+            data_page_size=_PAGE_BYTES,
+            dictionary_pagesize_limit=_PAGE_BYTES,
+        )
+        self._begin_group()
+
+    def _begin_group(self) -> None:
+        self._group = pa.BufferOutputStream()
+        self._waiting = pa.ipc.new_stream(self._group, self._schema, options=_COMPRESSED)
+        self._rows = self._bytes = 0
+
+    def write(self, arrays: list[pa.Array], _columns: list[tuple[Any, ...]]) -> None:
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        self._waiting.write_batch(batch)
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._rows >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        self._waiting.close()
+        group = pa.ipc.open_stream(self._group.getvalue()).read_all()
+        self._begin_group()
+        if group.num_rows:
+            self._writer.write_table(group, row_group_size=group.num_rows)
+
+    def close(self) -> None:
+        self._write_group()
+        self._waiting.close()
+        self._writer.close()
+        self._sink.close()
+
+    def abandon(self) -> None:
+        with suppress(OSError, ValueError):  # what could not be written is removed: how it ends does not matter
+            self._writer.close()
+
+
+class _CsvWriter:
+    """CSV by batches, guarded against spreadsheets."""
+
+    def __init__(self, sink: IO[bytes], schema: pa.Schema, _table: Table) -> None:
+        self._sink = sink
+        self._schema = schema
+        self._writer = pa_csv.CSVWriter(sink, schema, write_options=_CSV_WRITE)
+
+    def write(self, arrays: list[pa.Array], columns: list[tuple[Any, ...]]) -> None:
+        guarded = [
+            array_of([guard(value) for value in values], field.type)
+            if field.type == pa.string() and any(value and value[0] in _RUNS for value in values)
+            else array
+            for array, values, field in zip(arrays, columns, self._schema, strict=True)
+        ]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(guarded, schema=self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+        self._sink.close()
+
+    def abandon(self) -> None:
+        with suppress(OSError, ValueError):
+            self._writer.close()
+
+
+def guard(text: str | None) -> str | None:
+    """Puts a quote before what a spreadsheet would run as a formula, and before a quote, so that it comes off."""
+    return f"'{text}" if text and text[0] in _RUNS else text
+
+
+def unguarded(table: pa.Table) -> pa.Table:
+    """Takes the quotes of :func:`guard` off again."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB that writing does not need
+
+    for index, field in enumerate(table.schema):
+        if field.type == pa.string():
+            text = table.column(index)
+            quoted = pc.starts_with(text, "'")
+            table = table.set_column(index, field, pc.if_else(quoted, pc.utf8_slice_codeunits(text, 1), text))
+    return table
+
+
+def read_table(path: Path, name: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads a table that was written here, from Parquet or CSV: the same cells from both.
+
+    Args:
+        path: the file.
+        name: of the table; without it, the file's.
+        columns: which of the table's columns to read; those that an older schema did not have are null. Without it, all
+            that the file has.
+
+    Raises:
+        OutputError: the file cannot be read as that table.
+    """
+    table = TABLES[name or path.stem]
+    try:
+        with path.open("rb") as file:  # Arrow takes no name that is not UTF-8
+            if path.suffix != ".parquet":
+                return _read_csv(file, table, columns)
+            return pq.read_table(file) if columns is None else _read_columns(file, table, columns)
+    except (pa.ArrowException, OSError) as error:
+        raise OutputError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
+
+
+def _read_columns(file: IO[bytes], table: Table, columns: Sequence[str]) -> pa.Table:
+    parquet = pq.ParquetFile(file)
+    there = [name for name in columns if name in parquet.schema_arrow.names]
+    read = parquet.read(columns=there)
+    fields = [arrow_schema(table).field(name) for name in columns]
+    rows = parquet.metadata.num_rows
+    arrays = [read[one.name].cast(one.type) if one.name in there else pa.nulls(rows, one.type) for one in fields]
+    return pa.table(arrays, schema=pa.schema(fields))
+
+
+def csv_convert_options(table: Table, columns: Sequence[str] | None = None) -> pa_csv.ConvertOptions:
+    """How the cells of a table are read from CSV.
+
+    Args:
+        table: which.
+        columns: those that are read; None: all of them.
+    """
+    return pa_csv.ConvertOptions(
+        column_types={column.name: TYPES[column.type] for column in table.columns},
+        include_columns=[column.name for column in table.columns] if columns is None else list(columns),
+        include_missing_columns=columns is not None,
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
+
+
+def _read_csv(file: IO[bytes], table: Table, columns: Sequence[str] | None) -> pa.Table:
+    read = pa_csv.read_csv(
+        file,
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv_convert_options(table, columns),
+    )
+    schema = arrow_schema(table)
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
+    return unguarded(read.cast(schema))
+
+
+@contextmanager
+def _named(table: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise OutputError(
+            f"table {table} cannot be written: {reason}; {remedy(error)}, then --resume or tables goes on"
+        ) from None
