@@ -91,7 +91,7 @@ def write_list(tmp_path):
 
 @pytest.fixture(scope="session")
 def _store():
-    from stores import running_store  # noqa: PLC0415 - moto takes a second, and few tests need it
+    from support.object_store import running_store  # noqa: PLC0415 - moto takes a second, and few tests need it
 
     with running_store() as server:
         yield server

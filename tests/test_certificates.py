@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pyarrow.fs import S3FileSystem
-from runs import export
+from support.runs import export
 
 from inventory.certificates import BUNDLES, context_of, store_options, with_option
 from inventory.cloud.client import Client

@@ -12,7 +12,7 @@ import unicodedata
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from runs import TOKEN, call_cli, run_cli
+from support.runs import TOKEN, call_cli, run_cli
 
 import inventory
 from inventory.api import summary as card

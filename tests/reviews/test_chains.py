@@ -2,7 +2,7 @@
 
 import math
 
-from snapshots import calls, functions, urn
+from support.snapshots import calls, functions, urn
 
 from inventory.reviews import trace_chains
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from snapshots import calls, destinations, functions, urn
+from support.snapshots import calls, destinations, functions, urn
 
 from inventory.errors import UsageError
 from inventory.reviews import bill, obs_retention, stored_gigabytes, volumes

@@ -1,6 +1,6 @@
 """Short labels of URNs."""
 
-from snapshots import BASE
+from support.snapshots import BASE
 
 from inventory.reviews import labels, short
 

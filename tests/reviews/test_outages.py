@@ -1,7 +1,7 @@
 """Losses of an outage: expected shares are worked out by hand."""
 
 import pytest
-from snapshots import functions
+from support.snapshots import functions
 
 from inventory.reviews import outage_losses
 

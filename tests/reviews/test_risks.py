@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from snapshots import functions, urn
+from support.snapshots import functions, urn
 
 from inventory import reviews
 from inventory.reviews import (

@@ -1,6 +1,6 @@
 """Targets of FunctionGraph destinations, looked up in the function list."""
 
-from snapshots import calls, functions, urn
+from support.snapshots import calls, functions, urn
 
 from inventory.reviews import resolve_targets
 

@@ -1,0 +1,235 @@
+import asyncio
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from support.runs import TOKEN
+
+import inventory
+from inventory.api.arguments import Options
+from inventory.errors import OutputError, SourceError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def _token(monkeypatch):
+    monkeypatch.setenv("HW_AUTH_TOKEN", TOKEN)
+
+
+@pytest.fixture
+def server():
+    with inventory.Emulator(functions=30) as served:
+        yield served
+
+
+async def test_an_export_in_a_running_loop_gives_a_snapshot(tmp_path, write_list):
+    """Both doors take the command line's words and open the tables of the run, export beside the loop that runs."""
+    async with inventory.Emulator(functions=30, token=TOKEN) as server:
+        snapshot = await inventory.export_async(
+            write_list(server.urns()), tmp_path / "run", endpoint=server.url, max_per_second=0, format="csv"
+        )
+    with inventory.Emulator(functions=30, token=TOKEN) as server:
+        same = inventory.export(server.urns(), tmp_path / "same", endpoint=server.url, max_per_second=0, no_batch=True)
+    assert len(snapshot.functions) == snapshot.manifest["input"]["urns"] > 30
+    assert same.table("functions").equals(snapshot.table("functions"))
+    assert repr(snapshot).startswith(f"Snapshot({str(tmp_path / 'run')!r}: ")
+    assert not [one for one in threading.enumerate() if one.name.startswith(("inventory", "emulator"))]
+
+
+def test_an_export_without_a_loop_takes_any_iterable(tmp_path, server):
+    """Rejects say the position in the list; the manifest names it; the run goes on without it, and with the same."""
+    urns = list(server.urns())
+    one = {"output": tmp_path / "run", "endpoint": server.url, "max_per_second": 0}
+    snapshot = inventory.export(iter([*urns, None]), **one)
+    assert snapshot.rejects.to_dict("records") == [
+        {"source": "<list_iterator>", "line": len(urns) + 1, "text": "", "reason": "no value (null)"}
+    ]
+    assert snapshot.manifest["input"]["files"][0]["path"] == "<list_iterator>"
+    for source in (None, [*urns, None]):
+        assert inventory.export(source, resume=True, **one).manifest == snapshot.manifest
+    with pytest.raises(SourceError, match="<list>: not the list that this run began with"):
+        inventory.export(urns, resume=True, **one)
+
+
+def test_all_functions_of_a_region_are_exported(tmp_path, server):
+    """all=True finds the list, as --all does."""
+    scope = next(iter(server.state.scopes))
+    one = {"endpoint": server.url, "region": [scope.region], "project_id": scope.project_id}
+    plain = inventory.export(output=tmp_path / "run", all=True, **one)
+    more = inventory.export(output=tmp_path / "more", all=True, versions=True, aliases=True, **one)
+    assert 0 < len(plain.functions) < len(more.functions)
+
+
+def test_what_is_unknown_is_a_warning(tmp_path, server):
+    """An export that did not learn all warns, with the words that ask again."""
+    urns = list(server.urns())
+    server.plan({urns[0]: [inventory.emulator.Fault.HTML] * 9})
+    with pytest.warns(inventory.UnansweredWarning, match=r"1 URNs failed \(1 bad_answer\).*resume=True\)") as told:
+        snapshot = inventory.export(urns, tmp_path / "run", endpoint=server.url, attempts=1, no_batch=True)
+    assert told[0].filename == __file__
+    assert snapshot.manifest["exit_code"] == 1
+    server.clear()
+    assert inventory.export(output=snapshot.path, resume=True).unknown() == []
+
+
+async def test_a_cancelled_export_goes_on(tmp_path):
+    """Cancellation ends a run in good order, leaves no task, and says how to go on."""
+    asked = asyncio.Event()
+    async with inventory.Emulator(functions=300) as server:
+        urns = list(server.urns())
+
+        def first_calls(_urn, _count):
+            asked.set()
+
+        server.plan(first_calls)
+        task = asyncio.create_task(
+            inventory.export_async(urns, tmp_path / "run", endpoint=server.url, max_per_second=100, progress=False)
+        )
+        await asked.wait()
+        others = asyncio.all_tasks()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError, match=r"go on with: inventory\.export\(output='.*', resume=True\)"):
+            await task
+        assert asyncio.all_tasks() < others
+        server.plan(None)
+        snapshot = await inventory.export_async(output=tmp_path / "run", resume=True, max_per_second=0)
+        assert snapshot.manifest["complete"]
+        assert snapshot.manifest["requests"]["total"] <= len(set(urns)) + 64
+
+
+_SCRIPT = """
+import asyncio, inventory, os, signal, sys, threading
+with inventory.Emulator(functions=300) as cloud:
+    calls = []
+    def interrupt(urn, count):
+        calls.append(urn)
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+    def export():
+        cloud.plan(interrupt)
+        try:
+            inventory.export(cloud.urns(), sys.argv[1], endpoint=cloud.url, max_per_second=100, overwrite=True)
+        except KeyboardInterrupt as stop:
+            print(stop)
+    export()
+    async def beside():
+        calls.clear()
+        export()
+    asyncio.run(beside())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    cloud.plan(None)
+    print(inventory.export(output=sys.argv[1], resume=True, max_per_second=0).unknown())
+print([one.name for one in threading.enumerate()])
+"""
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
+    """SIGINT in a script, with and without a loop that runs: one sentence that says how to go on, and it does."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, "run"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    words = "the export was stopped; what was answered is kept; go on with: inventory.export(output='run', resume=True)"
+    assert done.stdout.splitlines() == [words, words, "[]", "['MainThread']"], done.stderr
+    assert done.stderr == ""
+
+
+async def test_words_that_an_export_does_not_know_are_refused(tmp_path, write_list):
+    """A wrong option is an error that names it in Python's words, and so is a run without a list; nothing is begun."""
+    path = write_list([])
+    with pytest.raises(TypeError, match="export has no option 'max_worker'; did you mean 'max_workers'"):
+        await inventory.export_async(path, max_worker=3)
+    for options, words in (
+        ({"attempts": 0}, "attempts 0 cannot be used; give 1 or more"),
+        ({"attempts": "3"}, "attempts must be a whole number, not str"),
+        ({"max_workers": 2.5}, "max_workers must be a whole number, not float"),
+        ({"timeout": "30"}, "timeout must be a number, not str"),
+        ({"endpoint": 5}, "endpoint must be a text, not int"),
+        ({"token_file": 6}, "token_file must be a file's name, not int"),
+        ({"drop_bodies": "no"}, "drop_bodies must be True or False, not str"),
+        ({"region": [3]}, "region must be a text or a list of texts, not list"),
+        ({"format": "xlsx"}, r"format \('xlsx',\) cannot be used; give \('parquet',\)"),
+        ({"resume": "yes"}, "resume must be True or False, not str"),
+        ({"resume": True, "overwrite": True}, "give one of them"),
+        ({"resume": True}, "resume=True needs output"),
+        (
+            {"output": tmp_path / "none", "resume": True},
+            "^resume=True: .* holds no run; leave resume=True out to begin",
+        ),
+        ({"output": 3}, "output must be a folder's name, not int"),
+        ({"output": ""}, "output is an empty text"),
+        ({"output": "s3://bucket"}, "a store.s URL must name a bucket"),
+        ({"work_dir": "w"}, "^work_dir goes with an output of s3"),
+        ({"all": True, "region": "r"}, "all=True finds the list itself"),
+        ({"versions": True}, "versions and aliases go with all=True"),
+        ({"region": ["a", "b"]}, "region has 2 values: several go with all=True"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            inventory.export(path, **options)
+    for nothing in (None, []):
+        with pytest.raises(UsageError, match="no list of URNs: give a file's name"):
+            await inventory.export_async(nothing)
+    with pytest.raises(UsageError, match="region is missing"):
+        inventory.export(all=True)
+    assert not (tmp_path / "output").exists()
+
+
+def test_values_of_numpy_and_options_that_are_none_are_taken(tmp_path, server):
+    """A number of numpy is a number, None is an option that was not given, a column's values are a list of texts."""
+    plain = {"attempts": np.int64(2), "timeout": np.float32(9), "max_per_second": np.float64(0), "no_batch": np.True_}
+    snapshot = inventory.export(
+        server.urns(), tmp_path / "run", endpoint=server.url, format=np.array(["csv"]), column=None, all=None, **plain
+    )
+    settings = snapshot.manifest["settings"]
+    assert [settings[name] for name in ("attempts", "timeout", "batch", "format")] == [2, 9.0, False, ["csv"]]
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, server, write_list, monkeypatch):
+    """Of list, output and history alike, as no shell reads it here; nothing is made that is called ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    name = write_list(server.urns()).name
+    snapshot = inventory.export(f"~/{name}", "~/output/run", endpoint=server.url)
+    assert snapshot.path == tmp_path / "output" / "run"
+    assert inventory.history("~/output").latest.path == snapshot.path
+    assert not (tmp_path / "~").exists()
+
+
+def test_what_breaks_while_the_list_is_read_leaves_no_run(tmp_path, server):
+    """An iterable's own error is raised as it is; then, and after an empty list, the same output can be begun again."""
+
+    class Broken:
+        def __iter__(self):
+            yield from list(server.urns())[:3]
+            raise LookupError("page 2")
+
+    one = {"output": tmp_path / "run", "endpoint": server.url}
+    with pytest.raises(LookupError, match="page 2"):
+        inventory.export(Broken(), **one)
+    assert not (tmp_path / "run").exists()
+    with pytest.warns(inventory.UnansweredWarning, match=r"no function URN.*mend the list.*overwrite=True$"):
+        inventory.export(iter([]), **one)
+    with pytest.raises(OutputError, match=r"run already .*: resume=True goes on with it, overwrite=True begins again"):
+        inventory.export(server.urns(), **one)
+    assert inventory.export(server.urns(), overwrite=True, **one).unknown() == []
+
+
+def test_progress_is_shown_where_it_is_asked_for(tmp_path, server, capfd, monkeypatch):
+    """Nothing is said where there is no terminal, unless progress=True asks for lines."""
+    monkeypatch.setattr("inventory.display.terminal.LINE_SECONDS", 0.0)
+    urns = list(server.urns())
+    inventory.export(urns, tmp_path / "silent", endpoint=server.url)
+    assert capfd.readouterr() == ("", "")
+    inventory.export(urns, tmp_path / "said", endpoint=server.url, progress=True)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert f"writing tables: {len(set(urns))} of {len(set(urns))} URNs" in said.err
+
+
+def test_the_door_names_only_what_is_behind_it():
+    """Every name of __all__ can be had, and no other; dir() shows them, and help(export) every option."""
+    assert all(getattr(inventory, name) is not None for name in inventory.__all__)
+    assert set(inventory.__all__) <= set(dir(inventory))
+    assert [name for name in Options.__annotations__ if f"``{name}``" not in inventory.export.__doc__] == []
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = inventory.nonsense

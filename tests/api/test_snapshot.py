@@ -1,0 +1,208 @@
+import asyncio
+import json
+import re
+import shutil
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.runs import export
+
+import inventory
+from inventory.api import summary
+from inventory.emulator import Fault
+from inventory.errors import OutputError, UsageError
+from inventory.tables import schema
+
+PANDAS_3 = int(pd.__version__.split(".")[0]) >= 3
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run with failures, rejects and parts, in both formats."""
+    folder = tmp_path_factory.mktemp("runs")
+    with inventory.Emulator(functions=60) as server:
+        urns = list(server.urns())
+        server.plan({urn: [Fault.HTML] * 9 for urn in urns[:7]})
+        (folder / "urns.txt").write_text("\n".join([*urns, "odd"]))
+        asyncio.run(
+            export(folder / "urns.txt", folder / "run", endpoint=server.url, attempts=1, batch=False, rows_per_file=50)
+        )
+    return folder / "run"
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """The same, to be spoilt."""
+    return shutil.copytree(run, tmp_path / "run")
+
+
+def change(folder, **values):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_the_four_tables_are_frames(run, copy, form):
+    """From Parquet as from CSV, whole or in parts: Arrow's types, and categories where they surprise nobody."""
+    change(copy, tables=[t for t in json.loads((run / "manifest.json").read_text())["tables"] if t["format"] == form])
+    snapshot = inventory.open_snapshot(copy)
+    functions, types = snapshot.functions, snapshot.functions.dtypes.astype(str)
+    assert len(functions) == snapshot.manifest["input"]["urns"] > 50
+    assert (types["region"], types["max_async_retry_attempts"]) == ("string[pyarrow]", "int64[pyarrow]")
+    assert types["created_time"] == "timestamp[us, tz=UTC][pyarrow]"
+    categories = {
+        f"{name}.{column}"
+        for name in ("functions", "destinations", "calls", "rejects")
+        for column, dtype in getattr(snapshot, name).dtypes.items()
+        if dtype == "category"
+    }
+    assert categories == ({"functions.status", "destinations.event", "calls.operation"} if PANDAS_3 else set())
+    assert list(snapshot.rejects["text"]) == ["odd"]
+
+
+def test_what_analysts_do_with_frames_surprises_nobody(run):
+    """Counting, grouping, filling, joining, labels and prices give what they give with plain texts."""
+    functions = inventory.open_snapshot(run).functions
+    counts = functions["status"].value_counts()
+    assert counts["failed"] == 7
+    assert sorted(counts.index) == sorted(functions["status"].unique())
+    grouped = functions[functions["status"] == "failed"].groupby(["region", "status"]).size()
+    assert list(grouped.reset_index(name="n")["n"]) == [7]
+    assert functions["on_failure_destination"].fillna("nobody").isin(["nobody"]).any()
+    assert functions["error_kind"].fillna("none").value_counts()["bad_answer"] == 7
+    assert (functions["region"].map({"cn-north-4": 1.5}) * 2).sum() == 3.0 * len(functions)
+    assert (functions["region"] + "/" + functions["project_id"]).str.startswith("cn-north-4/").all()
+    assert functions.query("status == 'failed' and error_kind.notna()").shape[0] == 7
+    joined = functions.merge(pd.DataFrame({"status": ["failed"], "owner": ["us"]}), on="status", how="left")
+    assert joined["owner"].notna().sum() == 7
+    table = pd.crosstab(functions["region"], functions["status"]).assign(total=1).reset_index()
+    assert {"failed", "total", "region"} <= set(table.columns)
+    assert "failed" in functions.to_csv()
+
+
+def test_of_a_table_only_chosen_columns_are_read(run):
+    """Columns come in the order in which they are named; an unknown one is an error that names those that there are."""
+    snapshot = inventory.open_snapshot(run)
+    assert snapshot.table("functions", ["status", "region"]).column_names == ["status", "region"]
+    assert list(snapshot.frame("destinations", columns=["event", "destination"]).columns) == ["event", "destination"]
+    with pytest.raises(UsageError, match="table calls has no column 'region'; its columns are function_urn, operation"):
+        snapshot.table("calls", ["region"])
+    with pytest.raises(UsageError, match=r"give a list: columns=\['status'\]"):
+        snapshot.frame("functions", "status")
+    with pytest.raises(UsageError, match="there is no table 'function'"):
+        snapshot.table("function")
+
+
+class _Texts(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        assert {name for name, _ in attrs} <= {"style", "title"}
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_a_snapshot_shows_itself(run, monkeypatch):
+    """Counts, coverage, destinations, failures and warnings are seen at once, and no frame is loaded for it."""
+    snapshot = inventory.open_snapshot(run)
+    monkeypatch.setattr(type(snapshot), "frame", None)
+    urns = snapshot.manifest["input"]["urns"]
+    shown = " ".join(_Texts(snapshot._repr_html_()).texts)
+    share = f"{100 * (urns - 7) / urns:.1f}% answered, {700 / urns:.1f}% unknown"
+    for words in (f"{urns} URNs", share, "bad_answer", "on_failure", "7 URNs failed", "no function URN"):
+        assert words in shown, words
+    text = repr(snapshot)
+    assert text.startswith(f"Snapshot({str(run)!r}: {urns} URNs, {share}, ")
+    assert "\n  finished, but some URNs failed\n  ! 7 URNs failed (7 bad_answer): " in text
+
+
+def test_what_comes_from_outside_is_shown_and_does_nothing():
+    """Names and words of a server are escaped in HTML, and control characters are shown in both."""
+    evil = "<script>x</script>\x1b[2J\"'&"
+    scope = {"region": evil, "project_id": evil, "stopped": evil}
+    told = {
+        "finished": "2026-11-20T00:00:00Z",
+        "exit_code": 5,
+        "input": {"urns": 2, "entries": 3, "duplicates": 0, "rejects": 1},
+        "counts": {"status": {"configured": 1, "not_attempted": 1}, "error_kind": {evil: 1}},
+        "scopes": [scope] * 9,
+        "requests": {"total": 1, "throttled": 0},
+    }
+    facts = summary.Facts(evil, told, bodies_dropped=True, now=datetime(2026, 11, 25, tzinfo=UTC))
+    page = _Texts(summary.as_html(facts, summary.Destinations({evil: {"on_success": 1}})))
+    assert page.tags <= {"div", "span", "b", "code", "table", "tr", "th", "td", "br"}
+    shown = " ".join(page.texts)
+    for words in ("5 days ago", "stopped by the service", "4 more scopes", "1 URNs were not attempted", "dropped"):
+        assert words in shown
+    assert "\x1b" not in shown + summary.as_text(facts)
+    assert summary.as_html(facts, summary.Destinations(None, evil)).count("<script") == 0
+
+
+def test_a_share_never_looks_like_all_or_nothing():
+    """One of a million is not 0%, and all but one not 100%."""
+    assert [summary.share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
+        "0%",
+        "<0.1%",
+        "50.0%",
+        ">99.9%",
+        "100%",
+    ]
+
+
+def test_what_is_no_whole_run_is_told_with_what_to_do(copy, tmp_path):
+    """No folder, a file, another folder, a folder of runs, an unfinished run: one sentence each, with the fix."""
+    for path, words in (
+        (tmp_path / "none", "there is no such folder; name the folder of a run"),
+        (copy / "rejects.csv", f"is a file; name the folder of its run: {copy}"),
+        (copy / "functions", r"holds no run \(no manifest.json\); name the folder"),
+        (tmp_path, f"but folders with runs: {copy}; name one"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            inventory.open_snapshot(path)
+    (copy / "manifest.json").unlink()
+    with pytest.raises(UsageError, match=f"is not finished .*go on with: inventory export --resume --output {copy}"):
+        inventory.open_snapshot(copy)
+
+
+def test_a_spoilt_table_is_told_with_what_to_do(copy):
+    """A missing and a damaged file are one sentence; the card still shows what the manifest tells."""
+    (copy / "calls" / "part-00000.parquet").unlink()
+    (copy / "rejects.parquet").write_bytes(b"PAR1 spoilt")
+    snapshot = inventory.open_snapshot(copy)
+    for name in ("calls", "rejects"):
+        with pytest.raises(
+            OutputError, match=rf"{name}.*cannot be read as a table: .*again with: inventory tables {copy}"
+        ):
+            snapshot.table(name)
+    for file in copy.glob("destinations*/*"):
+        file.unlink()
+    (copy / "destinations.parquet").unlink(missing_ok=True)
+    assert "not counted" in snapshot._repr_html_()
+
+
+def test_a_newer_schema_is_refused(copy):
+    """Tables of a version that is not known yet are not guessed at."""
+    change(copy, schema_version=schema.VERSION + 1, tool_version="9.1")
+    with pytest.raises(OutputError, match=r"of a newer inventory \(9.1, schema \d+; .*upgrade functiongraph-inventory"):
+        inventory.open_snapshot(copy)
+
+
+def test_the_docstrings_tell_the_shapes_of_the_tables():
+    """The number of columns that each docstring tells is the schema's."""
+    for name, table in schema.TABLES.items():
+        told = re.search(r"\(.*, (\d+)\), sorted by (.*)\.", getattr(inventory.Snapshot, name).__doc__)
+        assert int(told[1]) == len(table.columns)
+        assert re.findall(r"`(\w+)`", told[2]) == list(table.sorted_by)
+
+
+def test_the_types_travel_with_the_package():
+    """py.typed stands in the package, so that type checkers read its types."""
+    assert Path(inventory.__file__).with_name("py.typed").exists()

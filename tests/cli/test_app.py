@@ -1,0 +1,323 @@
+"""The command by hand: what it prints, where, and the code it leaves with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from support.runs import TOKEN, call_cli, manifest_of, rows, run_cli, wait_for
+
+from inventory.emulator import Emulator, Faults
+from inventory.outcome import LIST_CONFIGS
+
+URN = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:f:latest"
+
+
+@pytest.fixture
+def server():
+    emulator = Emulator(functions=40, token=TOKEN)
+    with emulator.in_thread():
+        yield emulator
+
+
+def test_an_export_prints_its_folder_and_nothing_else_on_stdout(tmp_path, write_list, server):
+    """Stdout is data: one line with the run's folder. stderr is words: the summary."""
+    path = write_list([*server.urns(), "odd"])
+    done = run_cli("export", path, "--endpoint", server.url, "--max-per-second", "0", cwd=tmp_path)
+    assert done.returncode == 0
+    folder = done.stdout.strip()
+    assert folder.startswith("output/2")
+    assert manifest_of(tmp_path / folder)["input"]["rejects"] == 1
+    assert "configured" in done.stderr
+    assert "1 rejects" in done.stderr
+    assert TOKEN not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "Usage: inventory"),
+        (["export"], 2, "no list of URNs: name a file, - for standard input, or --all"),
+        (["export", "nowhere.txt"], 2, "nowhere.txt: there is no such file"),
+        (["export", "list.xlsx"], 2, "list.xlsx: its name must end in .txt, .csv"),
+        (["export", "."], 2, "its name must end in"),
+        (["export", "folder.txt"], 2, "folder.txt is a folder"),
+        (["export", "urns.txt", "--nonsense"], 2, "No such option: --nonsense"),
+        (["export", "urns.txt", "--endpoint", "ftp://x"], 2, "--endpoint 'ftp://x' is no URL such as https://"),
+        (["export", "urns.txt", "--endpoint", "http://a..b"], 2, "--endpoint 'http://a..b' is no URL such as https://"),
+        (["export", "urns.txt", "--iam-endpoint", "iam"], 2, "--iam-endpoint 'iam' is no URL such as https://iam."),
+        (["export", "urns.txt", "--max-workers", "0"], 2, "--max-workers 0 cannot be used"),
+        (["export", "urns.txt", "--naive-timezone", "Mars"], 2, "--naive-timezone 'Mars' is no time zone"),
+        (["export", "urns.txt", "--settings", "none.toml"], 2, "none.toml cannot be read: No such file"),
+        (["export", "urns.txt", "--resume"], 2, "--resume needs --output"),
+        (["export", "urns.txt", "--resume", "--overwrite", "--output", "x"], 2, "give one of them"),
+        (["export", "--resume", "--output", "x"], 2, "--resume: x holds no run"),
+        (["export", "-", "-"], 2, "- is given twice: standard input can be read once"),
+        (["export", "urns.txt", "--output", "urns.txt"], 4, "urns.txt cannot be written"),
+        (["schema", "nonsense"], 2, "there is no table 'nonsense'; the tables are functions, destinations"),
+        (["emulate", "--limit", "many"], 2, "many"),
+        (["emulate", "--state", "none.json"], 2, "none.json"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_its_code(tmp_path, write_list, arguments, code, words):
+    """Whatever a user gets wrong ends with one clear sentence and the right exit code, and without a traceback."""
+    write_list([URN])
+    (tmp_path / "folder.txt").mkdir()
+    done = call_cli(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr + done.stdout
+
+
+def test_without_a_token_nothing_is_begun(tmp_path, write_list):
+    """A missing token is exit code 3, says where a token comes from, and makes no folder."""
+    done = run_cli("export", write_list([URN]), "--output", tmp_path / "run", token=None)
+    assert done.returncode == 3
+    assert "set HW_AUTH_TOKEN to an IAM token, or give --token-file" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_refused_token_is_told_with_what_to_do(tmp_path, write_list, server):
+    """A refused token is exit code 3; the words name the scope, the vendor's reason and the command that goes on."""
+    path = write_list(server.urns())
+    done = run_cli("export", path, "--endpoint", server.url, "--output", tmp_path / "run", token="a-dead-token-of-ours")
+    assert done.returncode == 3
+    assert "APIGW.0301" in done.stderr
+    assert "were not attempted" in done.stderr
+    assert f"--resume --output {tmp_path / 'run'}" in done.stderr
+    assert len(server.requests) <= 3
+    assert "a-dead-token-of-ours" not in done.stderr + (tmp_path / "run" / "manifest.json").read_text()
+
+
+def test_standard_input_is_a_list(tmp_path, server):
+    """- reads a list from standard input."""
+    done = run_cli(
+        "export", "-", "--endpoint", server.url, "--output", tmp_path / "run", stdin="\n".join(server.urns(5))
+    )
+    assert done.returncode == 0
+    assert len(rows(tmp_path / "run")) == 5
+
+
+def test_a_dry_run_asks_nothing_and_leaves_nothing(tmp_path, write_list, server):
+    """--dry-run tells URNs, scopes, calls and time, makes no call, needs no token and leaves no folder."""
+    path = write_list([*server.urns(20), "odd"])
+    done = run_cli(
+        "export", path, "--endpoint", server.url, "--max-per-second", "2", "--dry-run", cwd=tmp_path, token=None
+    )
+    assert done.returncode == 0
+    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()[:7]}
+    assert told == {
+        "entries": "21",
+        "URNs": "20",
+        "duplicates": "0",
+        "rejects": "1",
+        "scopes": "1",
+        "calls": "20 (and retries)",
+        "time": "10 s at 2 calls per second and scope",
+    }
+    assert not server.requests
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_logs_are_json_to_the_last_line(tmp_path, write_list, server):
+    """With --log-format json every line on stderr is an object with a time and an event."""
+    path = write_list(server.urns())
+    done = run_cli("export", path, "--endpoint", server.url, "--log-format", "json", "--output", tmp_path / "run")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [event["event"] for event in events][-1] == "summary"
+    assert all(event["time"].endswith("Z") for event in events)
+    broken = run_cli("export", "nowhere.txt", "--log-format", "json", cwd=tmp_path)
+    assert json.loads(broken.stderr)["exit_code"] == 2
+
+
+def test_quiet_says_nothing_but_errors(tmp_path, write_list, server):
+    """--quiet leaves stderr empty when all is well, and the folder on stdout."""
+    path = write_list(server.urns(5))
+    done = run_cli("export", path, "--endpoint", server.url, "--quiet", "--output", tmp_path / "run")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{tmp_path / 'run'}\n")
+
+
+def test_a_settings_file_stands_in_for_options(tmp_path, write_list, server):
+    """The keys of a settings file are the options; the command line wins."""
+    toml = tmp_path / "inventory.toml"
+    toml.write_text(f'endpoint = "{server.url}"\nformat = ["csv"]\nmax-per-second = 0\n')
+    done = run_cli("export", write_list(server.urns(5)), "--settings", toml, "--output", tmp_path / "run")
+    assert done.returncode == 0
+    assert {file.suffix for file in (tmp_path / "run").iterdir()} == {".csv", ".json", ".sqlite"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_that_can_go_on(tmp_path, write_list, number, code):
+    """A signal ends a run with its code and says how to go on; what was answered is not asked again."""
+    with Emulator(functions=80, faults=Faults(latency=0.2)).in_thread() as server:
+        path = write_list(server.urns())
+        command = [sys.executable, "-m", "inventory", "export", path, "--endpoint", server.url, "--max-workers", "8"]
+        run = subprocess.Popen(
+            [*command, "--output", tmp_path / "run"],
+            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        wait_for(lambda: sum(server.counts.values()) >= 30)
+        run.send_signal(number)
+        words = run.communicate(timeout=20)[1]
+        assert run.returncode == code, words
+        assert f"inventory export --resume --output {tmp_path / 'run'}" in words.replace(f"{sys.executable} -m ", "")
+        assert not (tmp_path / "run" / "manifest.json").exists()
+        before = sum(server.counts.values())
+        server.faults = None
+        done = run_cli("export", "--resume", "--output", tmp_path / "run")  # as it was advised: it knows the endpoint
+        assert done.returncode == 0
+        urns = manifest_of(tmp_path / "run")["input"]["urns"]
+        assert 30 <= before < urns
+        settled = urns + manifest_of(tmp_path / "run")["requests"]["by_operation"].get(LIST_CONFIGS, 0)
+        told_by_lists = sum(row["operation"] == LIST_CONFIGS for row in rows(tmp_path / "run", "calls"))
+        assert 0 <= sum(server.counts.values()) - settled + told_by_lists <= 8
+
+
+def in_shell(line, cwd=None):
+    """A command line as a shell runs it; $I is ours."""
+    environment = {**os.environ, "I": f"{sys.executable} -m inventory", "HW_AUTH_TOKEN": TOKEN}
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_reading_of_a_list_that_does_not_come(tmp_path, number, code):
+    """Who waits for standard input can be stopped at once, and has left no trace."""
+    command = [sys.executable, "-m", "inventory", "export", "-", "--output", tmp_path / "run"]
+    environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, **pipes, text=True) as run:
+        run.stdin.write(f"{URN}\n")
+        run.stdin.flush()
+        wait_for((tmp_path / "run" / "ledger.sqlite").exists)
+        run.send_signal(number)
+        run.wait(timeout=20)
+        assert (run.returncode, run.stderr.read()) == (code, f"inventory: stopped by {signal.Signals(number).name}\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_reader_that_leaves_makes_no_traceback_and_no_other_code():
+    """A closed pipe behind stdout ends the command quietly; who has read enough has made no error."""
+    done = in_shell("{ $I schema --format json; echo $? >&2; } | true")
+    assert done.stderr == "0\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")  # noqa: PTH110
+@pytest.mark.parametrize("command", ["schema", "--help", "--version", "export urns.txt --dry-run"])
+def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path, write_list, command):
+    """What cannot be printed is exit code 4 and a line, not a traceback, not even when the interpreter ends."""
+    write_list([URN])
+    done = in_shell(f"$I {command} > /dev/full", tmp_path)
+    assert done.returncode == 4
+    assert done.stderr.splitlines() == [done.stderr.strip()]
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_harm_nothing(tmp_path, closed):
+    """A run whose standard streams are closed, as under some schedulers, ends as any other; no file gets its words."""
+    done = in_shell(f"$I demo --functions 5 --output run {closed}", tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert manifest_of(tmp_path / "run")["complete"]
+    assert rows(tmp_path / "run")
+
+
+def test_a_name_of_any_bytes_is_a_name(tmp_path, write_list, server):
+    """File names that are no UTF-8 are read and written like others, and shown readably."""
+    path = write_list([*server.urns(5), "odd"], os.fsdecode(b"\xff\xfe.txt"))
+    output = tmp_path / os.fsdecode(b"run\xff")
+    line = f"$I export '{path}' --endpoint {server.url} --output '{output}' --quiet > out"
+    assert in_shell(line, tmp_path).returncode == 0
+    assert (tmp_path / "out").read_bytes() == os.fsencode(f"{output}\n")
+    assert rows(output, "rejects")[0]["source"].endswith(r"\xff\xfe.txt")
+
+
+def test_few_failures_say_why(tmp_path, write_list):
+    """Where nobody answers for a list of one, the reason is on the screen, with what to do, and the code is 5."""
+    done = run_cli("export", write_list([URN]), "--endpoint", "http://127.0.0.1:1", "--attempts", "1", cwd=tmp_path)
+    assert done.returncode == 5
+    assert "was stopped: connection: no connection to 127.0.0.1:1: Connection refused" in done.stderr
+    assert "see that the endpoint is right and reachable, then ask them again with:" in done.stderr
+
+
+def test_a_list_without_a_urn_says_how_to_go_on(tmp_path, write_list):
+    """An empty list and one of rejects end with what is wrong and what to do."""
+    empty = run_cli("export", write_list([]), "--output", "a", cwd=tmp_path)
+    odd = run_cli("export", write_list(["odd"]), "--output", "b", cwd=tmp_path)
+    assert (empty.returncode, odd.returncode) == (2, 2)
+    assert "urns.txt holds no URN; mend the list and run again, into this folder with --overwrite" in empty.stderr
+    assert "none of the 1 entries" in odd.stderr
+    assert run_cli("export", write_list([]), "--output", "a", "--overwrite", cwd=tmp_path).returncode == 2
+
+
+def test_emulate_serves_until_it_is_stopped():
+    """Emulate prints its URL, serves, and leaves with the signal's code."""
+    command = [sys.executable, "-m", "inventory", "emulate", "--port", "0", "--functions", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as emulate:
+        url = emulate.stdout.readline().strip()
+        urn = emulate_first_urn(url)
+        assert urn.startswith("urn:fss:")
+        emulate.send_signal(signal.SIGTERM)
+        words = emulate.communicate(timeout=20)[1]
+    assert emulate.returncode == 143
+    assert f"--endpoint {url}" in words
+
+
+def emulate_first_urn(url):
+    with urllib.request.urlopen(f"{url}/emulator/urns") as answer:
+        return answer.readline().decode().strip()
+
+
+def test_the_demo_runs_without_anything(tmp_path):
+    """Demo needs no list, no token and no network: it ends well, names its files, and says what to try next."""
+    done = run_cli("demo", "--functions", "60", "--output", tmp_path / "demo", token=None)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'demo'}\n"
+    for name in ("functions.parquet", "functions.csv", "manifest.json"):
+        assert str(tmp_path / "demo" / name) in done.stderr
+        assert (tmp_path / "demo" / name).exists()
+    assert "Try next" in done.stderr
+    assert manifest_of(tmp_path / "demo")["counts"]["status"]["configured"] > 50
+
+
+def test_the_demo_takes_no_folder_with_something_in_it(tmp_path):
+    """Demo writes over nothing, and does not lead to --resume, which it does not have."""
+    (tmp_path / "urns.txt").write_text("mine")
+    done = run_cli("demo", "--functions", "5", "--output", tmp_path)
+    assert done.returncode == 4
+    assert done.stderr == f"inventory: {tmp_path} is not empty; give another --output\n"
+    assert (tmp_path / "urns.txt").read_text() == "mine"
+
+
+def test_a_demo_that_is_stopped_gives_no_advice_that_cannot_work(tmp_path):
+    """The cloud of a demo is gone when it is stopped: there is nothing to resume."""
+    command = [sys.executable, "-m", "inventory", "demo", "--functions", "5000", "--output", tmp_path / "run"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
+        wait_for((tmp_path / "run" / "ledger.sqlite").exists)
+        demo.send_signal(signal.SIGINT)
+        words = demo.communicate(timeout=20)[1]
+    assert demo.returncode == 130
+    assert "stopped by SIGINT" in words
+    assert "--resume" not in words
+
+
+@pytest.mark.parametrize("form", ["text", "json", "markdown"])
+def test_the_data_dictionary_has_every_column_in_every_form(form):
+    """Schema prints all columns of a table, as text, JSON or Markdown."""
+    done = run_cli("schema", "rejects", "--format", form)
+    assert done.returncode == 0
+    for column in ("source", "line", "text", "reason"):
+        assert column in done.stdout
+    if form == "json":
+        assert json.loads(done.stdout)[0]["name"] == "rejects"
+
+
+def test_the_version_is_told():
+    """--version tells the version of the package."""
+    assert run_cli("--version").stdout == "inventory 0.1.0\n"

@@ -1,0 +1,761 @@
+"""Tokens from IAM: one per project, renewed in time, once, and never told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import json
+import math
+import os
+import re
+import socket
+import time
+from collections import Counter
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from unittest import mock
+
+import aiohttp
+import pytest
+from aiohttp import web
+from support.runs import by_urn, export, rows
+
+from inventory.cloud import iam_client
+from inventory.cloud.credentials import Token
+from inventory.cloud.iam import IamToken, list_projects
+from inventory.cloud.iam import User as IamUser
+from inventory.cloud.responses import Answer
+from inventory.cloud.transport import open_session
+from inventory.emulator import Emulator, FileCloud, Scope, User
+from inventory.errors import (
+    BadAnswerError,
+    BlockedError,
+    CallConnectionError,
+    CallTimeoutError,
+    CredentialRefusedError,
+    ExitCode,
+    ServerError,
+    ThrottledError,
+    WrongEndpointError,
+)
+from inventory.pipeline.scope import Scope as RunScope
+from inventory.settings import AccountSettings, ExportSettings
+
+PASSWORD = "a-long-password-of-the-tests"
+READER = User("reader", PASSWORD, "company")
+VARIABLES = {"HW_USER_NAME": "reader", "HW_USER_PASSWORD": PASSWORD, "HW_DOMAIN_NAME": "company"}
+P, Q = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+CONFIG = {"max_async_retry_attempts": 1}
+URNS = [f"urn:fss:cn-north-4:{P}:function:default:f{n}:latest" for n in range(30)] + [
+    f"urn:fss:ap-southeast-1:{Q}:function:default:f{n}:latest" for n in range(30)
+]
+
+
+def cloud():
+    return FileCloud(dict.fromkeys(URNS, CONFIG))
+
+
+def user():
+    return IamUser("reader", PASSWORD, "company")
+
+
+async def no_time(_seconds):
+    """A sleep that takes none."""
+
+
+class Bodies(list):
+    """The bodies of the calls that came, and their paths."""
+
+    def __init__(self):
+        super().__init__()
+        self.paths = []
+        self.note = lambda: None
+
+
+@asynccontextmanager
+async def answering(*answers):
+    """An IAM of fixed answers, the last one for good; gives its URL, a session, and the bodies that came."""
+    bodies = Bodies()
+
+    async def give(request):
+        bodies.append(await request.text())
+        bodies.note()
+        bodies.paths.append(request.raw_path)
+        answer = answers[min(len(bodies), len(answers)) - 1]
+        return answer if isinstance(answer, web.StreamResponse) else web.Response(**answer)
+
+    runner = web.ServerRunner(web.Server(give))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(2)) as session:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}", session, bodies
+    finally:
+        await runner.cleanup()
+
+
+def token_answer(token="the-first-token-of-iam", ends="2026-11-25T00:00:00.000000Z"):
+    return {
+        "status": 201,
+        "headers": {"X-Subject-Token": token},
+        "text": json.dumps({"token": {"expires_at": ends}}),
+    }
+
+
+async def test_a_user_exports_two_projects_with_a_token_each(tmp_path, write_list):
+    """Name and password are all that a run over two regions needs: one token per project, asked for once."""
+    async with Emulator(cloud(), users=[READER]) as server:
+        result = await export(
+            write_list(URNS), tmp_path / "run", endpoint=server.url, iam_endpoint=server.url, environment=VARIABLES
+        )
+        assert Counter(request.path.split("?")[0].split("/")[1] for request in server.requests) == {"v2": 60, "v3": 2}
+        given = list(server.iam.given)
+    assert result.exit_code == ExitCode.ANSWERED
+    assert result.manifest["requests"]["total"] == 60
+    everything = b"".join(file.read_bytes() for file in (tmp_path / "run").iterdir())
+    assert not any(secret.encode() in everything for secret in (PASSWORD, *given))
+
+
+async def test_a_wrong_password_is_told_by_iam_and_nothing_else_is_asked(tmp_path, write_list):
+    """IAM is asked once per scope and once for the domain, FunctionGraph never; the code is 3, the reason IAM's."""
+    async with Emulator(cloud(), users=[READER]) as server:
+        result = await export(
+            write_list(URNS),
+            tmp_path / "run",
+            endpoint=server.url,
+            iam_endpoint=server.url,
+            environment={**VARIABLES, "HW_USER_PASSWORD": "not-the-right-password"},
+        )
+        assert [request.path.split("?")[0] for request in server.requests] == ["/v3/auth/tokens"] * 3
+    assert result.exit_code == ExitCode.CREDENTIALS
+    assert result.manifest["requests"]["total"] == 0
+    assert "The username or password is wrong." in result.manifest["scopes"][0]["stopped"]
+    assert {row["status"] for row in rows(tmp_path / "run")} == {"failed", "not_attempted"}
+
+
+async def test_a_token_that_must_be_updated_is_renewed_once_and_the_run_goes_on(tmp_path, write_list):
+    """After APIGW.0307 in the middle of a run, all workers share one renewal, and every URN is answered."""
+    async with Emulator(cloud(), users=[READER]) as server:
+        answered = 0
+
+        def expire(_urn, _times):
+            nonlocal answered
+            answered += 1
+            if answered == 20:
+                server.expired_tokens.update(server.iam.given)
+
+        server.plan(expire)
+        result = await export(
+            write_list(URNS[:30]),
+            tmp_path / "run",
+            endpoint=server.url,
+            iam_endpoint=server.url,
+            environment=VARIABLES,
+            max_workers=8,
+        )
+        assert len(server.iam.given) == 2
+        assert 1 <= server.counts[401] <= 8
+        assert server.counts[200] == 30
+        assert result.manifest["requests"]["by_http_status"]["401"] == server.counts[401]
+    assert result.exit_code == ExitCode.ANSWERED
+
+
+async def test_a_renewed_token_that_is_refused_too_stops_the_scope(tmp_path, write_list):
+    """A token of IAM that the gateway never takes is renewed once, and not for every URN."""
+    other = Emulator(cloud(), users=[READER])
+    async with Emulator(cloud(), token="another") as server, other:
+        server.expired_tokens = Everything()
+        result = await export(
+            write_list(URNS[:30]),
+            tmp_path / "run",
+            endpoint=server.url,
+            iam_endpoint=other.url,
+            environment=VARIABLES,
+        )
+        assert server.counts.total() == server.counts[401] == 2
+        assert len(other.iam.given) == 2
+    assert result.exit_code == ExitCode.CREDENTIALS
+    assert "APIGW.0307" in result.manifest["scopes"][0]["stopped"]
+
+
+class Everything:
+    """A set that has all there is."""
+
+    def __contains__(self, _item):
+        return True
+
+
+async def test_many_workers_share_one_request_for_a_token():
+    """However many wait for the first token, IAM is asked once; the request names project, user and domain."""
+    async with answering(token_answer()) as (url, session, bodies):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0)
+        await asyncio.gather(*(token.ready() for _ in range(64)))
+        assert token.headers(None) == {"X-Auth-Token": "the-first-token-of-iam"}
+    assert [json.loads(body) for body in bodies] == [
+        {
+            "auth": {
+                "identity": {
+                    "methods": ["password"],
+                    "password": {"user": {"name": "reader", "password": PASSWORD, "domain": {"name": "company"}}},
+                },
+                "scope": {"project": {"id": "p"}},
+            }
+        }
+    ]
+
+
+REFUSAL = {"status": 401, "text": '{"error":{"code":401,"message":"wrong"}}'}
+
+
+async def test_a_wrong_password_does_not_lock_the_user():
+    """However many projects wait for a token: four refusals are the most, and IAM locks a user after five."""
+    async with answering(REFUSAL) as (url, session, bodies):
+        reader = user()
+        tokens = [IamToken(session, url, reader, {"project": {"id": f"p{n}"}}) for n in range(20)]
+        ended = await asyncio.gather(*(token.ready() for token in tokens), return_exceptions=True)
+        assert {type(error) for error in ended} == {CredentialRefusedError}
+        assert len(bodies) == 4
+
+
+async def test_projects_that_are_not_the_users_stop_no_other():
+    """IAM says the same of a foreign project as of a wrong password; that the domain is open tells them apart."""
+    async with answering(REFUSAL, token_answer("token-of-the-domain"), *[REFUSAL] * 5, token_answer()) as (
+        url,
+        session,
+        bodies,
+    ):
+        reader = user()
+        for number in range(6):
+            with pytest.raises(CredentialRefusedError):
+                await IamToken(session, url, reader, {"project": {"id": f"foreign{number}"}}).ready()
+        await IamToken(session, url, reader, {"project": {"id": "own"}}).ready()
+        assert ["domain" in json.loads(body)["auth"]["scope"] for body in bodies] == [False, True] + [False] * 6
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "kept", "renewed"),
+    [(86_400, 86_400 - 301, 86_400 - 299), (1000, 899, 901), (None, 539, 541)],
+)
+async def test_a_token_is_kept_until_shortly_before_its_end(lifetime, kept, renewed):
+    """Five minutes before the end, or in the last tenth of a short life, or of ten minutes where no end is told."""
+    clock = SimpleNamespace(now=1_000_000.0)
+    ends = None
+    if lifetime is not None:
+        ends = datetime.fromtimestamp(clock.now + lifetime, UTC).isoformat()
+    async with answering(token_answer("first-token-of-iam", ends), token_answer("second-token-of-iam", ends)) as (
+        url,
+        session,
+        bodies,
+    ):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
+        await token.ready()
+        clock.now = 1_000_000.0 + kept
+        await token.ready()
+        assert (len(bodies), token.generation) == (1, 1)
+        clock.now = 1_000_000.0 + renewed
+        await token.ready()
+        assert (len(bodies), token.generation) == (2, 2)
+        assert token.headers(None) == {"X-Auth-Token": "second-token-of-iam"}
+    assert token.redactor.redact("first-token-of-iam second-token-of-iam") == "[redacted] [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (
+            {"status": 401, "text": '{"error":{"code":401,"message":"wrong","title":"U"}}'},
+            CredentialRefusedError,
+            "wrong",
+        ),
+        ({"status": 403, "text": "{}"}, CredentialRefusedError, "said 403"),
+        ({"status": 404, "text": "<html>"}, WrongEndpointError, "said 404"),
+        ({"status": 503, "text": ""}, ServerError, "said 503"),
+        ({"status": 429, "text": ""}, ThrottledError, "said 429"),
+        ({"status": 418, "text": "<html>"}, BlockedError, "said 418"),
+        (
+            {"status": 302, "headers": {"Location": "http://x"}, "text": ""},
+            WrongEndpointError,
+            "said 302: a redirect to",
+        ),
+        ({"status": 201, "text": "{}"}, BadAnswerError, "gave no token"),
+        ({"status": 201, "text": "<html>", "headers": {"X-Subject-Token": "t"}}, BadAnswerError, "no JSON"),
+        (
+            {"status": 401, "text": json.dumps({"error": {"message": f"bad {PASSWORD}"}})},
+            CredentialRefusedError,
+            r"bad \[redacted\]",
+        ),
+    ],
+)
+async def test_every_refusal_of_iam_is_one_typed_error(answer, error, words):
+    """Whatever IAM answers is an error with its reason and IAM's address, without the password."""
+    async with answering(answer) as (url, session, _):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, sleep=no_time)
+        with pytest.raises(error, match=words) as caught:
+            await token.ready()
+        assert f"IAM at {url}" in str(caught.value)
+        assert PASSWORD not in str(caught.value)
+
+
+async def test_a_moments_trouble_of_iam_is_tried_again():
+    """A 503 and a 429 are no refusal: the third try brings the token."""
+    trouble = {"status": 503, "text": ""}
+    async with answering(trouble, {"status": 429, "text": ""}, token_answer()) as (url, session, bodies):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0, sleep=no_time)
+        await token.ready()
+        assert len(bodies) == 3
+
+
+@pytest.mark.parametrize("hours_off", [-30, 30])
+async def test_a_clock_that_is_hours_off_asks_for_no_token_at_each_call(hours_off):
+    """How long a token lives is told by IAM's own clock, where it says when the token began."""
+    clock = SimpleNamespace(now=1_000_000.0)
+    began = datetime.fromtimestamp(clock.now - 3600 * hours_off, UTC)
+    body = {"token": {"issued_at": began.isoformat(), "expires_at": (began + timedelta(hours=24)).isoformat()}}
+    answers = [
+        {"status": 201, "headers": {"X-Subject-Token": f"token-{n}-of-iam"}, "text": json.dumps(body)} for n in "ab"
+    ]
+    async with answering(*answers) as (url, session, bodies):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
+        for seconds in (0, 1, 86_400 - 301):
+            clock.now = 1_000_000.0 + seconds
+            await token.ready()
+        assert len(bodies) == 1
+        clock.now = 1_000_000.0 + 86_400 - 299
+        await token.ready()
+        assert len(bodies) == 2
+
+
+async def test_iam_is_asked_by_the_proxy_that_the_environment_names(monkeypatch):
+    """Where nothing but a proxy is reachable, there is no other way to a token."""
+    async with answering(token_answer()) as (url, session, bodies):
+        monkeypatch.setenv("HTTP_PROXY", url)
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("no_proxy", "")
+        await IamToken(session, "http://iam.example", user(), {"project": {"id": "p"}}).ready()
+        assert len(bodies) == 1
+
+
+async def test_an_iam_that_is_not_there_is_told():
+    """No connection and no answer in time are what they are."""
+    async with answering({"status": 200, "text": "{}"}) as (_, session, _bodies):
+        token = IamToken(session, "http://127.0.0.1:1", user(), {"project": {"id": "p"}}, sleep=no_time)
+        with pytest.raises(CallConnectionError, match=r"IAM at http://127\.0\.0\.1:1"):
+            await token.ready()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(0.05)) as session:
+            with pytest.raises(CallTimeoutError, match="no whole answer in time"):
+                await IamToken(session, url, user(), {"project": {"id": "p"}}, sleep=no_time).ready()
+
+
+async def test_projects_are_listed_with_the_domains_token():
+    """Default projects are named like their region, sub-projects after it."""
+    from inventory.cloud.accounts import UserAccount  # noqa: PLC0415
+
+    sub = "11111111111111111111111111111111"
+    scopes = [Scope("cn-north-4", P), Scope("ap-southeast-1", Q), Scope("cn-north-4", sub)]
+    state = cloud()
+    state.scopes = tuple(scopes)
+    async with Emulator(state, users=[READER]) as server, aiohttp.ClientSession() as session:
+        account = UserAccount(user(), lambda _region: server.url)
+        found = await list_projects(session, server.url, account.overview(session, "cn-north-4"))
+    assert found == {P: "cn-north-4", Q: "ap-southeast-1", sub: "cn-north-4_11111111"}
+
+
+def a_page(ids, following=None):
+    projects = [{"id": one, "name": "r"} for one in ids]
+    return {"status": 200, "text": json.dumps({"projects": projects, "links": {"next": following}})}
+
+
+async def projects_of(*answers, base=""):
+    """What is listed where IAM gives these answers; and the paths that it was asked for."""
+    async with answering(*answers) as (url, session, bodies):
+        found = await list_projects(session, f"{url}{base}", Token("a-token", "x"))
+        return found, bodies.paths
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "{url}/v3/projects?page=2",
+        "https://iam.internal.example:8443/v3/projects?page=2",
+        "//other.example/v3/projects?page=2",
+        "/v3/projects?page=2",
+        "projects?page=2",
+        "?page=2",
+    ],
+)
+@pytest.mark.parametrize("base", ["", "/behind/a/proxy"])
+async def test_the_next_page_of_projects_is_asked_of_the_endpoint(link, base):
+    """Whatever scheme and host a link names, its path and query are asked of the endpoint that was given."""
+    if base:
+        link = link.replace("{url}", "{url}" + base)
+    found, paths = await projects_of(a_page("a", link.replace("{url}", "http://any")), a_page("b"), base=base)
+    assert found == {"a": "r", "b": "r"}
+    assert paths == [f"{base}/v3/projects?enabled=true", f"{base}/v3/projects?page=2"]
+
+
+@pytest.mark.parametrize(
+    "link", ["/v3/projects?enabled=true", "?enabled=true", "#top", "mailto:x", "http://[", 7, {"href": "/v3/projects"}]
+)
+async def test_a_next_page_that_cannot_be_asked_is_an_error(link):
+    """A list whose next page is the same page, or none at all, is never taken for complete."""
+    with pytest.raises(BadAnswerError, match=r"without an end|that cannot be asked"):
+        await projects_of(a_page("a", link))
+
+
+async def test_pages_of_projects_in_a_cycle_are_an_error():
+    """Two pages that name each other end as an error."""
+    with pytest.raises(BadAnswerError, match="without an end"):
+        await projects_of(a_page("a", "?page=2"), a_page("b", "?page=3"), a_page("c", "?page=2"), a_page("c"))
+
+
+async def test_a_project_without_an_id_is_an_error():
+    """A project that is named and cannot be asked about is not left out silently; what is no project is."""
+    odd = {"status": 200, "text": json.dumps({"projects": [{"id": "a", "name": "r"}, {"id": 7}, "x", None]})}
+    assert (await projects_of(odd))[0] == {"a": "r"}
+    odd = {"status": 200, "text": json.dumps({"projects": [{"id": None, "name": "cn-north-4"}]})}
+    with pytest.raises(BadAnswerError, match="the project 'cn-north-4' without an id"):
+        await projects_of(odd)
+
+
+class Raw:
+    """An IAM whose answers are bytes on a connection, in pieces."""
+
+    def __init__(self, *answers, size=0):
+        self.answers = answers
+        self.size = size
+        self.calls = 0
+
+    async def answer(self, reader, writer):
+        """Reads a call, and writes an answer; the connection ends with it."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: ([0-9]+)", head)
+        await reader.readexactly(int(length[1]) if length else 0)
+        answer = self.answers[min(self.calls, len(self.answers) - 1)]
+        self.calls += 1
+        with contextlib.suppress(ConnectionError):
+            for at in range(0, len(answer), self.size or len(answer)):
+                writer.write(answer[at : at + (self.size or len(answer))])
+                await writer.drain()
+                await asyncio.sleep(0)
+            writer.close()
+
+    @asynccontextmanager
+    async def serve(self):
+        """Gives the URL and a session of ours."""
+        server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
+        async with server, open_session(5.0) as session:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", session
+
+
+ROLES = {"token": {"roles": [{"id": f"{n:032}", "name": f"system_all_{n}"} for n in range(3000)]}}
+PROJECTS = {"projects": [{"id": f"{n:032}", "name": f"cn-north-4_{n}", "links": {}} for n in range(2500)]}
+
+
+def raw(status, body, form="plain", *headers):
+    """An answer as bytes: with its length, in chunks, or compressed."""
+    lines = [f"HTTP/1.1 {status} X", *headers, "Connection: close"]
+    if form == "gzip":
+        body = gzip.compress(body)
+        lines.append("Content-Encoding: gzip")
+    if form == "chunked":
+        lines.append("Transfer-Encoding: chunked")
+        pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+        body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+    else:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize("size", [0, 1447, 50_000])
+@pytest.mark.parametrize("form", ["plain", "chunked", "gzip"])
+async def test_a_long_answer_is_read_to_its_end(form, size):
+    """A token with 3,000 roles and a list of 2,500 projects are read whole, in whatever pieces they come."""
+    token = raw(201, json.dumps(ROLES).encode(), form, "X-Subject-Token: the-token-of-iam")
+    projects = raw(200, json.dumps(PROJECTS).encode(), form)
+    async with Raw(token, projects, size=size).serve() as (url, session):
+        credential = IamToken(session, url, user(), {"domain": {"name": "company"}})
+        assert len(await list_projects(session, url, credential)) == 2500
+        assert credential.headers(url) == {"X-Auth-Token": "the-token-of-iam"}
+
+
+async def test_an_answer_in_single_bytes_is_read_to_its_end():
+    """However small the pieces are."""
+    token = raw(201, b'{"token": {}}', "chunked", "X-Subject-Token: the-token-of-iam")
+    async with Raw(token, size=1).serve() as (url, session):
+        credential = IamToken(session, url, user(), {"project": {"id": "p"}})
+        await credential.ready()
+        assert credential.headers(url) == {"X-Auth-Token": "the-token-of-iam"}
+
+
+async def test_an_answer_above_the_bound_names_the_bound():
+    """What is too long is an error that says so."""
+    long = raw(201, b" " * 20_000_000, "plain", "X-Subject-Token: the-token-of-iam")
+    async with Raw(long).serve() as (url, session):
+        with pytest.raises(BadAnswerError, match=r"an answer of more than [0-9]+ bytes"):
+            await IamToken(session, url, user(), {"project": {"id": "p"}}, sleep=no_time).ready()
+
+
+UNREADABLE = {
+    "broken off": raw(401, b"x" * 1000)[:-500],
+    "huge": raw(401, b" " * 20_000_000),
+    "encoding": raw(401, b"x", "plain", "Content-Encoding: br"),
+    "broken gzip": raw(401, gzip.compress(b"xyz")[:-3], "plain", "Content-Encoding: gzip"),
+    "long headers": raw(401, b"{}", "plain", f"X-Policy: {'x' * 11_000}"),
+    "huge headers": raw(401, b"{}", "plain", f"X-Policy: {'x' * 200_000}"),
+    "chunks": b"HTTP/1.1 401 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+async def test_a_401_of_iam_is_a_refusal_whatever_its_body(what):
+    """The status decides: twenty projects try a password three times, and once for the domain."""
+    iam = Raw(UNREADABLE[what])
+    async with iam.serve() as (url, session):
+        reader = user()
+        tokens = [IamToken(session, url, reader, {"project": {"id": f"p{n}"}}, sleep=no_time) for n in range(20)]
+        ended = await asyncio.gather(*(token.ready() for token in tokens), return_exceptions=True)
+        assert {type(error) for error in ended} == {CredentialRefusedError}
+        assert iam.calls == 4
+
+
+async def test_answers_that_are_none_try_a_password_three_times():
+    """A web page in IAM's place is sent the password three times, however many projects there are."""
+    iam = Raw(raw(200, b"<html>Welcome</html>"))
+    async with iam.serve() as (url, session):
+        reader = user()
+        for number in range(20):
+            with pytest.raises((BadAnswerError, CredentialRefusedError), match="no JSON"):
+                await IamToken(session, url, reader, {"project": {"id": f"p{number}"}}, sleep=no_time).ready()
+        assert iam.calls == 3
+
+
+DOWN = {"status": 503, "text": ""}
+
+
+def living(seconds, token="the-first-token-of-iam"):
+    """An answer with a token that lives so long, by IAM's own clock."""
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    body = {"token": {"issued_at": began.isoformat(), "expires_at": (began + timedelta(seconds=seconds)).isoformat()}}
+    return {"status": 201, "headers": {"X-Subject-Token": token}, "text": json.dumps(body)}
+
+
+async def test_a_token_that_is_still_good_is_used_while_iam_is_down():
+    """One caller tries to renew it, and later one more; all others go on with the token, and none fails."""
+    clock = SimpleNamespace(now=0.0)
+    async with answering(living(86_400), *[DOWN] * 2, living(86_400, "the-second-token-of-iam")) as (
+        url,
+        session,
+        bodies,
+    ):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=no_time)
+        await token.ready()
+        clock.now = 86_400 - 290.0
+        for expected in (2, 2, 3, 3, 4):
+            await asyncio.gather(*(token.ready() for _ in range(64)))
+            assert len(bodies) == expected
+            clock.now += 35.0
+        assert token.generation == 2
+        assert token.headers(url) == {"X-Auth-Token": "the-second-token-of-iam"}
+
+
+async def test_a_renewal_that_is_refused_leaves_the_token_until_its_end():
+    """A password that was changed is not tried again before the token ends."""
+    clock = SimpleNamespace(now=0.0)
+    async with answering(living(1000), REFUSAL) as (url, session, bodies):
+        token = IamToken(session, url, user(), {"domain": {"name": "company"}}, now=lambda: clock.now, sleep=no_time)
+        await token.ready()
+        for clock.now in (910.0, 950.0, 999.0):
+            await token.ready()
+        assert len(bodies) == 2
+        clock.now = 1001.0
+        with pytest.raises(CredentialRefusedError):
+            await token.ready()
+        assert len(bodies) == 3
+
+
+async def test_who_waits_for_a_token_shares_what_came_of_it():
+    """Where the token is needed and IAM is down, many workers make the tries of one."""
+    async with answering(DOWN) as (url, session, bodies):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, sleep=no_time)
+        ended = await asyncio.gather(*(token.ready() for _ in range(64)), return_exceptions=True)
+        assert {type(error) for error in ended} == {ServerError}
+        assert len(bodies) == 3
+
+
+async def test_a_429_of_iam_pauses_all_that_ask_it():
+    """As long as Retry-After says nobody asks, whatever the project or the user; then the tokens come."""
+    busy = {"status": 429, "headers": {"Retry-After": "30"}, "text": ""}
+    clock = SimpleNamespace(now=1000.0)
+    asked = []
+
+    async def pass_time(seconds):
+        clock.now += seconds
+        await asyncio.sleep(0)
+
+    async with answering(busy, token_answer()) as (url, session, bodies):
+        bodies.note = lambda: asked.append(clock.now)
+        iam_client._CLIENTS[session] = {
+            url: iam_client.IamClient(url, session, clock=lambda: clock.now, sleep=pass_time)
+        }
+        tokens = [IamToken(session, url, user(), {"project": {"id": f"p{n}"}}) for n in range(10)]
+        await tokens[0].ready()
+        await asyncio.gather(*(token.ready() for token in tokens))
+        assert len(bodies) == 11
+        assert asked[0] == 1000.0
+        assert min(asked[1:]) >= 1030.0
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), ("Sun, 06 Nov 1994 08:49:47 GMT", 10.0), ("soon", None)])
+async def test_the_wait_that_iam_asks_for_is_read(text, seconds):
+    """In seconds, or as a date by IAM's own clock."""
+    headers = {"Retry-After": text, "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}
+    async with answering({"status": 429, "headers": headers, "text": ""}) as (url, session, _):
+        client = iam_client.IamClient(url, session)
+        call = iam_client.Call("GET", "/v3/projects", lambda _url: {}, user().redactor)
+        with pytest.raises(ThrottledError) as caught:
+            await client.fetch(call)
+    assert caught.value.retry_after == seconds
+
+
+async def test_an_iam_that_answers_nothing_is_probed_and_not_hammered():
+    """A thousand projects whose IAM is away make a few dozen calls, and each ends with the reason."""
+    clock = SimpleNamespace(now=1000.0)
+
+    async def pass_time(seconds):
+        clock.now += seconds
+
+    async with answering(DOWN) as (url, session, bodies):
+        iam_client._CLIENTS[session] = {
+            url: iam_client.IamClient(url, session, clock=lambda: clock.now, sleep=pass_time)
+        }
+        for number in range(1000):
+            with pytest.raises(ServerError, match="said 503"):
+                await IamToken(session, url, user(), {"project": {"id": f"p{number}"}}).ready()
+        assert len(bodies) < 300
+
+
+@pytest.mark.parametrize("answer", [DOWN, {"status": 429, "headers": {"Retry-After": "600"}, "text": ""}])
+async def test_an_iam_that_is_given_up_stops_each_scope_without_a_wait(answer):
+    """Who waits when IAM is given up, and who comes later in the pause, has the reason at once, and stops its scope."""
+    clock = SimpleNamespace(now=1000.0)
+
+    async def pass_time(seconds):
+        clock.now += seconds
+        await asyncio.sleep(0)
+
+    async with answering(answer) as (url, session, bodies):
+        iam_client._CLIENTS[session] = {
+            url: iam_client.IamClient(url, session, clock=lambda: clock.now, sleep=pass_time)
+        }
+        tokens = [IamToken(session, url, user(), {"project": {"id": f"p{n}"}}) for n in range(20)]
+        ended = await asyncio.gather(*(token.ready() for token in tokens), return_exceptions=True)
+        asked, now = len(bodies), clock.now
+        assert ended[-1].stops_scope
+        with pytest.raises(type(ended[-1]), match="said") as caught:
+            await tokens[0].ready()
+        assert caught.value.stops_scope
+        assert (len(bodies), clock.now) == (asked, now)
+
+
+def test_a_scope_waits_for_its_iam_and_no_urn_fails_for_it(in_virtual_time):
+    """Where IAM is away for a while in the middle of a run, the calls wait; away for good, the scope stops."""
+
+    class Away:
+        """A credential that cannot be got between two moments."""
+
+        def __init__(self, clock, seconds):
+            self.clock = clock
+            self.begins, self.ends = clock() + 5.0, clock() + 5.0 + seconds
+            self.generation, self.trial, self.redactor = 0, None, None
+
+        async def ready(self):
+            await asyncio.sleep(0.1)
+            if self.begins < self.clock() < self.ends:
+                raise ServerError("IAM said 503")
+
+    async def work(clock, seconds):
+        async def ask(_urn):
+            await asyncio.sleep(0.5)
+            return Answer(b"{}", None)
+
+        settings = ExportSettings(max_per_second=0, attempts=1)
+        scope = RunScope(ask, Away(clock, seconds), settings, count_call=lambda *_: None, clock=clock)
+        urns = iter(range(1000))
+
+        async def worker():
+            return [await scope.settle(str(urn)) for urn in urns if not scope.closed]
+
+        done = await asyncio.gather(*(worker() for _ in range(8)))
+        return scope, Counter(outcome.status for some in done for outcome in some if outcome)
+
+    scope, statuses = in_virtual_time(lambda clock: work(clock, 60.0))
+    assert scope.stopped is None
+    assert statuses["failed"] <= 10
+    assert statuses["configured"] >= 990
+    scope, statuses = in_virtual_time(lambda clock: work(clock, math.inf))
+    assert isinstance(scope.stopped, ServerError)
+    assert statuses["failed"] <= 30
+
+
+@pytest.mark.parametrize("ends", ["1999-01-01T00:00:00Z", "soon", 7, None])
+async def test_a_token_whose_end_cannot_be_told_is_used_until_it_is_refused(ends):
+    """An end in the past or in no known form says nothing: the token is renewed now and then, and never dropped."""
+    clock = SimpleNamespace(now=1_800_000_000.0)
+    async with answering(token_answer(ends=ends), DOWN) as (url, session, bodies):
+        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=no_time)
+        for _ in range(10):
+            await token.ready()
+            clock.now += 541.0
+        assert len(bodies) == 10
+        assert token.headers(url) == {"X-Auth-Token": "the-first-token-of-iam"}
+
+
+async def test_a_time_without_a_zone_is_utc():
+    """IAM's times are UTC, whatever the zone of this machine."""
+    clock = SimpleNamespace(now=datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+    with mock.patch.dict(os.environ, TZ="Asia/Shanghai"):
+        time.tzset()
+        try:
+            async with answering(token_answer(ends="2026-01-01T01:00:00")) as (url, session, bodies):
+                token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
+                await token.ready()
+                clock.now += 3299.0
+                await token.ready()
+                assert len(bodies) == 1
+        finally:
+            os.environ["TZ"] = "UTC"
+            time.tzset()
+
+
+def test_a_user_shows_no_password():
+    """Neither repr nor pickle."""
+    import pickle  # noqa: PLC0415
+
+    assert repr(user()) == "User('reader' of 'company')"
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(user())
+
+
+async def test_a_region_that_iams_endpoint_cannot_hold_stops_its_own_scope_alone(tmp_path, write_list):
+    """With a fixed endpoint such a URN is asked for nowhere, the others are answered, and --resume goes on."""
+    odd = f"urn:fss:cn_north_4:{P}:function:default:f:latest"
+    async with Emulator(cloud(), users=[READER]) as server:
+        accounts = (
+            AccountSettings("good", iam_endpoint=server.url, regions=("cn-north-4",)),
+            AccountSettings("odd", regions=("cn_north_4",)),
+        )
+        settings = {"endpoint": server.url, "environment": VARIABLES, "accounts": accounts}
+        for mode in ("new", "resume"):
+            source = write_list([odd, *URNS[:30]]) if mode == "new" else []
+            result = await export(source, tmp_path / "run", mode=mode, **settings)
+            assert result.exit_code == 3
+            assert result.manifest["counts"]["status"]["configured"] == 30
+            assert [bool(scope["stopped"]) for scope in result.manifest["scopes"]] == [False, True]
+    assert "'cn_north_4'" in result.manifest["scopes"][1]["stopped"]
+    (row,) = [row for row in by_urn(tmp_path / "run").values() if row["status"] != "configured"]
+    assert (row["status"], row["error_kind"]) == ("failed", "refused")

@@ -1,0 +1,284 @@
+"""``export --all``: listing and export in one run, and what is then known for certain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from support.runs import TOKEN, by_urn, call_cli, manifest_of, run_cli, wait_for
+
+from inventory.cloud.projects import Place, places_of
+from inventory.emulator import Emulator, Faults, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
+from inventory.emulator.gateway.routes import Operation
+from inventory.errors import ListingError, OutOfTimeError, UsageError
+from inventory.pipeline import export as pipeline
+from inventory.pipeline.discover import Search
+from inventory.progress import Watch
+from inventory.runs.output import Output
+from inventory.settings import AccountSettings, ExportSettings
+
+P, Q, R = "0" * 32, "1" * 32, "2" * 32
+NORTH, SOUTH = "cn-north-4", "ap-southeast-1"
+
+
+def urn(name, project=P, region=NORTH):
+    return f"urn:fss:{region}:{project}:function:default:{name}"
+
+
+async def export_all(server, output, *places, mode="new", environment=None, search=None, **settings):
+    """An export of all that a server has in some places."""
+    told = ExportSettings(
+        **{"endpoint": server.url, "iam_endpoint": server.url, "max_per_second": 0.0, **settings}
+    ).checked()
+    return await pipeline.export(
+        Search(places, **search or {}),
+        Output(output),
+        told,
+        mode=mode,
+        environment=environment or {"HW_AUTH_TOKEN": TOKEN},
+        watch=Watch(),
+    )
+
+
+@pytest.mark.parametrize("pieces", [(1,), (17,), (300, 1, 5)])
+async def test_answers_in_pieces_are_read_as_those_that_come_at_once(tmp_path, pieces):
+    """Tokens, projects, lists and configs are the same, whatever the sizes in which the server sends its answers."""
+    cloud = GeneratedCloud(6, regions=(NORTH, SOUTH))
+    variables = {"HW_USER_NAME": "reader", "HW_USER_PASSWORD": "a-long-password-1", "HW_DOMAIN_NAME": "company"}
+    tables = []
+    for sizes in ((), pieces):
+        async with Emulator(cloud, users=[User("reader", "a-long-password-1", "company")], pieces=sizes) as server:
+            folder = tmp_path / str(len(sizes))
+            result = await export_all(
+                server,
+                folder,
+                Place(NORTH),
+                Place(SOUTH),
+                search={"versions": True, "aliases": True},
+                environment=variables,
+                max_workers=64,
+            )
+            assert set(server.counts) <= {200, 201, 404}
+        assert result.exit_code == 0
+        asked = ("duration_ms", "finished_at", "request_id")
+        tables.append([{k: v for k, v in row.items() if k not in asked} for row in by_urn(folder).values()])
+    assert tables[0] == tables[1]
+    assert tables[0]
+
+
+async def test_all_functions_are_listed_and_asked_for(tmp_path):
+    """The tables have each function with its versions and aliases, and the manifest counts every call of both."""
+    cloud = GeneratedCloud(300, projects=[P])
+    async with Emulator(cloud) as server:
+        result = await export_all(server, tmp_path / "run", Place(NORTH, P), search={"versions": True, "aliases": True})
+        manifest = result.manifest
+        assert manifest["requests"]["total"] == len(server.requests)
+    calls = manifest["requests"]["by_operation"]
+    assert (calls["ListFunctions"], calls["ListFunctionVersions"], calls["ListVersionAliases"]) == (1, 300, 300)
+    assert manifest["scopes"][0]["requests"] == manifest["requests"]["total"]
+    found = by_urn(tmp_path / "run")
+    there = set()
+    for function in cloud.functions_of(Scope(NORTH, P), 0, 300):
+        names = cloud.qualifiers_of(function)
+        there |= {f"{function}:{name}" for name in ("latest", *names.versions, *(f"!{one}" for one in names.aliases))}
+    assert set(found) == there
+    assert {row["function_exists"] for row in found.values()} == {True}
+    assert {row["status"] for row in found.values()} == {"configured", "not_configured"}
+    assert manifest["input"]["files"][0] | {"sha256": ""} == {
+        "path": f"{NORTH}/{P}",
+        "sha256": "",
+        "entries": len(found),
+    }
+
+
+async def test_a_function_that_goes_between_list_and_call_exists_no_more(tmp_path):
+    """The last word counts: FSS.1051 is false, also of a function that was listed."""
+    gone = Reply(404, b'{"error_code":"FSS.1051","error_msg":"Not found the function"}')
+    cloud = FileCloud({urn("f:latest"): None, urn("g:latest"): None}, {urn("g:latest"): gone})
+    async with Emulator(cloud) as server:
+        await export_all(server, tmp_path / "run", Place(NORTH, P))
+    found = by_urn(tmp_path / "run")
+    assert {name[-8:]: (row["status"], row["function_exists"]) for name, row in found.items()} == {
+        "f:latest": ("not_configured", True),
+        "g:latest": ("not_found", False),
+    }
+
+
+async def test_projects_are_looked_up_and_a_resumed_run_lists_nothing(tmp_path):
+    """Without a project IAM is asked; what was listed stays listed in a run that goes on."""
+    cloud = FileCloud({urn("a"): None, urn("b", Q): None, urn("c", R, SOUTH): None})
+    cloud.scopes = (Scope(NORTH, P), Scope(NORTH, Q), Scope(SOUTH, R))
+    environment = {"HW_USER_NAME": "reader", "HW_USER_PASSWORD": "password", "HW_DOMAIN_NAME": "company"}
+    async with Emulator(cloud, users=[User("reader", "password", "company")]) as server:
+        server.plan(lambda one, _times: Reply(401, b"{}") if Q in one else None)
+        result = await export_all(
+            server, tmp_path / "run", Place(NORTH), Place(SOUTH), environment=environment, attempts=1
+        )
+        assert result.manifest["counts"]["status"]["failed"] == 1
+        server.plan(None)
+        before = len([1 for request in server.requests if "maxitems" in request.path])
+        again = await pipeline.export(
+            [], Output(tmp_path / "run"), ExportSettings(endpoint=server.url, iam_endpoint=server.url), mode="resume",
+            environment=environment, watch=Watch(),
+        )  # fmt: skip
+        assert len([1 for request in server.requests if "maxitems" in request.path]) == before
+    assert again.exit_code == 0
+    assert {row["function_exists"] for row in by_urn(tmp_path / "run").values()} == {True}
+    assert len(by_urn(tmp_path / "run")) == 3
+
+
+async def test_a_list_that_breaks_off_leaves_no_run(tmp_path, monkeypatch):
+    """Rather no export than one of half the functions; the folder is free for the next try, an old run stays."""
+    cloud = GeneratedCloud(500, projects=[P])
+    async with Emulator(cloud) as server:
+        await export_all(server, tmp_path / "old", Place(NORTH, P))
+        old = sorted((path.name, path.stat().st_size) for path in (tmp_path / "old").iterdir())
+        answer = server._answer
+
+        def break_off(route, scope, found):
+            second = route.operation is Operation.LIST_FUNCTIONS and route.query["marker"] != "0"
+            return Reply(500, b"") if second else answer(route, scope, found)
+
+        monkeypatch.setattr(server, "_answer", break_off)
+        for folder, mode in (("new", "new"), ("old", "overwrite")):
+            with pytest.raises(ListingError, match="broke off"):
+                await export_all(server, tmp_path / folder, Place(NORTH, P), mode=mode, attempts=1)
+    assert not (tmp_path / "new").exists()
+    assert sorted((path.name, path.stat().st_size) for path in (tmp_path / "old").iterdir()) == old
+
+
+async def test_the_time_of_a_run_is_that_of_its_listing_too(tmp_path):
+    """A list that is not whole when ``--max-time`` is over ends the run, with exit code 5; the folder stays free."""
+    async with Emulator(GeneratedCloud(30, projects=[P]), faults=Faults(latency=30.0)) as server:
+        with pytest.raises(OutOfTimeError, match="before all functions were listed; no list is written") as caught:
+            await export_all(server, tmp_path / "run", Place(NORTH, P), max_time=0.3)
+    assert caught.value.exit_code == 5
+    assert not (tmp_path / "run").exists()
+
+
+async def test_a_limit_that_the_listing_learnt_is_kept_by_the_export(tmp_path):
+    """What the listing used of the window is not used again: the whole run is refused once."""
+    async with Emulator(GeneratedCloud(30, projects=[P]), limit=Limit.parse("20/second")) as server:
+        result = await export_all(server, tmp_path / "run", Place(NORTH, P), search={"versions": True})
+        refused = server.counts[429]
+    assert result.manifest["scopes"][0]["limit_learnt"] == {"calls": 20, "seconds": 1.0, "policy": "user"}
+    assert result.manifest["started"] < result.manifest["finished"], "the run began with the listing"
+    assert result.exit_code == 0
+    assert 0 < refused <= 64, "the calls that were in flight when the limit was met first, and no others"
+
+
+def test_the_command_does_both(tmp_path):
+    """``export --all`` on the command line; a run without any function is an empty one (2)."""
+    cloud = GeneratedCloud(20, projects=[P])
+    with Emulator(cloud, token=TOKEN).in_thread() as server:
+        place = ["--region", NORTH, "--project-id", P, "--endpoint", server.url, "--max-per-second", "0"]
+        done = run_cli("export", "--all", *place, "--output", tmp_path / "run")
+        assert done.returncode == 0, done.stderr
+        assert "20 entries read: 20 URNs" in done.stderr
+        assert manifest_of(tmp_path / "run")["settings"]["region"] == NORTH
+        place[3] = Q
+        done = run_cli("export", "--all", *place, "--output", tmp_path / "empty")
+        assert done.returncode == 2
+        assert f"{NORTH}/{Q} holds no URN" in done.stderr
+
+
+def test_a_signal_during_the_listing_leaves_nothing(tmp_path):
+    """Nothing was asked for yet: the folder is gone, and the code is the signal's."""
+    with Emulator(GeneratedCloud(2000, projects=[P]), limit=Limit.parse("2/minute")).in_thread() as server:
+        place = ["--region", NORTH, "--project-id", P, "--endpoint", server.url]
+        run = subprocess.Popen(
+            [sys.executable, "-m", "inventory", "export", "--all", *place, "--output", str(tmp_path / "run")],
+            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for(lambda: server.counts[429] > 0)
+        run.send_signal(signal.SIGTERM)
+        words = run.communicate(timeout=20)[1]
+    assert (run.returncode, "Traceback" in words) == (143, False), words
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--all"], "--region is missing"),
+        (["--all", "urns.txt", "--region", "r"], "--all finds the list itself"),
+        (["--all", "--region", "r", "--dry-run"], "--all finds the list itself"),
+        (["--all", "--region", "r", "--resume", "--output", "run"], "holds no run"),
+        (["urns.txt", "--versions"], "--versions and --aliases go with --all"),
+        (["urns.txt", "--region", "a", "--region", "b"], "--region is given 2 times: several go with --all"),
+        (["--all", "--region", "a", "--region", "b", "--project-id", "p"], "--project-id goes with one --region"),
+    ],
+)
+def test_what_does_not_go_with_all_is_one_sentence(tmp_path, arguments, words):
+    """Options that contradict each other are exit code 2, and nothing is begun."""
+    (tmp_path / "urns.txt").write_text(f"{urn('f')}\n")
+    done = call_cli("export", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["urns.txt"]
+
+
+ACCOUNTS = (
+    AccountSettings("one", environment="ONE", regions=(NORTH, SOUTH), projects=(P, R)),
+    AccountSettings("two", environment="TWO", regions=(NORTH,)),
+)
+
+
+async def test_each_account_of_a_region_is_listed(tmp_path):
+    """Where two accounts share a region, each lists its own projects; a project that is another's is left to it."""
+    cloud = FileCloud({urn("a"): None, urn("b", Q): None, urn("c", R, SOUTH): None})
+    cloud.scopes = (Scope(NORTH, P), Scope(NORTH, Q), Scope(SOUTH, R))
+    environment = {
+        f"{name}_{variable}": value
+        for name in ("ONE", "TWO")
+        for variable, value in {"USER_NAME": name, "USER_PASSWORD": "x", "DOMAIN_NAME": "company"}.items()
+    }
+    async with Emulator(cloud, users=[User("ONE", "x", "company"), User("TWO", "x", "company")]) as server:
+        settings = ExportSettings(accounts=ACCOUNTS)
+        places = places_of(settings, None, None)
+        assert places == [Place(NORTH), Place(SOUTH)]
+        result = await export_all(server, tmp_path / "run", *places, accounts=ACCOUNTS, environment=environment)
+        bodies = [request for request in server.requests if request.path.startswith("/v3/auth/tokens")]
+    assert result.exit_code == 0
+    assert sorted(name.split(":")[3] for name in by_urn(tmp_path / "run")) == [P, Q, R]
+    assert len(bodies) >= 5  # a domain token for each account and region, and one for each project
+
+
+def test_places_are_said_or_are_those_of_the_settings():
+    """The command line goes before the settings, and these before the accounts."""
+    told = ExportSettings(region="r", accounts=ACCOUNTS)
+    assert places_of(told, ["a", "b"], None) == [Place("a"), Place("b")]
+    assert places_of(told, None, None) == [Place("r")]
+    assert places_of(ExportSettings(region="r", project_id="p"), None, None) == [Place("r", "p")]
+    assert places_of(ExportSettings(region="r"), None, ["p", "q"]) == [Place("r", "p"), Place("r", "q")]
+    with pytest.raises(UsageError):
+        places_of(ExportSettings(), None, None)
+
+
+def test_a_run_that_was_killed_while_it_listed_goes_on(tmp_path):
+    """The same command with --resume lists again, as nothing was asked yet; once the list is in, it stays."""
+    with Emulator(GeneratedCloud(900, projects=[P]), limit=Limit.parse("2/minute")).in_thread() as server:
+        command = ["export", "--all", "--region", NORTH, "--project-id", P, "--endpoint", server.url]
+        command += ["--output", str(tmp_path / "run"), "--max-per-second", "0"]
+        run = subprocess.Popen(
+            [sys.executable, "-m", "inventory", *command],
+            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(lambda: server.counts[429] > 0)
+        run.kill()
+        run.wait()
+    with Emulator(GeneratedCloud(900, projects=[P])).in_thread() as server:
+        command[7] = server.url
+        done = run_cli("export", "--resume", "--output", tmp_path / "run")
+        assert (done.returncode, "give --all again" in done.stderr) == (2, True), done.stderr
+        done = run_cli(*command, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert manifest_of(tmp_path / "run")["input"]["urns"] == 900
+        done = run_cli(*command, "--resume")
+        assert (done.returncode, "leave --all out" in done.stderr) == (2, True), done.stderr

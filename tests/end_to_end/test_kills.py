@@ -1,0 +1,199 @@
+"""Promise 2, with real processes: whenever an export is killed, the resumed run repeats at most what was in flight.
+
+And its tables are, byte for byte, those of a run that nobody disturbed.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.processes import (
+    STABLE,
+    WORKERS,
+    assert_nothing_half,
+    assert_right,
+    begin,
+    command,
+    kill_at,
+    repeated,
+    run,
+    tables_of,
+)
+from support.runs import TOKEN, manifest_of, wait_for
+
+from inventory.emulator import Emulator, Faults, GeneratedCloud
+from inventory.runs.status import standing_of
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+
+COMMIT, REPLACE, WRITE = (
+    "inventory.ledger.writer:Ledger.commit",
+    "os:replace",
+    "inventory.tables.writer:TableWriter._write",
+)
+LISTED = "inventory.ledger.writer:Ledger.note_listed"
+ROUNDS = 4
+ALL_IN = "inventory.ledger.writer:Ledger.count_scopes"
+LOADED = "inventory.pipeline.load:load"
+OLD_GONE = "inventory.runs.folder:RunFolder.remove_results"
+# Each in the order of a run, so that each kill hits one that was killed at all the steps before.
+LIST_AND_OUTCOMES = [
+    "inventory.ledger.writer:Ledger.fact:before:1",  # the ledger is made, and nothing is in it
+    "inventory.ledger.writer:Ledger.add_urns:after:1",
+    f"{ALL_IN}:after:1",  # all of it is in, and not committed
+    f"{LOADED}:after:1",
+    f"{COMMIT}:before:1",
+    f"{COMMIT}:after:1",
+    "inventory.ledger.writer:Ledger.record:after:4",
+    f"{COMMIT}:after:4",
+]
+TABLES_AND_MANIFEST = [
+    "inventory.pipeline.build_tables:tabulate:before:1",
+    f"{WRITE}:after:2",
+    "inventory.tables.writer:TableWriter.finish:after:2",
+    f"{REPLACE}:before:1",  # the tables get their names one by one: eight, and then the manifest's
+    f"{REPLACE}:after:1",
+    f"{REPLACE}:before:5",
+    f"{REPLACE}:after:8",
+    f"{REPLACE}:before:9",
+    f"{REPLACE}:after:9",
+    "inventory.ledger.writer:Ledger.close:before:2",  # all is done: what is killed now only says so
+]
+WITH_LISTS = [f"{LISTED}:before:1", f"{LISTED}:after:1", f"{COMMIT}:after:2", f"{LISTED}:after:2"]
+"""Lists of configs are noted with the outcomes that they brought."""
+CHAINS = {
+    "list-and-outcomes": (LIST_AND_OUTCOMES, "--no-batch"),
+    "tables-and-manifest": (TABLES_AND_MANIFEST, "--no-batch"),
+    "with-lists": (WITH_LISTS, "--quiet"),
+}
+
+
+@pytest.fixture
+def cloud():
+    """Functions with versions and aliases in two projects of two regions."""
+    return GeneratedCloud(60, seed=5, regions=("cn-north-4", "ap-southeast-1"))
+
+
+@pytest.fixture
+def server(cloud):
+    """A server for what has to be asked from one endpoint."""
+    with Emulator(cloud, token=TOKEN, faults=Faults(latency=0.002)).in_thread() as server:
+        yield server
+
+
+@pytest.fixture
+def undisturbed(tmp_path, write_list, cloud, server):
+    """Exports a list once without a kill; gives the list and the bytes of the tables."""
+
+    def undisturbed(name="urns.txt", every=1):
+        urns = list(cloud.urns())[::every]
+        path = write_list([*urns, urns[0], "not a urn"], name)
+        run(*command(server, path, tmp_path / f"right-{name}"))
+        server.clear()
+        return path, tables_of(tmp_path / f"right-{name}")
+
+    return undisturbed
+
+
+def resumed(folder):
+    return ["--resume"] if (folder / "ledger.sqlite").exists() else []
+
+
+def test_a_run_that_is_killed_at_each_step_goes_on(tmp_path, undisturbed, cloud):
+    """Killed at every durable step, one after the other, a run ends with the bytes of one that nobody killed."""
+    path, right = undisturbed()
+
+    def chain(name):
+        folder = tmp_path / name
+        steps, *more = CHAINS[name]
+        with Emulator(cloud, token=TOKEN, faults=Faults(latency=0.002)).in_thread() as server:
+            for step in steps:
+                kill_at(step, *command(server, path, folder, *more, *resumed(folder)))
+                assert_nothing_half(folder, right)
+            run(*command(server, None, folder, "--resume"))
+            assert repeated(server) <= WORKERS * len(steps)
+        assert_right(folder, right)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(chain, CHAINS)) == [None, None, None]
+
+
+def test_a_run_that_is_killed_at_random_goes_on(tmp_path, undisturbed, cloud):
+    """Killed again and again at any moment, with lists of configs on, a run ends with the same bytes."""
+    path, right = undisturbed()
+
+    def chain(seed):
+        folder = tmp_path / f"run-{seed}"
+        dice = random.Random(seed)
+        with Emulator(cloud, token=TOKEN, faults=Faults(latency=0.03)).in_thread() as server:
+            for _ in range(ROUNDS):
+                enough = len(server.requests) + dice.randint(0, 30)
+                with begin(*command(server, path, folder, *resumed(folder))) as process:
+                    wait_for(lambda: process.poll() is not None or len(server.requests) >= enough)  # noqa: B023
+                    time.sleep(dice.uniform(0, 0.1))
+                    process.kill()
+                if folder.exists():
+                    assert_nothing_half(folder, right)
+            run(*command(server, path, folder, *resumed(folder)))
+            assert repeated(server) <= WORKERS * ROUNDS
+        assert_right(folder, right)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(chain, (1, 2))) == [None, None]
+
+
+def test_a_listing_that_is_killed_begins_again(tmp_path, cloud):
+    """--all killed while it lists, and before and after the list is in, comes to the tables of one that was not."""
+    run_all = ("--all", "--versions", "--aliases", "--region", "cn-north-4", "--project-id", cloud.scopes[0].project_id)
+    with Emulator(cloud, token=TOKEN, faults=Faults(latency=0.02)).in_thread() as server:
+        run(*command(server, None, tmp_path / "right", *run_all))
+        right = tables_of(tmp_path / "right")
+        server.clear()
+        folder = tmp_path / "run"
+        with begin(*command(server, None, folder, *run_all)) as process:
+            wait_for(lambda: len(server.requests) > 20)
+            process.kill()
+        words = run(*command(server, None, folder, "--resume"), code=2)
+        assert "the list of this run was never read to its end: name it again, or give --all again" in words
+        kill_at(f"{LOADED}:before:1", *command(server, None, folder, *run_all, "--resume"))
+        server.clear()
+        kill_at(f"{LOADED}:after:1", *command(server, None, folder, *run_all, "--resume"))
+        kill_at(f"{COMMIT}:after:2", *command(server, None, folder, "--resume"))
+        run(*command(server, None, folder, "--resume"))
+        assert repeated(server) <= WORKERS * 2
+    assert_right(folder, right)
+
+
+def test_a_killed_overwriting_leaves_the_old_run_or_the_new_one(tmp_path, undisturbed, server):
+    """Until the new list is in, the old run stays whole; from then on it is the new one that goes on."""
+    old, old_tables = undisturbed("old.txt", every=3)
+    new, new_tables = undisturbed()
+    folder = tmp_path / "right-old.txt"
+    kill_at(f"{ALL_IN}:after:1", *command(server, new, folder, "--overwrite"))
+    assert (tables_of(folder), manifest_of(folder)["complete"]) == (old_tables, True)
+    run(*command(server, old, folder, "--resume"))
+    assert not server.requests
+    assert_right(folder, old_tables)
+    kill_at(f"{LOADED}:after:1", *command(server, new, folder, "--overwrite"))
+    kill_at(f"{OLD_GONE}:after:1", *command(server, new, folder, "--overwrite"))
+    assert not [name for name in STABLE if (folder / name).exists()]
+    kill_at(f"{COMMIT}:after:2", *command(server, new, folder, "--resume"))
+    run(*command(server, None, folder, "--resume"))
+    assert repeated(server) <= WORKERS
+    assert_right(folder, new_tables)
+
+
+def test_an_empty_list_that_is_killed_over_a_run_is_not_taken_for_it(tmp_path, undisturbed, server, write_list):
+    """The manifest of the run before, which a kill left beside an empty list, says nothing of the new one."""
+    undisturbed("old.txt", every=9)
+    folder = tmp_path / "right-old.txt"
+    kill_at(f"{LOADED}:after:1", *command(server, write_list([], "none.txt"), folder, "--overwrite"))
+    standing = standing_of(folder)
+    assert (standing.urns, standing.state, standing.exit_code) == (0, "stopped", None)
+    words = run(*command(server, None, folder, "--resume"), code=2)
+    assert "none.txt holds no URN" in words
+    assert manifest_of(folder)["input"]["urns"] == 0

@@ -1,0 +1,125 @@
+"""What is done with the work folder of a run that goes to a store: parts, status, tables again, bodies dropped."""
+
+from __future__ import annotations
+
+import pytest
+from support.runs import TOKEN, export, run_cli
+from support.object_store import BUCKET
+
+import inventory
+from inventory.emulator import Emulator, Reply
+from inventory.errors import OutputError
+from inventory.ledger.writer import Ledger
+from inventory.runs import finish
+from inventory.runs.output import Output
+from inventory.runs.status import standing_of
+from inventory.storage.object_store import parse
+
+URL = f"s3://{BUCKET}/runs/today"
+
+
+@pytest.fixture
+def server():
+    with Emulator(functions=30, token=TOKEN).in_thread() as server:
+        yield server
+
+
+@pytest.fixture
+def work(tmp_path):
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def run(store, server, work, write_list):
+    path = write_list(server.urns())
+
+    async def go(*, mode="new", **more):
+        environment = {"HW_AUTH_TOKEN": TOKEN, **store.environment()}
+        place = Output(work, parse(URL), work_dir_named=True)
+        return await export(path, place, mode=mode, environment=environment, endpoint=server.url, **more)
+
+    return go
+
+
+def names(store):
+    """The objects of the run, less the empty ones by which Arrow keeps a folder."""
+    found = {key.removeprefix("runs/today/") for key, content in store.objects().items() if content}
+    return {name for name in found if name}
+
+
+def goes_on(work):
+    return f"export --resume --output {URL} --work-dir {work}"
+
+
+def are_dropped(work):
+    with Ledger(work / "ledger.sqlite") as ledger:
+        return finish.are_dropped(ledger)
+
+
+async def test_parts_go_up_are_read_and_go_away(run, store, work):
+    """A table in parts is in the store as in the folder; made one file again, no part of it is left there."""
+    result = await run(rows_per_file=10)
+    paths = {table["path"] for table in result.manifest["tables"]}
+    parts = {path for path in paths if "/part-" in path}
+    assert {path.partition("/")[0] for path in parts} > {"functions", "functions-csv"}
+    assert names(store) == {"manifest.json", *paths}
+    told = inventory.open_snapshot(work).table("functions")
+    assert inventory.open_snapshot(URL).table("functions").equals(told)
+    await run(mode="resume", rows_per_file=0)
+    assert not parts & names(store)
+    assert inventory.open_snapshot(URL).table("functions").equals(told)
+
+
+async def test_parts_that_are_not_ours_stay_and_are_no_run(run, store):
+    """A folder of somebody else's files, named as one of ours, is neither a run nor removed."""
+    store.client().put_object(Bucket=BUCKET, Key="runs/today/functions/mine.parquet", Body=b"mine")
+    await run(rows_per_file=10)
+    assert store.objects()["runs/today/functions/mine.parquet"] == b"mine"
+
+
+async def test_tables_that_are_built_again_go_up_with_the_next_resume(run, store, server, work):
+    """The command leaves the store as it was, says so, as status does; --resume sends them and asks nothing."""
+    await run(format=("parquet",))
+    assert standing_of(work).next == "nothing: every URN is answered and the tables are whole"
+    server.clear()
+    before = store.objects()
+    built = run_cli("tables", work, "--format", "csv")
+    assert (built.returncode, built.stdout, store.objects()) == (0, f"{work}\n", before)
+    assert f"{URL} does not have these tables yet; send them up with: " in built.stderr
+    assert built.stderr.rstrip().endswith(goes_on(work))
+    assert standing_of(work).next.endswith(goes_on(work))
+    await run(mode="resume", format=("parquet",))
+    assert not server.requests
+    assert "functions.csv" in names(store)
+    assert standing_of(work).next.startswith("nothing: ")
+
+
+async def test_bodies_are_dropped_when_all_is_up(run, store, work):
+    """An upload that fails keeps the bodies; the next try sends what is missing, and drops them."""
+    store.fault = lambda request: (403, "AccessDenied") if request["PATH_INFO"].endswith("calls.csv") else None
+    with pytest.raises(OutputError, match="--resume sends up what is missing"):
+        await run(drop_bodies=True)
+    assert not are_dropped(work)
+    assert goes_on(work) in standing_of(work).next
+    store.fault = lambda _request: None
+    await run(mode="resume", drop_bodies=True)
+    assert are_dropped(work)
+    assert standing_of(work).next.startswith("nothing; its bodies are dropped")
+
+
+async def test_bodies_of_a_run_with_failures_are_kept_for_the_way_into_the_store(run, server, work):
+    """Where --resume has still to send tables, the word that a run is at its end is not taken, and that is said."""
+    server.plan(lambda urn, _times: Reply(400, b"{}") if urn == min(server.urns()) else None)
+    await run()
+    built = run_cli("tables", work, "--drop-bodies")
+    assert "the bodies are kept in the ledger, as --resume needs them: 1 URNs failed" in built.stderr
+    assert not are_dropped(work)
+    assert standing_of(work).next.endswith(goes_on(work))
+
+
+@pytest.mark.parametrize("command", ["status", "tables"])
+def test_a_url_is_no_folder(command):
+    """Both commands say what they take in the place of a URL."""
+    said = run_cli(command, URL)
+    assert said.returncode == 2
+    assert "work folder" in said.stderr

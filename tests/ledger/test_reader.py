@@ -1,0 +1,242 @@
+"""A ledger that is read while it is written, or when nobody writes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+from test_ledger import P, R, damaged_behind_its_header, of_another_version, outcome, urn
+
+from inventory.errors import InterruptedRunError, OutputError
+from inventory.ledger import database
+from inventory.ledger.reader import LedgerView, Tally
+from inventory.ledger.writer import Ledger
+from inventory.storage import file_lock
+
+SINCE = 1_700_000_000_000_000
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where the ledger is."""
+    return tmp_path / "ledger.sqlite"
+
+
+def load(ledger: Ledger) -> None:
+    """Three URNs, of which one is settled."""
+    with ledger.loading():
+        ledger.add_urns(map(urn, "abc"))
+        ledger.count_scopes([(R, P)])
+    ledger.record(outcome(urn("a")))
+    ledger.commit()
+
+
+def test_a_ledger_is_read_while_it_is_written(path):
+    """A reader sees what is committed, at each moment, and does not stand in the writer's way."""
+    with Ledger(path) as ledger:
+        load(ledger)
+        with LedgerView(path) as view:
+            assert (view.count_urns(), view.count_settled()) == (3, 1)
+            with view.at_one_moment():
+                assert view.count_settled() == 1
+                ledger.record(outcome(urn("b")))
+                ledger.commit()
+                assert view.count_settled() == 1
+            assert view.count_settled() == 2
+
+
+def test_reading_a_ledger_at_rest_leaves_no_file(path):
+    """A ledger that nobody writes is read as it is: no log and no lock is left beside it."""
+    with Ledger(path) as ledger:
+        load(ledger)
+    before = path.read_bytes()
+    with LedgerView(path) as view:
+        assert view.count_settled() == 1
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert path.read_bytes() == before
+
+
+def test_a_writer_that_ends_under_a_reader_leaves_a_whole_file(path, tmp_path):
+    """What a run wrote is in the ledger itself, although a reader keeps the log from being removed."""
+    with Ledger(path) as ledger, LedgerView(path) as view:
+        load(ledger)
+        assert view.count_settled() == 1
+        ledger.close()
+        shutil.copy(path, tmp_path / "copy")
+        with LedgerView(tmp_path / "copy") as copy:
+            assert copy.count_settled() == 1
+
+
+def test_what_a_killed_process_committed_is_read(path):
+    """The log of a killed run is part of its ledger."""
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
+        "from inventory.ledger.writer import Ledger; import test_ledger_view as t\n"
+        "t.load(Ledger(Path(sys.argv[1]))); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, path, os.path.dirname(os.path.dirname(__file__))], check=False).returncode == 9  # noqa: PTH120
+    with LedgerView(path) as view:
+        assert view.count_settled() == 1
+    with Ledger(path) as ledger:
+        assert ledger.count_settled() == 1
+
+
+def test_without_locks_of_the_system_the_second_is_refused_and_a_reader_too(path, monkeypatch):
+    """Where fcntl does not exist the ledger itself is locked: still one at a time, and nobody can look on."""
+    monkeypatch.setattr(file_lock, "_LOCKS", None)
+    with Ledger(path) as ledger:
+        load(ledger)
+        for opened in (Ledger, LedgerView):
+            monkeypatch.setattr("sqlite3.connect", impatient())
+            with pytest.raises(OutputError, match="in use by another inventory process"):
+                opened(path)
+            monkeypatch.undo()
+            monkeypatch.setattr(file_lock, "_LOCKS", None)
+    with LedgerView(path) as view:
+        assert view.count_settled() == 1
+
+
+def impatient():
+    import sqlite3  # noqa: PLC0415 - its connect is replaced, and called by what replaces it
+
+    connect = sqlite3.connect
+    return lambda *args, **more: connect(*args, **{**more, "timeout": 0.0})
+
+
+def test_without_shared_memory_a_run_works_still(path):
+    """A file system on which the log cannot be shared, as some network ones, holds a ledger that nobody looks at."""
+    path.with_name("ledger.sqlite-shm").symlink_to(path / "of" / "nothing")
+    with Ledger(path) as ledger:
+        load(ledger)
+    with LedgerView(path) as view:
+        assert view.count_settled() == 1
+
+
+def test_urns_are_tallied_by_scope_status_and_kind(path):
+    """Each scope's outcomes are counted alike with alike, with the first as an example, and those of late apart."""
+    with Ledger(path) as ledger:
+        with ledger.loading():
+            ledger.add_urns([*map(urn, "abcde"), urn("a", "p2")])
+            ledger.count_scopes([(R, P), (R, "p2")])
+        for name, status, age in (
+            ("a", "configured", 9),
+            ("b", "configured", 1),
+            ("c", "failed", 2),
+            ("d", "failed", 3),
+        ):
+            ledger.record(outcome(urn(name), status)._replace(finished_at=SINCE - age + 5))
+        ledger.record(outcome(urn("a", "p2"), "not_found")._replace(finished_at=SINCE))
+        ledger.commit()
+        assert list(ledger.tallies(SINCE)) == [
+            Tally(R, P, "configured", None, 2, urn("a"), 1, SINCE + 4),
+            Tally(R, P, "failed", "timeout", 2, urn("c"), 2, SINCE + 2),
+            Tally(R, "p2", "not_found", None, 1, urn("a", "p2"), 0, None),
+        ]
+        assert ledger.last_finished() == SINCE + 4
+        assert ledger.outcome(urn("c")).status == "failed"
+        assert ledger.outcome(urn("e")) is None
+
+
+def test_bodies_are_dropped_but_those_of_failures(path):
+    """Outcomes stay but for their bodies, what failed keeps them too, and the file is smaller."""
+    with Ledger(path) as ledger:
+        ledger.add_urns(map(urn, "abc"))
+        for name, status in (("a", "configured"), ("b", "failed"), ("c", "not_found")):
+            ledger.record(outcome(urn(name), status, b"x" * 200_000))
+        ledger.commit()
+    before = path.stat().st_size
+    for _ in range(2):
+        with Ledger(path) as ledger:
+            ledger.drop_bodies()
+            assert [len(settled.body) for _, settled in ledger.rows()] == [0, 200_000, 0]
+            assert [settled.status for _, settled in ledger.rows()] == ["configured", "failed", "not_found"]
+            assert ledger.fact("bodies-dropped")
+    assert path.stat().st_size < before / 2
+
+
+@pytest.mark.parametrize("looks", [1, 4])
+def test_long_work_on_the_file_ends_at_a_stop_and_is_as_if_not_begun(path, monkeypatch, looks):
+    """A stop ends the look through a file, and the dropping of its bodies; all is as it was, and the next does it."""
+    monkeypatch.setattr(database, "_STEPS_TO_A_LOOK", 20)
+    with Ledger(path) as ledger:
+        ledger.add_urns(urn(f"{number:04}") for number in range(300))
+        for number in range(300):
+            ledger.record(outcome(urn(f"{number:04}"), body=b"x" * 600))
+        ledger.commit()
+        for work in (ledger.check, ledger.drop_bodies):
+            stops = iter([None] * looks + [InterruptedRunError(15)])
+            with pytest.raises(InterruptedRunError):
+                work(lambda stops=stops: raised(next(stops)))
+        assert {len(settled.body) for _, settled in ledger.rows()} == {600}
+        ledger.drop_bodies()
+        ledger.check()
+        assert {len(settled.body) for _, settled in ledger.rows()} == {0}
+
+
+def raised(error):
+    if error is not None:
+        raise error
+
+
+def test_whoever_looks_at_a_run_can_be_stopped(path, monkeypatch):
+    """A stop ends the look that status and --overwrite take; what is there stays, and nothing is locked."""
+    monkeypatch.setattr(database, "_STEPS_TO_A_LOOK", 1)
+    with Ledger(path) as ledger:
+        load(ledger)
+    stop = partial(raised, InterruptedRunError(15))
+    for opened in (partial(LedgerView, path, stop), partial(Ledger, path, stop, replace=True)):
+        with pytest.raises(InterruptedRunError):
+            opened()
+    with Ledger(path) as ledger, pytest.raises(InterruptedRunError), ledger.at_one_moment(stop):
+        ledger.count_settled()
+    with LedgerView(path) as view:
+        assert (view.count_urns(), view.count_settled()) == (3, 1)
+
+
+def test_ctrl_c_in_a_look_through_a_ledger_stays_ctrl_c(path, monkeypatch):
+    """What a signal's handler raises while SQLite is at work gets lost in it, and becomes a KeyboardInterrupt again."""
+    monkeypatch.setattr(database, "_STEPS_TO_A_LOOK", 1)
+    with Ledger(path) as ledger:
+        load(ledger)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.check(partial(raised, KeyboardInterrupt()))
+
+
+def test_a_file_of_small_bodies_is_smaller_without_them(path):
+    """Bodies of a few hundred bytes free no page of their own, and the file is made smaller all the same."""
+    with Ledger(path) as ledger:
+        ledger.add_urns(urn(f"{number:04}") for number in range(2000))
+        for number in range(2000):
+            ledger.record(outcome(urn(f"{number:04}"), body=b"x" * 600))
+    before = path.stat().st_size
+    with Ledger(path) as ledger:
+        ledger.drop_bodies()
+        assert ledger.count_settled() == 2000
+    assert path.stat().st_size < before / 2
+
+
+def test_an_empty_file_holds_no_list(path):
+    """A run that was killed in its first moment left nothing to look at, and that is said."""
+    path.touch()
+    with pytest.raises(OutputError, match="holds no list yet"):
+        LedgerView(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (of_another_version, "ledger 99, not 3"),
+        (damaged_behind_its_header, "damaged"),
+        (lambda path: path.write_bytes(b"no database" * 100), "damaged"),
+        (lambda path: path.mkdir(), "cannot be read: Is a directory$"),
+    ],
+)
+def test_a_ledger_of_no_use_is_one_sentence(path, spoil, words):
+    """Damage, another version, and what is no file are told to who only reads, too."""
+    spoil(path)
+    with pytest.raises(OutputError, match=words), LedgerView(path) as view:
+        list(view.rows())

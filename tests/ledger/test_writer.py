@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from inventory.errors import OutputError
+from inventory.ledger.writer import AnswerCount, Ledger, Reject, ScopeCount, SourceRead
+from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
+
+R, P = "cn-north-4", "p"
+
+
+def urn(name: str, project: str = P, region: str = R) -> str:
+    """A full URN."""
+    return f"urn:fss:{region}:{project}:function:default:{name}"
+
+
+def outcome(of: str, status: str = "configured", body: bytes = b"{}") -> Outcome:
+    """How a URN was settled."""
+    kind = "timeout" if status == "failed" else None
+    return Outcome(of, status, kind, 200, None, "m\0é", body, "Show", 2, 1, "r-1", 1.25, 1_700_000_000_000_000)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where the ledger is."""
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path):
+    """An empty ledger."""
+    with Ledger(path) as ledger:
+        yield ledger
+
+
+def test_duplicates_are_asked_for_once(ledger):
+    """A URN is there once, however often and in whatever order it comes."""
+    with ledger.loading():
+        ledger.add_urns([urn("b"), urn("a"), urn("b")])
+        ledger.add_urns(iter([urn("a"), urn("c")]))
+        ledger.count_scopes([(R, P)])
+    assert list(ledger.pending(R, P)) == [urn("a"), urn("b"), urn("c")]
+    assert ledger.count_urns() == 3
+
+
+def test_what_is_settled_is_not_pending(ledger):
+    """A resumed run asks for what has no outcome, and for what failed, which stays failed until it is asked."""
+    ledger.add_urns(map(urn, "abcd"))
+    ledger.record(outcome(urn("a")))
+    ledger.record(outcome(urn("b"), "failed"))
+    ledger.record(outcome(urn("c"), "not_found"))
+    ledger.commit()
+    assert list(ledger.pending(R, P)) == [urn("d")]
+    assert ledger.count_settled() == 3
+    ledger.ask_failures_again()
+    assert list(ledger.pending(R, P)) == [urn("b"), urn("d")]
+    assert ledger.count_settled() == 2
+    assert [settled and settled.status for _, settled in ledger.rows()] == ["configured", "failed", "not_found", None]
+    ledger.record(outcome(urn("b")))
+    ledger.commit()
+    assert list(ledger.pending(R, P)) == [urn("d")]
+    (again,) = [settled for asked, settled in ledger.rows() if asked == urn("b")]
+    assert (again.status, again.attempts, again.throttled) == ("configured", 4, 2), "the calls of both sessions count"
+
+
+def test_a_scope_was_welcome_where_a_call_of_it_was_answered(ledger):
+    """Failures alone show nothing; and what another project was answered shows nothing here."""
+    ledger.add_urns([urn("a"), urn("b"), urn("a", "p2")])
+    ledger.record(outcome(urn("a"), "failed"))
+    ledger.record(outcome(urn("a", "p2"), "not_found"))
+    ledger.commit()
+    assert not ledger.was_welcome(R, P)
+    assert ledger.was_welcome(R, "p2")
+
+
+def test_a_disk_that_is_full_while_the_list_goes_in_is_one_sentence(path, monkeypatch):
+    """SQLite ends the transaction itself then: that must not hide what happened."""
+
+    def fill_up(ledger):
+        with ledger.loading():
+            ledger._db.execute("PRAGMA max_page_count = 60")
+            ledger.add_urns(urn(f"f{number:06}" + "x" * 200) for number in range(5000))
+
+    with Ledger(path) as ledger:
+        with pytest.raises(OutputError, match=r"ledger\.sqlite cannot be written: database or disk is full"):
+            fill_up(ledger)
+        assert list(ledger.rows()) == []
+
+
+def test_an_outcome_comes_out_as_it_went_in(ledger):
+    """All fields of an outcome are kept, the body byte for byte; who has none comes out as None."""
+    sent = outcome(urn("b"), "failed", bytes(range(256)))
+    ledger.add_urns([urn("b"), urn("a")])
+    ledger.record(sent)
+    ledger.commit()
+    assert list(ledger.rows()) == [(urn("a"), None), (urn("b"), sent)]
+
+
+def test_an_outcome_that_comes_again_replaces_the_first(ledger):
+    """A URN has one outcome: the last."""
+    ledger.add_urns([urn("a")])
+    for status in ("failed", "configured"):
+        ledger.record(outcome(urn("a"), status))
+        ledger.commit()
+    assert [settled.status for _, settled in ledger.rows()] == ["configured"]
+
+
+def test_outcomes_are_committed_in_batches(ledger, path, tmp_path):
+    """What is recorded waits; after a commit another process that opens the file finds it."""
+    ledger.add_urns(map(urn, "abc"))
+    for name in "ab":
+        ledger.record(outcome(urn(name)))
+    ledger.count_call(R, P, SHOW, 200)
+    assert copied(path, tmp_path / "before") == (0, 0)
+    ledger.commit()
+    assert copied(path, tmp_path / "after") == (2, 1)
+
+
+def copied(path, folder) -> tuple[int, int]:
+    """Outcomes and calls in a copy of the files as they are now: what a kill at this moment leaves."""
+    folder.mkdir()
+    for file in path.parent.glob("ledger.sqlite*"):
+        shutil.copy(file, folder)
+    with Ledger(folder / path.name) as ledger:
+        return ledger.count_settled(), sum(answer.calls for answer in ledger.answers())
+
+
+def test_closing_commits_what_is_left(path):
+    """A run that ends in good order loses nothing."""
+    with Ledger(path) as ledger:
+        ledger.add_urns([urn("a")])
+        ledger.record(outcome(urn("a")))
+    with Ledger(path) as ledger:
+        assert ledger.count_settled() == 1
+
+
+def test_a_killed_process_loses_only_what_was_not_committed(path):
+    """After a hard exit in the middle of a batch the ledger opens, with all that was committed."""
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
+        "from inventory.ledger.writer import Ledger; import test_ledger as t\n"
+        "ledger = Ledger(Path(sys.argv[1])); ledger.add_urns(map(t.urn, 'abc'))\n"
+        "ledger.record(t.outcome(t.urn('a'))); ledger.commit(); ledger.record(t.outcome(t.urn('b'))); os._exit(9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path, os.path.dirname(os.path.dirname(__file__))], check=False)  # noqa: PTH120
+    assert done.returncode == 9
+    with Ledger(path) as ledger:
+        assert list(ledger.pending(R, P)) == [urn("b"), urn("c")]
+
+
+def test_scopes_do_not_bleed_into_their_neighbours(ledger):
+    """Projects and regions whose names begin alike, or sort just behind, are scopes of their own."""
+    scopes = [
+        (R, "p"),
+        (R, "p2"),
+        (R, "p;"),
+        (R, "p!"),
+        (R, "o"),
+        ("cn-north-40", "p"),
+        ("cn-north-4;", "p"),
+        (R, "pé"),
+    ]
+    ledger.add_urns(urn("f", project, region) for region, project in scopes)
+    ledger.count_scopes(scopes)
+    for region, project in scopes:
+        assert list(ledger.pending(region, project)) == [urn("f", project, region)]
+    assert sorted(ledger.scopes()) == sorted(ScopeCount(region, project, 1) for region, project in scopes)
+    assert list(ledger.pending(R, "none")) == []
+
+
+def test_pending_is_read_in_blocks_while_outcomes_come_in(ledger):
+    """All URNs of a scope come out once and in order, although outcomes are written in between."""
+    names = [f"f{n:05d}" for n in range(2000)]
+    ledger.add_urns(map(urn, names))
+    seen = []
+    for pending in ledger.pending(R, P):
+        seen.append(pending)
+        ledger.record(outcome(pending))
+        if len(seen) % 7 == 0:
+            ledger.commit()
+    assert seen == list(map(urn, names))
+    ledger.commit()
+    assert list(ledger.pending(R, P)) == []
+
+
+def half_loaded(ledger: Ledger, error: BaseException) -> None:
+    """Loads a list that breaks off."""
+    with ledger.loading():
+        ledger.add_urns([urn("a")])
+        ledger.add_rejects([Reject("s", 1, "t", "r")])
+        ledger.add_source(SourceRead("s", "00", 2))
+        ledger.set_fact("loaded", value=True)
+        raise error
+
+
+def test_loading_is_all_or_nothing(ledger):
+    """A list that breaks off leaves no trace in the ledger, whatever broke it."""
+    for error in (OutputError("x"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            half_loaded(ledger, error)
+    assert list(ledger.rows()) == []
+    assert (ledger.count_rejects(), ledger.sources(), ledger.fact("loaded")) == (0, [], None)
+    with ledger.loading():
+        ledger.add_urns([urn("a")])
+    assert len(list(ledger.rows())) == 1
+
+
+def test_a_new_list_takes_the_place_of_the_old_run(path):
+    """Loading leaves nothing of what the ledger held; a load that breaks off leaves all of it."""
+    with Ledger(path) as ledger:
+        with ledger.loading():
+            ledger.add_urns([urn("old")])
+            ledger.count_scopes([(R, P)])
+            ledger.set_fact("loaded", value=1)
+        ledger.record(outcome(urn("old")))
+        ledger.count_call(R, P, SHOW, 200)
+    with Ledger(path, replace=True) as ledger:
+        with pytest.raises(OutputError):
+            half_loaded(ledger, OutputError("x"))
+        assert list(ledger.rows()) == [(urn("old"), outcome(urn("old")))]
+        assert (len(ledger.answers()), ledger.fact("loaded")) == (1, 1)
+        with ledger.loading():
+            ledger.add_urns([urn("new")])
+        assert list(ledger.rows()) == [(urn("new"), None)]
+        assert (ledger.answers(), ledger.scopes(), ledger.fact("loaded"), ledger.count_settled()) == ([], [], None, 0)
+
+
+def test_facts(ledger):
+    """A fact is any JSON value, may be written again, and is None where it never was."""
+    assert ledger.fact("x") is None
+    for value in ({"a": [1, None]}, "é", False):
+        ledger.set_fact("x", value)
+        assert ledger.fact("x") == value
+
+
+def test_rejects_and_sources_are_sorted(ledger):
+    """Rejects come by source and line, equal ones as often as they were; sources by name."""
+    last, first = Reject("b", 1, "x", "r"), Reject("a", 10, "y\0", "r")
+    ledger.add_rejects([last, first, Reject("a", 9, "z", "r"), last])
+    ledger.add_source(SourceRead("b", "1", 2))
+    ledger.add_source(SourceRead("a", "2", 3))
+    assert list(ledger.rejects()) == [Reject("a", 9, "z", "r"), first, last, last]
+    assert ledger.count_rejects() == 4
+    assert ledger.sources() == [SourceRead("a", "2", 3), SourceRead("b", "1", 2)]
+
+
+def test_calls_add_up_over_sessions(path):
+    """Calls are counted by scope, operation and status, and go on in the next session."""
+    for _ in range(2):
+        with Ledger(path) as ledger:
+            for status in (200, 200, 429, 0):
+                ledger.count_call(R, P, SHOW, status)
+            ledger.commit()
+            ledger.count_call("x", "q", LIST_CONFIGS, 200)
+    with Ledger(path) as ledger:
+        assert ledger.answers() == [
+            AnswerCount(R, P, SHOW, 0, 2),
+            AnswerCount(R, P, SHOW, 200, 4),
+            AnswerCount(R, P, SHOW, 429, 2),
+            AnswerCount("x", "q", LIST_CONFIGS, 200, 2),
+        ]
+
+
+def test_a_ledger_of_another_version_is_refused(path):
+    """A file of another version is named with both versions, and left as it is."""
+    of_another_version(path)
+    with pytest.raises(OutputError, match=r"ledger 99, not 3.*--overwrite"):
+        Ledger(path)
+
+
+@pytest.mark.parametrize("content", [b"no database" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
+def test_a_damaged_file_is_named(path, content):
+    """What is no ledger is one sentence with the way out, not a traceback."""
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match=r"ledger\.sqlite is damaged.*--overwrite"):
+        Ledger(path)
+
+
+def test_damage_behind_the_header_is_named(path):
+    """Damage that shows only when rows are read is one sentence too."""
+    damaged_behind_its_header(path)
+    with pytest.raises(OutputError, match="damaged"), Ledger(path) as ledger:
+        list(ledger.rows())
+
+
+def of_another_version(path):
+    Ledger(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+
+
+def damaged_behind_its_header(path):
+    with Ledger(path) as ledger:
+        ledger.add_urns(urn(f"f{n}") for n in range(3000))
+    content = path.read_bytes()
+    path.write_bytes(content[:8192] + b"\xa5" * (len(content) - 8192))
+
+
+@pytest.mark.parametrize(
+    "spoil", [of_another_version, damaged_behind_its_header, lambda path: path.write_bytes(b"no database" * 100)]
+)
+def test_replacing_begins_anew_where_the_old_file_is_of_no_use(path, spoil):
+    """--overwrite, to which the messages lead, gets past every ledger that cannot be used."""
+    spoil(path)
+    with Ledger(path, replace=True) as ledger:
+        assert list(ledger.rows()) == []
+        ledger.add_urns([urn("a")])
+    with Ledger(path) as ledger:
+        assert list(ledger.pending(R, P)) == [urn("a")]
+
+
+@pytest.mark.parametrize("name", ["", "missing/ledger.sqlite"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, name):
+    """A folder in the file's place, or no folder around it, is an output error."""
+    with pytest.raises(OutputError, match="cannot be written"):
+        Ledger(tmp_path / name)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+def test_a_read_only_file_is_named(path):
+    """A ledger without the right to write is an output error."""
+    Ledger(path).close()
+    path.chmod(0o400)
+    path.parent.chmod(0o500)
+    with pytest.raises(OutputError, match="cannot be written"):
+        Ledger(path)
+
+
+def test_a_ledger_in_use_is_named(ledger, path, monkeypatch):
+    """Two processes on one folder: the second is told to wait, from its first moment."""
+    connect = sqlite3.connect
+    monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
+    with pytest.raises(OutputError, match="in use by another inventory process"):
+        Ledger(path)
+    ledger.add_urns([urn("a")])
+    assert list(ledger.pending(R, P)) == [urn("a")]
+
+
+def test_a_ledger_that_was_only_opened_is_in_use_too(path, monkeypatch):
+    """A resumed run that has not written yet already keeps others out."""
+    connect = sqlite3.connect
+    monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
+    Ledger(path).close()
+    with Ledger(path) as first:
+        assert first.count_settled() == 0
+        with pytest.raises(OutputError, match="in use by another inventory process"):
+            Ledger(path)

@@ -1,0 +1,100 @@
+"""From the ledger to tables: in URN order, and with the counts of the same pass."""
+
+from __future__ import annotations
+
+import pytest
+from support.runs import rows
+
+from inventory.errors import InterruptedRunError, OutputError
+from inventory.ledger.writer import Ledger, Reject
+from inventory.outcome import Outcome
+from inventory.pipeline.build_tables import tabulate
+from inventory.progress import Watch
+from inventory.settings import ExportSettings
+
+BASE = "urn:fss:cn-north-4:p:function:default:"
+CONFIG = b'{"func_urn":"u","destination_config":{"on_failure":{"destination":"SMN","param":"{}"}}}'
+SETTINGS = ExportSettings(format=("parquet", "csv"))
+
+
+def outcome(name, status, kind=None, body=b"{}"):
+    return Outcome(
+        f"{BASE}{name}", status, kind, 200, None, "words", body, "Show", 3, 0, None, 1.5, 1_700_000_000_000_000
+    )
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """Three URNs: one configured, one failed, one that nobody asked for; and a reject."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        with ledger.loading():
+            ledger.add_urns([f"{BASE}c", f"{BASE}a", f"{BASE}b"])
+            ledger.add_rejects([Reject("list", 4, "odd", "not a URN")])
+            ledger.count_scopes([("cn-north-4", "p")])
+        ledger.record(outcome("b", "failed", "timeout"))
+        ledger.record(outcome("a", "configured", body=CONFIG))
+        ledger.commit()
+        yield ledger
+
+
+def test_the_tables_are_the_ledger_in_urn_order(ledger, tmp_path):
+    """Each URN is a row of functions, each answered one a row of calls, each side a row of destinations."""
+    files, counts = tabulate(ledger, tmp_path, SETTINGS, Watch())
+    assert [(row["function_name"], row["status"]) for row in rows(tmp_path)] == [
+        ("a", "configured"),
+        ("b", "failed"),
+        ("c", "not_attempted"),
+    ]
+    assert [row["function_urn"] for row in rows(tmp_path, "calls")] == [f"{BASE}a", f"{BASE}b"]
+    assert [(row["event"], row["destination"]) for row in rows(tmp_path, "destinations")] == [("on_failure", "SMN")]
+    assert [row["text"] for row in rows(tmp_path, "rejects", "csv")] == ["odd"]
+    assert (counts.status, counts.retries) == ({"configured": 1, "failed": 1, "not_attempted": 1}, 4)
+    assert len(files) == 8
+
+
+def test_the_same_ledger_makes_the_same_bytes(ledger, tmp_path):
+    """Twice, in two folders."""
+    hashes = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        files, _ = tabulate(ledger, tmp_path / name, SETTINGS, Watch())
+        hashes.append([file.sha256 for file in files])
+    assert hashes[0] == hashes[1]
+
+
+def test_a_stop_leaves_no_table(ledger, tmp_path):
+    """A signal while tables are written leaves none, whole or half."""
+    watch = Watch()
+    watch.request_stop(15)
+    with pytest.raises(InterruptedRunError):
+        tabulate(ledger, tmp_path, SETTINGS, watch)
+    assert {path.name.split(".")[0] for path in tmp_path.iterdir()} == {"ledger"}
+
+
+def test_a_folder_that_is_gone_is_one_sentence(ledger, tmp_path):
+    """Tables that cannot be written are an output error that names the table."""
+    with pytest.raises(OutputError, match="table functions cannot be written: No such file"):
+        tabulate(ledger, tmp_path / "gone", SETTINGS, Watch())
+
+
+def test_rows_per_file_splits_the_tables_that_have_more(ledger, tmp_path):
+    """Three functions at two a file are two files; tables of fewer rows stay one."""
+    files, _ = tabulate(ledger, tmp_path, ExportSettings(rows_per_file=2), Watch())
+    assert [(file.path, file.rows) for file in files] == [
+        ("functions/part-00000.parquet", 2),
+        ("functions/part-00001.parquet", 1),
+        ("destinations.parquet", 1),
+        ("calls.parquet", 2),
+        ("rejects.parquet", 1),
+    ]
+
+
+def test_what_was_there_stays_until_all_tables_are_whole(ledger, tmp_path):
+    """Who must know is told before the first name changes; until then a signal or a full disk leaves all as it was."""
+    (tmp_path / "functions.csv").write_text("old")
+    seen = []
+    tabulate(
+        ledger, tmp_path, SETTINGS, Watch(), before_names=lambda: seen.append((tmp_path / "functions.csv").read_text())
+    )
+    assert seen == ["old"]
+    assert (tmp_path / "functions.csv").read_text() != "old"

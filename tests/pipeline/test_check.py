@@ -1,0 +1,230 @@
+"""Is this account ready? Each step has its word, and each failure what to do about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from support.runs import TOKEN, run_cli
+
+from inventory.cloud.accounts import TokenAccount, UserAccount
+from inventory.cloud.credentials import Token
+from inventory.cloud.iam import User as IamUser
+from inventory.cloud.projects import Place, find_projects
+from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
+from inventory.pipeline import check as checkup
+from inventory.pipeline.check import check_scopes
+from inventory.settings import ExportSettings
+
+P = "0" * 32
+R = "cn-north-4"
+ACCOUNT = TokenAccount(Token(TOKEN, "x"))
+
+
+async def steps_of(server, *, account=ACCOUNT, endpoint=None, project=P):
+    given = ExportSettings(endpoint=endpoint or server.url, iam_endpoint=server.url)
+    (found,) = await check_scopes([(R, project)], given, account)
+    return found, {step.name: step.ok for step in found.steps}
+
+
+async def test_all_is_well():
+    """Seven steps, each ok; plain http is not known to be safe."""
+    async with Emulator(GeneratedCloud(5, projects=[P]), token=TOKEN) as server:
+        found, steps = await steps_of(server)
+        assert [request.path.split("/")[-1].split("?")[0] for request in server.requests] == [
+            "functions",
+            "projects",
+            "async-invoke-config",
+        ]
+    assert steps == {
+        "endpoint": True,
+        "TLS": None,
+        "clock": True,
+        "credential": True,
+        "project": True,
+        "list": True,
+        "read": True,
+    }
+    assert found.ok
+    assert found.line().startswith(
+        f"ok      {R}/{P} at {server.url}: endpoint ok, TLS not known (plain http), clock ok"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "failed"),
+    [
+        (401, "APIGW.0301", "credential"),
+        (401, "FSS.0401", "credential"),
+        (403, "FSS.1126", "list"),
+        (403, "APIGW.0310", "list"),
+        (404, "APIGW.0101", "endpoint"),
+    ],
+)
+async def test_each_refusal_is_a_step_of_its_own(monkeypatch, status, code, failed):
+    """Who refuses what decides the step that fails, and its words have the vendor's code and an advice."""
+    async with Emulator(GeneratedCloud(5, projects=[P])) as server:
+        body = json.dumps({"error_code": code, "error_msg": "no"}).encode()
+        monkeypatch.setattr(server, "_answer", lambda *_: Reply(status, body))
+        found, steps = await steps_of(server)
+    assert next(name for name, ok in steps.items() if ok is False) == failed
+    assert not found.ok
+    words = next(step.words for step in found.steps if step.ok is False)
+    assert code in words
+    assert "; " in words
+
+
+async def test_reading_may_be_refused_where_listing_is_not(monkeypatch):
+    """The two permissions are told apart."""
+    async with Emulator(GeneratedCloud(5, projects=[P])) as server:
+        answer = server._answer
+        body = b'{"error_code":"FSS.1126","error_msg":"no permission"}'
+        monkeypatch.setattr(
+            server, "_answer", lambda route, *more: Reply(403, body) if route.urn else answer(route, *more)
+        )
+        found, steps = await steps_of(server)
+    assert (steps["list"], steps["read"]) == (True, False)
+    assert "functiongraph:function:getConfig" in found.line()
+
+
+async def test_a_project_without_functions_is_read_too():
+    """A config is asked for that cannot be there: that it is not found shows the permission."""
+    cloud = FileCloud({})
+    cloud.scopes = (Scope(R, P),)
+    async with Emulator(cloud) as server:
+        found, _ = await steps_of(server)
+    assert found.ok
+
+
+async def test_an_endpoint_that_is_down_and_one_that_is_not_safe():
+    """No connection fails the endpoint; a server that does not speak TLS fails that."""
+    async with Emulator(GeneratedCloud(1, projects=[P])) as server:
+        found, steps = await steps_of(server, endpoint="http://127.0.0.1:1")
+        assert steps == {"endpoint": False}
+        assert "see that --endpoint is right" in found.line()
+        found, steps = await steps_of(server, endpoint=server.url.replace("http:", "https:"))
+        assert (steps["endpoint"], steps["TLS"]) == (True, False)
+
+
+@pytest.mark.parametrize(("seconds", "ok"), [(0, True), (-890, True), (890, True), (-1000, False), (1000, False)])
+def test_a_clock_that_is_off_is_told(seconds, ok):
+    """More than a quarter of an hour fails: signed calls would be refused."""
+    step = checkup._clock(format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True))
+    assert step.ok is ok
+    assert abs(float(step.words.split(" s")[0]) + seconds) <= 2
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_a_clock_that_nobody_tells_is_not_known(date):
+    """An answer without a date is no failure."""
+    assert checkup._clock(date).ok is None
+
+
+async def test_a_user_that_iam_refuses_asks_nothing_else():
+    """A wrong password is a credential that fails, in IAM's words; FunctionGraph is not called."""
+    async with Emulator(GeneratedCloud(1, projects=[P]), users=[User("reader", "right", "company")]) as server:
+        account = UserAccount(IamUser("reader", "wrong-password", "company"), lambda _region: server.url)
+        found, steps = await steps_of(server, account=account)
+        assert {request.path.partition("?")[0] for request in server.requests} == {"/v3/auth/tokens"}
+        assert len(server.requests) == 2, "for the project, and for the domain, which says whether it is the password"
+    assert steps == {"credential": False}
+    assert "The username or password is wrong" in found.line()
+
+
+async def test_a_project_that_iam_does_not_show_fails():
+    """A mistyped project id is told where it can be."""
+    async with Emulator(GeneratedCloud(1, projects=[P])) as server:
+        _, steps = await steps_of(server, project="f" * 32)
+    assert steps["project"] is False
+
+
+async def test_a_moments_trouble_is_told_as_that():
+    """A throttled list says to try again, and no permission is doubted."""
+    async with Emulator(GeneratedCloud(1, projects=[P]), limit=Limit.parse("1/hour")) as server:
+        await steps_of(server)
+        found, steps = await steps_of(server)
+    assert steps["list"] is False
+    assert "try again" in found.line()
+
+
+def test_check_says_a_line_for_each_scope(tmp_path, write_list):
+    """From a list or from regions and projects; the exit code is 0 where all is well, and 3 where it is not."""
+    with Emulator(GeneratedCloud(4, regions=(R, "ap-southeast-1")), token=TOKEN).in_thread() as server:
+        places = ["--endpoint", server.url, "--iam-endpoint", server.url]
+        done = run_cli("check", write_list(server.urns()), *places)
+        assert (done.returncode, done.stdout.count("\n"), done.stdout.count("ok      ")) == (0, 2, 2), done.stderr
+        alone = run_cli("check", "--region", R, *places)
+        assert (alone.returncode, alone.stdout.split(": ")[0]) == (0, done.stdout.splitlines()[1].split(": ")[0])
+        refused = run_cli("check", "--region", R, "--project-id", P, *places, token="a-dead-token-of-ours")
+        assert refused.returncode == 3
+        assert refused.stdout.startswith(f"FAILED  {R}/{P}")
+        assert "a-dead-token-of-ours" not in refused.stdout + refused.stderr
+    assert run_cli("check", cwd=tmp_path).returncode == 2
+    assert "no function URN" in run_cli("check", write_list(["odd"], "odd.txt")).stderr
+
+
+def test_a_region_that_iam_does_not_tell_of_is_a_line_too(tmp_path):
+    """One account is refused, one finds no IAM: each is a line that says so, and the good one is checked still."""
+    regions = f'regions = ["{R}", "ap-southeast-1"]'
+    cloud = GeneratedCloud(4, regions=(R, "ap-southeast-1"))
+    with (
+        Emulator(cloud, token=TOKEN).in_thread() as good,
+        Emulator(GeneratedCloud(1), token="another").in_thread() as other,
+    ):
+        accounts = [("GOOD", good.url), ("REFUSED", other.url), ("DOWN", "http://127.0.0.1:1")]
+        (tmp_path / "three.toml").write_text(
+            "\n".join(
+                f'[[accounts]]\nname = "{name}"\nenvironment = "{name}"\n{regions}\n'
+                f'endpoint = "{url}"\niam-endpoint = "{url}"'
+                for name, url in accounts
+            )
+        )
+        environment = {f"{name}_AUTH_TOKEN": TOKEN for name, _ in accounts}
+        done = run_cli("check", "--settings", tmp_path / "three.toml", **environment)
+        assert len(other.requests) == 1, "a credential that IAM refused is not tried in the next region"
+    assert (done.returncode, done.stderr) == (3, "")
+    lines = done.stdout.splitlines()
+    assert [line[:6].strip() for line in lines] == ["ok"] * 2 + ["FAILED"] * 4
+    assert sum("project FAILED" in line and "its projects cannot be listed" in line for line in lines) == 3
+    assert sum("was refused before" in line for line in lines) == 1
+    for name, url in accounts[1:]:
+        assert sum(f" at {url}: project FAILED (account {name!r}: " in line for line in lines) == 2
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_check_at_once(number, code):
+    """A server that does not answer holds nobody up who presses Ctrl-C."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        run = subprocess.Popen(
+            [sys.executable, "-m", "inventory", "check", "--region", R, "--iam-endpoint", url],
+            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        asking, _ = silent.accept()
+        with asking:
+            asking.recv(1)
+            run.send_signal(number)
+            words = run.communicate(timeout=20)[1]
+    assert (run.returncode, words) == (code, f"inventory: stopped by {number.name}\n")
+
+
+async def test_a_region_that_no_endpoint_can_hold_fails_alone():
+    """Its line says why, and the other scopes are tried all the same."""
+    account = UserAccount(IamUser("reader", "right", "company"), ExportSettings().iam_endpoint_for)
+    settings = ExportSettings(endpoint="http://127.0.0.1:1")
+    (found,) = await check_scopes([("cn_north_4", P)], settings, account)
+    assert "'cn_north_4' cannot be part of the endpoint's host name" in found.line()
+    (found,) = await check_scopes([("cn_north_4", P)], ExportSettings(), account)
+    assert not found.ok
+    assert "'cn_north_4' cannot be part of the endpoint's host name" in found.line()
+    places, unseen = await find_projects([Place("cn_north_4")], settings, account)
+    assert (places, [one.region for one in unseen]) == ([], ["cn_north_4"])

@@ -1,0 +1,85 @@
+"""The asking: what a kill can cost, and how a stop ends it."""
+
+from __future__ import annotations
+
+import pytest
+from support.runs import TOKEN
+
+from inventory.cloud.accounts import TokenAccount
+from inventory.cloud.credentials import Token
+from inventory.emulator import Emulator, Faults, GeneratedCloud
+from inventory.errors import InterruptedRunError
+from inventory.ledger.writer import Ledger
+from inventory.pipeline import fetch
+from inventory.progress import Watch
+from inventory.settings import ExportSettings
+
+WORKERS = 8
+ACCOUNT = TokenAccount(Token(TOKEN, "x"))
+
+
+def loaded(path, cloud):
+    """A ledger with the cloud's list in it."""
+    ledger = Ledger(path)
+    with ledger.loading():
+        ledger.add_urns(cloud.urns())
+        ledger.count_scopes(cloud.scopes)
+    return ledger
+
+
+async def test_no_more_than_max_workers_are_in_flight_or_uncommitted(tmp_path, monkeypatch):
+    """At each call of the server, calls under way and outcomes that a kill would lose are at most --max-workers."""
+    cloud = GeneratedCloud(100, regions=("cn-north-4", "ap-southeast-1"))
+    settings = ExportSettings(max_workers=WORKERS, max_per_second=0.0, batch=False)
+    with loaded(tmp_path / "ledger.sqlite", cloud) as ledger:
+        asked = committed = 0
+        most = 0
+        commit = ledger.commit
+
+        def count_committed():
+            nonlocal committed
+            commit()
+            committed = ledger.count_settled()
+
+        def count_asked(_urn, _times):
+            nonlocal asked, most
+            asked += 1
+            most = max(most, asked - committed)
+
+        monkeypatch.setattr(ledger, "commit", count_committed)
+        async with Emulator(cloud, faults=Faults(latency=0.002)) as server:
+            server.plan(count_asked)
+            await fetch.ask(ledger, settings_for(settings, server), ACCOUNT, Watch())
+        assert asked == ledger.count_urns() > 150
+        assert most <= WORKERS
+        assert most > 1
+
+
+def settings_for(settings, server):
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    return replace(settings, endpoint=server.url)
+
+
+async def test_a_stop_ends_the_asking_and_keeps_what_was_answered(tmp_path):
+    """After a signal no new call is made, those under way are waited for, and the ledger has their outcomes."""
+    cloud = GeneratedCloud(200)
+    watch = Watch()
+    with loaded(tmp_path / "ledger.sqlite", cloud) as ledger:
+        async with Emulator(cloud, faults=Faults(latency=0.02)) as server:
+            asked = []
+
+            def stop_at_50(one, _times):
+                asked.append(one)
+                if len(asked) == 50:
+                    watch.request_stop(2)
+
+            server.plan(stop_at_50)
+            settings = settings_for(ExportSettings(max_workers=WORKERS, max_per_second=0.0, batch=False), server)
+            with pytest.raises(InterruptedRunError) as caught:
+                await fetch.ask(ledger, settings, ACCOUNT, watch)
+            calls = server.counts.total()
+        assert caught.value.resumable
+        assert 50 <= calls <= 50 + 2 * WORKERS
+        assert ledger.count_settled() == calls
+        assert sum(answer.calls for answer in ledger.answers()) == calls

@@ -1,0 +1,341 @@
+"""The tables of a run built again from its ledger, without a call."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from support.runs import by_urn, export, manifest_of, rows, run_cli
+
+from inventory import open_snapshot
+from inventory.emulator import Emulator, Fault, FileCloud, Limit, Reply
+from inventory.errors import ExitCode, InterruptedRunError, OutputError, UsageError
+from inventory.ledger import database as ledger_file
+from inventory.ledger.writer import Ledger
+from inventory.pipeline.rebuild import retabulate
+from inventory.progress import Watch
+
+P = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:"
+OTHER = "urn:fss:ap-southeast-1:fedcba9876543210fedcba9876543210:function:default:"
+CONFIG = {
+    "destination_config": {"on_failure": {"destination": "SMN", "param": "{}"}},
+    "last_modified": "2021-03-04 14:50",
+}
+TABLES = ("functions", "destinations", "calls", "rejects")
+
+
+def cloud_of(count, urn=P):
+    return FileCloud({f"{urn}f{number:03}:latest": CONFIG for number in range(count)})
+
+
+def contents(folder):
+    """All files of a run but its ledger, by their paths."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("ledger.sqlite")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def again(folder, watch=None, **shape):
+    return retabulate(folder, shape, watch or Watch())
+
+
+@pytest.fixture
+async def run(tmp_path, write_list):
+    """A run of 25 functions and a reject, in Parquet, under a limit that it learnt."""
+    cloud = cloud_of(25)
+    async with Emulator(cloud, limit=Limit.parse("20/second")) as server:
+        path = write_list([*cloud.urns(), "odd"])
+        await export(path, tmp_path / "run", endpoint=server.url, format=("parquet",), max_per_second=None)
+    return tmp_path / "run"
+
+
+async def test_the_tables_are_those_of_the_run(run):
+    """Built again, tables and manifest are byte for byte what the run itself wrote, whatever became of its files."""
+    before = contents(run)
+    for table in TABLES:
+        (run / f"{table}.parquet").unlink()
+    result = again(run)
+    assert contents(run) == before
+    assert result.exit_code == ExitCode.ANSWERED
+
+
+async def test_csv_comes_to_what_is_there(run):
+    """--format csv adds CSV with the same cells; Parquet stays byte for byte, and so do the facts of the run."""
+    before, manifest = contents(run), manifest_of(run)
+    assert manifest["scopes"][0]["limit_learnt"]["calls"] == 20
+    again(run, format=("csv",))
+    after = contents(run)
+    assert {name: after[name] for name in before if name != "manifest.json"} == {
+        name: content for name, content in before.items() if name != "manifest.json"
+    }
+    for table in TABLES:
+        assert rows(run, table, "csv") == rows(run, table)
+    told = manifest_of(run)
+    assert {(table["name"], table["format"]) for table in told.pop("tables")} == {
+        (name, form) for name in TABLES for form in ("parquet", "csv")
+    }
+    manifest.pop("tables")
+    manifest["settings"]["format"] = ["parquet", "csv"]
+    assert told == manifest
+
+
+async def test_the_zone_of_a_time_may_be_said_later(run):
+    """--naive-timezone reads again what was text, and is kept by what comes after."""
+    again(run, naive_timezone="Asia/Shanghai")
+    assert by_urn(run)[f"{P}f000:latest"]["last_modified"].hour == 6
+    again(run, format=("csv",))
+    assert by_urn(run)[f"{P}f000:latest"]["last_modified"].hour == 6
+    assert manifest_of(run)["settings"]["naive-timezone"] == "Asia/Shanghai"
+
+
+async def test_a_resumed_run_takes_the_tables_as_they_were_built_again(run):
+    """After another zone, format and size of files, --resume finds the run complete, and changes nothing."""
+    again(run, naive_timezone="Asia/Shanghai", format=("csv",), rows_per_file=10)
+    before = contents(run)
+    done = run_cli("export", "--resume", "--output", run)
+    assert (done.returncode, "nothing was left to do" in done.stderr) == (0, True), done.stderr
+    assert contents(run) == before
+
+
+async def test_no_credential_and_no_network_is_needed(run):
+    """The command needs no token and calls nobody; stdout is the folder, and the words are on stderr."""
+    done = run_cli("tables", run, "--format", "csv", token=None)
+    assert (done.returncode, done.stdout) == (0, f"{run}\n")
+    assert "functions 25 rows, destinations 25 rows, calls 25 rows, rejects 1 rows (parquet, csv)" in done.stderr
+    assert (run / "functions.csv").exists()
+
+
+async def test_what_was_stopped_stays_as_the_manifest_had_it(tmp_path, write_list):
+    """Exit code, complete, stops and counts of a run with a refused scope are those that it had."""
+    refused = Reply(401, b'{"error_code": "APIGW.0301", "error_msg": "decrypt token fail"}')
+    cloud = FileCloud({f"{P}a:latest": CONFIG}, {f"{OTHER}f{number}:latest": refused for number in range(9)})
+    async with Emulator(cloud) as server:
+        result = await export(write_list(cloud.urns()), tmp_path / "run", endpoint=server.url)
+    assert result.exit_code == ExitCode.CREDENTIALS
+    before = contents(tmp_path / "run")
+    built = again(tmp_path / "run")
+    assert contents(tmp_path / "run") == before
+    assert built.manifest["scopes"][0]["stopped"].startswith("refused")
+    assert (built.exit_code, built.manifest["exit_code"], built.manifest["complete"]) == (0, 3, False)
+
+
+async def test_an_incomplete_run_has_tables_too(tmp_path, write_list):
+    """What has no outcome is not_attempted; the manifest says that the run is not complete, and --resume goes on."""
+    watch, cloud, folder = Watch(), cloud_of(40), tmp_path / "run"
+    async with Emulator(cloud) as server:
+
+        def stop(_urn, _times):
+            if len(server.requests) == 20:
+                watch.request_stop(15)
+
+        server.plan(stop)
+        with pytest.raises(InterruptedRunError):
+            await export(write_list(cloud.urns()), folder, endpoint=server.url, watch=watch, max_workers=1)
+        assert not (folder / "manifest.json").exists()
+        manifest = again(folder).manifest
+        counts = manifest["counts"]["status"]
+        assert 0 < counts["configured"] < 40
+        assert counts["configured"] + counts["not_attempted"] == 40
+        assert (manifest["complete"], manifest["exit_code"]) == (False, 5)
+        assert manifest["started"] <= manifest["finished"]
+        assert manifest["requests"]["total"] == counts["configured"]
+        before = contents(folder)
+        again(folder)
+        assert contents(folder) == before
+        result = await export([], folder, mode="resume", endpoint=server.url)
+    assert (result.exit_code, result.manifest["counts"]["status"]["configured"]) == (0, 40)
+    assert result.manifest["requests"]["total"] == 40
+
+
+async def test_a_session_that_goes_on_forgets_how_the_last_one_ended(tmp_path, write_list):
+    """A run that failed, went on and was killed is told by its outcomes, and not by its older manifest."""
+    cloud = cloud_of(3)
+    async with Emulator(cloud) as server:
+        server.plan({f"{P}f001:latest": [Fault.BAD_GATEWAY]})
+        await export(write_list(cloud.urns()), tmp_path / "run", endpoint=server.url, attempts=1)
+        watch = Watch()
+
+        def stop(_urn, _times):
+            watch.request_stop(15)
+
+        server.plan(stop)
+        with pytest.raises(InterruptedRunError):
+            await export([], tmp_path / "run", mode="resume", endpoint=server.url, watch=watch)
+    manifest = again(tmp_path / "run").manifest
+    assert (manifest["exit_code"], manifest["complete"]) == (0, True)
+    assert manifest["requests"]["total"] == 4
+
+
+async def test_a_stop_leaves_all_as_it_was(run):
+    """A signal while tables are built leaves the old tables, the old manifest and nothing else."""
+    before = contents(run)
+    watch = Watch()
+    watch.request_stop(15)
+    with pytest.raises(InterruptedRunError):
+        again(run, watch, format=("csv",), rows_per_file=7)
+    assert contents(run) == before
+
+
+async def test_a_stop_between_tables_and_bodies_says_which_are_done(run, monkeypatch):
+    """Who is stopped while bodies are dropped has the new tables, is told so, and the next call does the rest."""
+    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 1)
+    watch = Watch()
+    monkeypatch.setattr(watch, "tabulating", lambda number, total: number == total and watch.request_stop(15))
+    with pytest.raises(InterruptedRunError, match="the tables are whole, and --drop-bodies goes on"):
+        retabulate(run, {"format": ("csv",)}, watch, drop_bodies=True)
+    assert (run / "functions.csv").exists()
+    assert "bodies" not in retabulate(run, {}, Watch(), drop_bodies=True).note
+
+
+async def test_no_room_leaves_all_as_it_was(run, monkeypatch):
+    """Where the new tables cannot be written, the old ones and their manifest are still there."""
+    before = contents(run)
+
+    def full(_number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("inventory.tables.writer._CsvWriter.close", lambda _self: full(0))
+    with pytest.raises(OutputError, match="table functions cannot be written: No space left on device"):
+        again(run, format=("csv",))
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize("rows_per_file", [0, 7])
+@pytest.mark.parametrize("step", ["replace", "remove_manifest", "sign_off", "write"])
+def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
+    """Killed before or between the names, or before the manifest: none is there, and the next try ends as the first."""
+    shutil.copytree(run, run.parent / "calm")
+    again(run.parent / "calm", format=("csv",), rows_per_file=rows_per_file)
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from inventory import ending, folder, manifest, retabulation; from inventory.progress import Watch\n"
+        "kill = lambda *_, **__: os._exit(9)\n"
+        "real, seen = Path.replace, []\n"
+        "def replace(path, target):\n"
+        "    if '.part' not in str(target) and len(seen) == 3: kill()\n"
+        "    if '.part' not in str(target): seen.append(target)\n"
+        "    return real(path, target)\n"
+        "places = {'replace': (Path, replace), 'remove_manifest': (folder.RunFolder, kill),\n"
+        "          'sign_off': (ending, kill), 'write': (manifest, kill)}\n"
+        "setattr(places[sys.argv[2]][0], sys.argv[2], places[sys.argv[2]][1])\n"
+        "shape = {'format': ('csv',), 'rows_per_file': int(sys.argv[3])}\n"
+        "retabulation.retabulate(Path(sys.argv[1]), shape, Watch())\n"
+    )
+    before = contents(run)
+    killed = subprocess.run([sys.executable, "-c", code, run, step, str(rows_per_file)], check=False)
+    assert killed.returncode == 9
+    if step == "remove_manifest":
+        assert {name: content for name, content in contents(run).items() if ".part" not in name} == before
+    else:
+        assert not (run / "manifest.json").exists()
+    again(run)
+    assert contents(run) == contents(run.parent / "calm")
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    """A folder that is not there, and one without a ledger, are exit code 2 and one sentence each."""
+    for path in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(UsageError, match=r"holds no run: there is no ledger\.sqlite in it"):
+            again(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def of_another_version(path):
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+
+
+def damaged(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+
+
+@pytest.mark.parametrize(("spoil", "words"), [(of_another_version, "ledger 99, not 3"), (damaged, "damaged")])
+async def test_a_ledger_of_no_use_is_refused(run, spoil, words):
+    """Another version and damage are exit code 4, and what is there of the tables stays."""
+    before = contents(run)
+    spoil(run / "ledger.sqlite")
+    done = run_cli("tables", run)
+    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
+    assert words in done.stderr
+    assert contents(run) == before
+
+
+async def test_a_run_that_is_in_use_is_refused(run):
+    """While another process has the ledger, the tables are its matter: exit code 4."""
+    with Ledger(run / "ledger.sqlite"), pytest.raises(OutputError, match="in use by another inventory process"):
+        again(run)
+
+
+def test_a_list_that_was_never_read_to_its_end_is_refused(tmp_path):
+    """A ledger without a whole list has no tables: exit code 2, with what to do."""
+    Ledger(tmp_path / "ledger.sqlite").close()
+    with pytest.raises(UsageError, match=r"was never read to its end, .* with --resume"):
+        again(tmp_path)
+
+
+async def test_a_switch_between_one_file_and_parts_leaves_no_stale_file(run):
+    """From one file to parts, to other parts and back, the folder holds what the manifest lists, and the same cells."""
+    calm = contents(run)
+    whole = open_snapshot(run).table("functions")
+    for rows_per_file, parts in ((10, 3), (5, 5), (24, 2), (25, 1), (0, 1)):
+        manifest = again(run, rows_per_file=rows_per_file).manifest
+        listed = {table["path"] for table in manifest["tables"]}
+        assert set(contents(run)) == {"manifest.json", *listed}
+        assert sum(table["name"] == "functions" for table in manifest["tables"]) == parts
+        assert open_snapshot(run).table("functions").equals(whole)
+        assert len(open_snapshot(run).rejects) == 1
+        assert manifest["settings"]["rows-per-file"] == rows_per_file
+    assert contents(run) == calm
+    assert not [path for path in run.iterdir() if path.is_dir()]
+
+
+async def test_an_export_writes_parts_and_knows_them(tmp_path, write_list):
+    """--rows-per-file of an export: parts in both formats, complete when resumed, gone when overwritten."""
+    cloud = cloud_of(25)
+    async with Emulator(cloud) as server:
+        path, folder = write_list(cloud.urns()), tmp_path / "run"
+        result = await export(path, folder, endpoint=server.url, rows_per_file=10)
+        assert {table["path"] for table in result.manifest["tables"] if table["name"] == "functions"} == {
+            *(f"functions/part-0000{number}.parquet" for number in range(3)),
+            *(f"functions-csv/part-0000{number}.csv" for number in range(3)),
+        }
+        again_asked = await export([], folder, mode="resume", endpoint=server.url, rows_per_file=10)
+        assert again_asked.nothing_to_do
+        with pytest.raises(OutputError, match="holds a run already"):
+            await export(path, folder, endpoint=server.url)
+        (folder / "functions" / "part-00001.parquet").unlink()
+        mended = await export([], folder, mode="resume", endpoint=server.url, rows_per_file=10)
+        assert not mended.nothing_to_do
+        assert mended.manifest["tables"] == result.manifest["tables"]
+        await export(path, folder, mode="overwrite", endpoint=server.url, format=("parquet",))
+        assert len(server.requests) == 50
+    assert sorted(contents(folder)) == sorted(["manifest.json", *(f"{table}.parquet" for table in TABLES)])
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["ledger.sqlite", *contents(folder)])
+
+
+async def test_rows_per_file_must_be_a_number_of_rows(run):
+    """A negative number is exit code 2, and changes nothing."""
+    done = run_cli("tables", run, "--rows-per-file", "-1")
+    assert (done.returncode, "--rows-per-file -1 cannot be used; give rows" in done.stderr) == (2, True)
+
+
+def limited(kilobytes, *arguments):
+    """The command where no file may be larger: what a full disk does, at a place that can be chosen."""
+    line = f'ulimit -f {kilobytes}; exec "$@"'
+    command = ["bash", "-c", line, "-", sys.executable, "-m", "inventory", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("kilobytes", [0, 3, 8])
+def test_a_file_that_may_not_grow_ends_in_one_sentence_and_all_is_as_it_was(run, kilobytes):
+    """Really out of room, in the ledger or in a table: exit code 4, old tables and manifest whole, no half file."""
+    before = contents(run)
+    done = limited(kilobytes, "tables", run, "--format", "csv", "--rows-per-file", "7")
+    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1), done.stderr
+    assert "cannot be written" in done.stderr
+    assert contents(run) == before
+    assert run_cli("tables", run, "--format", "csv", token=None).returncode == 0

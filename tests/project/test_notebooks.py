@@ -1,0 +1,139 @@
+"""Every notebook runs: on the emulator in a kernel of its own, and on odd snapshots in this process."""
+
+import ast
+import asyncio
+import inspect
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+from support.runs import export
+
+from inventory.emulator import Emulator, Faults, FileCloud, GeneratedCloud
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+PICTURES = {"cost_review": 4, "drift": 4, "quickstart": 2, "reliability_review": 4}
+FINDINGS = {
+    "cost_review": "No price is given",
+    "drift": "lost their failure destination",
+    "quickstart": "have no failure destination",
+    "reliability_review": "lose events without a notification",
+}
+BASE = "urn:fss:cn-north-4:p1:function:a_package_with_quite_a_long_name_that_has_to_be_cut_somewhere:"
+by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+quiet_kernel = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+def code_of(path):
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_there_are_notebooks():
+    """The folder of notebooks is the one that is tested."""
+    assert [path.stem for path in NOTEBOOKS] == sorted(PICTURES)
+
+
+@by_name
+@pytest.mark.timeout(180)
+@quiet_kernel  # of the kernel's machinery
+def test_a_notebook_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
+    """Each notebook runs on the emulator as it is, ends with its finding, and makes a page that can be sent."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    notebook = nbformat.read(path, as_version=4)
+    place = {"metadata": {"path": str(tmp_path)}}
+    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources=place)
+    asyncio.run(client.async_execute())
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    pictures = [output for output in outputs if "<img alt=" in output.get("data", {}).get("text/html", "")]
+    printed = "".join(output.get("text", "") for output in outputs)
+    assert len(pictures) == PICTURES[path.stem]
+    assert FINDINGS[path.stem] in printed
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert len(page) < 4_000_000
+    assert "No description has been provided" not in page
+    assert "unpkg.com" not in page  # whence itables would load what tables need
+
+
+@by_name
+def test_a_notebook_is_stored_without_outputs(path):
+    """What a run leaves in a notebook is not stored: outputs, counters and an editor's marks differ from run to run."""
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert notebook.metadata.language_info == {"name": "python"}
+    for cell in notebook.cells:
+        assert cell.metadata == {}
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+
+
+@by_name
+def test_one_variable_leads_to_ones_own_snapshot(path):
+    """The first cell of code begins with the one variable that is to be set, and it is not set."""
+    name = "MY_SNAPSHOTS" if path.stem == "drift" else "MY_SNAPSHOT"
+    assert code_of(path)[0].startswith(f"{name} = None")
+
+
+@pytest.fixture(scope="module")
+def odd_runs(tmp_path_factory):
+    """Runs as a bad day leaves them, by name."""
+    folder = tmp_path_factory.mktemp("odd")
+    bare = {"max_async_event_age_in_seconds": 60, "max_async_retry_attempts": 0, "destination_config": {}}
+    clouds = {
+        "some_failed": (GeneratedCloud(40, 1), Faults.parse("5xx=50%")),
+        "all_failed": (GeneratedCloud(8, 1), Faults.parse("5xx=100%")),
+        "empty": (FileCloud({}), None),
+        "no_destinations": (FileCloud({f"{BASE}{'f' * 60}{number}": bare for number in range(3)}), None),
+        "nothing_set": (FileCloud({f"{BASE}unset": None}), None),
+    }
+
+    async def make():
+        for name, (cloud, faults) in clouds.items():
+            async with Emulator(cloud, faults=faults) as emulator:
+                (folder / f"{name}.txt").write_text("\n".join(emulator.urns()))
+                await export(folder / f"{name}.txt", folder / name, endpoint=emulator.url, attempts=1)
+
+    asyncio.run(make())
+    return {name: str(folder / name) for name in clouds}
+
+
+@pytest.mark.parametrize("kind", ["some_failed", "all_failed", "empty", "no_destinations", "nothing_set"])
+@pytest.mark.parametrize("name", sorted(PICTURES))
+def test_a_notebook_survives_an_odd_run(name, kind, odd_runs, monkeypatch, capsys):
+    """A run that failed, is empty or has no destinations divides nothing by nothing, and no picture is empty."""
+    drawn = run_in_this_process(name, odd_runs, kind, monkeypatch)
+    printed = capsys.readouterr().out
+    assert "nan" not in printed.lower()
+    assert all(figure.axes and any(ax.has_data() for ax in figure.axes) for figure, _ in drawn)
+    assert not [told for _, told in drawn if "nan" in told.lower()]
+    assert "unknown" in printed or name == "drift"
+    assert bool(drawn) == (kind != "empty" or name == "drift")  # against an empty run, all URNs are not_listed
+
+
+def run_in_this_process(name, runs, kind, monkeypatch):
+    """Runs a notebook's cells here, on a run, or on a good one and that; gives what it drew."""
+    from inventory.reviews.notebook import charts  # noqa: PLC0415 - matplotlib takes half a second, and only here
+
+    drawn = []
+    monkeypatch.setattr(charts, "show", lambda figure, told: drawn.append((figure, told)))
+    cells = code_of(NOTEBOOKS[0].with_name(f"{name}.ipynb"))
+    own = {"MY_SNAPSHOT": runs[kind], "MY_SNAPSHOTS": (runs["some_failed"], runs[kind])}
+    cells.insert(1, "\n".join(f"{variable} = {value!r}" for variable, value in own.items()))
+    if name == "cost_review":  # a price for all, so that amounts are drawn
+        cells.insert(2, "GIVEN = [(what, of, 2 if value is None else value, unit) for what, of, value, unit in GIVEN]")
+    names = {"__name__": "notebook"}
+
+    async def run():
+        for cell in cells:
+            pending = eval(compile(cell, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)  # noqa: S307 - ours
+            if inspect.isawaitable(pending):
+                await pending
+
+    asyncio.run(run())
+    for figure, _ in drawn:
+        figure.canvas.draw()
+    return drawn

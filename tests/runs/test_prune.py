@@ -1,0 +1,262 @@
+"""Old runs go as the policy says, and nothing else does, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from support.histories import at, nights, one_run
+from typer.testing import CliRunner
+
+import inventory
+from inventory.cli.app import app
+from inventory.errors import OutputError, UsageError
+from inventory.ledger.database import lock_of
+from inventory.ledger.writer import Ledger
+from inventory.runs import prune as pruning
+from inventory.runs.catalog import State
+from inventory.runs.finish import keep_output
+from inventory.runs.output import Output
+from inventory.runs.upload import FILE_NAME as RECORD
+from inventory.storage.file_lock import Lock
+from inventory.storage.object_store import parse
+
+GONE = {State.HALF_REMOVED, State.FOREIGN}
+"""What a run is without its ledger: to be removed to its end, or an empty folder."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return one_run(tmp_path_factory.mktemp("prune"), rows_per_file=10)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "output").mkdir()
+    return tmp_path / "output"
+
+
+def prune(folder, *options):
+    done = CliRunner().invoke(app, ["prune", str(folder), *options])
+    return done.exit_code, done.stdout.splitlines(), done.stderr
+
+
+def content(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+def old(path, day=1):
+    """Makes a run look as if nobody had touched it since a day of 1970."""
+    for one in path.iterdir():
+        os.utime(one, (86400 * day, 86400 * day), follow_symlinks=False)
+
+
+def test_a_dry_run_says_what_is_done_then(run, folder):
+    """Both print the same folders; the dry run changes nothing, the other removes them and keeps the others whole."""
+    made = nights(run, folder, 5)
+    at(run, folder, "october", "2026-10-31T01:00:00Z")
+    before = content(folder)
+    options = ("--keep-last", "1", "--keep-daily", "2", "--keep-monthly", "2")
+    code, gone, told = prune(folder, *options, "--dry-run")
+    assert (code, gone) == (0, [str(path) for path in made[:3]])
+    assert content(folder) == before
+    assert f"kept {folder / 'october'}: month 2026-10\n" in told
+    assert f"kept {made[4]}: last, day 2026-11-05, month 2026-11, newest, newest that answered best\n" in told
+    assert told.endswith("3 runs would be removed, 3 kept, 0 left alone\n")
+    assert prune(folder, *options)[:2] == (0, gone)
+    assert content(folder) == {
+        path: cell
+        for path, cell in before.items()
+        if not path.is_relative_to(folder) or (path.relative_to(folder).parts[0] not in {one.name for one in made[:3]})
+    }
+    assert prune(folder, *options)[:2] == (0, [])
+
+
+def test_without_a_rule_nothing_is_removed(run, folder):
+    """No rule is a usage error, so is a rule of none, a run in the place of a folder of runs, and a URL."""
+    (made,) = nights(run, folder, 1)
+    before = content(folder)
+    for options in ((), ("--dry-run",), ("--keep-last", "0"), ("--keep-daily", "-1")):
+        assert prune(folder, *options)[:2] == (2, [])
+    assert "what to keep: give --keep-last" in prune(folder)[2]
+    assert "is a run itself" in prune(made, "--keep-last", "1")[2]
+    assert "a lifecycle rule" in prune("s3://bucket/runs", "--keep-last", "1")[2]
+    assert prune(folder / "nowhere", "--keep-last", "1")[0] == 2
+    assert content(folder) == before
+
+
+def test_incomplete_runs_go_only_when_told_and_when_a_newer_one_is_whole(run, folder):
+    """Stopped and damaged runs stay by default; with --incomplete they go, but not one that is newer than all whole."""
+    (whole,) = nights(run, folder, 1)
+    for name in ("stopped", "damaged", "fresh"):
+        shutil.copytree(run, folder / name)
+    (folder / "stopped" / "manifest.json").unlink()
+    (folder / "fresh" / "manifest.json").unlink()
+    (folder / "damaged" / "manifest.json").write_bytes(b"{")
+    old(folder / "stopped")
+    old(folder / "damaged")
+    os.utime(folder / "fresh" / "ledger.sqlite", (4e9, 4e9))
+    code, gone, told = prune(folder, "--keep-last", "1")
+    assert (code, gone) == (0, [])
+    assert told.count("(--incomplete removes it)") == 3
+    code, gone, told = prune(folder, "--incomplete")
+    assert (code, gone) == (0, [str(folder / "damaged"), str(folder / "stopped")])
+    assert "there is no newer whole run" in told
+    assert sorted(folder.iterdir()) == [whole, folder / "fresh"]
+
+
+def test_a_run_at_work_stays(run, folder):
+    """A run that a process has locked is left alone, whole or not; so it is where it locks it at the last moment."""
+    first, second, _ = nights(run, folder, 3)
+    (second / "manifest.json").unlink()
+    old(second)
+    locks = [Lock(lock_of(path / "ledger.sqlite")) for path in (first, second)]
+    for lock in locks:
+        lock.take("in use", "")
+    before = content(folder)
+    code, gone, told = prune(folder, "--keep-last", "1", "--incomplete")
+    assert (code, gone, content(folder)) == (0, [], before)
+    assert told.count("a process is at work on it") == 2
+    with pytest.raises(OutputError, match="in use by another inventory process"):
+        pruning.remove(first)
+    assert content(folder) == before
+    for lock in locks:
+        lock.release()
+
+
+def test_without_locks_sqlite_keeps_a_run_at_work(run, folder, monkeypatch):
+    """Where the system has no such locks, a ledger that a process writes still keeps its run from being removed."""
+    monkeypatch.setattr("inventory.storage.file_lock._LOCKS", None)
+    (first,) = nights(run, folder, 1)
+    with Ledger(first / "ledger.sqlite"), pytest.raises(OutputError, match="in use"):
+        pruning.remove(first)
+    assert inventory.open_snapshot(first).functions is not None
+    assert pruning.remove(first) == []
+
+
+def test_what_is_not_ours_stays_and_no_link_is_followed(run, folder, tmp_path):
+    """Foreign files and folders, links and what they lead to stay, also where their names are ours; it is said."""
+    first, _ = nights(run, folder, 2)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(run / "functions-csv", elsewhere)
+    shutil.rmtree(first / "functions-csv")
+    (first / "functions-csv").symlink_to(elsewhere)
+    (first / "rejects.csv").unlink()
+    (elsewhere / "rejects.csv").write_bytes((run / "rejects.csv").read_bytes())
+    (first / "rejects.csv").symlink_to(elsewhere / "rejects.csv")
+    (first / "notes.txt").write_text("mine")
+    (first / "functions" / "mine.parquet").write_text("mine")
+    (folder / "link").symlink_to(first)
+    (folder / "a file").write_text("mine")
+    before = content(elsewhere)
+    code, gone, told = prune(folder, "--keep-last", "1", "--quiet")
+    assert (code, gone) == (0, [str(first)])
+    assert told == (
+        f"inventory: {first} stays, with what is not of the run: functions, functions-csv, notes.txt, rejects.csv\n"
+    )
+    assert [path.name for path in (first / "functions").iterdir()] == ["mine.parquet"]
+    assert content(elsewhere) == before
+    assert (folder / "link").is_symlink()
+    assert (folder / "a file").exists()
+
+
+def test_results_that_are_not_in_their_store_yet_stay(run, folder):
+    """A work folder whose tables never went up is left alone: it has the only copy."""
+    first, _ = nights(run, folder, 2)
+    with Ledger(first / "ledger.sqlite") as ledger:
+        keep_output(ledger, Output(first, parse("s3://bucket/runs/first")))
+    code, gone, told = prune(folder, "--keep-last", "1")
+    assert (code, gone) == (0, [])
+    assert "its results are not in s3://bucket/runs/first yet" in told
+    (first / RECORD).write_text("{}")
+    assert prune(folder, "--keep-last", "1")[1] == []
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def remove_killed_after(path, steps, monkeypatch):
+    """Removes a run in a process that is killed after so many changes of its files; whether it came to its end."""
+    left = steps
+
+    def count(real):
+        def call(*arguments, **more):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return real(*arguments, **more)
+
+        return call
+
+    def release(lock, real=Lock.release):
+        if left >= 0:
+            real(lock)
+        elif lock.held:
+            os.close(lock._number)  # as the kernel does for a process that is no more
+            lock._number = None
+
+    with monkeypatch.context() as patch, suppress(Killed):
+        patch.setattr(Lock, "release", release)
+        for name in ("unlink", "replace", "rmdir", "touch"):
+            patch.setattr(Path, name, count(getattr(Path, name)))
+        pruning.remove(path)
+        return True
+    return False
+
+
+def test_killed_at_any_step_no_half_of_a_run_looks_whole(run, folder, monkeypatch):
+    """Whatever the step: what is left is whole, resumable or half removed, and the next prune removes the rest."""
+    newest = at(run, folder, "newest", "2026-11-02T01:00:00Z")
+    whole = inventory.open_snapshot(run).table("functions")
+    for steps in range(200):
+        (first,) = nights(run, folder, 1)
+        if remove_killed_after(first, steps, monkeypatch):
+            break
+        history = inventory.history(folder)
+        if len(history) == 2:
+            assert history[0].table("functions").equals(whole)
+        else:
+            (left,) = history.incomplete
+            assert left.state in ({State.STOPPED} if (first / "ledger.sqlite").exists() else GONE)
+            with pytest.raises(UsageError):
+                inventory.open_snapshot(first)
+        old(first)
+        prune(folder, "--keep-last", "1", "--incomplete")
+        assert not first.exists() or not list(first.iterdir())
+        shutil.rmtree(first, ignore_errors=True)
+    assert 20 < steps < 199
+    assert list(folder.iterdir()) == [newest]
+
+
+def test_a_folder_that_may_not_be_written_is_one_sentence(run, folder, monkeypatch):
+    """What the system refuses is exit code 4 and one sentence; what went before is printed, and the rest stays."""
+    first, second, third = nights(run, folder, 3)
+
+    def refuse(path, target):
+        if path.is_relative_to(second):
+            raise PermissionError(13, "Permission denied")
+        return replace(path, target)
+
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", refuse)
+    code, gone, told = prune(folder, "--keep-last", "1", "--quiet")
+    assert (code, gone) == (4, [str(first)])
+    words = "Permission denied; see that this folder may be written, then prune again"
+    assert told == f"inventory: {second} cannot be removed: {words}\n"
+    assert inventory.history(folder).latest.path == third
+    assert len(inventory.history(folder)) == 2
+
+
+def test_a_run_whose_outcomes_are_damaged_goes_like_any_other(run, folder):
+    """Whether a run may go is told by one fact of its ledger: no outcome is read for that, so none can keep it."""
+    made = nights(run, folder, 2)
+    with closing(sqlite3.connect(made[0] / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE outcomes SET status = 'other'")
+    assert prune(folder, "--keep-last", "1")[:2] == (0, [str(made[0])])
+    assert not made[0].exists()

@@ -1,0 +1,467 @@
+"""Runs whose results go to a real S3 server on loopback, asked of the emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from support.runs import TOKEN, export, manifest_of, run_cli
+from support.object_store import ACCESS_KEY, BUCKET, SECRET_KEY
+
+import inventory
+from inventory.emulator import Emulator, Reply
+from inventory.errors import CredentialsError, ExitCode, InterruptedRunError, OutputError, UsageError
+from inventory.progress import Watch
+from inventory.runs.output import Output
+from inventory.storage.object_store import ObjectUrl, parse
+
+PREFIX = "runs/today"
+TEXT = f"s3://{BUCKET}/{PREFIX}"
+TABLES = ("functions", "destinations", "calls", "rejects")
+FILES = [f"{table}.{suffix}" for table in TABLES for suffix in ("parquet", "csv")]
+
+
+@pytest.fixture
+def server():
+    emulator = Emulator(functions=40, token=TOKEN)
+    with emulator.in_thread():
+        yield emulator
+
+
+@pytest.fixture
+def run(store, server, tmp_path, write_list):
+    """Exports the emulator's functions to the store, working in a folder of the test."""
+    path = write_list([*server.urns(), "odd"])
+
+    async def go(*, mode="new", url=TEXT, work="work", again=False, **more):
+        place = Output(tmp_path / work, parse(url), work_dir_named=True)
+        environment = {"HW_AUTH_TOKEN": TOKEN, **store.environment()}
+        sources = [] if again else path
+        return await export(sources, place, mode=mode, environment=environment, endpoint=server.url, **more)
+
+    return go
+
+
+def refuse(store, *, method, name):
+    """Makes the store refuse one kind of request for one object."""
+    store.fault = lambda request: (
+        (403, "AccessDenied") if request["REQUEST_METHOD"] == method and request["PATH_INFO"].endswith(name) else None
+    )
+
+
+async def test_a_run_in_a_store_is_a_run_in_a_folder(run, store, server, tmp_path, write_list):
+    """All that a local run writes is in the store, byte for byte; only what differs from run to run does."""
+    result = await run()
+    await export(write_list([*server.urns(), "odd"]), tmp_path / "local", endpoint=server.url)
+    objects = {key.removeprefix(f"{PREFIX}/"): content for key, content in store.objects().items()}
+    assert sorted(objects) == sorted([*FILES, "manifest.json"])
+    for name in FILES:
+        if not name.startswith("calls"):
+            assert objects[name] == (tmp_path / "local" / name).read_bytes(), name
+    for name, content in objects.items():
+        assert content == (tmp_path / "work" / name).read_bytes(), name
+    assert json.loads(objects["manifest.json"]) == result.manifest
+    assert (str(result.output), result.exit_code) == (TEXT, ExitCode.ANSWERED)
+
+
+async def test_the_manifest_goes_up_last_and_once_all_is_there(run, store):
+    """The store sees each table become whole, and then the manifest."""
+    await run()
+    assert store.writes() == [*(f"+{name}" for name in FILES), "+manifest.json"]
+
+
+@pytest.mark.parametrize("name", ["functions.parquet", "calls.csv", "rejects.csv", "manifest.json"])
+async def test_a_failed_upload_is_resumed_without_a_call(run, store, server, tmp_path, name):
+    """Whichever file fails: exit code 4, no manifest there, and --resume sends what is missing and asks nothing."""
+    refuse(store, method="POST", name=name)
+    with pytest.raises(OutputError, match=r"denies access .* what was answered is kept, and --resume sends") as failed:
+        await run()
+    assert failed.value.exit_code == ExitCode.OUTPUT
+    up = [key.rsplit("/", 1)[-1] for key in store.objects()]
+    assert "manifest.json" not in up
+    asked = len(server.requests)
+    store.log.clear()
+    store.fault = lambda _request: None
+    result = await run(mode="resume", again=True)
+    assert (len(server.requests), result.nothing_to_do) == (asked, False)
+    assert store.writes() == [f"+{file}" for file in [*FILES, "manifest.json"] if file not in up]
+    assert json.loads(store.objects()[f"{PREFIX}/manifest.json"]) == manifest_of(tmp_path / "work")
+
+
+async def test_a_whole_run_that_is_resumed_does_nothing(run, store, server):
+    """Nothing is asked, sent or removed, and it says so."""
+    await run()
+    asked = len(server.requests)
+    store.log.clear()
+    result = await run(mode="resume", again=True)
+    assert (len(server.requests), result.nothing_to_do, store.writes()) == (asked, True, [])
+
+
+@pytest.mark.parametrize("loss", ["changed", "removed"])
+async def test_what_somebody_else_changed_is_sent_again(run, store, loss):
+    """An object of another size, or none, is sent again by --resume, and the manifest stands aside meanwhile."""
+    await run()
+    key = f"{PREFIX}/calls.csv"
+    before = store.objects()
+    if loss == "changed":
+        store.client().put_object(Bucket=BUCKET, Key=key, Body=b"other")
+    else:
+        store.client().delete_object(Bucket=BUCKET, Key=key)
+    store.log.clear()
+    await run(mode="resume", again=True)
+    assert store.writes() == ["-manifest.json", "+calls.csv", "+manifest.json"]
+    assert store.objects() == before
+
+
+async def test_a_prefix_that_holds_a_run_is_not_written_over(run, store, server):
+    """Also where the work folder is gone: nothing is asked, nothing is changed, and both ways on are named."""
+    await run()
+    before, asked = store.objects(), len(server.requests)
+    with pytest.raises(OutputError, match=rf"{TEXT} holds a run already \(manifest.json\): --resume .*--overwrite"):
+        await run(work="another")
+    assert (store.objects(), len(server.requests)) == (before, asked)
+
+
+async def test_half_a_run_in_the_store_is_a_run_too(run, store, tmp_path):
+    """Tables without a manifest stand in the way of a new run as well."""
+    refuse(store, method="POST", name="manifest.json")
+    with pytest.raises(OutputError):
+        await run()
+    store.fault = lambda _request: None
+    shutil.rmtree(tmp_path / "work")
+    with pytest.raises(OutputError, match="holds a run already"):
+        await run()
+
+
+async def test_other_objects_under_the_prefix_stay(run, store):
+    """Objects that are no run's are in nobody's way, and are not touched."""
+    for name in ("notes.txt", "other.parquet", "functions/notes.txt"):
+        store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/{name}", Body=b"mine")
+    await run()
+    await run(mode="overwrite", format=("csv",))
+    for name in ("notes.txt", "other.parquet", "functions/notes.txt"):
+        assert store.objects()[f"{PREFIX}/{name}"] == b"mine"
+
+
+async def test_overwriting_takes_the_manifest_away_first(run, store):
+    """--overwrite removes the old manifest, then tables that the new run has not, and sends the new manifest last."""
+    await run()
+    store.log.clear()
+    await run(mode="overwrite", work="another", format=("csv",))
+    writes = store.writes()
+    assert writes[0] == "-manifest.json"
+    assert sorted(writes[1:5]) == [f"-{table}.parquet" for table in sorted(TABLES)]
+    assert writes[5:] == [*(f"+{table}.csv" for table in TABLES), "+manifest.json"]
+    names = {key.rsplit("/", 1)[-1] for key in store.objects()}
+    assert names == {"manifest.json", *(f"{table}.csv" for table in TABLES)}
+
+
+async def test_an_overwriting_run_that_failed_goes_on(run, store):
+    """Where the old manifest could not even be removed, --resume may still replace it: that was said once."""
+    await run()
+    refuse(store, method="DELETE", name="manifest.json")
+    with pytest.raises(OutputError):
+        await run(mode="overwrite", work="another")
+    store.fault = lambda _request: None
+    result = await run(mode="resume", again=True, work="another")
+    assert json.loads(store.objects()[f"{PREFIX}/manifest.json"]) == result.manifest
+
+
+async def test_a_run_of_somebody_else_is_not_resumed_over(run, store, server):
+    """Where another run has taken the prefix since, --resume leaves it alone and asks nothing."""
+    await run()
+    await run(mode="overwrite", work="another")
+    before, asked = store.objects(), len(server.requests)
+    with pytest.raises(OutputError, match=r"holds another run than .*work by now: --overwrite begins again"):
+        await run(mode="resume", again=True)
+    assert (store.objects(), len(server.requests)) == (before, asked)
+
+
+async def test_of_two_runs_at_once_the_first_that_is_whole_stays(run, store):
+    """Two machines begin in one empty prefix: the second that comes to its end leaves the first one's run alone."""
+
+    class Slow(Watch):
+        def tabulating(self, *_how_far):
+            """Meanwhile the other one is done."""
+            store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/manifest.json", Body=b"{}")
+
+    with pytest.raises(OutputError, match="holds another run than"):
+        await run(watch=Slow())
+    assert store.objects() == {f"{PREFIX}/manifest.json": b"{}"}
+
+
+@pytest.mark.parametrize("url", ["s3://no-such-bucket/x", "obs://no-such-bucket/x"])
+async def test_a_wrong_bucket_is_said_before_anything_is_asked(run, server, tmp_path, url):
+    """A bucket that is not there costs no call of the cloud and leaves no folder."""
+    with pytest.raises(OutputError, match="there is no such bucket"):
+        await run(url=url)
+    assert not server.requests
+    assert not (tmp_path / "work").exists()
+
+
+async def test_a_key_that_the_store_does_not_know_is_said_before_anything_is_asked(run, store, server):
+    """Moto's own refusal of a key is exit code 4, before a call of the cloud is made."""
+    with store.refusing_strangers(), pytest.raises(OutputError, match=r"denies access|refuses the credential"):
+        await run()
+    assert not server.requests
+
+
+async def test_a_store_that_only_pretends_is_found_out(run, store):
+    """A proxy that answers 200 to everything is no store: what was sent is not there as it was sent."""
+    store.fault = lambda request: (200, "") if request["REQUEST_METHOD"] in {"POST", "PUT"} else None
+    with pytest.raises(OutputError, match=r"does not hold functions\.parquet as it was sent; .*endpoint"):
+        await run()
+
+
+async def test_a_table_that_was_changed_since_is_not_sent(run, store, tmp_path):
+    """A table in the work folder that is not what the manifest says goes nowhere; once removed, it is written again."""
+    refuse(store, method="POST", name="calls.csv")
+    with pytest.raises(OutputError):
+        await run()
+    store.fault = lambda _request: None
+    table = tmp_path / "work" / "calls.csv"
+    table.write_bytes(table.read_bytes()[::-1])
+    with pytest.raises(OutputError, match=r"calls\.csv is not what this run wrote; remove it"):
+        await run(mode="resume", again=True)
+    assert f"{PREFIX}/calls.csv" not in store.objects()
+    table.unlink()
+    await run(mode="resume", again=True)
+    assert store.objects()[f"{PREFIX}/calls.csv"] == table.read_bytes()
+
+
+async def test_a_record_that_is_damaged_costs_only_time(run, store, tmp_path):
+    """Without what is known of the store all is sent again, and a manifest that may be another's is left alone."""
+    refuse(store, method="POST", name="manifest.json")
+    with pytest.raises(OutputError):
+        await run()
+    store.fault = lambda _request: None
+    (tmp_path / "work" / "delivery.json").write_text("{")
+    store.log.clear()
+    await run(mode="resume", again=True)
+    assert store.writes() == [*(f"+{name}" for name in FILES), "+manifest.json"]
+    (tmp_path / "work" / "delivery.json").unlink()
+    with pytest.raises(OutputError, match="holds another run"):
+        await run(mode="resume", again=True)
+
+
+@pytest.mark.parametrize("name", ["functions.parquet", "rejects.csv", "manifest.json"])
+def test_a_killed_upload_goes_on(store, server, tmp_path, write_list, name):
+    """SIGKILL while a file goes up: there is no manifest, and --resume sends what is missing without a call."""
+    arguments = ["export", write_list(server.urns()), "--endpoint", server.url, "--output", TEXT, "--format", "csv"]
+    environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "inventory", *map(str, arguments), "--format", "parquet"]
+
+    def kill_at_the_file(request):
+        if request["REQUEST_METHOD"] in {"PUT", "POST"} and request["PATH_INFO"].endswith(name):
+            process.kill()
+
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        store.fault = kill_at_the_file
+        assert process.wait() == -signal.SIGKILL
+    assert f"{PREFIX}/manifest.json" not in store.objects()
+    store.fault = lambda _request: None
+    asked = len(server.requests)
+    done = run_cli("export", "--resume", "--output", TEXT)
+    assert (done.returncode, done.stdout, len(server.requests)) == (0, f"{TEXT}\n", asked), done.stderr
+    (work,) = (tmp_path / "state" / "functiongraph-inventory").iterdir()
+    assert store.objects() == {f"{PREFIX}/{one}": (work / one).read_bytes() for one in [*FILES, "manifest.json"]}
+
+
+async def test_failures_that_are_asked_again_replace_what_is_there(run, store, server):
+    """A run with failed URNs goes up; once they are answered, --resume sends what changed and a new manifest."""
+    server.plan({next(iter(server.urns())): [Reply(500, b"{}")]})
+    first = await run(attempts=1, batch=False)
+    assert first.exit_code == ExitCode.SOME_FAILED
+    store.log.clear()
+    second = await run(mode="resume", again=True)
+    assert second.exit_code == ExitCode.ANSWERED
+    assert store.writes()[0] == "-manifest.json"
+    assert store.writes()[-1] == "+manifest.json"
+    assert "+rejects.csv" not in store.writes()
+    assert json.loads(store.objects()[f"{PREFIX}/manifest.json"]) == second.manifest
+
+
+async def test_a_signal_ends_the_upload_in_good_order(run, store):
+    """A stop while tables go up leaves no manifest, and --resume goes on."""
+    watch = Watch()
+
+    def stop(request):
+        if request["PATH_INFO"].endswith("calls.csv"):
+            watch.request_stop(signal.SIGTERM)
+
+    store.fault = stop
+    with pytest.raises(InterruptedRunError) as stopped:
+        await run(watch=watch)
+    assert stopped.value.resumable
+    assert f"{PREFIX}/manifest.json" not in store.objects()
+    store.fault = lambda _request: None
+    result = await run(mode="resume", again=True)
+    assert json.loads(store.objects()[f"{PREFIX}/manifest.json"]) == result.manifest
+
+
+async def test_a_stop_outweighs_the_error_that_came_with_it(run, store):
+    """Where a stop is asked for while the store fails, the run was stopped, and is told so."""
+    watch = Watch()
+
+    def stop_and_refuse(request):
+        if not request["PATH_INFO"].endswith("calls.csv"):
+            return None
+        watch.request_stop(signal.SIGINT)
+        return (403, "AccessDenied")
+
+    store.fault = stop_and_refuse
+    with pytest.raises(InterruptedRunError):
+        await run(watch=watch)
+
+
+async def test_how_far_the_upload_is_can_be_watched(run, store):
+    """A watcher is told bytes that grow, of a total that is all that goes up."""
+    told = []
+
+    class Looking(Watch):
+        def delivering(self, sent, total):
+            """Keeps what it is told."""
+            told.append((sent, total))
+
+    await run(watch=Looking())
+    sent = [sent for sent, _ in told]
+    assert sent == sorted(sent)
+    assert {total for _, total in told} == {sent[-1]} == {sum(map(len, store.objects().values()))}
+
+
+async def test_obs_keys_are_needed_before_anything_is_asked(server, tmp_path, write_list):
+    """A token lets nobody write to OBS: exit code 3, no call, no folder."""
+    place = Output(tmp_path / "work", ObjectUrl("obs", BUCKET, PREFIX))
+    with pytest.raises(CredentialsError, match="set HW_ACCESS_KEY and HW_SECRET_KEY"):
+        await export(write_list(server.urns()), place, endpoint=server.url)
+    assert not server.requests
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("scheme", ["s3", "obs"])
+async def test_a_snapshot_is_read_from_the_store(run, tmp_path, scheme):
+    """open_snapshot reads manifest and tables of a URL: the same frames as from the folder."""
+    url = TEXT.replace("s3", scheme)
+    await run(url=url)
+    there, here = inventory.open_snapshot(url), inventory.open_snapshot(tmp_path / "work")
+    assert there.manifest == here.manifest
+    for table in TABLES:
+        assert there.table(table).equals(here.table(table))
+    assert there.functions.equals(here.functions)
+    assert repr(there).startswith(f"Snapshot('{url}': ")
+
+
+async def test_a_snapshot_of_csv_alone_is_read_from_the_store(run):
+    """Where a run has no Parquet, its CSV is read, guarded cells and all."""
+    await run(format=("csv",))
+    assert len(inventory.open_snapshot(TEXT).rejects) == 1
+
+
+async def test_a_snapshot_says_what_is_not_whole(run, store):
+    """No manifest, a damaged one, and a table that is not what it says are one sentence each."""
+    with pytest.raises(
+        UsageError, match=rf"{TEXT} holds no manifest.json: no run, or one whose tables are not all there"
+    ):
+        inventory.open_snapshot(TEXT)
+    await run()
+    store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/calls.parquet", Body=b"other")
+    with pytest.raises(OutputError, match=rf"{TEXT}/calls.parquet is not what the manifest says"):
+        inventory.open_snapshot(TEXT).table("calls")
+    store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/manifest.json", Body=b"{")
+    with pytest.raises(OutputError, match=rf"{TEXT}/manifest.json is damaged"):
+        inventory.open_snapshot(TEXT)
+
+
+def test_python_exports_to_a_store(store, server, tmp_path, write_list, monkeypatch):
+    """inventory.export takes the URL and the work folder, and opens what is in the store."""
+    monkeypatch.setenv("HW_AUTH_TOKEN", TOKEN)
+    snapshot = inventory.export(
+        write_list(server.urns()), TEXT, work_dir=tmp_path / "work", endpoint=server.url, max_per_second=0.0
+    )
+    assert str(snapshot.path) == TEXT
+    assert len(snapshot.functions) == len(set(server.urns()))
+    assert (tmp_path / "work" / "ledger.sqlite").exists()
+
+
+def test_the_command_prints_the_url_and_tells_no_secret(store, server, tmp_path, write_list):
+    """Stdout is the URL; neither words, nor manifest, nor anything in the work folder holds a secret."""
+    path = write_list(server.urns())
+    done = run_cli("export", path, "--endpoint", server.url, "--output", f"{TEXT}/", "--max-per-second", "0")
+    assert (done.returncode, done.stdout) == (0, f"{TEXT}\n"), done.stderr
+    (work,) = (tmp_path / "state" / "functiongraph-inventory").iterdir()
+    kept = [file.read_bytes() for file in work.iterdir()] + list(store.objects().values())
+    for secret in (SECRET_KEY, ACCESS_KEY, TOKEN):
+        assert secret not in done.stderr
+        assert not any(secret.encode() in content for content in kept)
+    again = run_cli("export", "--resume", "--output", TEXT)
+    assert (again.returncode, again.stdout) == (0, f"{TEXT}\n")
+    assert f"{TEXT} is complete: nothing was left to do" in again.stderr
+    shutil.rmtree(work)
+    gone = run_cli("export", "--resume", "--output", TEXT)
+    assert (gone.returncode, gone.stdout) == (2, "")
+    assert "--overwrite begins again" in gone.stderr
+
+
+def test_the_command_says_a_failed_upload_and_its_way_on(store, server, tmp_path, write_list):
+    """Exit code 4, one sentence without the secret that the store repeats, and the ledger is kept."""
+    refuse(store, method="POST", name="calls.parquet")
+    arguments = ["export", write_list(server.urns()), "--endpoint", server.url, "--output", TEXT]
+    done = run_cli(*arguments, "--work-dir", tmp_path / "work", "--max-per-second", "0")
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (4, "", False)
+    assert "the store denies access (ACCESS_DENIED in " in done.stderr
+    assert "--resume sends up what is missing" in done.stderr
+    assert SECRET_KEY not in done.stderr
+    store.fault = lambda _request: None
+    again = run_cli("export", "--resume", "--output", TEXT, "--work-dir", tmp_path / "work")
+    assert (again.returncode, again.stdout) == (0, f"{TEXT}\n"), again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--output", "s3://AKIAX:SECRETX@bucket/x"], "a store's URL must hold no user or password"),
+        (["--output", "s3://bucket/x?secret=SECRETX"], "a store's URL must hold no query or fragment"),
+        (["--output", "x", "--work-dir", "y"], "--work-dir goes with an --output of s3:// or obs://"),
+    ],
+)
+def test_the_command_refuses_what_cannot_be_meant(tmp_path, write_list, arguments, words):
+    """A secret in the URL, and a work folder without one, are usage errors that repeat no secret."""
+    done = run_cli("export", write_list(["x"]), *arguments, cwd=tmp_path)
+    assert (done.returncode, words in done.stderr, "SECRETX" in done.stderr) == (2, True, False), done.stderr
+
+
+def test_a_demo_goes_into_a_folder(tmp_path):
+    """The demo takes no URL, and makes no folder that is called like one."""
+    done = run_cli("demo", "--output", "s3://bucket/demo", cwd=tmp_path)
+    assert done.returncode == 2
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_work_folder_that_cannot_be_made_is_said(run, tmp_path):
+    """A file in the work folder's place is one sentence."""
+    (tmp_path / "work").write_text("x")
+    with pytest.raises(OutputError, match="cannot be written"):
+        await run()
+
+
+async def test_an_empty_list_goes_up_too(run, store, tmp_path, server, write_list):
+    """A run of no URN writes its tables and manifest to the store as it does to a folder: exit code 2."""
+    place = Output(tmp_path / "work", ObjectUrl("s3", BUCKET, PREFIX))
+    environment = {"HW_AUTH_TOKEN": TOKEN, **store.environment()}
+    result = await export(write_list(["odd"]), place, environment=environment, endpoint=server.url)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"{PREFIX}/manifest.json" in store.objects()
+
+
+async def test_a_list_that_cannot_be_read_leaves_the_store_as_it_was(run, store, tmp_path):
+    """Nothing goes up before the tables are whole: a run that never began changes nothing."""
+    await run()
+    before = store.objects()
+    with pytest.raises(UsageError):
+        await run(mode="overwrite", again=True)
+    assert store.objects() == before

@@ -1,0 +1,282 @@
+"""What a pace learns: limits that are told, limits that are not, and what is no matter of pace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from inventory.cloud.limits import Limit, read_limit
+from inventory.errors import ThrottledError
+from inventory.scheduling.rate import LEAST_MARGIN, MARGIN, START, Pace
+
+RECORDED = [
+    entry
+    for entry in json.loads((Path(__file__).parents[1] / "data" / "real_answers.json").read_text())
+    if entry["kind"] == "throttle"
+]
+LIMITS = {
+    "api is busy now": None,
+    "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:5 minute": Limit(
+        200, 300.0, "user"
+    ),
+    "The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute": Limit(
+        60, 60.0, "user"
+    ),
+    "The throttling threshold has been reached: policy user over ratelimit,limit:100,time:1 minute": Limit(
+        100, 60.0, "user"
+    ),
+}
+
+
+def refusal(retry_after: float | None = None, limit: Limit | None = None) -> ThrottledError:
+    """A 429."""
+    return ThrottledError("busy", status_code=429).with_hints(retry_after=retry_after, limit=limit)
+
+
+@pytest.mark.parametrize("entry", RECORDED, ids=[entry["body"]["error_msg"][-22:] for entry in RECORDED])
+def test_the_limits_of_the_recorded_texts(entry):
+    """Each recorded throttling text gives its limit in calls and seconds, or none."""
+    assert read_limit(entry["body"]["error_msg"]) == LIMITS[entry["body"]["error_msg"]]
+
+
+def test_every_recorded_throttling_is_a_case():
+    """No recorded text is left out."""
+    assert {entry["body"]["error_msg"] for entry in RECORDED} == set(LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("policy ip over ratelimit,limit:5,time:5 second", Limit(5, 5.0, "ip")),
+        ("policy api over ratelimit,limit:2000,time:1 minute", Limit(2000, 60.0, "api")),
+        ("POLICY APP OVER RATELIMIT,LIMIT:10,TIME:2 HOURS", Limit(10, 7200.0, "app")),
+        ("limit:9,time:1 day", Limit(9, 86400.0)),
+        ("limit: 3, time: 10 seconds", Limit(3, 10.0)),
+        ("limit:3,time:10second", Limit(3, 10.0)),
+        ("limit:0,time:1 second", None),
+        ("limit:5,time:0 second", None),
+        ("limit:5,time:1 fortnight", None),
+        ("limit:-5,time:1 second", None),
+        ("limit:,time:1 second", None),
+        ("", None),
+    ],
+)
+def test_limits_in_other_words(text, limit):
+    """Units vary, the number of units may be more than one, and a text without a limit is no crash."""
+    assert read_limit(text) == limit
+
+
+class Calls:
+    """A pace whose calls are sent, accepted and refused one after the other, a tenth of a second later each."""
+
+    def __init__(self, cap: float = 200.0, share: float = 1.0) -> None:
+        self.pace = Pace(cap, share)
+        self.now = 100.0
+
+    def accept(self, times: int = 1, every: float | None = None) -> None:
+        """So many calls are accepted."""
+        for _ in range(times):
+            self.now += 1.0 / self.pace.rate if every is None else every
+            self.pace.sent(self.now)
+            self.pace.accepted(self.now, self.now + 0.1)
+
+    def refuse(self, **hints) -> float:
+        """One call is refused; gives the pause, after which a call is accepted."""
+        self.now += 0.01
+        self.pace.sent(self.now)
+        pause = self.pace.refuse(self.now, self.now + 0.1, refusal(**hints))
+        self.now += 0.1 + pause
+        return pause
+
+
+def test_a_scope_begins_gently_and_grows_up_to_the_cap():
+    """At first 20 a second, or the cap where that is less; each accepted call adds to it while nothing is refused."""
+    calls = Calls(50)
+    assert calls.pace.rate == START == 20.0
+    calls.accept(15)
+    assert 30.0 < calls.pace.rate < 40.0
+    calls.accept(100)
+    assert calls.pace.rate == 50.0
+    assert Pace(5).rate == 5.0
+
+
+def test_without_a_cap_there_is_no_slow_beginning():
+    """0 lifts the cap; a limit that is told is one all the same."""
+    calls = Calls(0)
+    assert calls.pace.rate == float("inf")
+    calls.accept(100, every=0.001)
+    assert calls.pace.rate == float("inf")
+    calls.refuse(limit=Limit(60, 60.0))
+    assert calls.pace.rate == MARGIN
+
+
+def test_a_limit_is_the_pace_at_once_and_never_lifts_the_cap():
+    """N calls in M seconds, less a margin; a wide one leaves the cap as it is."""
+    calls = Calls(20)
+    calls.refuse(limit=Limit(60_000, 60.0))
+    assert (calls.pace.rate, calls.pace.limit) == (20.0, Limit(60_000, 60.0))
+    calls.accept()
+    calls.refuse(limit=Limit(60, 60.0))
+    assert (calls.pace.rate, calls.pace.limit) == (MARGIN, Limit(60, 60.0))
+
+
+def test_limits_of_several_policies_hold_at_once():
+    """The narrowest counts, whichever was told last; a policy that tells another limit has changed."""
+    calls = Calls()
+    for limit in (Limit(200, 300.0, "user"), Limit(2000, 60.0, "api")):
+        calls.refuse(limit=limit)
+        calls.accept()
+    assert calls.pace.limit == Limit(200, 300.0, "user")
+    calls.refuse(limit=Limit(600, 300.0, "user"))
+    assert calls.pace.rate == pytest.approx(2 * MARGIN)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_only_a_share_of_a_limit_is_used(share):
+    """``--quota-share`` leaves room for others, in a limit that is told and in one that is measured."""
+    told = Calls(share=share)
+    told.refuse(limit=Limit(100, 1.0))
+    assert told.pace.rate == pytest.approx(share * MARGIN * 100)
+    measured = Calls(share=share)
+    measured.accept(400, every=0.01)
+    measured.refuse()
+    measured.accept()
+    assert share * 80 <= measured.pace.rate <= share * 100
+    measured.accept(3000)
+    assert share == 1.0 or measured.pace.rate <= share * 100
+
+
+def test_the_pause_ends_when_the_window_has_room():
+    """Where our own calls filled the window, we wait until the first of them leaves it."""
+    calls = Calls(0)
+    calls.accept(10, every=0.5)
+    refused_at = calls.now + 0.11
+    assert calls.refuse(limit=Limit(10, 30.0)) == pytest.approx(101.0 + 30.0 - refused_at)
+
+
+def test_what_was_under_way_tells_nothing_new():
+    """Calls that went out before a refusal was heard make the pause no longer and the pace no lower."""
+    pace = Pace(200)
+    for number in range(10):
+        pace.sent(100.0 + number / 100)
+    assert pace.refuse(100.0, 100.2, refusal()) == 0.2
+    assert [pace.refuse(100.0 + number / 100, 100.2, refusal()) for number in range(1, 10)] == [0.0] * 9
+    assert pace.refused == 10
+    assert pace.refuse(100.09, 100.3, refusal(retry_after=7.0)) == 7.0
+    assert pace.refuse(100.09, 100.3, refusal(limit=Limit(60, 60.0))) == 0.0
+    assert pace.rate == MARGIN
+
+
+def test_an_answer_that_comes_late_tells_nothing_new():
+    """A call that went out before the pause, and is refused only after the pause, begins no new one."""
+    pace = Pace(200)
+    for sent in (100.0, 100.1, 100.2):
+        pace.sent(sent)
+    assert pace.refuse(100.1, 100.3, refusal()) == 0.2
+    pace.sent(100.5)
+    pace.accepted(100.5, 100.6)
+    rate = pace.rate
+    assert pace.refuse(100.2, 101.0, refusal()) == 0.0
+    pace.sent(101.1)
+    pace.accepted(101.1, 101.2)
+    assert pace.rate == rate
+
+
+def test_guesses_grow_to_a_minute_and_begin_anew():
+    """Without a word about the wait it grows by half each time; an accepted call makes it short again."""
+    calls = Calls()
+    calls.accept()
+    waits = [calls.refuse() for _ in range(18)]
+    assert waits[:4] == pytest.approx([0.2, 0.3, 0.45, 0.675])
+    assert waits[-2:] == [60.0, 60.0]
+    calls.accept()
+    assert calls.refuse() == 0.2
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (900.0, 900.0), (1e9, 900.0)])
+def test_the_servers_wait_is_believed_and_capped(asked, waited):
+    """``Retry-After`` counts exactly, up to a quarter of an hour."""
+    assert Calls().refuse(retry_after=asked) == waited
+
+
+def test_a_limit_that_was_a_little_too_much_is_used_a_little_less():
+    """Where we are refused although we kept to the limit, and nobody else used it, the margin grows, to a bound."""
+    calls = Calls()
+    limit = Limit(100, 1.0)
+    calls.refuse(limit=limit)
+    for _ in range(20):
+        calls.accept(300)
+        calls.refuse(limit=limit)
+    calls.accept()
+    assert calls.pace.rate == pytest.approx(100 * LEAST_MARGIN)
+
+
+def test_a_burst_from_before_a_limit_was_known_widens_no_margin():
+    """It is still in the window, and is refused over again until it has left: that says nothing of the limit."""
+    calls = Calls()
+    limit = Limit(600, 5.0)
+    calls.accept(600)
+    calls.refuse(limit=limit)
+    calls.accept(20)
+    calls.refuse(limit=limit)
+    calls.accept()
+    assert calls.pace.rate == pytest.approx(120 * MARGIN)
+
+
+def test_a_limit_that_is_counted_in_another_way_is_measured():
+    """Where the widest margin is still refused often, the server counts otherwise: the pace goes below the margin."""
+    calls = Calls()
+    limit = Limit(100, 1.0)
+    calls.refuse(limit=limit)
+    for _ in range(12):
+        calls.accept(120)
+        calls.refuse(limit=limit)
+    calls.accept()
+    assert 50.0 < calls.pace.rate < 100 * LEAST_MARGIN
+
+
+def test_a_guess_is_no_shorter_than_a_slot_of_the_limit():
+    """Of 60 a minute that others use too, no call leaves the window within a fifth of a second."""
+    calls = Calls()
+    calls.refuse(limit=Limit(60, 60.0))
+    calls.accept(3)
+    assert calls.refuse(limit=Limit(60, 60.0)) == 1.0
+
+
+def test_a_limit_that_others_use_too_is_measured():
+    """Where others take half of a limit, the pace settles near what is left; when they are gone, it goes up."""
+    calls = Calls()
+    limit = Limit(600, 60.0)
+    calls.refuse(limit=limit)
+    calls.accept(300)
+    while calls.now < 160.0:  # the window is used up, by others too, until it ends
+        calls.refuse(limit=limit)
+    calls.accept()
+    assert 4.0 < calls.pace.rate < 6.5
+    calls.accept(3000)
+    assert calls.pace.rate == pytest.approx(600 / 60 * MARGIN)
+
+
+def test_refusals_that_no_slowing_down_makes_rarer_are_no_matter_of_pace():
+    """A service that refuses every fiftieth call whatever the pace is soon asked as fast as before, and not slower."""
+    calls = Calls(100)
+    rates = []
+    for _ in range(60):
+        calls.accept(50)
+        calls.refuse()
+        rates.append(calls.pace.rate)
+    assert min(rates) > 5.0
+    assert rates[-1] == 100.0
+
+
+def test_how_much_of_a_limit_was_used():
+    """The part is told once a window has passed since the limit was learnt; before that, nothing is."""
+    calls = Calls()
+    assert calls.pace.used(calls.now) is None
+    calls.refuse(limit=Limit(100, 10.0))
+    calls.accept(60)
+    assert calls.pace.used(calls.now) is None
+    calls.accept(1000)
+    assert calls.pace.used(calls.now) == pytest.approx(0.99, abs=0.01)

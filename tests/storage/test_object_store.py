@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import gc
+import socket
+import subprocess
+import sys
+
+import pytest
+from support.object_store import ACCESS_KEY, BUCKET, SECRET_KEY
+
+from inventory.errors import CredentialsError, ExitCode, InterruptedRunError, OutputError, UsageError
+from inventory.storage import object_store
+from inventory.storage.object_store import ObjectStore, ObjectUrl, is_url, options_of, parse
+
+URL = ObjectUrl("s3", BUCKET, "runs/today")
+OBS = ObjectUrl("obs", BUCKET, "runs/today")
+KEYS = {"HW_ACCESS_KEY": ACCESS_KEY, "HW_SECRET_KEY": SECRET_KEY}
+
+
+def nothing(_sent):
+    """No stop is asked for."""
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("s3://a-bucket/prefix", "s3://a-bucket/prefix"),
+        ("S3://a-bucket/prefix/", "s3://a-bucket/prefix"),
+        ("obs://a.bucket/some/long prefix/x=1", "obs://a.bucket/some/long prefix/x=1"),
+    ],
+)
+def test_a_url_is_a_bucket_and_a_prefix(text, written):
+    """A URL of a store is read into its parts, and is the same with and without the slash at its end."""
+    assert is_url(text)
+    assert str(parse(text)) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("s3://AKIAX:SECRETX@bucket/prefix", "must hold no user or password"),
+        ("s3://AKIAX:SECR/ETX@bucket/prefix", "must hold no user or password"),
+        ("s3://SECRETX@bucket/prefix", "must hold no user or password"),
+        ("obs://bucket:SECRETX/prefix", "must hold no user or password"),
+        ("s3://bucket/prefix?access_key=SECRETX", "must hold no query or fragment"),
+        ("s3://bucket/prefix#SECRETX", "must hold no query or fragment"),
+        ("s3://bucket", "must name a bucket"),
+        ("s3://bucket/", "must name a bucket"),
+        ("s3:///prefix", "must name a bucket"),
+        ("s3://bucket//prefix", "must name a bucket"),
+        ("s3://bucket/../other", "must name a bucket"),
+        ("s3://bucket/a\nb", "must name a bucket"),
+        ("gs://SECRETX/prefix", "there is no store for gs:// URLs"),
+        ("https://SECRETX/prefix", "there is no store for https:// URLs"),
+    ],
+)
+def test_what_is_no_plain_url_is_refused_and_not_repeated(text, words):
+    """What may hold a secret, or names no place in a bucket, is one sentence that does not repeat it."""
+    assert is_url(text)
+    with pytest.raises(UsageError, match=words) as refused:
+        parse(text)
+    assert "SECRETX" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["output/today", "/s3/x", "s3:/bucket", "C:\\runs", "a:b", ""])
+def test_a_folder_is_no_url(text):
+    """What has no :// is a folder, as it was."""
+    assert not is_url(text)
+
+
+def test_s3_leaves_the_credential_to_the_sdk():
+    """For s3:// no key is handed over: the SDK's chain finds it. All waiting is bounded."""
+    told = options_of(URL, {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, **KEYS})
+    assert told == {"connect_timeout": 5.0, "request_timeout": 20.0, "background_writes": False, "region": None}
+
+
+@pytest.mark.parametrize(
+    ("environment", "scheme", "host"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://one:9000"}, "http", "one:9000"),
+        ({"AWS_ENDPOINT_URL": "http://one", "AWS_ENDPOINT_URL_S3": "https://two/"}, "https", "two"),
+    ],
+)
+def test_the_endpoint_of_s3_is_the_environments(environment, scheme, host):
+    """AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, says where the store is."""
+    told = options_of(URL, environment)
+    assert (told["scheme"], told["endpoint_override"]) == (scheme, host)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {**KEYS, "HW_REGION_NAME": "ap-southeast-1"},
+        {**KEYS, "OBS_ENDPOINT": "https://obs.ap-southeast-1.myhuaweicloud.com"},
+        {
+            "HUAWEICLOUD_SDK_AK": ACCESS_KEY,
+            "HUAWEICLOUD_SDK_SK": SECRET_KEY,
+            "OBS_REGION": "ap-southeast-1",
+            "HW_ACCESS_KEY": "half-a-pair",
+        },
+    ],
+)
+def test_obs_has_its_own_address_and_keys(environment):
+    """obs:// goes to the bucket's own host at OBS, signed with Huawei Cloud's keys, and uses nothing of AWS."""
+    told = options_of(OBS, {**environment, "AWS_ACCESS_KEY_ID": "x", "AWS_ENDPOINT_URL": "http://x", "AWS_REGION": "x"})
+    assert {name: told[name] for name in told if name not in {"connect_timeout", "request_timeout"}} == {
+        "background_writes": False,
+        "scheme": "https",
+        "endpoint_override": "obs.ap-southeast-1.myhuaweicloud.com",
+        "force_virtual_addressing": True,
+        "region": "ap-southeast-1",
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRET_KEY,
+        "session_token": None,
+    }
+
+
+def test_obs_of_the_european_partition_is_under_its_own_domain():
+    """As FunctionGraph and IAM of eu-west-1xx are; an endpoint that was given stays."""
+    environment = {**KEYS, "HW_REGION_NAME": "eu-west-101"}
+    assert options_of(OBS, environment)["endpoint_override"] == "obs.eu-west-101.myhuaweicloud.eu"
+    environment["OBS_ENDPOINT"] = "https://obs.{region}.myhuaweicloud.com"
+    assert options_of(OBS, environment)["endpoint_override"] == "obs.eu-west-101.myhuaweicloud.com"
+
+
+def test_obs_takes_temporary_keys():
+    """HW_SECURITY_TOKEN goes with temporary keys."""
+    environment = {**KEYS, "HW_SECURITY_TOKEN": "temporary", "HW_REGION_NAME": "cn-north-4"}
+    assert options_of(OBS, environment)["session_token"] == "temporary"
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "error", "words"),
+    [
+        (OBS, {}, CredentialsError, "set HW_ACCESS_KEY and HW_SECRET_KEY"),
+        (OBS, {"HW_AUTH_TOKEN": "x", "HW_REGION_NAME": "x"}, CredentialsError, "a token is not enough"),
+        (OBS, KEYS, UsageError, "set HW_REGION_NAME"),
+        (OBS, {**KEYS, "OBS_ENDPOINT": "https://user:SECRETX@host"}, UsageError, "OBS_ENDPOINT must be a URL"),
+        (URL, {"AWS_ENDPOINT_URL": "http://host/path"}, UsageError, "AWS_ENDPOINT_URL must be a URL"),
+        (URL, {"AWS_ENDPOINT_URL_S3": "http://SECRETX@host"}, UsageError, "AWS_ENDPOINT_URL_S3 must be a URL"),
+        (URL, {"AWS_ENDPOINT_URL": "http://host:port"}, UsageError, "AWS_ENDPOINT_URL must be a URL"),
+        (URL, {"AWS_ENDPOINT_URL": "host:9000"}, UsageError, "AWS_ENDPOINT_URL must be a URL"),
+    ],
+)
+def test_what_is_missing_or_odd_is_said_before_anything_is_asked(url, environment, error, words):
+    """Missing keys, a region that nobody named, and endpoints that are no plain URL are one sentence each."""
+    with pytest.raises(error, match=words) as refused:
+        options_of(url, environment)
+    assert "SECRETX" not in str(refused.value)
+
+
+@pytest.fixture
+def objects(store):
+    """The objects under the URL, in the real server."""
+    return ObjectStore(URL, store.environment())
+
+
+def test_what_is_put_is_found_read_and_removed(objects, store, tmp_path):
+    """A file goes up as it is, is listed with its size, comes back as it was, and can be removed."""
+    path = tmp_path / "calls.csv"
+    path.write_bytes(b"x" * 9_000_000 + b"end")
+    sent = objects.put("calls.csv", path, nothing)
+    assert store.objects() == {"runs/today/calls.csv": path.read_bytes()}
+    assert objects.listed() == {"calls.csv": objects.look_at("calls.csv")}
+    assert objects.look_at("calls.csv").size == sent.size == 9_000_003
+    assert objects.read("calls.csv") == path.read_bytes()
+    with (tmp_path / "back").open("wb") as sink:
+        assert objects.fetch("calls.csv", sink) == sent
+    assert (tmp_path / "back").read_bytes() == path.read_bytes()
+    objects.remove("calls.csv")
+    objects.remove("calls.csv")
+    assert objects.listed() == {}
+    assert objects.look_at("calls.csv") is None
+
+
+def test_folders_of_split_tables_are_listed_and_others_are_not(objects, store):
+    """Objects one level below are listed where their folder is asked for; nothing of a neighbour is."""
+    for key in ("calls/part-00000.csv", "photos/1.csv", "a.csv", "calls/deeper/b.csv"):
+        store.client().put_object(Bucket=BUCKET, Key=f"runs/today/{key}", Body=b"x")
+    store.client().put_object(Bucket=BUCKET, Key="runs/today2/c.csv", Body=b"x")
+    assert sorted(objects.listed(("calls", "rejects"))) == ["a.csv", "calls/part-00000.csv"]
+
+
+def test_an_object_that_was_stopped_half_way_is_not_there(objects, store, tmp_path):
+    """A stop in the middle of a file leaves no half object behind."""
+    path = tmp_path / "calls.csv"
+    path.write_bytes(b"x" * 20_000_000)
+    looks = []
+
+    def stop_at_the_third(sent):
+        looks.append(sent)
+        if len(looks) == 3:
+            raise InterruptedRunError(2)
+
+    with pytest.raises(InterruptedRunError):
+        objects.put("calls.csv", path, stop_at_the_third)
+    assert looks == [0, 8 * 1024 * 1024, 16 * 1024 * 1024]
+    gc.collect()
+    assert store.writes() == []
+    assert store.objects() == {}
+
+
+def test_an_object_of_which_a_part_was_refused_is_not_there(objects, store, tmp_path):
+    """Where the store takes the first part of a large file and refuses the second, nothing stands under its name."""
+    path = tmp_path / "calls.csv"
+    path.write_bytes(b"x" * 30_000_000)
+    store.fault = lambda request: (403, "AccessDenied") if "partNumber=2" in request["QUERY_STRING"] else None
+    with pytest.raises(OutputError, match="denies access"):
+        objects.put("calls.csv", path, nothing)
+    gc.collect()
+    assert any("partNumber=1" in query for _, _, query in store.log)
+    assert store.writes() == []
+    assert store.objects() == {}
+
+
+def test_an_object_that_was_given_up_does_not_appear_when_the_process_ends(store, tmp_path):
+    """A process that ends after a refused part finishes no object on its way out, and says nothing about it."""
+    (tmp_path / "calls.csv").write_bytes(b"x" * 30_000_000)
+    store.fault = lambda request: (403, "AccessDenied") if "partNumber=2" in request["QUERY_STRING"] else None
+    code = (
+        "import os; from pathlib import Path; from inventory.errors import OutputError\n"
+        "from inventory.storage.object_store import ObjectStore, parse\n"
+        f"store, path = ObjectStore(parse({str(URL)!r}), os.environ), Path({str(tmp_path / 'calls.csv')!r})\n"
+        "try: store.put('calls.csv', path, lambda sent: None)\n"
+        "except OutputError: print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "refused\n", "")
+    assert store.writes() == []
+    assert store.objects() == {}
+
+
+def test_a_file_that_cannot_be_read_is_named(objects, store, tmp_path):
+    """A file that is gone is an output error about the file, not about the store."""
+    with pytest.raises(OutputError, match=r"calls\.csv cannot be read: No such file"):
+        objects.put("calls.csv", tmp_path / "calls.csv", nothing)
+    assert store.objects() == {}
+
+
+def test_a_bucket_that_is_not_there_is_said(store):
+    """Looking into, reading from and writing to a bucket that does not exist all say so."""
+    missing = ObjectStore(ObjectUrl("s3", "no-such-bucket", "x"), store.environment())
+    with pytest.raises(OutputError, match="s3://no-such-bucket/x: there is no such bucket; make it"):
+        missing.listed()
+    with pytest.raises(OutputError, match="does not hold what is looked for"):
+        missing.read("manifest.json")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (403, "AccessDenied", r"the store denies access \(ACCESS_DENIED in \w+\); give a credential that may list"),
+        (403, "", "the store denies access"),
+        (403, "InvalidAccessKeyId", "refuses the credential"),
+        (403, "SignatureDoesNotMatch", "refuses the credential"),
+        (400, "ExpiredToken", "refuses the credential"),
+        (403, "RequestTimeTooSkewed", "the clocks of this machine and of the store differ"),
+        (404, "NoSuchBucket", "there is no such bucket"),
+        (404, "", "there is no such bucket; .* or the endpoint|what answers there is no object store"),
+        (301, "PermanentRedirect", "the bucket is in another region .*; name its region: AWS_REGION"),
+        (400, "AuthorizationHeaderMalformed", "the bucket is in another region"),
+        (503, "SlowDown", "the store has trouble of its own"),
+        (500, "InternalError", "the store has trouble of its own"),
+        (502, "", "the store has trouble of its own"),
+        (403, "AccountProblem", "the store says AccountProblem in "),
+    ],
+)
+def test_each_refusal_is_one_sentence(store, tmp_path, monkeypatch, status, code, words):
+    """What the store says becomes what it means and what to do, on one line and without the secret that it repeats."""
+    monkeypatch.setattr(object_store, "ATTEMPTS", 1)
+    path = tmp_path / "calls.csv"
+    path.write_bytes(b"x")
+    quick = ObjectStore(URL, store.environment())
+    store.fault = lambda _request: (status, code)
+    for ask in (quick.listed, lambda: quick.put("calls.csv", path, nothing)):
+        with pytest.raises(OutputError, match=words) as refused:
+            ask()
+        assert refused.value.exit_code == ExitCode.OUTPUT
+        assert SECRET_KEY not in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_store_that_is_not_there_is_said(monkeypatch, store):
+    """A closed port is one sentence that names what to look at."""
+    monkeypatch.setattr(object_store, "ATTEMPTS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    away = ObjectStore(URL, {**store.environment(), "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}"})
+    with pytest.raises(OutputError, match=rf"cannot be reached \(NETWORK_CONNECTION: .*\); .* right: 127.0.0.1:{port}"):
+        away.listed()
+
+
+def test_a_store_that_never_answers_is_given_up(monkeypatch, store):
+    """A store that takes a connection and says nothing ends as one sentence; this test's own limit is the bound."""
+    monkeypatch.setattr(object_store, "ATTEMPTS", 1)
+    monkeypatch.setattr(object_store, "SILENT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        away = ObjectStore(URL, {**store.environment(), "AWS_ENDPOINT_URL_S3": endpoint})
+        with pytest.raises(OutputError, match=r"cannot be reached \(NETWORK_CONNECTION: Timeout was reached\)"):
+            away.listed()
+
+
+def test_obs_speaks_to_the_buckets_own_host(store, tmp_path):
+    """Through obs://, every request names the bucket in its host, and none in its path."""
+    path = tmp_path / "calls.csv"
+    path.write_bytes(b"x")
+    hosts = []
+    store.fault = lambda request: hosts.append(request["HTTP_HOST"])
+    objects = ObjectStore(OBS, store.environment())
+    objects.put("calls.csv", path, nothing)
+    assert objects.listed()["calls.csv"].size == 1
+    assert {host.split(":")[0] for host in hosts} == {f"{BUCKET}.localhost"}
+    assert all(path.startswith("/runs/today") or path == "/" for _, path, _ in store.log)
