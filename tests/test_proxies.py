@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
-from support.runs import call_cli, run_cli
 from support.object_store import BUCKET
+from support.runs import call_cli, run_cli
 
 from inventory.cloud.access_keys import _session_type, find_access_keys
 from inventory.errors import OutputError, SettingsError

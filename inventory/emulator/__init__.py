@@ -42,21 +42,21 @@ __all__ = [
 ]
 
 _HOME = {
-    "Answer": "cloud",
-    "Cloud": "cloud",
+    "Answer": "state.interface",
+    "Cloud": "state.interface",
     "Emulator": "server",
-    "Fault": "faults",
-    "Faults": "faults",
-    "FileCloud": "state_file",
-    "GeneratedCloud": "generated",
-    "Keys": "signature",
-    "Limit": "limit",
+    "Fault": "faults.plan",
+    "Faults": "faults.plan",
+    "FileCloud": "state.file",
+    "GeneratedCloud": "state.generated",
+    "Keys": "gateway.signature",
+    "Limit": "gateway.rate_limit",
     "LoggedRequest": "request_log",
-    "Missing": "cloud",
-    "Reply": "reply",
-    "Scope": "cloud",
-    "User": "iam",
-    "load_state": "state_file",
+    "Missing": "state.interface",
+    "Reply": "responses",
+    "Scope": "state.interface",
+    "User": "gateway.iam",
+    "load_state": "state.file",
 }
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.histories import at, describe, nights, one_run
-from support.runs import manifest_of, rows
-from support.object_store import BUCKET
 from support.documents import blocks
+from support.histories import at, describe, nights, one_run
+from support.object_store import BUCKET
+from support.runs import manifest_of, rows
 
 import inventory
 from inventory.errors import OutputError, UsageError

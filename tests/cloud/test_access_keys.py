@@ -360,7 +360,8 @@ async def test_a_token_run_never_loads_the_sdk(tmp_path, write_list):
 
     async with Emulator(FileCloud({f"{BASE}f:latest": CONFIG})) as server:
         code = (
-            "import asyncio, sys; sys.path.insert(0, 'tests'); from pathlib import Path; from support.runs import export\n"
+            "import asyncio, sys; sys.path.insert(0, 'tests'); from pathlib import Path\n"
+            "from support.runs import export\n"
             f"asyncio.run(export(Path({str(write_list([f'{BASE}f:latest']))!r}), Path({str(tmp_path / 'run')!r}), "
             f"endpoint={server.url!r})); print([name for name in sys.modules if 'huawei' in name])"
         )

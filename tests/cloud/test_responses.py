@@ -4,21 +4,19 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
+from support.project import DATA
 
 from inventory.cloud.responses import is_named_otherwise, read_answer, read_vendor
 from inventory.errors import BadAnswerError, CallError
 from inventory.redaction import Redactor
 
 RECORDED = [
-    entry
-    for entry in json.loads((Path(__file__).parents[1] / "data" / "real_answers.json").read_text())
-    if entry["kind"] in ("error", "throttle")
+    entry for entry in json.loads((DATA / "real_answers.json").read_text()) if entry["kind"] in ("error", "throttle")
 ]
 IAM = "Incorrect IAM authentication information: "
 OVER = "The throttling threshold has been reached: policy user over ratelimit,"

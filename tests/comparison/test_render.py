@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.object_store import BUCKET
+from support.runs import export
 from support.written_runs import (
     FAILED,
     NOT_ATTEMPTED,
@@ -23,8 +25,6 @@ from support.written_runs import (
     write_many,
     write_run,
 )
-from support.runs import export
-from support.object_store import BUCKET
 from typer.testing import CliRunner
 
 import inventory

@@ -10,8 +10,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.histories import nights, one_run
 from support.documents import blocks
+from support.histories import nights, one_run
 
 from inventory.tables.parts import PartsWriter
 from inventory.tables.schema import BOOLEAN, FLOAT, INTEGER, TABLES, TEXT, TIME

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.runs import TOKEN, export, run_cli
 from support.object_store import BUCKET
+from support.runs import TOKEN, export, run_cli
 
 import inventory
 from inventory.emulator import Emulator, Reply

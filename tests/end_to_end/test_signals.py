@@ -75,7 +75,7 @@ def test_a_second_signal_ends_at_once(tmp_path, asking, server, numbers):
 def test_a_signal_while_a_command_is_loaded_has_its_code_and_sentence(number):
     """Before a run takes the signals over, there is nothing to keep, and the process says what ended it."""
     script = (
-        "import os, sys; from inventory import __main__, cli\n"
+        "import os, sys; from inventory import __main__; from inventory.cli import app as cli\n"
         "cli.main_command = lambda: os.kill(os.getpid(), int(sys.argv[1])); __main__.main()"
     )
     words = run(str(int(number)), program=("-c", script), code=CODES[number])

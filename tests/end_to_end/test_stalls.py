@@ -8,9 +8,9 @@ import sys
 import threading
 
 import pytest
+from support.object_store import BUCKET
 from support.processes import CODES, SECONDS, begin, command, run, stopped
 from support.runs import TOKEN, manifest_of
-from support.object_store import BUCKET
 
 from inventory.emulator import Emulator
 

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from test_ledger import P, R, outcome, urn
+from support.ledgers import P, R, outcome, urn
 
 from inventory.errors import LedgerUnusableError, OutputError
 from inventory.ledger.database import is_in_use

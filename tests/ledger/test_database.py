@@ -9,8 +9,8 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from test_ledger import outcome, urn
-from test_ledger_view import load
+from support.ledgers import failing, load, outcome, urn
+from support.project import ROOT
 
 from inventory.errors import LedgerUnusableError, OutputError
 from inventory.ledger import database
@@ -31,12 +31,12 @@ sys.stdin.read()
 KILLED = """
 import errno, os, sys
 sys.path.insert(0, sys.argv[2])
-import test_ledger_file, test_ledger_view
+from support.ledgers import failing, load
 from pathlib import Path
 from inventory.storage import file_lock
 from inventory.ledger.writer import Ledger
-lock._LOCKS.lockf = test_ledger_file.failing(errno.ENOLCK)
-test_ledger_view.load(Ledger(Path(sys.argv[1])))
+file_lock._LOCKS.lockf = failing(errno.ENOLCK)
+load(Ledger(Path(sys.argv[1])))
 os._exit(9)
 """
 
@@ -47,13 +47,6 @@ def path(tmp_path, monkeypatch):
     monkeypatch.setattr(file_lock, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(database, "_WAIT_SECONDS", 0.0)
     return tmp_path / "ledger.sqlite"
-
-
-def failing(number):
-    def fail(*_any):
-        raise OSError(number, "x")
-
-    return fail
 
 
 @contextmanager
@@ -91,7 +84,7 @@ def test_a_file_system_without_record_locks_holds_a_ledger(path, monkeypatch, nu
 def test_a_killed_run_on_a_file_system_without_record_locks_loses_nothing(path, monkeypatch):
     """What was committed is read from the log, which stays as it is, and the run goes on with it."""
     with locked_for_sqlite(path):
-        arguments = [sys.executable, "-c", KILLED, path, os.path.dirname(os.path.dirname(__file__))]  # noqa: PTH120 - as text
+        arguments = [sys.executable, "-c", KILLED, path, ROOT / "tests"]
         assert subprocess.run(arguments, check=False).returncode == 9
         monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(errno.ENOLCK))
         files = {file.name: file.read_bytes() for file in path.parent.iterdir()}

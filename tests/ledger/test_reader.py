@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from functools import partial
 
 import pytest
-from test_ledger import P, R, damaged_behind_its_header, of_another_version, outcome, urn
+from support.ledgers import P, R, damaged_behind_its_header, load, of_another_version, outcome, urn
+from support.project import ROOT
 
 from inventory.errors import InterruptedRunError, OutputError
 from inventory.ledger import database
@@ -24,15 +24,6 @@ SINCE = 1_700_000_000_000_000
 def path(tmp_path):
     """Where the ledger is."""
     return tmp_path / "ledger.sqlite"
-
-
-def load(ledger: Ledger) -> None:
-    """Three URNs, of which one is settled."""
-    with ledger.loading():
-        ledger.add_urns(map(urn, "abc"))
-        ledger.count_scopes([(R, P)])
-    ledger.record(outcome(urn("a")))
-    ledger.commit()
 
 
 def test_a_ledger_is_read_while_it_is_written(path):
@@ -75,10 +66,10 @@ def test_what_a_killed_process_committed_is_read(path):
     """The log of a killed run is part of its ledger."""
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
-        "from inventory.ledger.writer import Ledger; import test_ledger_view as t\n"
+        "from inventory.ledger.writer import Ledger; import support.ledgers as t\n"
         "t.load(Ledger(Path(sys.argv[1]))); os._exit(9)"
     )
-    assert subprocess.run([sys.executable, "-c", code, path, os.path.dirname(os.path.dirname(__file__))], check=False).returncode == 9  # noqa: PTH120
+    assert subprocess.run([sys.executable, "-c", code, path, ROOT / "tests"], check=False).returncode == 9
     with LedgerView(path) as view:
         assert view.count_settled() == 1
     with Ledger(path) as ledger:

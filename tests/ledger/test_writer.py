@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sqlite3
@@ -8,23 +7,12 @@ import subprocess
 import sys
 
 import pytest
+from support.ledgers import P, R, damaged_behind_its_header, of_another_version, outcome, urn
+from support.project import ROOT
 
 from inventory.errors import OutputError
 from inventory.ledger.writer import AnswerCount, Ledger, Reject, ScopeCount, SourceRead
-from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
-
-R, P = "cn-north-4", "p"
-
-
-def urn(name: str, project: str = P, region: str = R) -> str:
-    """A full URN."""
-    return f"urn:fss:{region}:{project}:function:default:{name}"
-
-
-def outcome(of: str, status: str = "configured", body: bytes = b"{}") -> Outcome:
-    """How a URN was settled."""
-    kind = "timeout" if status == "failed" else None
-    return Outcome(of, status, kind, 200, None, "m\0é", body, "Show", 2, 1, "r-1", 1.25, 1_700_000_000_000_000)
+from inventory.outcome import LIST_CONFIGS, SHOW
 
 
 @pytest.fixture
@@ -145,11 +133,11 @@ def test_a_killed_process_loses_only_what_was_not_committed(path):
     """After a hard exit in the middle of a batch the ledger opens, with all that was committed."""
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
-        "from inventory.ledger.writer import Ledger; import test_ledger as t\n"
+        "from inventory.ledger.writer import Ledger; import support.ledgers as t\n"
         "ledger = Ledger(Path(sys.argv[1])); ledger.add_urns(map(t.urn, 'abc'))\n"
         "ledger.record(t.outcome(t.urn('a'))); ledger.commit(); ledger.record(t.outcome(t.urn('b'))); os._exit(9)"
     )
-    done = subprocess.run([sys.executable, "-c", code, path, os.path.dirname(os.path.dirname(__file__))], check=False)  # noqa: PTH120
+    done = subprocess.run([sys.executable, "-c", code, path, ROOT / "tests"], check=False)
     assert done.returncode == 9
     with Ledger(path) as ledger:
         assert list(ledger.pending(R, P)) == [urn("b"), urn("c")]
@@ -288,19 +276,6 @@ def test_damage_behind_the_header_is_named(path):
     damaged_behind_its_header(path)
     with pytest.raises(OutputError, match="damaged"), Ledger(path) as ledger:
         list(ledger.rows())
-
-
-def of_another_version(path):
-    Ledger(path).close()
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version = 99")
-
-
-def damaged_behind_its_header(path):
-    with Ledger(path) as ledger:
-        ledger.add_urns(urn(f"f{n}") for n in range(3000))
-    content = path.read_bytes()
-    path.write_bytes(content[:8192] + b"\xa5" * (len(content) - 8192))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from support.clouds import CONFIG, OTHER, P, cloud_of, contents, limited
 from support.runs import by_urn, export, manifest_of, rows, run_cli
 
 from inventory import open_snapshot
@@ -18,23 +19,7 @@ from inventory.ledger.writer import Ledger
 from inventory.pipeline.rebuild import retabulate
 from inventory.progress import Watch
 
-P = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:"
-OTHER = "urn:fss:ap-southeast-1:fedcba9876543210fedcba9876543210:function:default:"
-CONFIG = {
-    "destination_config": {"on_failure": {"destination": "SMN", "param": "{}"}},
-    "last_modified": "2021-03-04 14:50",
-}
 TABLES = ("functions", "destinations", "calls", "rejects")
-
-
-def cloud_of(count, urn=P):
-    return FileCloud({f"{urn}f{number:03}:latest": CONFIG for number in range(count)})
-
-
-def contents(folder):
-    """All files of a run but its ledger, by their paths."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("ledger.sqlite")]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def again(folder, watch=None, **shape):
@@ -321,13 +306,6 @@ async def test_rows_per_file_must_be_a_number_of_rows(run):
     """A negative number is exit code 2, and changes nothing."""
     done = run_cli("tables", run, "--rows-per-file", "-1")
     assert (done.returncode, "--rows-per-file -1 cannot be used; give rows" in done.stderr) == (2, True)
-
-
-def limited(kilobytes, *arguments):
-    """The command where no file may be larger: what a full disk does, at a place that can be chosen."""
-    line = f'ulimit -f {kilobytes}; exec "$@"'
-    command = ["bash", "-c", line, "-", sys.executable, "-m", "inventory", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("kilobytes", [0, 3, 8])

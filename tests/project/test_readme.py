@@ -10,8 +10,6 @@ import subprocess
 import sys
 
 import pytest
-from support.histories import nights
-from support.runs import TOKEN, export, run_cli
 from support import generate_docs
 from support.documents import (
     DOCUMENTS,
@@ -26,6 +24,8 @@ from support.documents import (
     table_rows,
     text_of,
 )
+from support.histories import nights
+from support.runs import TOKEN, export, run_cli
 
 from inventory.emulator import Emulator, GeneratedCloud, load_state
 from inventory.errors import ErrorKind, ExitCode, Status

@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from support.runs import TOKEN, export, manifest_of, rows, run_cli
+from support.clouds import P, cloud_of, contents, limited
 from support.documents import blocks
-from test_retabulation import P, cloud_of, contents, limited
+from support.runs import TOKEN, export, manifest_of, rows, run_cli
 
 from inventory import open_snapshot
 from inventory.emulator import Emulator, Fault

@@ -12,9 +12,9 @@ import subprocess
 import sys
 
 import pytest
+from support.clouds import CONFIG, OTHER, P, cloud_of, contents
+from support.ledgers import of_another_version
 from support.runs import TOKEN, export, run_cli, wait_for
-from test_ledger import of_another_version
-from test_retabulation import CONFIG, OTHER, P, cloud_of, contents
 
 from inventory.emulator import Emulator, Fault, Faults, FileCloud
 from inventory.errors import OutputError, UsageError

@@ -10,8 +10,8 @@ import subprocess
 import sys
 
 import pytest
-from support.runs import TOKEN, export, manifest_of, run_cli
 from support.object_store import ACCESS_KEY, BUCKET, SECRET_KEY
+from support.runs import TOKEN, export, manifest_of, run_cli
 
 import inventory
 from inventory.emulator import Emulator, Reply

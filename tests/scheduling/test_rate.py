@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
+from support.project import DATA
 
 from inventory.cloud.limits import Limit, read_limit
 from inventory.errors import ThrottledError
 from inventory.scheduling.rate import LEAST_MARGIN, MARGIN, START, Pace
 
-RECORDED = [
-    entry
-    for entry in json.loads((Path(__file__).parents[1] / "data" / "real_answers.json").read_text())
-    if entry["kind"] == "throttle"
-]
+RECORDED = [entry for entry in json.loads((DATA / "real_answers.json").read_text()) if entry["kind"] == "throttle"]
 LIMITS = {
     "api is busy now": None,
     "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:5 minute": Limit(

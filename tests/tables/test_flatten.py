@@ -2,21 +2,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, timedelta, timezone
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.project import DATA
 
 from inventory.outcome import Outcome
 from inventory.tables.flatten import flatten, read_time
 
-RECORDED = [
-    entry
-    for entry in json.loads((Path(__file__).parents[1] / "data" / "real_answers.json").read_text())
-    if entry["kind"] == "response"
-]
+RECORDED = [entry for entry in json.loads((DATA / "real_answers.json").read_text()) if entry["kind"] == "response"]
 URN = "urn:fss:cn-north-4:p0:function:default:f:!prod"
 NAMES = (URN, "cn-north-4", "p0", "default", "f", "prod", "alias")
 SIDE = (URN, "cn-north-4", "p0", "f", "prod")

@@ -133,7 +133,7 @@ def test_nothing_is_left_after_an_error(tmp_path, error):
 def test_what_a_killed_run_left_is_removed(tmp_path):
     """The next writer begins in an empty folder, whatever a killed one had put there."""
     code = (
-        "import os, sys; sys.path.insert(0, 'tests'); from pathlib import Path; import test_parts as t\n"
+        "import os, sys; sys.path[:0] = ['tests', 'tests/tables']; from pathlib import Path; import test_parts as t\n"
         "with t.PartsWriter(t.CALLS, Path(sys.argv[1]), t.BOTH, rows_per_file=3, most_rows=9) as writer:\n"
         "    [writer.add(t.call(number), 100) for number in range(8)]; os._exit(9)"
     )
