@@ -1,4 +1,4 @@
-"""Every notebook runs: on the emulator in a kernel of its own, and on odd snapshots in this process."""
+"""Runs every notebook: on the emulator in a kernel, and on unusual snapshots in this process."""
 
 import ast
 import asyncio
@@ -23,6 +23,7 @@ FINDINGS = {
 }
 BASE = "urn:fss:cn-north-4:p1:function:a_package_with_quite_a_long_name_that_has_to_be_cut_somewhere:"
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# warnings of the kernel, not of the notebook
 quiet_kernel = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
@@ -30,20 +31,20 @@ def code_of(path):
     return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
-def test_there_are_notebooks():
-    """The folder of notebooks is the one that is tested."""
+def test_every_notebook_is_tested():
+    """The expected results name all notebooks of the folder."""
     assert [path.stem for path in NOTEBOOKS] == sorted(PICTURES)
 
 
 @by_name
 @pytest.mark.timeout(180)
-@quiet_kernel  # of the kernel's machinery
+@quiet_kernel
 def test_a_notebook_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
-    """Each notebook runs on the emulator as it is, ends with its finding, and makes a page that can be sent."""
+    """Each notebook runs on the emulator, prints its finding, and becomes an HTML page that works offline."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
-    place = {"metadata": {"path": str(tmp_path)}}
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources=place)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources)
     asyncio.run(client.async_execute())
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     pictures = [output for output in outputs if "<img alt=" in output.get("data", {}).get("text/html", "")]
@@ -54,12 +55,12 @@ def test_a_notebook_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
     page, _ = HTMLExporter().from_notebook_node(notebook)
     assert len(page) < 4_000_000
     assert "No description has been provided" not in page
-    assert "unpkg.com" not in page  # whence itables would load what tables need
+    assert "unpkg.com" not in page  # from where itables loads its scripts by default
 
 
 @by_name
 def test_a_notebook_is_stored_without_outputs(path):
-    """What a run leaves in a notebook is not stored: outputs, counters and an editor's marks differ from run to run."""
+    """Outputs, counters and editor metadata differ between runs and are not stored."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
@@ -72,16 +73,16 @@ def test_a_notebook_is_stored_without_outputs(path):
 
 
 @by_name
-def test_one_variable_leads_to_ones_own_snapshot(path):
-    """The first cell of code begins with the one variable that is to be set, and it is not set."""
+def test_one_variable_selects_the_users_snapshot(path):
+    """The first code cell starts with the variable to set, which is None."""
     name = "MY_SNAPSHOTS" if path.stem == "drift" else "MY_SNAPSHOT"
     assert code_of(path)[0].startswith(f"{name} = None")
 
 
 @pytest.fixture(scope="module")
-def odd_runs(tmp_path_factory):
-    """Runs as a bad day leaves them, by name."""
-    folder = tmp_path_factory.mktemp("odd")
+def unusual_runs(tmp_path_factory):
+    """Runs with failures or without data, by name."""
+    folder = tmp_path_factory.mktemp("unusual")
     bare = {"max_async_event_age_in_seconds": 60, "max_async_retry_attempts": 0, "destination_config": {}}
     clouds = {
         "some_failed": (GeneratedCloud(40, 1), Faults.parse("5xx=50%")),
@@ -103,28 +104,31 @@ def odd_runs(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", ["some_failed", "all_failed", "empty", "no_destinations", "nothing_set"])
 @pytest.mark.parametrize("name", sorted(PICTURES))
-def test_a_notebook_survives_an_odd_run(name, kind, odd_runs, monkeypatch, capsys):
-    """A run that failed, is empty or has no destinations divides nothing by nothing, and no picture is empty."""
-    drawn = run_in_this_process(name, odd_runs, kind, monkeypatch)
+def test_a_notebook_handles_an_unusual_run(name, kind, unusual_runs, monkeypatch, capsys):
+    """With a failed or empty run, or one without destinations, no NaN is printed and no chart is empty."""
+    drawn = run_in_this_process(name, unusual_runs, kind, monkeypatch)
     printed = capsys.readouterr().out
     assert "nan" not in printed.lower()
     assert all(figure.axes and any(ax.has_data() for ax in figure.axes) for figure, _ in drawn)
-    assert not [told for _, told in drawn if "nan" in told.lower()]
+    assert not [alt_text for _, alt_text in drawn if "nan" in alt_text.lower()]
     assert "unknown" in printed or name == "drift"
     assert bool(drawn) == (kind != "empty" or name == "drift")  # against an empty run, all URNs are not_listed
 
 
 def run_in_this_process(name, runs, kind, monkeypatch):
-    """Runs a notebook's cells here, on a run, or on a good one and that; gives what it drew."""
+    """Runs the cells of a notebook on a run (drift: on two) and returns the figures with their alternative text."""
     from inventory.reviews.notebook import charts  # noqa: PLC0415 - matplotlib takes half a second, and only here
 
     drawn = []
-    monkeypatch.setattr(charts, "show", lambda figure, told: drawn.append((figure, told)))
+    monkeypatch.setattr(charts, "show", lambda figure, alt_text: drawn.append((figure, alt_text)))
     cells = code_of(NOTEBOOKS[0].with_name(f"{name}.ipynb"))
     own = {"MY_SNAPSHOT": runs[kind], "MY_SNAPSHOTS": (runs["some_failed"], runs[kind])}
     cells.insert(1, "\n".join(f"{variable} = {value!r}" for variable, value in own.items()))
-    if name == "cost_review":  # a price for all, so that amounts are drawn
-        cells.insert(2, "GIVEN = [(what, of, 2 if value is None else value, unit) for what, of, value, unit in GIVEN]")
+    if name == "cost_review":  # set every price, so that amounts are drawn
+        cells.insert(
+            2,
+            "COST_INPUTS = [(what, of, 2 if value is None else value, unit) for what, of, value, unit in COST_INPUTS]",
+        )
     names = {"__name__": "notebook"}
 
     async def run():
