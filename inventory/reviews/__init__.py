@@ -1,4 +1,4 @@
-"""Review rules and tables computed from a run: lost events, costs, call chains, changes.
+"""Review rules and computed tables: lost events, costs, call chains, changes.
 
 The functions take frames of a ``Snapshot``; they read no file and make no call. Unknown values are counted as unknown,
 never as good or bad. ``notebook`` has charts and tables; it needs the extra ``notebooks`` and is loaded only when used.
