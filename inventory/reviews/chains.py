@@ -51,9 +51,6 @@ def trace_chains(functions: pd.DataFrame, destinations: pd.DataFrame) -> Chains:
 
     Shape:
         One row per URN with a link, sorted by ``calls_at_worst`` (descending), then by ``urn``.
-
-    Units:
-        functions; calls; links.
     """
     links = resolve_targets(functions, destinations)
     links = links[~links["target_status"].isin(_NOT_CALLED)].drop_duplicates(["source", "event"])

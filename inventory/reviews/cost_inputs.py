@@ -38,9 +38,6 @@ def read_number(cost_inputs: pd.DataFrame, quantity: str, *, required: bool = Tr
 def read_traffic(functions: pd.DataFrame, cost_inputs: pd.DataFrame) -> FloatArray:
     """Reads the traffic of each URN: the value of the URN, else of its package, else of everything.
 
-    Units:
-        events per month.
-
     Raises:
         UsageError: a value is invalid, or none applies to everything.
     """

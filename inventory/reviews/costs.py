@@ -55,12 +55,9 @@ ITEMS: Final = (
 def volumes(functions: pd.DataFrame, destinations: pd.DataFrame, cost_inputs: pd.DataFrame) -> pd.DataFrame:
     """Computes the monthly volumes of each URN.
 
-    Args:
-        functions: the table ``functions``.
-        destinations: the table ``destinations``.
-        cost_inputs: columns ``quantity``, ``of``, ``value``. ``events_per_month`` is of everything (``*``), a package
-            or a URN; the most specific wins. ``failing_share``, ``object_kilobytes`` and ``log_kilobytes_per_event``
-            are of everything.
+    ``cost_inputs`` has the columns ``quantity``, ``of``, ``value``. ``events_per_month`` is of everything (``*``), a
+    package or a URN; the most specific wins. ``failing_share``, ``object_kilobytes`` and ``log_kilobytes_per_event``
+    are of everything.
 
     Returns:
         Identity columns, ``events``, and one column for each of ``ITEMS``.
@@ -106,10 +103,7 @@ def bill(monthly: pd.DataFrame, cost_inputs: pd.DataFrame) -> pd.DataFrame:
     """Sums the result of :func:`volumes` and multiplies it by the prices.
 
     Returns:
-        ``item``, ``volume``, ``unit``, ``price`` and ``amount`` (NaN without a price), ``assumption``.
-
-    Shape:
-        One row for each of ``ITEMS``.
+        One row for each of ``ITEMS``; ``price`` and ``amount`` are NaN without a price.
 
     Units:
         per month; currency of the prices. Calls are priced by the million.

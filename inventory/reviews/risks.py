@@ -112,10 +112,10 @@ def assess_risks(functions: pd.DataFrame, short_age_s: float) -> pd.DataFrame:
 
     Args:
         functions: the table ``functions``.
-        short_age_s: threshold of the event age. The vendor defines none.
+        short_age_s: threshold of the event age.
 
     Returns:
-        Identity columns, one column of ``ANSWERS`` for each of ``RISKS``, and ``gaps``, the number of ``yes``.
+        Identity columns, one column for each of ``RISKS``, and ``gaps``, the number of ``yes``.
 
     Shape:
         One row per URN in the table's order, without ``not_found`` ones.

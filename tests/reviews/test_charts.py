@@ -1,4 +1,4 @@
-"""Charts: alternative text, escaping, titles and the error without matplotlib."""
+"""Charts: alternative text, escaping, titles, missing matplotlib."""
 
 import runpy
 import subprocess
@@ -16,14 +16,14 @@ ODD = r"$\frac{<script>alert(1)</script>&_\""
 
 @pytest.fixture
 def displayed(monkeypatch):
-    """The HTML of the displayed charts."""
+    """The displayed HTML."""
     pages = []
     monkeypatch.setattr(charts, "display", lambda page: pages.append(page.data))
     return pages
 
 
 def test_alt_text_has_every_bar_and_number(displayed):
-    """The alternative text names each bar with its number; names are neither formulas nor markup."""
+    """Names are neither formulas nor markup."""
     charts.bars(pd.Series({ODD: 1200, "other$": 3}), f"Two {ODD}$")
     charts.stacked(
         pd.DataFrame({"yes": [5], "unknown": [7]}, index=[ODD]), "T", paint={"yes": "red", "unknown": "grey"}
@@ -36,13 +36,13 @@ def test_alt_text_has_every_bar_and_number(displayed):
 
 @pytest.mark.parametrize("keyword", ["format_value", "words"])
 def test_values_are_formatted(displayed, keyword):
-    """The number of a bar is formatted by the caller's function, under its new and its old name."""
+    """`words` is the old name of `format_value`."""
     charts.bars(pd.Series({"a": 0.5}), "T", **{keyword: "{:.0%}".format})
     assert "a 50%" in displayed[0]
 
 
 def test_a_long_title_is_not_cut_off(monkeypatch):
-    """A long title above long names lies inside the figure, with all of its text."""
+    """It lies inside the figure, above long names."""
     figures = []
     monkeypatch.setattr(charts, "show", lambda figure, _: figures.append(figure))
     title = "The finding of a large account, " * 4 + "end"
@@ -56,14 +56,14 @@ def test_a_long_title_is_not_cut_off(monkeypatch):
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
-    """The message names the missing package and the command that installs it."""
+    """The message has the command that installs it."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"need matplotlib: pip install .*\[notebooks\]"):
         runpy.run_path(charts.__file__)
 
 
 def test_old_names_load_the_notebook_modules_on_use():
-    """`from inventory.reviews import charts, sheets` works; the package alone loads no matplotlib and no IPython."""
+    """The package alone loads no matplotlib and no IPython."""
     code = (
         "import sys, inventory.reviews\n"
         "assert not {'matplotlib', 'IPython', 'itables'} & set(sys.modules)\n"

@@ -1,4 +1,4 @@
-"""Volumes and amounts: expected sums are worked out by hand."""
+"""Volumes and amounts; expected sums are worked out by hand."""
 
 import pandas as pd
 import pytest
@@ -31,7 +31,7 @@ def cost_inputs(**numbers):
 
 
 def test_volumes_are_traffic_times_configuration():
-    """1,000 events, a tenth failing: 2 retries make 200 calls; objects depend on the event, logs on the setting."""
+    """1,000 events, a tenth failing: 2 retries make 200 calls."""
     monthly = volumes(TABLE, STORED, cost_inputs()).set_index("urn")
     assert list(monthly.index) == [urn("a:latest"), urn("b:latest"), urn("unset:latest")]
     assert monthly["first calls"].tolist() == [1000] * 3
@@ -43,14 +43,14 @@ def test_volumes_are_traffic_times_configuration():
 
 
 def test_calls_by_destinations_depend_on_the_event():
-    """Nine in ten events succeed and call b; a not_found target is not called."""
+    """Nine in ten events call b; a not_found target is not called."""
     table = functions({"a": {}, "b": {}, "deleted": "not_found"})
     monthly = volumes(table, calls(("a", "on_success", "b"), ("b", "on_failure", "deleted")), cost_inputs())
     assert monthly["calls by destinations"].tolist() == pytest.approx([900, 0])
 
 
 def test_the_most_specific_traffic_is_used():
-    """The value of a URN wins over that of its package, and that over the default; no qualifier means latest."""
+    """The URN wins over its package, the package over the default."""
     specific = pd.DataFrame(
         [("events_per_month", "default", 7), ("events_per_month", urn("b"), 5)], columns=["quantity", "of", "value"]
     )
@@ -60,7 +60,7 @@ def test_the_most_specific_traffic_is_used():
 
 
 def test_amounts_need_a_price():
-    """An amount is volume times price, calls by the million; it is null without a price."""
+    """Calls are priced by the million; without a price the amount is null."""
     monthly = volumes(TABLE, STORED, cost_inputs())
     assert bill(monthly, cost_inputs())["amount"].isna().all()
     prices = {"price_per_million_calls": 10, "price_per_gigabyte_month": None}
@@ -71,7 +71,7 @@ def test_amounts_need_a_price():
 
 
 def test_only_objects_that_expire_stop_growing():
-    """After 12 months, objects that never expire are 12 times the first month, the others are unchanged."""
+    """The others grow by the first month every month."""
     stored = stored_gigabytes(volumes(TABLE, STORED, cost_inputs()), 12)
     assert stored.loc[12].tolist() == pytest.approx([12 * 0.9, 12 * 0.1, 0.05])
     assert stored.loc[1].tolist() == pytest.approx([0.9, 0.1, 0.05])

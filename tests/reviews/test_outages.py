@@ -1,4 +1,4 @@
-"""Losses of an outage: expected shares are worked out by hand."""
+"""Losses of an outage; expected shares are worked out by hand."""
 
 import pytest
 from support.snapshots import functions
@@ -9,7 +9,7 @@ AGE = "max_async_event_age_in_seconds"
 
 
 def test_an_outage_loses_the_events_that_expire():
-    """An outage of L seconds loses (L - T) / L of the events with age T, and none if T is longer."""
+    """An outage of L seconds loses (L - T) / L of the events with age T, if T is shorter."""
     table = functions(
         {
             "hour": {AGE: 3600, "on_failure_destination": "OBS"},
@@ -26,5 +26,5 @@ def test_an_outage_loses_the_events_that_expire():
 
 
 def test_shares_are_nan_without_a_known_age():
-    """An empty table divides nothing by zero."""
+    """Nothing is divided by zero."""
     assert outage_losses(functions({"a": {}}).iloc[:0], [60])["lost_share"].isna().all()

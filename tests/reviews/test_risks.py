@@ -1,4 +1,4 @@
-"""Risk rules: expected answers are worked out by hand."""
+"""Risk rules; expected answers are worked out by hand."""
 
 import math
 
@@ -37,7 +37,7 @@ AS_CATEGORIES = SIX.astype(dict.fromkeys(("status", "package", "project_id", "on
 
 @pytest.mark.parametrize("table", [SIX, AS_CATEGORIES, SIX.astype(object)], ids=["arrow", "category", "object"])
 def test_unknown_urns_are_counted_neither_as_yes_nor_as_no(table):
-    """Only configured URNs answer yes or no, and not_found ones are left out, whatever the types of the columns."""
+    """Only configured URNs answer yes or no; not_found ones are left out."""
     counts = answer_counts(assess_risks(table, short_age_s=300))
     assert list(counts.columns) == list(ANSWERS)
     assert list(counts.index) == [risk.name for risk in RISKS]
@@ -54,13 +54,13 @@ def test_an_age_equal_to_the_threshold_is_not_short():
 
 
 def test_a_threshold_of_nan_finds_nothing():
-    """No age is below NaN, and the answers stay categories."""
+    """No age is below NaN."""
     assert answer_counts(assess_risks(SIX, math.nan)).loc["short_age", "yes"] == 0
     assert isinstance(assess_risks(SIX, 1)["short_age"].dtype, pd.CategoricalDtype)
 
 
 def test_a_missing_value_of_a_configured_urn_is_unknown():
-    """A configured URN without status log, age or retries answers unknown to these risks."""
+    """Without status log, age or retries, these answers are unknown."""
     counts = answer_counts(assess_risks(functions({"silent": {}}), short_age_s=300))
     assert counts["unknown"].to_dict() == {
         "no_failure_destination": 0,
@@ -71,7 +71,7 @@ def test_a_missing_value_of_a_configured_urn_is_unknown():
 
 
 def test_blast_radius_gives_bounds_of_the_share():
-    """The lower bound counts yes, the upper bound all answers but no."""
+    """The lower bound counts yes, the upper bound everything but no."""
     groups = blast_radius(assess_risks(SIX, 300), "no_failure_destination", ["project_id", "package"])
     default = groups.loc[("p1", "default")]
     assert default[["yes", "no", "not_configured", "unknown"]].tolist() == [1, 1, 1, 1]
@@ -80,13 +80,13 @@ def test_blast_radius_gives_bounds_of_the_share():
 
 
 def test_blast_radius_counts_versions_and_aliases_as_one_function():
-    """Three qualifiers of one function and another function are four URNs and two functions."""
+    """Three qualifiers of one function are one function."""
     assessment = assess_risks(functions({"a": {}, "a:v1": {}, "a:!prod": {}, "b": {}}), 1)
     assert blast_radius(assessment, "no_retries", ["package"]).loc["default", ["urns", "functions"]].tolist() == [4, 2]
 
 
 def test_compare_risks_compares_only_known_answers():
-    """A URN is better, worse or the same only if both runs answer yes or no."""
+    """Other answers than yes and no are not_comparable."""
     old = functions({"a": {RETRIES: 1}, "b": {RETRIES: 0}, "c": {RETRIES: 0}, "d": {RETRIES: 1}, "e": "failed"})
     new = functions({"a": {RETRIES: 0}, "b": {RETRIES: 2}, "c": {RETRIES: 0}, "d": "failed", "f": {RETRIES: 0}})
     changes = compare_risks(assess_risks(old, 300), assess_risks(new, 300))
@@ -100,7 +100,7 @@ def test_compare_risks_compares_only_known_answers():
 
 
 def test_a_new_risk_is_one_entry(monkeypatch):
-    """A risk added to RISKS appears in the assessment, the counts, the groups and the comparison."""
+    """Assessment, counts, groups and comparison follow from RISKS."""
     many_retries = Risk(
         "many_retries",
         "max_async_retry_attempts is above 2",
@@ -124,14 +124,14 @@ def test_an_empty_snapshot_has_empty_results():
 
 
 def test_vendor_defaults_name_columns_of_functions():
-    """Each vendor default names a column of `functions` and its source page."""
+    """Each default names a column and its source page."""
     columns = {column.name for column in TABLES["functions"].columns}
     assert {default.column for default in VENDOR_DEFAULTS} <= columns
     assert all(default.page for default in VENDOR_DEFAULTS)
 
 
 def test_old_names_are_aliases():
-    """Programs with the former names of the functions still work."""
+    """Programs with the old names still work."""
     assert reviews.judge is reviews.assess_risks
     assert reviews.shifts is reviews.compare_risks
     assert reviews.follow is reviews.trace_chains

@@ -1,4 +1,4 @@
-"""Targets of FunctionGraph destinations, looked up in the function list."""
+"""Targets of FunctionGraph destinations."""
 
 from support.snapshots import calls, functions, urn
 
@@ -25,11 +25,11 @@ def test_each_target_gets_its_status():
 
 
 def test_the_answered_duplicate_is_used():
-    """If a list has `b` (failed) and `b:latest` (configured), the target is configured."""
+    """Of `b` (failed) and `b:latest` (configured), the second counts."""
     table = functions({"a": {}, "b": "failed", "b:latest": {}})
     assert resolve_targets(table, calls(("a", "on_failure", "b")))["target_status"].tolist() == ["configured"]
 
 
 def test_an_empty_snapshot_has_no_targets():
-    """Without destinations the result is empty."""
+    """No destinations, no rows."""
     assert resolve_targets(functions({"a": {}}).iloc[:0], calls()).empty

@@ -96,14 +96,7 @@ def bars(
 
 
 def stacked(counts: pd.DataFrame, title: str, *, paint: Mapping[str, str], unit: str = "URNs") -> None:
-    """Shows a stacked horizontal bar chart, the first bar on top.
-
-    Args:
-        counts: one row per bar, one column per part.
-        title: the title.
-        paint: colours of the parts, in drawing order.
-        unit: of the values.
-    """
+    """Shows a stacked bar chart: one bar per row; ``paint`` has the parts in order, with their colours."""
     parts = counts[list(paint)].astype(int)
     longest = max(1, int(parts.sum(axis=1).max()))
     with mpl.rc_context(_STYLE):
