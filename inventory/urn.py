@@ -96,7 +96,7 @@ def parse(text: str, *, region: str | None = None, project_id: str | None = None
         raise UrnError(f"{len(text)} characters long: a function URN has at most 269")
     found = (_FORBIDDEN_ASCII if text.isascii() else _FORBIDDEN).search(text)
     if found:
-        character, position = named(found.group()), found.start() + 1
+        character, position = describe_character(found.group()), found.start() + 1
         raise UrnError(f"character {character} at position {position} is not allowed in a function URN")
     _check_look_alikes(text)
     if not text:
@@ -125,7 +125,7 @@ def _size_of_edge(text: str) -> int:
     return found.start() if found else len(text)
 
 
-def named(character: str) -> str:
+def describe_character(character: str) -> str:
     """A character as a message shows it: as ASCII, or as its code point and its name."""
     if character.isascii():
         return repr(character)
@@ -143,20 +143,21 @@ def _check_look_alikes(text: str) -> None:
     for position, character in enumerate(text, 1):
         looks_like = _MARK_OF.get(character) or unicodedata.normalize("NFKC", character)
         if not character.isascii() and looks_like.isascii():
-            raise UrnError(f"character {named(character)} at position {position} is not the ASCII {looks_like!r}")
+            raise UrnError(
+                f"character {describe_character(character)} at position {position} is not the ASCII {looks_like!r}"
+            )
     position = 0
     for field in text.split(":"):
         letters = [letter for letter in field if letter.isalpha()]
         others = [letter for letter in letters if not letter.isascii()]
         if 0 < len(others) < len(letters) and all(letter in _LETTER_OF for letter in others):
             place = position + field.index(others[0]) + 1
-            raise UrnError(
-                f"character {named(others[0])} at position {place} is not the ASCII {_LETTER_OF[others[0]]!r}"
-            )
+            described, looks_like = describe_character(others[0]), _LETTER_OF[others[0]]
+            raise UrnError(f"character {described} at position {place} is not the ASCII {looks_like!r}")
         position += len(field) + 1
 
 
-def of_full(text: str) -> FunctionUrn:
+def split_urn(text: str) -> FunctionUrn:
     """Takes a full URN apart that :func:`parse` has made: nothing is checked again, which takes a third of the time."""
     _, _, region, project_id, _, package, name, *rest = text.split(":")
     if not rest:
@@ -174,7 +175,7 @@ def _full(fields: list[str]) -> FunctionUrn:
         raise UrnError(f"a {fields[4]} URN, not a function URN")
     if len(fields) not in _FULL_FIELDS:
         raise UrnError(f"{len(fields)} fields where a function URN has 7 or 8")
-    return _made(fields[2], fields[3], fields[5], fields[6], fields[7] if len(fields) == _FULL_FIELDS[-1] else None)
+    return _build(fields[2], fields[3], fields[5], fields[6], fields[7] if len(fields) == _FULL_FIELDS[-1] else None)
 
 
 def _short(fields: list[str], region: str | None, project_id: str | None) -> FunctionUrn:
@@ -193,7 +194,7 @@ def _short(fields: list[str], region: str | None, project_id: str | None) -> Fun
             package = fields[0]
     if project_id is None:
         raise UrnError("a short form without a project: give --project-id to complete it")
-    return _made(region, project_id, package, name, qualifier)
+    return _build(region, project_id, package, name, qualifier)
 
 
 def check_field(text: str, name: str) -> None:
@@ -210,7 +211,7 @@ def check_field(text: str, name: str) -> None:
         raise UrnError(f"{name} {text!a} cannot be a field of a URN: {error.message}") from None
 
 
-def _made(region: str, project_id: str, package: str, name: str, qualifier: str | None) -> FunctionUrn:
+def _build(region: str, project_id: str, package: str, name: str, qualifier: str | None) -> FunctionUrn:
     if sum(map(len, (region, project_id, package, name, qualifier or ""))) > MAX_LENGTH - _FIXED_CHARACTERS:
         raise UrnError(f"completed, it is over {MAX_LENGTH} characters long: a function URN has at most 269")
     if project_id in _NOT_IN_A_PATH:  # it is a part of the call's path by itself

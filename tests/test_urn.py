@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.errors import UrnError
-from inventory.urn import FunctionUrn, check_field, named, of_full, parse, scope_prefix, trim
+from inventory.urn import FunctionUrn, check_field, describe_character, parse, scope_prefix, split_urn, trim
 
 RECORDED = [
     entry["body"]
@@ -198,7 +198,7 @@ def test_a_refused_character_is_named():
     """The reason shows what no eye sees: code point and name."""
     with pytest.raises(UrnError, match=r"^character U\+200B ZERO WIDTH SPACE at position 5 is not allowed"):
         parse("my-f\u200bunction", region="eu-de", project_id="p0")
-    assert [named(one) for one in (" ", "\xa0", "\x85")] == ["' '", "U+00A0 NO-BREAK SPACE", "U+0085"]
+    assert [describe_character(one) for one in (" ", "\xa0", "\x85")] == ["' '", "U+00A0 NO-BREAK SPACE", "U+0085"]
 
 
 @pytest.mark.parametrize("character", [*SPACES, *INVISIBLE[::9], "\ufeff", "\u200b"])
@@ -321,7 +321,7 @@ FIELD = st.text(
 def test_a_urn_survives_its_text(region, project_id, package, name, qualifier):
     """parse(str(urn)) is the urn, and its text begins with its scope."""
     urn = FunctionUrn(region, project_id, package, name, *(qualifier or (None, None)))
-    assert parse(str(urn)) == of_full(str(urn)) == urn
+    assert parse(str(urn)) == split_urn(str(urn)) == urn
     assert str(urn).startswith(scope_prefix(region, project_id))
 
 

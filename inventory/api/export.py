@@ -25,7 +25,7 @@ from inventory.pipeline.discover import Search
 from inventory.pipeline.load import began_with
 from inventory.runs.output import chosen_output, claimed
 from inventory.settings import combine
-from inventory.sources.memory import sources_of
+from inventory.sources.memory import to_sources
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from inventory.runs.output import Output
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
-    from inventory.sources.memory import Given
+    from inventory.sources.memory import MemorySource
 
 __all__ = ["Options", "Snapshot", "UnansweredWarning", "export", "export_async", "open_snapshot"]
 
@@ -76,11 +76,11 @@ class _Run:
         self.settings: ExportSettings = combine(None if path is None else Path(path), given, before)
         for words in self.settings.warnings():
             warnings.warn(words.removeprefix("warning: "), UserWarning, stacklevel=3)
-        self.sources: Sequence[Source | Given] | Search
+        self.sources: Sequence[Source | MemorySource] | Search
         if every:
             self.sources = Search(places_of(self.settings, regions, projects), **search)
         else:
-            self.sources = sources_of(source, self.settings.column)
+            self.sources = to_sources(source, self.settings.column)
             if not self.sources and mode != "resume":
                 raise UsageError("no list of URNs: give a file's name, an iterable of URNs, or all=True with a region")
 

@@ -148,7 +148,7 @@ class History(Sequence[Snapshot]):
             UsageError: there is no such table or column.
             OutputError: a file cannot be read.
         """
-        names = _checked([columns] if isinstance(columns, str) else columns, schema.table_named(table))
+        names = _checked([columns] if isinstance(columns, str) else columns, schema.find_table(table))
         return (_told_apart(run, table, names) for run in self.runs)
 
     def _check(self) -> None:

@@ -91,7 +91,7 @@ class Snapshot:
             UsageError: there is no table or column of that name.
             OutputError: its file is missing or damaged; the message says how to build it again.
         """
-        known = [column.name for column in schema.table_named(name).columns]
+        known = [column.name for column in schema.find_table(name).columns]
         if isinstance(columns, str):
             raise UsageError(f"columns={columns!r} is one text; give a list: columns=[{columns!r}]")
         for column in columns or ():

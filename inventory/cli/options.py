@@ -113,10 +113,10 @@ class TableFormat(StrEnum):
 
 def sources_named(names: list[str] | None, settings: ExportSettings) -> list[Source]:
     """The lists that are named, each of which can be opened."""
-    from inventory.sources.files import Source, check_once  # noqa: PLC0415 - heavy, and --help stays quick
+    from inventory.sources.files import Source, check_unique_streams  # noqa: PLC0415 - heavy, and --help stays quick
 
     sources = [Source(name, settings.column) for name in names or []]
-    check_once(sources)
+    check_unique_streams(sources)
     for source in sources:
         source.check()
     return sources

@@ -187,13 +187,13 @@ def schema(
     with leaving("text", quiet=False):
         from inventory.tables import schema as dictionary
 
-        tables = tuple(dictionary.TABLES.values()) if table is None else (dictionary.table_named(table),)
+        tables = tuple(dictionary.TABLES.values()) if table is None else (dictionary.find_table(table),)
         if format == "json":
             import json
 
-            put(json.dumps(dictionary.as_objects(tables), indent=2))
+            put(json.dumps(dictionary.to_json_objects(tables), indent=2))
         else:
-            put(dictionary.as_markdown(tables) if format == "markdown" else dictionary.as_text(tables), end="")
+            put(dictionary.to_markdown(tables) if format == "markdown" else dictionary.to_text(tables), end="")
 
 
 def diff(

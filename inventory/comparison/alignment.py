@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inventory.comparison.sorted_rows import keys_of
-from inventory.tables.arrow import array_of, scalar_of, whole
+from inventory.tables.arrow import combine_chunks, to_array, to_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-_NOWHERE = scalar_of(-1, pa.int64()).cast(pa.int32())
-_FALSE = scalar_of(False, pa.bool_())
+_NOWHERE = to_scalar(-1, pa.int64()).cast(pa.int32())
+_FALSE = to_scalar(False, pa.bool_())
 
 
 class Aligned(NamedTuple):
@@ -70,7 +70,7 @@ def differing(old: pa.Table, new: pa.Table, aligned: Aligned, columns: Sequence[
 
 def among(column: pa.ChunkedArray, texts: Iterable[str]) -> Flags:
     """For each cell, whether it is one of the texts."""
-    values = array_of(list(texts), pa.string())
+    values = to_array(list(texts), pa.string())
     return _flags(pc.is_in(column, value_set=values))
 
 
@@ -81,7 +81,7 @@ def taken(rows: pa.Table, numbers: Numbers) -> pa.Table:
 
 def _flags(cells: pa.ChunkedArray) -> Flags:
     """Booleans without a null. Arrow's own way, to_numpy, would load pandas."""
-    array = whole(cells)
+    array = combine_chunks(cells)
     if not len(array):
         return np.zeros(0, np.bool_)
     bits = np.frombuffer(array.buffers()[1], np.uint8)

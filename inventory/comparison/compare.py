@@ -25,8 +25,8 @@ from inventory.errors import OutputError, Status
 from inventory.exact_json import canonical, json_text, parsed, same_text
 from inventory.runs.census import census_of
 from inventory.tables import schema
-from inventory.tables.arrow import objects_of
-from inventory.urn import of_full
+from inventory.tables.arrow import to_objects
+from inventory.urn import split_urn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,7 +253,7 @@ def _moved(old: pa.Table, new: pa.Table) -> set[str]:
 
 
 def _objects(rows: pa.Table, numbers: Any) -> dict[str, Cells]:  # noqa: ANN401 - numpy's
-    return {cells["function_urn"]: {**cells, "sides": {}} for cells in objects_of(taken(rows, numbers))}
+    return {cells["function_urn"]: {**cells, "sides": {}} for cells in to_objects(taken(rows, numbers))}
 
 
 def _put_destinations(cells: dict[str, Cells], destinations: pa.Table) -> None:
@@ -291,7 +291,7 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 - a cell
 
 def _identity(urn: str) -> Row:
     try:
-        parts = of_full(urn)
+        parts = split_urn(urn)
     except ValueError:
         raise OutputError(f"{urn!r} is no full function URN, so this is no table of a run: export it again") from None
     return (

@@ -21,7 +21,7 @@ from inventory.comparison.result import meaning_of
 from inventory.display.terminal import duration
 from inventory.exact_json import parsed
 from inventory.printable import printable, printable_json
-from inventory.tables.arrow import array_of, objects_of
+from inventory.tables.arrow import to_array, to_objects
 from inventory.tables.writer import guard
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _plain(text: str, _color: str) -> str:
 
 def _rows(diff: Diff) -> Iterator[Cells]:
     for batch in diff.batches():
-        yield from objects_of(batch)
+        yield from to_objects(batch)
 
 
 def _changes_first(diff: Diff) -> Iterator[tuple[str, Iterator[Cells]]]:
@@ -137,7 +137,7 @@ def _write_csv(diff: Diff, sink: IO[bytes]) -> None:
     with pa_csv.CSVWriter(pa.PythonFile(sink, "w"), diff.schema, write_options=options) as writer:
         for batch in diff.batches():
             columns = [
-                array_of(list(map(guard, column.to_pylist())), column.type) if column.type == pa.string() else column
+                to_array(list(map(guard, column.to_pylist())), column.type) if column.type == pa.string() else column
                 for column in batch.columns
             ]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=diff.schema))

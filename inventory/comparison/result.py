@@ -23,7 +23,7 @@ from inventory.errors import OutputError, Status, UsageError
 from inventory.runs.census import census_of
 from inventory.runs.files import open_run
 from inventory.tables import schema
-from inventory.tables.arrow import array_of
+from inventory.tables.arrow import to_array
 from inventory.tables.writer import BYTES_PER_BATCH, ROWS_PER_BATCH, arrow_schema
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def _bounded(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]
 
 def _batch_of(rows: list[tuple[Any, ...]], fields: pa.Schema) -> pa.RecordBatch:
     columns = zip(*rows, strict=True)
-    arrays = [array_of(values, field.type) for values, field in zip(columns, fields, strict=True)]
+    arrays = [to_array(values, field.type) for values, field in zip(columns, fields, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=fields)
 
 

@@ -13,8 +13,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from inventory.errors import OutputError
-from inventory.tables.arrow import TYPES, scalar_of, whole
-from inventory.tables.writer import csv_convert_options, unguarded
+from inventory.tables.arrow import TYPES, combine_chunks, to_scalar
+from inventory.tables.writer import csv_convert_options, remove_guards
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inventory.tables.schema import Table
 
 ROWS_PER_BATCH: Final = 8_192
-_BETWEEN: Final = scalar_of("\0", pa.string())
+_BETWEEN: Final = to_scalar("\0", pa.string())
 _PAGE_BUFFER: Final = 64 * 1024
 _CSV_BLOCK: Final = 8 * 1024 * 1024
 """Bytes that are parsed at a time; a row, which is a body of one megabyte at most, fits in."""
@@ -33,7 +33,7 @@ def keys_of(rows: pa.RecordBatch | pa.Table) -> pa.Array:
     """What rows are sorted by: the URN, and the event where there is one, as one text that sorts as they do."""
     urns = rows.column("function_urn")
     keys = pc.binary_join_element_wise(urns, rows.column("event"), _BETWEEN) if "event" in rows.schema.names else urns
-    return whole(keys)
+    return combine_chunks(keys)
 
 
 class SortedRows:
@@ -69,7 +69,7 @@ class SortedRows:
         while (held := self._ahead()) is not None:
             self._held = None
             if str(held.column(0)[-1]) > urn:
-                rows = pc.sum(pc.less_equal(held.column(0), scalar_of(urn, pa.string()))).as_py() or 0
+                rows = pc.sum(pc.less_equal(held.column(0), to_scalar(urn, pa.string()))).as_py() or 0
                 taken.append(held.slice(0, rows))
                 self._held = held.slice(rows)
                 break
@@ -113,7 +113,7 @@ class SortedRows:
             convert_options=csv_convert_options(self._table, self.schema.names),
         ) as reader:
             for batch in reader:
-                rows = unguarded(pa.Table.from_batches([batch]).cast(self.schema))
+                rows = remove_guards(pa.Table.from_batches([batch]).cast(self.schema))
                 yield from rows.to_batches(ROWS_PER_BATCH)
 
     def _check_order(self, batch: pa.RecordBatch, place: str) -> None:

@@ -48,25 +48,25 @@ _UNLOCKED: Final = "vfs=unix-none"
 _NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_IOERR_LOCK", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
-def files_of(path: Path) -> list[Path]:
+def ledger_files(path: Path) -> list[Path]:
     """The files of a ledger, itself last."""
     return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")), path]
 
 
-def lock_of(path: Path) -> Path:
+def lock_path(path: Path) -> Path:
     """The file that is locked by the process that writes a ledger."""
     return path.with_name(f"{path.name}-lock")
 
 
 def is_in_use(path: Path) -> bool:
     """Whether a process works with a ledger. Looks without changing anything, and does not wait."""
-    locked = is_locked(lock_of(path))
+    locked = is_locked(lock_path(path))
     return _is_busy(path) if locked is None else locked
 
 
 def _is_busy(path: Path) -> bool:
     """The same without locks of the system: then who works has the ledger itself to himself, and a log beside it."""
-    if not files_of(path)[0].exists():
+    if not ledger_files(path)[0].exists():
         return False
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as database:
         try:
@@ -76,7 +76,7 @@ def _is_busy(path: Path) -> bool:
     return False
 
 
-def opened(path: Path, *, locked: bool) -> sqlite3.Connection:
+def open_writable(path: Path, *, locked: bool) -> sqlite3.Connection:
     """A connection to the file, which is made where there is none.
 
     Args:
@@ -88,39 +88,39 @@ def opened(path: Path, *, locked: bool) -> sqlite3.Connection:
         LedgerUnusableError: it is damaged.
         OutputError: it is in use, or cannot be written.
     """
-    with named(path):
+    with translate_sqlite_errors(path):
         _check_regular(path)
-        if not locked and not has_record_locks(lock_of(path)):
+        if not locked and not has_record_locks(lock_path(path)):
             raise OutputError(
                 f"{path.parent} is on a file system without locks, where two processes could spoil a run: give an "
                 "--output on a local disk, and copy the finished run from there"
             )
         if locked:
             try:
-                return _begun(path, "NORMAL")
+                return _connect(path, "NORMAL")
             except sqlite3.OperationalError as error:  # as on some network file systems
                 code = _code(error)
                 if code.startswith(_LOCKING) and not has_record_locks(path):
-                    return _begun(path, "EXCLUSIVE", _UNLOCKED)  # our own lock keeps other runs out
+                    return _connect(path, "EXCLUSIVE", _UNLOCKED)  # our own lock keeps other runs out
                 if not code.startswith(_NO_SHARED_MEMORY):
                     if code.startswith(_IN_USE):
-                        raise _foreign(path) from None
+                        raise _foreign_lock_error(path) from None
                     raise
-        return _begun(path, "EXCLUSIVE")
+        return _connect(path, "EXCLUSIVE")
 
 
-def viewed(path: Path, *, in_use: bool) -> sqlite3.Connection:
+def open_read_only(path: Path, *, in_use: bool) -> sqlite3.Connection:
     """A connection that only reads a ledger, which a process may write meanwhile if it is ``in_use``.
 
     Raises:
         LedgerUnusableError: it is damaged.
         OutputError: it cannot be read.
     """
-    with named(path):
+    with translate_sqlite_errors(path):
         # A reader of a file that is in use keeps to its log. Of one that is not, it would make a log, and leave it.
-        if not in_use and not _has_content(files_of(path)[0]):
-            return _address(path, "immutable=1")
-        database = _address(path, "mode=ro")
+        if not in_use and not _has_content(ledger_files(path)[0]):
+            return _connect_uri(path, "immutable=1")
+        database = _connect_uri(path, "mode=ro")
         try:
             database.execute("PRAGMA user_version")
         except sqlite3.OperationalError as error:
@@ -128,9 +128,9 @@ def viewed(path: Path, *, in_use: bool) -> sqlite3.Connection:
             if not _code(error).startswith(_LOCKING) or has_record_locks(path):
                 raise
             if in_use:
-                raise _in_use(path) from None
+                raise _in_use_error(path) from None
             # What a killed run left on a file system without such locks: its log is read into memory.
-            database = _address(path, f"mode=ro&{_UNLOCKED}")
+            database = _connect_uri(path, f"mode=ro&{_UNLOCKED}")
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
         return database
 
@@ -142,7 +142,7 @@ def _has_content(path: Path) -> bool:
         return False
 
 
-def _address(path: Path, how: str) -> sqlite3.Connection:
+def _connect_uri(path: Path, how: str) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?{how}"
     return sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)
 
@@ -153,10 +153,10 @@ def _check_regular(path: Path) -> None:
     Raises:
         LedgerUnusableError: there is a link or a pipe in the place of a file.
     """
-    for file in files_of(path):
+    for file in ledger_files(path):
         # SQLite itself follows no symbolic link to the shared memory, and does without it.
         if not file.name.endswith("-shm") and (file.is_symlink() or file.is_fifo()):
-            raise damaged(path, f"{file.name} is a link or no file")
+            raise damage_error(path, f"{file.name} is a link or no file")
         if file != path and file.is_file() and file.stat(follow_symlinks=False).st_nlink > 1:
             raise LedgerUnusableError(
                 f"{file} is a hard link, and its other name would be written too; copy the folder and --resume in the "
@@ -164,11 +164,11 @@ def _check_regular(path: Path) -> None:
             )
 
 
-def _begun(path: Path, locking: str, how: str = "mode=rwc") -> sqlite3.Connection:
+def _connect(path: Path, locking: str, how: str = "mode=rwc") -> sqlite3.Connection:
     # One connection, handed from thread to thread and never used by two at a time.
     address = f"{path.absolute().as_uri()}?{how}"
     # A killed process loses nothing that was committed; where a file system cannot sync, no setting changes that.
-    synchronous = "NORMAL" if has_sync(lock_of(path)) else "OFF"
+    synchronous = "NORMAL" if has_sync(lock_path(path)) else "OFF"
     database = sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         database.execute(f"PRAGMA locking_mode = {locking}")
@@ -182,11 +182,11 @@ def _begun(path: Path, locking: str, how: str = "mode=rwc") -> sqlite3.Connectio
         raise
     if not path.exists():  # the process that had it removed it: what we write would have no name
         database.close()
-        raise _in_use(path)
+        raise _in_use_error(path)
     return database
 
 
-def look_through(database: sqlite3.Connection, path: Path) -> None:
+def check_integrity(database: sqlite3.Connection, path: Path) -> None:
     """Looks at every page of the file: whether they hold together, not what is written on them.
 
     Raises:
@@ -194,22 +194,22 @@ def look_through(database: sqlite3.Connection, path: Path) -> None:
     """
     (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise damaged(path, found)
+        raise damage_error(path, found)
 
 
 @contextmanager
-def stoppable(database: sqlite3.Connection, keep_on: Callable[[], None]) -> Iterator[None]:
-    """Long statements that end where ``keep_on`` raises; a transaction of theirs is then as if it had not been.
+def cancellable(database: sqlite3.Connection, check_cancelled: Callable[[], None]) -> Iterator[None]:
+    """Long statements that end where ``check_cancelled`` raises; a transaction of theirs is then as if it had not been.
 
     Raises:
-        InterruptedRunError: what ``keep_on`` raised.
+        InterruptedRunError: what ``check_cancelled`` raised.
         KeyboardInterrupt: a signal's handler raised something while SQLite asked, which loses what that was.
     """
     stops: list[InterruptedRunError] = []
 
     def look() -> int:
         try:
-            keep_on()
+            check_cancelled()
         except InterruptedRunError as stop:
             stops.append(stop)
         return len(stops)
@@ -228,7 +228,7 @@ def stoppable(database: sqlite3.Connection, keep_on: Callable[[], None]) -> Iter
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
+def translate_sqlite_errors(path: Path) -> Iterator[None]:
     """Turns SQLite's errors into one sentence.
 
     Raises:
@@ -242,15 +242,15 @@ def named(path: Path) -> Iterator[None]:
             f"{path} cannot be removed: {error.strerror}; {remedy(error)}, or give another --output"
         ) from None
     except UnicodeDecodeError as error:  # SQLite quotes what it cannot read, and Python cannot read that either
-        raise damaged(path, str(error)) from None
+        raise damage_error(path, str(error)) from None
     except sqlite3.Error as error:
         code = _code(error)
         if code.startswith(_IN_USE):
-            raise _in_use(path) from None
+            raise _in_use_error(path) from None
         # Without a code it comes from Python's module, which finds no text where there was one.
         no_text = not code and isinstance(error, sqlite3.OperationalError)
         if code.startswith(_DAMAGED) or no_text or str(error) == _UNKNOWN_FORMAT:
-            raise damaged(path, str(error)) from None
+            raise damage_error(path, str(error)) from None
         if code.startswith(_UNWRITABLE):
             raise OutputError(f"{path} cannot be written: {error}; {_advice(path, code)}") from None
         raise
@@ -267,22 +267,22 @@ def _code(error: sqlite3.Error) -> str:
     return getattr(error, "sqlite_errorname", None) or ""
 
 
-def damaged(path: Path, what: str) -> LedgerUnusableError:
+def damage_error(path: Path, what: str) -> LedgerUnusableError:
     """The error of a file in which something else stands than was written."""
     return LedgerUnusableError(f"{path} is damaged ({' '.join(what.split())}); start again with --overwrite")
 
 
-def _foreign(path: Path) -> OutputError:
+def _foreign_lock_error(path: Path) -> OutputError:
     return OutputError(
         f"{path} is locked by a program that is not inventory; end that program, or copy the folder to a local disk "
         "and --resume there"
     )
 
 
-def _in_use(path: Path) -> OutputError:
-    return OutputError(in_use(path))
+def _in_use_error(path: Path) -> OutputError:
+    return OutputError(in_use_message(path))
 
 
-def in_use(path: Path) -> str:
+def in_use_message(path: Path) -> str:
     """What to say where another process works with a ledger."""
     return f"{path} is in use by another inventory process; wait for its end"

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import msgspec
 
 from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
-from inventory.ledger.database import damaged, is_in_use, look_through, named, stoppable, viewed
-from inventory.ledger.database import in_use as words_of_use
+from inventory.ledger.database import (
+    cancellable,
+    check_integrity,
+    damage_error,
+    in_use_message,
+    is_in_use,
+    open_read_only,
+    translate_sqlite_errors,
+)
 from inventory.ledger.schema import SCHEMA, VERSION, checksum, checksum_of_urn
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
@@ -68,7 +75,7 @@ class AnswerCount(NamedTuple):
     calls: int
 
 
-class Tally(NamedTuple):
+class StatusCount(NamedTuple):
     """How many URNs of a scope ended alike.
 
     Units: ``first_finished`` microseconds since 1970-01-01 UTC.
@@ -80,7 +87,7 @@ class Tally(NamedTuple):
         error_kind: why, where they failed.
         urns: how many.
         example: the first of them, by URN.
-        lately: how many of them were settled since the moment that was asked about.
+        recent: how many of them were settled since the moment that was asked about.
         first_finished: when the first of these was; None where there is none.
     """
 
@@ -90,7 +97,7 @@ class Tally(NamedTuple):
     error_kind: str | None
     urns: int
     example: str
-    lately: int
+    recent: int
     first_finished: int | None
 
 
@@ -104,11 +111,13 @@ class LedgerView:
 
     Args:
         path: the file.
-        keep_on: is asked now and then while it is looked through, and raises InterruptedRunError to end that.
+        check_cancelled: is asked now and then while it is looked through, and raises InterruptedRunError to end that.
         facts_alone: whether nothing but facts is asked of it, so that it need not be looked through.
     """
 
-    def __init__(self, path: Path, keep_on: Callable[[], None] = lambda: None, *, facts_alone: bool = False) -> None:
+    def __init__(
+        self, path: Path, check_cancelled: Callable[[], None] = lambda: None, *, facts_alone: bool = False
+    ) -> None:
         self._path = path
         in_use = is_in_use(path)
         try:
@@ -118,19 +127,19 @@ class LedgerView:
         except OSError as error:  # SQLite would not say why, and who only looks need not write
             raise OutputError(f"{path} cannot be read: {error.strerror}") from None
         try:
-            self._db = viewed(path, in_use=in_use)
-            self._check(keep_on, whole=not in_use and not facts_alone)
+            self._db = open_read_only(path, in_use=in_use)
+            self._check(check_cancelled, whole=not in_use and not facts_alone)
         except OutputError as error:
             if not in_use and is_in_use(path):  # it was begun under our eyes, which took it for one at rest
-                raise OutputError(words_of_use(path)) from error
+                raise OutputError(in_use_message(path)) from error
             raise
 
-    def _check(self, keep_on: Callable[[], None], *, whole: bool) -> None:
+    def _check(self, check_cancelled: Callable[[], None], *, whole: bool) -> None:
         try:
-            with named(self._path):
+            with translate_sqlite_errors(self._path):
                 self._check_version(self._version())
                 if whole:
-                    self.check(keep_on)
+                    self.check(check_cancelled)
         except (OutputError, InterruptedRunError):
             self._db.close()
             raise
@@ -147,7 +156,7 @@ class LedgerView:
                 "use that version, or start again with --overwrite"
             )
         if self._db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() != SCHEMA:
-            raise self.damaged("its tables are not those that a ledger has")
+            raise self.damage_error("its tables are not those that a ledger has")
 
     def close(self) -> None:
         """Closes the file."""
@@ -161,34 +170,34 @@ class LedgerView:
 
     def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """Reads a fact; None where it was never written."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             found = self._db.execute("SELECT * FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else msgspec.json.decode(self._intact("facts", found)[1])
+        return None if found is None else msgspec.json.decode(self._verified("facts", found)[1])
 
-    def damaged(self, what: str) -> LedgerUnusableError:
+    def damage_error(self, what: str) -> LedgerUnusableError:
         """The error of a ledger in which something else stands than was written."""
-        return damaged(self._path, what)
+        return damage_error(self._path, what)
 
-    def _intact(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _verified(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """A row without its checksum, if that is right."""
         found = row[:-1]
         if checksum(found) != row[-1]:
-            raise self.damaged(f"a row of its {table} is not one that was written")
+            raise self.damage_error(f"a row of its {table} is not one that was written")
         return found
 
-    def check(self, keep_on: Callable[[], None] = lambda: None) -> None:
+    def check(self, check_cancelled: Callable[[], None] = lambda: None) -> None:
         """Looks the file through and reads every row, so that damage is told before something rests on it.
 
         Args:
-            keep_on: is asked now and then, and raises InterruptedRunError to end it.
+            check_cancelled: is asked now and then, and raises InterruptedRunError to end it.
 
         Raises:
             LedgerUnusableError: there is some.
         """
-        with self.at_one_moment(keep_on):
-            look_through(self._db, self._path)
+        with self.read_transaction(check_cancelled):
+            check_integrity(self._db, self._path)
             for row in self._db.execute("SELECT * FROM facts"):
-                self._intact("facts", row)
+                self._verified("facts", row)
             for _ in itertools.chain(self.rows(), self.rejects(), self.sources(), self.answers()):
                 pass
             query = (
@@ -196,7 +205,7 @@ class LedgerView:
                 " (SELECT 1 FROM outcomes WHERE outcomes.urn = again.urn AND status = 'failed') LIMIT 1"
             )
             for (urn,) in self._db.execute(query):
-                raise self.damaged(f"{urn} is to be asked again, and did not fail")
+                raise self.damage_error(f"{urn} is to be asked again, and did not fail")
 
     # What the tables and the manifest are made from.
 
@@ -210,10 +219,10 @@ class LedgerView:
         outcomes = self._outcomes()
         settled = next(outcomes, None)
         number, last = 0, ""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             for urn, kept in self._db.execute("SELECT * FROM urns ORDER BY urn"):
                 if checksum_of_urn(urn) != kept or urn <= last:
-                    raise self.damaged(f"{urn} is none of the URNs of its list")
+                    raise self.damage_error(f"{urn} is none of the URNs of its list")
                 if settled is not None and settled.urn == urn:
                     yield urn, settled
                     settled = next(outcomes, None)
@@ -222,24 +231,24 @@ class LedgerView:
                 last = urn
                 number += 1
         if settled is not None:
-            raise self.damaged(f"{settled.urn} has an outcome, and is not in the list or not in its place")
+            raise self.damage_error(f"{settled.urn} has an outcome, and is not in the list or not in its place")
         if total not in (0, number):  # none are counted while a list goes in
-            raise self.damaged(f"{number:,} URNs are there, and {total:,} were written")
+            raise self.damage_error(f"{number:,} URNs are there, and {total:,} were written")
 
     def _outcomes(self) -> Iterator[Outcome]:
         """What was settled, in URN order. Both tables are read from end to end: no outcome is looked for."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             for row in self._db.execute("SELECT * FROM outcomes ORDER BY urn"):
                 outcome = Outcome._make(row[:-1])
                 if checksum(outcome) != row[-1]:
-                    raise self.damaged(f"the outcome of {outcome.urn} is not the one that was written")
+                    raise self.damage_error(f"the outcome of {outcome.urn} is not the one that was written")
                 yield outcome
 
     def rejects(self) -> Iterator[Reject]:
         """The rejects by source and line, streamed."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
-                yield Reject(*self._intact("rejects", row))
+                yield Reject(*self._verified("rejects", row))
 
     def count_urns(self) -> int:
         """How many distinct URNs there are."""
@@ -247,76 +256,76 @@ class LedgerView:
 
     def count_settled(self) -> int:
         """How many URNs have an outcome and are not asked again."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
             return int(self._db.execute(query).fetchone()[0])
 
     def count_failed(self) -> int:
         """How many URNs failed."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             return int(self._db.execute("SELECT count(*) FROM outcomes WHERE status = 'failed'").fetchone()[0])
 
-    def was_welcome(self, region: str, project_id: str) -> bool:
+    def has_success(self, region: str, project_id: str) -> bool:
         """Whether a call of the scope was answered by the service, in any session."""
-        first, end = range_of(region, project_id)
-        with named(self._path):
+        first, end = urn_range(region, project_id)
+        with translate_sqlite_errors(self._path):
             query = "SELECT 1 FROM outcomes WHERE urn > ? AND urn < ? AND status <> 'failed' LIMIT 1"
             return self._db.execute(query, (first, end)).fetchone() is not None
 
     def count_rejects(self) -> int:
         """How many entries are not function URNs."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             return int(self._db.execute("SELECT count(*) FROM rejects").fetchone()[0])
 
     def sources(self) -> list[SourceRead]:
         """The sources that were read, by name."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             return [
-                SourceRead(*self._intact("sources", row))
+                SourceRead(*self._verified("sources", row))
                 for row in self._db.execute("SELECT * FROM sources ORDER BY name, sha256")
             ]
 
     def scopes(self) -> list[ScopeCount]:
         """The scopes, by region and project."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             query = "SELECT * FROM scopes ORDER BY region, project_id"
-            return [ScopeCount(*self._intact("scopes", row)) for row in self._db.execute(query)]
+            return [ScopeCount(*self._verified("scopes", row)) for row in self._db.execute(query)]
 
     def answers(self) -> list[AnswerCount]:
         """The calls of all sessions of this run, by scope, operation and HTTP status."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             query = "SELECT * FROM answers ORDER BY region, project_id, operation, http_status"
-            return [AnswerCount(*self._intact("answers", row)) for row in self._db.execute(query)]
+            return [AnswerCount(*self._verified("answers", row)) for row in self._db.execute(query)]
 
     def outcome(self, urn: str) -> Outcome | None:
         """The outcome of one URN; None where it has none."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             found = self._db.execute("SELECT * FROM outcomes WHERE urn = ?", (urn,)).fetchone()
-        return None if found is None else Outcome(*self._intact("outcomes", found))
+        return None if found is None else Outcome(*self._verified("outcomes", found))
 
-    def tallies(self, since: int) -> Iterator[Tally]:
+    def count_statuses(self, since: int) -> Iterator[StatusCount]:
         """How the URNs of each scope ended, and how many of them after ``since`` (microseconds since 1970)."""
         for region, project_id, _ in self.scopes():
-            with named(self._path):
+            with translate_sqlite_errors(self._path):
                 cursor = self._db.execute(
                     "SELECT status, error_kind, count(*), min(urn), sum(finished_at > ?),"
                     " min(CASE WHEN finished_at > ? THEN finished_at END)"
                     " FROM outcomes WHERE urn > ? AND urn < ? GROUP BY status, error_kind ORDER BY status, error_kind",
-                    (since, since, *range_of(region, project_id)),
+                    (since, since, *urn_range(region, project_id)),
                 )
                 for row in cursor:
-                    yield Tally(region, project_id, *row)
+                    yield StatusCount(region, project_id, *row)
 
     def last_finished(self) -> int | None:
         """When the last outcome came, in microseconds since 1970; None where there is none."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             found: int | None = self._db.execute("SELECT max(finished_at) FROM outcomes").fetchone()[0]
         return found
 
     @contextmanager
-    def at_one_moment(self, keep_on: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """What is read in this block is of one moment, whatever is written meanwhile; ``keep_on`` may end it."""
-        with stoppable(self._db, keep_on), named(self._path):
+    def read_transaction(self, check_cancelled: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """What is read in this block is of one moment, whatever is written meanwhile."""
+        with cancellable(self._db, check_cancelled), translate_sqlite_errors(self._path):
             self._db.execute("BEGIN")
             try:
                 yield
@@ -325,7 +334,7 @@ class LedgerView:
                     self._db.execute("ROLLBACK")
 
 
-def range_of(region: str, project_id: str) -> tuple[str, str]:
+def urn_range(region: str, project_id: str) -> tuple[str, str]:
     """The sorted URNs of a scope lie from the first text to before the second (";" follows ":")."""
     prefix = scope_prefix(region, project_id)
     return prefix, f"{prefix[:-1]};"

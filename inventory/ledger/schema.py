@@ -63,7 +63,7 @@ def checksum_of_urn(urn: str) -> int:
     return zlib.crc32(urn.encode())
 
 
-def sealed(row: tuple[object, ...]) -> tuple[object, ...]:
+def with_checksum(row: tuple[object, ...]) -> tuple[object, ...]:
     """A row as it is written."""
     return row + (checksum(row),)  # noqa: RUF005 - a third of the time, for each of a million rows
 

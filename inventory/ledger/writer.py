@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
-from inventory.ledger.database import files_of, in_use, lock_of, look_through, named, opened, stoppable
+from inventory.ledger.database import (
+    cancellable,
+    check_integrity,
+    in_use_message,
+    ledger_files,
+    lock_path,
+    open_writable,
+    translate_sqlite_errors,
+)
 from inventory.ledger.reader import (
     DROPPED,
     LISTED,
@@ -27,7 +35,7 @@ from inventory.ledger.reader import (
     Reject,
     ScopeCount,
     SourceRead,
-    range_of,
+    urn_range,
 )
 from inventory.ledger.schema import (
     CREATE,
@@ -38,7 +46,7 @@ from inventory.ledger.schema import (
     WRITE_OUTCOME,
     checksum,
     checksum_of_urn,
-    sealed,
+    with_checksum,
 )
 from inventory.storage.file_lock import Lock
 
@@ -69,47 +77,47 @@ class Ledger(LedgerView):
 
     Args:
         path: the file; it is made where there is none.
-        keep_on: is asked now and then while a file that may be replaced is looked through, and raises
+        check_cancelled: is asked now and then while a file that may be replaced is looked through, and raises
             InterruptedRunError to end that.
         replace: whether a file that is damaged or of another version is deleted and begun anew; a whole one stays as it
             is until another list is loaded into it.
     """
 
     def __init__(  # it opens it in its way
-        self, path: Path, keep_on: Callable[[], None] = lambda: None, *, replace: bool = False
+        self, path: Path, check_cancelled: Callable[[], None] = lambda: None, *, replace: bool = False
     ) -> None:
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
         self._pending_listed: list[str] = []
         self._asks_again = False
-        self._lock = Lock(lock_of(path))
-        self._lock.take(in_use(path), " or give another --output; --resume then goes on")
+        self._lock = Lock(lock_path(path))
+        self._lock.take(in_use_message(path), " or give another --output; --resume then goes on")
         try:
-            self._open_or_replace(keep_on, replace=replace)
+            self._open_or_replace(check_cancelled, replace=replace)
         except (OutputError, InterruptedRunError):
             self._lock.release()
             raise
 
-    def _open_or_replace(self, keep_on: Callable[[], None], *, replace: bool) -> None:
+    def _open_or_replace(self, check_cancelled: Callable[[], None], *, replace: bool) -> None:
         try:
-            self._open(keep_on if replace else None)
+            self._open(check_cancelled if replace else None)
         except LedgerUnusableError:
             if not replace:
                 raise
-            with named(self._path):
-                for file in files_of(self._path):
+            with translate_sqlite_errors(self._path):
+                for file in ledger_files(self._path):
                     file.unlink(missing_ok=True)
             self._open()
 
-    def _open(self, keep_on: Callable[[], None] | None = None) -> None:
-        self._db = opened(self._path, locked=self._lock.held)
+    def _open(self, check_cancelled: Callable[[], None] | None = None) -> None:
+        self._db = open_writable(self._path, locked=self._lock.held)
         try:
-            with named(self._path):
+            with translate_sqlite_errors(self._path):
                 self._prepare()
-                if keep_on is not None:
-                    with stoppable(self._db, keep_on):
-                        look_through(self._db, self._path)
+                if check_cancelled is not None:
+                    with cancellable(self._db, check_cancelled):
+                        check_integrity(self._db, self._path)
         except (OutputError, InterruptedRunError):
             self._db.close()
             raise
@@ -138,8 +146,8 @@ class Ledger(LedgerView):
 
     def set_fact(self, name: str, value: object) -> None:
         """Writes a fact."""
-        with named(self._path):
-            row = sealed((name, msgspec.json.encode(value).decode()))
+        with translate_sqlite_errors(self._path):
+            row = with_checksum((name, msgspec.json.encode(value).decode()))
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", row)
 
     # The list going in.
@@ -147,61 +155,63 @@ class Ledger(LedgerView):
     @contextmanager
     def loading(self) -> Iterator[None]:
         """One transaction around the loading of a list: it takes the place of all that was there, or leaves it."""
-        with named(self._path), self._transaction():
+        with translate_sqlite_errors(self._path), self._transaction():
             for table in NAMES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             yield
 
     def add_urns(self, urns: Iterable[str]) -> None:
         """Adds URNs to ask for; a URN that is there already is not added again."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             rows = ((urn, checksum_of_urn(urn)) for urn in sorted(urns))
             self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?, ?)", rows)
 
     def add_rejects(self, rejects: Iterable[Reject]) -> None:
         """Adds entries that are not function URNs."""
-        with named(self._path):
-            self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?, ?)", map(sealed, rejects))
+        with translate_sqlite_errors(self._path):
+            self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?, ?)", map(with_checksum, rejects))
 
     def add_source(self, source: SourceRead) -> None:
         """Notes a source that was read to its end."""
-        with named(self._path):
-            self._db.execute("INSERT INTO sources VALUES (?, ?, ?, ?)", sealed(source))
+        with translate_sqlite_errors(self._path):
+            self._db.execute("INSERT INTO sources VALUES (?, ?, ?, ?)", with_checksum(source))
 
     def count_scopes(self, scopes: Iterable[tuple[str, str]]) -> None:
         """Counts the URNs of each scope, once the list is in."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             for region, project_id in scopes:
-                first, end = range_of(region, project_id)
+                first, end = urn_range(region, project_id)
                 query = "SELECT count(*) FROM urns WHERE urn >= ? AND urn < ?"
                 counted = self._db.execute(query, (first, end)).fetchone()
-                self._db.execute("INSERT INTO scopes VALUES (?, ?, ?, ?)", sealed((region, project_id, *counted)))
+                self._db.execute(
+                    "INSERT INTO scopes VALUES (?, ?, ?, ?)", with_checksum((region, project_id, *counted))
+                )
 
     def add_calls(self, calls: Iterable[AnswerCount]) -> None:
         """Adds the calls that the finding of the list took."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             for *key, made in calls:
                 query = (
                     "SELECT * FROM answers WHERE region = ? AND project_id = ? AND operation = ? AND http_status = ?"
                 )
                 found = self._db.execute(query, key).fetchone()
-                before = 0 if found is None else self._intact("answers", found)[-1]
-                self._db.execute(WRITE_CALLS, sealed((*key, before + made)))
+                before = 0 if found is None else self._verified("answers", found)[-1]
+                self._db.execute(WRITE_CALLS, with_checksum((*key, before + made)))
 
     # The outcomes coming back.
 
-    def ask_failures_again(self) -> None:
+    def requeue_failures(self) -> None:
         """Makes the URNs that failed pending again. Until one is asked, it stays failed as it was."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             self._db.execute("DELETE FROM again")
             self._db.execute("INSERT INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
             self._asks_again = True
 
     def pending(self, region: str, project_id: str) -> Iterator[str]:
         """The URNs of a scope to ask for, in URN order, read a block at a time."""
-        last, end = range_of(region, project_id)
+        last, end = urn_range(region, project_id)
         while True:
-            with named(self._path):
+            with translate_sqlite_errors(self._path):
                 query = f"SELECT urn {_PENDING} ORDER BY urn LIMIT ?"
                 block = self._db.execute(query, (last, end, _PENDING_BLOCK)).fetchall()
             if not block:
@@ -210,11 +220,11 @@ class Ledger(LedgerView):
                 yield urn
             last = block[-1][0]
 
-    def pending_elsewhere(self, region: str, project_id: str) -> Iterator[str]:
+    def pending_samples(self, region: str, project_id: str) -> Iterator[str]:
         """URNs of a scope to ask for, from other places than its beginning: the last one, then the middle one."""
-        bounds = range_of(region, project_id)
+        bounds = urn_range(region, project_id)
         for count in (False, True):
-            with named(self._path):
+            with translate_sqlite_errors(self._path):
                 skipped = self._db.execute(f"SELECT count(*) {_PENDING}", bounds).fetchone()[0] // 2 if count else 0
                 query = f"SELECT urn {_PENDING} ORDER BY urn DESC LIMIT 1 OFFSET ?"
                 found = self._db.execute(query, (*bounds, skipped)).fetchone()
@@ -229,13 +239,13 @@ class Ledger(LedgerView):
         """Counts a call that was made; ``http_status`` is NO_ANSWER where none came."""
         self._pending_answers[region, project_id, operation, http_status] += 1
 
-    def note_listed(self, function: str) -> None:
+    def record_listed(self, function: str) -> None:
         """Notes, with the next commit, that the configs of a function were listed; a run asks for that once."""
         self._pending_listed.append(function)
 
-    def was_listed(self, function: str) -> bool:
+    def is_listed(self, function: str) -> bool:
         """Whether the configs of a function were listed in this run."""
-        with named(self._path):
+        with translate_sqlite_errors(self._path):
             query = "SELECT 1 FROM listed WHERE function = ?"
             return self._db.execute(query, (function,)).fetchone() is not None
 
@@ -243,9 +253,9 @@ class Ledger(LedgerView):
         """Writes what was taken, in one transaction."""
         if not self._pending_outcomes and not self._pending_answers and not self._pending_listed:
             return
-        with named(self._path), self._transaction():
+        with translate_sqlite_errors(self._path), self._transaction():
             outcomes = self._with_earlier_calls() if self._asks_again else self._pending_outcomes
-            self._db.executemany(WRITE_OUTCOME, map(sealed, outcomes))
+            self._db.executemany(WRITE_OUTCOME, map(with_checksum, outcomes))
             self.add_calls(AnswerCount(*key, calls) for key, calls in self._pending_answers.items())
             self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", [(one,) for one in self._pending_listed])
         self._pending_outcomes.clear()
@@ -263,15 +273,15 @@ class Ledger(LedgerView):
                 attempts, throttled = outcome.attempts + earlier.attempts, outcome.throttled + earlier.throttled
                 yield outcome._replace(attempts=attempts, throttled=throttled)
 
-    def drop_bodies(self, keep_on: Callable[[], None] = lambda: None) -> None:
+    def drop_bodies(self, check_cancelled: Callable[[], None] = lambda: None) -> None:
         """Leaves out the bodies of what did not fail, for good, and makes the file smaller.
 
         Ended in the middle, it holds all bodies or none of them, and the next call makes the file smaller.
 
         Args:
-            keep_on: is asked now and then, and raises InterruptedRunError to end it.
+            check_cancelled: is asked now and then, and raises InterruptedRunError to end it.
         """
-        with named(self._path), stoppable(self._db, keep_on):
+        with translate_sqlite_errors(self._path), cancellable(self._db, check_cancelled):
             if not self.fact(DROPPED):
                 with self._transaction():
                     self._db.create_function("checksum", -1, lambda *row: checksum(row), deterministic=True)

@@ -61,11 +61,11 @@ def tabulate(
     total = ledger.count_urns()
     zone = settings.zone()
     listed = bool(ledger.fact(LISTED))
-    most_rows = (total, 2 * total, total, ledger.count_rejects())
+    max_rows = (total, 2 * total, total, ledger.count_rejects())
     with ExitStack() as stack:
         functions, destinations, calls, rejects = writers = [
             stack.enter_context(_writer(table, folder, settings, most))
-            for table, most in zip(schema.TABLES.values(), most_rows, strict=True)
+            for table, most in zip(schema.TABLES.values(), max_rows, strict=True)
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
             rows = _flattened(ledger, urn, outcome, zone, listed=listed)
@@ -92,10 +92,10 @@ def _flattened(ledger: Ledger, urn: str, outcome: Outcome | None, zone: ZoneInfo
     try:
         return flatten(urn, outcome, zone, listed=listed)
     except (ValueError, UrnError) as error:
-        raise ledger.damaged(f"{urn}: {error}") from None
+        raise ledger.damage_error(f"{urn}: {error}") from None
 
 
-def _writer(table: schema.Table, folder: Path, settings: ExportSettings, most_rows: int) -> _Opened:
+def _writer(table: schema.Table, folder: Path, settings: ExportSettings, max_rows: int) -> _Opened:
     if not settings.rows_per_file:
         return TableWriter(table, folder, settings.format)
-    return PartsWriter(table, folder, settings.format, rows_per_file=settings.rows_per_file, most_rows=most_rows)
+    return PartsWriter(table, folder, settings.format, rows_per_file=settings.rows_per_file, max_rows=max_rows)

@@ -75,7 +75,7 @@ class Listing:
         self.entries = len(urns)
         self.sha256 = hashlib.sha256("".join(f"{urn}\n" for urn in urns).encode()).hexdigest()
 
-    def read(self, idle: Callable[[], None]) -> Iterator[Entry]:  # noqa: ARG002 - there is nothing to wait for
+    def read(self, check_cancelled: Callable[[], None]) -> Iterator[Entry]:  # noqa: ARG002 - there is nothing to wait for
         """Its entries."""
         return (Entry(line, urn) for line, urn in enumerate(self.urns, 1))
 

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from inventory.runs.output import Output
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
-    from inventory.sources.memory import Given
+    from inventory.sources.memory import MemorySource
     from inventory.tables.writer import TableFile
 
 
 async def export(
-    sources: Sequence[Source | Given] | Search,
+    sources: Sequence[Source | MemorySource] | Search,
     output: Output,
     settings: ExportSettings,
     *,
@@ -88,7 +88,7 @@ async def export(
 
 
 async def _take_in(
-    sources: Sequence[Source | Given] | Search,
+    sources: Sequence[Source | MemorySource] | Search,
     ledger: Ledger,
     folder: RunFolder,
     settings: ExportSettings,
@@ -104,7 +104,7 @@ async def _take_in(
             raise UsageError("--resume goes on with the list that was found: leave --all out")
         await in_thread(intake.check_same_run, sources, ledger, settings, watch.check)
         ending.check_bodies(ledger, folder.path, again=True)
-        ledger.ask_failures_again()
+        ledger.requeue_failures()
         return None
     if mode == "new" and ledger.fact(intake.LOADED) is not None:  # while we waited for the file, another had it
         raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")

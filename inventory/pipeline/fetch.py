@@ -149,16 +149,16 @@ class _Inquiry:
         settler = Settler(
             scope,
             client.list_functions,
-            elsewhere=lambda: self._ledger.pending_elsewhere(*place),
+            elsewhere=lambda: self._ledger.pending_samples(*place),
             keep=self._keep,
-            was_welcome=self._ledger.was_welcome(*place),
+            was_welcome=self._ledger.has_success(*place),
         )
         batch = Batch(
             scope,
             settler,
             client.list_async_invoke_configs,
-            note_listed=self._ledger.note_listed,
-            was_listed=self._ledger.was_listed,
+            note_listed=self._ledger.record_listed,
+            was_listed=self._ledger.is_listed,
             keep=self._keep,
         )
 
@@ -186,7 +186,7 @@ class _Inquiry:
             credential,
             settings,
             count_call=count_call,
-            was_welcome=self._ledger.was_welcome(*place),
+            was_welcome=self._ledger.has_success(*place),
             has_second_opinion=True,
         )
         return scope

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inventory.pipeline.discover import Discovered
     from inventory.progress import Watch
     from inventory.sources.files import Source
-    from inventory.sources.memory import Given
+    from inventory.sources.memory import MemorySource
 
 STARTED: Final = reader.STARTED
 """The fact when the run began."""
@@ -44,7 +44,7 @@ _TEXT_KEPT: Final = 1000
 
 
 def load(
-    sources: Sequence[Source | Given],
+    sources: Sequence[Source | MemorySource],
     ledger: Ledger,
     settings: ExportSettings,
     watch: Watch,
@@ -69,7 +69,7 @@ def load(
     with ledger.loading():
         ledger.set_fact(STARTED, manifest.now() if discovered is None else discovered.began)
         for source in sources if discovered is None else discovered.listings:
-            for entry in source.read(idle=watch.waiting):
+            for entry in source.read(check_cancelled=watch.waiting):
                 try:
                     if entry.reason is not None:
                         raise UrnError(entry.reason)  # noqa: TRY301 - one road for all that is rejected
@@ -94,9 +94,12 @@ def load(
 
 
 def check_same_run(
-    sources: Sequence[Source | Given], ledger: Ledger, settings: ExportSettings, idle: Callable[[], None] = lambda: None
+    sources: Sequence[Source | MemorySource],
+    ledger: Ledger,
+    settings: ExportSettings,
+    check_cancelled: Callable[[], None] = lambda: None,
 ) -> None:
-    """Holds a resumed run against the one that it goes on with; ``idle`` as in :meth:`Source.read`.
+    """Holds a resumed run against the one that it goes on with; ``check_cancelled`` as in :meth:`Source.read`.
 
     Raises:
         SourceError: the list is another.
@@ -104,7 +107,7 @@ def check_same_run(
     """
     if sources:
         began_with = sorted(source.sha256 for source in ledger.sources())
-        if sorted(source.digest(idle) for source in sources) != began_with:
+        if sorted(source.digest(check_cancelled) for source in sources) != began_with:
             names = ", ".join(source.name for source in sources)
             raise SourceError(
                 f"{names}: not the list that this run began with; --resume needs the same list (or none), "

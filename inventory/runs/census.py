@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from inventory.urn import of_full
+from inventory.urn import split_urn
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -35,7 +35,7 @@ class Census(NamedTuple):
         Raises:
             ValueError: it is no full function URN.
         """
-        parts = of_full(urn)
+        parts = split_urn(urn)
         if f"{parts.region}/{parts.project_id}" not in self.projects or parts.qualifier is None:
             return False
         if parts.qualifier_type == "alias":

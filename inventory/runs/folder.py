@@ -65,7 +65,7 @@ class RunFolder:
             OutputError: the folder holds a run, another process works in it, or it cannot be written.
         """
         try:
-            held = [path for path in (*self._results(), *database.files_of(self.ledger)) if _exists(path)]
+            held = [path for path in (*self._results(), *database.ledger_files(self.ledger)) if _exists(path)]
         except OSError as error:
             raise OutputError(f"{self.path} cannot be looked into: {error.strerror}; give another --output") from None
         if mode == "resume":
@@ -135,7 +135,7 @@ class RunFolder:
         """Removes a run that never began: its list could not be read. Its lock goes when it is let go."""
         with suppress(OSError, OutputError):  # what went wrong before is what the user must hear
             self.remove_results()
-            for path in database.files_of(self.ledger):
+            for path in database.ledger_files(self.ledger):
                 path.unlink(missing_ok=True)
 
     @contextmanager
@@ -162,7 +162,7 @@ def _size(path: Path) -> int | None:
 
 def _remove(path: Path) -> None:
     try:
-        paths.remove(path)
+        paths.remove_table_file(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
 

@@ -134,7 +134,7 @@ def _written(run: Run) -> tuple[int, datetime]:
 def _touched(path: Path) -> float:
     """When a run was last worked on, in seconds since 1970, as far as its files tell."""
     folder = RunFolder(path)
-    times = [one.lstat().st_mtime for one in (*database.files_of(folder.ledger), folder.manifest) if is_file(one)]
+    times = [one.lstat().st_mtime for one in (*database.ledger_files(folder.ledger), folder.manifest) if is_file(one)]
     return max(times, default=0.0)
 
 
@@ -151,18 +151,18 @@ def remove(path: Path) -> list[str]:
         OutputError: it cannot be removed, or another process has begun to work on it.
     """
     folder = RunFolder(path)
-    lock = Lock(database.lock_of(folder.ledger))
-    lock.take(database.in_use(folder.ledger), _ADVICE)
+    lock = Lock(database.lock_path(folder.ledger))
+    lock.take(database.in_use_message(folder.ledger), _ADVICE)
     try:
         if not lock.held and is_file(folder.ledger):  # no locks here: SQLite's own tells whether somebody is at work
-            database.opened(folder.ledger, locked=False).close()
+            database.open_writable(folder.ledger, locked=False).close()
         mark = path / MARK
         if is_file(folder.manifest):
             folder.manifest.replace(mark)
         else:
             opened_new(mark).close()
         for one in _ours(folder):
-            paths.remove(one)
+            paths.remove_table_file(one)
         for table, form in itertools.product(TABLES, FORMATS):  # a killed prune may have removed the last part alone
             with suppress(OSError):  # it is not there, or holds what is not ours
                 (path / paths.folder_name(table, form)).rmdir()
@@ -181,7 +181,7 @@ def remove(path: Path) -> list[str]:
 def _ours(folder: RunFolder) -> Iterator[Path]:
     """What a run leaves in its folder, the ledger first; what a symbolic link leads to is not ours, nor is the link."""
     record = folder.path / delivery.FILE_NAME
-    yield from (one for one in reversed(database.files_of(folder.ledger)) if is_file(one))
+    yield from (one for one in reversed(database.ledger_files(folder.ledger)) if is_file(one))
     for one in paths.table_files(folder.path):
         if not one.is_symlink() and not one.parent.is_symlink():
             yield one

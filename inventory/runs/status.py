@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from inventory.ledger.reader import Tally
+    from inventory.ledger.reader import StatusCount
     from inventory.outcome import Outcome
     from inventory.runs.output import Output
 
@@ -113,9 +113,9 @@ def standing_of(path: Path, now: float | None = None, *, keep_on: Callable[[], N
     folder.check_run()
     now = time.time() if now is None else now
     at_work = is_in_use(folder.ledger)
-    with LedgerView(folder.ledger, keep_on) as ledger, ledger.at_one_moment(keep_on):
+    with LedgerView(folder.ledger, keep_on) as ledger, ledger.read_transaction(keep_on):
         output = finish.output_of(ledger, path)
-        tallies = list(ledger.tallies(round((now - WINDOW_SECONDS) * 1e6)))
+        tallies = list(ledger.count_statuses(round((now - WINDOW_SECONDS) * 1e6)))
         urns, left = ledger.count_urns(), ledger.count_urns() - ledger.count_settled()
         end = None if at_work else finish.last_end(ledger, folder)
         speed = _speed(tallies, now) if at_work else None
@@ -140,13 +140,13 @@ def standing_of(path: Path, now: float | None = None, *, keep_on: Callable[[], N
     return standing._replace(next=_next(standing, output))
 
 
-def _speed(tallies: Sequence[Tally], now: float) -> float | None:
+def _speed(tallies: Sequence[StatusCount], now: float) -> float | None:
     """URNs a second since the first of the last minute was settled: a run may be younger than that."""
     firsts = [tally.first_finished for tally in tallies if tally.first_finished is not None]
     if not firsts:
         return None
     seconds = now - min(firsts) / 1e6
-    return sum(tally.lately for tally in tallies) / seconds if seconds >= _LEAST_SECONDS else None
+    return sum(tally.recent for tally in tallies) / seconds if seconds >= _LEAST_SECONDS else None
 
 
 def _state(ledger: LedgerView, folder: RunFolder, *, at_work: bool, left: int, end: finish.End | None) -> str:
@@ -162,7 +162,7 @@ def _state(ledger: LedgerView, folder: RunFolder, *, at_work: bool, left: int, e
     return "finished" if end.exit_code else "complete"
 
 
-def _scopes(ledger: LedgerView, tallies: Sequence[Tally]) -> list[ScopeStanding]:
+def _scopes(ledger: LedgerView, tallies: Sequence[StatusCount]) -> list[ScopeStanding]:
     statuses: dict[tuple[str, str], Counter[str]] = {}
     calls: Counter[tuple[str, str]] = Counter()
     for tally in tallies:
@@ -178,7 +178,7 @@ def _scopes(ledger: LedgerView, tallies: Sequence[Tally]) -> list[ScopeStanding]
     return found
 
 
-def _failures(ledger: LedgerView, tallies: Sequence[Tally]) -> list[Failures]:
+def _failures(ledger: LedgerView, tallies: Sequence[StatusCount]) -> list[Failures]:
     found = []
     for kind in ErrorKind:
         alike = [tally for tally in tallies if tally.error_kind == kind]

@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from inventory.errors import SourceError, UsageError
 from inventory.remedy import remedy
-from inventory.sources.formats import BLOCK, Entry, Table, is_header, read_csv, read_parquet, read_text
+from inventory.sources.formats import BLOCK, Entry, ReadOptions, is_header, read_csv, read_parquet, read_text
 from inventory.sources.json_documents import is_json_line, read_json, read_jsonl
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Source:
         self._path = Path(name)
         self._column = column
         self._digest = hashlib.sha256()
-        self._idle: Callable[[], None] = lambda: None
+        self._check_cancelled: Callable[[], None] = lambda: None
         self.entries = 0
         self._is_stream = is_stream(name)
         suffixes = [suffix.lower() for suffix in self._path.suffixes]
@@ -117,29 +117,29 @@ class Source:
             with self._open_raw():
                 pass
 
-    def read(self, idle: Callable[[], None] = lambda: None) -> Iterator[Entry]:
+    def read(self, check_cancelled: Callable[[], None] = lambda: None) -> Iterator[Entry]:
         """Reads the entries, a block at a time.
 
         Args:
-            idle: called now and then while nothing comes; what it raises ends the reading.
+            check_cancelled: called now and then while nothing comes; what it raises ends the reading.
 
         Raises:
             SourceError: the file cannot be opened, is damaged, or is not what its name says.
         """
-        self._idle = idle
+        self._check_cancelled = check_cancelled
         readers = {".txt": read_text, ".jsonl": read_jsonl, ".json": read_json, ".parquet": read_parquet}
         with self._damage_is_named(), self._open() as (stream, form):
             reader = readers.get(form, read_csv)
             delimiter = "\t" if form == ".tsv" else ","
-            for entry in reader(stream, Table(self.name, self._column, delimiter)):
+            for entry in reader(stream, ReadOptions(self.name, self._column, delimiter)):
                 self.entries += 1
                 yield entry
             while stream.read(BLOCK):  # to the end, for the digest
                 pass
 
-    def digest(self, idle: Callable[[], None] = lambda: None) -> str:
-        """Reads the bytes alone: the SHA-256 without the entries; ``idle`` as in :meth:`read`."""
-        self._idle = idle
+    def digest(self, check_cancelled: Callable[[], None] = lambda: None) -> str:
+        """Reads the bytes alone: the SHA-256 without the entries; ``check_cancelled`` as in :meth:`read`."""
+        self._check_cancelled = check_cancelled
         with self._damage_is_named(), self._open_raw() as raw:
             while raw.read(BLOCK):
                 pass
@@ -165,7 +165,7 @@ class Source:
                 yield cast("IO[bytes]", spool), ".parquet"
                 return
             _refuse_binary(self.name, start)
-            form = form_of(start, self._column)
+            form = detect_format(start, self._column)
             if self._suffix in {".csv", ".tsv"} and form in {".json", ".jsonl"}:
                 raise SourceError(f"{self.name} holds JSON, which its name does not say; name it {form}")
             form = form if self._suffix in {"", ".txt"} else self._suffix
@@ -176,12 +176,12 @@ class Source:
         self._digest = hashlib.sha256()
         if self.name in _STDINS:
             raw = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
-            yield io.BufferedReader(_Hashed(raw, self._digest, self._idle), BLOCK)
+            yield io.BufferedReader(_Hashed(raw, self._digest, self._check_cancelled), BLOCK)
             return
         if self._path.is_dir():
             raise SourceError(f"{self.name} is a folder; name the list in it")
         with open(self._path, "rb", buffering=0, opener=_open_unblocked if self._is_stream else None) as stream:
-            yield io.BufferedReader(_Hashed(stream, self._digest, self._idle), BLOCK)
+            yield io.BufferedReader(_Hashed(stream, self._digest, self._check_cancelled), BLOCK)
 
     @contextmanager
     def _damage_is_named(self) -> Iterator[None]:
@@ -213,7 +213,7 @@ def is_stream(name: str | Path) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def check_once(sources: Sequence[Any]) -> None:
+def check_unique_streams(sources: Sequence[Any]) -> None:
     """Refuses to read twice what can be read once.
 
     Raises:
@@ -228,11 +228,11 @@ def check_once(sources: Sequence[Any]) -> None:
         seen[identity] = source.name
 
 
-def form_of(start: bytes, column: str | None) -> str:
+def detect_format(start: bytes, column: str | None) -> str:
     """The ending of the form that a list has whose name does not say it, from its first bytes."""
     text = start.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     line = re.split(r"[\r\n]", text, maxsplit=1)[0]
-    table = Table("", column, ",")
+    table = ReadOptions("", column, ",")
     if _JSON.match(text):
         return ".jsonl" if is_json_line(line, table) else ".json"
     return ".csv" if is_header(line, table) else ".txt"
@@ -241,10 +241,10 @@ def form_of(start: bytes, column: str | None) -> str:
 class _Hashed(io.RawIOBase):
     """A raw stream that adds what is read through it to a digest, and can be left while nothing comes."""
 
-    def __init__(self, stream: Any, digest: Any, idle: Callable[[], None]) -> None:  # noqa: ANN401 - stdin has no one type
+    def __init__(self, stream: Any, digest: Any, check_cancelled: Callable[[], None]) -> None:  # noqa: ANN401 - stdin has no one type
         self._stream = stream
         self._digest = digest
-        self._idle = idle
+        self._check_cancelled = check_cancelled
         try:
             # A pipe or a terminal; a file is always ready, and elsewhere than here only sockets can be waited for.
             self._waits = os.name == "posix" and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
@@ -258,7 +258,7 @@ class _Hashed(io.RawIOBase):
         size: int | None = None
         while size is None:  # of a pipe that does not block: nothing was there after all
             while self._waits:
-                self._idle()
+                self._check_cancelled()
                 if select.select([self._stream], [], [], _IDLE_SECONDS)[0]:
                     break
             size = self._stream.readinto(buffer)

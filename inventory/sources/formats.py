@@ -46,7 +46,7 @@ class Entry(NamedTuple):
     cleaned: bool = False
 
 
-class Table(NamedTuple):
+class ReadOptions(NamedTuple):
     """What a reader of a table needs to know: whose it is, which column, and what separates cells."""
 
     name: str
@@ -83,7 +83,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", trim(name)[0].lower())
 
 
-def read_text(stream: IO[bytes], table: Table) -> Iterator[Entry]:
+def read_text(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     """A URN a line, maybe quoted, maybe with a comma behind it; ``#`` begins a comment; blank lines are no entries."""
     headers = {*COLUMNS, table.column}
     for entry in lines_of(stream):
@@ -139,7 +139,7 @@ class _Header(NamedTuple):
     position: int
 
 
-def _read_header(lines: _CsvLines, table: Table) -> _Header | None:
+def _read_header(lines: _CsvLines, table: ReadOptions) -> _Header | None:
     """Reads the header, with the first delimiter by which it has a column of URNs; None where there is no row.
 
     Raises:
@@ -176,7 +176,7 @@ def _read_header(lines: _CsvLines, table: Table) -> _Header | None:
     return None
 
 
-def is_header(line: str, table: Table) -> bool:
+def is_header(line: str, table: ReadOptions) -> bool:
     """Whether a line is the first of a table: Excel's, or the names of several columns, one of URNs."""
     if _SEP_LINE.fullmatch(line):
         return True
@@ -184,7 +184,7 @@ def is_header(line: str, table: Table) -> bool:
     return any(len(row) > 1 and table.find([trim(name)[0] for name in row]) is not None for row in rows)
 
 
-def read_csv(stream: IO[bytes], table: Table) -> Iterator[Entry]:
+def read_csv(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     """A table with a header, which shows the delimiter; cells may be quoted, and then span lines."""
     lines = _CsvLines(stream)
     header: _Header | None = None
@@ -230,7 +230,7 @@ def _entry_of_row(line: int, row: list[str], header: _Header) -> Entry | None:
     return Entry(line, text, cleaned=cleaned)
 
 
-def read_parquet(stream: IO[bytes], table: Table) -> Iterator[Entry]:
+def read_parquet(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     """A column of texts, a batch of rows at a time; ``stream`` must be seekable."""
     import pyarrow as pa  # noqa: PLC0415 - heavy, and only for lists in Parquet
     import pyarrow.parquet as pq  # noqa: PLC0415

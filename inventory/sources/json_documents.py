@@ -14,7 +14,7 @@ import re
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from inventory.errors import SourceError
-from inventory.sources.formats import BLOCK, BOM, COLUMNS, Entry, Table, lines_of
+from inventory.sources.formats import BLOCK, BOM, COLUMNS, Entry, ReadOptions, lines_of
 from inventory.urn import trim
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _BEGINNING: Final = "urn:fss:"
 _SIGN: Final = re.compile(r"[^ \t\r\n]")
 
 
-def read_jsonl(stream: IO[bytes], table: Table) -> Iterator[Entry]:
+def read_jsonl(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     """A JSON text or object a line; an object may be an answer of the API, with a list in it."""
     for entry in lines_of(stream):
         text, cleaned = trim(entry.text)
@@ -54,7 +54,7 @@ def read_jsonl(stream: IO[bytes], table: Table) -> Iterator[Entry]:
                 yield from (one._replace(cleaned=True) for one in found) if cleaned else found
 
 
-def is_json_line(line: str, table: Table) -> bool:
+def is_json_line(line: str, table: ReadOptions) -> bool:
     """Whether a line is an object with a URN, as in a .jsonl list."""
     try:
         value = json.loads(line)
@@ -63,7 +63,7 @@ def is_json_line(line: str, table: Table) -> bool:
     return isinstance(value, dict) and table.find(value) is not None
 
 
-def read_json(stream: IO[bytes], table: Table) -> Iterator[Entry]:
+def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     """Reads arrays and objects, a value at a time, so that a list of any length fits in memory."""
     window = _Window(stream, table.name)
     sign = window.next_sign()
@@ -85,7 +85,7 @@ def read_json(stream: IO[bytes], table: Table) -> Iterator[Entry]:
             raise SourceError(f"{table.name}: there is more behind the array, at line {window.line}; see .jsonl")
 
 
-def _read_object(window: _Window, table: Table) -> Iterator[Entry]:
+def _read_object(window: _Window, table: ReadOptions) -> Iterator[Entry]:
     """Reads what stands alone: an answer of the API or an item of it, or what Terraform prints."""
     names: list[str] = []
     is_known = False
@@ -116,7 +116,7 @@ def _read_object(window: _Window, table: Table) -> Iterator[Entry]:
         )
 
 
-def _entries_of_member(name: str, line: int, value: object, table: Table) -> list[Entry]:
+def _entries_of_member(name: str, line: int, value: object, table: ReadOptions) -> list[Entry]:
     """The URNs in a text or an output of Terraform that has a name; of a sensitive output nothing but URNs."""
     is_own = name == table.column
     if isinstance(value, dict):
@@ -128,7 +128,7 @@ def _entries_of_member(name: str, line: int, value: object, table: Table) -> lis
     return [_entry(line, value)] if is_urn or (table.column is None and name in (*COLUMNS, _ALIAS)) else []
 
 
-def _read_state(window: _Window, table: Table, depth: int = 0) -> Iterator[Entry]:
+def _read_state(window: _Window, table: ReadOptions, depth: int = 0) -> Iterator[Entry]:
     """Reads the resources of a state, and of the modules in it."""
     if depth > _MAX_DEPTH:
         raise SourceError(f"{table.name} has more than {_MAX_DEPTH} modules in each other, at line {window.line}")
@@ -187,7 +187,7 @@ def _texts_in(value: object, *, is_own: bool) -> Iterator[str]:
             left.extend(reversed(list(one.values()) if isinstance(one, dict) else one))
 
 
-def _entries_of(line: int, value: object, table: Table, page: str = "") -> list[Entry]:
+def _entries_of(line: int, value: object, table: ReadOptions, page: str = "") -> list[Entry]:
     """The entries of an element: one, but for an answer of the API that stands in an array or on a line."""
     if not isinstance(value, dict):
         return [_entry(line, value)]

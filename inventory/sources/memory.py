@@ -19,8 +19,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from inventory.errors import SourceError, UsageError
 from inventory.home import at_home
-from inventory.sources.files import STDIN, SUFFIXES, Source, check_once, is_stream
-from inventory.sources.formats import Entry, Table
+from inventory.sources.files import STDIN, SUFFIXES, Source, check_unique_streams, is_stream
+from inventory.sources.formats import Entry, ReadOptions
 from inventory.urn import trim
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _BLOCK: Final = 64  # a page of a slow cursor: a stop must not wait for thousand
 _SHOWN: Final = 80
 
 
-class Given:
+class MemorySource:
     """A list of URNs from memory, in the place of a :class:`inventory.sources.files.Source`.
 
     Attributes:
@@ -56,21 +56,21 @@ class Given:
     def check(self) -> None:
         """There is nothing to open."""
 
-    def read(self, idle: Callable[[], None] = lambda: None) -> Iterator[Entry]:
-        """Its entries; ``line`` is the position, counted from 1. ``idle`` is called now and then."""
+    def read(self, check_cancelled: Callable[[], None] = lambda: None) -> Iterator[Entry]:
+        """Its entries; ``line`` is the position, counted from 1. ``check_cancelled`` is called now and then."""
         digest = hashlib.sha256()
         self.entries = 0
         for entry in self._entries():
             if self.entries % _BLOCK == 0:
-                idle()
+                check_cancelled()
             self.entries += 1
             digest.update(f"{entry.text}\n".encode())
             yield entry
         self.sha256 = digest.hexdigest()
 
-    def digest(self, idle: Callable[[], None] = lambda: None) -> str:
+    def digest(self, check_cancelled: Callable[[], None] = lambda: None) -> str:
         """The SHA-256 alone."""
-        for _ in self.read(idle):
+        for _ in self.read(check_cancelled):
             pass
         return self.sha256
 
@@ -107,7 +107,7 @@ def _entry(line: int, value: Any) -> Entry:  # noqa: ANN401 - whatever a list ho
     return Entry(line, str(value), f"not a text but {type(value).__name__}")
 
 
-def sources_of(given: object, column: str | None) -> list[Source | Given]:
+def to_sources(given: object, column: str | None) -> list[Source | MemorySource]:
     """What was given, as lists to read; nothing of it is read but what can be read once.
 
     A single text that begins with ``urn:`` is a URN, any other names a file. In a list or tuple, paths and texts that
@@ -128,16 +128,16 @@ def sources_of(given: object, column: str | None) -> list[Source | Given]:
             )
         return [_file(given, column)]
     if isinstance(given, str):
-        return [Given([given])]
+        return [MemorySource([given])]
     if isinstance(given, list | tuple):
         files = [_names_a_file(item) for item in given]
         if any(files):
             return _files(given, files, column)
-        return [Given(given)] if given else []
+        return [MemorySource(given)] if given else []
     return [_column_of(given, column)]
 
 
-def _column_of(given: object, column: str | None) -> Given:
+def _column_of(given: object, column: str | None) -> MemorySource:
     """An iterable, or the column of URNs of a frame or an Arrow table."""
     asks = hasattr(given, "collect") or hasattr(given, "fetchall")  # of polars and Spark, of DuckDB
     if asks and not isinstance(given, Iterable):
@@ -148,17 +148,17 @@ def _column_of(given: object, column: str | None) -> Given:
     if names is None:
         names = getattr(given, "columns", None)
     if names is not None and hasattr(given, "__getitem__"):
-        name = Table(f"<{type(given).__name__}>", column, ",").pick([str(name) for name in names])
+        name = ReadOptions(f"<{type(given).__name__}>", column, ",").pick([str(name) for name in names])
         column_of: Any = given
         found = column_of[name]
         if hasattr(found, "columns"):  # of pandas, where two columns have the name
             raise SourceError(f"<{type(given).__name__}> has two columns {name!r}; give one of them as the list")
-        return Given(found)
+        return MemorySource(found)
     if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable):
         raise UsageError(
             f"{type(given).__name__} is no list of URNs; give a file's name, an iterable of URNs, or a column of them"
         )
-    return Given(given)
+    return MemorySource(given)
 
 
 def _names_a_file(item: object) -> bool:
@@ -169,7 +169,7 @@ def _names_a_file(item: object) -> bool:
     return item.lower().removesuffix(".gz").endswith(SUFFIXES) or ((item == STDIN or "/" in item) and is_stream(item))
 
 
-def _files(given: Sequence[Any], files: Sequence[bool], column: str | None) -> list[Source | Given]:
+def _files(given: Sequence[Any], files: Sequence[bool], column: str | None) -> list[Source | MemorySource]:
     if not all(files):
         file, other = str(given[files.index(True)]), str(given[files.index(False)])
         raise UsageError(
@@ -177,7 +177,7 @@ def _files(given: Sequence[Any], files: Sequence[bool], column: str | None) -> l
             "URNs as a list"
         )
     sources = [_file(item, column) for item in given]
-    check_once(sources)
+    check_unique_streams(sources)
     return list(sources)
 
 

@@ -26,7 +26,7 @@ TYPES: Final = {
 """The Arrow types of the schema's type names."""
 
 
-def array_of(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
+def to_array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     """Makes an array of one of :data:`TYPES`.
 
     Args:
@@ -39,7 +39,7 @@ def array_of(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     if values.count(None) == size:
         return pa.nulls(size, arrow_type)
     if None in values:
-        validity = _bits(np.fromiter((value is not None for value in values), np.bool_, size))
+        validity = _pack_bits(np.fromiter((value is not None for value in values), np.bool_, size))
     buffers: list[pa.Buffer | None]
     if arrow_type == pa.string():
         texts = values if validity is None else ["" if value is None else value for value in values]
@@ -50,7 +50,7 @@ def array_of(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
         np.cumsum(np.fromiter(map(len, pieces), np.int32, size), out=offsets[1:])
         buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(encoded)]
     elif arrow_type == pa.bool_():
-        buffers = [validity, _bits(np.fromiter((value is True for value in values), np.bool_, size))]
+        buffers = [validity, _pack_bits(np.fromiter((value is True for value in values), np.bool_, size))]
     else:
         dtype = np.float64 if arrow_type == pa.float64() else np.int64
         numbers = np.fromiter((0 if value is None else value for value in values), dtype, size)
@@ -58,20 +58,20 @@ def array_of(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(arrow_type, size, buffers)
 
 
-def scalar_of(value: Any, arrow_type: pa.DataType) -> pa.Scalar:  # noqa: ANN401 - as the type asks
+def to_scalar(value: Any, arrow_type: pa.DataType) -> pa.Scalar:  # noqa: ANN401 - as the type asks
     """One value as Arrow's functions take it, for these load pandas too where they are given a Python value."""
-    return array_of([value], arrow_type)[0]
+    return to_array([value], arrow_type)[0]
 
 
-def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+def combine_chunks(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """A column in one piece; Arrow's combine_chunks loads pandas where there is none."""
     if isinstance(column, pa.Array):
         return column
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
 
 
-def objects_of(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
-    """Rows as Python values; a time as :func:`array_of` takes it, for Arrow loads pandas to make one of Python's."""
+def to_objects(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows as Python values; a time as :func:`to_array` takes it, for Arrow loads pandas to make one of Python's."""
     for index, field in enumerate(rows.schema):
         if pa.types.is_timestamp(field.type):
             rows = rows.set_column(index, field.name, rows.column(index).cast(pa.int64()))
@@ -79,5 +79,5 @@ def objects_of(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
     return objects
 
 
-def _bits(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Buffer:
+def _pack_bits(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Buffer:
     return pa.py_buffer(np.packbits(flags, bitorder="little"))

@@ -60,7 +60,7 @@ def flatten(
         naive_zone: the zone in which a time without a zone is read; None: it is not read.
         listed: whether the service itself listed the function, in this run.
     """
-    urn = urns.of_full(function_urn)
+    urn = urns.split_urn(function_urn)
     there = _exists(outcome, listed=listed)
     if outcome is None:
         return Rows(_function_row(function_urn, urn, None, _NO_CONFIG, None, there), [], None)

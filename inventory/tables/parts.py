@@ -34,18 +34,18 @@ class PartsWriter:
         folder: of the run.
         formats: in which it is written.
         rows_per_file: rows of a part; the last one may have less.
-        most_rows: no more rows than that will come; the names of the parts are as long as that needs.
+        max_rows: no more rows than that will come; the names of the parts are as long as that needs.
     """
 
     def __init__(
-        self, table: Table, folder: Path, formats: tuple[str, ...], *, rows_per_file: int, most_rows: int
+        self, table: Table, folder: Path, formats: tuple[str, ...], *, rows_per_file: int, max_rows: int
     ) -> None:
         self._table = table
         self._folder = folder
         self._formats = formats
         self._rows_per_file = rows_per_file
-        self._most_parts = most_rows // rows_per_file
-        self._staging = layout.staging(folder, table.name)
+        self._most_parts = max_rows // rows_per_file
+        self._staging = layout.staging_folder(folder, table.name)
         self._stack = ExitStack()
         self._part = ExitStack()
         self._rows = 0
@@ -54,9 +54,9 @@ class PartsWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack, _named(self._table.name):
-            layout.remove(self._staging)  # what a killed run left
+            layout.remove_table_file(self._staging)  # what a killed run left
             self._staging.mkdir()
-            stack.callback(layout.remove, self._staging)
+            stack.callback(layout.remove_table_file, self._staging)
             self._writer = self._begin()
             stack.callback(self._end_part)
             self._stack = stack.pop_all()
@@ -88,7 +88,7 @@ class PartsWriter:
         for form in self._formats:
             place = self._folder / layout.folder_name(self._table.name, form)
             with _named(self._table.name):
-                if self._is_split() and not layout.is_ours(place):
+                if self._is_split() and not layout.is_replaceable(place):
                     raise OutputError(
                         f"{place} is in the way of the parts of a table: move it away, or give another --output"
                     )
@@ -124,8 +124,8 @@ class PartsWriter:
             yield staged[0]._replace(path=name)
             return
         name = layout.folder_name(self._table.name, form)
-        for old in layout.parts_in(self._folder / name):
-            layout.remove(old)
+        for old in layout.list_parts(self._folder / name):
+            layout.remove_table_file(old)
         whole.replace(self._folder / name)
         for file in staged:
             yield file._replace(path=f"{name}/{file.path}")

@@ -38,7 +38,7 @@ def part_name(number: int, form: str, most: int) -> str:
     return f"part-{number:0{max(_DIGITS, len(str(most)))}}.{form}"
 
 
-def staging(folder: Path, table: str) -> Path:
+def staging_folder(folder: Path, table: str) -> Path:
     """The folder in which the parts of a table are until all of them are whole."""
     return temporary_name(folder / table)
 
@@ -48,7 +48,7 @@ def is_part(name: str) -> bool:
     return _PART.fullmatch(name) is not None
 
 
-def parts_in(folder: Path) -> list[Path]:
+def list_parts(folder: Path) -> list[Path]:
     """The parts in a folder; none where it is no folder, or a link to one: what is there is not ours."""
     if folder.is_symlink():
         return []
@@ -58,7 +58,7 @@ def parts_in(folder: Path) -> list[Path]:
         return []
 
 
-def is_ours(folder: Path) -> bool:
+def is_replaceable(folder: Path) -> bool:
     """Whether a folder may be written over: it is not there, or holds nothing but parts."""
     if folder.is_symlink():
         return False
@@ -73,17 +73,22 @@ def is_ours(folder: Path) -> bool:
 def table_files(run: Path) -> list[Path]:
     """All that a run may have left of tables in its folder, whole or not; not all of it is there."""
     single = [run / file_name(table, form) for table in TABLES for form in FORMATS]
-    parts = [part for table in TABLES for form in FORMATS for part in parts_in(run / folder_name(table, form))]
-    return [*single, *parts, *(temporary_name(path) for path in single), *(staging(run, table) for table in TABLES)]
+    parts = [part for table in TABLES for form in FORMATS for part in list_parts(run / folder_name(table, form))]
+    return [
+        *single,
+        *parts,
+        *(temporary_name(path) for path in single),
+        *(staging_folder(run, table) for table in TABLES),
+    ]
 
 
-def remove(path: Path) -> None:
+def remove_table_file(path: Path) -> None:
     """Removes a table's file, a part, or the folder in which parts are staged; a folder without parts goes with it.
 
     Raises:
         OSError: it cannot be removed.
     """
-    is_staging = path.name in {staging(path.parent, table).name for table in TABLES}
+    is_staging = path.name in {staging_folder(path.parent, table).name for table in TABLES}
     if is_staging and path.is_dir() and not path.is_symlink():
         with suppress(FileNotFoundError):
             shutil.rmtree(path)

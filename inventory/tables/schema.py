@@ -191,7 +191,7 @@ REJECTS: Final = Table(
 TABLES: Final = {table.name: table for table in (FUNCTIONS, DESTINATIONS, CALLS, REJECTS)}
 
 
-def table_named(name: str) -> Table:
+def find_table(name: str) -> Table:
     """Finds a table.
 
     Raises:
@@ -202,7 +202,7 @@ def table_named(name: str) -> Table:
     return TABLES[name]
 
 
-def as_markdown(tables: tuple[Table, ...]) -> str:
+def to_markdown(tables: tuple[Table, ...]) -> str:
     """The data dictionary as Markdown, for the guide on tables."""
     parts: list[str] = []
     for table in tables:
@@ -213,7 +213,7 @@ def as_markdown(tables: tuple[Table, ...]) -> str:
     return "\n".join(parts)
 
 
-def as_text(tables: tuple[Table, ...]) -> str:
+def to_text(tables: tuple[Table, ...]) -> str:
     """The data dictionary for a terminal."""
     lines: list[str] = []
     for table in tables:
@@ -226,6 +226,6 @@ def as_text(tables: tuple[Table, ...]) -> str:
     return "\n".join(lines[:-1]) + "\n"
 
 
-def as_objects(tables: tuple[Table, ...]) -> list[dict[str, object]]:
+def to_json_objects(tables: tuple[Table, ...]) -> list[dict[str, object]]:
     """The data dictionary as plain objects, for JSON."""
     return [{**table._asdict(), "columns": [column._asdict() for column in table.columns]} for table in tables]

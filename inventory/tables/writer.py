@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from inventory.errors import OutputError
 from inventory.remedy import remedy
 from inventory.storage.files import opened_new, sync, temporary_name
-from inventory.tables.arrow import TYPES, array_of
+from inventory.tables.arrow import TYPES, to_array
 from inventory.tables.schema import TABLES, VERSION, Table
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class TableWriter:
         if not self._rows:
             return
         columns = list(zip(*self._rows, strict=True))
-        arrays = [array_of(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        arrays = [to_array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
         with _named(self._table.name):
             for writer in self._writers:
                 writer.write(arrays, columns)
@@ -205,7 +205,7 @@ class _CsvWriter:
 
     def write(self, arrays: list[pa.Array], columns: list[tuple[Any, ...]]) -> None:
         guarded = [
-            array_of([guard(value) for value in values], field.type)
+            to_array([guard(value) for value in values], field.type)
             if field.type == pa.string() and any(value and value[0] in _RUNS for value in values)
             else array
             for array, values, field in zip(arrays, columns, self._schema, strict=True)
@@ -226,7 +226,7 @@ def guard(text: str | None) -> str | None:
     return f"'{text}" if text and text[0] in _RUNS else text
 
 
-def unguarded(table: pa.Table) -> pa.Table:
+def remove_guards(table: pa.Table) -> pa.Table:
     """Takes the quotes of :func:`guard` off again."""
     import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB that writing does not need
 
@@ -296,7 +296,7 @@ def _read_csv(file: IO[bytes], table: Table, columns: Sequence[str] | None) -> p
     schema = arrow_schema(table)
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
-    return unguarded(read.cast(schema))
+    return remove_guards(read.cast(schema))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from support.runs import manifest_of, rows
 
 import inventory
 from inventory.errors import OutputError, UsageError
-from inventory.ledger.database import lock_of
+from inventory.ledger.database import lock_path
 from inventory.runs.catalog import State
 from inventory.storage.file_lock import Lock
 
@@ -69,7 +69,7 @@ def test_what_is_no_whole_run_is_told_and_fails_nothing(run, folder):
     (folder / "notes").mkdir()
     (folder / "notes.txt").write_text("mine")
     (folder / "latest").symlink_to(folder / "20261102T010000Z")
-    lock = Lock(lock_of(folder / "working" / "ledger.sqlite"))
+    lock = Lock(lock_path(folder / "working" / "ledger.sqlite"))
     lock.take("in use", "")
     history = inventory.history(folder)
     lock.release()

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and moun
 
 COMMIT = "inventory.ledger.writer:Ledger.commit"
 FULL_AT = [
-    "inventory.ledger.database:_begun:before:1",
+    "inventory.ledger.database:_connect:before:1",
     "inventory.ledger.writer:Ledger.add_urns:before:1",
     "inventory.ledger.writer:Ledger.count_scopes:after:1",
     f"{COMMIT}:before:4",

@@ -15,7 +15,7 @@ from support.histories import nights, one_run
 
 from inventory.tables.parts import PartsWriter
 from inventory.tables.schema import BOOLEAN, FLOAT, INTEGER, TABLES, TEXT, TIME
-from inventory.tables.writer import read_table, unguarded
+from inventory.tables.writer import read_table, remove_guards
 
 SNIPPETS = [block.code for block in blocks("reading-tables.md", "python")]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ def written(table, folder, *, rows, rows_per_file):
     """A table of edges as an export writes it."""
     folder.mkdir(exist_ok=True)
     edges = [EDGES[column.type] for column in table.columns]
-    with PartsWriter(table, folder, ("parquet", "csv"), rows_per_file=rows_per_file, most_rows=rows) as writer:
+    with PartsWriter(table, folder, ("parquet", "csv"), rows_per_file=rows_per_file, max_rows=rows) as writer:
         for number in range(rows):
             writer.add(tuple(values[(number + shift) % len(values)] for shift, values in enumerate(edges)), 100)
         writer.publish()
@@ -112,7 +112,7 @@ def test_csv_is_read_alike(folder, name):
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")
         found = database.read_csv(str(path), header=True, columns=columns, allow_quoted_nulls=False)
-        assert unguarded(found.to_arrow_table().cast(told.schema)).to_pylist() == told.to_pylist()
+        assert remove_guards(found.to_arrow_table().cast(told.schema)).to_pylist() == told.to_pylist()
     texts = [column.name for column in TABLES[name].columns if column.type == TEXT]
     space = {"pl": pl}
     exec(SNIPPETS[-1].replace("output/today/functions.csv", str(path)), space)  # noqa: S102 - the guide is ours

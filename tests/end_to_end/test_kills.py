@@ -35,7 +35,7 @@ COMMIT, REPLACE, WRITE = (
     "os:replace",
     "inventory.tables.writer:TableWriter._write",
 )
-LISTED = "inventory.ledger.writer:Ledger.note_listed"
+LISTED = "inventory.ledger.writer:Ledger.record_listed"
 ROUNDS = 4
 ALL_IN = "inventory.ledger.writer:Ledger.count_scopes"
 LOADED = "inventory.pipeline.load:load"

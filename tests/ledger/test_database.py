@@ -116,7 +116,7 @@ def test_without_any_locks_a_log_is_no_process(path, monkeypatch):
     """The log of a killed run is not taken for a process at work where nothing can be locked."""
     path.touch()
     path.with_name("ledger.sqlite-wal").write_bytes(b"x")
-    lock_file = database.lock_of(path)
+    lock_file = database.lock_path(path)
     lock_file.touch()
     monkeypatch.setattr(file_lock._LOCKS, "flock", failing(errno.ENOLCK))
     with locked_for_sqlite(path):

@@ -13,7 +13,7 @@ from support.project import ROOT
 
 from inventory.errors import InterruptedRunError, OutputError
 from inventory.ledger import database
-from inventory.ledger.reader import LedgerView, Tally
+from inventory.ledger.reader import LedgerView, StatusCount
 from inventory.ledger.writer import Ledger
 from inventory.storage import file_lock
 
@@ -32,7 +32,7 @@ def test_a_ledger_is_read_while_it_is_written(path):
         load(ledger)
         with LedgerView(path) as view:
             assert (view.count_urns(), view.count_settled()) == (3, 1)
-            with view.at_one_moment():
+            with view.read_transaction():
                 assert view.count_settled() == 1
                 ledger.record(outcome(urn("b")))
                 ledger.commit()
@@ -122,10 +122,10 @@ def test_urns_are_tallied_by_scope_status_and_kind(path):
             ledger.record(outcome(urn(name), status)._replace(finished_at=SINCE - age + 5))
         ledger.record(outcome(urn("a", "p2"), "not_found")._replace(finished_at=SINCE))
         ledger.commit()
-        assert list(ledger.tallies(SINCE)) == [
-            Tally(R, P, "configured", None, 2, urn("a"), 1, SINCE + 4),
-            Tally(R, P, "failed", "timeout", 2, urn("c"), 2, SINCE + 2),
-            Tally(R, "p2", "not_found", None, 1, urn("a", "p2"), 0, None),
+        assert list(ledger.count_statuses(SINCE)) == [
+            StatusCount(R, P, "configured", None, 2, urn("a"), 1, SINCE + 4),
+            StatusCount(R, P, "failed", "timeout", 2, urn("c"), 2, SINCE + 2),
+            StatusCount(R, "p2", "not_found", None, 1, urn("a", "p2"), 0, None),
         ]
         assert ledger.last_finished() == SINCE + 4
         assert ledger.outcome(urn("c")).status == "failed"
@@ -182,7 +182,7 @@ def test_whoever_looks_at_a_run_can_be_stopped(path, monkeypatch):
     for opened in (partial(LedgerView, path, stop), partial(Ledger, path, stop, replace=True)):
         with pytest.raises(InterruptedRunError):
             opened()
-    with Ledger(path) as ledger, pytest.raises(InterruptedRunError), ledger.at_one_moment(stop):
+    with Ledger(path) as ledger, pytest.raises(InterruptedRunError), ledger.read_transaction(stop):
         ledger.count_settled()
     with LedgerView(path) as view:
         assert (view.count_urns(), view.count_settled()) == (3, 1)

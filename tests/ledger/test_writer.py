@@ -47,7 +47,7 @@ def test_what_is_settled_is_not_pending(ledger):
     ledger.commit()
     assert list(ledger.pending(R, P)) == [urn("d")]
     assert ledger.count_settled() == 3
-    ledger.ask_failures_again()
+    ledger.requeue_failures()
     assert list(ledger.pending(R, P)) == [urn("b"), urn("d")]
     assert ledger.count_settled() == 2
     assert [settled and settled.status for _, settled in ledger.rows()] == ["configured", "failed", "not_found", None]
@@ -64,8 +64,8 @@ def test_a_scope_was_welcome_where_a_call_of_it_was_answered(ledger):
     ledger.record(outcome(urn("a"), "failed"))
     ledger.record(outcome(urn("a", "p2"), "not_found"))
     ledger.commit()
-    assert not ledger.was_welcome(R, P)
-    assert ledger.was_welcome(R, "p2")
+    assert not ledger.has_success(R, P)
+    assert ledger.has_success(R, "p2")
 
 
 def test_a_disk_that_is_full_while_the_list_goes_in_is_one_sentence(path, monkeypatch):

@@ -274,11 +274,11 @@ async def test_a_reset_list_is_tried_again_with_another_function(tmp_path, write
 def test_what_was_listed_is_noted_with_its_outcomes(tmp_path):
     """The note and the outcomes are one commit: a kill leaves both or none."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        ledger.note_listed(urn("f"))
-        assert not ledger.was_listed(urn("f"))
+        ledger.record_listed(urn("f"))
+        assert not ledger.is_listed(urn("f"))
         ledger.commit()
-        assert ledger.was_listed(urn("f"))
-        assert not ledger.was_listed(urn("g"))
+        assert ledger.is_listed(urn("f"))
+        assert not ledger.is_listed(urn("g"))
 
 
 @pytest.mark.parametrize("urns", [5, 20, 40])

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import inventory
 from inventory.cli.app import app
 from inventory.errors import OutputError, UsageError
-from inventory.ledger.database import lock_of
+from inventory.ledger.database import lock_path
 from inventory.ledger.writer import Ledger
 from inventory.runs import prune as pruning
 from inventory.runs.catalog import State
@@ -114,7 +114,7 @@ def test_a_run_at_work_stays(run, folder):
     first, second, _ = nights(run, folder, 3)
     (second / "manifest.json").unlink()
     old(second)
-    locks = [Lock(lock_of(path / "ledger.sqlite")) for path in (first, second)]
+    locks = [Lock(lock_path(path / "ledger.sqlite")) for path in (first, second)]
     for lock in locks:
         lock.take("in use", "")
     before = content(folder)

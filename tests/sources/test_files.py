@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.errors import SourceError, UsageError
-from inventory.sources.files import Entry, Source, Table, _Lines, check_once
+from inventory.sources.files import Entry, ReadOptions, Source, _Lines, check_unique_streams
 from inventory.sources.formats import read_csv
 
 A = "urn:fss:cn-north-4:p:function:default:a"
@@ -106,7 +106,7 @@ def test_a_pipe_without_a_writer_can_be_left(tmp_path):
     """Who waits for a pipe that nothing writes into can be stopped."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(KeyError):
-        Source(str(tmp_path / "pipe")).digest(idle={}.popitem)
+        Source(str(tmp_path / "pipe")).digest(check_cancelled={}.popitem)
 
 
 def test_a_descriptor_is_a_list(tmp_path):
@@ -126,10 +126,10 @@ def test_a_pipe_is_named_once(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "l.txt").write_text(A)
     pipe, file = str(tmp_path / "pipe"), str(tmp_path / "l.txt")
-    check_once([Source(name) for name in (file, file, pipe)])
+    check_unique_streams([Source(name) for name in (file, file, pipe)])
     for names in (["-", "-"], ["-", "/dev/stdin"], [pipe, file, pipe]):
         with pytest.raises(UsageError, match=r"given twice.*can be read once"):
-            check_once([Source(name) for name in names])
+            check_unique_streams([Source(name) for name in names])
 
 
 @pytest.mark.parametrize("name", ["list", "list.xlsx", "list.gz", "list.txt.zip", ".gz"])
@@ -341,7 +341,10 @@ def test_every_table_that_is_written_is_read(notes, delimiter, end):
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
     writer.writerows([["note", "function_urn"], *([note, f"{A}{n}"] for n, note in enumerate(notes))])
-    header, entries = "function_urn" in text.getvalue(), read_csv(_stream(text.getvalue()), Table("l.csv", None, ","))
+    header, entries = (
+        "function_urn" in text.getvalue(),
+        read_csv(_stream(text.getvalue()), ReadOptions("l.csv", None, ",")),
+    )
     assert header
     assert [entry.text for entry in entries] == [f"{A}{n}" for n in range(len(notes))]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.errors import SourceError
-from inventory.sources.files import Entry, Source, Table
+from inventory.sources.files import Entry, ReadOptions, Source
 from inventory.sources.json_documents import read_json
 
 A = "urn:fss:cn-north-4:p:function:default:a"
@@ -221,7 +221,7 @@ def test_any_json_is_a_list_or_is_refused(value, data):
 
     def outcome(stream):
         try:
-            return list(read_json(stream, Table("l.json", None, ",")))
+            return list(read_json(stream, ReadOptions("l.json", None, ",")))
         except SourceError as error:
             return error.message
 

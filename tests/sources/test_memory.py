@@ -10,13 +10,13 @@ import pytest
 
 from inventory.errors import SourceError, UsageError
 from inventory.sources.files import Source
-from inventory.sources.memory import sources_of
+from inventory.sources.memory import to_sources
 
 URN = "urn:fss:r:p:function:default:f"
 
 
 def read(given, column=None):
-    (source,) = sources_of(given, column)
+    (source,) = to_sources(given, column)
     return source.name, [(entry.line, entry.text, entry.reason) for entry in source.read()]
 
 
@@ -69,33 +69,33 @@ def test_what_is_no_text_is_a_reject_with_its_position():
 )
 def test_invisible_characters_at_the_ends_are_removed(given):
     """Values and names of columns from memory are trimmed as those of files, and what was cleaned is marked."""
-    (source,) = sources_of(given, None)
+    (source,) = to_sources(given, None)
     assert [(entry.text, entry.cleaned) for entry in source.read()] == [(URN, True), (URN, False)]
 
 
 def test_texts_are_urns_and_names_of_files_are_files():
     """A text or path that ends as a list's file does is a file, any other text in a list an entry; never both."""
     for files in ("urns.txt", Path("a.csv.gz"), ["urns.txt", Path("b.PARQUET")], "-", "/dev/stdin", "/dev/fd/63"):
-        assert all(isinstance(source, Source) for source in sources_of(files, None))
+        assert all(isinstance(source, Source) for source in to_sources(files, None))
     assert read(["short-form", "package:name"])[1] == [(1, "short-form", None), (2, "package:name", None)]
-    assert sources_of([], None) == sources_of(None, None) == []
+    assert to_sources([], None) == to_sources(None, None) == []
     with pytest.raises(UsageError, match=r"names files \('urns.txt'\) and URNs \('urn:.*give one or the other"):
-        sources_of([URN, "urns.txt"], None)
+        to_sources([URN, "urns.txt"], None)
     with pytest.raises(UsageError, match=r"'my-function' is no URN, and no file's name.*in a list: \['name'\]"):
-        sources_of("my-function", None)
+        to_sources("my-function", None)
     with pytest.raises(UsageError, match="int is no list of URNs; give a file's name, an iterable"):
-        sources_of(3, None)
+        to_sources(3, None)
     for query in (pl.LazyFrame({"urn": [URN]}), duckdb.sql("SELECT 'urn' AS urn")):
         with pytest.raises(
             UsageError, match=f"{type(query).__name__} is a query that has not run; give what it brings"
         ):
-            sources_of(query, None)
+            to_sources(query, None)
     with pytest.raises(UsageError, match="bytes is no list"):
-        sources_of(b"urn:", None)
+        to_sources(b"urn:", None)
     with pytest.raises(SourceError, match=r"<DataFrame> has no column 'x' \(its columns: 'a'\)"):
-        sources_of(pd.DataFrame({"a": [1]}), "x")
+        to_sources(pd.DataFrame({"a": [1]}), "x")
     with pytest.raises(SourceError, match="<DataFrame> has two columns 'urn'; give one of them"):
-        sources_of(pd.DataFrame([[URN, URN]], columns=["urn", "urn"]), None)
+        to_sources(pd.DataFrame([[URN, URN]], columns=["urn", "urn"]), None)
 
 
 def test_a_list_has_the_digest_of_a_file_with_a_urn_a_line(write_list):
@@ -103,14 +103,14 @@ def test_a_list_has_the_digest_of_a_file_with_a_urn_a_line(write_list):
     lines = sorted(f"{URN}{number}" for number in range(50))
     digest = Source(str(write_list(lines))).digest()
     for same in (lines, iter(lines), set(lines), pd.Series(lines)):
-        assert sources_of(same, None)[0].digest() == digest
-    assert sources_of(lines[1:], None)[0].digest() != digest
+        assert to_sources(same, None)[0].digest() == digest
+    assert to_sources(lines[1:], None)[0].digest() != digest
 
 
 def test_what_can_be_read_once_is_read_where_it_is_given():
     """A cursor of SQLite, which works in one thread only, is read there; a generator's error is raised there."""
     rows = sqlite3.connect(":memory:").execute("SELECT ? UNION ALL SELECT NULL", (URN,))
-    (source,) = sources_of((urn for (urn,) in rows), None)
+    (source,) = to_sources((urn for (urn,) in rows), None)
     assert [entry.text for entry in source.read()] == [URN, ""]
     assert source.entries == 2
 
@@ -119,7 +119,7 @@ def test_what_can_be_read_once_is_read_where_it_is_given():
         raise LookupError("page 2")
 
     with pytest.raises(LookupError, match="page 2"):
-        sources_of(broken(), None)
+        to_sources(broken(), None)
 
 
 def test_a_list_from_memory_is_read_lazily():
@@ -130,8 +130,8 @@ def test_a_list_from_memory_is_read_lazily():
         def __iter__(self):
             return (taken.append(number) or URN for number in range(10**9))
 
-    entries = sources_of(Lazy(), None)[0].read()
+    entries = to_sources(Lazy(), None)[0].read()
     assert [next(entries).line for _ in range(3)] == [1, 2, 3]
     assert len(taken) == 3
     with pytest.raises(KeyError):
-        sources_of(Lazy(), None)[0].digest(idle={}.popitem)
+        to_sources(Lazy(), None)[0].digest(check_cancelled={}.popitem)

@@ -13,17 +13,17 @@ from support.documents import GUIDES, generated, text_of
 from inventory.cli.app import app
 from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS
 from inventory.settings import ExportSettings
-from inventory.tables.schema import TABLES, as_markdown
+from inventory.tables.schema import TABLES, to_markdown
 
 
 def dictionary():
     """All tables of an export, column by column."""
-    return as_markdown(tuple(TABLES.values()))
+    return to_markdown(tuple(TABLES.values()))
 
 
 def changes():
     """The columns of a diff."""
-    return as_markdown((CHANGES,))
+    return to_markdown((CHANGES,))
 
 
 def kinds():

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from inventory.tables import schema
 from inventory.tables.writer import arrow_schema
-from inventory.urn import of_full
+from inventory.urn import split_urn
 
 BASE = "urn:fss:cn-north-4:p1:function:default:"
 
@@ -21,7 +21,7 @@ def functions(rows):
     """Builds the table ``functions`` from URN to status, or to the cells of a configured URN."""
     table = []
     for name, cells in rows.items():
-        parts = of_full(urn(name))._asdict()
+        parts = split_urn(urn(name))._asdict()
         values = {"status": cells} if isinstance(cells, str) else {"status": "configured", **cells}
         table.append({"function_urn": urn(name), **parts, **values})
     return _frame("functions", table)
@@ -44,5 +44,5 @@ def calls(*links):
 
 
 def _frame(table, rows):
-    columns = arrow_schema(schema.table_named(table))
+    columns = arrow_schema(schema.find_table(table))
     return pa.Table.from_pylist(rows, schema=columns).to_pandas(types_mapper=pd.ArrowDtype)

@@ -75,7 +75,7 @@ def write_run(folder, functions, *, day=0, formats=("parquet",), rows_per_file=0
     files = []
     for table, cells in of_table.items():
         with (
-            PartsWriter(table, folder, formats, rows_per_file=rows_per_file, most_rows=len(cells))
+            PartsWriter(table, folder, formats, rows_per_file=rows_per_file, max_rows=len(cells))
             if rows_per_file
             else TableWriter(table, folder, formats)
         ) as writer:

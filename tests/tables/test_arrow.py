@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.tables.arrow import TYPES, array_of
+from inventory.tables.arrow import TYPES, to_array
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -26,7 +26,7 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 )
 def test_values_come_out_as_they_went_in(values, type_name):
     """Each type keeps its extremes, its empty values and its nulls, and the array is valid."""
-    array = array_of(values, TYPES[type_name])
+    array = to_array(values, TYPES[type_name])
     array.validate(full=True)
     assert array.to_pylist() == values
     assert array.null_count == values.count(None)
@@ -34,7 +34,7 @@ def test_values_come_out_as_they_went_in(values, type_name):
 
 def test_times_are_microseconds_in_utc():
     """A time is given as microseconds since 1970 UTC, and before that too."""
-    array = array_of(
+    array = to_array(
         [1614840602000001, None, -1, -62135596800000000, 253402300799999999], TYPES["timestamp[us, tz=UTC]"]
     )
     assert array.type == pa.timestamp("us", tz="UTC")
@@ -55,6 +55,6 @@ def test_times_are_microseconds_in_utc():
 def test_arrays_are_those_that_arrow_makes(texts, numbers, flags):
     """For any values the array equals the one of ``pyarrow.array``, and is valid."""
     for values, arrow_type in ((texts, pa.string()), (numbers, pa.int64()), (flags, pa.bool_())):
-        array = array_of(values, arrow_type)
+        array = to_array(values, arrow_type)
         array.validate(full=True)
         assert array.equals(pa.array(values, arrow_type))

@@ -25,10 +25,10 @@ def call(number: int) -> tuple[object, ...]:
     return (f"urn-{number:06d}", "Show", number % 5, 0, None if number % 3 else "=r", number / 7, 10**15 + number)
 
 
-def write(folder, rows, rows_per_file, formats=BOTH, most_rows=None):
+def write(folder, rows, rows_per_file, formats=BOTH, max_rows=None):
     """Writes rows in parts and gives the files their names."""
-    most = rows if most_rows is None else most_rows
-    with PartsWriter(CALLS, folder, formats, rows_per_file=rows_per_file, most_rows=most) as writer:
+    most = rows if max_rows is None else max_rows
+    with PartsWriter(CALLS, folder, formats, rows_per_file=rows_per_file, max_rows=most) as writer:
         for number in range(rows):
             writer.add(call(number), 100)
         writer.finish()
@@ -97,7 +97,7 @@ def test_the_same_rows_make_the_same_parts(tmp_path):
 
 def test_many_parts_are_sorted_by_name_still(tmp_path):
     """Where five digits are too few, all names have more: their order is the table's."""
-    files = write(tmp_path, 3, 1, ("parquet",), most_rows=1_000_000)
+    files = write(tmp_path, 3, 1, ("parquet",), max_rows=1_000_000)
     assert [file.path for file in files] == [f"calls/part-000000{number}.parquet" for number in range(3)]
 
 
@@ -105,7 +105,7 @@ def test_a_folder_has_its_name_when_all_parts_are_whole(tmp_path):
     """Until then the table that was there is there, and no new one."""
     write(tmp_path, 25, 10)
     before = {path: path.read_bytes() for path in (tmp_path / "calls").iterdir()}
-    with PartsWriter(CALLS, tmp_path, BOTH, rows_per_file=10, most_rows=35) as writer:
+    with PartsWriter(CALLS, tmp_path, BOTH, rows_per_file=10, max_rows=35) as writer:
         for number in range(35):
             writer.add(call(number + 1), 100)
         writer.finish()
@@ -116,7 +116,7 @@ def test_a_folder_has_its_name_when_all_parts_are_whole(tmp_path):
 
 
 def break_off(folder, error):
-    with PartsWriter(CALLS, folder, BOTH, rows_per_file=10, most_rows=99) as writer:
+    with PartsWriter(CALLS, folder, BOTH, rows_per_file=10, max_rows=99) as writer:
         for number in range(25):
             writer.add(call(number), 100)
         raise error
@@ -134,7 +134,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     """The next writer begins in an empty folder, whatever a killed one had put there."""
     code = (
         "import os, sys; sys.path[:0] = ['tests', 'tests/tables']; from pathlib import Path; import test_parts as t\n"
-        "with t.PartsWriter(t.CALLS, Path(sys.argv[1]), t.BOTH, rows_per_file=3, most_rows=9) as writer:\n"
+        "with t.PartsWriter(t.CALLS, Path(sys.argv[1]), t.BOTH, rows_per_file=3, max_rows=9) as writer:\n"
         "    [writer.add(t.call(number), 100) for number in range(8)]; os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode == 9
@@ -168,7 +168,7 @@ def test_what_was_planted_at_the_staging_folder_is_replaced(tmp_path, kind):
     other.mkdir()
     run.mkdir()
     (other / "file").write_text("of another")
-    place = layout.staging(run, "calls")
+    place = layout.staging_folder(run, "calls")
     if kind == "file":
         place.write_text("x")
     else:

@@ -79,18 +79,18 @@ def test_quantities_have_their_unit(name, unit):
 
 def test_a_table_is_found_by_its_name():
     """A known name gives its table."""
-    assert schema.table_named("calls") is schema.CALLS
+    assert schema.find_table("calls") is schema.CALLS
 
 
 def test_an_unknown_table_is_a_usage_error_that_names_the_known():
     """A wrong name is answered with the right ones."""
     with pytest.raises(UsageError, match="functions, destinations, calls, rejects"):
-        schema.table_named("function")
+        schema.find_table("function")
 
 
 def test_markdown_has_a_line_for_each_column():
     """The dictionary is whole: 24 + 16 + 7 + 4 columns."""
-    text = schema.as_markdown(tuple(schema.TABLES.values()))
+    text = schema.to_markdown(tuple(schema.TABLES.values()))
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(lines) == 51
     assert all(line.count("|") == 6 for line in lines)
@@ -99,7 +99,7 @@ def test_markdown_has_a_line_for_each_column():
 
 def test_objects_say_the_same_as_the_columns():
     """The dictionary for machines names each table, what a row is, and its columns."""
-    (rejects,) = schema.as_objects((schema.REJECTS,))
+    (rejects,) = schema.to_json_objects((schema.REJECTS,))
     assert rejects["name"] == "rejects"
     assert rejects["sorted_by"] == ("source", "line")
     assert [column["name"] for column in rejects["columns"]] == ["source", "line", "text", "reason"]
