@@ -64,11 +64,11 @@ def _say_refused(error: OSError) -> int:
     from inventory.cli.stdout import silence  # noqa: PLC0415
     from inventory.display.terminal import Log  # noqa: PLC0415
     from inventory.errors import ExitCode  # noqa: PLC0415 - as above
-    from inventory.remedy import remedy  # noqa: PLC0415
+    from inventory.os_errors import remedy_for  # noqa: PLC0415
 
     silence(sys.stdout)
     place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-    Log("text").complain(f"{place}{error.strerror or error}; {remedy(error)}")
+    Log("text").complain(f"{place}{error.strerror or error}; {remedy_for(error)}")
     return ExitCode.OUTPUT
 
 

@@ -1,56 +1,50 @@
-"""Every error of this package, and the two flags that are the whole error policy.
+"""The error tree, exit codes, statuses of a URN, error kinds.
 
-The tree, which a test holds to the classes::
+A test compares this drawing with the classes::
 
-    InventoryError                    what a user or the cloud can cause; anything else is a bug
-    ├── UsageError                    the command line asks for what cannot be done
-    │   ├── SettingsError             a setting, or the settings file
-    │   ├── SourceError               a list of URNs that cannot be read
-    │   └── UrnError                  a text that is not a function URN (ends as a reject)
-    ├── CredentialsError              no credential to call with
-    ├── OutputError                   the output folder cannot be written or holds something else
-    │   └── LedgerUnusableError       its ledger is damaged, or of another version
-    ├── ListingError                  a list of functions that is not whole
-    ├── OutOfTimeError                the time that a run was given is over
+    InventoryError                    caused by a user or by the cloud; anything else is a bug
+    ├── UsageError                    the command line asks for something impossible
+    │   ├── SettingsError             a setting or the settings file
+    │   ├── SourceError               a list of URNs cannot be read
+    │   └── UrnError                  a text is not a function URN (becomes a reject)
+    ├── CredentialsError              no credential for calls
+    ├── OutputError                   the output cannot be read or written, or contains something else
+    │   └── LedgerUnusableError       the ledger is damaged, or of another version
+    ├── ListingError                  a list of functions is incomplete
+    ├── OutOfTimeError                the time limit of the run is over
     ├── InterruptedRunError           SIGINT, SIGTERM or SIGHUP
-    └── CallError                     a call that did not bring a config
+    └── CallError                     a call that returned no config
         ├── NotConfiguredError        the service's 404: no config (or no such function)
         ├── NotFoundError             function, version or alias does not exist
         ├── ThrottledError            429
-        ├── CallTimeoutError          no whole answer in time
+        ├── CallTimeoutError          no complete answer in time
         ├── CallConnectionError       no connection, or it broke
         │   └── CertificateRefusedError  the server's certificate is not trusted: no further call
         ├── ServerError               5xx
-        ├── RefusedError              401: who is calling
-        │   ├── CredentialRefusedError  the credential itself is dead: no further call
-        │   └── CredentialExpiredError  it was renewed since: the call is made again
-        ├── ForbiddenError            403: what the caller may do
-        ├── BlockedError              418, and pages of a proxy or web filter: something before the service
+        ├── RefusedError              401: the caller is not accepted
+        │   ├── CredentialRefusedError  the credential itself is refused: no further call
+        │   └── CredentialExpiredError  a newer credential exists: the call is repeated
+        ├── ForbiddenError            403: the caller has no permission
+        ├── BlockedError              418, and pages of a proxy or web filter before the service
         ├── BadRequestError           any other 4xx
-        ├── BadAnswerError            an answer that is not what the documentation says
+        ├── BadAnswerError            an answer that contradicts the documentation
         └── WrongEndpointError        a 404 that is not the service's
-
-This module owns the words of the errors. It knows no HTTP and no command line.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar
 
+from inventory.os_errors import remedy_for
 from inventory.printable import printable
 
-if TYPE_CHECKING:
-    from inventory.cloud.limits import Limit
-
 _E = TypeVar("_E", bound="CallError")
-
-_MAX_WORDS: Final = 500
-"""Characters of a server that a message quotes."""
+_MAX_QUOTED: Final = 500  # characters of a server's text in a message
 
 
 class ExitCode(IntEnum):
-    """What the process says to the shell. Source: design.md section 4."""
+    """Exit code of the process."""
 
     ANSWERED = 0
     SOME_FAILED = 1
@@ -65,7 +59,7 @@ class ExitCode(IntEnum):
 
 
 class Status(StrEnum):
-    """How one URN ended. Every URN ends in exactly one."""
+    """Status of a URN. Every URN has exactly one."""
 
     CONFIGURED = "configured"
     NOT_CONFIGURED = "not_configured"
@@ -75,7 +69,7 @@ class Status(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """Why a URN is ``failed``."""
+    """Reason of the status ``failed``."""
 
     THROTTLED = "throttled"
     TIMEOUT = "timeout"
@@ -89,8 +83,21 @@ class ErrorKind(StrEnum):
     WRONG_ENDPOINT = "wrong_endpoint"
 
 
+class RateLimit(NamedTuple):
+    """A limit of the gateway: calls per seconds, under the policy of that name."""
+
+    calls: int
+    seconds: float
+    policy: str = ""
+
+    @property
+    def per_second(self) -> float:
+        """Calls per second."""
+        return self.calls / self.seconds
+
+
 class InventoryError(Exception):
-    """What a user or the cloud can cause. Its text is one printable sentence: what, where, what to do."""
+    """An error caused by a user or by the cloud. Its text is one printable sentence: what, where, what to do."""
 
     exit_code: ExitCode = ExitCode.USAGE
 
@@ -103,12 +110,18 @@ class InventoryError(Exception):
 
     @property
     def message(self) -> str:
-        """The sentence; text that it quotes is escaped, see :func:`inventory.printable.printable`."""
+        """The sentence; unprintable characters are escaped."""
         return self._message
 
     @message.setter
     def message(self, text: str) -> None:
         self._message = printable(text)
+
+    @classmethod
+    def from_os_error(cls, subject: object, problem: str, error: OSError, hint: str = "") -> Self:
+        """Makes "subject problem: reason; hint"; ``{remedy}`` in the hint becomes advice for the reason."""
+        reason, advice = error.strerror or str(error).partition("\n")[0], hint.replace("{remedy}", remedy_for(error))
+        return cls(f"{subject} {problem}: {reason}" + (f"; {advice}" if advice else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restore, (type(self), self.args, self.__dict__.copy()))
@@ -121,17 +134,17 @@ def _restore(cls: type[InventoryError], args: tuple[Any, ...], state: dict[str, 
     return error
 
 
-def _storable(text: str | None) -> str | None:
-    """A text that is UTF-8: a header may hold any bytes, which come as lone surrogates."""
+def _as_utf8(text: str | None) -> str | None:
+    # Bytes of a header that are not UTF-8 are decoded to lone surrogates.
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
 class UsageError(InventoryError):
-    """The command line asks for what cannot be done."""
+    """The command line asks for something impossible."""
 
 
 class SettingsError(UsageError):
-    """A setting, or the settings file, is not usable."""
+    """A setting or the settings file is invalid."""
 
 
 class SourceError(UsageError):
@@ -139,27 +152,27 @@ class SourceError(UsageError):
 
 
 class UrnError(UsageError):
-    """A text is not a function URN; ``message`` is the reason that the ``rejects`` table shows."""
+    """A text is not a function URN; ``message`` is the reason in the ``rejects`` table."""
 
 
 class CredentialsError(InventoryError):
-    """There is no credential to call with."""
+    """There is no credential for calls."""
 
     exit_code = ExitCode.CREDENTIALS
 
 
 class OutputError(InventoryError):
-    """The output folder cannot be written, or holds something that must not be written over."""
+    """The output cannot be read or written, or contains something that must not be overwritten."""
 
     exit_code = ExitCode.OUTPUT
 
 
 class LedgerUnusableError(OutputError):
-    """The ledger in the output folder is damaged, or was written by another version."""
+    """The ledger is damaged, or another version wrote it."""
 
 
 class ListingError(InventoryError):
-    """A list of functions broke off, or is shorter than the service says."""
+    """A list of functions is incomplete."""
 
     def __init__(self, message: str, exit_code: ExitCode = ExitCode.STOPPED) -> None:
         super().__init__(message)
@@ -167,18 +180,13 @@ class ListingError(InventoryError):
 
 
 class OutOfTimeError(InventoryError):
-    """The time that a run was given is over."""
+    """The time limit of the run is over."""
 
     exit_code = ExitCode.STOPPED
 
 
 class InterruptedRunError(InventoryError):
-    """A signal ended the run in good order.
-
-    Attributes:
-        signal_number: which signal.
-        resumable: whether the cloud was asked already: what was answered is kept, and the run can go on.
-    """
+    """A signal ended the run; ``resumable``: calls were made, and their answers are kept."""
 
     def __init__(self, signal_number: int, *, resumable: bool = True) -> None:
         name = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}.get(signal_number, f"signal {signal_number}")
@@ -189,21 +197,21 @@ class InterruptedRunError(InventoryError):
 
 
 class CallError(InventoryError):
-    """A call that did not bring a config. The fields hold the vendor's own words, already redacted.
+    """A call that returned no config. ``retryable`` and ``stops_scope`` of its classes are the retry policy.
 
     Attributes:
-        status_code: the HTTP status, or None where no answer came.
+        status_code: HTTP status; None without an answer.
         error_code: ``FSS.…`` of the service, ``APIGW.…``/``APIG.…`` of the gateway, or None.
-        error_msg: the vendor's text, or what happened where none came.
-        request_id: the ``X-Request-Id`` of the answer, or the body's.
-        body: the raw answer, redacted and bounded; empty where none came.
+        error_msg: the vendor's text, redacted; without an answer, what happened.
+        request_id: ``X-Request-Id`` of the answer, or the body's.
+        body: the raw answer, redacted and truncated; empty without an answer.
     """
 
     status: ClassVar[Status] = Status.FAILED
     kind: ClassVar[ErrorKind | None] = None
     retryable: ClassVar[bool] = False
     stops_scope: ClassVar[bool] = False
-    exit_code = ExitCode.STOPPED  # where it stops a scope; a URN that fails alone makes SOME_FAILED
+    exit_code = ExitCode.STOPPED  # if it stops a scope; a single failed URN gives SOME_FAILED
 
     def __init__(
         self,
@@ -215,29 +223,25 @@ class CallError(InventoryError):
         body: bytes = b"",
     ) -> None:
         super().__init__(error_msg or "")
-        self.error_msg = _storable(error_msg)
+        self.error_msg = _as_utf8(error_msg)
         self.status_code = status_code
-        self.error_code = _storable(error_code)
-        self.request_id = _storable(request_id)
+        self.error_code = _as_utf8(error_code)
+        self.request_id = _as_utf8(request_id)
         self.body = body
 
     def __str__(self) -> str:
-        words = [str(part) for part in (self.status_code, self.error_code, self.error_msg) if part is not None]
-        return f"{self.kind or self.status}: {printable(' '.join(words), _MAX_WORDS) or 'no answer'}"
+        parts = [str(part) for part in (self.status_code, self.error_code, self.error_msg) if part is not None]
+        return f"{self.kind or self.status}: {printable(' '.join(parts), _MAX_QUOTED) or 'no answer'}"
 
     def as_kind(self, cls: type[_E]) -> _E:
-        """The same answer under another class, for what only the scope can know."""
-        return cls(
-            self.error_msg,
-            status_code=self.status_code,
-            error_code=self.error_code,
-            request_id=self.request_id,
-            body=self.body,
-        )
+        """Returns the same error as another class."""
+        error = cls(self.error_msg, status_code=self.status_code, error_code=self.error_code)
+        error.request_id, error.body = self.request_id, self.body
+        return error
 
 
 class NotConfiguredError(CallError):
-    """A 404 of the service that does not say that the function is gone."""
+    """A 404 of the service: the function may exist, it has no config."""
 
     status = Status.NOT_CONFIGURED
 
@@ -249,27 +253,22 @@ class NotFoundError(CallError):
 
 
 class ThrottledError(CallError):
-    """A 429: the whole scope must wait.
-
-    Attributes:
-        retry_after: seconds that the server asks to wait, or None.
-        limit: what the gateway's text says of it, or None.
-    """
+    """A 429: the whole scope waits. ``retry_after`` is in seconds."""
 
     kind = ErrorKind.THROTTLED
     retryable = True
     retry_after: float | None = None
-    limit: Limit | None = None
+    limit: RateLimit | None = None
 
-    def with_hints(self, *, retry_after: float | None, limit: Limit | None) -> Self:
-        """Adds what the answer says about the wait."""
+    def with_hints(self, *, retry_after: float | None, limit: RateLimit | None) -> Self:
+        """Sets ``retry_after`` and ``limit``."""
         self.retry_after = retry_after
         self.limit = limit
         return self
 
 
 class CallTimeoutError(CallError):
-    """No whole answer came in time."""
+    """No complete answer came in time."""
 
     kind = ErrorKind.TIMEOUT
     retryable = True
@@ -283,7 +282,7 @@ class CallConnectionError(CallError):
 
 
 class CertificateRefusedError(CallConnectionError):
-    """The certificate of the server is not trusted: asking again would bring the same."""
+    """The server's certificate is not trusted."""
 
     retryable = False
     stops_scope = True
@@ -297,52 +296,52 @@ class ServerError(CallError):
 
 
 class RefusedError(CallError):
-    """A 401 of the service on one URN: no proof that the credential is dead."""
+    """A 401 of the service for one URN; other URNs may succeed."""
 
     kind = ErrorKind.REFUSED
     exit_code = ExitCode.CREDENTIALS
 
 
 class CredentialRefusedError(RefusedError):
-    """The credential itself is refused: further calls would only lock it."""
+    """The credential itself is refused; further calls could lock the account."""
 
     stops_scope = True
 
 
 class CredentialExpiredError(RefusedError):
-    """The credential of this call was refused as too old, and there is a newer one by now."""
+    """The credential of this call has expired, and a newer one exists."""
 
     retryable = True
 
 
 class ForbiddenError(CallError):
-    """A 403: this caller may not."""
+    """A 403: the caller has no permission."""
 
     kind = ErrorKind.FORBIDDEN
     exit_code = ExitCode.CREDENTIALS
 
 
 class BlockedError(CallError):
-    """A firewall, web filter or proxy before the service: it blocks the caller, not the URN."""
+    """A firewall, web filter or proxy blocks the caller."""
 
     kind = ErrorKind.BLOCKED
     stops_scope = True
 
 
 class BadRequestError(CallError):
-    """Any other 4xx: asking again would bring the same."""
+    """Any other 4xx: a repeated call would fail too."""
 
     kind = ErrorKind.BAD_REQUEST
 
 
 class BadAnswerError(CallError):
-    """An answer that is not what the documentation says: HTML, half a JSON, a redirect."""
+    """An answer that contradicts the documentation: HTML, truncated JSON, a redirect."""
 
     kind = ErrorKind.BAD_ANSWER
     retryable = True
 
 
 class WrongEndpointError(CallError):
-    """A 404 that is not the service's: the endpoint, the region or the path is wrong."""
+    """A 404 that is not the service's: endpoint, region or path is wrong."""
 
     kind = ErrorKind.WRONG_ENDPOINT

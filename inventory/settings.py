@@ -247,7 +247,7 @@ def load_settings(path: Path) -> dict[str, Any]:
     try:
         sent = msgspec.toml.decode(path.read_bytes())
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+        raise SettingsError.from_os_error(path, "cannot be read", error) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise SettingsError(f"{path} is no TOML: {error}") from None
     names = _known_keys(sent, ExportSettings, str(path))

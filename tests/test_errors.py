@@ -189,3 +189,14 @@ def test_a_call_error_is_a_sentence_even_without_an_answer():
     """The text of an error is never empty."""
     assert str(NotConfiguredError()) == "not_configured: no answer"
     assert str(ThrottledError("busy", status_code=429, error_code="FSS.0429")) == "throttled: 429 FSS.0429 busy"
+
+
+def test_an_os_error_becomes_a_sentence():
+    """The sentence has subject, problem, reason and hint; {remedy} becomes the advice for the reason."""
+    full = OSError(28, "No space left on device")
+    error = OutputError.from_os_error("a", "cannot be written", full, "{remedy}, then rerun")
+    assert (type(error), str(error)) == (
+        OutputError,
+        "a cannot be written: No space left on device; free disk space, then rerun",
+    )
+    assert str(SourceError.from_os_error("b", "cannot be read", OSError("two\nlines"))) == "b cannot be read: two"

@@ -58,7 +58,7 @@ def prepared(functions: int, folder: Path) -> Iterator[Ready]:
             listed.writelines(f"{urn}\n" for urn in cloud.urns())
             listed.writelines(f"{line}\n" for line in (*_ODD_ENTRIES, first))
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror}; give another --output") from None
+        raise OutputError.from_os_error(folder, "cannot be written", error, "give another --output") from None
     with server.in_thread():
         yield Ready(
             Source(str(folder / LIST_NAME)),

@@ -36,7 +36,7 @@ def put(text: str, *, end: str = "\n") -> None:
         silence(sys.stdout)
     except OSError as error:
         silence(sys.stdout)
-        raise OutputError(f"standard output cannot be written: {error.strerror}; lead it elsewhere") from None
+        raise OutputError.from_os_error("standard output", "cannot be written", error, "lead it elsewhere") from None
 
 
 def put_place(place: object) -> None:
@@ -98,7 +98,7 @@ def written_to(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
         silence(sys.stdout)
     except OSError as error:
         silence(sys.stdout)
-        raise OutputError(f"standard output cannot be written: {error.strerror}; lead it elsewhere") from None
+        raise OutputError.from_os_error("standard output", "cannot be written", error, "lead it elsewhere") from None
 
 
 def painter(path: Path | None) -> Callable[[str, str], str] | None:

@@ -254,7 +254,7 @@ def _keys_of_profile(path: Path) -> AccessKeys:
         parser.read_string(path.read_text(encoding="utf-8-sig"))
         profile = parser["basic"]
     except OSError as error:
-        raise CredentialsError(f"profile {path} cannot be read: {error.strerror}") from None
+        raise CredentialsError.from_os_error(f"profile {path}", "cannot be read", error) from None
     except (configparser.Error, UnicodeError, KeyError):  # their texts quote the file
         raise CredentialsError(f"profile {path} is no INI file with a section [basic]") from None
     if not profile.get("ak") or not profile.get("sk"):

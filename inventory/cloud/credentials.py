@@ -139,7 +139,7 @@ def _text_of(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(_MAX_FILE).decode("utf-8-sig")
     except OSError as error:
-        raise CredentialsError(f"--token-file {path} cannot be read: {error.strerror}") from None
+        raise CredentialsError.from_os_error(f"--token-file {path}", "cannot be read", error) from None
     except UnicodeError:
         raise CredentialsError(f"--token-file {path} is not text in UTF-8") from None
 

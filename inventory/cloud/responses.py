@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from inventory.cloud.limits import read_limit
 from inventory.cloud.models import name_of_config
 from inventory.errors import (
     BadAnswerError,
@@ -25,6 +24,7 @@ from inventory.errors import (
     ForbiddenError,
     NotConfiguredError,
     NotFoundError,
+    RateLimit,
     RefusedError,
     ServerError,
     ThrottledError,
@@ -53,6 +53,10 @@ LATEST: Final = "latest"
 _NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
 _NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_UNIT_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_LIMIT_TEXT: Final = re.compile(
+    r"(?:policy\s+(\w{1,20})\s.*?)?limit:\s*(\d{1,9}),\s*time:\s*(\d{1,6})\s*(second|minute|hour|day)s?", re.IGNORECASE
+)
 _BETWEEN: Final = "something between here and the service answered (a proxy or a web filter)"
 _TAG: Final = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
 
@@ -291,3 +295,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _as_text(value: object) -> str | None:
     return value if value is None or isinstance(value, str) else json_text(value)
+
+
+def read_limit(text: str) -> RateLimit | None:
+    """Reads the gateway's ``policy P over ratelimit,limit:N,time:M unit``; None if the text has none.
+
+    Source: api-facts.md section 3.6 (recorded throttling texts).
+    """
+    match = _LIMIT_TEXT.search(text)
+    if not match:
+        return None
+    calls, seconds = int(match[2]), int(match[3]) * _UNIT_SECONDS[match[4].lower()]
+    return RateLimit(calls, float(seconds), (match[1] or "").lower()) if calls and seconds else None

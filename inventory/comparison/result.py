@@ -142,8 +142,8 @@ class Diff:
                 for rows in _bounded(comparison.rows()):
                     writer.write_batch(_batch_of(rows, self.schema))
         except OSError as error:
-            raise OutputError(
-                f"the changes cannot be held in a temporary file: {error.strerror or error}; make room, or set TMPDIR"
+            raise OutputError.from_os_error(
+                "the changes", "cannot be held in a temporary file", error, "free disk space, or set TMPDIR"
             ) from None
 
 

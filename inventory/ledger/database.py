@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
-from inventory.remedy import remedy
 from inventory.storage.file_lock import has_record_locks, is_locked
 from inventory.storage.files import has_sync
 
@@ -31,10 +30,10 @@ _UNKNOWN_FORMAT: Final = "unsupported file format"
 _UNWRITABLE: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
 _ADVICE: Final = (
     ("SQLITE_IOERR_GETTEMPPATH", "set TMPDIR to a folder for temporary files"),
-    ("SQLITE_IOERR_WRITE", "make room, see to the disk"),
-    ("SQLITE_IOERR", "see to the disk"),
-    ("SQLITE_FULL", "make room"),
-    ("SQLITE_", "let this user write there"),
+    ("SQLITE_IOERR_WRITE", "free disk space, check the disk"),
+    ("SQLITE_IOERR", "check the disk"),
+    ("SQLITE_FULL", "free disk space"),
+    ("SQLITE_", "grant write permission"),
 )
 """The first clause of an advice, by the beginning of the name of SQLite's error."""
 _LOCKING: Final = (*_IN_USE, *(f"SQLITE_IOERR_{kind}" for kind in ("LOCK", "RDLOCK", "UNLOCK", "CHECKRESERVEDLOCK")))
@@ -238,8 +237,8 @@ def translate_sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be removed: {error.strerror}; {remedy(error)}, or give another --output"
+        raise OutputError.from_os_error(
+            path, "cannot be removed", error, "{remedy}, or give another --output"
         ) from None
     except UnicodeDecodeError as error:  # SQLite quotes what it cannot read, and Python cannot read that either
         raise damage_error(path, str(error)) from None

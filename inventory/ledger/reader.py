@@ -125,7 +125,7 @@ class LedgerView:
                 raise OutputError(f"{path} cannot be read: it is no file")
             path.open("rb").close()
         except OSError as error:  # SQLite would not say why, and who only looks need not write
-            raise OutputError(f"{path} cannot be read: {error.strerror}") from None
+            raise OutputError.from_os_error(path, "cannot be read", error) from None
         try:
             self._db = open_read_only(path, in_use=in_use)
             self._check(check_cancelled, whole=not in_use and not facts_alone)

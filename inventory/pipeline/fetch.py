@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
     from inventory.cloud.accounts import Account
     from inventory.cloud.credentials import Credential
-    from inventory.cloud.limits import Limit
-    from inventory.errors import ExitCode
+    from inventory.errors import ExitCode, RateLimit
     from inventory.ledger.writer import Ledger
     from inventory.outcome import Outcome
     from inventory.progress import Watch
@@ -58,7 +57,7 @@ class ScopeEnd(NamedTuple):
 
     stopped: str | None = None
     exit_code: ExitCode | None = None
-    limit: Limit | None = None
+    limit: RateLimit | None = None
     used: float | None = None
 
 

@@ -142,7 +142,7 @@ def _in_folder(folder: Path) -> Iterator[Run | Other]:
     except NotADirectoryError:
         raise UsageError(f"{folder} is no folder; name the one that holds the runs' folders") from None
     except OSError as error:
-        raise OutputError(f"{folder} cannot be read: {error.strerror}") from None
+        raise OutputError.from_os_error(folder, "cannot be read", error) from None
     if {entry.name for entry in entries} & {manifest.FILE_NAME, database.FILE_NAME}:
         raise _itself(folder)
     for entry in entries:

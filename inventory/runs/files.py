@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from inventory.errors import OutputError, UsageError
 from inventory.home import at_home
 from inventory.ledger import database
-from inventory.remedy import remedy
 from inventory.runs import manifest
 from inventory.storage.files import content_of, temporary_folder
 from inventory.storage.object_store import ObjectStore, ObjectUrl, is_url, parse
@@ -125,7 +124,7 @@ def open_run(place: str | Path) -> RunFiles:
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(_why_none(folder)) from None
     except OSError as error:
-        raise OutputError(f"{file} cannot be read: {error.strerror}") from None
+        raise OutputError.from_os_error(file, "cannot be read", error) from None
 
 
 def _decoded(content: bytes, name: str) -> dict[str, Any]:
@@ -162,6 +161,6 @@ def _room(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(
-            f"{place} cannot hold a file of the store: {error.strerror}; {remedy(error)}, or set TMPDIR"
+        raise OutputError.from_os_error(
+            place, "cannot hold a file of the store", error, "{remedy}, or set TMPDIR"
         ) from None

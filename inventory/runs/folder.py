@@ -67,7 +67,9 @@ class RunFolder:
         try:
             held = [path for path in (*self._results(), *database.ledger_files(self.ledger)) if _exists(path)]
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be looked into: {error.strerror}; give another --output") from None
+            raise OutputError.from_os_error(
+                self.path, "cannot be looked into", error, "give another --output"
+            ) from None
         if mode == "resume":
             if self.ledger not in held:
                 raise UsageError(f"--resume: {self.path} holds no run; leave --resume out to begin one there")
@@ -84,7 +86,7 @@ class RunFolder:
             self.made = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be written: {error.strerror}; give another --output") from None
+            raise OutputError.from_os_error(self.path, "cannot be written", error, "give another --output") from None
 
     def check_run(self) -> None:
         """Makes sure that the folder holds a run.
@@ -96,7 +98,7 @@ class RunFolder:
         try:
             found = _exists(self.ledger)
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be looked into: {error.strerror}") from None
+            raise OutputError.from_os_error(self.path, "cannot be looked into", error) from None
         if not found:
             raise UsageError(f"{self.path} holds no run: there is no {database.FILE_NAME} in it")
 
@@ -164,7 +166,7 @@ def _remove(path: Path) -> None:
     try:
         paths.remove_table_file(path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be removed: {error.strerror}; give another --output") from None
+        raise OutputError.from_os_error(path, "cannot be removed", error, "give another --output") from None
 
 
 def _exists(path: Path) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from inventory.cloud.limits import Limit
+    from inventory.errors import RateLimit
     from inventory.ledger.writer import AnswerCount, ScopeCount, SourceRead
     from inventory.outcome import Outcome
     from inventory.tables.writer import TableFile
@@ -117,7 +117,7 @@ class ScopeReport(NamedTuple):
     """
 
     endpoint: str
-    limit: Limit | None
+    limit: RateLimit | None
     used: float | None
     stopped: str | None
 
@@ -269,7 +269,9 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = content_of(path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be read: {error.strerror}; a run without a manifest is not whole") from None
+        raise OutputError.from_os_error(
+            path, "cannot be read", error, "a run without a manifest is not whole"
+        ) from None
     return decode(content, str(path))
 
 

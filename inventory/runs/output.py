@@ -79,9 +79,9 @@ def _made_alone() -> Path:
         except FileExistsError as error:
             if folder.parent.is_dir():
                 continue
-            raise OutputError(f"{folder} cannot be written: {error.strerror}; give another --output") from None
+            raise OutputError.from_os_error(folder, "cannot be written", error, "give another --output") from None
         except OSError as error:
-            raise OutputError(f"{folder} cannot be written: {error.strerror}; give another --output") from None
+            raise OutputError.from_os_error(folder, "cannot be written", error, "give another --output") from None
         return folder
 
 

@@ -172,7 +172,7 @@ def remove(path: Path) -> list[str]:
         if not stays:
             path.rmdir()
     except OSError as error:
-        raise OutputError(f"{path} cannot be removed: {error.strerror}; {_ADVICE}") from None
+        raise OutputError.from_os_error(path, "cannot be removed", error, _ADVICE) from None
     finally:
         lock.release()
     return stays

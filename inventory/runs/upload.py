@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from inventory.errors import OutputError
-from inventory.remedy import remedy
 from inventory.runs import manifest
 from inventory.settings import FORMATS
 from inventory.storage.files import content_of, written_whole
@@ -162,7 +161,7 @@ class Delivery:
         try:
             content = content_of(self._folder / name)
         except OSError as error:
-            raise OutputError(f"{self._folder / name} cannot be read: {error.strerror}") from None
+            raise OutputError.from_os_error(self._folder / name, "cannot be read", error) from None
         return Sent(len(content), hashlib.sha256(content).hexdigest())
 
     def _record(self) -> _Record:
@@ -177,8 +176,8 @@ class Delivery:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"{self._folder} cannot be written: {error.strerror}; {remedy(error)} or give another --work-dir"
+            raise OutputError.from_os_error(
+                self._folder, "cannot be written", error, "{remedy} or give another --work-dir"
             ) from None
         with written_whole(self._folder / FILE_NAME, ours=True) as sink:
             sink.write(msgspec.json.encode(record))

@@ -26,8 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from inventory.cloud.limits import Limit
-    from inventory.errors import ThrottledError
+    from inventory.errors import RateLimit, ThrottledError
 
 START: Final = 20.0
 """Calls per second that a scope begins with, where it has a cap."""
@@ -107,7 +106,7 @@ class Pace:
         self._cap = cap or math.inf
         self._share = share
         self._margin = MARGIN
-        self._limits: dict[str, Limit] = {}
+        self._limits: dict[str, RateLimit] = {}
         self._learnt_at = 0.0
         self._bound = self._cap
         self._measured: float | None = None
@@ -125,7 +124,7 @@ class Pace:
         self._used_since: tuple[float, int] | None = None
 
     @property
-    def limit(self) -> Limit | None:
+    def limit(self) -> RateLimit | None:
         """The narrowest limit that was told."""
         return min(self._limits.values(), key=lambda limit: limit.per_second, default=None)
 
@@ -180,7 +179,7 @@ class Pace:
             pause = error.retry_after or self._until_there_is_room(now, error.limit)
         return min(pause, MAX_PAUSE_SECONDS)
 
-    def _learn(self, limit: Limit, now: float) -> bool:
+    def _learn(self, limit: RateLimit, now: float) -> bool:
         """Takes over what was told; whether it was not known."""
         if self._limits.get(limit.policy) == limit:
             return False
@@ -198,7 +197,7 @@ class Pace:
         told = math.inf if limit is None else self._share * self._margin * limit.per_second
         self._bound = min(self._cap, told)
 
-    def _until_there_is_room(self, now: float, limit: Limit | None) -> float:
+    def _until_there_is_room(self, now: float, limit: RateLimit | None) -> float:
         """Seconds until the window has room, as far as our own calls tell; else a guess, a longer one each time."""
         shortest, longest = 0.0, _LONGEST_GUESS_SECONDS
         if limit is not None:

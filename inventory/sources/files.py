@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from inventory.errors import SourceError, UsageError
-from inventory.remedy import remedy
 from inventory.sources.formats import BLOCK, Entry, ReadOptions, is_header, read_csv, read_parquet, read_text
 from inventory.sources.json_documents import is_json_line, read_json, read_jsonl
 
@@ -193,8 +192,8 @@ class Source:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise SourceError(f"{self.name} is no whole gzip file: {error}") from None
         except OSError as error:
-            more = f"; {remedy(error)}" if error.errno in {errno.EMFILE, errno.ENFILE} else ""
-            raise SourceError(f"{self.name} cannot be read: {error.strerror or error}{more}") from None
+            hint = "{remedy}" if error.errno in {errno.EMFILE, errno.ENFILE} else ""
+            raise SourceError.from_os_error(self.name, "cannot be read", error, hint) from None
 
 
 def _open_unblocked(name: str, flags: int) -> int:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import OutputError
-from inventory.remedy import UNSUPPORTED, remedy
+from inventory.os_errors import UNSUPPORTED
 
 try:
     import fcntl
@@ -66,9 +66,7 @@ class Lock:
             try:
                 number = _opened(self._path)
             except OSError as error:
-                raise OutputError(
-                    f"{self._path} cannot be written: {error.strerror}; {remedy(error)}{advice}"
-                ) from None
+                raise OutputError.from_os_error(self._path, "cannot be written", error, "{remedy}" + advice) from None
             try:
                 _LOCKS.flock(number, _LOCKS.LOCK_EX | _LOCKS.LOCK_NB)
             except BlockingIOError:
@@ -80,7 +78,7 @@ class Lock:
                 os.close(number)
                 if error.errno in UNSUPPORTED:  # a file system without such locks
                     return
-                raise OutputError(f"{self._path} cannot be locked: {error.strerror}; {remedy(error)}{advice}") from None
+                raise OutputError.from_os_error(self._path, "cannot be locked", error, "{remedy}" + advice) from None
             else:
                 if _is_at(self._path, number):
                     self._number = number

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from inventory.errors import OutputError
-from inventory.remedy import UNSUPPORTED, remedy
+from inventory.os_errors import UNSUPPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +96,8 @@ def temporary_folder() -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(prefix="inventory-", ignore_cleanup_errors=True)
     except OSError as error:
-        raise OutputError(
-            f"temporary files cannot be written: {error.strerror}; set TMPDIR to a folder that this user can write"
+        raise OutputError.from_os_error(
+            "temporary files", "cannot be written", error, "set TMPDIR to a folder that this user can write"
         ) from None
     with folder as name:
         yield Path(name)
@@ -132,7 +132,7 @@ def written_whole(path: Path, way_on: str = "", *, ours: bool = False) -> Iterat
             sync(sink.fileno())
         temporary.replace(name)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}; {remedy(error)}{way_on}") from None
+        raise OutputError.from_os_error(path, "cannot be written", error, "{remedy}" + way_on) from None
     finally:
         with suppress(OSError):  # as a rule it has its name by now
             if temporary is not None:

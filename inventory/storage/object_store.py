@@ -267,7 +267,7 @@ class ObjectStore:
         try:
             source = path.open("rb")
         except OSError as error:
-            raise OutputError(f"{path} cannot be read: {error.strerror}") from None
+            raise OutputError.from_os_error(path, "cannot be read", error) from None
         with source, self._told():
             kind = {"Content-Type": _CONTENT_TYPES.get(path.suffix, "application/octet-stream")}
             sink = self._files.open_output_stream(self.url.key(name), metadata=kind)
@@ -277,7 +277,7 @@ class ObjectStore:
                 try:
                     return source.read(_CHUNK_BYTES)
                 except OSError as error:
-                    raise OutputError(f"{path} cannot be read: {error.strerror}") from None
+                    raise OutputError.from_os_error(path, "cannot be read", error) from None
 
             try:
                 sent = _copied(read, sink.write)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from inventory.errors import OutputError
-from inventory.remedy import remedy
 from inventory.tables import paths as layout
 from inventory.tables.writer import TableFile, TableWriter, read_table
 
@@ -145,7 +144,6 @@ def _named(table: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"table {table} cannot be written: {reason}; {remedy(error)}, then --resume or tables goes on"
+        raise OutputError.from_os_error(
+            f"table {table}", "cannot be written", error, "{remedy}, then rerun with --resume, or run inventory tables"
         ) from None

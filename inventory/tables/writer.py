@@ -15,7 +15,6 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from inventory.errors import OutputError
-from inventory.remedy import remedy
 from inventory.storage.files import opened_new, sync, temporary_name
 from inventory.tables.arrow import TYPES, to_array
 from inventory.tables.schema import TABLES, VERSION, Table
@@ -304,7 +303,6 @@ def _named(table: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise OutputError(
-            f"table {table} cannot be written: {reason}; {remedy(error)}, then --resume or tables goes on"
+        raise OutputError.from_os_error(
+            f"table {table}", "cannot be written", error, "{remedy}, then rerun with --resume, or run inventory tables"
         ) from None

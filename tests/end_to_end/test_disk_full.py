@@ -103,7 +103,7 @@ def test_a_disk_that_is_full_at_any_stage_costs_a_sentence(tmp_path, path, right
     folder = tmp_path / "run"
     for step in FULL_AT:
         more = ["--resume"] if (folder / "ledger.sqlite").exists() else []
-        happens(f"full@{step}", *command(server, path, folder, *more), words=["make room", "ulimit -f"])
+        happens(f"full@{step}", *command(server, path, folder, *more), words=["free disk space", "ulimit -f"])
         assert_nothing_half(folder, right)
         assert not (folder / "manifest.json").exists()
         assert not list(folder.glob(".*.part"))
@@ -163,7 +163,7 @@ def test_a_disk_that_grows_by_a_megabyte_at_a_time(tmp_path, mounted, path, righ
             break
         failed += 1
         assert (process.returncode, said.count("\n")) == (4, 1)
-        assert "make room" in said
+        assert "free disk space" in said
     assert failed >= 1
     assert_right(folder, right)
     assert repeated(server) <= WORKERS * failed
@@ -186,7 +186,7 @@ def test_tables_on_a_disk_that_grows_by_a_little(tmp_path, mounted, path, right,
             break
         failed += 1
         assert (process.returncode, said.count("\n")) == (4, 1)
-        assert "make room" in said
+        assert "free disk space" in said
     assert failed >= 1
     assert_right(folder, right)
     assert not server.requests

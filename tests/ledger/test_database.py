@@ -195,12 +195,12 @@ def test_a_name_that_is_too_long_for_sqlite_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("SQLITE_FULL", "make room"),
-        ("SQLITE_IOERR_WRITE", "make room"),
-        ("SQLITE_IOERR_FSYNC", "see to the disk"),
+        ("SQLITE_FULL", "free disk space"),
+        ("SQLITE_IOERR_WRITE", "free disk space"),
+        ("SQLITE_IOERR_FSYNC", "check the disk"),
         ("SQLITE_IOERR_GETTEMPPATH", "set TMPDIR"),
-        ("SQLITE_CANTOPEN", "let this user write there"),
-        ("SQLITE_READONLY_DBMOVED", "let this user write there"),
+        ("SQLITE_CANTOPEN", "grant write permission"),
+        ("SQLITE_READONLY_DBMOVED", "grant write permission"),
     ],
 )
 def test_what_sqlite_cannot_write_says_what_helps(tmp_path, code, words):

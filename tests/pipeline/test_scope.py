@@ -9,7 +9,6 @@ from collections import Counter
 import pytest
 
 from inventory.cloud.credentials import Token
-from inventory.cloud.limits import Limit
 from inventory.cloud.responses import Answer
 from inventory.errors import (
     BadAnswerError,
@@ -21,6 +20,7 @@ from inventory.errors import (
     ForbiddenError,
     NotConfiguredError,
     NotFoundError,
+    RateLimit,
     RefusedError,
     ServerError,
     ThrottledError,
@@ -394,7 +394,7 @@ class Window:
 
     def __init__(self, calls: int, seconds: float, *, speaks: bool) -> None:
         self.error = ThrottledError("api is busy now", status_code=429, error_code="FSS.0429")
-        self.error.limit = Limit(calls, seconds) if speaks else None
+        self.error.limit = RateLimit(calls, seconds) if speaks else None
         self.calls, self.seconds = calls, seconds
         self.counted: Counter[int] = Counter()
 

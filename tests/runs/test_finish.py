@@ -196,7 +196,7 @@ def test_no_room_for_the_smaller_file_is_one_sentence(tmp_path, write_list):
     assert largest + 50_000 < size
     done = limited((largest + 50_000) // 1024, "tables", tmp_path / "run", "--drop-bodies")
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1), done.stderr
-    assert re.search(r"ledger\.sqlite cannot be written: .*; make room", done.stderr)
+    assert re.search(r"ledger\.sqlite cannot be written: .*; free disk space", done.stderr)
     assert contents(tmp_path / "run") == before
     again = run_cli("tables", tmp_path / "run", "--drop-bodies")
     assert (again.returncode, contents(tmp_path / "run") == before) == (0, True), again.stderr

@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from inventory.cloud.limits import Limit
-from inventory.errors import ErrorKind, ExitCode, OutputError, Status
+from inventory.errors import ErrorKind, ExitCode, OutputError, RateLimit, Status
 from inventory.ledger.writer import AnswerCount, ScopeCount, SourceRead
 from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
 from inventory.runs import manifest
@@ -107,7 +106,7 @@ def test_requests_are_all_calls_of_all_scopes():
 def test_scopes_say_what_was_learnt():
     """Each scope has its endpoint, its calls, the limit that it learnt and why it stopped."""
     reports = {
-        ("r", "p"): ScopeReport("https://r.example", Limit(200, 60.0, "user"), 0.98765, None),
+        ("r", "p"): ScopeReport("https://r.example", RateLimit(200, 60.0, "user"), 0.98765, None),
         ("s", "q"): ScopeReport("https://s.example", None, None, "blocked: 418"),
     }
     assert manifest.describe_scopes([ScopeCount("r", "p", 8), ScopeCount("s", "q", 3)], iter(ANSWERS), reports) == [

@@ -7,26 +7,26 @@ import json
 import pytest
 from support.project import DATA
 
-from inventory.cloud.limits import Limit, read_limit
-from inventory.errors import ThrottledError
+from inventory.cloud.responses import read_limit
+from inventory.errors import RateLimit, ThrottledError
 from inventory.scheduling.rate import LEAST_MARGIN, MARGIN, START, Pace
 
 RECORDED = [entry for entry in json.loads((DATA / "real_answers.json").read_text()) if entry["kind"] == "throttle"]
 LIMITS = {
     "api is busy now": None,
-    "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:5 minute": Limit(
+    "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:5 minute": RateLimit(
         200, 300.0, "user"
     ),
-    "The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute": Limit(
+    "The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute": RateLimit(
         60, 60.0, "user"
     ),
-    "The throttling threshold has been reached: policy user over ratelimit,limit:100,time:1 minute": Limit(
+    "The throttling threshold has been reached: policy user over ratelimit,limit:100,time:1 minute": RateLimit(
         100, 60.0, "user"
     ),
 }
 
 
-def refusal(retry_after: float | None = None, limit: Limit | None = None) -> ThrottledError:
+def refusal(retry_after: float | None = None, limit: RateLimit | None = None) -> ThrottledError:
     """A 429."""
     return ThrottledError("busy", status_code=429).with_hints(retry_after=retry_after, limit=limit)
 
@@ -45,12 +45,12 @@ def test_every_recorded_throttling_is_a_case():
 @pytest.mark.parametrize(
     ("text", "limit"),
     [
-        ("policy ip over ratelimit,limit:5,time:5 second", Limit(5, 5.0, "ip")),
-        ("policy api over ratelimit,limit:2000,time:1 minute", Limit(2000, 60.0, "api")),
-        ("POLICY APP OVER RATELIMIT,LIMIT:10,TIME:2 HOURS", Limit(10, 7200.0, "app")),
-        ("limit:9,time:1 day", Limit(9, 86400.0)),
-        ("limit: 3, time: 10 seconds", Limit(3, 10.0)),
-        ("limit:3,time:10second", Limit(3, 10.0)),
+        ("policy ip over ratelimit,limit:5,time:5 second", RateLimit(5, 5.0, "ip")),
+        ("policy api over ratelimit,limit:2000,time:1 minute", RateLimit(2000, 60.0, "api")),
+        ("POLICY APP OVER RATELIMIT,LIMIT:10,TIME:2 HOURS", RateLimit(10, 7200.0, "app")),
+        ("limit:9,time:1 day", RateLimit(9, 86400.0)),
+        ("limit: 3, time: 10 seconds", RateLimit(3, 10.0)),
+        ("limit:3,time:10second", RateLimit(3, 10.0)),
         ("limit:0,time:1 second", None),
         ("limit:5,time:0 second", None),
         ("limit:5,time:1 fortnight", None),
@@ -104,28 +104,28 @@ def test_without_a_cap_there_is_no_slow_beginning():
     assert calls.pace.rate == float("inf")
     calls.accept(100, every=0.001)
     assert calls.pace.rate == float("inf")
-    calls.refuse(limit=Limit(60, 60.0))
+    calls.refuse(limit=RateLimit(60, 60.0))
     assert calls.pace.rate == MARGIN
 
 
 def test_a_limit_is_the_pace_at_once_and_never_lifts_the_cap():
     """N calls in M seconds, less a margin; a wide one leaves the cap as it is."""
     calls = Calls(20)
-    calls.refuse(limit=Limit(60_000, 60.0))
-    assert (calls.pace.rate, calls.pace.limit) == (20.0, Limit(60_000, 60.0))
+    calls.refuse(limit=RateLimit(60_000, 60.0))
+    assert (calls.pace.rate, calls.pace.limit) == (20.0, RateLimit(60_000, 60.0))
     calls.accept()
-    calls.refuse(limit=Limit(60, 60.0))
-    assert (calls.pace.rate, calls.pace.limit) == (MARGIN, Limit(60, 60.0))
+    calls.refuse(limit=RateLimit(60, 60.0))
+    assert (calls.pace.rate, calls.pace.limit) == (MARGIN, RateLimit(60, 60.0))
 
 
 def test_limits_of_several_policies_hold_at_once():
     """The narrowest counts, whichever was told last; a policy that tells another limit has changed."""
     calls = Calls()
-    for limit in (Limit(200, 300.0, "user"), Limit(2000, 60.0, "api")):
+    for limit in (RateLimit(200, 300.0, "user"), RateLimit(2000, 60.0, "api")):
         calls.refuse(limit=limit)
         calls.accept()
-    assert calls.pace.limit == Limit(200, 300.0, "user")
-    calls.refuse(limit=Limit(600, 300.0, "user"))
+    assert calls.pace.limit == RateLimit(200, 300.0, "user")
+    calls.refuse(limit=RateLimit(600, 300.0, "user"))
     assert calls.pace.rate == pytest.approx(2 * MARGIN)
 
 
@@ -133,7 +133,7 @@ def test_limits_of_several_policies_hold_at_once():
 def test_only_a_share_of_a_limit_is_used(share):
     """``--quota-share`` leaves room for others, in a limit that is told and in one that is measured."""
     told = Calls(share=share)
-    told.refuse(limit=Limit(100, 1.0))
+    told.refuse(limit=RateLimit(100, 1.0))
     assert told.pace.rate == pytest.approx(share * MARGIN * 100)
     measured = Calls(share=share)
     measured.accept(400, every=0.01)
@@ -149,7 +149,7 @@ def test_the_pause_ends_when_the_window_has_room():
     calls = Calls(0)
     calls.accept(10, every=0.5)
     refused_at = calls.now + 0.11
-    assert calls.refuse(limit=Limit(10, 30.0)) == pytest.approx(101.0 + 30.0 - refused_at)
+    assert calls.refuse(limit=RateLimit(10, 30.0)) == pytest.approx(101.0 + 30.0 - refused_at)
 
 
 def test_what_was_under_way_tells_nothing_new():
@@ -161,7 +161,7 @@ def test_what_was_under_way_tells_nothing_new():
     assert [pace.refuse(100.0 + number / 100, 100.2, refusal()) for number in range(1, 10)] == [0.0] * 9
     assert pace.refused == 10
     assert pace.refuse(100.09, 100.3, refusal(retry_after=7.0)) == 7.0
-    assert pace.refuse(100.09, 100.3, refusal(limit=Limit(60, 60.0))) == 0.0
+    assert pace.refuse(100.09, 100.3, refusal(limit=RateLimit(60, 60.0))) == 0.0
     assert pace.rate == MARGIN
 
 
@@ -200,7 +200,7 @@ def test_the_servers_wait_is_believed_and_capped(asked, waited):
 def test_a_limit_that_was_a_little_too_much_is_used_a_little_less():
     """Where we are refused although we kept to the limit, and nobody else used it, the margin grows, to a bound."""
     calls = Calls()
-    limit = Limit(100, 1.0)
+    limit = RateLimit(100, 1.0)
     calls.refuse(limit=limit)
     for _ in range(20):
         calls.accept(300)
@@ -212,7 +212,7 @@ def test_a_limit_that_was_a_little_too_much_is_used_a_little_less():
 def test_a_burst_from_before_a_limit_was_known_widens_no_margin():
     """It is still in the window, and is refused over again until it has left: that says nothing of the limit."""
     calls = Calls()
-    limit = Limit(600, 5.0)
+    limit = RateLimit(600, 5.0)
     calls.accept(600)
     calls.refuse(limit=limit)
     calls.accept(20)
@@ -224,7 +224,7 @@ def test_a_burst_from_before_a_limit_was_known_widens_no_margin():
 def test_a_limit_that_is_counted_in_another_way_is_measured():
     """Where the widest margin is still refused often, the server counts otherwise: the pace goes below the margin."""
     calls = Calls()
-    limit = Limit(100, 1.0)
+    limit = RateLimit(100, 1.0)
     calls.refuse(limit=limit)
     for _ in range(12):
         calls.accept(120)
@@ -236,15 +236,15 @@ def test_a_limit_that_is_counted_in_another_way_is_measured():
 def test_a_guess_is_no_shorter_than_a_slot_of_the_limit():
     """Of 60 a minute that others use too, no call leaves the window within a fifth of a second."""
     calls = Calls()
-    calls.refuse(limit=Limit(60, 60.0))
+    calls.refuse(limit=RateLimit(60, 60.0))
     calls.accept(3)
-    assert calls.refuse(limit=Limit(60, 60.0)) == 1.0
+    assert calls.refuse(limit=RateLimit(60, 60.0)) == 1.0
 
 
 def test_a_limit_that_others_use_too_is_measured():
     """Where others take half of a limit, the pace settles near what is left; when they are gone, it goes up."""
     calls = Calls()
-    limit = Limit(600, 60.0)
+    limit = RateLimit(600, 60.0)
     calls.refuse(limit=limit)
     calls.accept(300)
     while calls.now < 160.0:  # the window is used up, by others too, until it ends
@@ -271,7 +271,7 @@ def test_how_much_of_a_limit_was_used():
     """The part is told once a window has passed since the limit was learnt; before that, nothing is."""
     calls = Calls()
     assert calls.pace.used(calls.now) is None
-    calls.refuse(limit=Limit(100, 10.0))
+    calls.refuse(limit=RateLimit(100, 10.0))
     calls.accept(60)
     assert calls.pace.used(calls.now) is None
     calls.accept(1000)

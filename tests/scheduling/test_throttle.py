@@ -7,12 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from inventory.cloud.limits import Limit
-from inventory.errors import ThrottledError
+from inventory.errors import RateLimit, ThrottledError
 from inventory.scheduling.throttle import Throttle
 
 
-def refusal(retry_after: float | None = None, limit: Limit | None = None) -> ThrottledError:
+def refusal(retry_after: float | None = None, limit: RateLimit | None = None) -> ThrottledError:
     """A 429."""
     return ThrottledError("busy", status_code=429).with_hints(retry_after=retry_after, limit=limit)
 
@@ -171,7 +170,7 @@ def test_a_limit_learnt_while_paused_holds_for_those_who_wait(in_virtual_time):
         throttle.refused(first, refusal())
         tasks = [asyncio.create_task(work()) for _ in range(30)]
         await asyncio.sleep(0.1)
-        throttle.refused(second, refusal(limit=Limit(10, 10.0)))
+        throttle.refused(second, refusal(limit=RateLimit(10, 10.0)))
         await asyncio.gather(*tasks)
         return taken
 

@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.limiters import Changes, FixedWindow, SlidingWindow, Tenants, TokenBucket, WeighedWindow
 
-from inventory.cloud.limits import Limit
-from inventory.errors import ThrottledError
+from inventory.errors import RateLimit, ThrottledError
 from inventory.scheduling.throttle import Throttle
 
 
@@ -73,7 +72,7 @@ def simulate(in_virtual_time, server, *, calls=10_000, workers=64, share=1.0, la
             for _ in left:
                 sent = await throttle.acquire()
                 await asyncio.sleep(half())
-                passes, limit = server.lets_in(clock()), Limit(server.calls, server.seconds, "user")
+                passes, limit = server.lets_in(clock()), RateLimit(server.calls, server.seconds, "user")
                 await asyncio.sleep(half())
                 (accepted if passes else refused).append(clock() - began)
                 if passes:

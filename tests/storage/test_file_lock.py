@@ -121,7 +121,7 @@ def test_where_there_are_no_locks_nothing_is_held(path, monkeypatch, locks):
 def test_a_lock_that_cannot_be_made_is_one_sentence(path):
     """A folder that is gone is an output error with what to do."""
     with pytest.raises(
-        OutputError, match="cannot be written: No such file or directory; see that its folder is there or go elsewhere"
+        OutputError, match="cannot be written: No such file or directory; check that its folder exists or go elsewhere"
     ):
         taken(path / "of" / "nothing")
 
@@ -142,7 +142,7 @@ def test_a_file_system_without_record_locks_is_told_from_one_with_them(path, mon
 def test_a_lock_on_a_failing_disk_is_one_sentence(path, monkeypatch):
     """An error of the disk is not a file system without locks."""
     monkeypatch.setattr(lock._LOCKS, "flock", failing(errno.EIO))
-    with pytest.raises(OutputError, match="cannot be locked: x; see to the disk or go elsewhere"):
+    with pytest.raises(OutputError, match="cannot be locked: x; check the disk or go elsewhere"):
         taken(path)
 
 

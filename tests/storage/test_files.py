@@ -45,7 +45,7 @@ def test_what_breaks_off_leaves_nothing(tmp_path, error):
 def test_a_place_that_cannot_be_written_says_what_to_do(tmp_path, name):
     """A folder that is not there, or a file in its place."""
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match=r"a cannot be written: .*; see that its folder is there, then go on"):
+    with pytest.raises(OutputError, match=r"a cannot be written: .*; check that its folder exists, then go on"):
         broken_off(tmp_path / name, ValueError("never reached"))
 
 
@@ -113,7 +113,7 @@ def test_a_folder_at_the_temporary_name_is_one_sentence(tmp_path):
     """A folder cannot be replaced by a file: it is an output error with what to do."""
     path = tmp_path / "list.txt"
     temporary_name(path).mkdir()
-    with pytest.raises(OutputError, match=r"list.txt cannot be written: .*; (move away the folder|let this user)"):
+    with pytest.raises(OutputError, match=r"list.txt cannot be written: .*; (move the folder|grant write)"):
         broken_off(path, ValueError("never reached"))
 
 

@@ -114,7 +114,7 @@ def load_state(path: str | Path) -> FileCloud:
         answers = {urn: _reply(f"answers[{urn!r}]", raw) for urn, raw in content.answers.items()}
         return FileCloud(functions, answers)
     except OSError as error:
-        raise SettingsError(f"state file {path}: cannot be read: {error.strerror}") from error
+        raise SettingsError.from_os_error(f"state file {path}:", "cannot be read", error) from error
     except SettingsError as error:
         raise SettingsError(f"state file {path}: {error}") from error
 
