@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _say_usage(error: Any) -> int:  # noqa: ANN401 - click's, of which typer has a copy
-    from inventory.cli.stdout import silence  # noqa: PLC0415
+    from inventory.display.log import silence_stream  # noqa: PLC0415
     from inventory.printable import printable  # noqa: PLC0415 - as little as can be, until signals have a sentence
 
     if type(error).__name__ != "NoArgsIsHelpError":  # whose message is the help, of several lines
@@ -56,17 +56,16 @@ def _say_usage(error: Any) -> int:  # noqa: ANN401 - click's, of which typer has
     try:
         error.show()
     except OSError:
-        silence(sys.stderr)
+        silence_stream(sys.stderr)
     return int(error.exit_code)
 
 
 def _say_refused(error: OSError) -> int:
-    from inventory.cli.stdout import silence  # noqa: PLC0415
-    from inventory.display.terminal import Log  # noqa: PLC0415
+    from inventory.display.log import Log, silence_stream  # noqa: PLC0415 - loaded only after a failure
     from inventory.errors import ExitCode  # noqa: PLC0415 - as above
     from inventory.os_errors import remedy_for  # noqa: PLC0415
 
-    silence(sys.stdout)
+    silence_stream(sys.stdout)
     place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     Log("text").complain(f"{place}{error.strerror or error}; {remedy_for(error)}")
     return ExitCode.OUTPUT
@@ -74,7 +73,7 @@ def _say_refused(error: OSError) -> int:
 
 def _crash(_kind: type[BaseException], error: BaseException, _trace: object) -> NoReturn:
     """Shows the traceback of a fault of the program, without a secret; only what we write begins a line."""
-    from inventory.cli.stdout import silence  # noqa: PLC0415
+    from inventory.display.log import silence_stream  # noqa: PLC0415
     from inventory.errors import ExitCode  # noqa: PLC0415 - as above
     from inventory.printable import printable_lines  # noqa: PLC0415
     from inventory.redaction import Redactor, redact_everywhere  # noqa: PLC0415
@@ -88,7 +87,7 @@ def _crash(_kind: type[BaseException], error: BaseException, _trace: object) -> 
     try:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - stderr is for messages
     except OSError:
-        silence(sys.stderr)
+        silence_stream(sys.stderr)
     _leave_alone_what_is_left(ExitCode.BUG)
     sys.exit(ExitCode.BUG)
 

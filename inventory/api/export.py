@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from inventory.api.arguments import Options, checked, folder_name, in_python, spoken
 from inventory.api.snapshot import Snapshot, open_snapshot
 from inventory.cloud.projects import places_of
-from inventory.display.auto import viewed
+from inventory.display.auto import progress_display
 from inventory.errors import InterruptedRunError, SettingsError, UsageError
 from inventory.pipeline import export as pipeline
 from inventory.pipeline.discover import Search
@@ -160,7 +160,7 @@ async def export_async(
     """
     with in_python():
         run = _Run(source, output, work_dir, (resume, overwrite), options)
-        with viewed(progress) as watch:
+        with progress_display(progress) as watch:
             snapshot = await run.finish(watch)
     return run.done(snapshot)
 
@@ -212,7 +212,7 @@ def export(
     """
     with in_python():
         run = _Run(source, output, work_dir, (resume, overwrite), options)
-        with viewed(progress) as watch:
+        with progress_display(progress) as watch:
             snapshot = _in_this_thread(run, watch) if _no_loop_runs() else _Beside(run, watch).result()
     return run.done(snapshot)
 

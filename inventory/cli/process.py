@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import typer
 
 from inventory.cli.stdout import put_place
-from inventory.display.terminal import Display, Log
+from inventory.display.log import Log
+from inventory.display.terminal import Display
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import Watch
 from inventory.scheduling.connection_limit import FEW, check_enough, raise_limit, some_kept

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import BufferedWriter, RawIOBase
-from typing import IO, TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
+from inventory.display.log import silence_stream
 from inventory.errors import OutputError, UsageError
 from inventory.printable import printable, printable_lines
 from inventory.storage.files import written_whole
@@ -33,9 +34,9 @@ def put(text: str, *, end: str = "\n") -> None:
     try:
         print(text, end=end, flush=True)
     except BrokenPipeError:
-        silence(sys.stdout)
+        silence_stream(sys.stdout)
     except OSError as error:
-        silence(sys.stdout)
+        silence_stream(sys.stdout)
         raise OutputError.from_os_error("standard output", "cannot be written", error, "lead it elsewhere") from None
 
 
@@ -64,7 +65,7 @@ class _Stdout(RawIOBase):
         try:
             sys.stdout.buffer.write(data)
         except BrokenPipeError:
-            silence(sys.stdout)
+            silence_stream(sys.stdout)
         self._place += len(data)
         return len(data)
 
@@ -95,9 +96,9 @@ def written_to(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
             yield sink
         sys.stdout.flush()
     except BrokenPipeError:
-        silence(sys.stdout)
+        silence_stream(sys.stdout)
     except OSError as error:
-        silence(sys.stdout)
+        silence_stream(sys.stdout)
         raise OutputError.from_os_error("standard output", "cannot be written", error, "lead it elsewhere") from None
 
 
@@ -106,12 +107,3 @@ def painter(path: Path | None) -> Callable[[str, str], str] | None:
     if path is not None or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return None
     return lambda text, color: typer.style(text, fg=color, bold=True)
-
-
-def silence(stream: TextIO) -> None:
-    """Leads what is still in the buffer to nothing: the interpreter would fail on it when it ends."""
-    with suppress(OSError, ValueError):
-        number = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(number, stream.fileno())
-        if number != stream.fileno():
-            os.close(number)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from inventory.display.terminal import duration
+from inventory.display.formatting import duration
 from inventory.errors import ErrorKind, Status
 from inventory.printable import printable, shell_word
 from inventory.runs.upload import Delivery

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from inventory.comparison.compare import EVENTS
 from inventory.comparison.kinds import CHANGED_KINDS, Kind
 from inventory.comparison.result import meaning_of
-from inventory.display.terminal import duration
+from inventory.display.formatting import duration
 from inventory.exact_json import parsed
 from inventory.printable import printable, printable_json
 from inventory.tables.arrow import to_array, to_objects

@@ -1,7 +1,4 @@
-"""Who looks at an export from Python: a terminal, a notebook, or nobody.
-
-Owns the choice. Knows no run.
-"""
+"""Picks the progress display of a Python export: notebook, terminal or none."""
 
 from __future__ import annotations
 
@@ -9,8 +6,9 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from inventory.display.log import Log
 from inventory.display.notebook import NotebookWatch, is_notebook
-from inventory.display.terminal import Display, Log
+from inventory.display.terminal import Display
 from inventory.progress import Watch
 
 if TYPE_CHECKING:
@@ -18,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def viewed(progress: bool | None) -> Iterator[Watch]:  # noqa: FBT001 - the option of that name
-    """The watcher that suits: a line in a notebook's cell, one on a terminal, else lines where they are asked for."""
+def progress_display(progress: bool | None) -> Iterator[Watch]:  # noqa: FBT001 - the option of that name
+    """A line in a notebook cell, a bar on a terminal; elsewhere log lines if ``progress`` is True, else nothing."""
     if progress is False or (progress is None and not is_notebook() and not _is_terminal()):
         yield Watch()
     elif is_notebook():
@@ -30,8 +28,8 @@ def viewed(progress: bool | None) -> Iterator[Watch]:  # noqa: FBT001 - the opti
         finally:
             watch.close(whole=whole)
     else:
-        with Display(Log("text")) as shown:
-            yield shown
+        with Display(Log("text")) as observer:
+            yield observer
 
 
 def _is_terminal() -> bool:

@@ -1,8 +1,4 @@
-"""What a notebook shows while a run goes on: one line with a bar, in place, and in the end one line.
-
-Owns that line, and whether we are in a notebook. Loads IPython only where it is loaded already. What is stored with the
-notebook is the last line: no flood, and no codes of a terminal.
-"""
+"""Progress in a notebook: one line with a bar, updated in place."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from inventory.display.terminal import Speed, duration, state_of
+from inventory.display.formatting import Speed, duration, format_progress
 from inventory.progress import Watch
 
 if TYPE_CHECKING:
@@ -21,28 +17,28 @@ _EVERY_SECONDS: Final = 0.2
 
 
 def is_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
+    """Whether this process is a notebook kernel. Does not import IPython."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return getattr(shell, "kernel", None) is not None
 
 
 class _Line:
-    """A line of HTML, with plain text for those who show none."""
+    """A line as HTML and as plain text."""
 
-    def __init__(self, words: str, done: int = 0, total: int | None = None) -> None:
-        self._words = words
+    def __init__(self, text: str, done: int = 0, total: int | None = None) -> None:
+        self._text = text
         self._bar = f'<progress value="{done}" max="{total}" style="width:12em"></progress> ' if total else ""
 
     def __repr__(self) -> str:
-        return self._words
+        return self._text
 
     def _repr_html_(self) -> str:
-        return f'<div style="font-size:13px">{self._bar}{escape(self._words)}</div>'
+        return f'<div style="font-size:13px">{self._bar}{escape(self._text)}</div>'
 
 
 class NotebookWatch(Watch):
-    """A live line in the output of a cell."""
+    """Updates one line in the output of a cell; the last state stays in the notebook."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,36 +47,36 @@ class NotebookWatch(Watch):
         self._handle: Any = display(_Line("reading the list"), display_id=True)  # type: ignore[no-untyped-call]
         self._began = self._shown = time.monotonic()
         self._speed = Speed()
-        self._last = "nothing was asked"
+        self._last = "no calls"
 
     def loading(self, entries: int) -> None:
-        """Shows how far the reading is."""
+        """Shows how many entries of the list are read."""
         self._show(f"reading the list: {entries:,} entries")
         super().loading(entries)
 
     def asking(self, progress: Progress) -> None:
-        """Shows how far the asking is."""
+        """Shows how many URNs are settled."""
         self._last = f"{progress.done:,} of {progress.total:,} URNs"
-        state = state_of(progress, self._speed.of(progress.done))
+        state = format_progress(progress, self._speed.update(progress.done))
         self._show(", ".join(filter(None, (self._last, state))), progress.done, progress.total)
 
     def tabulating(self, urns: int, total: int) -> None:
-        """Shows how far the tables are."""
+        """Shows how many URNs are in the tables."""
         self._show(f"writing tables: {urns:,} of {total:,} URNs", urns, total)
         super().tabulating(urns, total)
 
     def delivering(self, sent: int, total: int) -> None:
-        """Shows how far the upload is."""
+        """Shows how many bytes are uploaded."""
         self._show(f"sending: {sent:,} of {total:,} bytes", sent, total)
         super().delivering(sent, total)
 
     def close(self, *, whole: bool) -> None:
-        """Leaves one line that stays."""
+        """Replaces the line by the result."""
         took = duration(time.monotonic() - self._began)
         self._handle.update(_Line(f"{'exported' if whole else 'stopped'} after {took}: {self._last}"))
 
-    def _show(self, words: str, done: int = 0, total: int | None = None) -> None:
+    def _show(self, text: str, done: int = 0, total: int | None = None) -> None:
         now = time.monotonic()
         if now >= self._shown + _EVERY_SECONDS:
             self._shown = now
-            self._handle.update(_Line(words, done, total))
+            self._handle.update(_Line(text, done, total))

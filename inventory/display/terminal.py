@@ -1,73 +1,25 @@
-"""What a person or a machine sees while a run goes on, on stderr: a live display, a line now and then, or JSON lines.
-
-Owns the watchers and the log. Knows nothing of how a run works beyond :class:`inventory.progress.Progress`.
-"""
+"""Progress on stderr: a bar on a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
-from inventory.cli.stdout import silence
+from inventory.display.formatting import Speed, format_progress, seconds_left
+from inventory.display.log import Log, silence_stream
 from inventory.errors import Status
-from inventory.printable import printable_json, printable_lines
 from inventory.progress import Progress, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.progress import Progress as Bar
 
 LINE_SECONDS: Final = 5.0
-"""How often a line is written where there is no terminal."""
-SPEED_SECONDS: Final = 20.0
-"""The last moments from which speed and time left are told: a pause of the throttle does not make them jump."""
-
-
-class Log:
-    """Words on stderr, as text or as JSON lines. A stderr that is closed or full never stops a run."""
-
-    def __init__(self, form: str, *, quiet: bool = False) -> None:
-        self.form = form
-        self.quiet = quiet
-
-    def say(self, event: str, *lines: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
-        """Says something that a quiet run leaves out; a line break within a line is escaped."""
-        if not self.quiet:
-            self._write(event, lines, fields)
-
-    def complain(self, text: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
-        """Says what is wrong, on one line; a quiet run says it too."""
-        self._write("error", (f"inventory: {text}",), {"message": text, **fields})
-
-    def say_at_once(self, text: str) -> None:
-        """Complains from within a signal handler, where print may be what was interrupted; nothing follows it."""
-        cursor = "\r\x1b[?25h" if self.form != "json" and sys.stderr.isatty() else ""  # the display hid it
-        words = self._text("error", (f"inventory: {text}",), {"message": text})
-        with suppress(OSError):
-            os.write(2, f"{cursor}{words}\n".encode())
-
-    def _text(self, event: str, lines: Sequence[str], fields: dict[str, Any]) -> str:
-        if self.form == "json":
-            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            said = {"time": at, "event": event, **(fields or {"message": "\n".join(lines)})}
-            return printable_json(json.dumps(said, ensure_ascii=False))
-        return printable_lines(lines)
-
-    def _write(self, event: str, lines: Sequence[str], fields: dict[str, Any]) -> None:
-        try:
-            print(self._text(event, lines, fields), file=sys.stderr, flush=True)
-        except OSError:
-            self.quiet = True
-            silence(sys.stderr)
+"""Seconds between two log lines."""
 
 
 class _Terminal:
-    """A terminal for the display: one that is closed takes no more, and raises nothing."""
+    """A terminal stream that ignores writes once it is closed."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -76,42 +28,23 @@ class _Terminal:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Writes it, where that is possible."""
+        """Writes text; a closed terminal raises nothing."""
         try:
             return self._stream.write(text)
         except OSError:
-            silence(self._stream)
+            silence_stream(self._stream)
             return len(text)
 
     def flush(self) -> None:
-        """Writes what is left, where that is possible."""
+        """Flushes; a closed terminal raises nothing."""
         try:
             self._stream.flush()
         except OSError:
-            silence(self._stream)
-
-
-def _terminal() -> TextIO:
-    return cast("TextIO", _Terminal(sys.stderr))
-
-
-class Speed:
-    """URNs a second over the last moments; None until there is enough to tell."""
-
-    def __init__(self) -> None:
-        self._marks: list[tuple[float, int]] = []
-
-    def of(self, done: int) -> float | None:
-        """The speed, now that so many are done."""
-        now = time.monotonic()
-        self._marks = [mark for mark in self._marks if mark[0] > now - SPEED_SECONDS] or self._marks[-1:]
-        self._marks.append((now, done))
-        seconds = now - self._marks[0][0]
-        return (done - self._marks[0][1]) / seconds if seconds >= SPEED_SECONDS / 20 else None
+            silence_stream(self._stream)
 
 
 class LineWatch(Watch):
-    """A line every few seconds, for logs."""
+    """Logs a line every ``LINE_SECONDS``."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
@@ -120,8 +53,8 @@ class LineWatch(Watch):
         self._next = time.monotonic() + LINE_SECONDS
 
     def asking(self, progress: Progress) -> None:
-        """Says how far the asking is."""
-        speed = self._speed.of(progress.done)
+        """Logs how many URNs are settled."""
+        speed = self._speed.update(progress.done)
         if not self._is_time():
             return
         fields = {
@@ -131,26 +64,26 @@ class LineWatch(Watch):
             "per_second": None if speed is None else round(speed, 1),
             "statuses": {status.value: progress.statuses[status] for status in Status if progress.statuses[status]},
             "paused_for_seconds": round(progress.paused_for, 1),
-            "seconds_left": _seconds_left(progress, speed),
+            "seconds_left": seconds_left(progress, speed),
         }
         self._log.say(
-            "progress", f"{progress.done:,} of {progress.total:,} URNs, {state_of(progress, speed)}", **fields
+            "progress", f"{progress.done:,} of {progress.total:,} URNs, {format_progress(progress, speed)}", **fields
         )
 
     def loading(self, entries: int) -> None:
-        """Says how far the reading is."""
+        """Logs how many entries of the list are read."""
         if self._is_time():
             self._log.say("loading", f"reading the list: {entries:,} entries", entries=entries)
         super().loading(entries)
 
     def tabulating(self, urns: int, total: int) -> None:
-        """Says how far the tables are."""
+        """Logs how many URNs are in the tables."""
         if self._is_time():
             self._log.say("tabulating", f"writing tables: {urns:,} of {total:,} URNs", urns=urns, total=total)
         super().tabulating(urns, total)
 
     def delivering(self, sent: int, total: int) -> None:
-        """Says how far the upload is."""
+        """Logs how many bytes are uploaded."""
         if self._is_time():
             self._log.say("delivering", f"sending: {sent:,} of {total:,} bytes", sent=sent, total=total)
         super().delivering(sent, total)
@@ -164,7 +97,7 @@ class LineWatch(Watch):
 
 
 class TerminalWatch(Watch):
-    """A live display for a person."""
+    """A progress bar on a terminal."""
 
     def __init__(self, bar: Bar) -> None:
         super().__init__()
@@ -173,28 +106,28 @@ class TerminalWatch(Watch):
         self._speed = Speed()
 
     def loading(self, entries: int) -> None:
-        """Shows how far the reading is."""
+        """Shows how many entries of the list are read."""
         self._bar.update(self._task, state=f"{entries:,} entries")
         super().loading(entries)
 
     def asking(self, progress: Progress) -> None:
-        """Shows how far the asking is."""
-        state = state_of(progress, self._speed.of(progress.done))
+        """Shows how many URNs are settled."""
+        state = format_progress(progress, self._speed.update(progress.done))
         self._bar.update(self._task, description="asking", total=progress.total, completed=progress.done, state=state)
 
     def tabulating(self, urns: int, total: int) -> None:
-        """Shows how far the tables are."""
+        """Shows how many URNs are in the tables."""
         self._bar.update(self._task, description="writing tables", total=total, completed=urns, state="")
         super().tabulating(urns, total)
 
     def delivering(self, sent: int, total: int) -> None:
-        """Shows how far the upload is."""
+        """Shows how many bytes are uploaded."""
         self._bar.update(self._task, description="sending bytes", total=total, completed=sent, state="")
         super().delivering(sent, total)
 
 
 class Display:
-    """The watcher that suits: live on a terminal, lines elsewhere, none where quiet is asked for."""
+    """Picks the observer: a progress bar on a terminal, log lines elsewhere, none with ``--quiet``."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -205,12 +138,12 @@ class Display:
             return Watch()
         if self._log.form == "json" or not sys.stderr.isatty():
             return LineWatch(self._log)
-        from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415
-        from rich.progress import Progress as Bar  # noqa: PLC0415
-        from rich.table import Column  # noqa: PLC0415
+        from rich.console import Console  # noqa: PLC0415 - only a terminal needs rich
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415 - the same
+        from rich.progress import Progress as Bar  # noqa: PLC0415 - the same
+        from rich.table import Column  # noqa: PLC0415 - the same
 
-        # On a narrow terminal the end is cut, where the least stands; a second line would flicker.
+        # A narrow terminal cuts the end of the line; a second line would flicker.
         rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         columns = (
             TextColumn("{task.description}", markup=False),
@@ -218,38 +151,16 @@ class Display:
             MofNCompleteColumn(),
             TextColumn("{task.fields[state]}", markup=False, table_column=rest),
         )
-        self._bar = Bar(*columns, console=Console(file=_terminal()), transient=True, expand=True, refresh_per_second=8)
+        self._bar = Bar(
+            *columns,
+            console=Console(file=cast("TextIO", _Terminal(sys.stderr))),
+            transient=True,
+            expand=True,
+            refresh_per_second=8,
+        )
         self._bar.start()
         return TerminalWatch(self._bar)
 
     def __exit__(self, *_error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
-
-
-def state_of(progress: Progress, speed: float | None) -> str:
-    """Rate, time left, whether the throttle waits, and what came back, in a few words; what matters most first."""
-    words = [] if speed is None else [f"{speed:,.0f}/s"]
-    left = _seconds_left(progress, speed)
-    if left is not None:
-        words.append(f"{duration(left)} left")
-    if round(progress.paused_for):
-        words.append(f"throttled, waiting {duration(progress.paused_for)}")
-    words += [f"{progress.statuses[status]:,} {status.value}" for status in Status if progress.statuses[status]]
-    return ", ".join(words)
-
-
-def _seconds_left(progress: Progress, speed: float | None) -> int | None:
-    if not speed or progress.done >= progress.total:
-        return None
-    return round((progress.total - progress.done) / speed + progress.paused_for)
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people: 45 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

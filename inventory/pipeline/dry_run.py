@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from inventory.display.terminal import duration
+from inventory.display.formatting import duration
 from inventory.ledger.database import FILE_NAME
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.load import load

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.cli.summary import not_sent, resume_command, shortened, tables_command
-from inventory.display.terminal import duration
+from inventory.display.formatting import duration
 from inventory.errors import ErrorKind, Status
 from inventory.ledger.database import is_in_use
 from inventory.ledger.reader import LedgerView

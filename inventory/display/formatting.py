@@ -1,0 +1,57 @@
+"""Formats durations and the progress of a run for people."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from inventory.errors import Status
+
+if TYPE_CHECKING:
+    from inventory.progress import Progress
+
+SPEED_SECONDS: Final = 20.0
+"""Window of the measured speed: a short pause of the throttle does not distort it."""
+
+
+class Speed:
+    """URNs per second over the last ``SPEED_SECONDS``."""
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[float, int]] = []
+
+    def update(self, done: int) -> float | None:
+        """Adds a measurement; returns the speed, or None after less than a second."""
+        now = time.monotonic()
+        self._marks = [mark for mark in self._marks if mark[0] > now - SPEED_SECONDS] or self._marks[-1:]
+        self._marks.append((now, done))
+        seconds = now - self._marks[0][0]
+        return (done - self._marks[0][1]) / seconds if seconds >= SPEED_SECONDS / 20 else None
+
+
+def format_progress(progress: Progress, speed: float | None) -> str:
+    """Rate, time left, throttling, counts by status; the most important first: a narrow terminal cuts the end."""
+    parts = [] if speed is None else [f"{speed:,.0f}/s"]
+    left = seconds_left(progress, speed)
+    if left is not None:
+        parts.append(f"{duration(left)} left")
+    if round(progress.paused_for):
+        parts.append(f"throttled, waiting {duration(progress.paused_for)}")
+    parts += [f"{progress.statuses[status]:,} {status.value}" for status in Status if progress.statuses[status]]
+    return ", ".join(parts)
+
+
+def seconds_left(progress: Progress, speed: float | None) -> int | None:
+    """Estimated seconds to the end; None when it is unknown or reached."""
+    if not speed or progress.done >= progress.total:
+        return None
+    return round((progress.total - progress.done) / speed + progress.paused_for)
+
+
+def duration(seconds: float) -> str:
+    """Formats a duration: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,64 @@
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+
+from inventory.display.formatting import Speed, duration, format_progress
+from inventory.progress import Progress
+
+
+def progress_at(done, *, total=100, paused_for=0.0, **statuses):
+    return Progress(done, total, calls=done, statuses=Counter(statuses), paused_for=paused_for)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("time.monotonic", lambda: clock.now)
+    return clock
+
+
+def test_speed_needs_a_second_of_measurements(clock):
+    """The speed is unknown at first, then that of the last seconds, not of the whole run."""
+    speed = Speed()
+    assert speed.update(0) is None
+    clock.now = 0.5
+    assert speed.update(100) is None
+    clock.now = 2.0
+    assert speed.update(200) == 100
+    for second in range(3, 60):
+        clock.now = float(second)
+        measured = speed.update(200 + 10 * second)
+    assert measured == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("progress", "speed", "text"),
+    [
+        (progress_at(0), None, ""),
+        (progress_at(0), 0.0, "0/s"),
+        (progress_at(40, configured=30, not_found=10), 2.0, "2/s, 30 s left, 30 configured, 10 not_found"),
+        (progress_at(40, paused_for=0.3), 2.0, "2/s, 30 s left"),
+        (progress_at(40, paused_for=90.0), 2.0, "2/s, 2 min 0 s left, throttled, waiting 1 min 30 s"),
+        (progress_at(100, configured=100), 2.0, "2/s, 100 configured"),
+    ],
+)
+def test_progress_puts_the_most_important_first(progress, speed, text):
+    """Rate, time left and throttling come before the counts, which a narrow terminal cuts."""
+    assert format_progress(progress, speed) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (45.4, "45 s"),
+        (60, "1 min 0 s"),
+        (3599.9, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+        (36e6, "10,000 h 0 min"),
+    ],
+)
+def test_duration_has_two_units(seconds, text):
+    """A duration is written in its two largest units."""
+    assert duration(seconds) == text
