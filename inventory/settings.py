@@ -1,54 +1,82 @@
-"""What a run is told: the options of an export, from the command line and from a settings file.
+"""Declares each option once: name, type, default, bounds, help.
 
-Owns names, defaults and limits of our settings ("config" always means the cloud's). Knows no secret: a token comes
-from the environment or a file of its own.
+The command line, the settings file, the Python keywords, their checks and the reference page follow from the fields
+below. "config" always means the cloud's; ours are "settings". No setting holds a secret.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from inventory.certificates import context_of
-from inventory.endpoints import IAM_VARIABLE, check_endpoint, default_in_region, in_region, sdk_endpoints
-from inventory.errors import SettingsError, UrnError
-from inventory.home import at_home, home
-from inventory.proxies import check_proxies, is_loopback
-from inventory.urn import check_field
+from inventory.endpoints import default_in_region, in_region
+from inventory.errors import SettingsError
+from inventory.home import at_home
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 DEFAULT_ENDPOINT: Final = "https://functiongraph.{region}.myhuaweicloud.com"
 """Source: api-facts.md section 7."""
 DEFAULT_IAM_ENDPOINT: Final = "https://iam.{region}.myhuaweicloud.com"
 """Source: api-facts.md section 6."""
 GATEWAY_MAX_PER_SECOND: Final = 200.0
-"""Calls per second and API that the vendor's gateway documents as its default."""
+"""Default limit of calls per second and API that the vendor documents for its gateway."""
 FORMATS: Final = ("parquet", "csv")
-
-_OF_ACCOUNTS: Final = ("endpoint", "iam_endpoint", "max_per_second", "max_workers")
-"""What an account may have of its own."""
+ACCOUNT_OVERRIDES: Final = ("endpoint", "iam_endpoint", "max_per_second", "max_workers")
+"""Settings that an account may override."""
 
 Format = Literal["parquet", "csv"]
+LogFormat = Literal["text", "json"]
 
-_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+class Bounds(NamedTuple):
+    """The numbers that an option accepts, and how a message describes them."""
+
+    text: str
+    minimum: float
+    maximum: float = float("inf")
+    excludes_minimum: bool = False
+
+    def hold(self, value: float) -> bool:
+        """Whether a number is within the bounds; NaN is not."""
+        return self.minimum <= value <= self.maximum and not (self.excludes_minimum and value == self.minimum)
+
+
+class Option(NamedTuple):
+    """What an option's field declares besides its type and default.
+
+    Attributes:
+        help: what ``--help`` and the reference page say; ``{default}`` stands for the field's default.
+        bounds: the numbers that are accepted.
+        is_path: whether the text names a file or folder; Python also accepts a ``pathlib.Path``.
+        is_repeatable: whether the command line accepts several values.
+        flag: the name on the command line, where it is not the field's.
+        before: of an option outside the settings file: the setting that it precedes on the command line.
+        is_python_keyword: whether ``inventory.export`` accepts it too.
+    """
+
+    help: str
+    bounds: Bounds | None = None
+    is_path: bool = False
+    is_repeatable: bool = False
+    flag: str | None = None
+    before: str = ""
+    is_python_keyword: bool = True
 
 
 class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """One account of several: which scopes are its own, where its credential comes from, and what is different there.
+    """One of several accounts: its scopes, the source of its credential, and the settings that it overrides.
 
-    A scope is an account's where its region and its project are among those named; where none are named, all are.
+    An account owns the scopes of its ``regions`` and ``projects``; an empty list means all.
 
     Attributes:
-        name: what it is called in words.
-        environment: what its variables begin with, in the place of ``HW``.
-        profile: a file of the SDK's form with its keys.
+        name: its name in messages.
+        environment: prefix of its environment variables, instead of ``HW``.
+        profile: a file with its keys, in the format of the vendor's SDK.
         token_file: a file with its token.
     """
 
@@ -64,41 +92,87 @@ class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, r
     max_workers: int | None = None
 
     def owns(self, region: str, project_id: str | None) -> bool:
-        """Whether a scope is this account's; without a project, whether some scope of the region may be."""
+        """Whether a scope belongs to this account; without a project, whether any scope of the region may."""
         of_region = not self.regions or region in self.regions
         return of_region and (project_id is None or not self.projects or project_id in self.projects)
 
 
 class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """The options of one export; the keys of a settings file are the command line's.
+    """The options that a settings file may set, in the order of the command line; then those that only a file has."""
 
-    Units: ``timeout`` in seconds for one whole call, ``max_time`` for the listing and asking of the whole run;
-    ``max_per_second`` in calls per second and scope, None for the gateway's documented default, 0 for no cap;
-    ``quota_share`` the part of a learnt limit that is used; ``rows_per_file`` rows of a table, 0 for one file each.
-    ``region_endpoints`` are base URLs by region, where ``endpoint`` is not set. ``ca_bundle`` names a file or folder of
-    the authorities that are trusted, instead of those of the system and the environment.
-    """
-
-    endpoint: str = DEFAULT_ENDPOINT
-    iam_endpoint: str = DEFAULT_IAM_ENDPOINT
-    region: str | None = None
-    project_id: str | None = None
-    token_file: str | None = None
-    column: str | None = None
-    format: tuple[Format, ...] = ("parquet",)
-    max_workers: int = 64
-    max_per_second: float | None = None
-    timeout: float = 30.0
-    attempts: int = 4
-    quota_share: float = 1.0
-    max_time: float | None = None
-    naive_timezone: str | None = None
-    rows_per_file: int = 0
-    drop_bodies: bool = False
-    batch: bool = True
+    format: Annotated[
+        tuple[Format, ...], Option("Format of the tables (repeatable). Default: parquet.", is_repeatable=True)
+    ] = ("parquet",)
+    column: Annotated[str | None, Option("Column that holds the URNs. Default: function_urn, func_urn or urn.")] = None
+    endpoint: Annotated[
+        str, Option("Base URL; may contain {region}. Default: Huawei Cloud's endpoint of each region.")
+    ] = DEFAULT_ENDPOINT
+    iam_endpoint: Annotated[str, Option("Base URL of IAM; may contain {region}.")] = DEFAULT_IAM_ENDPOINT
+    region: Annotated[
+        str | None,
+        Option("Completes short forms of URNs; with --all, a region to list (repeatable).", is_repeatable=True),
+    ] = None
+    project_id: Annotated[
+        str | None,
+        Option("Completes short forms of URNs; with --all, a project to list (repeatable).", is_repeatable=True),
+    ] = None
+    token_file: Annotated[
+        str | None,
+        Option("File with an IAM token. Default: the environment, see docs/credentials.md.", is_path=True),
+    ] = None
+    ca_bundle: Annotated[
+        str | None,
+        Option("PEM file of certificate authorities. Default: SSL_CERT_FILE or the system's.", is_path=True),
+    ] = None
+    max_workers: Annotated[
+        int,
+        Option("Maximum number of concurrent calls. Default: {default}.", Bounds("a number from 1 to 4096", 1, 4096)),
+    ] = 64
+    max_per_second: Annotated[
+        float | None,
+        Option(
+            "Maximum calls per second and scope; 0: no cap. Default: 200, or the limit that the server reports.",
+            Bounds("calls per second, or 0 for no cap", 0, 1e6),
+        ),
+    ] = None
+    timeout: Annotated[
+        float,
+        Option(
+            "Seconds for one whole call. Default: {default}.",
+            Bounds("seconds, from above 0 to 3600", 0, 3600, excludes_minimum=True),
+        ),
+    ] = 30.0
+    attempts: Annotated[int, Option("Maximum attempts for one URN. Default: {default}.", Bounds("1 or more", 1))] = 4
+    quota_share: Annotated[
+        float,
+        Option(
+            "Share of the server's limit to use. Default: {default}, all of it.",
+            Bounds("a share, from above 0 to 1", 0, 1, excludes_minimum=True),
+        ),
+    ] = 1.0
+    max_time: Annotated[
+        float | None,
+        Option(
+            "Seconds after which the run ends with the tables so far (exit code 5). Default: no limit.",
+            Bounds("seconds, above 0", 0, excludes_minimum=True),
+        ),
+    ] = None
+    naive_timezone: Annotated[
+        str | None, Option("Time zone of times that have none. Default: such a time is kept as text only.")
+    ] = None
+    rows_per_file: Annotated[
+        int,
+        Option(
+            "Split a table of more rows into a folder of files, such as functions/part-00000.parquet; 0: one file.",
+            Bounds("rows, or 0 for one file a table", 0),
+        ),
+    ] = 0
+    drop_bodies: Annotated[bool, Option("Remove the raw answers from the ledger once every URN is answered.")] = False
+    batch: Annotated[
+        bool, Option("Make one call for each URN, even where one call could answer many.", flag="no_batch")
+    ] = True
     accounts: tuple[AccountSettings, ...] = ()
     region_endpoints: dict[str, str] = {}
-    ca_bundle: str | None = None
 
     @property
     def pace(self) -> float:
@@ -106,7 +180,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         return GATEWAY_MAX_PER_SECOND if self.max_per_second is None else self.max_per_second
 
     def account_of(self, region: str, project_id: str | None) -> AccountSettings | None:
-        """The first account that owns a scope; None where none does, or where there are no accounts."""
+        """The first account that owns a scope; None where there is none."""
         return next((account for account in self.accounts if account.owns(region, project_id)), None)
 
     def accounts_in(self, region: str) -> list[AccountSettings]:
@@ -114,46 +188,26 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         return [account for account in self.accounts if account.owns(region, None)]
 
     def for_scope(self, region: str, project_id: str | None) -> ExportSettings:
-        """These settings, with what the scope's account has of its own."""
+        """These settings, with the overrides of the scope's account."""
         account = self.account_of(region, project_id)
         return self if account is None else self.for_account(account)
 
     def for_account(self, account: AccountSettings) -> ExportSettings:
-        """These settings, with what an account has of its own."""
-        own = _with_own_endpoints({name: getattr(account, name) for name in _OF_ACCOUNTS})
+        """These settings, with the overrides of an account."""
+        own = mark_explicit_endpoints({name: getattr(account, name) for name in ACCOUNT_OVERRIDES})
         own = {name: value for name, value in own.items() if value is not None}
         return msgspec.structs.replace(self, **own)
 
-    def checked(self) -> ExportSettings:
-        """Returns itself.
+    def zone(self) -> ZoneInfo | None:
+        """The time zone of times that have none, if it is set.
 
         Raises:
-            SettingsError: a value cannot be used; the message names it, in the command line's words.
+            SettingsError: this machine does not have it.
         """
-        _check_shared("--", self)
-        _check(self.attempts >= 1, "--attempts", self.attempts, "1 or more")
-        _check(0 < self.timeout <= 3600, "--timeout", self.timeout, "seconds, from above 0 to 3600")  # noqa: PLR2004
-        _check(0 < self.quota_share <= 1, "--quota-share", self.quota_share, "a part, from above 0 to 1")
-        _check(self.max_time is None or self.max_time > 0, "--max-time", self.max_time, "seconds, above 0")
-        _check(self.rows_per_file >= 0, "--rows-per-file", self.rows_per_file, "rows, or 0 for one file a table")
-        formats: Any = self.format  # Python callers give what they like
-        known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
-        _check(known, "--format", formats, "('parquet',), ('csv',) or both")
-        for name, value in (("--region", self.region), ("--project-id", self.project_id)):
-            _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
-        self.zone()
-        for region, endpoint in self.region_endpoints.items():
-            check_endpoint(f"the endpoint of {region}", endpoint, DEFAULT_ENDPOINT)
-        for account in self.accounts:
-            _check_account(account)
-        repeated = [name for name, count in Counter(account.name for account in self.accounts).items() if count > 1]
-        _check(not repeated, "accounts: the name", ", ".join(repeated), "each a name of its own")
-        return self
-
-    def zone(self) -> ZoneInfo | None:
-        """The zone in which a time without a zone is read, or None: then it is not read."""
         if self.naive_timezone is None:
             return None
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - --help stays quick
+
         try:
             return ZoneInfo(self.naive_timezone)
         except (KeyError, ValueError, OSError):
@@ -167,11 +221,11 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         return None if self.token_file is None else Path(at_home(self.token_file))
 
     def endpoint_for(self, region: str) -> str:
-        """The base URL that a region's calls go to.
+        """The base URL for the calls of a region.
 
         Raises:
-            UrnError: the endpoint's host is made from the region, and this text cannot be part of a host name (it
-                could lead the token to another host).
+            UrnError: the endpoint contains ``{region}``, and this region cannot be part of a host name (it could lead
+                the token to another host).
         """
         if self.endpoint != DEFAULT_ENDPOINT:
             return in_region(self.endpoint, region)
@@ -180,7 +234,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         return default_in_region(DEFAULT_ENDPOINT, region)
 
     def iam_endpoint_for(self, region: str) -> str:
-        """IAM's base URL of a region, without the ``/v3`` that some write behind it.
+        """The base URL of IAM in a region, without a ``/v3`` at its end.
 
         Raises:
             UrnError: as for :meth:`endpoint_for`.
@@ -188,146 +242,100 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         find = default_in_region if self.iam_endpoint == DEFAULT_IAM_ENDPOINT else in_region
         return find(self.iam_endpoint, region).removesuffix("/v3")
 
-    def warnings(self) -> list[str]:
-        """What a user must know before calls are made: each host that a credential goes to without TLS."""
-        endpoints = [self.endpoint, self.iam_endpoint]
-        endpoints += self.region_endpoints.values() if self.endpoint == DEFAULT_ENDPOINT else ()
-        for account in self.accounts:
-            endpoints += filter(None, (account.endpoint, account.iam_endpoint))
-        parts = [urlsplit(endpoint) for endpoint in endpoints]
-        hosts = dict.fromkeys(part.hostname or "" for part in parts if part.scheme == "http")
-        return [
-            f"warning: the credential goes to {host} over plain http, which others on the way can read; use https"
-            for host in hosts
-            if not is_loopback(host)
-        ]
+
+class RunOptions:
+    """The options that no settings file has, because they belong to one run."""
+
+    output: Annotated[
+        str | None,
+        Option(
+            "Folder of the run, or s3://bucket/prefix or obs://bucket/prefix. Default: output/<UTC timestamp>.",
+            is_path=True,
+            before="format",
+        ),
+    ] = None
+    work_dir: Annotated[
+        str | None,
+        Option(
+            "With s3:// or obs://: folder of the ledger. Default: a folder in the user's state directory.",
+            is_path=True,
+            before="format",
+        ),
+    ] = None
+    all: Annotated[
+        bool, Option("List the functions of --region, as discover does, and export them all.", before="token_file")
+    ] = False
+    versions: Annotated[bool, Option("List the versions of each function too.", before="token_file")] = False
+    aliases: Annotated[bool, Option("List the aliases of each function too.", before="token_file")] = False
+    settings: Annotated[
+        str | None,
+        Option("TOML file with options; the command line wins.", is_path=True, before="max_workers"),
+    ] = None
+    resume: Annotated[bool, Option("Continue the run in --output.")] = False
+    overwrite: Annotated[bool, Option("Start again in a folder that holds a run.")] = False
+    dry_run: Annotated[bool, Option("Show what would be called, and call nothing.", is_python_keyword=False)] = False
+    quiet: Annotated[bool, Option("Show errors only.", is_python_keyword=False)] = False
+    log_format: Annotated[
+        LogFormat, Option("Messages on stderr as text or as JSON lines.", is_python_keyword=False)
+    ] = "text"
 
 
-def _check(fits: bool, name: str, value: object, expected: str) -> None:  # noqa: FBT001 - the condition is the message's subject
-    if not fits:
-        raise SettingsError(f"{name} {value} cannot be used; give {expected}")
+class DeclaredOption(NamedTuple):
+    """An option as its field declares it; ``kind`` is the type of a value, without None."""
+
+    name: str
+    kind: Any
+    default: Any
+    option: Option
+    is_setting: bool
+
+    @property
+    def keyword(self) -> str:
+        """The Python keyword; with dashes, the name on the command line."""
+        return self.option.flag or self.name
+
+    @property
+    def help(self) -> str:
+        """The help text with the default."""
+        default = f"{self.default:g}" if isinstance(self.default, int | float) else str(self.default)
+        return self.option.help.replace("{default}", default)
+
+    @property
+    def python_kind(self) -> Any:  # noqa: ANN401 - a type or a union of types
+        """The type that the Python keyword accepts."""
+        if self.option.is_repeatable:
+            return str | Sequence[str]
+        return str | Path if self.option.is_path else self.kind
 
 
-def _is_field(text: str) -> bool:
-    try:
-        check_field(text, "")
-    except UrnError:
-        return False
-    return True
+def declared_options() -> dict[str, DeclaredOption]:
+    """Every option of an export by its keyword, in the order of the command line."""
+    others = _declared_in(RunOptions, vars(RunOptions), is_setting=False)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(ExportSettings)}
+    ordered: list[DeclaredOption] = []
+    for setting in _declared_in(ExportSettings, defaults, is_setting=True):
+        ordered += [other for other in others if other.option.before == setting.name]
+        ordered.append(setting)
+    ordered += [other for other in others if not other.option.before]
+    return {declared.keyword: declared for declared in ordered}
 
 
-def _check_account(account: AccountSettings) -> None:
-    place = f"account {account.name!r}:"
-    prefix = account.environment
-    _check(prefix is None or bool(_PREFIX.fullmatch(prefix)), f"{place} environment", prefix, "a word such as PROD")
-    sources = sum(source is not None for source in (account.environment, account.profile, account.token_file))
-    _check(sources <= 1, f"{place} {sources} sources of a credential", "", "one of environment, profile and token-file")
-    _check_shared(f"{place} ", account)
+def _declared_in(cls: type, defaults: Mapping[str, Any], *, is_setting: bool) -> list[DeclaredOption]:
+    declared = []
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        if get_origin(hint) is Annotated:
+            kind, option = get_args(hint)
+            kinds = [part for part in get_args(kind) if part is not type(None)]
+            is_optional = type(None) in get_args(kind)
+            declared.append(DeclaredOption(name, kinds[0] if is_optional else kind, defaults[name], option, is_setting))
+    return declared
 
 
-def _check_shared(prefix: str, part: ExportSettings | AccountSettings) -> None:
-    """Checks what a run and each of its accounts may say."""
-    workers, pace = part.max_workers, part.max_per_second
-    _check(workers is None or 1 <= workers <= 4096, f"{prefix}max-workers", workers, "a number from 1 to 4096")  # noqa: PLR2004
-    _check(pace is None or 0 <= pace <= 1e6, f"{prefix}max-per-second", pace, "calls per second, or 0 for no cap")  # noqa: PLR2004
-    for name, endpoint, default in (
-        ("endpoint", part.endpoint, DEFAULT_ENDPOINT),
-        ("iam-endpoint", part.iam_endpoint, DEFAULT_IAM_ENDPOINT),
-    ):
-        if endpoint is not None:
-            check_endpoint(f"{prefix}{name}", endpoint, default)
+def mark_explicit_endpoints(values: dict[str, Any]) -> dict[str, Any]:
+    """Appends a slash to each endpoint that equals the default's text.
 
-
-def load_settings(path: Path) -> dict[str, Any]:
-    """Reads a TOML settings file into the keyword arguments of :class:`ExportSettings`.
-
-    Raises:
-        SettingsError: it cannot be read, is no TOML, has a key that we do not know, or a value of another type.
-    """
-    try:
-        sent = msgspec.toml.decode(path.read_bytes())
-    except OSError as error:
-        raise SettingsError.from_os_error(path, "cannot be read", error) from None
-    except (msgspec.DecodeError, ValueError) as error:
-        raise SettingsError(f"{path} is no TOML: {error}") from None
-    names = _known_keys(sent, ExportSettings, str(path))
-    accounts = sent.get("accounts")
-    for account in accounts if isinstance(accounts, list) else ():
-        if isinstance(account, dict):
-            _known_keys(account, AccountSettings, f"{path}: account {account.get('name')!r}")
-    try:
-        read = msgspec.convert(sent, ExportSettings)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {error}") from None
-    return {names[key]: getattr(read, names[key]) for key in sent}
-
-
-def _known_keys(sent: dict[str, Any], cls: type[msgspec.Struct], place: str) -> dict[str, str]:
-    names = {field.encode_name: field.name for field in msgspec.structs.fields(cls)}
-    for key in sent:
-        if key not in names:
-            near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
-            raise SettingsError(f"{place} has the key {key!r}, which is no setting; the nearest is {near[0]!r}")
-    return names
-
-
-def combine(path: Path | None, given: dict[str, Any], began_with: ExportSettings | None = None) -> ExportSettings:
-    """Puts settings together: what a resumed run began with, a settings file, and what the command line gives.
-
-    The later wins.
-
-    Raises:
-        SettingsError: something of it, or a proxy of the environment, cannot be used.
-    """
-    check_proxies()
-    before = {} if began_with is None else msgspec.structs.asdict(began_with)
-    read = {} if path is None else load_settings(path)
-    if "region_endpoints" not in read:  # a file's endpoints of single regions go before its default
-        read = _with_own_endpoints(read)
-    said = {name: value for name, value in given.items() if value is not None}
-    if began_with is None and "region_endpoints" not in read:
-        said["region_endpoints"] = sdk_endpoints(os.environ, home())
-    if "iam_endpoint" not in {**before, **read} and os.environ.get(IAM_VARIABLE):
-        said.setdefault("iam_endpoint", os.environ[IAM_VARIABLE])
-    combined = ExportSettings(**{**before, **read, **_with_own_endpoints(said)})
-    if combined.ca_bundle is not None:
-        combined = msgspec.structs.replace(combined, ca_bundle=at_home(combined.ca_bundle))
-    context_of(combined.ca_bundle, os.environ)  # what cannot be read is said before anything is asked or written
-    if combined.accounts and given.get("token_file") is not None:
-        raise SettingsError(
-            "--token-file is of one account, and the settings file has several: name it there, as token-file"
-        )
-    return _with_the_last_word(combined, given).checked()
-
-
-def _with_own_endpoints(given: dict[str, Any]) -> dict[str, Any]:
-    """Settings in which an endpoint that was given is never the default's text: what equals it gets a slash.
-
-    So it is told from the default wherever that gives way to something else, also in a ledger that is gone on with.
+    An endpoint that somebody set is so never equal to the default, also in the ledger of a resumed run.
     """
     defaults = {"endpoint": DEFAULT_ENDPOINT, "iam_endpoint": DEFAULT_IAM_ENDPOINT}
-    own = {name: f"{text}/" for name, text in defaults.items() if given.get(name) == text}
-    return {**given, **own}
-
-
-def _with_the_last_word(settings: ExportSettings, given: dict[str, Any]) -> ExportSettings:
-    """Settings in which an account has nothing of its own where the command line says something."""
-    none = dict.fromkeys(name for name in _OF_ACCOUNTS if given.get(name) is not None)
-    return msgspec.structs.replace(
-        settings, accounts=tuple(msgspec.structs.replace(account, **none) for account in settings.accounts)
-    )
-
-
-def restore(described: dict[str, Any] | None) -> ExportSettings | None:
-    """The settings that :func:`describe` described."""
-    return None if described is None else msgspec.convert(described, ExportSettings)
-
-
-def describe(settings: ExportSettings) -> dict[str, Any]:
-    """The settings as plain values, for the ledger and the manifest. There is no secret among them."""
-    plain: dict[str, Any] = {
-        name: os.fsencode(value).decode("utf-8", "backslashreplace") if isinstance(value, str) else value
-        for name, value in msgspec.structs.asdict(settings).items()
-    }
-    described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(ExportSettings(**plain)))
-    return described
+    own = {name: f"{text}/" for name, text in defaults.items() if values.get(name) == text}
+    return {**values, **own}

@@ -16,7 +16,7 @@ from inventory.cloud.credentials import Token
 from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CertificateRefusedError, ExitCode, OutputError, SettingsError
-from inventory.settings import combine
+from inventory.settings_file import combine
 from inventory.storage.object_store import ObjectStore, parse
 
 CERTIFICATES = Path(__file__).parent / "data" / "certificates"

@@ -11,15 +11,8 @@ from inventory.errors import SettingsError, UrnError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.load import LOADED, check_same_run, load
 from inventory.progress import Watch
-from inventory.settings import (
-    DEFAULT_ENDPOINT,
-    DEFAULT_IAM_ENDPOINT,
-    AccountSettings,
-    ExportSettings,
-    combine,
-    describe,
-    restore,
-)
+from inventory.settings import DEFAULT_ENDPOINT, DEFAULT_IAM_ENDPOINT, AccountSettings, ExportSettings
+from inventory.settings_file import combine, describe, plain_http_warnings, restore
 from inventory.sources.files import Source
 
 FILE = """
@@ -176,7 +169,7 @@ def test_a_ledger_of_before_goes_on_with_the_endpoint_that_is_given_again(home, 
 )
 def test_plain_http_to_another_host_is_warned_of(given, hosts):
     """Once for each host that a credential goes to; this machine is none."""
-    words = ExportSettings(**given).warnings()
+    words = plain_http_warnings(ExportSettings(**given))
     assert [one.split(" over plain http")[0].rsplit(" ", 1)[1] for one in words] == hosts
 
 

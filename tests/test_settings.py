@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from inventory.errors import SettingsError, UrnError
-from inventory.settings import DEFAULT_ENDPOINT, ExportSettings, combine, describe, load_settings, restore
+from inventory.settings import DEFAULT_ENDPOINT, ExportSettings
+from inventory.settings_file import check_settings, combine, describe, load_settings, restore
 
 
 def test_defaults_are_the_contracts():
     """What is not said is what design.md section 4 says."""
-    settings = ExportSettings().checked()
+    settings = check_settings(ExportSettings())
     assert settings.endpoint == "https://functiongraph.{region}.myhuaweicloud.com"
     assert settings.format == ("parquet",)
     assert settings.max_per_second is None
@@ -37,13 +38,13 @@ def test_defaults_are_the_contracts():
 def test_a_value_that_cannot_be_used_is_named_in_the_words_of_the_command_line(changed, option):
     """The message begins with the option that must change."""
     with pytest.raises(SettingsError, match=f"^{option} "):
-        ExportSettings(**changed).checked()
+        check_settings(ExportSettings(**changed))
 
 
 @pytest.mark.parametrize("changed", [{"max_per_second": 0.0}, {"max_workers": 1}, {"naive_timezone": "Asia/Shanghai"}])
 def test_values_at_the_edge_are_taken(changed):
     """No cap, one worker and a named zone are all allowed."""
-    assert ExportSettings(**changed).checked() == ExportSettings(**changed)
+    assert check_settings(ExportSettings(**changed)) == ExportSettings(**changed)
 
 
 @pytest.mark.parametrize(
@@ -71,14 +72,14 @@ def test_values_at_the_edge_are_taken(changed):
 def test_what_is_no_endpoint_is_refused(endpoint):
     """An endpoint is a scheme, a host, and maybe a port and a path; nothing else."""
     with pytest.raises(SettingsError, match=r"^--endpoint "):
-        ExportSettings(endpoint=endpoint).checked()
+        check_settings(ExportSettings(endpoint=endpoint))
 
 
 @pytest.mark.parametrize("endpoint", ["https://user:hunter2@host", "ftp://user:hunter2@host", "https://user:hunter2@"])
 def test_a_password_in_an_endpoint_is_not_repeated(endpoint):
     """A secret that was put into the endpoint by mistake does not end in a message."""
     with pytest.raises(SettingsError) as caught:
-        ExportSettings(endpoint=endpoint).checked()
+        check_settings(ExportSettings(endpoint=endpoint))
     assert "hunter2" not in str(caught.value)
 
 
@@ -94,7 +95,7 @@ def test_a_password_in_an_endpoint_is_not_repeated(endpoint):
 )
 def test_the_base_url_of_a_region(endpoint, base):
     """The region goes where the endpoint says; a slash at the end does not double."""
-    assert ExportSettings(endpoint=endpoint).checked().endpoint_for("eu-de") == base
+    assert check_settings(ExportSettings(endpoint=endpoint)).endpoint_for("eu-de") == base
 
 
 @pytest.mark.parametrize(
@@ -291,5 +292,5 @@ def test_the_command_line_has_the_last_word_over_accounts(tmp_path):
     scope = combine(path, {"endpoint": "http://127.0.0.1:1", "max_per_second": 5.0}).for_scope("r", "p")
     assert (scope.endpoint_for("r"), scope.pace, scope.max_workers) == ("http://127.0.0.1:1", 5.0, 3)
     assert combine(path, {}).for_scope("r", "p").endpoint_for("r") == "https://a.example"
-    with pytest.raises(SettingsError, match="--token-file is of one account"):
+    with pytest.raises(SettingsError, match="--token-file holds the token of one account"):
         combine(path, {"token_file": "token.txt"})

@@ -24,7 +24,7 @@ from inventory.pipeline import export as pipeline
 from inventory.pipeline.discover import Search
 from inventory.pipeline.load import began_with
 from inventory.runs.output import chosen_output, claimed
-from inventory.settings import combine
+from inventory.settings_file import combine, plain_http_warnings
 from inventory.sources.memory import to_sources
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class _Run:
         )
         before = began_with(self.output.folder) if mode == "resume" else None
         self.settings: ExportSettings = combine(None if path is None else Path(path), given, before)
-        for words in self.settings.warnings():
+        for words in plain_http_warnings(self.settings):
             warnings.warn(words.removeprefix("warning: "), UserWarning, stacklevel=3)
         self.sources: Sequence[Source | MemorySource] | Search
         if every:

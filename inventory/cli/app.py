@@ -138,7 +138,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         from inventory.pipeline.dry_run import estimate
         from inventory.pipeline.load import began_with
         from inventory.runs.output import chosen_output, claimed
-        from inventory.settings import combine
+        from inventory.settings_file import combine, plain_http_warnings
 
         given = {
             "format": formats_of(format),
@@ -181,7 +181,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         if dry_run:
             put(estimate(sources, combined))
             return
-        for words in combined.warnings():
+        for words in plain_http_warnings(combined):
             log.complain(words)
         wanted = Search(places_of(combined, region, project_id), versions, aliases) if all_functions else sources
         mode: Literal["new", "resume", "overwrite"] = "resume" if resume else "overwrite" if overwrite else "new"
@@ -212,7 +212,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
     with leaving(log_format, quiet=quiet) as log:
         from inventory.cloud.projects import places_of
         from inventory.pipeline.discover import Search
-        from inventory.settings import combine
+        from inventory.settings_file import combine, plain_http_warnings
         from inventory.sources.writer import check_list, write_list
 
         given = {
@@ -226,7 +226,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
         search = Search(places_of(combined, region, project_id), versions, aliases)
         if output is not None:
             check_list(output)
-        for words in combined.warnings():
+        for words in plain_http_warnings(combined):
             log.complain(words)
         urns = run_discovery(search, combined, environment=os.environ, log=log).urns()
         if output is None:
@@ -255,7 +255,7 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     """
     with leaving("text", quiet=False) as log:
         from inventory.cloud.projects import places_of
-        from inventory.settings import combine
+        from inventory.settings_file import combine, plain_http_warnings
 
         given = {
             "endpoint": endpoint,
@@ -266,7 +266,7 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         }
         combined = combine(settings, given)
         places = places_of(combined, region, project_id) if region or project_id or not source else []
-        for words in combined.warnings():
+        for words in plain_http_warnings(combined):
             log.complain(words)
         found = run_checkup(sources_named(source, combined), places, combined, os.environ)
         put("".join(f"{one.line()}\n" for one in found), end="")

@@ -24,7 +24,7 @@ from inventory.runs.finish import End, Result
 from inventory.runs.folder import RunFolder
 from inventory.runs.upload import Delivery
 from inventory.scheduling.threads import in_thread, unless_stopped
-from inventory.settings import describe
+from inventory.settings_file import describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

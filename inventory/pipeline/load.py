@@ -16,7 +16,7 @@ from inventory.ledger.writer import LISTED, Ledger, Reject, SourceRead
 from inventory.runs import manifest
 from inventory.runs.census import block_of
 from inventory.runs.folder import RunFolder
-from inventory.settings import ExportSettings, describe, restore
+from inventory.settings_file import describe, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from inventory.pipeline.discover import Discovered
     from inventory.progress import Watch
+    from inventory.settings import ExportSettings
     from inventory.sources.files import Source
     from inventory.sources.memory import MemorySource
 

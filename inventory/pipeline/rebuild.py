@@ -21,7 +21,7 @@ from inventory.runs import finish as ending
 from inventory.runs import manifest
 from inventory.runs.finish import End, Result
 from inventory.runs.folder import RunFolder
-from inventory.settings import describe
+from inventory.settings_file import check_settings, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
                 ledger.drop_bodies(watch.check)  # it may have been ended before the file was smaller
             return Result(output, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
-        settings = load.shaped(ledger, msgspec.structs.replace(before, **shape).checked())
+        settings = load.shaped(ledger, check_settings(msgspec.structs.replace(before, **shape)))
         end = ending.last_end(ledger, folder)
 
         def before_names() -> None:

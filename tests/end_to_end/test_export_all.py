@@ -19,6 +19,7 @@ from inventory.pipeline.discover import Search
 from inventory.progress import Watch
 from inventory.runs.output import Output
 from inventory.settings import AccountSettings, ExportSettings
+from inventory.settings_file import check_settings
 
 P, Q, R = "0" * 32, "1" * 32, "2" * 32
 NORTH, SOUTH = "cn-north-4", "ap-southeast-1"
@@ -30,9 +31,9 @@ def urn(name, project=P, region=NORTH):
 
 async def export_all(server, output, *places, mode="new", environment=None, search=None, **settings):
     """An export of all that a server has in some places."""
-    told = ExportSettings(
-        **{"endpoint": server.url, "iam_endpoint": server.url, "max_per_second": 0.0, **settings}
-    ).checked()
+    told = check_settings(
+        ExportSettings(**{"endpoint": server.url, "iam_endpoint": server.url, "max_per_second": 0.0, **settings})
+    )
     return await pipeline.export(
         Search(places, **search or {}),
         Output(output),

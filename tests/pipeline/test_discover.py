@@ -22,6 +22,7 @@ from inventory.pipeline import discover as discovery
 from inventory.pipeline.discover import Search, discover
 from inventory.progress import Watch
 from inventory.settings import ExportSettings
+from inventory.settings_file import check_settings
 
 ACCOUNT = TokenAccount(Token(TOKEN, "x"))
 P, Q, R = "0" * 32, "1" * 32, "2" * 32
@@ -70,7 +71,7 @@ async def test_an_iam_is_asked_once_for_the_projects_of_all_regions():
     cloud = FileCloud({f"urn:fss:{region}:{n:032x}:function:default:f": None for n, region in enumerate(regions)})
     cloud.scopes = tuple(Scope(region, f"{n:032x}") for n, region in enumerate(regions))
     async with Emulator(cloud) as server:
-        where = ExportSettings(endpoint=server.url, iam_endpoint=server.url).checked()
+        where = check_settings(ExportSettings(endpoint=server.url, iam_endpoint=server.url))
         places = [Place(region) for region in regions]
         found, unseen = await find_projects(places, where, TokenAccount(Token("any", "x")))
         assert len(server.requests) == 1

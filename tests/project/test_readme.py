@@ -29,7 +29,7 @@ from support.runs import TOKEN, export, run_cli
 
 from inventory.emulator import Emulator, GeneratedCloud, load_state
 from inventory.errors import ErrorKind, ExitCode, Status
-from inventory.settings import combine
+from inventory.settings_file import combine
 
 SET_UP = (
     "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/inventory demo",

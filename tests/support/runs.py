@@ -19,6 +19,7 @@ from inventory.pipeline import export as pipeline
 from inventory.progress import Watch
 from inventory.runs.output import Output
 from inventory.settings import ExportSettings
+from inventory.settings_file import check_settings
 from inventory.sources.files import Source
 from inventory.tables.writer import read_table
 
@@ -27,7 +28,7 @@ TOKEN = "a-token-that-only-the-tests-know"
 
 async def export(source, output, *, mode="new", watch=None, token=TOKEN, environment=None, **settings):
     """Runs an export in this loop, with no cap on the pace unless one is given."""
-    settings = ExportSettings(**{"max_per_second": 0.0, "format": ("parquet", "csv"), **settings}).checked()
+    settings = check_settings(ExportSettings(**{"max_per_second": 0.0, "format": ("parquet", "csv"), **settings}))
     sources = [Source(str(path)) for path in ([source] if isinstance(source, Path) else source)]
     if environment is None:
         environment = {} if token is None else {"HW_AUTH_TOKEN": token}

@@ -1,0 +1,202 @@
+"""Reads, combines and checks settings: TOML file, options, environment, earlier run."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from inventory.certificates import context_of
+from inventory.endpoints import IAM_VARIABLE, check_endpoint, sdk_endpoints
+from inventory.errors import SettingsError, UrnError
+from inventory.home import at_home, home
+from inventory.proxies import check_proxies, is_loopback
+from inventory.settings import (
+    ACCOUNT_OVERRIDES,
+    DEFAULT_ENDPOINT,
+    DEFAULT_IAM_ENDPOINT,
+    FORMATS,
+    AccountSettings,
+    ExportSettings,
+    declared_options,
+    mark_explicit_endpoints,
+)
+from inventory.urn import check_field
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """Reads a TOML settings file into keyword arguments of :class:`ExportSettings`.
+
+    Raises:
+        SettingsError: it cannot be read, is no TOML, or has an unknown key or a value of another type.
+    """
+    try:
+        document = msgspec.toml.decode(path.read_bytes())
+    except OSError as error:
+        raise SettingsError.from_os_error(path, "cannot be read", error) from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise SettingsError(f"{path} is no TOML: {error}") from None
+    names = _check_keys(document, ExportSettings, str(path))
+    accounts = document.get("accounts")
+    for account in accounts if isinstance(accounts, list) else ():
+        if isinstance(account, dict):
+            _check_keys(account, AccountSettings, f"{path}: account {account.get('name')!r}")
+    try:
+        settings = msgspec.convert(document, ExportSettings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return {names[key]: getattr(settings, names[key]) for key in document}
+
+
+def _check_keys(document: dict[str, Any], cls: type[msgspec.Struct], place: str) -> dict[str, str]:
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(cls)}
+    for key in document:
+        if key not in names:
+            nearest = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
+            raise SettingsError(f"{place} has the key {key!r}, which is no setting; the nearest is {nearest[0]!r}")
+    return names
+
+
+def combine(path: Path | None, options: dict[str, Any], earlier: ExportSettings | None = None) -> ExportSettings:
+    """Combines the settings of a resumed run, a settings file and the options; the later wins.
+
+    Args:
+        path: the settings file.
+        options: values by the names of :class:`ExportSettings`; None where an option is not given.
+        earlier: the settings that a resumed run started with.
+
+    Raises:
+        SettingsError: a value, or a proxy of the environment, cannot be used.
+    """
+    check_proxies()
+    before = {} if earlier is None else msgspec.structs.asdict(earlier)
+    file = {} if path is None else load_settings(path)
+    if "region_endpoints" not in file:  # endpoints of single regions win over the default endpoint
+        file = mark_explicit_endpoints(file)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    if earlier is None and "region_endpoints" not in file:
+        chosen["region_endpoints"] = sdk_endpoints(os.environ, home())
+    if "iam_endpoint" not in {**before, **file} and os.environ.get(IAM_VARIABLE):
+        chosen.setdefault("iam_endpoint", os.environ[IAM_VARIABLE])
+    settings = ExportSettings(**{**before, **file, **mark_explicit_endpoints(chosen)})
+    if settings.ca_bundle is not None:
+        settings = msgspec.structs.replace(settings, ca_bundle=at_home(settings.ca_bundle))
+    context_of(settings.ca_bundle, os.environ)  # an unreadable bundle is reported before any call
+    if settings.accounts and options.get("token_file") is not None:
+        raise SettingsError(
+            "--token-file holds the token of one account, and the settings file has several: name it there, as "
+            "token-file"
+        )
+    return check_settings(_override_accounts(settings, options))
+
+
+def _override_accounts(settings: ExportSettings, options: dict[str, Any]) -> ExportSettings:
+    """Removes the overrides of the accounts where the command line has the option."""
+    none = dict.fromkeys(name for name in ACCOUNT_OVERRIDES if options.get(name) is not None)
+    return msgspec.structs.replace(
+        settings, accounts=tuple(msgspec.structs.replace(account, **none) for account in settings.accounts)
+    )
+
+
+def check_settings(settings: ExportSettings) -> ExportSettings:
+    """Returns the settings if every value can be used.
+
+    Raises:
+        SettingsError: one cannot; the message names it as the command line does.
+    """
+    _check_bounds("--", settings)
+    _check_endpoints("--", settings)
+    formats: Any = settings.format  # Python callers may give anything
+    is_known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
+    _check(is_known, "--format", formats, "('parquet',), ('csv',) or both")
+    for name, value in (("--region", settings.region), ("--project-id", settings.project_id)):
+        _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
+    settings.zone()
+    for region, endpoint in settings.region_endpoints.items():
+        check_endpoint(f"the endpoint of {region}", endpoint, DEFAULT_ENDPOINT)
+    for account in settings.accounts:
+        _check_account(account)
+    names = Counter(account.name for account in settings.accounts)
+    repeated = [name for name, count in names.items() if count > 1]
+    _check(not repeated, "accounts: the name", ", ".join(repeated), "each a name of its own")
+    return settings
+
+
+def _check(fits: bool, name: str, value: object, expected: str) -> None:  # noqa: FBT001 - the condition is the message's subject
+    if not fits:
+        raise SettingsError(f"{name} {value} cannot be used; give {expected}")
+
+
+def _is_field(text: str) -> bool:
+    try:
+        check_field(text, "")
+    except UrnError:
+        return False
+    return True
+
+
+def _check_bounds(prefix: str, settings: ExportSettings | AccountSettings) -> None:
+    for declared in declared_options().values():
+        bounds, value = declared.option.bounds, getattr(settings, declared.name, None)
+        if bounds is not None and value is not None:
+            name = f"{prefix}{declared.name.replace('_', '-')}"
+            _check(bounds.hold(value), name, value, bounds.text)
+
+
+def _check_endpoints(prefix: str, settings: ExportSettings | AccountSettings) -> None:
+    for name, endpoint, default in (
+        ("endpoint", settings.endpoint, DEFAULT_ENDPOINT),
+        ("iam-endpoint", settings.iam_endpoint, DEFAULT_IAM_ENDPOINT),
+    ):
+        if endpoint is not None:
+            check_endpoint(f"{prefix}{name}", endpoint, default)
+
+
+def _check_account(account: AccountSettings) -> None:
+    place = f"account {account.name!r}:"
+    prefix = account.environment
+    _check(prefix is None or bool(_PREFIX.fullmatch(prefix)), f"{place} environment", prefix, "a word such as PROD")
+    sources = sum(source is not None for source in (account.environment, account.profile, account.token_file))
+    _check(sources <= 1, f"{place} {sources} sources of a credential", "", "one of environment, profile and token-file")
+    _check_bounds(f"{place} ", account)
+    _check_endpoints(f"{place} ", account)
+
+
+def plain_http_warnings(settings: ExportSettings) -> list[str]:
+    """One warning for each remote host that a credential is sent to without TLS."""
+    endpoints = [settings.endpoint, settings.iam_endpoint]
+    endpoints += settings.region_endpoints.values() if settings.endpoint == DEFAULT_ENDPOINT else ()
+    for account in settings.accounts:
+        endpoints += filter(None, (account.endpoint, account.iam_endpoint))
+    urls = [urlsplit(endpoint) for endpoint in endpoints]
+    hosts = dict.fromkeys(url.hostname or "" for url in urls if url.scheme == "http")
+    return [
+        f"warning: the credential goes to {host} over plain http, which others on the way can read; use https"
+        for host in hosts
+        if not is_loopback(host)
+    ]
+
+
+def restore(document: dict[str, Any] | None) -> ExportSettings | None:
+    """The settings that :func:`describe` returned as plain values."""
+    return None if document is None else msgspec.convert(document, ExportSettings)
+
+
+def describe(settings: ExportSettings) -> dict[str, Any]:
+    """The settings as plain values, for the ledger and the manifest."""
+    plain: dict[str, Any] = {
+        name: os.fsencode(value).decode("utf-8", "backslashreplace") if isinstance(value, str) else value
+        for name, value in msgspec.structs.asdict(settings).items()
+    }
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(ExportSettings(**plain)))
+    return document
