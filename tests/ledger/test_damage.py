@@ -64,7 +64,7 @@ def gone_on_with(path):
 def looked_at(path):
     """All that the status of a run is told from."""
     with LedgerView(path) as view:
-        return (list(view.tallies(0)), view.count_settled(), view.scopes(), view.answers(), view.fact("started"))
+        return (list(view.count_statuses(0)), view.count_settled(), view.scopes(), view.answers(), view.fact("started"))
 
 
 @pytest.fixture(scope="module")
