@@ -20,15 +20,16 @@ from multidict import CIMultiDict
 from inventory.emulator import debug_pages
 from inventory.emulator.faults import transmission
 from inventory.emulator.faults.plan import Fault, Faults, Plan, PlanSpec, Step
+from inventory.emulator.faults.responses import FaultyCall, apply_fault
 from inventory.emulator.gateway import routes
 from inventory.emulator.gateway.authentication import Call, Door
 from inventory.emulator.gateway.iam import Iam
 from inventory.emulator.gateway.rate_limit import Limit, Windows
 from inventory.emulator.listener import Listener
+from inventory.emulator.parsed_option import ParsedOption
 from inventory.emulator.request_log import LoggedRequest, RequestLog
 from inventory.emulator.responses import Reply
 from inventory.emulator.service import async_config, listings
-from inventory.emulator.spelled import Spelled
 from inventory.emulator.state.generated import GeneratedCloud
 from inventory.emulator.state.interface import Cloud, Scope
 from inventory.errors import SettingsError, UrnError
@@ -94,8 +95,8 @@ class Emulator:
     token_lifetime: InitVar[float] = 86_400.0
     now: Callable[[], float] = field(default=time.time, repr=False)
     lists_aliases: bool = True
-    limit: Spelled[Limit] = Spelled(Limit.parse)  # noqa: RUF009 - a descriptor
-    faults: Spelled[Faults] = Spelled(Faults.parse)  # noqa: RUF009
+    limit: ParsedOption[Limit] = ParsedOption(Limit.parse)  # noqa: RUF009 - a descriptor
+    faults: ParsedOption[Faults] = ParsedOption(Faults.parse)  # noqa: RUF009 - a descriptor
     pieces: Sequence[int] = ()
     log_size: InitVar[int] = 100_000
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
@@ -303,7 +304,7 @@ class Emulator:
                 return routes.throttled(self.limit, wait, request_id), scope
         reply = step if isinstance(step, Reply) else self._answer(route, scope, urn)
         if isinstance(step, Fault):
-            reply = routes.faulty(step, reply, routes.Asked(route.urn, request_id, self.now(), self.limit))
+            reply = apply_fault(step, reply, FaultyCall(route.urn, request_id, self.now(), self.limit))
         return reply, scope
 
     def _answer(self, route: routes.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:

@@ -19,7 +19,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from inventory.emulator.faults.plan import Fault
-from inventory.emulator.gateway.routes import HUGE_BYTES, SPACES
+from inventory.emulator.faults.responses import HUGE_BYTES, SPACES
 from inventory.emulator.service.async_config import MISSING_FUNCTION
 
 if TYPE_CHECKING:

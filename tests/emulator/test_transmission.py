@@ -13,7 +13,7 @@ import pytest
 
 from inventory.emulator import Emulator, Fault, Faults, FileCloud
 from inventory.emulator.faults.plan import STALLS
-from inventory.emulator.gateway.routes import HUGE_BYTES
+from inventory.emulator.faults.responses import HUGE_BYTES
 from inventory.errors import SettingsError
 
 PROJECT = "p" * 32

@@ -1,7 +1,4 @@
-"""Settings of the emulator that may be given as the command line spells them.
-
-Owns that a text is read when it is set, not when a call needs it. Does not know what it says.
-"""
+"""A setting of the emulator that is given as a value or as text, such as ``limit="150/second"``."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class Spelled(Generic[_T]):
-    """An attribute that is a value, a text of it, or None; read, it is the value or None."""
+class ParsedOption(Generic[_T]):
+    """Descriptor: accepts a value, its text or None; parses text when it is set."""
 
     def __init__(self, parse: Callable[[str], _T]) -> None:
         self._parse = parse
@@ -26,16 +23,16 @@ class Spelled(Generic[_T]):
         self._name = name
 
     def __get__(self, instance: object, _owner: type | None = None) -> _T | None:
-        """The value; of the class, None, which a dataclass takes for the default."""
+        """The value; None on the class, which is the dataclass default."""
         return None if instance is None else cast("_T | None", instance.__dict__[self._name])
 
     def __set__(self, instance: object, value: _T | str | None) -> None:
-        """Reads it.
+        """Parses and stores the value.
 
         Raises:
-            SettingsError: it is a text that cannot be read, or something else.
+            SettingsError: the text cannot be parsed, or the value has another type.
         """
-        kind = getattr(self._parse, "__self__", object)  # the class whose method reads it
+        kind = getattr(self._parse, "__self__", object)  # the class of the parse method
         if value is not None and not isinstance(value, str | kind):
             raise SettingsError(f"{self._name} must be a text or {kind.__name__}, not {type(value).__name__}")
         instance.__dict__[self._name] = self._parse(value) if isinstance(value, str) else value
