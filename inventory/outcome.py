@@ -1,43 +1,36 @@
-"""How one URN was settled: what the ledger keeps of it.
-
-Owns the fields that pass from a scope to the ledger and from the ledger to the tables. Knows neither of them.
-"""
+"""The outcome of one URN, as the ledger stores it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from inventory.errors import Status
-
 if TYPE_CHECKING:
-    from inventory.cloud.responses import Answer
-    from inventory.errors import CallError, ErrorKind
-    from inventory.scheduling.retry import Attempts
+    from inventory.errors import ErrorKind, Status
 
 SHOW = "ShowFunctionAsyncInvokeConfig"
-"""The vendor's name of the operation that settles a URN by a call of its own."""
+"""The vendor's name of the operation that returns the config of one URN."""
 LIST_CONFIGS = "ListFunctionAsyncInvokeConfig"
-"""The same of the one that tells the configs of all versions of a function."""
+"""The vendor's name of the operation that returns the configs of all versions of a function."""
 
 
 class Outcome(NamedTuple):
-    """One settled URN.
+    """The outcome of one URN.
 
     Units: ``duration_ms`` milliseconds of the last call; ``finished_at`` microseconds since 1970-01-01 UTC.
 
     Attributes:
-        urn: the full function URN that was asked for.
-        status: how it ended.
-        error_kind: why, where ``status`` is ``failed``.
-        http_status: of the last answer; None where none came.
+        urn: the full function URN.
+        status: how the URN ended.
+        error_kind: the reason, if ``status`` is ``failed``.
+        http_status: of the last answer; None if there was none.
         error_code: the vendor's code.
-        error_msg: the vendor's text, redacted; or what happened where no answer came.
-        body: the raw answer: the config as sent, or an error's body, redacted.
-        operation: the API operation that settled it.
-        attempts: calls that used up an attempt; in the ledger, of all sessions of the run.
-        throttled: calls that were answered 429, which use up none; the same.
+        error_msg: the vendor's text, redacted; without an answer, what happened.
+        body: the raw config, or an error's body, redacted.
+        operation: the API operation that returned the outcome.
+        attempts: calls that used up an attempt, in all sessions of the run.
+        throttled: calls that were answered 429 (they use up no attempt), in all sessions of the run.
         request_id: of the last answer.
-        duration_ms: how long the last call took.
+        duration_ms: duration of the last call.
         finished_at: when the last answer came.
     """
 
@@ -54,41 +47,3 @@ class Outcome(NamedTuple):
     request_id: str | None
     duration_ms: float
     finished_at: int
-
-
-def settled(urn: str, answer: Answer, operation: str, counts: Attempts) -> Outcome:
-    """The outcome of a URN whose config came."""
-    return Outcome(
-        urn,
-        Status.CONFIGURED,
-        None,
-        200,
-        None,
-        None,
-        answer.body,
-        operation,
-        counts.attempts,
-        counts.throttled,
-        answer.request_id,
-        counts.duration_ms,
-        counts.finished_at,
-    )
-
-
-def failed(urn: str, error: CallError, operation: str, counts: Attempts) -> Outcome:
-    """The outcome of a URN for which no config came, in the error's words."""
-    return Outcome(
-        urn,
-        error.status,
-        error.kind,
-        error.status_code,
-        error.error_code,
-        error.error_msg,
-        error.body,
-        operation,
-        counts.attempts,
-        counts.throttled,
-        error.request_id,
-        counts.duration_ms,
-        counts.finished_at,
-    )

@@ -1,8 +1,4 @@
-"""Who looks at a run: what is told to them, and how they stop it.
-
-Owns the words between a run and its watcher. The progress display and the log are watchers; this one is silent. Its
-methods are called from the run's loop or thread, often, and must return at once.
-"""
+"""Progress observer: receives the progress of a run and can cancel it."""
 
 from __future__ import annotations
 
@@ -15,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class Progress(NamedTuple):
-    """How far the asking is.
+    """Progress of the calls.
 
     Units: ``paused_for`` in seconds.
 
     Attributes:
-        done: URNs that are settled, those of earlier sessions of the run counted.
+        done: URNs with an outcome, including those of earlier sessions of the run.
         total: distinct URNs.
         calls: calls made in this session.
-        statuses: URNs settled in this session, by status.
-        paused_for: the longest wait that a scope is in; 0 where none waits.
+        statuses: URNs of this session, by status.
+        paused_for: the longest pause of a scope; 0 if none is paused.
     """
 
     done: int
@@ -34,40 +30,47 @@ class Progress(NamedTuple):
     paused_for: float
 
 
-class Watch:
-    """A watcher that says nothing."""
+class ProgressObserver:
+    """A silent observer; displays and logs override its methods.
+
+    The methods are called often, from the run's event loop or thread, and must return at once.
+    """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
 
-    def request_stop(self, signal_number: int) -> None:
-        """Asks the run to end in good order; safe to call from a signal handler."""
+    def cancel(self, signal_number: int) -> None:
+        """Cancels the run; safe to call from a signal handler."""
         self.signal_number = signal_number
 
-    def check(self, *, resumable: bool = True) -> None:
-        """Ends a stage if a stop was asked for.
+    def check_cancelled(self, *, resumable: bool = True) -> None:
+        """Ends a stage if the run is cancelled.
 
         Raises:
-            InterruptedRunError: it was.
+            InterruptedRunError: the run is cancelled.
         """
         if self.signal_number is not None:
             raise InterruptedRunError(self.signal_number, resumable=resumable)
 
-    def loading(self, entries: int) -> None:  # noqa: ARG002 - for those who look
-        """So many entries of the list are read; ends the stage if a stop was asked for."""
-        self.check(resumable=False)
+    def on_load(self, entries: int) -> None:  # noqa: ARG002 - for subclasses
+        """Called while the list is read, with the number of entries so far."""
+        self.check_cancelled(resumable=False)
 
-    def waiting(self) -> None:
-        """The list does not go on; ends the stage if a stop was asked for."""
-        self.check(resumable=False)
+    def on_wait(self) -> None:
+        """Called while the list waits for its source."""
+        self.check_cancelled(resumable=False)
 
-    def asking(self, progress: Progress) -> None:
-        """A few times a second while the cloud is asked."""
+    def on_fetch(self, progress: Progress) -> None:
+        """Called a few times a second while calls are made."""
 
-    def tabulating(self, urns: int, total: int) -> None:  # noqa: ARG002 - for those who look
-        """So many URNs are in the tables; ends the stage if a stop was asked for."""
-        self.check()
+    def on_build_tables(self, urns: int, total: int) -> None:  # noqa: ARG002 - for subclasses
+        """Called while tables are built, with the number of URNs that are written."""
+        self.check_cancelled()
 
-    def delivering(self, sent: int, total: int) -> None:  # noqa: ARG002 - for those who look
-        """So many bytes are in the store; ends the stage if a stop was asked for."""
-        self.check()
+    def on_upload(self, sent: int, total: int) -> None:  # noqa: ARG002 - for subclasses
+        """Called while files are uploaded, with the number of bytes that are sent."""
+        self.check_cancelled()
+
+
+ProgressObserver = ProgressObserver
+"""The name of earlier versions."""

@@ -21,7 +21,7 @@ from inventory.cloud.projects import places_of
 from inventory.display.auto import progress_display
 from inventory.errors import InterruptedRunError, SettingsError, UsageError
 from inventory.pipeline import export as pipeline
-from inventory.pipeline.discover import Search
+from inventory.pipeline.discover import Discovery
 from inventory.pipeline.load import began_with
 from inventory.runs.output import chosen_output, claimed
 from inventory.settings_file import combine, plain_http_warnings
@@ -30,7 +30,7 @@ from inventory.sources.memory import to_sources
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
-    from inventory.progress import Watch
+    from inventory.progress import ProgressObserver
     from inventory.runs.folder import Mode
     from inventory.runs.output import Output
     from inventory.settings import ExportSettings
@@ -76,9 +76,9 @@ class _Run:
         self.settings: ExportSettings = combine(None if path is None else Path(path), given, before)
         for words in plain_http_warnings(self.settings):
             warnings.warn(words.removeprefix("warning: "), UserWarning, stacklevel=3)
-        self.sources: Sequence[Source | MemorySource] | Search
+        self.sources: Sequence[Source | MemorySource] | Discovery
         if every:
-            self.sources = Search(places_of(self.settings, regions, projects), **search)
+            self.sources = Discovery(places_of(self.settings, regions, projects), **search)
         else:
             self.sources = to_sources(source, self.settings.column)
             if not self.sources and mode != "resume":
@@ -90,22 +90,22 @@ class _Run:
         work_dir = f", work_dir={str(self.output.folder)!r}" if self.output.work_dir_named else ""
         return f"inventory.export(output={str(self.output)!r}{work_dir}, resume=True)"
 
-    async def finish(self, watch: Watch) -> Snapshot:
+    async def finish(self, observer: ProgressObserver) -> Snapshot:
         """Runs it to its end. When it is cancelled, it ends in good order first; when again, at once."""
         with claimed(self.output) as self.output:
-            await self._work(watch)
+            await self._work(observer)
         return open_snapshot(str(self.output))
 
-    async def _work(self, watch: Watch) -> None:
+    async def _work(self, observer: ProgressObserver) -> None:
         work = asyncio.ensure_future(
             pipeline.export(
-                self.sources, self.output, self.settings, mode=self.mode, environment=os.environ, watch=watch
+                self.sources, self.output, self.settings, mode=self.mode, environment=os.environ, observer=observer
             )
         )
         try:
             await asyncio.wait({work})
         except asyncio.CancelledError as stop:
-            watch.request_stop(signal.SIGINT)
+            observer.cancel(signal.SIGINT)
             try:
                 await asyncio.wait({work})
             except asyncio.CancelledError:
@@ -160,8 +160,8 @@ async def export_async(
     """
     with in_python():
         run = _Run(source, output, work_dir, (resume, overwrite), options)
-        with progress_display(progress) as watch:
-            snapshot = await run.finish(watch)
+        with progress_display(progress) as observer:
+            snapshot = await run.finish(observer)
     return run.done(snapshot)
 
 
@@ -212,8 +212,8 @@ def export(
     """
     with in_python():
         run = _Run(source, output, work_dir, (resume, overwrite), options)
-        with progress_display(progress) as watch:
-            snapshot = _in_this_thread(run, watch) if _no_loop_runs() else _Beside(run, watch).result()
+        with progress_display(progress) as observer:
+            snapshot = _in_this_thread(run, observer) if _no_loop_runs() else _Beside(run, observer).result()
     return run.done(snapshot)
 
 
@@ -225,10 +225,10 @@ def _no_loop_runs() -> bool:
     return False
 
 
-def _in_this_thread(run: _Run, watch: Watch) -> Snapshot:
+def _in_this_thread(run: _Run, observer: ProgressObserver) -> Snapshot:
     stopped: list[str] = []
     try:
-        return _run_loop(_noted(run.finish(watch), stopped))
+        return _run_loop(_noted(run.finish(observer), stopped))
     except KeyboardInterrupt:
         if not stopped:
             raise
@@ -254,9 +254,9 @@ def _run_loop(work: Coroutine[Any, Any, Snapshot]) -> Snapshot:
 class _Beside:
     """A run in a thread with a loop of its own, beside a loop that runs in this one and stands still meanwhile."""
 
-    def __init__(self, run: _Run, watch: Watch) -> None:
+    def __init__(self, run: _Run, observer: ProgressObserver) -> None:
         self._run = run
-        self._watch = watch
+        self._observer = observer
         self._task: asyncio.Task[Snapshot] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -283,7 +283,7 @@ class _Beside:
         return work.result()
 
     def _stop(self, *, again: bool) -> None:
-        self._watch.request_stop(signal.SIGINT)
+        self._observer.cancel(signal.SIGINT)
         if again and self._loop is not None and self._task is not None:
             self._loop.call_soon_threadsafe(self._task.cancel)
 
@@ -292,7 +292,7 @@ class _Beside:
 
     async def _begun(self) -> Snapshot:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        return await self._run.finish(self._watch)
+        return await self._run.finish(self._observer)
 
 
 def _mode_of(resume: object, overwrite: object) -> Mode:

@@ -134,7 +134,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     """
     with leaving(log_format, quiet=quiet) as log:
         from inventory.cloud.projects import places_of
-        from inventory.pipeline.discover import Search
+        from inventory.pipeline.discover import Discovery
         from inventory.pipeline.dry_run import estimate
         from inventory.pipeline.load import began_with
         from inventory.runs.output import chosen_output, claimed
@@ -183,7 +183,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             return
         for words in plain_http_warnings(combined):
             log.complain(words)
-        wanted = Search(places_of(combined, region, project_id), versions, aliases) if all_functions else sources
+        wanted = Discovery(places_of(combined, region, project_id), versions, aliases) if all_functions else sources
         mode: Literal["new", "resume", "overwrite"] = "resume" if resume else "overwrite" if overwrite else "new"
         with claimed(place) as place, resumable(place):
             result = run_export(wanted, place, combined, mode=mode, environment=os.environ, log=log)
@@ -211,7 +211,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
     """List the functions of projects, for export to read. A list that breaks off is not written."""
     with leaving(log_format, quiet=quiet) as log:
         from inventory.cloud.projects import places_of
-        from inventory.pipeline.discover import Search
+        from inventory.pipeline.discover import Discovery
         from inventory.settings_file import combine, plain_http_warnings
         from inventory.sources.writer import check_list, write_list
 
@@ -223,7 +223,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
             "max_per_second": max_per_second,
         }
         combined = combine(settings, given)
-        search = Search(places_of(combined, region, project_id), versions, aliases)
+        search = Discovery(places_of(combined, region, project_id), versions, aliases)
         if output is not None:
             check_list(output)
         for words in plain_http_warnings(combined):

@@ -20,17 +20,17 @@ from inventory.cli.stdout import put_place
 from inventory.display.log import Log
 from inventory.display.terminal import Display
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
-from inventory.progress import Watch
-from inventory.scheduling.connection_limit import FEW, check_enough, raise_limit, some_kept
-from inventory.scheduling.threads import detached, unless_stopped
+from inventory.progress import ProgressObserver
+from inventory.scheduling.connection_limit import FEW, check_enough, raise_limit, reserve_descriptors
+from inventory.scheduling.threads import run_abandonable, run_cancellable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from inventory.cloud.projects import Place
+    from inventory.cloud.projects import ProjectRef
     from inventory.pipeline.check import Checkup
-    from inventory.pipeline.discover import Discovered, Search
+    from inventory.pipeline.discover import Discovered, Discovery
     from inventory.runs.finish import Result
     from inventory.runs.folder import Mode
     from inventory.runs.output import Output
@@ -59,7 +59,7 @@ def leaving(form: str, *, quiet: bool) -> Iterator[Log]:
 
 
 def run_export(
-    sources: Sequence[Source] | Search,
+    sources: Sequence[Source] | Discovery,
     output: Output,
     settings: ExportSettings,
     *,
@@ -74,8 +74,10 @@ def run_export(
     """
     from inventory.pipeline import export as pipeline  # noqa: PLC0415 - heavy, and only for a run
 
-    with Display(log) as watch, _signals(watch, log):
-        return run_loop(pipeline.export(sources, output, settings, mode=mode, environment=environment, watch=watch))
+    with Display(log) as observer, _signals(observer, log):
+        return run_loop(
+            pipeline.export(sources, output, settings, mode=mode, environment=environment, observer=observer)
+        )
 
 
 def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bool) -> Result:
@@ -84,12 +86,12 @@ def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bo
     Raises:
         InventoryError: they could not be built.
     """
-    from inventory.pipeline.rebuild import retabulate  # noqa: PLC0415 - heavy, and only for tables
+    from inventory.pipeline.rebuild import rebuild_tables  # noqa: PLC0415 - heavy, and only for tables
 
     raise_limit()
     check_enough()
-    with Display(log) as watch, _signals(watch):
-        return retabulate(folder, shape, watch, drop_bodies=drop_bodies)
+    with Display(log) as observer, _signals(observer):
+        return rebuild_tables(folder, shape, observer, drop_bodies=drop_bodies)
 
 
 def run_status(folder: Path) -> Standing:
@@ -101,14 +103,16 @@ def run_status(folder: Path) -> Standing:
     from inventory.runs.status import standing_of  # noqa: PLC0415
 
     check_enough(FEW)
-    watch = Watch()
-    check = partial(watch.check, resumable=False)
+    observer = ProgressObserver()
+    check = partial(observer.check_cancelled, resumable=False)
     # SQLite looks through all pages in one step, which takes 12 s where a disk is busy: a stop leaves it alone.
-    with _signals(watch):
-        return asyncio.run(unless_stopped(check, partial(standing_of, folder, keep_on=check)))
+    with _signals(observer):
+        return asyncio.run(run_cancellable(check, partial(standing_of, folder, check_cancelled=check)))
 
 
-def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapping[str, str], log: Log) -> Discovered:
+def run_discovery(
+    search: Discovery, settings: ExportSettings, *, environment: Mapping[str, str], log: Log
+) -> Discovered:
     """Lists functions under a display; a signal ends it.
 
     Raises:
@@ -118,17 +122,17 @@ def run_discovery(search: Search, settings: ExportSettings, *, environment: Mapp
     from inventory.cloud.transport import HEADERS  # noqa: PLC0415 - heavy, and only for a run
     from inventory.pipeline.discover import discover  # noqa: PLC0415
 
-    async def search_all(watch: Watch) -> Discovered:
-        account = await unless_stopped(watch.waiting, find_accounts, settings, environment, HEADERS)
-        return await discover(search, settings, account, watch)
+    async def search_all(observer: ProgressObserver) -> Discovered:
+        account = await run_cancellable(observer.on_wait, find_accounts, settings, environment, HEADERS)
+        return await discover(search, settings, account, observer)
 
-    with Display(log) as watch, _signals(watch):
-        return run_loop(search_all(watch))
+    with Display(log) as observer, _signals(observer):
+        return run_loop(search_all(observer))
 
 
 def run_checkup(
     sources: Sequence[Source],
-    places: Sequence[Place],
+    places: Sequence[ProjectRef],
     settings: ExportSettings,
     environment: Mapping[str, str],
 ) -> list[Checkup]:
@@ -144,15 +148,15 @@ def run_checkup(
     from inventory.pipeline.dry_run import scopes_of  # noqa: PLC0415
 
     async def check() -> list[Checkup]:
-        account = await detached(find_accounts, settings, environment, HEADERS)
-        listed = await detached(scopes_of, sources, settings)
+        account = await run_abandonable(find_accounts, settings, environment, HEADERS)
+        listed = await run_abandonable(scopes_of, sources, settings)
         found, unseen = await find_projects(places, settings, account)
         checked = await check_scopes(list(dict.fromkeys([*listed, *found])), settings, account)
         return [*checked, *(without_project(*one) for one in unseen)]
 
-    watch = Watch()
-    with _signals(watch):
-        return run_loop(_until_signal(check(), watch))
+    observer = ProgressObserver()
+    with _signals(observer):
+        return run_loop(_until_signal(check(), observer))
 
 
 def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_run: bool) -> None:
@@ -163,15 +167,15 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
     """
     from inventory.runs import prune  # noqa: PLC0415 - heavy, and only for prune
 
-    watch = Watch()
-    with _signals(watch):
+    observer = ProgressObserver()
+    with _signals(observer):
         plan = prune.planned(folder, policy, incomplete=incomplete)
         for path, words in plan.kept:
             log.say("kept", f"kept {path}: {words}", path=str(path), reason=words)
         for path, words in plan.left:
             log.say("left", f"left alone {path}: {words}", path=str(path), reason=words)
         for path in plan.gone:
-            watch.check(resumable=False)
+            observer.check_cancelled(resumable=False)
             stays = [] if dry_run else prune.remove(path)
             put_place(path)
             if stays:
@@ -180,7 +184,7 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
         log.say("pruned", f"{len(plan.gone):,} runs {done}, {len(plan.kept):,} kept, {len(plan.left):,} left alone")
 
 
-async def _until_signal(work: Coroutine[Any, Any, T], watch: Watch) -> T:
+async def _until_signal(work: Coroutine[Any, Any, T], observer: ProgressObserver) -> T:
     """The result of what has nothing to keep, or the signal that came before it.
 
     Raises:
@@ -190,7 +194,7 @@ async def _until_signal(work: Coroutine[Any, Any, T], watch: Watch) -> T:
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=_TICK_SECONDS)
-            watch.check(resumable=False)
+            observer.check_cancelled(resumable=False)
         return task.result()
     finally:
         task.cancel()
@@ -238,12 +242,12 @@ def until_stopped(begin: Callable[[], None]) -> None:
     Raises:
         InterruptedRunError: it came.
     """
-    watch = Watch()
-    with _signals(watch):
+    observer = ProgressObserver()
+    with _signals(observer):
         begin()
         while True:
             threading.Event().wait(0.2)
-            watch.check(resumable=False)
+            observer.check_cancelled(resumable=False)
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
@@ -278,7 +282,7 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
 
 async def _sparing(work: Coroutine[Any, Any, T], ends: list[Callable[[], T]]) -> T:
     """The work, beside which some descriptors stay free for the loop; how it ends is added to ``ends``."""
-    with some_kept():
+    with reserve_descriptors():
         try:
             result = await work
         except InventoryError as error:
@@ -293,20 +297,20 @@ def _raise(error: InventoryError) -> NoReturn:
 
 
 @contextmanager
-def _signals(watch: Watch, log: Log | None = None) -> Iterator[None]:
+def _signals(observer: ProgressObserver, log: Log | None = None) -> Iterator[None]:
     """A first signal asks for an end in good order; a second one ends the process, and says so to a log.
 
     SIGHUP is never the second: a terminal that closes sends several. Where it is ignored, as under nohup, it stays so.
     """
 
     def stop(number: int, _frame: object) -> None:
-        if watch.signal_number is not None:
+        if observer.signal_number is not None:
             if number == _SIGHUP:
                 return
             if log is not None:
                 log.say_at_once("ended at once; what was answered is kept, and --resume goes on")
             os._exit(128 + number)
-        watch.request_stop(number)
+        observer.cancel(number)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if _SIGHUP is not None and signal.getsignal(_SIGHUP) is not signal.SIG_IGN:

@@ -27,8 +27,8 @@ from inventory.errors import CredentialRefusedError, CredentialsError
 from inventory.home import exists, home
 from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
-from inventory.scheduling.threads import detached
-from inventory.scheduling.warmup import Trial
+from inventory.scheduling.lockout import Lockout
+from inventory.scheduling.threads import run_abandonable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,7 +68,7 @@ class AccessKeys:
         self._lock = asyncio.Lock()
         self._look_at = float("inf")
         self.redactor = Redactor()
-        self.trial = Trial()
+        self.lockout = Lockout()
         self.generation = 0
         self.key = ""
         self._secret = ""
@@ -93,7 +93,7 @@ class AccessKeys:
             if self._is_fresh():  # another scope's call has renewed them meanwhile
                 return
             self._look_at = self._clock() + _LOOK_SECONDS
-            reason = await detached(_renew, self._found)
+            reason = await run_abandonable(_renew, self._found)
             self._take()
             if not self.key:
                 raise CredentialRefusedError(self.redactor.redact(f"no access key: {reason}"))
@@ -132,7 +132,7 @@ class Signature:
         self._signer: Any = None
         self._signer_of = -1
         self.redactor = keys.redactor
-        self.trial = keys.trial
+        self.lockout = keys.lockout
 
     def __repr__(self) -> str:
         return f"Signature({self._keys!r}, project {self._project_id})"

@@ -116,7 +116,7 @@ class Nobody:
     def __init__(self, reason: str) -> None:
         self.redactor = Redactor()
         self.generation = 0
-        self.trial = None
+        self.lockout = None
         self._reason = reason
 
     def credential(self, _session: aiohttp.ClientSession, _region: str, _project_id: str) -> Credential:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from inventory.scheduling.warmup import Trial
+    from inventory.scheduling.lockout import Lockout
 
 TOKEN_VARIABLE: Final = "HW_AUTH_TOKEN"  # noqa: S105 - the name of the variable
 _LOOK_SECONDS: Final = 1.0
@@ -39,7 +39,7 @@ class Credential(Protocol):
         """A number that changes with the secret: a call knows with which one it was made."""
 
     @property
-    def trial(self) -> Trial | None:
+    def lockout(self) -> Lockout | None:
         """What keeps scopes from trying one secret at once; None where nothing is locked when it is refused."""
 
     async def ready(self) -> None:
@@ -81,7 +81,7 @@ class Token:
         self._headers = {"X-Auth-Token": self._token}
         self.redactor = Redactor()
         self.redactor.renew(self._token)
-        self.trial = None
+        self.lockout = None
         self.generation = 0
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ from inventory.cloud.credentials import is_one_word
 from inventory.cloud.iam_client import Call, client_of
 from inventory.errors import BadAnswerError, CallError, CredentialRefusedError
 from inventory.redaction import Redactor
-from inventory.scheduling.warmup import Trial
+from inventory.scheduling.lockout import Lockout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ class User:
         self.domain = domain
         self._password = password
         self.redactor = Redactor(password)
-        self.trial = Trial()
+        self.lockout = Lockout()
         self.is_known = False
         self.is_doubted = False
 
@@ -100,7 +100,7 @@ class IamToken:
         self._rounds = 0
         self._failed: CallError | None = None
         self.redactor = Redactor(beside=user.redactor)
-        self.trial = None
+        self.lockout = None
         self.generation = 0
 
     def __repr__(self) -> str:
@@ -183,7 +183,7 @@ class IamToken:
     async def _ask_in_turn(self) -> tuple[str, Any]:
         """Until a password was accepted once, the projects try it one after the other, and not often."""
         user = self._user
-        await user.trial.enter()
+        await user.lockout.acquire()
         refusal: CallError | None = None
         try:
             return await self._ask(self._scope)
@@ -195,7 +195,7 @@ class IamToken:
             refusal = error
             raise
         finally:
-            user.trial.leave(refusal, accepted=user.is_known)
+            user.lockout.release(refusal, accepted=user.is_known)
 
     async def _ask(self, scope: Mapping[str, Mapping[str, str]]) -> tuple[str, Any]:
         user = self._user

@@ -34,9 +34,9 @@ from inventory.errors import (
 )
 from inventory.exact_json import read_json
 from inventory.proxies import AUTHENTICATION_REQUIRED, proxy_for
-from inventory.scheduling.circuit_breaker import Outage
-from inventory.scheduling.retry import Attempts, Retry
-from inventory.scheduling.throttle import MAX_REFUSALS, MAX_REFUSED_SECONDS, Throttle
+from inventory.scheduling.circuit_breaker import Outage, is_throttled_too_long, is_throttled_too_long
+from inventory.scheduling.retry import Attempts, RetryPolicy
+from inventory.scheduling.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -120,10 +120,10 @@ class IamClient:
         """
         counts = Attempts(self._clock())
         wait = wait_incrementing(_WAIT_SECONDS, _WAIT_SECONDS, tries * _WAIT_SECONDS)
-        retry = Retry(tries, clock=self._clock, sleep=self._sleep, wait=wait)
+        retry = RetryPolicy(tries, clock=self._clock, sleep=self._sleep, wait=wait)
         try:
             return await retry.run(
-                lambda: self._ask(ask, counts), counts, closed=lambda: tries == 1 or self._is_given_up()
+                lambda: self._ask(ask, counts), counts, is_is_closed=lambda: tries == 1 or self._is_given_up()
             )
         except CallError as error:
             if self._is_given_up():
@@ -166,7 +166,7 @@ class IamClient:
             self._learn(error, began, counts)
             raise
         except BaseException:
-            self._throttle.silent(began)
+            self._throttle.record_no_answer(began)
             raise
         self._accept(began)
         return answer
@@ -174,30 +174,30 @@ class IamClient:
     def _learn(self, error: CallError, sent: float, counts: Attempts) -> None:
         self._failed = error
         if isinstance(error, ThrottledError):
-            self._outage.answered()
+            self._outage.record_answer()
             counts.throttled += 1
             self._refusals += 1
-            self._throttle.refused(sent, error)
+            self._throttle.record_throttled(sent, error)
             return
-        counts.fail(error, is_probe=False)
+        counts.record_failure(error, is_probe=False)
         if error.kind not in _OF_NO_ANSWER:
             self._accept(sent)
             return
-        self._throttle.silent(sent)
-        pause = self._outage.silent(sent, self._clock())
+        self._throttle.record_no_answer(sent)
+        pause = self._outage.record_silence(sent, self._clock())
         if pause:
-            self._throttle.hold(pause)
+            self._throttle.pause(pause)
 
     def _accept(self, sent: float) -> None:
         self._failed = None
         self._refusals, self._waited = 0, 0.0
-        self._outage.answered()
-        self._throttle.accepted(sent)
+        self._outage.record_answer()
+        self._throttle.record_accepted(sent)
 
     def _is_given_up(self) -> bool:
         """Whether IAM is waited for no more: for too long it said nothing but 429, or did not answer."""
-        is_refused = self._refusals >= MAX_REFUSALS and self._waited >= MAX_REFUSED_SECONDS
-        return is_refused or self._outage.is_hopeless(self._clock())
+        is_refused = is_throttled_too_long(self._refusals, self._waited)
+        return is_refused or self._outage.is_too_long(self._clock())
 
     def _give_up(self) -> None:
         """Where IAM is given up, nobody waits until it may be asked again; who comes then asks it."""

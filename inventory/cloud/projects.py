@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from inventory.settings import AccountSettings, ExportSettings
 
 
-class Place(NamedTuple):
+class ProjectRef(NamedTuple):
     """Where to look: a region, and one project of it or, without an id, all that IAM shows."""
 
     region: str
     project_id: str | None = None
 
 
-def places_of(settings: ExportSettings, regions: Sequence[str] | None, projects: Sequence[str] | None) -> list[Place]:
+def places_of(
+    settings: ExportSettings, regions: Sequence[str] | None, projects: Sequence[str] | None
+) -> list[ProjectRef]:
     """Where to look, as it is said; else the region and project of the settings, else the regions of the accounts.
 
     Raises:
@@ -44,10 +46,10 @@ def places_of(settings: ExportSettings, regions: Sequence[str] | None, projects:
         raise UsageError("--region is missing: say where to look")
     if projects and len(regions) != 1:
         raise UsageError("--project-id goes with one --region: run it once for each region")
-    return [Place(region, project) for region in regions for project in projects or (None,)]
+    return [ProjectRef(region, project) for region in regions for project in projects or (None,)]
 
 
-class Unseen(NamedTuple):
+class RegionWithoutProjects(NamedTuple):
     """A region of which no project was found, and why; the one account's where there are several."""
 
     region: str
@@ -57,8 +59,8 @@ class Unseen(NamedTuple):
 
 
 async def find_projects(
-    places: Sequence[Place], settings: ExportSettings, account: Account
-) -> tuple[list[tuple[str, str]], list[Unseen]]:
+    places: Sequence[ProjectRef], settings: ExportSettings, account: Account
+) -> tuple[list[tuple[str, str]], list[RegionWithoutProjects]]:
     """Region and project of every place, and the regions that show none."""
     async with open_session(settings.timeout, settings.ca_bundle) as session:
         whole, unseen = await _look_up(places, session, settings, account)
@@ -66,8 +68,8 @@ async def find_projects(
 
 
 async def projects_of(
-    places: Sequence[Place], session: aiohttp.ClientSession, settings: ExportSettings, account: Account
-) -> list[Place]:
+    places: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: Account
+) -> list[ProjectRef]:
     """Every place with its project: a region's own project, and its sub-projects.
 
     Raises:
@@ -80,11 +82,11 @@ async def projects_of(
 
 
 async def _look_up(
-    places: Sequence[Place], session: aiohttp.ClientSession, settings: ExportSettings, account: Account
-) -> tuple[list[Place], list[Unseen]]:
+    places: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: Account
+) -> tuple[list[ProjectRef], list[RegionWithoutProjects]]:
     """Every place with its project, and the regions without one. Who is refused once is not tried again."""
-    found: list[Place] = []
-    unseen: list[Unseen] = []
+    found: list[ProjectRef] = []
+    unseen: list[RegionWithoutProjects] = []
     refused: set[AccountSettings | None] = set()
     lists: dict[tuple[str, AccountSettings | None], dict[str, str]] = {}
     for place in places:
@@ -99,20 +101,22 @@ async def _look_up(
             name = None if owner is None else owner.name
             if owner in refused:
                 told = f"{place.region}: IAM is not asked, as the credential was refused before"
-                unseen.append(Unseen(place.region, endpoint, name, ListingError(told, ExitCode.CREDENTIALS)))
+                unseen.append(
+                    RegionWithoutProjects(place.region, endpoint, name, ListingError(told, ExitCode.CREDENTIALS))
+                )
                 continue
             try:
                 own += await _projects_in(place.region, owner, session, settings, account, lists)
             except ListingError as error:
-                unseen.append(Unseen(place.region, endpoint, name, error))
+                unseen.append(RegionWithoutProjects(place.region, endpoint, name, error))
                 if error.exit_code == ExitCode.CREDENTIALS:
                     refused.add(owner)
         if not own and len(unseen) == before:
             endpoint = _shown_endpoint(settings.for_scope(place.region, None), place.region)
             told = f"{place.region}: IAM at {endpoint} shows no project of this region"
             advice = "see how it is spelled, or give --project-id"
-            unseen.append(Unseen(place.region, endpoint, None, ListingError(f"{told}: {advice}")))
-        found += [Place(place.region, project_id) for project_id in own]
+            unseen.append(RegionWithoutProjects(place.region, endpoint, None, ListingError(f"{told}: {advice}")))
+        found += [ProjectRef(place.region, project_id) for project_id in own]
     return list(dict.fromkeys(found)), unseen
 
 

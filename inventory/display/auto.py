@@ -7,26 +7,26 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from inventory.display.log import Log
-from inventory.display.notebook import NotebookWatch, is_notebook
+from inventory.display.notebook import NotebookObserver, is_notebook
 from inventory.display.terminal import Display
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @contextmanager
-def progress_display(progress: bool | None) -> Iterator[Watch]:  # noqa: FBT001 - the option of that name
+def progress_display(progress: bool | None) -> Iterator[ProgressObserver]:  # noqa: FBT001 - the option of that name
     """A line in a notebook cell, a bar on a terminal; elsewhere log lines if ``progress`` is True, else nothing."""
     if progress is False or (progress is None and not is_notebook() and not _is_terminal()):
-        yield Watch()
+        yield ProgressObserver()
     elif is_notebook():
-        watch, whole = NotebookWatch(), False
+        observer, whole = NotebookObserver(), False
         try:
-            yield watch
+            yield observer
             whole = True
         finally:
-            watch.close(whole=whole)
+            observer.close(whole=whole)
     else:
         with Display(Log("text")) as observer:
             yield observer

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import Speed, duration, format_progress
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 
 if TYPE_CHECKING:
     from inventory.progress import Progress
@@ -37,7 +37,7 @@ class _Line:
         return f'<div style="font-size:13px">{self._bar}{escape(self._text)}</div>'
 
 
-class NotebookWatch(Watch):
+class NotebookObserver(ProgressObserver):
     """Updates one line in the output of a cell; the last state stays in the notebook."""
 
     def __init__(self) -> None:
@@ -49,26 +49,26 @@ class NotebookWatch(Watch):
         self._speed = Speed()
         self._last = "no calls"
 
-    def loading(self, entries: int) -> None:
+    def on_load(self, entries: int) -> None:
         """Shows how many entries of the list are read."""
         self._show(f"reading the list: {entries:,} entries")
-        super().loading(entries)
+        super().on_load(entries)
 
-    def asking(self, progress: Progress) -> None:
+    def on_fetch(self, progress: Progress) -> None:
         """Shows how many URNs are settled."""
         self._last = f"{progress.done:,} of {progress.total:,} URNs"
         state = format_progress(progress, self._speed.update(progress.done))
         self._show(", ".join(filter(None, (self._last, state))), progress.done, progress.total)
 
-    def tabulating(self, urns: int, total: int) -> None:
+    def on_build_tables(self, urns: int, total: int) -> None:
         """Shows how many URNs are in the tables."""
         self._show(f"writing tables: {urns:,} of {total:,} URNs", urns, total)
-        super().tabulating(urns, total)
+        super().on_build_tables(urns, total)
 
-    def delivering(self, sent: int, total: int) -> None:
+    def on_upload(self, sent: int, total: int) -> None:
         """Shows how many bytes are uploaded."""
         self._show(f"sending: {sent:,} of {total:,} bytes", sent, total)
-        super().delivering(sent, total)
+        super().on_upload(sent, total)
 
     def close(self, *, whole: bool) -> None:
         """Replaces the line by the result."""

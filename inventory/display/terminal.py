@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 from inventory.display.formatting import Speed, format_progress, seconds_left
 from inventory.display.log import Log, silence_stream
 from inventory.errors import Status
-from inventory.progress import Progress, Watch
+from inventory.progress import Progress, ProgressObserver
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -43,7 +43,7 @@ class _Terminal:
             silence_stream(self._stream)
 
 
-class LineWatch(Watch):
+class LineObserver(ProgressObserver):
     """Logs a line every ``LINE_SECONDS``."""
 
     def __init__(self, log: Log) -> None:
@@ -52,7 +52,7 @@ class LineWatch(Watch):
         self._speed = Speed()
         self._next = time.monotonic() + LINE_SECONDS
 
-    def asking(self, progress: Progress) -> None:
+    def on_fetch(self, progress: Progress) -> None:
         """Logs how many URNs are settled."""
         speed = self._speed.update(progress.done)
         if not self._is_time():
@@ -70,23 +70,23 @@ class LineWatch(Watch):
             "progress", f"{progress.done:,} of {progress.total:,} URNs, {format_progress(progress, speed)}", **fields
         )
 
-    def loading(self, entries: int) -> None:
+    def on_load(self, entries: int) -> None:
         """Logs how many entries of the list are read."""
         if self._is_time():
             self._log.say("loading", f"reading the list: {entries:,} entries", entries=entries)
-        super().loading(entries)
+        super().on_load(entries)
 
-    def tabulating(self, urns: int, total: int) -> None:
+    def on_build_tables(self, urns: int, total: int) -> None:
         """Logs how many URNs are in the tables."""
         if self._is_time():
             self._log.say("tabulating", f"writing tables: {urns:,} of {total:,} URNs", urns=urns, total=total)
-        super().tabulating(urns, total)
+        super().on_build_tables(urns, total)
 
-    def delivering(self, sent: int, total: int) -> None:
+    def on_upload(self, sent: int, total: int) -> None:
         """Logs how many bytes are uploaded."""
         if self._is_time():
             self._log.say("delivering", f"sending: {sent:,} of {total:,} bytes", sent=sent, total=total)
-        super().delivering(sent, total)
+        super().on_upload(sent, total)
 
     def _is_time(self) -> bool:
         now = time.monotonic()
@@ -96,7 +96,7 @@ class LineWatch(Watch):
         return due
 
 
-class TerminalWatch(Watch):
+class TerminalObserver(ProgressObserver):
     """A progress bar on a terminal."""
 
     def __init__(self, bar: Bar) -> None:
@@ -105,25 +105,25 @@ class TerminalWatch(Watch):
         self._task = bar.add_task("reading the list", total=None, state="")
         self._speed = Speed()
 
-    def loading(self, entries: int) -> None:
+    def on_load(self, entries: int) -> None:
         """Shows how many entries of the list are read."""
         self._bar.update(self._task, state=f"{entries:,} entries")
-        super().loading(entries)
+        super().on_load(entries)
 
-    def asking(self, progress: Progress) -> None:
+    def on_fetch(self, progress: Progress) -> None:
         """Shows how many URNs are settled."""
         state = format_progress(progress, self._speed.update(progress.done))
         self._bar.update(self._task, description="asking", total=progress.total, completed=progress.done, state=state)
 
-    def tabulating(self, urns: int, total: int) -> None:
+    def on_build_tables(self, urns: int, total: int) -> None:
         """Shows how many URNs are in the tables."""
         self._bar.update(self._task, description="writing tables", total=total, completed=urns, state="")
-        super().tabulating(urns, total)
+        super().on_build_tables(urns, total)
 
-    def delivering(self, sent: int, total: int) -> None:
+    def on_upload(self, sent: int, total: int) -> None:
         """Shows how many bytes are uploaded."""
         self._bar.update(self._task, description="sending bytes", total=total, completed=sent, state="")
-        super().delivering(sent, total)
+        super().on_upload(sent, total)
 
 
 class Display:
@@ -133,11 +133,11 @@ class Display:
         self._log = log
         self._bar: Bar | None = None
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> ProgressObserver:
         if self._log.quiet:
-            return Watch()
+            return ProgressObserver()
         if self._log.form == "json" or not sys.stderr.isatty():
-            return LineWatch(self._log)
+            return LineObserver(self._log)
         from rich.console import Console  # noqa: PLC0415 - only a terminal needs rich
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415 - the same
         from rich.progress import Progress as Bar  # noqa: PLC0415 - the same
@@ -159,7 +159,7 @@ class Display:
             refresh_per_second=8,
         )
         self._bar.start()
-        return TerminalWatch(self._bar)
+        return TerminalObserver(self._bar)
 
     def __exit__(self, *_error: object) -> None:
         if self._bar is not None:

@@ -19,15 +19,16 @@ from inventory.cloud.models import read_config
 from inventory.cloud.responses import GONE, Answer
 from inventory.errors import CallError, Status
 from inventory.exact_json import read_json
-from inventory.outcome import LIST_CONFIGS, Outcome, settled
-from inventory.pipeline.scope import NotAskedError, Scope
+from inventory.outcome import LIST_CONFIGS, Outcome
+from inventory.pipeline.outcomes import success_outcome
+from inventory.pipeline.scope import CallSkippedError, Scope
 from inventory.urn import parse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from inventory.cloud.pages import ConfigPage
-    from inventory.pipeline.second_opinion import Settler
+    from inventory.pipeline.second_opinion import UrnFetcher
     from inventory.scheduling.retry import Attempts
 
 MAX_GROUP: Final = 1000
@@ -81,7 +82,7 @@ class Reading:
         return {urn: self.found.pop(urn) for urn in urns if urn in self.found}
 
 
-class Group:
+class FunctionGroup:
     """URNs of one function that are asked for together.
 
     Attributes:
@@ -91,7 +92,7 @@ class Group:
         previous: the group before it, which reads the list first.
     """
 
-    def __init__(self, function: str, urns: Sequence[str], reading: Reading, previous: Group | None) -> None:
+    def __init__(self, function: str, urns: Sequence[str], reading: Reading, previous: FunctionGroup | None) -> None:
         self.function = function
         self.waiting = dict.fromkeys(urns)
         self.reading = reading
@@ -100,12 +101,12 @@ class Group:
         self.was_led = asyncio.Event()
 
 
-class Batch:
+class BatchFetcher:
     """The URNs of one scope, some of which are settled by lists.
 
     Args:
         scope: makes the calls of lists.
-        settler: settles the URNs that no list tells of.
+        urn_fetcher: settles the URNs that no list tells of.
         list_configs: a page of the configs of a function, from an offset.
         note_listed: is told, before the outcomes of a list are kept, that it was asked.
         was_listed: whether that was noted before.
@@ -115,7 +116,7 @@ class Batch:
     def __init__(
         self,
         scope: Scope,
-        settler: Settler,
+        urn_fetcher: UrnFetcher,
         list_configs: Callable[[str, int], Awaitable[ConfigPage]],
         *,
         note_listed: Callable[[str], None],
@@ -123,7 +124,7 @@ class Batch:
         keep: Callable[[Sequence[Outcome]], Awaitable[None]],
     ) -> None:
         self._scope = scope
-        self._settler = settler
+        self._urn_fetcher = urn_fetcher
         self._list_configs = list_configs
         self._note_listed = note_listed
         self._was_listed = was_listed
@@ -135,7 +136,7 @@ class Batch:
         self._told: Counter[str] = Counter()
         self._trust: dict[tuple[str, frozenset[str]], bool] = {}
 
-    def jobs(self, urns: Iterator[str], total: int) -> Iterator[tuple[str, Group | None]]:
+    def jobs(self, urns: Iterator[str], total: int) -> Iterator[tuple[str, FunctionGroup | None]]:
         """Sorted URNs, each with the group that it belongs to; None where it stands alone.
 
         Args:
@@ -147,12 +148,12 @@ class Batch:
             reading, group = Reading(), None
             is_listed = self._was_listed(function)
             while some := list(islice(found, MAX_GROUP)):
-                group = Group(function, some, reading, group) if len(some) > 1 and not is_listed else None
+                group = FunctionGroup(function, some, reading, group) if len(some) > 1 and not is_listed else None
                 for urn in some:
                     if group is None or urn in group.waiting:
                         yield urn, group
 
-    async def settle(self, urn: str, group: Group | None) -> None:
+    async def fetch(self, urn: str, group: FunctionGroup | None) -> None:
         """Settles one URN; the first of a group sees to the list, and the others wait for it."""
         if group is not None:
             if not group.is_led:
@@ -167,21 +168,21 @@ class Batch:
             await group.was_led.wait()
             if urn not in group.waiting:
                 return
-        await self._settler.settle(urn)
+        await self._urn_fetcher.fetch(urn)
 
-    async def _lead(self, group: Group) -> None:
+    async def _lead(self, group: FunctionGroup) -> None:
         """Asks for the list once the scope is proven, and while no other list is the first one; until then, alone."""
         while self._is_worth_a_call(group):
             if self._scope.is_proven and not self._on_trial:
                 await self._list(group)
                 return
             urn = next(iter(group.waiting))
-            if await self._settler.settle(urn) is None:
+            if await self._urn_fetcher.fetch(urn) is None:
                 return
             group.waiting.pop(urn, None)
 
-    def _is_worth_a_call(self, group: Group) -> bool:
-        if self._failures >= _MAX_FAILURES or self._scope.closed or group.reading.is_used_up:
+    def _is_worth_a_call(self, group: FunctionGroup) -> bool:
+        if self._failures >= _MAX_FAILURES or self._scope.is_closed or group.reading.is_used_up:
             return False
         kinds = Counter(kind for kind in map(_kind_of, group.waiting) if kind != _NO_QUALIFIER)
         share = {kind: (self._told[kind] + _GUESSED / 2) / (self._asked[kind] + _GUESSED) for kind in kinds}
@@ -190,12 +191,12 @@ class Batch:
             expected -= sum(not self._told[kind] for kind in kinds)
         return expected > 1
 
-    async def _list(self, group: Group) -> None:
+    async def _list(self, group: FunctionGroup) -> None:
         self._on_trial = not self._told
-        counts = self._scope.attempts(most=1)
+        counts = self._scope.attempts(maximum=1)
         try:
             await self._read(group, counts)
-        except NotAskedError:
+        except CallSkippedError:
             return
         except CallError as error:
             self._failures += error.error_code not in GONE
@@ -203,13 +204,13 @@ class Batch:
         finally:
             self._on_trial = False
         self._failures = 0
-        for urn in self._settler.early:  # it has an outcome of its own
+        for urn in self._urn_fetcher.early:  # it has an outcome of its own
             group.waiting.pop(urn, None)
         self._asked.update(map(_kind_of, group.waiting))
         self._note_listed(group.function)
         await self._use(group, group.reading.take(group.waiting), counts)
 
-    async def _use(self, group: Group, told: dict[str, bytes], counts: Attempts) -> None:
+    async def _use(self, group: FunctionGroup, told: dict[str, bytes], counts: Attempts) -> None:
         """Settles what is believed; of each shape that was not seen before, one URN is asked alone first."""
         while True:
             believed = [urn for urn, body in told.items() if self._trust.get(_shape(urn, body))]
@@ -218,12 +219,12 @@ class Batch:
             self._told.update(map(_kind_of, believed))
             request_id = group.reading.request_id
             await self._keep(
-                [settled(urn, Answer(told.pop(urn), request_id), LIST_CONFIGS, counts) for urn in believed]
+                [success_outcome(urn, Answer(told.pop(urn), request_id), LIST_CONFIGS, counts) for urn in believed]
             )
             untried = next((urn for urn, body in told.items() if _shape(urn, body) not in self._trust), None)
             if untried is None:
                 return
-            outcome = await self._settler.settle(untried)
+            outcome = await self._urn_fetcher.fetch(untried)
             if outcome is None:
                 return
             group.waiting.pop(untried, None)
@@ -234,7 +235,7 @@ class Batch:
                 self._trust[shape] = is_right and self._trust.get(shape, True)
                 self._told[_kind_of(untried)] += is_right
 
-    async def _read(self, group: Group, counts: Attempts) -> None:
+    async def _read(self, group: FunctionGroup, counts: Attempts) -> None:
         """Reads all pages, or as many as tell of the whole group."""
         reading = group.reading
         wanted = group.waiting.keys() - {group.function}

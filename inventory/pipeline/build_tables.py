@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from inventory.ledger.writer import Ledger
     from inventory.outcome import Outcome
-    from inventory.progress import Watch
+    from inventory.progress import ProgressObserver
     from inventory.settings import ExportSettings
     from inventory.tables.flatten import Rows
 
@@ -35,11 +35,11 @@ _LEAST_BYTES: Final = 500
 _Opened = AbstractContextManager["TableWriter | PartsWriter"]
 
 
-def tabulate(
+def build_tables(
     ledger: Ledger,
     folder: Path,
     settings: ExportSettings,
-    watch: Watch,
+    observer: ProgressObserver,
     *,
     before_names: Callable[[], None] = lambda: None,
 ) -> tuple[list[TableFile], Counts]:
@@ -49,7 +49,7 @@ def tabulate(
         ledger: what they are made from.
         folder: where they go.
         settings: in which formats, zone and files.
-        watch: is told how far it is, and may stop it.
+        observer: is told how far it is, and may stop it.
         before_names: is called when all are whole and what was there before is still as it was.
 
     Raises:
@@ -77,10 +77,10 @@ def tabulate(
                 calls.add(rows.call, _LEAST_BYTES)
             counts.add(outcome, is_named_otherwise=is_named_otherwise(rows.named, urn))
             if number % _BLOCK == 0:
-                watch.tabulating(number, total)
+                observer.on_build_tables(number, total)
         for reject in ledger.rejects():
             rejects.add(reject, _LEAST_BYTES + len(reject.text))
-        watch.tabulating(total, total)
+        observer.on_build_tables(total, total)
         for writer in writers:
             writer.finish()
         before_names()

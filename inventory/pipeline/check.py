@@ -107,15 +107,15 @@ async def _check(
     checkup = Checkup(region, project_id, endpoint, [])
     try:
         await credential.ready()
-        if credential.trial is not None:
-            await credential.trial.enter()
+        if credential.lockout is not None:
+            await credential.lockout.acquire()
     except CallError as error:
         checkup.steps.append(_refused(error))
         return checkup
     listed, list_error = await _tried(lambda: client.list_functions(0, 1))
-    if credential.trial is not None:
+    if credential.lockout is not None:
         is_refused = isinstance(list_error, CredentialRefusedError)
-        credential.trial.leave(list_error if is_refused else None, accepted=list_error is None)
+        credential.lockout.release(list_error if is_refused else None, accepted=list_error is None)
     checkup.steps.extend(_connection(endpoint, list_error))
     if not checkup.ok:
         return checkup

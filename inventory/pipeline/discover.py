@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory.cloud.client import Client
 from inventory.cloud.pages import LIST_ALIASES, LIST_FUNCTIONS, LIST_VERSIONS, MAX_ITEMS
-from inventory.cloud.projects import Place, projects_of
+from inventory.cloud.projects import ProjectRef, projects_of
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
 from inventory.ledger.writer import AnswerCount
-from inventory.pipeline.scope import NotAskedError, Scope
+from inventory.pipeline.scope import CallSkippedError, Scope
 from inventory.runs.census import Census
 from inventory.runs.manifest import now
 from inventory.scheduling import worker_pool
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from inventory.cloud.accounts import Account
     from inventory.cloud.credentials import Credential
     from inventory.cloud.pages import FunctionPage
-    from inventory.progress import Watch
+    from inventory.progress import ProgressObserver
     from inventory.scheduling.throttle import Throttle
     from inventory.settings import ExportSettings
 
@@ -51,10 +51,10 @@ _OF: Final = {LIST_FUNCTIONS: "functions", LIST_VERSIONS: "versions", LIST_ALIAS
 
 
 @dataclass(frozen=True)
-class Search:
+class Discovery:
     """What to list: the functions of places as ``…:latest``, and where asked for their versions and aliases."""
 
-    places: Sequence[Place]
+    places: Sequence[ProjectRef]
     versions: bool = False
     aliases: bool = False
 
@@ -115,7 +115,10 @@ class _Project:
     """
 
     def __init__(
-        self, place: Place, credential: Callable[[], Credential], make: Callable[[Credential], tuple[Client, Scope]]
+        self,
+        place: ProjectRef,
+        credential: Callable[[], Credential],
+        make: Callable[[Credential], tuple[Client, Scope]],
     ) -> None:
         self.name = f"{place.region}/{place.project_id}"
         self.place = place
@@ -130,7 +133,7 @@ class _Project:
         """Makes what calls are made with."""
         self.client, self.scope = self._make(self._credential())
         if self.throttle is not None:
-            self.scope.throttle.go_on_from(self.throttle)
+            self.scope.throttle.continue_from(self.throttle)
         self.throttle = self.scope.throttle
 
     def close(self) -> None:
@@ -152,14 +155,14 @@ class _Project:
         except NotConfiguredError:
             self.vague.add(operation)  # a 404 that does not say that the function is gone
             return []
-        except (CallError, NotAskedError) as error:
+        except (CallError, CallSkippedError) as error:
             raise self._broken(operation, error) from None
 
     async def page(self, marker: int) -> FunctionPage:
         """A page of functions."""
         try:
             return await self.scope.fetch(LIST_FUNCTIONS, lambda: self.client.list_functions(marker, MAX_ITEMS))
-        except (CallError, NotAskedError) as error:
+        except (CallError, CallSkippedError) as error:
             raise self._broken(LIST_FUNCTIONS, error) from None
 
     def _broken(self, operation: str, error: Exception) -> ListingError:
@@ -168,7 +171,9 @@ class _Project:
         return ListingError(f"{self.name}: the list of {_OF[operation]} broke off ({reason}); no list is written", code)
 
 
-async def discover(search: Search, settings: ExportSettings, account: Account, watch: Watch) -> Discovered:
+async def discover(
+    search: Discovery, settings: ExportSettings, account: Account, observer: ProgressObserver
+) -> Discovered:
     """Lists the functions of all places.
 
     Raises:
@@ -177,11 +182,11 @@ async def discover(search: Search, settings: ExportSettings, account: Account, w
         InterruptedRunError: a signal came.
     """
     ends = time.monotonic() + (math.inf if settings.max_time is None else settings.max_time)
-    listing = asyncio.create_task(_discover(search, settings, account, watch))
+    listing = asyncio.create_task(_discover(search, settings, account, observer))
     try:
         while not listing.done():
             await asyncio.wait({listing}, timeout=_TICK_SECONDS)
-            watch.waiting()
+            observer.on_wait()
             if time.monotonic() >= ends and not listing.done():
                 told = f"the {settings.max_time:g} s of --max-time were over before all functions were listed"
                 raise OutOfTimeError(f"out of time: {told}; no list is written")
@@ -191,7 +196,9 @@ async def discover(search: Search, settings: ExportSettings, account: Account, w
         await asyncio.wait({listing})
 
 
-async def _discover(search: Search, settings: ExportSettings, account: Account, watch: Watch) -> Discovered:
+async def _discover(
+    search: Discovery, settings: ExportSettings, account: Account, observer: ProgressObserver
+) -> Discovered:
     began = now()
     calls: Counter[tuple[str, str, str, int]] = Counter()
     found = 0
@@ -199,11 +206,11 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
     def tell(new: int) -> None:
         nonlocal found
         found += new
-        watch.loading(found)
+        observer.on_load(found)
 
     async def list_project(project: _Project) -> None:
         project.open()
-        project.functions = await _functions_of(project, watch)
+        project.functions = await _functions_of(project, observer)
         project.close()
         tell(project.add(f"{urn}:latest" for urn in project.functions))
 
@@ -236,7 +243,7 @@ async def _discover(search: Search, settings: ExportSettings, account: Account, 
 
 
 def _all_of(
-    projects: Sequence[_Project], search: Search, calls: Counter[tuple[str, str, str, int]], began: str
+    projects: Sequence[_Project], search: Discovery, calls: Counter[tuple[str, str, str, int]], began: str
 ) -> Discovered:
     return Discovered(
         [Listing(project.name, sorted(project.found)) for project in projects],
@@ -264,7 +271,7 @@ def _lane(
 
 
 def _made(
-    place: Place,
+    place: ProjectRef,
     session: aiohttp.ClientSession,
     settings: ExportSettings,
     calls: Counter[tuple[str, str, str, int]],
@@ -280,7 +287,7 @@ def _made(
     return client, Scope(client.show_async_invoke_config, credential, settings, count_call=count_call)
 
 
-async def _functions_of(project: _Project, watch: Watch) -> list[str]:
+async def _functions_of(project: _Project, observer: ProgressObserver) -> list[str]:
     """The functions of a project, without qualifiers.
 
     A list that changed while it was read is read again, until that brings nothing new; so is one that is too short,
@@ -289,7 +296,7 @@ async def _functions_of(project: _Project, watch: Watch) -> list[str]:
     found: dict[str, None] = {}
     for reading in range(_MAX_READINGS):
         before = len(found)
-        totals = await _read_pages(project, watch, found)
+        totals = await _read_pages(project, observer, found)
         is_whole = not totals or len(found) >= min(totals)
         is_still = len(set(totals)) <= 1 or len(found) == before
         if is_whole and (is_still or reading == _MAX_READINGS - 1):
@@ -301,7 +308,7 @@ async def _functions_of(project: _Project, watch: Watch) -> list[str]:
     )
 
 
-async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -> list[int]:
+async def _read_pages(project: _Project, observer: ProgressObserver, found: dict[str, None]) -> list[int]:
     """Reads a list from its beginning to its end; returns how many functions the service said there are, page by page.
 
     Offsets move when functions come and go. Each page repeats the end of the one before: what is deleted in between
@@ -311,7 +318,7 @@ async def _read_pages(project: _Project, watch: Watch, found: dict[str, None]) -
     totals: list[int] = []
     known: set[str] = set()  # the last page, where the next one repeats some of it
     while True:
-        watch.loading(len(found))
+        observer.on_load(len(found))
         page = await project.page(marker)
         if known and marker and known.isdisjoint(page.urns):
             steps_back += 1

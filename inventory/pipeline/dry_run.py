@@ -13,7 +13,7 @@ from inventory.ledger.database import FILE_NAME
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.load import load
 from inventory.printable import printable_lines
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 from inventory.storage.files import temporary_folder
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def _loaded(sources: Sequence[Source], settings: ExportSettings) -> Iterator[Ledger]:
     """A ledger with the lists in it, which is gone afterwards."""
     with temporary_folder() as folder, Ledger(folder / FILE_NAME) as ledger:
-        load(sources, ledger, settings, Watch())
+        load(sources, ledger, settings, ProgressObserver())
         yield ledger
 
 

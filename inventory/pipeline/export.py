@@ -15,15 +15,15 @@ from inventory.cloud.transport import HEADERS
 from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline import load as intake
-from inventory.pipeline.build_tables import tabulate
-from inventory.pipeline.discover import Search, discover
-from inventory.pipeline.fetch import ask
+from inventory.pipeline.build_tables import build_tables
+from inventory.pipeline.discover import Discovery, discover
+from inventory.pipeline.fetch import fetch_configs
 from inventory.runs import finish as ending
 from inventory.runs import manifest
 from inventory.runs.finish import End, Result
 from inventory.runs.folder import RunFolder
 from inventory.runs.upload import Delivery
-from inventory.scheduling.threads import in_thread, unless_stopped
+from inventory.scheduling.threads import run_in_thread, run_cancellable
 from inventory.settings_file import describe
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from inventory.cloud.accounts import Account
     from inventory.pipeline.discover import Discovered
     from inventory.pipeline.fetch import ScopeEnd
-    from inventory.progress import Watch
+    from inventory.progress import ProgressObserver
     from inventory.runs.folder import Mode
     from inventory.runs.output import Output
     from inventory.settings import ExportSettings
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 
 
 async def export(
-    sources: Sequence[Source | MemorySource] | Search,
+    sources: Sequence[Source | MemorySource] | Discovery,
     output: Output,
     settings: ExportSettings,
     *,
     mode: Mode,
     environment: Mapping[str, str],
-    watch: Watch,
+    observer: ProgressObserver,
 ) -> Result:
     """Runs one export, from a list of URNs, or from a search for all functions, to whole tables.
 
@@ -56,20 +56,20 @@ async def export(
         InventoryError: it could not be finished; its ``exit_code`` says how, and what was answered is kept.
     """
     began = time.monotonic()
-    check = partial(watch.check, resumable=mode == "resume")
-    account = await unless_stopped(check, find_accounts, settings, environment, HEADERS)
+    check = partial(observer.check_cancelled, resumable=mode == "resume")
+    account = await run_cancellable(check, find_accounts, settings, environment, HEADERS)
     delivery = Delivery(output.url, output.folder, with_option(environment, settings.ca_bundle))
     folder = RunFolder(output.folder)
-    await unless_stopped(check, delivery.prepare, mode)
+    await run_cancellable(check, delivery.prepare, mode)
     folder.prepare(mode)
     with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
-        found = await _take_in(sources, ledger, folder, settings, mode, account, watch)
+        found = await _take_in(sources, ledger, folder, settings, mode, account, observer)
         settings = intake.shaped(ledger, settings)
         ending.keep_output(ledger, output)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
-            sent = await unless_stopped(watch.check, delivery.complete, done["tables"], watch)
+            sent = await run_cancellable(observer.check_cancelled, delivery.complete, done["tables"], observer)
             result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
         else:
             ending.check_bodies(ledger, folder.path)
@@ -77,32 +77,32 @@ async def export(
             folder.remove_manifest()
             ending.keep(ledger, None)
             # ledger ──► pool ── client ──► ledger
-            scopes = await ask(ledger, settings, account, watch, found.throttles if found else {}, began=began)
+            scopes = await fetch_configs(ledger, settings, account, observer, found.throttles if found else {}, began=began)
             # ledger ──► flatten ──► tables
-            tables, counts = await in_thread(tabulate, ledger, folder.path, settings, watch)
+            tables, counts = await run_in_thread(build_tables, ledger, folder.path, settings, observer)
             # tables ──► manifest
-            result = await in_thread(_sign_off, ledger, output, settings, scopes, tables, counts)
+            result = await run_in_thread(_sign_off, ledger, output, settings, scopes, tables, counts)
             # tables, manifest ──► object store, where there is one
-            await unless_stopped(watch.check, delivery.complete, result.manifest["tables"], watch)
-        return await in_thread(ending.drop_bodies, ledger, result, watch) if settings.drop_bodies else result
+            await run_cancellable(observer.check_cancelled, delivery.complete, result.manifest["tables"], observer)
+        return await run_in_thread(ending.drop_bodies, ledger, result, observer) if settings.drop_bodies else result
 
 
 async def _take_in(
-    sources: Sequence[Source | MemorySource] | Search,
+    sources: Sequence[Source | MemorySource] | Discovery,
     ledger: Ledger,
     folder: RunFolder,
     settings: ExportSettings,
     mode: Mode,
     account: Account,
-    watch: Watch,
+    observer: ProgressObserver,
 ) -> Discovered | None:
     """Loads the list, which may have to be found first, or holds it against the one that a resumed run began with."""
     if mode == "resume":
-        await in_thread(ledger.check, watch.check)
+        await run_in_thread(ledger.check, observer.check_cancelled)
     if mode == "resume" and ledger.fact(intake.LOADED) is not None:
-        if isinstance(sources, Search):
+        if isinstance(sources, Discovery):
             raise UsageError("--resume goes on with the list that was found: leave --all out")
-        await in_thread(intake.check_same_run, sources, ledger, settings, watch.check)
+        await run_in_thread(intake.check_same_run, sources, ledger, settings, observer.check_cancelled)
         ending.check_bodies(ledger, folder.path, again=True)
         ledger.requeue_failures()
         return None
@@ -113,9 +113,9 @@ async def _take_in(
         if not sources:
             raise UsageError("the list of this run was never read to its end: name it again, or give --all again")
         found: Discovered | None = None
-        if isinstance(sources, Search):
-            found, sources = await discover(sources, settings, account, watch), ()
-        await in_thread(intake.load, sources, ledger, settings, watch, found)
+        if isinstance(sources, Discovery):
+            found, sources = await discover(sources, settings, account, observer), ()
+        await run_in_thread(intake.load, sources, ledger, settings, observer, found)
         keep = True
     except OutputError:
         keep = True  # --resume, to which a full disk leads, finds what it goes on with

@@ -19,9 +19,9 @@ from inventory.cloud.client import Client
 from inventory.cloud.transport import open_session
 from inventory.errors import OutOfTimeError
 from inventory.ledger.reader import STARTED
-from inventory.pipeline.batch import Batch, Group
+from inventory.pipeline.batch import BatchFetcher, FunctionGroup
 from inventory.pipeline.scope import Scope
-from inventory.pipeline.second_opinion import Settler
+from inventory.pipeline.second_opinion import UrnFetcher
 from inventory.progress import Progress
 from inventory.scheduling import worker_pool
 from inventory.scheduling.connection_limit import connections
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from inventory.errors import ExitCode, RateLimit
     from inventory.ledger.writer import Ledger
     from inventory.outcome import Outcome
-    from inventory.progress import Watch
+    from inventory.progress import ProgressObserver
     from inventory.scheduling.throttle import Throttle
     from inventory.settings import ExportSettings
 
@@ -61,11 +61,11 @@ class ScopeEnd(NamedTuple):
     used: float | None = None
 
 
-async def ask(
+async def fetch_configs(
     ledger: Ledger,
     settings: ExportSettings,
     account: Account,
-    watch: Watch,
+    observer: ProgressObserver,
     throttles: Mapping[tuple[str, str], Throttle] = MappingProxyType({}),
     *,
     began: float | None = None,
@@ -76,7 +76,7 @@ async def ask(
         ledger: what to ask for, and where the outcomes go.
         settings: how.
         account: who asks.
-        watch: is told how far it is, and may stop it.
+        observer: is told how far it is, and may stop it.
         throttles: what the listing of the functions has learnt of the scopes' paces.
         began: when the run began, on the monotonic clock; now, if it is not said.
 
@@ -85,13 +85,13 @@ async def ask(
         OutputError: the ledger cannot be written.
     """
     async with open_session(settings.timeout, settings.ca_bundle) as session:
-        inquiry = _Inquiry(ledger, settings, watch)
+        inquiry = _Inquiry(ledger, settings, observer)
         seconds = math.inf if settings.max_time is None else settings.max_time
         lanes = inquiry.lanes(session, account, throttles)
         return await inquiry.run(lanes, (time.monotonic() if began is None else began) + seconds)
 
 
-_Job = tuple[str, Group | None]
+_Job = tuple[str, FunctionGroup | None]
 
 
 def _microseconds(started: str | None) -> int:
@@ -101,13 +101,13 @@ def _microseconds(started: str | None) -> int:
 class _Inquiry:
     """The scopes are opened when a worker comes to them, and only their ends are kept."""
 
-    def __init__(self, ledger: Ledger, settings: ExportSettings, watch: Watch) -> None:
+    def __init__(self, ledger: Ledger, settings: ExportSettings, observer: ProgressObserver) -> None:
         self._open: dict[tuple[str, str], Scope] = {}
         self._ends: dict[tuple[str, str], ScopeEnd] = {}
         self._out_of_time: OutOfTimeError | None = None
         self._ledger = ledger
         self._settings = settings
-        self._watch = watch
+        self._observer = observer
         self._began = _microseconds(ledger.fact(STARTED))
         self._total = ledger.count_urns()
         self._done_before = ledger.count_settled()
@@ -127,7 +127,7 @@ class _Inquiry:
 
     @property
     def _is_over(self) -> bool:
-        return self._watch.signal_number is not None or self._out_of_time is not None
+        return self._observer.signal_number is not None or self._out_of_time is not None
 
     def _lane(
         self,
@@ -144,17 +144,17 @@ class _Inquiry:
 
         scope = self._opened(place, client, credential, settings)
         if throttle is not None:
-            scope.throttle.go_on_from(throttle)
-        settler = Settler(
+            scope.throttle.continue_from(throttle)
+        urn_fetcher = UrnFetcher(
             scope,
             client.list_functions,
             elsewhere=lambda: self._ledger.pending_samples(*place),
             keep=self._keep,
-            was_welcome=self._ledger.has_success(*place),
+            was_accepted=self._ledger.has_success(*place),
         )
-        batch = Batch(
+        batch = BatchFetcher(
             scope,
-            settler,
+            urn_fetcher,
             client.list_async_invoke_configs,
             note_listed=self._ledger.record_listed,
             was_listed=self._ledger.is_listed,
@@ -164,12 +164,12 @@ class _Inquiry:
         def jobs() -> Iterator[_Job]:
             urns = self._ledger.pending(*place)
             for job in batch.jobs(urns, total) if settings.batch else ((urn, None) for urn in urns):
-                if scope.closed or self._is_over:
+                if scope.is_closed or self._is_over:
                     return
                 yield job
 
         async def settle(job: _Job) -> None:
-            await batch.settle(*job)
+            await batch.fetch(*job)
 
         return worker_pool.Lane(jobs(), settle, settings.max_workers, lambda: self._close(place))
 
@@ -185,7 +185,7 @@ class _Inquiry:
             credential,
             settings,
             count_call=count_call,
-            was_welcome=self._ledger.has_success(*place),
+            was_accepted=self._ledger.has_success(*place),
             has_second_opinion=True,
         )
         return scope
@@ -219,7 +219,7 @@ class _Inquiry:
             while not workers.done():
                 await asyncio.wait({workers}, timeout=TICK_SECONDS)
                 self._ledger.commit()
-                self._watch.asking(self._progress())
+                self._observer.on_fetch(self._progress())
                 if time.monotonic() >= deadline and not workers.done():
                     seconds = self._settings.max_time
                     self._out_of_time = OutOfTimeError(f"out of time: the {seconds:g} s of --max-time are over")
@@ -234,7 +234,7 @@ class _Inquiry:
             workers.cancel()
             await asyncio.wait({workers})
             self._ledger.commit()
-        self._watch.check()
+        self._observer.check_cancelled()
         for place in list(self._open):
             self._close(place)
         return {place: self._ends.get(place) or self._unopened(place) for place in self._places()}

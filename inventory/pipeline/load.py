@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inventory.pipeline.discover import Discovered
-    from inventory.progress import Watch
+    from inventory.progress import ProgressObserver
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
     from inventory.sources.memory import MemorySource
@@ -48,7 +48,7 @@ def load(
     sources: Sequence[Source | MemorySource],
     ledger: Ledger,
     settings: ExportSettings,
-    watch: Watch,
+    observer: ProgressObserver,
     discovered: Discovered | None = None,
 ) -> None:
     """Reads all sources into the ledger; whole, or not at all: then what it held before stays.
@@ -57,7 +57,7 @@ def load(
         sources: the lists.
         ledger: where they go, in the place of what it held.
         settings: what completes the short forms, and which regions the endpoint can take.
-        watch: is told how far it is, and may stop it.
+        observer: is told how far it is, and may stop it.
         discovered: lists that come from the service, in the place of ``sources``.
 
     Raises:
@@ -70,7 +70,7 @@ def load(
     with ledger.loading():
         ledger.set_fact(STARTED, manifest.now() if discovered is None else discovered.began)
         for source in sources if discovered is None else discovered.listings:
-            for entry in source.read(check_cancelled=watch.waiting):
+            for entry in source.read(check_cancelled=observer.on_wait):
                 try:
                     if entry.reason is not None:
                         raise UrnError(entry.reason)  # noqa: TRY301 - one road for all that is rejected
@@ -83,7 +83,7 @@ def load(
                 cleaned += entry.cleaned
                 if entries % _BLOCK == 0:
                     _flush(ledger, found, rejects)
-                    watch.loading(entries)
+                    observer.on_load(entries)
             _flush(ledger, found, rejects)
             ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
@@ -91,7 +91,7 @@ def load(
         ledger.add_calls(() if discovered is None else discovered.calls)
         ledger.set_fact(CLEANED, cleaned)
         ledger.set_fact(LOADED, describe(settings))
-        watch.loading(entries)
+        observer.on_load(entries)
 
 
 def check_same_run(

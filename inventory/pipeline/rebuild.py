@@ -16,7 +16,7 @@ import msgspec
 from inventory.errors import ExitCode, InterruptedRunError, Status, UsageError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline import load
-from inventory.pipeline.build_tables import tabulate
+from inventory.pipeline.build_tables import build_tables
 from inventory.runs import finish as ending
 from inventory.runs import manifest
 from inventory.runs.finish import End, Result
@@ -27,20 +27,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from inventory.progress import Watch
+    from inventory.progress import ProgressObserver
     from inventory.settings import ExportSettings
 
 _SHAPING: Final = ("format", "naive-timezone", "rows-per-file")
 
 
-def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: bool = False) -> Result:
+def rebuild_tables(
+    path: Path, shape: dict[str, Any], observer: ProgressObserver, *, drop_bodies: bool = False
+) -> Result:
     """Builds the tables of the run in a folder again.
 
     Args:
         path: the folder.
         shape: what is asked for of ``format`` (which comes to those that the run has), ``naive_timezone`` and
             ``rows_per_file``; what is not there stays as it is.
-        watch: is told how far it is, and may stop it.
+        observer: is told how far it is, and may stop it.
         drop_bodies: whether the ledger may forget afterwards what tables are made from.
 
     Raises:
@@ -52,7 +54,7 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
     folder.check_run()
     with Ledger(folder.ledger) as ledger:
         with _said("; the tables are as they were"):
-            ledger.check(watch.check)
+            ledger.check(observer.check_cancelled)
         output = ending.output_of(ledger, path)
         before = load.last_settings(ledger)
         if before is None:
@@ -62,7 +64,7 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
             )
         if drop_bodies and not shape and ending.are_dropped(ledger) and folder.is_whole():
             with _said("; the tables are as they were"):
-                ledger.drop_bodies(watch.check)  # it may have been ended before the file was smaller
+                ledger.drop_bodies(observer.check_cancelled)  # it may have been ended before the file was smaller
             return Result(output, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
         settings = load.shaped(ledger, check_settings(msgspec.structs.replace(before, **shape)))
@@ -74,14 +76,14 @@ def retabulate(path: Path, shape: dict[str, Any], watch: Watch, *, drop_bodies: 
             folder.remove_manifest()
 
         with _said("; the tables are as they were"):
-            tables, counts = tabulate(ledger, path, settings, watch, before_names=before_names)
+            tables, counts = build_tables(ledger, path, settings, observer, before_names=before_names)
         end = end or _reckoned(ledger, settings, counts)
         described = describe(settings)
         end = end._replace(settings={**end.settings, **{name: described[name] for name in _SHAPING}})
         result = ending.sign_off(ledger, output, end, tables, counts)
         if drop_bodies:
             with _said("; the tables are whole, and --drop-bodies goes on with the bodies"):
-                result = _without_bodies(ledger, result, watch)
+                result = _without_bodies(ledger, result, observer)
         return result._replace(exit_code=ExitCode.ANSWERED)  # the tables were asked for, and are there
 
 
@@ -114,14 +116,14 @@ def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts)
     )
 
 
-def _without_bodies(ledger: Ledger, result: Result, watch: Watch) -> Result:
+def _without_bodies(ledger: Ledger, result: Result, observer: ProgressObserver) -> Result:
     """Drops bodies also where URNs failed: who asks for it here knows that.
 
     Not where the run is not at its end, or where its tables have to go up into a store with --resume.
     """
     if result.manifest["counts"]["status"][Status.NOT_ATTEMPTED] or result.output.url is not None:
-        return ending.drop_bodies(ledger, result, watch)
-    ledger.drop_bodies(watch.check)
+        return ending.drop_bodies(ledger, result, observer)
+    ledger.drop_bodies(observer.check_cancelled)
     failed = result.manifest["counts"]["status"][Status.FAILED]
     note = f"the bodies are dropped: the {failed:,} URNs that failed cannot be asked again in this folder"
     return result._replace(note=note) if failed else result

@@ -1,32 +1,29 @@
-"""One (region, project): how a URN of it is settled, and when the whole scope stops.
-
-Owns the decision to stop, on top of the two flags of the errors: a refused credential and a firewall stop a scope at
-once, and a scope that brings nothing but failures is given up. Until a first answer shows that calls are welcome, only
-a few scouts are sent. Knows no ledger's file and no other scope.
-"""
+"""Scope: makes the calls of one (account, region, project) by its rules."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeVar
 
 from inventory.cloud.responses import GONE
 from inventory.errors import (
     CallError,
     CredentialExpiredError,
     CredentialRefusedError,
-    ErrorKind,
     OutOfTimeError,
     RefusedError,
     ThrottledError,
 )
 from inventory.ledger.writer import NO_ANSWER
-from inventory.outcome import SHOW, Outcome, failed, settled
-from inventory.scheduling.circuit_breaker import SILENCE, Failures, Outage, is_of_the_service, shows_acceptance
-from inventory.scheduling.retry import Attempts, Retry
-from inventory.scheduling.throttle import MAX_REFUSALS, MAX_REFUSED_SECONDS, Throttle
-from inventory.scheduling.warmup import OPINIONS, Closing, Gate
+from inventory.outcome import SHOW, Outcome
+from inventory.pipeline.outcomes import failure_outcome, success_outcome
+from inventory.scheduling.circuit_breaker import CircuitBreaker, is_from_service, is_throttled_too_long
+from inventory.scheduling.retry import Attempts, RetryPolicy
+from inventory.scheduling.stop_event import StopEvent
+from inventory.scheduling.throttle import Throttle
+from inventory.scheduling.warmup import Warmup
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,314 +34,319 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Failures that the service says of single functions: a list may hold any number of them in a row.
-_OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.SERVER_ERROR})
 
-
-class NotAskedError(Exception):
-    """The scope closed before a first call was made."""
+class CallSkippedError(Exception):
+    """The call was not made: the scope closed, or the call became obsolete."""
 
 
 class Scope:
-    """A scope at work.
+    """Makes calls with warm-up, rate limit, retries, renewal of the credential and circuit breaker.
+
+    Args:
+        fetch_config: asks for the config of one URN.
+        credential: signs the calls.
+        settings: rate, quota share and attempts.
+        count_call: called with operation and HTTP status after each call.
+        was_accepted: whether a call was accepted in an earlier session of the run.
+        has_second_opinion: whether a refusal is checked with other calls, see :mod:`inventory.pipeline.second_opinion`.
+        clock: a monotonic clock.
 
     Attributes:
-        stopped: why the scope stopped; None while it goes on.
-        throttle: its pace.
+        stopped: why the scope was given up; None while it is open.
+        throttle: spaces the calls.
     """
 
     def __init__(
         self,
-        ask: Callable[[str], Awaitable[Answer]],
+        fetch_config: Callable[[str], Awaitable[Answer]],
         credential: Credential,
         settings: ExportSettings,
         *,
         count_call: Callable[[str, int], None],
-        was_welcome: bool = False,
+        was_accepted: bool = False,
         has_second_opinion: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ask = ask
+        self._fetch_config = fetch_config
         self._credential = credential
-        self._was_welcome = was_welcome  # in an earlier session: failures of single URNs are no news of the scope
         self._has_second_opinion = has_second_opinion
-        self._doubt: CallError | None = None
-        self._is_examined = self._are_many = False
         self._count_call = count_call
         self._clock = clock
-        self._closing = Closing()
-        self.throttle = Throttle(settings.pace, share=settings.quota_share, clock=clock, sleep=self._closing.sleep)
-        self._outage = Outage()
-        self._retry = Retry(settings.attempts, clock=clock, sleep=self._closing.sleep)
+        self._stop_event = StopEvent()
+        self.throttle = Throttle(settings.pace, share=settings.quota_share, clock=clock, sleep=self._stop_event.sleep)
+        self._retry = RetryPolicy(settings.attempts, clock=clock, sleep=self._stop_event.sleep)
         self.stopped: CallError | OutOfTimeError | None = None
-        self._gate = Gate(
-            spare=has_second_opinion
-        )  # opens when an answer of the service shows that the credential is accepted
-        self._accepted = 0
-        self._welcomed = 0
-        self._welcomed_when_renewed = -1
+        self._warmup = Warmup(reserve=has_second_opinion)
+        self._breaker = CircuitBreaker(self._warmup, was_accepted=was_accepted, has_second_opinion=has_second_opinion)
+        self._answered = 0  # with anything but a 429
+        self._answered_at = clock()
+        self._accepted = 0  # the service accepted the credential
+        self._accepted_when_renewed = -1
         self._renewed_generation = -1
-        self._accepted_at = clock()
-        self._failures = Failures()
 
     @property
-    def closed(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether no further call is made."""
-        return self._closing.is_set()
+        return self._stop_event.is_set()
 
     @property
     def is_in_doubt(self) -> bool:
         """Whether a second opinion is awaited."""
-        return self._gate.is_held
+        return self._warmup.is_held
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the service accepted a call of this scope once."""
+        return self._breaker.is_proven
 
     def close(self) -> None:
-        """Makes no further call; who waits is woken."""
-        self._closing.set()
-        self._gate.wake()
+        """Makes no further call and wakes all that wait."""
+        self._stop_event.set()
+        self._warmup.notify()
 
-    def attempts(self, most: int | None = None) -> Attempts:
-        """An account of the calls that are made for one thing, for :meth:`fetch` to keep; ``most`` bounds them."""
-        return Attempts(self._clock(), most)
+    def stop(self, error: CallError | OutOfTimeError) -> None:
+        """Closes the scope and keeps the first reason."""
+        self.stopped = self.stopped or error
+        self.close()
+
+    def conclude(self) -> None:
+        """Marks a scope as given up at the end of a session if nothing ever answered, however few its URNs were."""
+        error = self._breaker.unreachable()
+        if error is not None:
+            self.stop(error)
+
+    def attempts(self, maximum: int | None = None) -> Attempts:
+        """Counters for the calls for one URN or page, to pass to :meth:`fetch`."""
+        return Attempts(self._clock(), maximum)
+
+    async def fetch_config(
+        self, urn: str, *, is_obsolete: Callable[[], bool] = lambda: False, for_opinion: bool = False
+    ) -> Outcome | None:
+        """Asks for the config of one URN; None if no call was made."""
+        attempts = self.attempts()
+        try:
+            answer = await self.fetch(
+                SHOW, lambda: self._fetch_config(urn), attempts, is_obsolete=is_obsolete, for_opinion=for_opinion
+            )
+        except CallSkippedError:
+            return None
+        except CallError as error:
+            return failure_outcome(urn, error, SHOW, attempts)
+        return success_outcome(urn, answer, SHOW, attempts)
 
     async def fetch(
         self,
         operation: str,
-        ask: Callable[[], Awaitable[T]],
-        counts: Attempts | None = None,
+        call: Callable[[], Awaitable[T]],
+        attempts: Attempts | None = None,
         *,
-        unless: Callable[[], bool] = lambda: False,
+        is_obsolete: Callable[[], bool] = lambda: False,
         for_opinion: bool = False,
     ) -> T:
-        """Makes any call of the scope by its rules: pace, retries, and the credential renewed.
+        """Makes any call of the scope.
 
-        ``unless`` says that it is not wanted any more; ``for_opinion``, that others wait for what it says.
+        Args:
+            operation: the vendor's name of the API operation.
+            call: makes one call.
+            attempts: the counters.
+            is_obsolete: whether the result is no longer needed.
+            for_opinion: whether the call is a second opinion, for which other calls wait.
 
         Raises:
-            CallError: the call brought nothing.
-            NotAskedError: the scope closed before it was made, or it was not wanted any more.
+            CallError: the call failed.
+            CallSkippedError: no call was made.
         """
-        counts = counts or self.attempts()
-        await self._enter(counts, unless, for_opinion=for_opinion)
+        attempts = attempts or self.attempts()
+        await self._enter(attempts, is_obsolete, for_opinion=for_opinion)
         try:
-            fetched = await self._retry.run(
-                lambda: self._call(operation, ask, counts), counts, closed=self._closing.is_set
+            result = await self._retry.run(
+                lambda: self._call(operation, call, attempts), attempts, is_closed=self._stop_event.is_set
             )
         except CallError as error:
-            self._weigh(error)
+            self._record_failure(error)
             raise
         finally:
-            counts.error = None  # its traceback holds the account
-            self._gate.leave()
-        self._retry.earn()
-        self._failures.clear()
-        return fetched
+            attempts.error = None  # its traceback refers to the attempts
+            self._warmup.leave()
+        self._retry.budget.add()
+        self._breaker.reset()
+        return result
 
-    async def _enter(self, counts: Attempts, unless: Callable[[], bool], *, for_opinion: bool) -> None:
-        asked = self._clock()
-        while unless() or not self._gate.enter(for_opinion=for_opinion):
-            if self.closed or unless():
-                raise NotAskedError
-            await self._gate.news()
-        counts.waited += self._clock() - asked
+    async def _enter(self, attempts: Attempts, is_obsolete: Callable[[], bool], *, for_opinion: bool) -> None:
+        began = self._clock()
+        while is_obsolete() or not self._warmup.try_enter(for_opinion=for_opinion):
+            if self.is_closed or is_obsolete():
+                raise CallSkippedError
+            await self._warmup.wait()
+        attempts.waited += self._clock() - began
 
-    async def settle(
-        self, urn: str, *, unless: Callable[[], bool] = lambda: False, for_opinion: bool = False
-    ) -> Outcome | None:
-        """Asks for one URN until it is settled; None where no call was made."""
-        counts = self.attempts()
-        try:
-            answer = await self.fetch(SHOW, lambda: self._ask(urn), counts, unless=unless, for_opinion=for_opinion)
-        except NotAskedError:
-            return None
-        except CallError as error:
-            return failed(urn, error, SHOW, counts)
-        return settled(urn, answer, SHOW, counts)
-
-    async def _call(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts) -> T:
-        """One call with a credential that is ready; one that other scopes share may have to be tried first."""
-        sent = await self._turn(counts)
-        trial = self._credential.trial
-        if trial is None:
-            return await self._call_in_slot(operation, ask, counts, sent)
+    async def _call(self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+        """Makes one call; while the secret is unproven, holds its lockout meanwhile."""
+        sent = await self._wait_for_slot(attempts)
+        lockout = self._credential.lockout
+        if lockout is None:
+            return await self._call_in_slot(operation, call, attempts, sent)
         refusal: CallError | None = None
         accepted = is_doubted = False
         try:
-            answer = await self._call_in_slot(operation, ask, counts, sent)
+            answer = await self._call_in_slot(operation, call, attempts, sent)
             accepted = True
         except CallError as error:
-            accepted = error.error_code in GONE or shows_acceptance(error)
-            if not accepted and error.status_code == 401 and not error.retryable:  # noqa: PLR2004
+            accepted = error.error_code in GONE or _shows_acceptance(error)
+            if not accepted and error.status_code == HTTPStatus.UNAUTHORIZED and not error.retryable:
                 refusal = error.as_kind(RefusedError)
                 is_doubted = self._has_second_opinion and not error.stops_scope
             raise
         finally:
-            trial.leave(refusal, accepted=accepted, kept_for=self if is_doubted else None)
+            lockout.release(refusal, accepted=accepted, reserved_for=self if is_doubted else None)
         return answer
 
-    async def _turn(self, counts: Attempts) -> float:
-        """Waits until a call may go out, and gives that moment; what goes wrong meanwhile is no call of ours.
+    async def _wait_for_slot(self, attempts: Attempts) -> float:
+        """Waits until a call may be sent; returns that moment.
 
-        The slot comes first: a scope that is paused does not hold up the others that wait for the trial.
+        The throttle comes before the lockout, so that a paused scope does not hold up others with the same secret.
         """
-        asked, trial = self._clock(), self._credential.trial
-        if self.closed:
-            raise counts.error or NotAskedError
+        began, lockout = self._clock(), self._credential.lockout
+        if self._stop_event.is_set():
+            raise attempts.error or CallSkippedError
         try:
             await self._credential.ready()
             sent = await self.throttle.acquire()
-            while trial is not None and not self._closing.is_set():
-                has_waited = await trial.enter(self)
-                if not has_waited or not (self._closing.is_set() or self.throttle.paused_for):
+            while lockout is not None and not self._stop_event.is_set():
+                has_waited = await lockout.acquire(self)
+                if not has_waited or not (self._stop_event.is_set() or self.throttle.paused_for):
                     break
-                trial.leave()  # the scope was paused meanwhile
-                self.throttle.silent(sent)
+                lockout.release()  # the scope was paused while it waited
+                self.throttle.record_no_answer(sent)
                 sent = await self.throttle.acquire()
         except CallError as error:
-            counts.fail_unasked(is_probe=self._is_in_an_outage(error, self._clock()))
+            attempts.record_failure_before_call(is_probe=self._is_probe(error, self._clock()))
             if error.stops_scope or not error.retryable:
                 self.stop(error)
             raise
         finally:
-            counts.waited += self._clock() - asked
-        if self.closed:
-            raise counts.error or NotAskedError
+            attempts.waited += self._clock() - began
+        if self._stop_event.is_set():
+            raise attempts.error or CallSkippedError
         return sent
 
-    async def _call_in_slot(self, operation: str, ask: Callable[[], Awaitable[T]], counts: Attempts, began: float) -> T:
-        """One call, in its slot; every outcome of it is counted here."""
+    async def _call_in_slot(
+        self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts, sent: float
+    ) -> T:
+        """Makes one call and counts its result."""
         generation = self._credential.generation
         try:
-            answer = await ask()
+            answer = await call()
         except asyncio.CancelledError:
-            self.throttle.silent(began)
-            self._count_call(operation, NO_ANSWER)  # the server may have seen it
+            self.throttle.record_no_answer(sent)
+            self._count_call(operation, NO_ANSWER)  # the server may have received it
             raise
         except CallError as raised:
-            counts.note(self._clock() - began, raised)
+            attempts.record_call(self._clock() - sent, raised)
             self._count_call(operation, raised.status_code or NO_ANSWER)
-            # No name here holds the error: its traceback holds this frame, and both would stay for the collector.
-            raise self._learn(await self._seen_as(raised, generation, operation), began, counts) from None
-        counts.note(self._clock() - began, None)
-        self._count_call(operation, 200)
-        counts.attempts += 1
-        self._outage.answered()
-        self._accept(began)
-        self._welcome()
+            # No local name for the error: its traceback refers to this frame, and only the collector would free both.
+            raise self._record_error(await self._reclassify(raised, generation, operation), sent, attempts) from None
+        attempts.record_call(self._clock() - sent, None)
+        self._count_call(operation, HTTPStatus.OK.value)
+        attempts.attempts += 1
+        self._breaker.record_answer()
+        self._record_answer(sent)
+        self._record_acceptance()
         return answer
 
-    async def _seen_as(self, error: CallError, generation: int, operation: str) -> CallError:
-        """What an error means here: that depends on whether calls were welcome before, and on the credential's age."""
-        is_of_others = self.is_proven or (self.is_in_doubt and operation != SHOW)  # may be a missing permission to list
-        if error.error_code == "FSS.0403" and error.status_code == 403 and not is_of_others:  # noqa: PLR2004
+    async def _reclassify(self, error: CallError, generation: int, operation: str) -> CallError:
+        """Adjusts an error to what is known of the scope and of the credential's age."""
+        may_be_permission = self.is_proven or (self.is_in_doubt and operation != SHOW)
+        is_403 = error.error_code == "FSS.0403" and error.status_code == HTTPStatus.FORBIDDEN
+        if is_403 and not may_be_permission:
             return error.as_kind(CredentialRefusedError)
         if not isinstance(error, CredentialRefusedError) or not (error.error_code or "").endswith(".0307"):
             return error
         if generation > self._renewed_generation:
-            if self._welcomed_when_renewed == self._welcomed:
-                return error  # the renewed one is refused too
-            self._renewed_generation, self._welcomed_when_renewed = generation, self._welcomed
+            if self._accepted_when_renewed == self._accepted:
+                return error  # the renewed credential is refused too
+            self._renewed_generation, self._accepted_when_renewed = generation, self._accepted
         try:
-            renewed = await self._credential.renew(generation)
+            is_renewed = await self._credential.renew(generation)
         except CallError as reason:
             if isinstance(reason, ThrottledError):
-                self.stop(reason)  # IAM was waited for
+                self.stop(reason)  # the renewal has waited for IAM
             return error if isinstance(reason, RefusedError) else reason
-        return error.as_kind(CredentialExpiredError) if renewed else error
+        return error.as_kind(CredentialExpiredError) if is_renewed else error
 
-    def _welcome(self) -> None:
-        """An answer of the service shows that the credential is accepted."""
-        self._welcomed += 1
-        self._gate.open()
+    def _record_acceptance(self) -> None:
+        """Opens the warm-up: an answer of the service shows that the credential is accepted."""
+        self._accepted += 1
+        self._warmup.open()
 
-    def _learn(self, error: CallError, sent: float, counts: Attempts) -> CallError:
-        """What a failed call tells about the whole scope; returns its error."""
-        counts.error = error
-        counts.waited += self._clock() - sent - counts.duration_ms / 1000  # for the renewal of the credential
-        if not isinstance(error, CredentialExpiredError):  # the same call tries the new one, alone
-            self._gate.heard()
+    def _record_answer(self, sent: float) -> None:
+        self._answered += 1
+        self._answered_at = self._clock()
+        self.throttle.record_accepted(sent)
+
+    def _record_error(self, error: CallError, sent: float, attempts: Attempts) -> CallError:
+        """Counts a failed call; returns its error."""
+        attempts.error = error
+        attempts.waited += self._clock() - sent - attempts.duration_ms / 1000  # for the renewal of the credential
+        if not isinstance(error, CredentialExpiredError):  # the same call tries the renewed credential alone
+            self._warmup.widen()
         if isinstance(error, ThrottledError):
-            self._outage.answered()
-            counts.refuse(self._accepted)
-            if counts.is_alone:
-                self.throttle.silent(sent)  # others are let through: it is not the scope that must wait
-                return error
-            self.throttle.refused(sent, error)
-            refused_for = self._clock() - self._accepted_at
-            if self.throttle.refusals >= MAX_REFUSALS and refused_for >= MAX_REFUSED_SECONDS:
-                self.stop(error)
+            self._record_throttled(error, sent, attempts)
             return error
         if error.status_code is not None:
-            self._accept(sent)
+            self._record_answer(sent)
         else:
-            self.throttle.silent(sent)
-        counts.fail(error, is_probe=self._is_in_an_outage(error, sent))
+            self.throttle.record_no_answer(sent)
+        attempts.record_failure(error, is_probe=self._is_probe(error, sent))
         if error.stops_scope:
             self.stop(error)
-        if error.kind is None or error.error_code in GONE:  # whoever says so has looked for it
-            self._welcome()
+        if error.kind is None or error.error_code in GONE:  # the service has looked for the function
+            self._record_acceptance()
         return error
 
-    def _is_in_an_outage(self, error: CallError, sent: float) -> bool:
-        """Whether a call failed because nothing is answered any more, in a scope that did answer."""
-        is_of_the_gateway = error.kind is ErrorKind.SERVER_ERROR and not is_of_the_service(error)
-        if not self._gate.is_open or (error.kind not in SILENCE and not is_of_the_gateway):
-            self._outage.answered()
-            return False
-        now = self._clock()
-        pause = self._outage.silent(sent, now)
-        if pause:
-            self.throttle.hold(pause)
-        if self._outage.is_hopeless(now):
-            self.stop(error)
-        return self._outage.is_on
-
-    def _accept(self, sent: float) -> None:
-        """A call was answered with something else than a 429."""
-        self._accepted += 1
-        self._accepted_at = self._clock()
-        self.throttle.accepted(sent)
-
-    def _weigh(self, error: CallError) -> None:
-        """Counts failures of a kind in a row, and stops a scope in which there is nothing to hope for."""
-        is_of_urns = error.kind is ErrorKind.BAD_REQUEST or (self.is_proven and error.kind in _OF_ONE_URN)
-        if error.kind is None:
-            self._retry.earn()
-        if error.kind is None or error.error_code in GONE or (is_of_urns and is_of_the_service(error)):
-            self._failures.clear()
+    def _record_throttled(self, error: ThrottledError, sent: float, attempts: Attempts) -> None:
+        self._breaker.record_answer()
+        attempts.record_throttled(self._answered)
+        if attempts.is_alone:
+            self.throttle.record_no_answer(sent)  # only this URN waits: other calls are accepted
             return
-        are_many = self._failures.add(error, is_answered=self._gate.is_open, is_proven=self.is_proven)
-        is_refused = error.kind is ErrorKind.REFUSED
-        if is_refused and not self.is_proven:
-            self._gate.refuse()
-        is_known = self.is_proven and (not (trial := self._credential.trial) or trial.is_accepted)  # in this session
-        if self._gate.is_shut or error.stops_scope:
-            self.stop(error)
-        elif is_refused and self._has_second_opinion and (are_many or not (is_known or self._is_examined)):
-            self._doubt, self._are_many = error, are_many
-            self._gate.hold()
-        elif are_many:
+        self.throttle.record_throttled(sent, error)
+        if is_throttled_too_long(self.throttle.pauses, self._clock() - self._answered_at):
             self.stop(error)
 
-    def judge(self, refusals: int) -> None:
-        """Ends a doubt, in which so many second opinions were refused as well."""
-        if self.is_in_doubt and self._doubt is not None and (refusals >= OPINIONS or self._are_many):
-            self.stop(self._doubt)
-        self._is_examined = True
-        self._gate.release()
-        if self._credential.trial is not None:
-            self._credential.trial.free(self)
+    def _is_probe(self, error: CallError, sent: float) -> bool:
+        """Whether a failed call was a probe in an outage."""
+        now = self._clock()
+        pause = self._breaker.record_call(error, sent, now)
+        if pause:
+            self.throttle.pause(pause)
+        if self._breaker.is_outage_too_long(now):
+            self.stop(error)
+        return self._breaker.is_in_outage
 
-    @property
-    def is_proven(self) -> bool:
-        """Whether calls were welcome once: then a refusal of one URN is that URN's."""
-        return self._gate.is_open or self._was_welcome
+    def _record_failure(self, error: CallError) -> None:
+        """Counts a failed URN and gives the scope up if the circuit breaker opens."""
+        if error.kind is None:
+            self._retry.budget.add()
+        if error.kind is None or error.error_code in GONE:
+            self._breaker.reset()
+            return
+        lockout = self._credential.lockout
+        if self._breaker.record_failure(error, is_secret_accepted=lockout is None or lockout.is_accepted):
+            self.stop(error)
 
-    def conclude(self) -> None:
-        """At the end of a session: a scope that nobody answered was stopped by that, however few its URNs were."""
-        if self._failures.last is not None and self._failures.is_nobody_there and not self.is_proven:
-            self.stop(self._failures.last)
+    def end_doubt(self, refusals: int) -> None:
+        """Ends the wait for a second opinion; ``refusals`` is the number of refused opinions."""
+        error = self._breaker.end_doubt(refusals)
+        if error is not None:
+            self.stop(error)
+        if self._credential.lockout is not None:
+            self._credential.lockout.end_reservation(self)
 
-    def stop(self, error: CallError | OutOfTimeError) -> None:
-        """Makes no further call; says why."""
-        self.stopped = self.stopped or error
-        self.close()
+
+def _shows_acceptance(error: CallError) -> bool:
+    """Whether the service, and not the gateway, rejected the request: then it accepted the credential."""
+    status = error.status_code or 0
+    is_rejection = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    is_refusal = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+    return is_from_service(error) and is_rejection and not is_refusal

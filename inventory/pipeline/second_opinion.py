@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from inventory.cloud.pages import LIST_FUNCTIONS
 from inventory.errors import CallError, ErrorKind
-from inventory.pipeline.scope import NotAskedError
-from inventory.scheduling.warmup import OPINIONS
+from inventory.pipeline.scope import CallSkippedError
+from inventory.scheduling.circuit_breaker import MAX_OPINIONS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inventory.pipeline.scope import Scope
 
 
-class Settler:
+class UrnFetcher:
     """Settles the URNs of one scope.
 
     Args:
@@ -31,7 +31,7 @@ class Settler:
         list_functions: asks for a page of functions: its offset and its size.
         elsewhere: URNs of the scope that have no outcome, from other places than its beginning.
         keep: takes the outcomes.
-        was_welcome: whether a call of the scope was answered in an earlier session.
+        was_accepted: whether a call of the scope was answered in an earlier session.
 
     Attributes:
         early: the outcomes of URNs that were settled out of turn.
@@ -44,19 +44,19 @@ class Settler:
         *,
         elsewhere: Callable[[], Iterator[str]],
         keep: Callable[[Sequence[Outcome]], Awaitable[None]],
-        was_welcome: bool,
+        was_accepted: bool,
     ) -> None:
         self.early: dict[str, Outcome] = {}
         self._scope = scope
         self._list_functions = list_functions
         self._elsewhere = elsewhere
         self._keep = keep
-        self._was_welcome = was_welcome
+        self._was_accepted = was_accepted
         self._is_asking = False
 
-    async def settle(self, urn: str) -> Outcome | None:
+    async def fetch(self, urn: str) -> Outcome | None:
         """Settles one URN and keeps its outcome; None where the scope closed before a call was made."""
-        outcome = await self._scope.settle(urn, unless=lambda: urn in self.early)
+        outcome = await self._scope.fetch_config(urn, is_obsolete=lambda: urn in self.early)
         if outcome is None:
             return self.early.get(urn)
         await self._keep([outcome])
@@ -67,30 +67,30 @@ class Settler:
                 refusals = await self._ask_elsewhere()
             finally:
                 self._is_asking = False
-                self._scope.judge(refusals)
+                self._scope.end_doubt(refusals)
         return outcome
 
     async def _ask_elsewhere(self) -> int:
         """Asks until one answer shows that the credential is accepted; how many were refused as well."""
         try:
             list_is_refused = await self._is_list_refused()
-        except NotAskedError:
+        except CallSkippedError:
             return 0
         refusals = int(list_is_refused)
-        for urn in islice(self._elsewhere(), OPINIONS):
-            if not self._scope.is_in_doubt or refusals >= OPINIONS:
+        for urn in islice(self._elsewhere(), MAX_OPINIONS):
+            if not self._scope.is_in_doubt or refusals >= MAX_OPINIONS:
                 break
-            outcome = await self._scope.settle(urn, for_opinion=True)
+            outcome = await self._scope.fetch_config(urn, for_opinion=True)
             if outcome is None:
                 break
             self.early[urn] = outcome
             await self._keep([outcome])
             refusals += outcome.error_kind is ErrorKind.REFUSED
         # Where URNs that failed before are asked again, their refusals alone are no news.
-        return 0 if self._was_welcome and not list_is_refused else refusals
+        return 0 if self._was_accepted and not list_is_refused else refusals
 
     async def _is_list_refused(self) -> bool:
-        counts = self._scope.attempts(most=1)
+        counts = self._scope.attempts(maximum=1)
         try:
             await self._scope.fetch(LIST_FUNCTIONS, lambda: self._list_functions(0, 1), counts, for_opinion=True)
         except CallError as error:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from inventory.ledger.reader import LedgerView
     from inventory.ledger.writer import Ledger
-    from inventory.progress import Watch
+    from inventory.progress import ProgressObserver
     from inventory.tables.writer import TableFile
 
 _ENDED: Final = "ended"
@@ -169,13 +169,13 @@ def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
         )
 
 
-def drop_bodies(ledger: Ledger, result: Result, watch: Watch) -> Result:
+def drop_bodies(ledger: Ledger, result: Result, observer: ProgressObserver) -> Result:
     """Drops the bodies of a run with whole tables, where nothing is left that --resume would need them for."""
     counts = result.manifest["counts"]["status"]
     left = [f"{counts[status]:,} URNs {words}" for status, words in _LEFT.items() if counts[status]]
     if left:
         return result._replace(note=f"the bodies are kept in the ledger, as --resume needs them: {', '.join(left)}")
-    ledger.drop_bodies(watch.check)
+    ledger.drop_bodies(observer.check_cancelled)
     return result
 
 

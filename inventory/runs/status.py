@@ -97,13 +97,13 @@ class Standing(NamedTuple):
         return {**self._asdict(), "scopes": scopes, "failures": failures}
 
 
-def standing_of(path: Path, now: float | None = None, *, keep_on: Callable[[], None] = lambda: None) -> Standing:
+def standing_of(path: Path, now: float | None = None, *, check_cancelled: Callable[[], None] = lambda: None) -> Standing:
     """Looks where the run in a folder stands.
 
     Args:
         path: the folder.
         now: the time, in seconds since 1970.
-        keep_on: is asked now and then, and raises InterruptedRunError to end it.
+        check_cancelled: is asked now and then, and raises InterruptedRunError to end it.
 
     Raises:
         UsageError: the folder holds no run.
@@ -113,7 +113,7 @@ def standing_of(path: Path, now: float | None = None, *, keep_on: Callable[[], N
     folder.check_run()
     now = time.time() if now is None else now
     at_work = is_in_use(folder.ledger)
-    with LedgerView(folder.ledger, keep_on) as ledger, ledger.read_transaction(keep_on):
+    with LedgerView(folder.ledger, check_cancelled) as ledger, ledger.read_transaction(check_cancelled):
         output = finish.output_of(ledger, path)
         tallies = list(ledger.count_statuses(round((now - WINDOW_SECONDS) * 1e6)))
         urns, left = ledger.count_urns(), ledger.count_urns() - ledger.count_settled()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from inventory.progress import Watch
+    from inventory.progress import ProgressObserver
     from inventory.runs.folder import Mode
 
 FILE_NAME: Final = "delivery.json"
@@ -82,7 +82,7 @@ class Delivery:
             record.manifests.append(_digest_of_manifest(store))
             self._keep(record)
 
-    def complete(self, tables: Iterable[Mapping[str, Any]], watch: Watch) -> bool:
+    def complete(self, tables: Iterable[Mapping[str, Any]], observer: ProgressObserver) -> bool:
         """Sends up what is not there yet; whether there was anything to send.
 
         Raises:
@@ -92,9 +92,9 @@ class Delivery:
         if self._url is None:
             return False
         try:
-            return self._complete(self._url, {table["path"]: table for table in tables}, watch)
+            return self._complete(self._url, {table["path"]: table for table in tables}, observer)
         except OutputError as error:
-            watch.check()  # a stop that was asked for meanwhile outweighs what it may have caused
+            observer.check_cancelled()  # a stop that was asked for meanwhile outweighs what it may have caused
             error.message += "; what was answered is kept, and --resume sends up what is missing"
             raise
 
@@ -109,7 +109,7 @@ class Delivery:
         up = self._record().files.get(manifest.FILE_NAME)  # it went last
         return up is not None and up.sent == self._on_disk(manifest.FILE_NAME)
 
-    def _complete(self, url: ObjectUrl, tables: Mapping[str, Mapping[str, Any]], watch: Watch) -> bool:
+    def _complete(self, url: ObjectUrl, tables: Mapping[str, Mapping[str, Any]], observer: ProgressObserver) -> bool:
         store = ObjectStore(url, self._environment)
         record = self._record()
         wanted = {name: Sent(table["bytes"], table["sha256"]) for name, table in tables.items()}
@@ -133,7 +133,7 @@ class Delivery:
             store.remove(name)
         before, total = 0, sum(wanted[name].size for name in missing) + last.size
         for name, sent in [*((name, wanted[name]) for name in missing), (manifest.FILE_NAME, last)]:
-            self._send(store, name, sent, record, partial(_tell, watch, before, total))
+            self._send(store, name, sent, record, partial(_tell, observer, before, total))
             before += sent.size
         return True
 
@@ -183,8 +183,8 @@ class Delivery:
             sink.write(msgspec.json.encode(record))
 
 
-def _tell(watch: Watch, before: int, total: int, sent: int) -> None:
-    watch.delivering(before + sent, total)
+def _tell(observer: ProgressObserver, before: int, total: int, sent: int) -> None:
+    observer.on_upload(before + sent, total)
 
 
 def _digest_of_manifest(store: ObjectStore) -> str:

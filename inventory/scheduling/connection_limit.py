@@ -71,7 +71,7 @@ def connections(wanted: int) -> int:
 
 
 @contextmanager
-def some_kept() -> Iterator[None]:
+def reserve_descriptors() -> Iterator[None]:
     """Keeps four descriptors, for what comes after the block: a loop needs some to end in order."""
     kept = [*os.pipe(), *os.pipe()]
     try:

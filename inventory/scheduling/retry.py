@@ -1,10 +1,4 @@
-"""Which call is made again, when, and when it is enough.
-
-Owns the retry policy: only what an error calls ``retryable``, with jittered exponential waits, bounded by attempts, by
-time, and by a budget of the whole scope, so that trouble with everything does not multiply the calls. A 429 uses up no
-attempt: the throttle makes it wait, unless it is this URN alone that is refused; nor does a call of an outage, which is
-only a probe, nor a call whose credential was renewed since. Knows no HTTP. Time, sleep and chance are parameters.
-"""
+"""Retry policy: which call is repeated, how often and for how long."""
 
 from __future__ import annotations
 
@@ -24,34 +18,34 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_SECONDS: Final = 300.0
-"""After this long, a URN that fails is not asked again (waits for the throttle and the credential not counted)."""
+"""A URN is not retried after this time. Waits for the throttle and the credential do not count."""
 MAX_ALONE: Final = 10
-"""A URN that is refused this often in a row, while others of its scope are let through, is given up."""
+"""A URN is given up after this many 429s in a row while other calls of its scope are accepted."""
 MAX_RENEWALS: Final = 3
-"""Renewals of the credential that cost one URN no attempt; later ones do, so that no URN renews it for ever."""
+"""Renewals of the credential that cost a URN no attempt. Later ones do, so that no URN renews it forever."""
+MAX_BUDGET: Final = 200
+"""Retries that a scope may make in addition to those that it earns."""
 _WAIT: Final = wait_random_exponential(multiplier=1.0, max=20.0)
-BUDGET: Final = 200
-"""Retries that a scope may make beyond those that it earns: one for each URN that is settled."""
-_CHANCE: Final = 1
-"""Refusals of one URN among accepted ones that may still be bad luck."""
+_MAX_BY_CHANCE: Final = 1
+"""429s of one URN among accepted calls that may be chance."""
 
 
 class Attempts:
-    """How the calls for one thing went: counted by the caller, judged by the policy.
+    """The calls that are made for one URN or one page.
 
     Attributes:
-        most: attempts, where they are fewer than the policy's.
+        maximum: attempts, if fewer than the policy's.
         attempts: calls that used up an attempt.
         throttled: calls that were answered 429.
-        began: when the first was asked for, on the policy's clock.
-        unasked: times that an attempt was used up before a call was made, as there was no credential.
-        waited: seconds of it that were spent waiting for something else than an answer or a retry.
+        began: start time, on the policy's clock.
+        uncalled: attempts that failed before a call, because there was no credential.
+        waited: seconds spent waiting for anything but an answer or a retry.
         alone: 429s in a row between which other calls of the scope were accepted.
-        is_probe: whether the last call was one of an outage, and used up no attempt.
-        renewals: calls that were refused with a credential that was renewed since.
-        duration_ms: how long the last call took.
-        finished_at: when it ended, in microseconds since 1970-01-01 UTC.
-        error: what was wrong with it; None where nothing was.
+        is_probe: whether the last call was a probe in an outage; a probe uses up no attempt.
+        renewals: calls that failed because the credential has been renewed since.
+        duration_ms: duration of the last call.
+        finished_at: end of the last call, in microseconds since 1970-01-01 UTC.
+        error: of the last call; None if it succeeded.
     """
 
     __slots__ = (
@@ -63,17 +57,17 @@ class Attempts:
         "error",
         "finished_at",
         "is_probe",
-        "most",
+        "maximum",
         "renewals",
         "throttled",
-        "unasked",
+        "uncalled",
         "waited",
     )
 
-    def __init__(self, began: float, most: int | None = None) -> None:
-        self.most = most
+    def __init__(self, began: float, maximum: int | None = None) -> None:
+        self.maximum = maximum
         self.attempts = 0
-        self.unasked = 0
+        self.uncalled = 0
         self.throttled = 0
         self.began = began
         self.waited = 0.0
@@ -85,43 +79,68 @@ class Attempts:
         self.error: CallError | None = None
         self._accepted: int | None = None
 
-    def note(self, seconds: float, error: CallError | None) -> None:
-        """Notes how long a call took, that it ended now, and its error if it had one."""
+    def record_call(self, seconds: float, error: CallError | None) -> None:
+        """Records that a call ended now."""
         self.duration_ms = round(1000 * seconds, 3)
         self.finished_at = time.time_ns() // 1000
         self.error = error
 
-    def fail_unasked(self, *, is_probe: bool) -> None:
-        """Notes that an attempt failed now, before a call was made; one of an outage uses up none."""
+    def record_failure_before_call(self, *, is_probe: bool) -> None:
+        """Counts an attempt that failed before a call was made."""
         self.is_probe = is_probe
-        self.unasked += not is_probe
+        self.uncalled += not is_probe
         self.finished_at = time.time_ns() // 1000
 
-    def refuse(self, accepted: int) -> None:
-        """Counts a 429; ``accepted`` is how many calls of the scope were accepted so far."""
+    def record_throttled(self, accepted: int) -> None:
+        """Counts a 429; ``accepted`` is the number of accepted calls of the scope so far."""
         self.throttled += 1
         if self._accepted is not None:
             self.alone = self.alone + 1 if accepted > self._accepted or self.is_alone else 0
         self._accepted = accepted
 
-    def fail(self, error: CallError, *, is_probe: bool) -> None:
-        """Counts a call that failed otherwise: it uses up an attempt unless it is a probe or its credential was old."""
+    def record_failure(self, error: CallError, *, is_probe: bool) -> None:
+        """Counts a call that failed, but not with a 429."""
         self.is_probe = is_probe
         self.renewals += isinstance(error, CredentialExpiredError)
         self.attempts += not (is_probe or self.is_free(error))
 
     def is_free(self, error: BaseException | None) -> bool:
-        """Whether a call failed only because its credential was old, and may be made again at once."""
+        """Whether a call failed only because of an old credential, so that it is repeated at once."""
         return isinstance(error, CredentialExpiredError) and self.renewals <= MAX_RENEWALS
 
     @property
     def is_alone(self) -> bool:
-        """Whether it is this URN that is refused, and not its scope."""
-        return self.alone > _CHANCE
+        """Whether the 429s concern this URN and not its scope."""
+        return self.alone > _MAX_BY_CHANCE
 
 
-class Retry:
-    """The policy of a scope; one instance serves all workers, and keeps no state of a call."""
+class RetryBudget:
+    """Bounds the retries of a scope, so that an outage does not multiply the calls."""
+
+    def __init__(self) -> None:
+        self._left = MAX_BUDGET
+
+    def add(self) -> None:
+        """Adds one retry, for a finished URN."""
+        if self._left < MAX_BUDGET:
+            self._left += 1
+
+    def take(self) -> bool:
+        """Takes one retry; returns whether any are left."""
+        self._left -= self._left > 0
+        return self._left > 0
+
+
+class RetryPolicy:
+    """The retry policy of a scope, shared by all workers.
+
+    Retries a ``retryable`` error with jittered exponential waits, bounded by attempts, time and the scope's budget.
+    These calls use up no attempt: a 429 (the throttle makes the call wait), a probe in an outage, and a call whose
+    credential has been renewed since.
+
+    Attributes:
+        budget: the retries that are left.
+    """
 
     def __init__(
         self,
@@ -131,22 +150,17 @@ class Retry:
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         wait: Callable[[RetryCallState], float] = _WAIT,
     ) -> None:
+        self.budget = RetryBudget()
         self._attempts = attempts
-        self._budget = BUDGET
         self._clock = clock
         self._sleep = sleep
         self._wait = wait
 
-    def earn(self) -> None:
-        """A thing was settled: a retry more may be made."""
-        if self._budget < BUDGET:
-            self._budget += 1
-
-    async def run(self, call: Callable[[], Awaitable[T]], counts: Attempts, *, closed: Callable[[], bool]) -> T:
-        """Makes a call, and again while the policy says so and the scope is not closed.
+    async def run(self, call: Callable[[], Awaitable[T]], attempts: Attempts, *, is_closed: Callable[[], bool]) -> T:
+        """Makes a call and repeats it as the policy says, until the scope is closed.
 
         Raises:
-            CallError: the last one.
+            CallError: the last error.
         """
         try:
             return await call()
@@ -155,40 +169,40 @@ class Retry:
                 raise
             first: list[CallError] = [error]
 
-        async def again() -> T:
+        async def call_again() -> T:
             if first:
                 raise first.pop()
             return await call()
 
-        # Made anew for each troubled URN: an AsyncRetrying that coroutines share mixes up their states.
+        # One AsyncRetrying for each failed URN: coroutines that share one corrupt its state.
         retrying = AsyncRetrying(
             sleep=self._sleep,
-            stop=lambda state: closed() or self._is_enough(state, counts),
-            wait=lambda state: self._pause(state, counts),
-            retry=lambda state: getattr(_error(state), "retryable", False),
+            stop=lambda state: is_closed() or self._is_exhausted(state, attempts),
+            wait=lambda state: self._pause(state, attempts),
+            retry=lambda state: getattr(_error_of(state), "retryable", False),
             reraise=True,
         )
-        return await retrying(again)
+        return await retrying(call_again)
 
-    def _is_enough(self, state: RetryCallState, counts: Attempts) -> bool:
-        if isinstance(_error(state), ThrottledError):
-            return counts.alone >= MAX_ALONE  # when to give up the whole scope, the scope knows
-        most = self._attempts if counts.most is None else counts.most
-        if counts.attempts + counts.unasked >= most or self._clock() - counts.began - counts.waited >= MAX_SECONDS:
+    def _is_exhausted(self, state: RetryCallState, attempts: Attempts) -> bool:
+        if isinstance(_error_of(state), ThrottledError):
+            return attempts.alone >= MAX_ALONE  # the circuit breaker decides about the whole scope
+        maximum = self._attempts if attempts.maximum is None else attempts.maximum
+        seconds = self._clock() - attempts.began - attempts.waited
+        if attempts.attempts + attempts.uncalled >= maximum or seconds >= MAX_SECONDS:
             return True
-        if counts.is_probe or counts.is_free(_error(state)):
+        if attempts.is_probe or attempts.is_free(_error_of(state)):
             return False
-        self._budget -= self._budget > 0
-        return not self._budget
+        return not self.budget.take()
 
-    def _pause(self, state: RetryCallState, counts: Attempts) -> float:
-        error = _error(state)
+    def _pause(self, state: RetryCallState, attempts: Attempts) -> float:
+        error = _error_of(state)
         if not isinstance(error, ThrottledError):
-            return 0.0 if counts.is_probe or counts.is_free(error) else self._wait(state)
-        if not counts.is_alone:
-            return 0.0  # the throttle makes it wait, as it does in an outage
+            return 0.0 if attempts.is_probe or attempts.is_free(error) else self._wait(state)
+        if not attempts.is_alone:
+            return 0.0  # the throttle waits
         return max(self._wait(state), min(error.retry_after or 0.0, MAX_PAUSE_SECONDS))
 
 
-def _error(state: RetryCallState) -> BaseException | None:
+def _error_of(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None

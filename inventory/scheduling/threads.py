@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NAME: Final = "inventory-detached"
+_NAME: Final = "inventory-run_abandonable"
 _TICK_SECONDS: Final = 0.2
 GRACE_SECONDS: Final = 0.8
 """How long work that sees a stop itself may take to end."""
 
 
-async def detached(work: Callable[..., T], *arguments: object) -> T:
+async def run_abandonable(work: Callable[..., T], *arguments: object) -> T:
     """What the work returns; where this is cancelled, the thread is left alone and its result is lost.
 
     Raises:
@@ -40,7 +40,7 @@ async def detached(work: Callable[..., T], *arguments: object) -> T:
         threads.shutdown(wait=not future.cancelled())
 
 
-async def in_thread(work: Callable[..., T], *arguments: object) -> T:
+async def run_in_thread(work: Callable[..., T], *arguments: object) -> T:
     """What the work returns, which can see a stop itself; where this is cancelled, its end is waited for.
 
     What it works with is closed afterwards: a ledger that a thread still reads must not be.
@@ -58,13 +58,13 @@ async def in_thread(work: Callable[..., T], *arguments: object) -> T:
         raise
 
 
-async def unless_stopped(check: Callable[[], None], work: Callable[..., T], *arguments: object) -> T:
+async def run_cancellable(check: Callable[[], None], work: Callable[..., T], *arguments: object) -> T:
     """What the work returns, unless ``check`` raises before.
 
     Raises:
         InterruptedRunError: a stop was asked for.
     """
-    task = asyncio.ensure_future(detached(work, *arguments))
+    task = asyncio.ensure_future(run_abandonable(work, *arguments))
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=_TICK_SECONDS)

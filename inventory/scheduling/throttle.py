@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from inventory.errors import ThrottledError
 
-MAX_REFUSALS: Final = 10
-MAX_REFUSED_SECONDS: Final = 400.0
-"""After so many pauses in a row, and so long, what is answered nothing but 429 is given up."""
 _LATE_SECONDS: Final = 0.01
 """How late a call may be so that those behind it keep their slots; with a limit, half of its margin."""
 _SHORTEST_SECONDS: Final = 1e-6
@@ -52,7 +49,7 @@ class Throttle:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.pace = Pace(max_per_second, share)
-        self.refusals = 0
+        self.pauses = 0
         self._clock = clock
         self._sleep = sleep
         self._turn = asyncio.Lock()
@@ -61,11 +58,11 @@ class Throttle:
         self._is_shut = False
         self._trying_since: float | None = None
 
-    def go_on_from(self, earlier: Throttle) -> None:
+    def continue_from(self, earlier: Throttle) -> None:
         """Takes over what another throttle of the scope has sent and learnt."""
         self.pace = earlier.pace
         self._paused_until, self._next_slot = earlier._paused_until, earlier._next_slot
-        self.refusals, self._is_shut = earlier.refusals, earlier._is_shut
+        self.pauses, self._is_shut = earlier.pauses, earlier._is_shut
 
     @property
     def paused_for(self) -> float:
@@ -85,28 +82,28 @@ class Throttle:
         async with self._turn:
             return await self._wait()
 
-    def accepted(self, sent: float) -> None:
+    def record_accepted(self, sent: float) -> None:
         """The call that went out at ``sent`` was answered with something else than a refusal."""
         self.pace.accepted(sent, self._clock())
-        if self._is_shut or self.refusals:
-            self.refusals = 0
+        if self._is_shut or self.pauses:
+            self.pauses = 0
             if sent >= self._paused_until:
                 self._is_shut, self._trying_since = False, None
 
-    def refused(self, sent: float, error: ThrottledError) -> None:
+    def record_throttled(self, sent: float, error: ThrottledError) -> None:
         """It was refused: the whole scope waits as long as the server says, or as we must guess."""
         now = self._clock()
-        self.refusals += sent >= self._paused_until
+        self.pauses += sent >= self._paused_until
         pause = self.pace.refuse(sent, now, error)
         if pause > 0:  # else it was under way, and says nothing that others did not
-            self.hold(pause)
+            self.pause(pause)
 
-    def silent(self, sent: float) -> None:
+    def record_no_answer(self, sent: float) -> None:
         """It brought no answer: if it was sent to try, another one may."""
         if sent == self._trying_since:
             self._trying_since = None
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Sends nothing for so long, then one call to try."""
         now = self._clock()
         self._paused_until = max(self._paused_until, now + seconds)

@@ -21,7 +21,7 @@ from inventory.ledger.writer import Ledger
 from inventory.pipeline import fetch
 from inventory.pipeline import load as intake
 from inventory.pipeline.check import check_scopes
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 from inventory.settings import ExportSettings
 from inventory.sources.files import Source
 
@@ -385,8 +385,10 @@ async def test_a_wrong_key_is_tried_three_times_however_many_regions_there_are(t
             region_endpoints={region: (wrong if region in refusing else right).url for region in regions},
         )
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
-            intake.load([Source(str(write_list(urns)))], ledger, settings, Watch())
-            scopes = await fetch.ask(ledger, settings, KeyAccount(keys_of(AK, SK, ""), HEADERS), Watch())
+            intake.load([Source(str(write_list(urns)))], ledger, settings, ProgressObserver())
+            scopes = await fetch.fetch_configs(
+                ledger, settings, KeyAccount(keys_of(AK, SK, ""), HEADERS), ProgressObserver()
+            )
         assert wrong.counts == {401: 3}
     stopped = [str(scope.stopped) for scope in scopes.values() if scope.stopped]
     assert len(stopped) == len(refusing)

@@ -152,10 +152,10 @@ def test_accounts_with_one_secret_try_it_together(tmp_path):
     shared += [AccountSettings(name, profile=str(profile), regions=(f"x{name}",)) for name in ("c", "d")]
     environment = {name.replace("HW", "ONE"): value for name, value in USER.items()}
     found = accounts(tmp_path, environment, *shared)
-    trials = [found.named(name)._user.trial for name in ("one", "a", "b")]
+    trials = [found.named(name)._user.lockout for name in ("one", "a", "b")]
     assert trials == trials[:1] * 3
-    assert found.credential(None, "xc", "p").trial is found.credential(None, "xd", "p").trial
-    assert found.credential(None, "xc", "p").trial is not found.credential(None, "r2", "p").trial
+    assert found.credential(None, "xc", "p").lockout is found.credential(None, "xd", "p").lockout
+    assert found.credential(None, "xc", "p").lockout is not found.credential(None, "r2", "p").lockout
 
 
 async def test_each_account_has_its_own_credential(tmp_path, sdk):

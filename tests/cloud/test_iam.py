@@ -671,7 +671,7 @@ def test_a_scope_waits_for_its_iam_and_no_urn_fails_for_it(in_virtual_time):
         def __init__(self, clock, seconds):
             self.clock = clock
             self.begins, self.ends = clock() + 5.0, clock() + 5.0 + seconds
-            self.generation, self.trial, self.redactor = 0, None, None
+            self.generation, self.lockout, self.redactor = 0, None, None
 
         async def ready(self):
             await asyncio.sleep(0.1)
@@ -688,7 +688,7 @@ def test_a_scope_waits_for_its_iam_and_no_urn_fails_for_it(in_virtual_time):
         urns = iter(range(1000))
 
         async def worker():
-            return [await scope.settle(str(urn)) for urn in urns if not scope.closed]
+            return [await scope.fetch_config(str(urn)) for urn in urns if not scope.is_closed]
 
         done = await asyncio.gather(*(worker() for _ in range(8)))
         return scope, Counter(outcome.status for some in done for outcome in some if outcome)

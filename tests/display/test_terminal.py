@@ -8,8 +8,8 @@ import pytest
 
 from inventory.display.formatting import Speed
 from inventory.display.log import Log
-from inventory.display.terminal import Display, LineWatch, TerminalWatch
-from inventory.progress import Progress, Watch
+from inventory.display.terminal import Display, LineObserver, TerminalObserver
+from inventory.progress import Progress, ProgressObserver
 
 
 def progress_at(done, *, total=100, paused_for=0.0, **statuses):
@@ -25,17 +25,17 @@ def clock(monkeypatch):
 
 def test_lines_are_five_seconds_apart(clock, capsys):
     """Without a terminal, each stage logs a line at most every five seconds."""
-    watch = LineWatch(Log("text"))
-    watch.loading(10)
+    observer = LineObserver(Log("text"))
+    observer.on_load(10)
     clock.now = 6.0
-    watch.loading(20)
-    watch.asking(progress_at(1))
+    observer.on_load(20)
+    observer.on_fetch(progress_at(1))
     clock.now = 12.0
-    watch.asking(progress_at(13, configured=13))
+    observer.on_fetch(progress_at(13, configured=13))
     clock.now = 18.0
-    watch.tabulating(50, 100)
+    observer.on_build_tables(50, 100)
     clock.now = 24.0
-    watch.delivering(5_000, 10_000)
+    observer.on_upload(5_000, 10_000)
     assert capsys.readouterr().err.splitlines() == [
         "reading the list: 20 entries",
         "13 of 100 URNs, 2/s, 44 s left, 13 configured",
@@ -46,9 +46,9 @@ def test_lines_are_five_seconds_apart(clock, capsys):
 
 def test_json_lines_contain_numbers(clock, capsys):
     """The JSON log has progress as named numbers."""
-    watch = LineWatch(Log("json"))
+    observer = LineObserver(Log("json"))
     clock.now = 6.0
-    watch.asking(progress_at(13, configured=13, paused_for=1.25))
+    observer.on_fetch(progress_at(13, configured=13, paused_for=1.25))
     line = json.loads(capsys.readouterr().err)
     assert {name: line[name] for name in line if name != "time"} == {
         "event": "progress",
@@ -76,9 +76,9 @@ def test_bar_stays_on_one_line(width, cut, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(Speed, "update", lambda _self, _done: 198.0)
     display = Display(Log("text"))
-    with display as watch:
-        assert isinstance(watch, TerminalWatch)
-        watch.asking(progress_at(12_345, total=100_000, configured=11_000, not_configured=1_000, paused_for=4.0))
+    with display as observer:
+        assert isinstance(observer, TerminalObserver)
+        observer.on_fetch(progress_at(12_345, total=100_000, configured=11_000, not_configured=1_000, paused_for=4.0))
         display._bar.refresh()
     (line,) = {line for line in terminal.getvalue().replace("\r", "\n").splitlines() if "12345/100000" in line}
     assert "198/s, 7 min 27 s left" in line
@@ -87,7 +87,7 @@ def test_bar_stays_on_one_line(width, cut, monkeypatch):
 
 def test_display_picks_the_observer(monkeypatch):
     """Quiet: nothing. A terminal: a bar. Otherwise, and for JSON: log lines."""
-    assert type(Display(Log("text", quiet=True)).__enter__()) is Watch
-    assert type(Display(Log("text")).__enter__()) is LineWatch
+    assert type(Display(Log("text", quiet=True)).__enter__()) is ProgressObserver
+    assert type(Display(Log("text")).__enter__()) is LineObserver
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert type(Display(Log("json")).__enter__()) is LineWatch
+    assert type(Display(Log("json")).__enter__()) is LineObserver

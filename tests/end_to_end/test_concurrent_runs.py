@@ -16,8 +16,8 @@ from inventory.emulator import Emulator, Fault
 from inventory.errors import InventoryError, LedgerUnusableError, OutputError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.load import LOADED
-from inventory.pipeline.rebuild import retabulate
-from inventory.progress import Watch
+from inventory.pipeline.rebuild import rebuild_tables
+from inventory.progress import ProgressObserver
 from inventory.runs.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks and kills of POSIX")
@@ -216,7 +216,7 @@ async def test_a_text_that_was_changed_is_told_before_a_table_changes(tmp_path, 
         else:
             database.execute("UPDATE urns SET urn = 'urn:fss:spoilt' WHERE urn = (SELECT min(urn) FROM urns)")
     with pytest.raises(LedgerUnusableError, match=r"is damaged \(.*\); start again with --overwrite$"):
-        retabulate(folder, {}, Watch())
+        rebuild_tables(folder, {}, ProgressObserver())
     with pytest.raises(LedgerUnusableError, match=r"is damaged \(.*\); start again with --overwrite$"):
         await export(path, folder, mode="resume", endpoint=server.url)
     assert not server.requests

@@ -35,14 +35,14 @@ FULL_AT = [
     "inventory.ledger.writer:Ledger.add_urns:before:1",
     "inventory.ledger.writer:Ledger.count_scopes:after:1",
     f"{COMMIT}:before:4",
-    "inventory.pipeline.build_tables:tabulate:before:1",
+    "inventory.pipeline.build_tables:build_tables:before:1",
     "inventory.tables.writer:TableWriter.finish:after:3",
     "inventory.runs.manifest:write:before:1",
 ]
 """In the order of a run: where no file may grow any more."""
 OPEN_AT = [
     "inventory.pipeline.load:load:before:1",
-    "inventory.pipeline.build_tables:tabulate:before:1",
+    "inventory.pipeline.build_tables:build_tables:before:1",
     "inventory.runs.manifest:write:before:1",
 ]
 
@@ -173,7 +173,7 @@ def test_tables_on_a_disk_that_grows_by_a_little(tmp_path, mounted, path, right,
     """The tables of an answered run need room for themselves: too little ends in one sentence, at any table."""
     folder = tmp_path / "mounted" / "run"
     mounted("size=8m")
-    kill_at("inventory.pipeline.build_tables:tabulate:before:1", *command(server, path, folder))
+    kill_at("inventory.pipeline.build_tables:build_tables:before:1", *command(server, path, folder))
     server.clear()
     used = sum(file.stat().st_size // 4096 + 2 for file in folder.iterdir()) * 4096
     failed = 0

@@ -10,13 +10,13 @@ import sys
 import pytest
 from support.runs import TOKEN, by_urn, call_cli, manifest_of, run_cli, wait_for
 
-from inventory.cloud.projects import Place, places_of
+from inventory.cloud.projects import ProjectRef, places_of
 from inventory.emulator import Emulator, Faults, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.emulator.gateway.routes import Operation
 from inventory.errors import ListingError, OutOfTimeError, UsageError
 from inventory.pipeline import export as pipeline
-from inventory.pipeline.discover import Search
-from inventory.progress import Watch
+from inventory.pipeline.discover import Discovery
+from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
 from inventory.settings import AccountSettings, ExportSettings
 from inventory.settings_file import check_settings
@@ -35,12 +35,12 @@ async def export_all(server, output, *places, mode="new", environment=None, sear
         ExportSettings(**{"endpoint": server.url, "iam_endpoint": server.url, "max_per_second": 0.0, **settings})
     )
     return await pipeline.export(
-        Search(places, **search or {}),
+        Discovery(places, **search or {}),
         Output(output),
         told,
         mode=mode,
         environment=environment or {"HW_AUTH_TOKEN": TOKEN},
-        watch=Watch(),
+        observer=ProgressObserver(),
     )
 
 
@@ -56,8 +56,8 @@ async def test_answers_in_pieces_are_read_as_those_that_come_at_once(tmp_path, p
             result = await export_all(
                 server,
                 folder,
-                Place(NORTH),
-                Place(SOUTH),
+                ProjectRef(NORTH),
+                ProjectRef(SOUTH),
                 search={"versions": True, "aliases": True},
                 environment=variables,
                 max_workers=64,
@@ -74,7 +74,9 @@ async def test_all_functions_are_listed_and_asked_for(tmp_path):
     """The tables have each function with its versions and aliases, and the manifest counts every call of both."""
     cloud = GeneratedCloud(300, projects=[P])
     async with Emulator(cloud) as server:
-        result = await export_all(server, tmp_path / "run", Place(NORTH, P), search={"versions": True, "aliases": True})
+        result = await export_all(
+            server, tmp_path / "run", ProjectRef(NORTH, P), search={"versions": True, "aliases": True}
+        )
         manifest = result.manifest
         assert manifest["requests"]["total"] == len(server.requests)
     calls = manifest["requests"]["by_operation"]
@@ -100,7 +102,7 @@ async def test_a_function_that_goes_between_list_and_call_exists_no_more(tmp_pat
     gone = Reply(404, b'{"error_code":"FSS.1051","error_msg":"Not found the function"}')
     cloud = FileCloud({urn("f:latest"): None, urn("g:latest"): None}, {urn("g:latest"): gone})
     async with Emulator(cloud) as server:
-        await export_all(server, tmp_path / "run", Place(NORTH, P))
+        await export_all(server, tmp_path / "run", ProjectRef(NORTH, P))
     found = by_urn(tmp_path / "run")
     assert {name[-8:]: (row["status"], row["function_exists"]) for name, row in found.items()} == {
         "f:latest": ("not_configured", True),
@@ -116,14 +118,14 @@ async def test_projects_are_looked_up_and_a_resumed_run_lists_nothing(tmp_path):
     async with Emulator(cloud, users=[User("reader", "password", "company")]) as server:
         server.plan(lambda one, _times: Reply(401, b"{}") if Q in one else None)
         result = await export_all(
-            server, tmp_path / "run", Place(NORTH), Place(SOUTH), environment=environment, attempts=1
+            server, tmp_path / "run", ProjectRef(NORTH), ProjectRef(SOUTH), environment=environment, attempts=1
         )
         assert result.manifest["counts"]["status"]["failed"] == 1
         server.plan(None)
         before = len([1 for request in server.requests if "maxitems" in request.path])
         again = await pipeline.export(
             [], Output(tmp_path / "run"), ExportSettings(endpoint=server.url, iam_endpoint=server.url), mode="resume",
-            environment=environment, watch=Watch(),
+            environment=environment, observer=ProgressObserver(),
         )  # fmt: skip
         assert len([1 for request in server.requests if "maxitems" in request.path]) == before
     assert again.exit_code == 0
@@ -135,7 +137,7 @@ async def test_a_list_that_breaks_off_leaves_no_run(tmp_path, monkeypatch):
     """Rather no export than one of half the functions; the folder is free for the next try, an old run stays."""
     cloud = GeneratedCloud(500, projects=[P])
     async with Emulator(cloud) as server:
-        await export_all(server, tmp_path / "old", Place(NORTH, P))
+        await export_all(server, tmp_path / "old", ProjectRef(NORTH, P))
         old = sorted((path.name, path.stat().st_size) for path in (tmp_path / "old").iterdir())
         answer = server._answer
 
@@ -146,7 +148,7 @@ async def test_a_list_that_breaks_off_leaves_no_run(tmp_path, monkeypatch):
         monkeypatch.setattr(server, "_answer", break_off)
         for folder, mode in (("new", "new"), ("old", "overwrite")):
             with pytest.raises(ListingError, match="broke off"):
-                await export_all(server, tmp_path / folder, Place(NORTH, P), mode=mode, attempts=1)
+                await export_all(server, tmp_path / folder, ProjectRef(NORTH, P), mode=mode, attempts=1)
     assert not (tmp_path / "new").exists()
     assert sorted((path.name, path.stat().st_size) for path in (tmp_path / "old").iterdir()) == old
 
@@ -155,7 +157,7 @@ async def test_the_time_of_a_run_is_that_of_its_listing_too(tmp_path):
     """A list that is not whole when ``--max-time`` is over ends the run, with exit code 5; the folder stays free."""
     async with Emulator(GeneratedCloud(30, projects=[P]), faults=Faults(latency=30.0)) as server:
         with pytest.raises(OutOfTimeError, match="before all functions were listed; no list is written") as caught:
-            await export_all(server, tmp_path / "run", Place(NORTH, P), max_time=0.3)
+            await export_all(server, tmp_path / "run", ProjectRef(NORTH, P), max_time=0.3)
     assert caught.value.exit_code == 5
     assert not (tmp_path / "run").exists()
 
@@ -163,7 +165,7 @@ async def test_the_time_of_a_run_is_that_of_its_listing_too(tmp_path):
 async def test_a_limit_that_the_listing_learnt_is_kept_by_the_export(tmp_path):
     """What the listing used of the window is not used again: the whole run is refused once."""
     async with Emulator(GeneratedCloud(30, projects=[P]), limit=Limit.parse("20/second")) as server:
-        result = await export_all(server, tmp_path / "run", Place(NORTH, P), search={"versions": True})
+        result = await export_all(server, tmp_path / "run", ProjectRef(NORTH, P), search={"versions": True})
         refused = server.counts[429]
     assert result.manifest["scopes"][0]["limit_learnt"] == {"calls": 20, "seconds": 1.0, "policy": "user"}
     assert result.manifest["started"] < result.manifest["finished"], "the run began with the listing"
@@ -242,7 +244,7 @@ async def test_each_account_of_a_region_is_listed(tmp_path):
     async with Emulator(cloud, users=[User("ONE", "x", "company"), User("TWO", "x", "company")]) as server:
         settings = ExportSettings(accounts=ACCOUNTS)
         places = places_of(settings, None, None)
-        assert places == [Place(NORTH), Place(SOUTH)]
+        assert places == [ProjectRef(NORTH), ProjectRef(SOUTH)]
         result = await export_all(server, tmp_path / "run", *places, accounts=ACCOUNTS, environment=environment)
         bodies = [request for request in server.requests if request.path.startswith("/v3/auth/tokens")]
     assert result.exit_code == 0
@@ -253,10 +255,10 @@ async def test_each_account_of_a_region_is_listed(tmp_path):
 def test_places_are_said_or_are_those_of_the_settings():
     """The command line goes before the settings, and these before the accounts."""
     told = ExportSettings(region="r", accounts=ACCOUNTS)
-    assert places_of(told, ["a", "b"], None) == [Place("a"), Place("b")]
-    assert places_of(told, None, None) == [Place("r")]
-    assert places_of(ExportSettings(region="r", project_id="p"), None, None) == [Place("r", "p")]
-    assert places_of(ExportSettings(region="r"), None, ["p", "q"]) == [Place("r", "p"), Place("r", "q")]
+    assert places_of(told, ["a", "b"], None) == [ProjectRef("a"), ProjectRef("b")]
+    assert places_of(told, None, None) == [ProjectRef("r")]
+    assert places_of(ExportSettings(region="r", project_id="p"), None, None) == [ProjectRef("r", "p")]
+    assert places_of(ExportSettings(region="r"), None, ["p", "q"]) == [ProjectRef("r", "p"), ProjectRef("r", "q")]
     with pytest.raises(UsageError):
         places_of(ExportSettings(), None, None)
 

@@ -52,7 +52,7 @@ LIST_AND_OUTCOMES = [
     f"{COMMIT}:after:4",
 ]
 TABLES_AND_MANIFEST = [
-    "inventory.pipeline.build_tables:tabulate:before:1",
+    "inventory.pipeline.build_tables:build_tables:before:1",
     f"{WRITE}:after:2",
     "inventory.tables.writer:TableWriter.finish:after:2",
     f"{REPLACE}:before:1",  # the tables get their names one by one: eight, and then the manifest's

@@ -16,7 +16,7 @@ from support.runs import TOKEN, export, manifest_of, run_cli
 import inventory
 from inventory.emulator import Emulator, Faults, GeneratedCloud
 from inventory.errors import InterruptedRunError, OutputError, SourceError
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 
 pytestmark = [
     pytest.mark.slow,
@@ -56,8 +56,8 @@ def test_many_runs_in_one_process_leave_nothing(tmp_path, write_list, monkeypatc
     monkeypatch.setenv("HW_AUTH_TOKEN", TOKEN)
     broken = tmp_path / "broken.json"
     broken.write_text('["urn:fss:x')
-    stopped = Watch()
-    stopped.request_stop(2)
+    stopped = ProgressObserver()
+    stopped.cancel(2)
     faults = Faults.parse("5xx=2%,reset=2%,length=2%,gzip=5%,chunked=5%", seed=1)
     with Emulator(functions=8, token=TOKEN, faults=faults).in_thread() as server:
         path = write_list(server.urns())
@@ -72,7 +72,7 @@ def test_many_runs_in_one_process_leave_nothing(tmp_path, write_list, monkeypatc
             with pytest.raises(SourceError):
                 inventory.export(broken, folder, overwrite=True, **one)
             with pytest.raises(InterruptedRunError):
-                asyncio.run(export(path, tmp_path / "never", watch=stopped, endpoint=server.url))
+                asyncio.run(export(path, tmp_path / "never", observer=stopped, endpoint=server.url))
             assert inventory.export([], folder, resume=True, **one).manifest["complete"]
             left = {path.name for path in folder.iterdir()}
             assert left == {table["path"] for table in manifest_of(folder)["tables"]} | {

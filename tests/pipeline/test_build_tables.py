@@ -8,8 +8,8 @@ from support.runs import rows
 from inventory.errors import InterruptedRunError, OutputError
 from inventory.ledger.writer import Ledger, Reject
 from inventory.outcome import Outcome
-from inventory.pipeline.build_tables import tabulate
-from inventory.progress import Watch
+from inventory.pipeline.build_tables import build_tables
+from inventory.progress import ProgressObserver
 from inventory.settings import ExportSettings
 
 BASE = "urn:fss:cn-north-4:p:function:default:"
@@ -39,7 +39,7 @@ def ledger(tmp_path):
 
 def test_the_tables_are_the_ledger_in_urn_order(ledger, tmp_path):
     """Each URN is a row of functions, each answered one a row of calls, each side a row of destinations."""
-    files, counts = tabulate(ledger, tmp_path, SETTINGS, Watch())
+    files, counts = build_tables(ledger, tmp_path, SETTINGS, ProgressObserver())
     assert [(row["function_name"], row["status"]) for row in rows(tmp_path)] == [
         ("a", "configured"),
         ("b", "failed"),
@@ -57,29 +57,29 @@ def test_the_same_ledger_makes_the_same_bytes(ledger, tmp_path):
     hashes = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        files, _ = tabulate(ledger, tmp_path / name, SETTINGS, Watch())
+        files, _ = build_tables(ledger, tmp_path / name, SETTINGS, ProgressObserver())
         hashes.append([file.sha256 for file in files])
     assert hashes[0] == hashes[1]
 
 
 def test_a_stop_leaves_no_table(ledger, tmp_path):
     """A signal while tables are written leaves none, whole or half."""
-    watch = Watch()
-    watch.request_stop(15)
+    observer = ProgressObserver()
+    observer.cancel(15)
     with pytest.raises(InterruptedRunError):
-        tabulate(ledger, tmp_path, SETTINGS, watch)
+        build_tables(ledger, tmp_path, SETTINGS, observer)
     assert {path.name.split(".")[0] for path in tmp_path.iterdir()} == {"ledger"}
 
 
 def test_a_folder_that_is_gone_is_one_sentence(ledger, tmp_path):
     """Tables that cannot be written are an output error that names the table."""
     with pytest.raises(OutputError, match="table functions cannot be written: No such file"):
-        tabulate(ledger, tmp_path / "gone", SETTINGS, Watch())
+        build_tables(ledger, tmp_path / "gone", SETTINGS, ProgressObserver())
 
 
 def test_rows_per_file_splits_the_tables_that_have_more(ledger, tmp_path):
     """Three functions at two a file are two files; tables of fewer rows stay one."""
-    files, _ = tabulate(ledger, tmp_path, ExportSettings(rows_per_file=2), Watch())
+    files, _ = build_tables(ledger, tmp_path, ExportSettings(rows_per_file=2), ProgressObserver())
     assert [(file.path, file.rows) for file in files] == [
         ("functions/part-00000.parquet", 2),
         ("functions/part-00001.parquet", 1),
@@ -93,8 +93,12 @@ def test_what_was_there_stays_until_all_tables_are_whole(ledger, tmp_path):
     """Who must know is told before the first name changes; until then a signal or a full disk leaves all as it was."""
     (tmp_path / "functions.csv").write_text("old")
     seen = []
-    tabulate(
-        ledger, tmp_path, SETTINGS, Watch(), before_names=lambda: seen.append((tmp_path / "functions.csv").read_text())
+    build_tables(
+        ledger,
+        tmp_path,
+        SETTINGS,
+        ProgressObserver(),
+        before_names=lambda: seen.append((tmp_path / "functions.csv").read_text()),
     )
     assert seen == ["old"]
     assert (tmp_path / "functions.csv").read_text() != "old"

@@ -17,7 +17,7 @@ from support.runs import TOKEN, run_cli
 from inventory.cloud.accounts import TokenAccount, UserAccount
 from inventory.cloud.credentials import Token
 from inventory.cloud.iam import User as IamUser
-from inventory.cloud.projects import Place, find_projects
+from inventory.cloud.projects import ProjectRef, find_projects
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.pipeline import check as checkup
 from inventory.pipeline.check import check_scopes
@@ -226,5 +226,5 @@ async def test_a_region_that_no_endpoint_can_hold_fails_alone():
     (found,) = await check_scopes([("cn_north_4", P)], ExportSettings(), account)
     assert not found.ok
     assert "'cn_north_4' cannot be part of the endpoint's host name" in found.line()
-    places, unseen = await find_projects([Place("cn_north_4")], settings, account)
+    places, unseen = await find_projects([ProjectRef("cn_north_4")], settings, account)
     assert (places, [one.region for one in unseen]) == ([], ["cn_north_4"])

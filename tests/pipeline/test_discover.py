@@ -15,12 +15,12 @@ from inventory.cloud.accounts import TokenAccount, UserAccount
 from inventory.cloud.credentials import Token
 from inventory.cloud.iam import User as IamUser
 from inventory.cloud.pages import MAX_ITEMS, FunctionPage
-from inventory.cloud.projects import Place, find_projects
+from inventory.cloud.projects import ProjectRef, find_projects
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Reply, Scope, User
 from inventory.errors import InterruptedRunError, ListingError
 from inventory.pipeline import discover as discovery
-from inventory.pipeline.discover import Search, discover
-from inventory.progress import Watch
+from inventory.pipeline.discover import Discovery, discover
+from inventory.progress import ProgressObserver
 from inventory.settings import ExportSettings
 from inventory.settings_file import check_settings
 
@@ -35,7 +35,7 @@ def urn(name, project=P, region="cn-north-4"):
 
 async def find(server, *places, account=ACCOUNT, **more):
     given = ExportSettings(endpoint=server.url, iam_endpoint=server.url, max_per_second=0.0, attempts=1)
-    return (await discover(Search(places, **more), given, account, Watch())).urns()
+    return (await discover(Discovery(places, **more), given, account, ProgressObserver())).urns()
 
 
 @pytest.mark.parametrize("functions", [0, 1, 399, 400, 401, 5000])
@@ -43,7 +43,7 @@ async def test_every_function_of_a_project_is_listed(functions):
     """Whatever the number of pages, the list has each function once, sorted, as its latest version."""
     cloud = GeneratedCloud(functions, projects=[P])
     async with Emulator(cloud) as server:
-        found = await find(server, Place("cn-north-4", P))
+        found = await find(server, ProjectRef("cn-north-4", P))
     assert found == sorted(found)
     assert len(found) == len(set(found)) == functions
     assert {one.removesuffix(":latest") for one in found} == {
@@ -55,13 +55,13 @@ async def test_versions_and_aliases_are_listed_where_they_are_asked_for():
     """Each is a URN of its own, and latest is there once."""
     cloud = FileCloud({urn("f:v1.0"): CONFIG, urn("f:!prod"): CONFIG, urn("g:latest"): None})
     async with Emulator(cloud) as server:
-        assert await find(server, Place("cn-north-4", P)) == [urn("f:latest"), urn("g:latest")]
-        assert await find(server, Place("cn-north-4", P), versions=True) == [
+        assert await find(server, ProjectRef("cn-north-4", P)) == [urn("f:latest"), urn("g:latest")]
+        assert await find(server, ProjectRef("cn-north-4", P), versions=True) == [
             urn("f:latest"),
             urn("f:v1.0"),
             urn("g:latest"),
         ]
-        found = await find(server, Place("cn-north-4", P), versions=True, aliases=True)
+        found = await find(server, ProjectRef("cn-north-4", P), versions=True, aliases=True)
         assert found == [urn("f:!prod"), urn("f:latest"), urn("f:v1.0"), urn("g:latest")]
 
 
@@ -72,7 +72,7 @@ async def test_an_iam_is_asked_once_for_the_projects_of_all_regions():
     cloud.scopes = tuple(Scope(region, f"{n:032x}") for n, region in enumerate(regions))
     async with Emulator(cloud) as server:
         where = check_settings(ExportSettings(endpoint=server.url, iam_endpoint=server.url))
-        places = [Place(region) for region in regions]
+        places = [ProjectRef(region) for region in regions]
         found, unseen = await find_projects(places, where, TokenAccount(Token("any", "x")))
         assert len(server.requests) == 1
     assert (len(found), unseen) == (1000, [])
@@ -84,10 +84,10 @@ async def test_the_projects_of_a_region_are_looked_up():
     cloud.scopes = (Scope("cn-north-4", P), Scope("cn-north-4", Q), Scope("ap-southeast-1", R))
     async with Emulator(cloud, users=[User("reader", "password", "company")]) as server:
         account = UserAccount(IamUser("reader", "password", "company"), lambda _region: server.url)
-        found = await find(server, Place("cn-north-4"), account=account)
+        found = await find(server, ProjectRef("cn-north-4"), account=account)
         assert found == [urn("a:latest", P), urn("b:latest", Q)]
         with pytest.raises(ListingError, match="shows no project of this region: see how it is spelled"):
-            await find(server, Place("cn-north-9"), account=account)
+            await find(server, ProjectRef("cn-north-9"), account=account)
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (500, 5)])
@@ -106,7 +106,7 @@ async def test_a_list_that_breaks_off_is_an_error(status, code, monkeypatch):
         with pytest.raises(
             ListingError, match=rf"cn-north-4/{P}: the list of functions broke off .*no list is"
         ) as caught:
-            await find(server, Place("cn-north-4", P))
+            await find(server, ProjectRef("cn-north-4", P))
     assert caught.value.exit_code == code
 
 
@@ -121,16 +121,18 @@ async def test_versions_that_cannot_be_listed_are_an_error(monkeypatch):
 
         monkeypatch.setattr(server, "_answer", refuse)
         with pytest.raises(ListingError, match="the list of versions broke off"):
-            await find(server, Place("cn-north-4", P), versions=True)
+            await find(server, ProjectRef("cn-north-4", P), versions=True)
 
 
 async def test_a_stop_ends_the_listing():
     """A signal ends it between two pages."""
-    watch = Watch()
-    watch.request_stop(15)
+    observer = ProgressObserver()
+    observer.cancel(15)
     async with Emulator(GeneratedCloud(10, projects=[P])) as server:
         with pytest.raises(InterruptedRunError):
-            await discover(Search([Place("cn-north-4", P)]), ExportSettings(endpoint=server.url), ACCOUNT, watch)
+            await discover(
+                Discovery([ProjectRef("cn-north-4", P)]), ExportSettings(endpoint=server.url), ACCOUNT, observer
+            )
 
 
 class Listed:
@@ -158,7 +160,7 @@ class Listed:
 
 
 async def listed(project):
-    return set(await discovery._functions_of(project, Watch()))
+    return set(await discovery._functions_of(project, ProgressObserver()))
 
 
 @given(
@@ -284,7 +286,7 @@ async def test_progress_counts_what_is_new_and_not_all_that_was_found(monkeypatc
     projects = [f"{number:032x}" for number in range(30)]
     cloud = FileCloud({urn(f"f{n}:v1", project): None for n in range(5) for project in projects})
     told = []
-    monkeypatch.setattr(Watch, "loading", lambda _watch, entries: told.append(entries))
+    monkeypatch.setattr(ProgressObserver, "on_load", lambda _observer, entries: told.append(entries))
     init = discovery._Project.__init__
 
     def counted(project, *arguments):
@@ -294,7 +296,7 @@ async def test_progress_counts_what_is_new_and_not_all_that_was_found(monkeypatc
     monkeypatch.setattr(discovery._Project, "__init__", counted)
     monkeypatch.setattr(Counted, "asked", 0)
     async with Emulator(cloud) as server:
-        found = await find(server, *(Place("cn-north-4", project) for project in projects), versions=True)
+        found = await find(server, *(ProjectRef("cn-north-4", project) for project in projects), versions=True)
     assert max(told) == len(found) == 300
     assert Counted.asked <= 3 * len(found)
 
@@ -315,8 +317,8 @@ async def test_a_project_is_listed_with_one_token_and_its_scope_is_not_kept(monk
     async with Emulator(cloud, users=[User("reader", "password", "company")]) as server:
         account = UserAccount(IamUser("reader", "password", "company"), lambda _region: server.url)
         given = ExportSettings(endpoint=server.url, max_per_second=0.0, attempts=1, max_workers=4)
-        places = [Place("cn-north-4", project) for project in projects]
-        await discover(Search(places, versions=True), given, account, Watch())
+        places = [ProjectRef("cn-north-4", project) for project in projects]
+        await discover(Discovery(places, versions=True), given, account, ProgressObserver())
         tokens = [request for request in server.requests if request.path.startswith("/v3/auth/tokens")]
     assert len(tokens) == len(projects)
     assert max(most) <= 6

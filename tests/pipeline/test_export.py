@@ -19,7 +19,7 @@ from inventory.errors import (
     SourceError,
     UsageError,
 )
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 from inventory.settings import AccountSettings
 
 P = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:"
@@ -196,8 +196,8 @@ async def test_overwriting_loses_nothing_before_the_new_list_is_in(tmp_path, wri
 
     broken = tmp_path / "list.json"
     broken.write_text(f'["{P}a:latest", "{P}b:la')
-    stopped = Watch()
-    stopped.request_stop(2)
+    stopped = ProgressObserver()
+    stopped.cancel(2)
     async with Emulator(functions=5) as server:
         path = write_list(server.urns())
         await export(path, tmp_path / "run", endpoint=server.url)
@@ -205,7 +205,7 @@ async def test_overwriting_loses_nothing_before_the_new_list_is_in(tmp_path, wri
         with pytest.raises(SourceError):
             await export(broken, tmp_path / "run", mode="overwrite", endpoint=server.url)
         with pytest.raises(InterruptedRunError, match=r"^stopped by SIGINT$"):
-            await export(path, tmp_path / "run", mode="overwrite", endpoint=server.url, watch=stopped)
+            await export(path, tmp_path / "run", mode="overwrite", endpoint=server.url, observer=stopped)
         with pytest.raises(CredentialsError):
             await export(path, tmp_path / "run", mode="overwrite", endpoint=server.url, token=None)
         assert files() == before

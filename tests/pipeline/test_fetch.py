@@ -11,7 +11,7 @@ from inventory.emulator import Emulator, Faults, GeneratedCloud
 from inventory.errors import InterruptedRunError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline import fetch
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 from inventory.settings import ExportSettings
 
 WORKERS = 8
@@ -49,7 +49,7 @@ async def test_no_more_than_max_workers_are_in_flight_or_uncommitted(tmp_path, m
         monkeypatch.setattr(ledger, "commit", count_committed)
         async with Emulator(cloud, faults=Faults(latency=0.002)) as server:
             server.plan(count_asked)
-            await fetch.ask(ledger, settings_for(settings, server), ACCOUNT, Watch())
+            await fetch.fetch_configs(ledger, settings_for(settings, server), ACCOUNT, ProgressObserver())
         assert asked == ledger.count_urns() > 150
         assert most <= WORKERS
         assert most > 1
@@ -64,7 +64,7 @@ def settings_for(settings, server):
 async def test_a_stop_ends_the_asking_and_keeps_what_was_answered(tmp_path):
     """After a signal no new call is made, those under way are waited for, and the ledger has their outcomes."""
     cloud = GeneratedCloud(200)
-    watch = Watch()
+    observer = ProgressObserver()
     with loaded(tmp_path / "ledger.sqlite", cloud) as ledger:
         async with Emulator(cloud, faults=Faults(latency=0.02)) as server:
             asked = []
@@ -72,12 +72,12 @@ async def test_a_stop_ends_the_asking_and_keeps_what_was_answered(tmp_path):
             def stop_at_50(one, _times):
                 asked.append(one)
                 if len(asked) == 50:
-                    watch.request_stop(2)
+                    observer.cancel(2)
 
             server.plan(stop_at_50)
             settings = settings_for(ExportSettings(max_workers=WORKERS, max_per_second=0.0, batch=False), server)
             with pytest.raises(InterruptedRunError) as caught:
-                await fetch.ask(ledger, settings, ACCOUNT, watch)
+                await fetch.fetch_configs(ledger, settings, ACCOUNT, observer)
             calls = server.counts.total()
         assert caught.value.resumable
         assert 50 <= calls <= 50 + 2 * WORKERS

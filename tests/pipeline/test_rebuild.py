@@ -16,14 +16,14 @@ from inventory.emulator import Emulator, Fault, FileCloud, Limit, Reply
 from inventory.errors import ExitCode, InterruptedRunError, OutputError, UsageError
 from inventory.ledger import database as ledger_file
 from inventory.ledger.writer import Ledger
-from inventory.pipeline.rebuild import retabulate
-from inventory.progress import Watch
+from inventory.pipeline.rebuild import rebuild_tables
+from inventory.progress import ProgressObserver
 
 TABLES = ("functions", "destinations", "calls", "rejects")
 
 
-def again(folder, watch=None, **shape):
-    return retabulate(folder, shape, watch or Watch())
+def again(folder, observer=None, **shape):
+    return rebuild_tables(folder, shape, observer or ProgressObserver())
 
 
 @pytest.fixture
@@ -108,16 +108,16 @@ async def test_what_was_stopped_stays_as_the_manifest_had_it(tmp_path, write_lis
 
 async def test_an_incomplete_run_has_tables_too(tmp_path, write_list):
     """What has no outcome is not_attempted; the manifest says that the run is not complete, and --resume goes on."""
-    watch, cloud, folder = Watch(), cloud_of(40), tmp_path / "run"
+    observer, cloud, folder = ProgressObserver(), cloud_of(40), tmp_path / "run"
     async with Emulator(cloud) as server:
 
         def stop(_urn, _times):
             if len(server.requests) == 20:
-                watch.request_stop(15)
+                observer.cancel(15)
 
         server.plan(stop)
         with pytest.raises(InterruptedRunError):
-            await export(write_list(cloud.urns()), folder, endpoint=server.url, watch=watch, max_workers=1)
+            await export(write_list(cloud.urns()), folder, endpoint=server.url, observer=observer, max_workers=1)
         assert not (folder / "manifest.json").exists()
         manifest = again(folder).manifest
         counts = manifest["counts"]["status"]
@@ -140,14 +140,14 @@ async def test_a_session_that_goes_on_forgets_how_the_last_one_ended(tmp_path, w
     async with Emulator(cloud) as server:
         server.plan({f"{P}f001:latest": [Fault.BAD_GATEWAY]})
         await export(write_list(cloud.urns()), tmp_path / "run", endpoint=server.url, attempts=1)
-        watch = Watch()
+        observer = ProgressObserver()
 
         def stop(_urn, _times):
-            watch.request_stop(15)
+            observer.cancel(15)
 
         server.plan(stop)
         with pytest.raises(InterruptedRunError):
-            await export([], tmp_path / "run", mode="resume", endpoint=server.url, watch=watch)
+            await export([], tmp_path / "run", mode="resume", endpoint=server.url, observer=observer)
     manifest = again(tmp_path / "run").manifest
     assert (manifest["exit_code"], manifest["complete"]) == (0, True)
     assert manifest["requests"]["total"] == 4
@@ -156,22 +156,22 @@ async def test_a_session_that_goes_on_forgets_how_the_last_one_ended(tmp_path, w
 async def test_a_stop_leaves_all_as_it_was(run):
     """A signal while tables are built leaves the old tables, the old manifest and nothing else."""
     before = contents(run)
-    watch = Watch()
-    watch.request_stop(15)
+    observer = ProgressObserver()
+    observer.cancel(15)
     with pytest.raises(InterruptedRunError):
-        again(run, watch, format=("csv",), rows_per_file=7)
+        again(run, observer, format=("csv",), rows_per_file=7)
     assert contents(run) == before
 
 
 async def test_a_stop_between_tables_and_bodies_says_which_are_done(run, monkeypatch):
     """Who is stopped while bodies are dropped has the new tables, is told so, and the next call does the rest."""
     monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 1)
-    watch = Watch()
-    monkeypatch.setattr(watch, "tabulating", lambda number, total: number == total and watch.request_stop(15))
+    observer = ProgressObserver()
+    monkeypatch.setattr(observer, "on_build_tables", lambda number, total: number == total and observer.cancel(15))
     with pytest.raises(InterruptedRunError, match="the tables are whole, and --drop-bodies goes on"):
-        retabulate(run, {"format": ("csv",)}, watch, drop_bodies=True)
+        rebuild_tables(run, {"format": ("csv",)}, observer, drop_bodies=True)
     assert (run / "functions.csv").exists()
-    assert "bodies" not in retabulate(run, {}, Watch(), drop_bodies=True).note
+    assert "bodies" not in rebuild_tables(run, {}, ProgressObserver(), drop_bodies=True).note
 
 
 async def test_no_room_leaves_all_as_it_was(run, monkeypatch):
@@ -195,7 +195,9 @@ def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
     again(run.parent / "calm", format=("csv",), rows_per_file=rows_per_file)
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from inventory import ending, folder, manifest, retabulation; from inventory.progress import Watch\n"
+        "from inventory.pipeline import rebuild\n"
+        "from inventory.progress import ProgressObserver\n"
+        "from inventory.runs import finish, folder, manifest\n"
         "kill = lambda *_, **__: os._exit(9)\n"
         "real, seen = Path.replace, []\n"
         "def replace(path, target):\n"
@@ -203,10 +205,10 @@ def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
         "    if '.part' not in str(target): seen.append(target)\n"
         "    return real(path, target)\n"
         "places = {'replace': (Path, replace), 'remove_manifest': (folder.RunFolder, kill),\n"
-        "          'sign_off': (ending, kill), 'write': (manifest, kill)}\n"
+        "          'sign_off': (finish, kill), 'write': (manifest, kill)}\n"
         "setattr(places[sys.argv[2]][0], sys.argv[2], places[sys.argv[2]][1])\n"
         "shape = {'format': ('csv',), 'rows_per_file': int(sys.argv[3])}\n"
-        "retabulation.retabulate(Path(sys.argv[1]), shape, Watch())\n"
+        "rebuild.rebuild_tables(Path(sys.argv[1]), shape, ProgressObserver())\n"
     )
     before = contents(run)
     killed = subprocess.run([sys.executable, "-c", code, run, step, str(rows_per_file)], check=False)

@@ -28,7 +28,7 @@ from inventory.errors import (
 )
 from inventory.pipeline.scope import Scope
 from inventory.redaction import Redactor
-from inventory.scheduling.warmup import Trial
+from inventory.scheduling.lockout import Lockout
 from inventory.settings import ExportSettings
 
 OK = Answer(b'{"func_urn":"u"}', "r-1")
@@ -76,9 +76,9 @@ class Cloud:
 
         async def work():
             for name in names:
-                if scope.closed:
+                if scope.is_closed:
                     return
-                outcome = await scope.settle(name)
+                outcome = await scope.fetch_config(name)
                 if outcome is not None:
                     outcomes.append(outcome)
 
@@ -201,7 +201,7 @@ def test_a_hundred_service_401s_in_a_row_stop_a_scope(in_virtual_time):
 def test_a_resumed_scope_that_was_welcome_is_not_judged_by_what_failed_before(in_virtual_time, error):
     """Where only failed URNs are asked again, their failures say nothing of the scope: it ends as it did before."""
     cloud = Cloud(after(then=error))
-    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=50, was_welcome=True))
+    scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=50, was_accepted=True))
     assert scope.stopped is None
     assert len(outcomes) == 50
     scope.conclude()
@@ -211,7 +211,7 @@ def test_a_resumed_scope_that_was_welcome_is_not_judged_by_what_failed_before(in
 def test_a_resumed_scope_still_stops_at_a_dead_token(in_virtual_time):
     """The gateway's 401 is about the credential, whatever was answered in earlier sessions: one call."""
     cloud = Cloud(after(then=DEAD))
-    scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, was_welcome=True))
+    scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, was_accepted=True))
     assert (len(cloud.calls), scope.stopped.exit_code) == (1, 3)
 
 
@@ -220,7 +220,7 @@ class Renewed:
 
     def __init__(self) -> None:
         self.generation = 0
-        self.trial = None
+        self.lockout = None
 
     async def ready(self) -> None:
         """It always is."""
@@ -272,7 +272,7 @@ async def test_a_call_that_is_cancelled_is_counted():
     """The server may have seen it: the ledger's count must not be lower than its log."""
     cloud = Cloud(after(then=OK), latency=60.0)
     scope = Scope(cloud.ask, cloud.credential, ExportSettings(max_per_second=0, attempts=1), count_call=cloud.count)
-    task = asyncio.create_task(scope.settle("urn"))
+    task = asyncio.create_task(scope.fetch_config("urn"))
     for _ in range(10):
         await asyncio.sleep(0)
     assert cloud.calls
@@ -433,10 +433,10 @@ def test_close_wakes_who_sleeps(in_virtual_time):
 
     async def test(clock):
         scope = cloud.scope(clock, attempts=2)
-        await scope.settle("first")
-        tasks = [asyncio.create_task(scope.settle(f"urn-{n}")) for n in range(10)]
+        await scope.fetch_config("first")
+        tasks = [asyncio.create_task(scope.fetch_config(f"urn-{n}")) for n in range(10)]
         await asyncio.sleep(1.0)
-        tasks += [asyncio.create_task(scope.settle(f"late-{n}")) for n in range(10)]
+        tasks += [asyncio.create_task(scope.fetch_config(f"late-{n}")) for n in range(10)]
         await asyncio.sleep(1.0)
         scope.close()
         closed = clock()
@@ -455,8 +455,8 @@ def test_close_wakes_who_waits_for_a_retry(in_virtual_time):
 
     async def test(clock):
         scope = cloud.scope(clock, attempts=1000)
-        await scope.settle("first")
-        task = asyncio.create_task(scope.settle("second"))
+        await scope.fetch_config("first")
+        task = asyncio.create_task(scope.fetch_config("second"))
         await asyncio.sleep(60.0)
         calls = len(cloud.calls)
         scope.close()
@@ -615,7 +615,7 @@ class Keys:
     def __init__(self, *unready, seconds: float = 0.0) -> None:
         self.redactor = Redactor()
         self.generation = 0
-        self.trial = Trial()
+        self.lockout = Lockout()
         self.unready = list(unready)
         self.seconds = seconds
 
@@ -671,7 +671,7 @@ def test_an_answer_of_the_service_shows_that_a_key_is_accepted(in_virtual_time, 
     cloud = Cloud(after(then=first))
     cloud.credential = keys
     in_virtual_time(lambda clock: cloud.work_off(clock, urns=1))
-    assert keys.trial.is_accepted
+    assert keys.lockout.is_accepted
 
 
 def test_a_paused_scope_does_not_hold_up_those_that_share_its_key(in_virtual_time):
@@ -718,7 +718,7 @@ def test_an_attempt_without_a_credential_is_one_of_the_attempts(in_virtual_time)
 
 
 def test_waiting_does_not_use_up_the_time_for_retries(in_virtual_time):
-    """A URN that waited ten minutes for its credential, and as long before the gate, is tried again after a 500."""
+    """A URN that waited ten minutes for its credential, and as long before the warmup, is tried again after a 500."""
     cloud = Cloud(after(OK, ServerError("down", status_code=500), then=OK))
     cloud.credential = Keys(seconds=600.0)
     _, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2, workers=2))
@@ -750,8 +750,8 @@ def test_a_scope_is_freed_when_it_is_not_used_any_more(in_virtual_time):
 
     async def test(clock):
         scope = cloud.scope(clock)
-        await scope.settle("first")
-        await scope.settle("second")
+        await scope.fetch_config("first")
+        await scope.fetch_config("second")
         scope.close()
         return weakref.ref(scope)
 

@@ -16,8 +16,8 @@ from inventory import open_snapshot
 from inventory.emulator import Emulator, Fault
 from inventory.errors import UsageError
 from inventory.ledger.writer import Ledger
-from inventory.pipeline.rebuild import retabulate
-from inventory.progress import Watch
+from inventory.pipeline.rebuild import rebuild_tables
+from inventory.progress import ProgressObserver
 
 
 def bodies(folder):
@@ -97,7 +97,7 @@ async def test_what_failed_is_a_list_of_its_own(tmp_path, write_list, monkeypatc
     monkeypatch.chdir(tmp_path)
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "output" / "today", write_list, server, ["f001"])
-        retabulate(tmp_path / "output" / "today", {}, Watch(), drop_bodies=True)
+        rebuild_tables(tmp_path / "output" / "today", {}, ProgressObserver(), drop_bodies=True)
         exec(snippet.code, {})  # noqa: S102 - the guide is ours
         server.clear()
         await export(tmp_path / "failed.csv", tmp_path / "again", endpoint=server.url)
@@ -109,14 +109,14 @@ async def test_what_dropped_bodies_forbid_is_refused_before_anything_changes(tmp
     folder = tmp_path / "run"
     async with Emulator(cloud_of(3)) as server:
         await exported(folder, write_list, server, ["f001"], format=("parquet",))
-        retabulate(folder, {}, Watch(), drop_bodies=True)
+        rebuild_tables(folder, {}, ProgressObserver(), drop_bodies=True)
         before, calls = contents(folder), len(server.requests)
         resumed = {"mode": "resume", "endpoint": server.url}
         with pytest.raises(UsageError, match=r"dropped .* 1 failed URNs cannot be asked again here; .* by status"):
             await export([], folder, **resumed, format=("parquet",))
         for shape in ({}, {"format": ("csv",)}):
             with pytest.raises(UsageError, match=r"dropped .* its tables cannot be written anew, and what there is"):
-                retabulate(folder, shape, Watch())
+                rebuild_tables(folder, shape, ProgressObserver())
         done = run_cli("status", folder)
         assert "next: export a list of the 1 failed URNs to another folder" in done.stdout
         assert (contents(folder), len(server.requests)) == (before, calls)
@@ -141,7 +141,7 @@ async def test_bodies_of_a_run_that_is_not_at_its_end_are_kept(tmp_path, write_l
     """Tables of an incomplete run may be built, but its bodies stay, and that is said."""
     path = write_list(f"{P}f{number}:latest" for number in range(99))
     await export(path, tmp_path / "run", endpoint="http://127.0.0.1:1", attempts=1)
-    result = retabulate(tmp_path / "run", {}, Watch(), drop_bodies=True)
+    result = rebuild_tables(tmp_path / "run", {}, ProgressObserver(), drop_bodies=True)
     assert "the bodies are kept in the ledger, as --resume needs them" in result.note
     assert "were not attempted" in result.note
 
@@ -171,7 +171,7 @@ async def test_tables_makes_a_file_smaller_that_a_kill_left_large(tmp_path, writ
     with Ledger(folder / "ledger.sqlite"):
         pass  # what was committed is moved from the log
     size = (folder / "ledger.sqlite").stat().st_size
-    assert retabulate(folder, {}, Watch(), drop_bodies=True).nothing_to_do
+    assert rebuild_tables(folder, {}, ProgressObserver(), drop_bodies=True).nothing_to_do
     assert (folder / "ledger.sqlite").stat().st_size < size
     assert contents(folder) == before
 

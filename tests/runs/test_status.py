@@ -20,8 +20,8 @@ from inventory.emulator import Emulator, Fault, Faults, FileCloud
 from inventory.errors import OutputError, UsageError
 from inventory.ledger.writer import Ledger
 from inventory.outcome import Outcome
-from inventory.pipeline.rebuild import retabulate
-from inventory.progress import Watch
+from inventory.pipeline.rebuild import rebuild_tables
+from inventory.progress import ProgressObserver
 from inventory.runs.status import as_text, standing_of
 from inventory.storage import file_lock
 
@@ -186,7 +186,7 @@ async def test_a_run_without_a_urn_and_one_without_bodies_say_what_is_left(tmp_p
     assert "holds no URN" in standing_of(tmp_path / "empty").next
     async with Emulator(cloud_of(2)) as server:
         await export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)
-    retabulate(tmp_path / "run", {}, Watch(), drop_bodies=True)
+    rebuild_tables(tmp_path / "run", {}, ProgressObserver(), drop_bodies=True)
     found = standing_of(tmp_path / "run")
     assert (found.bodies_dropped, found.state) == (True, "complete")
     assert found.next == "nothing; its bodies are dropped, so its tables are the last that it has"

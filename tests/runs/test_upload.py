@@ -16,7 +16,7 @@ from support.runs import TOKEN, export, manifest_of, run_cli
 import inventory
 from inventory.emulator import Emulator, Reply
 from inventory.errors import CredentialsError, ExitCode, InterruptedRunError, OutputError, UsageError
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
 from inventory.storage.object_store import ObjectUrl, parse
 
@@ -185,13 +185,13 @@ async def test_a_run_of_somebody_else_is_not_resumed_over(run, store, server):
 async def test_of_two_runs_at_once_the_first_that_is_whole_stays(run, store):
     """Two machines begin in one empty prefix: the second that comes to its end leaves the first one's run alone."""
 
-    class Slow(Watch):
-        def tabulating(self, *_how_far):
+    class Slow(ProgressObserver):
+        def on_build_tables(self, *_how_far):
             """Meanwhile the other one is done."""
             store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/manifest.json", Body=b"{}")
 
     with pytest.raises(OutputError, match="holds another run than"):
-        await run(watch=Slow())
+        await run(observer=Slow())
     assert store.objects() == {f"{PREFIX}/manifest.json": b"{}"}
 
 
@@ -288,15 +288,15 @@ async def test_failures_that_are_asked_again_replace_what_is_there(run, store, s
 
 async def test_a_signal_ends_the_upload_in_good_order(run, store):
     """A stop while tables go up leaves no manifest, and --resume goes on."""
-    watch = Watch()
+    observer = ProgressObserver()
 
     def stop(request):
         if request["PATH_INFO"].endswith("calls.csv"):
-            watch.request_stop(signal.SIGTERM)
+            observer.cancel(signal.SIGTERM)
 
     store.fault = stop
     with pytest.raises(InterruptedRunError) as stopped:
-        await run(watch=watch)
+        await run(observer=observer)
     assert stopped.value.resumable
     assert f"{PREFIX}/manifest.json" not in store.objects()
     store.fault = lambda _request: None
@@ -306,29 +306,29 @@ async def test_a_signal_ends_the_upload_in_good_order(run, store):
 
 async def test_a_stop_outweighs_the_error_that_came_with_it(run, store):
     """Where a stop is asked for while the store fails, the run was stopped, and is told so."""
-    watch = Watch()
+    observer = ProgressObserver()
 
     def stop_and_refuse(request):
         if not request["PATH_INFO"].endswith("calls.csv"):
             return None
-        watch.request_stop(signal.SIGINT)
+        observer.cancel(signal.SIGINT)
         return (403, "AccessDenied")
 
     store.fault = stop_and_refuse
     with pytest.raises(InterruptedRunError):
-        await run(watch=watch)
+        await run(observer=observer)
 
 
 async def test_how_far_the_upload_is_can_be_watched(run, store):
     """A watcher is told bytes that grow, of a total that is all that goes up."""
     told = []
 
-    class Looking(Watch):
-        def delivering(self, sent, total):
+    class Looking(ProgressObserver):
+        def on_upload(self, sent, total):
             """Keeps what it is told."""
             told.append((sent, total))
 
-    await run(watch=Looking())
+    await run(observer=Looking())
     sent = [sent for sent, _ in told]
     assert sent == sorted(sent)
     assert {total for _, total in told} == {sent[-1]} == {sum(map(len, store.objects().values()))}

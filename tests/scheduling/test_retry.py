@@ -19,7 +19,7 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
-from inventory.scheduling.retry import MAX_ALONE, MAX_RENEWALS, Attempts, Retry
+from inventory.scheduling.retry import MAX_ALONE, MAX_RENEWALS, Attempts, RetryPolicy
 
 
 class Bench:
@@ -31,7 +31,7 @@ class Bench:
         self.now = 0.0
         self.slept: list[float] = []
         self.calls = 0
-        self.counts = Attempts(0.0)
+        self.attempts = Attempts(0.0)
         self.is_closed = False
         self.others_accepted = 0
 
@@ -41,24 +41,24 @@ class Bench:
         self.now += seconds
 
     async def call(self) -> str:
-        """One call, counted as the scope counts."""
+        """One call, counted as the scope attempts."""
         self.calls += 1
         self.now += self.seconds
         answer = self.plan[min(self.calls, len(self.plan)) - 1]
         if isinstance(answer, ThrottledError):
-            self.counts.refuse(self.calls * self.others_accepted)
+            self.attempts.record_throttled(self.calls * self.others_accepted)
         elif isinstance(answer, Exception):
-            self.counts.fail(answer, is_probe=False)
+            self.attempts.record_failure(answer, is_probe=False)
         else:
-            self.counts.attempts += 1
+            self.attempts.attempts += 1
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     async def run(self, attempts: int = 4, wait: float = 2.0) -> str:
         """Runs the policy."""
-        retry = Retry(attempts, clock=lambda: self.now, sleep=self.sleep, wait=lambda _state: wait)
-        return await retry.run(self.call, self.counts, closed=lambda: self.is_closed)
+        retry = RetryPolicy(attempts, clock=lambda: self.now, sleep=self.sleep, wait=lambda _state: wait)
+        return await retry.run(self.call, self.attempts, is_closed=lambda: self.is_closed)
 
 
 async def test_a_success_is_one_call():
@@ -73,7 +73,7 @@ async def test_what_may_pass_is_asked_again(cls):
     """A retryable error is followed by a wait and another call."""
     bench = Bench(cls("x"), cls("x"), "answer")
     assert await bench.run() == "answer"
-    assert (bench.calls, bench.slept, bench.counts.attempts) == (3, [2.0, 2.0], 3)
+    assert (bench.calls, bench.slept, bench.attempts.attempts) == (3, [2.0, 2.0], 3)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ async def test_a_429_uses_up_no_attempt():
     """Refusals between two attempts cost none, and wait in the throttle, not here."""
     bench = Bench(*[ThrottledError("busy")] * 10, ServerError("x"), *[ThrottledError("busy")] * 5, "answer")
     assert await bench.run(attempts=2) == "answer"
-    assert (bench.calls, bench.counts.attempts, bench.counts.throttled) == (17, 2, 15)
+    assert (bench.calls, bench.attempts.attempts, bench.attempts.throttled) == (17, 2, 15)
     assert [seconds for seconds in bench.slept if seconds] == [2.0]
 
 
@@ -121,7 +121,7 @@ async def test_a_renewed_credential_uses_up_no_attempt():
     """A call that was refused for its old credential is made again at once, although one attempt is all there is."""
     bench = Bench(*[CredentialExpiredError("old")] * MAX_RENEWALS, "answer")
     assert await bench.run(attempts=1) == "answer"
-    assert (bench.counts.attempts, [seconds for seconds in bench.slept if seconds]) == (1, [])
+    assert (bench.attempts.attempts, [seconds for seconds in bench.slept if seconds]) == (1, [])
 
 
 async def test_a_urn_does_not_renew_a_credential_for_ever():
@@ -143,7 +143,7 @@ async def test_a_urn_that_is_always_refused_is_given_up():
 
 
 async def test_a_urn_alone_waits_as_long_as_the_server_says():
-    """A ``Retry-After`` that is longer than our own wait is kept, and capped."""
+    """A ``RetryPolicy-After`` that is longer than our own wait is kept, and capped."""
     bench = Bench(*[ThrottledError("busy").with_hints(retry_after=5000.0, limit=None)] * 4, "answer")
     bench.others_accepted = 1
     assert await bench.run() == "answer"
@@ -167,7 +167,7 @@ async def test_time_is_bounded():
 async def test_waits_for_the_throttle_do_not_count_as_time():
     """A URN is not given up because its scope was paused."""
     bench = Bench(ServerError("x"), ServerError("x"), "answer", seconds=400.0)
-    bench.counts.waited = 10_000.0
+    bench.attempts.waited = 10_000.0
     assert await bench.run() == "answer"
 
 
@@ -192,22 +192,22 @@ async def test_a_bug_is_not_asked_again():
 async def test_the_default_waits_grow_and_are_jittered():
     """Without a wait of its own the policy sleeps between 0 and 20 seconds, and not always the same."""
     bench = Bench(ServerError("x"))
-    retry = Retry(12, clock=lambda: 0.0, sleep=bench.sleep)
+    retry = RetryPolicy(12, clock=lambda: 0.0, sleep=bench.sleep)
     with pytest.raises(ServerError):
-        await retry.run(bench.call, bench.counts, closed=lambda: False)
+        await retry.run(bench.call, bench.attempts, is_closed=lambda: False)
     assert len(bench.slept) == 11
     assert all(0.0 <= seconds <= min(20.0, 2.0**n) for n, seconds in enumerate(bench.slept))
     assert len(set(bench.slept)) > 5
 
 
 async def test_one_policy_serves_many_coroutines():
-    """Calls that fail at the same time under one policy do not mix up their counts."""
-    retry = Retry(3, clock=lambda: 0.0, sleep=lambda _seconds: asyncio.sleep(0), wait=lambda _state: 1.0)
+    """Calls that fail at the same time under one policy do not mix up their attempts."""
+    retry = RetryPolicy(3, clock=lambda: 0.0, sleep=lambda _seconds: asyncio.sleep(0), wait=lambda _state: 1.0)
     benches = [Bench(*[ServerError(str(n))] * (n % 4), "answer") for n in range(40)]
 
     async def one(bench: Bench) -> object:
         try:
-            return await retry.run(bench.call, bench.counts, closed=lambda: False)
+            return await retry.run(bench.call, bench.attempts, is_closed=lambda: False)
         except ServerError as error:
             return str(error.error_msg)
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from inventory.errors import InterruptedRunError
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 from inventory.scheduling import threads
 
 
@@ -24,23 +24,23 @@ def hanging():
 def stopped(monkeypatch):
     """A watch of which a stop was asked, with no grace for the work."""
     monkeypatch.setattr(threads, "GRACE_SECONDS", 0.0)
-    watch = Watch()
-    watch.request_stop(15)
-    return watch
+    observer = ProgressObserver()
+    observer.cancel(15)
+    return observer
 
 
 async def test_what_the_work_gives_or_raises_comes_back():
     """Without a stop it is a call like another, and no thread is left."""
-    assert await threads.unless_stopped(Watch().check, divmod, 7, 2) == (3, 1)
+    assert await threads.run_cancellable(ProgressObserver().check_cancelled, divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
-        await threads.unless_stopped(Watch().check, divmod, 7, 0)
+        await threads.run_cancellable(ProgressObserver().check_cancelled, divmod, 7, 0)
     assert not threads.is_any_left()
 
 
 async def test_a_stop_leaves_work_that_hangs_alone(hanging, stopped):
     """A stop ends the waiting, and it is known that a thread is still at work."""
     with pytest.raises(InterruptedRunError):
-        await threads.unless_stopped(stopped.check, hanging)
+        await threads.run_cancellable(stopped.check_cancelled, hanging)
     assert threads.is_any_left()
 
 
@@ -53,7 +53,7 @@ async def test_what_works_with_a_ledger_is_waited_for_however_often_it_is_cancel
         over.wait()
         ended.append(True)
 
-    task = asyncio.ensure_future(threads.in_thread(work))
+    task = asyncio.ensure_future(threads.run_in_thread(work))
     await asyncio.to_thread(began.wait)
     for _ in range(3):
         task.cancel()
@@ -66,7 +66,7 @@ async def test_what_works_with_a_ledger_is_waited_for_however_often_it_is_cancel
 
 async def test_who_waits_can_be_cancelled(hanging):
     """A task that waits for work that hangs is cancelled as any other."""
-    task = asyncio.ensure_future(threads.detached(hanging))
+    task = asyncio.ensure_future(threads.run_abandonable(hanging))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task})
@@ -81,7 +81,7 @@ async def test_work_that_sees_the_stop_itself_ends_it(stopped, monkeypatch, erro
 
     def check():
         checked.set()
-        stopped.check()
+        stopped.check_cancelled()
 
     def work():
         checked.wait()
@@ -89,7 +89,7 @@ async def test_work_that_sees_the_stop_itself_ends_it(stopped, monkeypatch, erro
             raise error
         return "done"
 
-    waiting = threads.unless_stopped(check, work)
+    waiting = threads.run_cancellable(check, work)
     if error is None:
         assert await waiting == "done"
     else:

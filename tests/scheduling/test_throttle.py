@@ -60,7 +60,7 @@ async def test_a_longer_wait_that_comes_later_is_believed():
     line = Line(0)
     sent = [await line.throttle.acquire() for _ in range(3)]
     for at, seconds in zip(sent, (5.0, 30.0, 10.0), strict=True):
-        line.throttle.refused(at, refusal(retry_after=seconds))
+        line.throttle.record_throttled(at, refusal(retry_after=seconds))
     assert line.throttle.paused_for == 30.0
     assert await line.take() == [30.0]
 
@@ -70,12 +70,12 @@ async def test_refusals_are_counted_once_a_pause():
     line = Line(0)
     sent = [await line.throttle.acquire() for _ in range(10)]
     for at in sent:
-        line.throttle.refused(at, refusal())
-    assert (line.throttle.refusals, line.throttle.paused_for) == (1, pytest.approx(0.2))
-    line.throttle.refused(await line.throttle.acquire(), refusal())
-    assert line.throttle.refusals == 2
-    line.throttle.accepted(await line.throttle.acquire())
-    assert line.throttle.refusals == 0
+        line.throttle.record_throttled(at, refusal())
+    assert (line.throttle.pauses, line.throttle.paused_for) == (1, pytest.approx(0.2))
+    line.throttle.record_throttled(await line.throttle.acquire(), refusal())
+    assert line.throttle.pauses == 2
+    line.throttle.record_accepted(await line.throttle.acquire())
+    assert line.throttle.pauses == 0
 
 
 def test_a_refusal_moves_everybody(in_virtual_time):
@@ -89,12 +89,12 @@ def test_a_refusal_moves_everybody(in_virtual_time):
             sent = await throttle.acquire()
             taken.append(sent)
             await asyncio.sleep(0.5)
-            throttle.accepted(sent)
+            throttle.record_accepted(sent)
 
         tasks = [asyncio.create_task(work()) for _ in range(20)]
         await asyncio.sleep(0.55)
         before = len(taken)
-        throttle.refused(taken[-1], refusal(retry_after=100.0))
+        throttle.record_throttled(taken[-1], refusal(retry_after=100.0))
         paused_until = clock() + 100.0
         await asyncio.gather(*tasks)
         return before, [round(time - paused_until, 6) for time in taken[before:]]
@@ -112,12 +112,12 @@ def test_a_call_that_tries_is_not_waited_for_without_end(in_virtual_time):
     async def test(clock):
         throttle = Throttle(100, clock=clock)
         began = clock()
-        throttle.hold(10.0)
+        throttle.pause(10.0)
         stuck, lost, answered = [await throttle.acquire()], [], []
         stuck.append(await throttle.acquire())
-        throttle.silent(stuck[1])
+        throttle.record_no_answer(stuck[1])
         lost.append(await throttle.acquire())
-        throttle.accepted(lost[0])
+        throttle.record_accepted(lost[0])
         answered += [await throttle.acquire() for _ in range(3)]
         return [round(sent - began, 2) for sent in stuck + lost + answered]
 
@@ -141,9 +141,9 @@ def test_no_two_slots_are_closer_than_the_pace(in_virtual_time, max_per_second):
             sent = await throttle.acquire()
             taken.append(sent)
             if number % 50 == 7:
-                throttle.refused(sent, refusal(retry_after=0.5))
+                throttle.record_throttled(sent, refusal(retry_after=0.5))
             else:
-                throttle.accepted(sent)
+                throttle.record_accepted(sent)
 
         await asyncio.gather(*(work(number) for number in range(300)))
         return taken
@@ -164,13 +164,13 @@ def test_a_limit_learnt_while_paused_holds_for_those_who_wait(in_virtual_time):
         async def work():
             sent = await throttle.acquire()
             taken.append(sent)
-            throttle.accepted(sent)
+            throttle.record_accepted(sent)
 
         first, second = await throttle.acquire(), await throttle.acquire()
-        throttle.refused(first, refusal())
+        throttle.record_throttled(first, refusal())
         tasks = [asyncio.create_task(work()) for _ in range(30)]
         await asyncio.sleep(0.1)
-        throttle.refused(second, refusal(limit=RateLimit(10, 10.0)))
+        throttle.record_throttled(second, refusal(limit=RateLimit(10, 10.0)))
         await asyncio.gather(*tasks)
         return taken
 

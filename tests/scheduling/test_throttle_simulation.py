@@ -76,10 +76,10 @@ def simulate(in_virtual_time, server, *, calls=10_000, workers=64, share=1.0, la
                 await asyncio.sleep(half())
                 (accepted if passes else refused).append(clock() - began)
                 if passes:
-                    throttle.accepted(sent)
+                    throttle.record_accepted(sent)
                 else:
                     error = ThrottledError("busy", status_code=429)
-                    throttle.refused(sent, error.with_hints(retry_after=None, limit=limit if speaks else None))
+                    throttle.record_throttled(sent, error.with_hints(retry_after=None, limit=limit if speaks else None))
 
         await asyncio.gather(*(work() for _ in range(workers)))
         return Run(accepted, refused, throttle.pace.rate)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from inventory.cli.app import app
 from inventory.pipeline import export as pipeline
-from inventory.progress import Watch
+from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
 from inventory.settings import ExportSettings
 from inventory.settings_file import check_settings
@@ -26,14 +26,16 @@ from inventory.tables.writer import read_table
 TOKEN = "a-token-that-only-the-tests-know"
 
 
-async def export(source, output, *, mode="new", watch=None, token=TOKEN, environment=None, **settings):
+async def export(source, output, *, mode="new", observer=None, token=TOKEN, environment=None, **settings):
     """Runs an export in this loop, with no cap on the pace unless one is given."""
     settings = check_settings(ExportSettings(**{"max_per_second": 0.0, "format": ("parquet", "csv"), **settings}))
     sources = [Source(str(path)) for path in ([source] if isinstance(source, Path) else source)]
     if environment is None:
         environment = {} if token is None else {"HW_AUTH_TOKEN": token}
     place = output if isinstance(output, Output) else Output(output)
-    return await pipeline.export(sources, place, settings, mode=mode, environment=environment, watch=watch or Watch())
+    return await pipeline.export(
+        sources, place, settings, mode=mode, environment=environment, observer=observer or ProgressObserver()
+    )
 
 
 def rows(folder, table="functions", suffix="parquet"):

@@ -1,0 +1,52 @@
+"""Builds the outcome of a URN from an answer or an error."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from inventory.errors import Status
+from inventory.outcome import Outcome
+
+if TYPE_CHECKING:
+    from inventory.cloud.responses import Answer
+    from inventory.errors import CallError
+    from inventory.scheduling.retry import Attempts
+
+
+def success_outcome(urn: str, answer: Answer, operation: str, attempts: Attempts) -> Outcome:
+    """The outcome of a URN whose config was received."""
+    return Outcome(
+        urn,
+        Status.CONFIGURED,
+        None,
+        HTTPStatus.OK.value,
+        None,
+        None,
+        answer.body,
+        operation,
+        attempts.attempts,
+        attempts.throttled,
+        answer.request_id,
+        attempts.duration_ms,
+        attempts.finished_at,
+    )
+
+
+def failure_outcome(urn: str, error: CallError, operation: str, attempts: Attempts) -> Outcome:
+    """The outcome of a URN for which no config was received."""
+    return Outcome(
+        urn,
+        error.status,
+        error.kind,
+        error.status_code,
+        error.error_code,
+        error.error_msg,
+        error.body,
+        operation,
+        attempts.attempts,
+        attempts.throttled,
+        error.request_id,
+        attempts.duration_ms,
+        attempts.finished_at,
+    )

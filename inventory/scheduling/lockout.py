@@ -1,0 +1,79 @@
+"""Lockout protection: scopes that share an unproven secret try it one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from inventory.errors import CredentialRefusedError
+
+if TYPE_CHECKING:
+    from inventory.errors import CallError
+
+MAX_REFUSALS: Final = 3
+"""Refusals in a row after which a secret that was never accepted is not tried again. The vendor locks an access key
+after more than five (api-facts.md section 3.3)."""
+
+
+class Lockout:
+    """Limits the attempts with a secret until it is accepted once.
+
+    One refusal is not enough: a key may be unknown in a region that is a partition of its own.
+
+    Attributes:
+        is_accepted: whether the secret was accepted.
+    """
+
+    def __init__(self) -> None:
+        self.is_accepted = False
+        self._is_held = False
+        self._refusals = 0
+        self._last_refusal: CallError | None = None
+        self._reserved_for: object = None
+        self._changed = asyncio.Event()
+
+    async def acquire(self, owner: object = None) -> bool:
+        """Waits for the next attempt, to be ended with :meth:`release`; returns whether it waited.
+
+        Raises:
+            CredentialRefusedError: the secret was refused too often; a copy of the last refusal.
+        """
+        has_waited = False
+        while not self.is_accepted:
+            if self._refusals >= MAX_REFUSALS and self._last_refusal is not None:
+                raise self._last_refusal.as_kind(CredentialRefusedError)
+            if not self._is_held and (self._reserved_for is None or self._reserved_for is owner):
+                self._is_held = True
+                break
+            has_waited = True
+            await self._changed.wait()
+        return has_waited
+
+    def release(self, refusal: CallError | None = None, *, accepted: bool = False, reserved_for: object = None) -> None:
+        """Ends an attempt.
+
+        Args:
+            refusal: the error that refused the secret, if it was refused.
+            accepted: whether the secret was accepted.
+            reserved_for: the owner of all further attempts until :meth:`end_reservation`.
+        """
+        if self.is_accepted:
+            return
+        self.is_accepted = accepted
+        if refusal is not None:
+            self._refusals += 1
+            self._last_refusal = refusal
+        if reserved_for is not None:
+            self._reserved_for = reserved_for
+        self._is_held = False
+        self._notify()
+
+    def end_reservation(self, owner: object) -> None:
+        """Opens the attempts that were reserved for an owner to all."""
+        if self._reserved_for is owner:
+            self._reserved_for = None
+            self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
