@@ -70,7 +70,3 @@ class ProgressObserver:
     def on_upload(self, sent: int, total: int) -> None:  # noqa: ARG002 - for subclasses
         """Called while files are uploaded, with the number of bytes that are sent."""
         self.check_cancelled()
-
-
-ProgressObserver = ProgressObserver
-"""The name of earlier versions."""

@@ -34,7 +34,7 @@ from inventory.errors import (
 )
 from inventory.exact_json import read_json
 from inventory.proxies import AUTHENTICATION_REQUIRED, proxy_for
-from inventory.scheduling.circuit_breaker import Outage, is_throttled_too_long, is_throttled_too_long
+from inventory.scheduling.circuit_breaker import Outage, is_throttled_too_long
 from inventory.scheduling.retry import Attempts, RetryPolicy
 from inventory.scheduling.throttle import Throttle
 
@@ -123,7 +123,7 @@ class IamClient:
         retry = RetryPolicy(tries, clock=self._clock, sleep=self._sleep, wait=wait)
         try:
             return await retry.run(
-                lambda: self._ask(ask, counts), counts, is_is_closed=lambda: tries == 1 or self._is_given_up()
+                lambda: self._ask(ask, counts), counts, is_closed=lambda: tries == 1 or self._is_given_up()
             )
         except CallError as error:
             if self._is_given_up():

@@ -21,12 +21,12 @@ def progress_display(progress: bool | None) -> Iterator[ProgressObserver]:  # no
     if progress is False or (progress is None and not is_notebook() and not _is_terminal()):
         yield ProgressObserver()
     elif is_notebook():
-        observer, whole = NotebookObserver(), False
+        cell, whole = NotebookObserver(), False
         try:
-            yield observer
+            yield cell
             whole = True
         finally:
-            observer.close(whole=whole)
+            cell.close(whole=whole)
     else:
         with Display(Log("text")) as observer:
             yield observer

@@ -23,7 +23,7 @@ from inventory.runs import manifest
 from inventory.runs.finish import End, Result
 from inventory.runs.folder import RunFolder
 from inventory.runs.upload import Delivery
-from inventory.scheduling.threads import run_in_thread, run_cancellable
+from inventory.scheduling.threads import run_cancellable, run_in_thread
 from inventory.settings_file import describe
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ async def export(
             folder.remove_manifest()
             ending.keep(ledger, None)
             # ledger ──► pool ── client ──► ledger
-            scopes = await fetch_configs(ledger, settings, account, observer, found.throttles if found else {}, began=began)
+            scopes = await fetch_configs(
+                ledger, settings, account, observer, found.throttles if found else {}, began=began
+            )
             # ledger ──► flatten ──► tables
             tables, counts = await run_in_thread(build_tables, ledger, folder.path, settings, observer)
             # tables ──► manifest

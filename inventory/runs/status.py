@@ -97,7 +97,9 @@ class Standing(NamedTuple):
         return {**self._asdict(), "scopes": scopes, "failures": failures}
 
 
-def standing_of(path: Path, now: float | None = None, *, check_cancelled: Callable[[], None] = lambda: None) -> Standing:
+def standing_of(
+    path: Path, now: float | None = None, *, check_cancelled: Callable[[], None] = lambda: None
+) -> Standing:
     """Looks where the run in a folder stands.
 
     Args:
