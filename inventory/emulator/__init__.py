@@ -1,9 +1,7 @@
-"""A local FunctionGraph over real HTTP: the demo, the tests and users' own pipelines run on it.
+"""A local FunctionGraph over HTTP, for the demo, tests and users' pipelines.
 
-Owns the server's side of the API. Must not know the client, the pool or anything above ``urn`` and ``errors``: it is an
-independent reading of the vendor's facts, so that a mistake of the client is not repeated here.
-
-The names below are loaded when first used: ``import inventory.emulator`` alone loads no web server.
+It is an independent reading of the vendor's documents: it shares no code with the client, so that a mistake of the
+client is not repeated here. The public names are loaded when first used.
 """
 
 from __future__ import annotations

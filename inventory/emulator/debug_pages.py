@@ -1,7 +1,4 @@
-"""Pages about the emulator itself, to be read only: the list of its URNs, and its request log.
-
-Owns their paths and forms. Must not know faults, throttles nor credentials.
-"""
+"""Pages about the emulator itself: the list of its URNs and its request log."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ _URNS_PER_WRITE: Final = 1000
 
 
 async def show(request: web.BaseRequest, cloud: Cloud, log: RequestLog) -> web.StreamResponse:
-    """Answers a call of a path that begins with ``PREFIX``."""
+    """Answers a request whose path begins with ``PREFIX``."""
     if request.method == "GET" and request.path == f"{PREFIX}requests":
         body = msgspec.json.Encoder().encode_lines(log.copy())
         return web.Response(body=body, content_type="application/x-ndjson")
@@ -35,6 +32,6 @@ async def show(request: web.BaseRequest, cloud: Cloud, log: RequestLog) -> web.S
         if len(lines) == _URNS_PER_WRITE:
             await response.write("".join(lines).encode())
             lines.clear()
-            await asyncio.sleep(0)  # other calls go on while a long list is sent
+            await asyncio.sleep(0)  # lets other calls run while a long list is sent
     await response.write("".join(lines).encode())
     return response

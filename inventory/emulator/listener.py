@@ -1,7 +1,4 @@
-"""Where the emulator listens: opened, left for a while, and closed without anything staying behind.
-
-Owns the sockets. Must not know what is asked or answered on them.
-"""
+"""The listening sockets of the emulator, and its connections."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ class Listener:
     """The listening sockets of a server, and the connections that came through them.
 
     Args:
-        server: what serves a connection.
+        server: serves each connection.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
     """
@@ -39,7 +36,7 @@ class Listener:
         self._port = port
         self._listening: list[asyncio.Server] = []
         self._return: asyncio.Task[None] | None = None
-        self._left = asyncio.Event()
+        self._has_left = asyncio.Event()
         self.loop = asyncio.get_running_loop()
 
     @property
@@ -48,10 +45,10 @@ class Listener:
         return self._return is not None
 
     async def open(self) -> str:
-        """Begins to listen; gives the URL.
+        """Starts to listen and returns the URL.
 
         Raises:
-            SettingsError: the address cannot be listened on.
+            SettingsError: the address is not usable.
         """
         try:
             opened = await self.loop.create_server(self._server, self._host, self._port, backlog=_BACKLOG)
@@ -62,23 +59,23 @@ class Listener:
         return f"http://{host}:{opened.sockets[0].getsockname()[1]}"
 
     def leave(self, seconds: float) -> None:
-        """Drops every connection and refuses new ones, then listens again on the same port; to be called in the loop.
+        """Drops all connections, refuses new ones for a while, then listens again on the same port.
 
-        Whoever is away already stays as long as was said.
+        Call it in the event loop. It does nothing if the listener is away already.
         """
         if self._return is not None:
             return
         addresses = [(each.family, each.getsockname()) for server in self._listening for each in server.sockets]
         self._drop()
-        self._left.clear()
+        self._has_left.clear()
         self._return = self.loop.create_task(self._stay_away(addresses, seconds))
 
-    async def left(self) -> None:
+    async def wait_until_away(self) -> None:
         """Waits until new connections are refused."""
-        await self._left.wait()
+        await self._has_left.wait()
 
     async def close(self) -> None:
-        """Drops every connection and stops listening."""
+        """Drops all connections and stops listening."""
         if self._return is not None:
             self._return.cancel()
             await asyncio.wait([self._return])
@@ -87,8 +84,7 @@ class Listener:
         await self._server.shutdown()
 
     async def _stop_listening(self) -> None:
-        # What is just being accepted takes the loop a few turns to become a connection; asyncio loses it where the
-        # server is closed in between. So nothing more is accepted first, and then it is closed.
+        # asyncio loses a connection that it is accepting while the server closes: first stop accepting, then close.
         with suppress(NotImplementedError):  # not every loop has readers
             for server in self._listening:
                 for each in server.sockets:
@@ -100,7 +96,7 @@ class Listener:
         self._listening = []
         while self._server.connections:
             self._drop()
-            await asyncio.sleep(0)  # lets the loop close the sockets and cancel the handlers
+            await asyncio.sleep(0)  # the loop closes sockets and cancels handlers
 
     def _drop(self) -> None:
         for connection in self._server.connections:
@@ -108,13 +104,13 @@ class Listener:
                 connection.transport.abort()
 
     async def _stay_away(self, addresses: Sequence[tuple[int, Any]], seconds: float) -> None:
-        # A socket that is bound and does not listen refuses, and keeps the port from whoever takes a free one.
+        # A bound socket that does not listen refuses connections and keeps the port reserved.
         reserved: list[socket.socket] = []
         try:
             await self._stop_listening()
             for family, address in addresses:
-                reserved.append(await _reserved(family, address))
-            self._left.set()
+                reserved.append(await _reserve(family, address))
+            self._has_left.set()
             await asyncio.sleep(seconds)
             while reserved:
                 self._listening.append(await self.loop.create_server(self._server, sock=reserved[0], backlog=_BACKLOG))
@@ -125,23 +121,23 @@ class Listener:
                 each.close()
 
 
-async def _reserved(family: int, address: Any) -> socket.socket:  # noqa: ANN401 - as the system gives it
-    reserved = socket.socket(family, socket.SOCK_STREAM)
+async def _reserve(family: int, address: Any) -> socket.socket:  # noqa: ANN401 - as the system gives it
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if os.name == "posix":  # elsewhere it means that a port may be taken from its owner
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.setblocking(False)
+        if os.name == "posix":  # on Windows this option allows to take a used port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
         while True:
             try:
-                reserved.bind(address)
+                sock.bind(address)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
-                await asyncio.sleep(_RESERVE_SECONDS)  # the loop has not yet closed the one that listened
+                await asyncio.sleep(_RESERVE_SECONDS)  # the loop has not closed the old socket yet
             else:
-                return reserved
+                return sock
     except BaseException:
-        reserved.close()
+        sock.close()
         raise
 
 

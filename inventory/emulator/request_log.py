@@ -1,7 +1,4 @@
-"""What was asked and what was answered, for tests to look at.
-
-Owns the log and the counters. Must not know credentials: a token never gets here.
-"""
+"""The request log and its counters. Tokens are never logged."""
 
 from __future__ import annotations
 
@@ -20,15 +17,14 @@ class LoggedRequest(msgspec.Struct, frozen=True, gc=False):
     """One request.
 
     Attributes:
-        number: running number, given on arrival; the log itself is in the order of the answers.
+        number: running number at arrival; the log is in the order of the answers.
         time: monotonic seconds at arrival.
         method: HTTP method.
-        path: the path as it was sent, still percent-encoded.
-        urn: the URN in it, decoded; None where the path is no known one.
-        scope: the scope that was charged for it, or None.
-        status: status sent, or None where no whole answer was: a reset, a stall, a wrong length, or the client left
-            first. Of a giant answer it is the status sent, however much of it the client took.
-        fault: name of the fault given, or None.
+        path: the path as received, percent-encoded.
+        urn: the decoded URN; None if the path is unknown.
+        scope: the scope that the rate limit charged, or None.
+        status: status sent; None without a complete answer (reset, stall, wrong length, client gone).
+        fault: name of the injected fault, or None.
     """
 
     number: int
@@ -42,22 +38,22 @@ class LoggedRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class RequestLog:
-    """The last requests, and counters over all of them."""
+    """The last requests, and counters of all requests."""
 
     def __init__(self, size: int) -> None:
         self._requests: deque[LoggedRequest] = deque(maxlen=size)
         self.counts: Counter[int | None] = Counter()
 
     def add(self, request: LoggedRequest) -> None:
-        """Logs one request that is settled."""
+        """Logs one answered request."""
         self._requests.append(request)
         self.counts[request.status] += 1
 
     def copy(self) -> Sequence[LoggedRequest]:
-        """The log now: the copy does not change while the server goes on in another thread."""
+        """A snapshot of the log."""
         return list(self._requests)
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Removes all requests and counts."""
         self._requests.clear()
         self.counts.clear()

@@ -1,8 +1,6 @@
-"""What an answer looks like on the wire: status, body, headers.
+"""Answers of the service and of the gateway: status, body, headers.
 
-Owns the two body shapes, the service's and the gateway's. Must not know when which answer is due, nor aiohttp.
-
-Source: api-facts.md section 3.1 and 3.5 (recorded interactions of cloud-custodian).
+Source: api-facts.md sections 3.1 and 3.5.
 """
 
 from __future__ import annotations
@@ -20,30 +18,30 @@ HTML_HEADERS: Mapping[str, str] = MappingProxyType({"Content-Type": "text/html",
 
 
 class Reply(NamedTuple):
-    """One answer. ``X-Request-Id``, ``Date`` and ``Content-Length`` are added when it is sent."""
+    """One answer; ``X-Request-Id``, ``Date`` and ``Content-Length`` are added when it is sent."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = JSON_HEADERS
 
 
-def config(found: dict[str, Any]) -> Reply:
-    """A 200 of the service."""
-    return Reply(200, msgspec.json.encode(found))
+def config(document: dict[str, Any]) -> Reply:
+    """A 200 of the service with a config."""
+    return Reply(200, msgspec.json.encode(document))
 
 
 def service_error(status: int, error_code: str, error_msg: str) -> Reply:
-    """An error of FunctionGraph itself: the code comes first, there is no request id in the body."""
+    """An error of FunctionGraph: the code comes first, without a request id."""
     return Reply(status, msgspec.json.encode({"error_code": error_code, "error_msg": error_msg}))
 
 
 def gateway_error(status: int, error_code: str, error_msg: str, request_id: str) -> Reply:
-    """An error of the gateway: the message comes first, a newline last."""
+    """An error of the gateway: the message comes first, a newline ends it."""
     body = {"error_msg": error_msg, "error_code": error_code, "request_id": request_id}
     return Reply(status, msgspec.json.encode(body) + b"\n")
 
 
 def page(status: int, title: str) -> Reply:
-    """A web page where JSON was expected, as proxies and firewalls send it."""
+    """A web page in place of JSON, as proxies and firewalls send it."""
     text = f"<html>\r\n<head><title>{title}</title></head>\r\n<body><center><h1>{title}</h1></center></body>\r\n</html>"
     return Reply(status, text.encode(), HTML_HEADERS)

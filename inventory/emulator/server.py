@@ -1,8 +1,4 @@
-"""The emulator as a server: the life of the loop, and the order in which a call is judged.
-
-Owns what becomes of a call. Must not know what a cloud holds, what the gateway's and the service's words are, nor how
-a fault looks on the wire.
-"""
+"""The emulator as an HTTP server: event loop, and the order in which a call is judged."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ from inventory.emulator.faults import transmission
 from inventory.emulator.faults.plan import Fault, Faults, Plan, PlanSpec, Step
 from inventory.emulator.faults.responses import FaultyCall, apply_fault
 from inventory.emulator.gateway import routes
-from inventory.emulator.gateway.authentication import Call, Door
+from inventory.emulator.gateway.authentication import Authenticator, Call
 from inventory.emulator.gateway.iam import Iam
 from inventory.emulator.gateway.rate_limit import Limit, Windows
 from inventory.emulator.listener import Listener
@@ -43,44 +39,43 @@ if TYPE_CHECKING:
     from inventory.emulator.gateway.signature import Keys
 
 _HEADER_BYTES = 64 * 1024
-"""Tokens are kilobytes long: aiohttp's own limit of 8 KiB would refuse some."""
+"""Tokens are kilobytes long; aiohttp's default is 8 KiB."""
 _LAST_PORT = 65535
 _NO_FAULTS = Faults()
 
 
 @dataclass(eq=False)
 class Emulator:
-    """A FunctionGraph of one's own, over real HTTP on this machine: for trials and for the tests of your pipelines.
+    """A local FunctionGraph over HTTP, for trials and for tests of your pipelines.
 
-    ``with Emulator() as cloud`` serves from a thread of its own, ``async with Emulator() as cloud`` in the running
-    loop; both listen at ``cloud.url`` until the block is left. ``cloud.urns()`` lists what there is to ask for.
+    ``with Emulator() as cloud`` serves from a thread, ``async with Emulator() as cloud`` in the running event loop.
+    Both listen at ``cloud.url`` until the block ends. ``cloud.urns()`` lists its function URNs.
 
     Examples:
         >>> with inventory.Emulator(functions=100) as cloud:  # doctest: +SKIP
         ...     os.environ["HW_AUTH_TOKEN"] = "any"
         ...     snapshot = inventory.export(cloud.urns(), endpoint=cloud.url)
 
-    ``token``, ``expired_tokens``, ``keys``, ``faults``, ``limit``, ``pieces``, ``plan`` may be changed while it runs.
+    ``token``, ``expired_tokens``, ``keys``, ``faults``, ``limit``, ``pieces`` and ``plan`` can change at run time.
 
     Args:
-        cloud: the state to serve; without it a ``GeneratedCloud`` of ``functions`` and ``seed``.
+        cloud: the functions to serve; default: a ``GeneratedCloud`` of ``functions`` and ``seed``.
         functions: size of the generated cloud.
         seed: seed of the generated cloud.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
-        token: the token that is accepted; None accepts any that is not empty, and signed calls unchecked, as long as
-            there are neither keys nor users.
-        keys: access keys that signed calls may come with.
-        users: who may ask the emulator's IAM for tokens.
-        token_lifetime: of IAM's tokens, in seconds.
-        now: seconds since 1970, for signatures and for IAM's tokens.
-        lists_aliases: whether the list of a function's configs has those of its aliases: nobody has said.
-        limit: throttle of each scope, as a :class:`Limit` or as the command has it: ``"150/second"``.
-        faults: faults by rate, as :class:`Faults` or as the command has them: ``"latency=20ms,5xx=1%"``.
-        pieces: bytes of the pieces in which each answer of any operation is sent, the last size again and again; none:
-            answers are sent at once.
-        log_size: requests that the log keeps.
-        clock: seconds, for the throttle's windows.
+        token: the accepted token; None accepts any non-empty token, and signed calls without a check, unless ``keys``
+            or ``users`` are set.
+        keys: accepted access keys.
+        users: users of the emulated IAM.
+        token_lifetime: lifetime of IAM tokens in seconds.
+        now: clock for signatures and tokens, in seconds since 1970.
+        lists_aliases: whether the list of a function's configs includes its aliases (not documented by the vendor).
+        limit: rate limit of each scope: a :class:`Limit`, or text such as ``"150/second"``.
+        faults: faults by rate: :class:`Faults`, or text such as ``"latency=20ms,5xx=1%"``.
+        pieces: sizes in bytes of the pieces in which each answer is sent; the last size repeats. Empty: one piece.
+        log_size: number of requests that the log keeps.
+        clock: clock of the rate limit, in seconds.
     """
 
     cloud: InitVar[Cloud | None] = None
@@ -134,42 +129,42 @@ class Emulator:
 
     @property
     def requests(self) -> Sequence[LoggedRequest]:
-        """A copy of the request log: the last ``log_size`` requests, in the order of their answers."""
+        """The last ``log_size`` requests, in the order of their answers."""
         return self._log.copy()
 
     @property
     def counts(self) -> Counter[int | None]:
-        """Requests by status since the start or the last ``clear``; None where no whole answer was sent."""
+        """Requests by status since the last ``clear``; status None: no complete answer."""
         return self._log.counts
 
     def urns(self, limit: int | None = None) -> Iterator[str]:
-        """A request list for this cloud, lazily."""
+        """The URNs of this cloud, lazily."""
         return self.state.urns(limit)
 
     def plan(self, spec: PlanSpec | None) -> None:
-        """Says what the first calls of chosen URNs bring; it goes before the faults by rate.
+        """Plans the answers to the first calls of chosen URNs; the plan overrides ``faults``.
 
         Args:
-            spec: URN, as it is asked for, to its steps; or a function of the URN and of how often it was asked before.
+            spec: maps a URN, as requested, to its steps; or a function of the URN and its number of earlier calls.
         """
         self._plan = None if spec is None else Plan(spec)
 
     def clear(self) -> None:
-        """Forgets log, counters, plan and used windows, as between two tests."""
+        """Resets log, counters, plan and rate limit, as between two tests."""
         self._log.clear()
         self._plan = None
         self._windows = None
 
     async def start(self) -> None:
-        """Begins to listen.
+        """Starts to listen.
 
         Raises:
-            SettingsError: the address cannot be listened on.
+            SettingsError: the address is not usable.
         """
         server = web.Server(
             self._handle,
             access_log=None,
-            handler_cancellation=True,  # a client that has left leaves no task behind
+            handler_cancellation=True,  # cancels the handler of a client that has left
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
         )
@@ -178,32 +173,32 @@ class Emulator:
         self._listener = listener
 
     async def stop(self) -> None:
-        """Drops every connection and stops listening; nothing stays behind."""
+        """Drops all connections and stops listening."""
         if self._listener is not None:
             await self._listener.close()
             self._listener = None
 
     def go_away(self, seconds: float) -> None:
-        """Drops every connection and refuses new ones for a while, then listens again on the same port.
+        """Drops all connections, refuses new ones for ``seconds``, then listens again on the same port.
 
-        May be called in the emulator's loop, which needs a few turns for it, and, where that runs in a thread, from any
-        other: then it is gone when this returns. A server that does not run, or is away already, is left as it is.
+        Called from another thread, it returns when new connections are refused. It does nothing if the emulator does
+        not run or is away already.
         """
         listener = self._listener
         if listener is None:
             return
         try:
-            here = asyncio.get_running_loop() is listener.loop
+            is_in_loop = asyncio.get_running_loop() is listener.loop
         except RuntimeError:
-            here = False
-        if here:
+            is_in_loop = False
+        if is_in_loop:
             listener.leave(seconds)
         else:
-            asyncio.run_coroutine_threadsafe(_left(listener, seconds), listener.loop).result()
+            asyncio.run_coroutine_threadsafe(_leave(listener, seconds), listener.loop).result()
 
     @property
     def is_away(self) -> bool:
-        """Whether it has gone away and is not back yet."""
+        """Whether it refuses connections after :meth:`go_away`."""
         return self._listener is not None and self._listener.is_away
 
     async def __aenter__(self) -> Self:
@@ -224,7 +219,7 @@ class Emulator:
 
     @contextmanager
     def in_thread(self) -> Iterator[Self]:
-        """The same for synchronous code: a thread of its own, which has ended when the block is left."""
+        """Serves from a thread until the block ends."""
         runner = asyncio.Runner()
         loop = runner.get_loop()
 
@@ -262,19 +257,19 @@ class Emulator:
             if latency:
                 await asyncio.sleep(latency)
             if fault in transmission.BEFORE_AN_ANSWER:
-                none = await transmission.BEFORE_AN_ANSWER[fault](request)
+                response = await transmission.BEFORE_AN_ANSWER[fault](request)
                 if fault is Fault.AWAY:
                     self.go_away((self.faults or _NO_FAULTS).absence)
-                return none
+                return response
             request_id = blake2b(b"%d" % number, digest_size=16, key=b"request").hexdigest()
             reply, scope = self._judge(call, route, step, request_id)
             response = _response(reply, request_id)
-            if fault not in transmission.NOT_WHOLE and transmission.is_open(request):
+            if fault not in transmission.INCOMPLETE and transmission.is_open(request):
                 status = reply.status
             if fault in transmission.SENDERS:
                 return await transmission.SENDERS[fault](request, response)
             return await transmission.send_in_pieces(request, response, self.pieces) if self.pieces else response
-        except ConnectionError:  # the client left, or we went away
+        except ConnectionError:  # the client left, or the emulator went away
             return await transmission.reset(request)
         finally:
             urn = (route.urn if route else None) or None
@@ -282,15 +277,15 @@ class Emulator:
             self._log.add(LoggedRequest(number, arrived, request.method, path, urn, scope, status, name))
 
     def _judge(self, call: Call, route: routes.Route | None, step: Step, request_id: str) -> tuple[Reply, Scope | None]:
-        """What the call brings, judged in the gateway's order; and the scope that it was charged to."""
-        door = Door(self.token, self.expired_tokens, self.keys, self.iam, self.now)
+        """The answer, judged in the gateway's order, and the scope that the rate limit charged."""
+        authenticator = Authenticator(self.token, self.expired_tokens, self.keys, self.iam, self.now)
         if route is None:
             reply = self.iam.answer(call.method, call.raw_path, call.body)
             if reply is None:
                 return routes.unknown_api(request_id), None
-            asks_for_token = call.method == "POST"
-            return (None if asks_for_token else door.refuse(call, None, request_id)) or reply, None
-        refusal = door.refuse(call, route.project_id, request_id)
+            is_token_request = call.method == "POST"
+            return (None if is_token_request else authenticator.check(call, None, request_id)) or reply, None
+        refusal = authenticator.check(call, route.project_id, request_id)
         if refusal is not None:
             return refusal, None
         urn = self._urn(route)
@@ -299,7 +294,7 @@ class Emulator:
         if self.limit is not None:
             if self._windows is None or self._windows.limit is not self.limit:
                 self._windows = Windows(self.limit, self.clock)
-            wait = self._windows.refuse(scope)
+            wait = self._windows.count_call(scope)
             if wait is not None:
                 return routes.throttled(self.limit, wait, request_id), scope
         reply = step if isinstance(step, Reply) else self._answer(route, scope, urn)
@@ -308,7 +303,7 @@ class Emulator:
         return reply, scope
 
     def _answer(self, route: routes.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:
-        """What the service says."""
+        """The answer of the service."""
         match route.operation:
             case routes.Operation.LIST_FUNCTIONS:
                 return listings.list_functions(self.state, scope, route.query)
@@ -321,7 +316,7 @@ class Emulator:
         return async_config.show_async_invoke_config(self.state, urn)
 
     def _urn(self, route: routes.Route) -> FunctionUrn | None:
-        """The URN of a path; short forms are completed with the path's project and its region."""
+        """The URN of a path; short forms get the project of the path and its region."""
         try:
             region = self._regions.get(route.project_id, "unknown")
             return parse(route.urn, region=region, project_id=route.project_id)
@@ -335,6 +330,6 @@ def _response(reply: Reply, request_id: str) -> web.Response:
     return web.Response(status=reply.status, body=reply.body, headers=headers)
 
 
-async def _left(listener: Listener, seconds: float) -> None:
+async def _leave(listener: Listener, seconds: float) -> None:
     listener.leave(seconds)
-    await listener.left()
+    await listener.wait_until_away()

@@ -1,7 +1,4 @@
-"""What goes wrong, how often or for which URN.
-
-Owns the kinds of faults, their rates and the explicit plan. Must not know HTTP nor how a fault looks on the wire.
-"""
+"""Kinds of faults, their rates, and the fault plan."""
 
 from __future__ import annotations
 
@@ -22,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Fault(StrEnum):
-    """One kind of misbehaviour; the value is its name in the request log and in ``Faults.parse``."""
+    """A kind of fault; the value is its name in the request log and in ``Faults.parse``."""
 
     BAD_GATEWAY = "bad_gateway"
-    """502 of the gateway, JSON, with the same code as its 400."""
+    """502 of the gateway, JSON, with the code of its 400."""
     PROXY_ERROR = "proxy_error"
     """503 of a proxy, HTML."""
     SERVICE_ERROR = "service_error"
@@ -33,51 +30,51 @@ class Fault(StrEnum):
     BACKEND_TIMEOUT = "backend_timeout"
     """504 of an older gateway, JSON."""
     AWAY = "away"
-    """The server drops all connections and refuses new ones for a while."""
+    """The server drops all connections and refuses new ones for ``absence`` seconds."""
     RESET = "reset"
-    """The connection is reset before an answer."""
+    """The connection is reset before the answer."""
     RESET_IN_BODY = "reset_in_body"
-    """The connection is reset amid the answer's body."""
+    """The connection is reset within the body."""
     STALLED = "stalled"
-    """Nothing comes, as long as the client waits."""
+    """No answer, as long as the client waits."""
     STALLED_IN_BODY = "stalled_in_body"
-    """Headers and half of the body come, and then nothing."""
+    """Headers and half of the body, then nothing."""
     DRIPPING = "dripping"
-    """Headers and half of the body come, and then a byte now and then, never the last."""
+    """Headers and half of the body, then single bytes, never the last one."""
     LONG_LENGTH = "long_length"
-    """More bytes are promised than come before the connection is closed."""
+    """Content-Length is larger than the body; then the connection closes."""
     SHORT_LENGTH = "short_length"
-    """Fewer bytes are promised than come: the rest stands where the next answer is expected."""
+    """Content-Length is smaller than the body: the rest follows where the next answer is expected."""
     UNASKED = "unasked"
-    """The right answer, and behind it a whole 404 that nobody asked for."""
+    """The right answer, followed by an unsolicited 404."""
     CHUNKED = "chunked"
     """The right answer, in chunks."""
     LONG_HEADER = "long_header"
-    """The right answer with a header of 11 KB, as company networks add one."""
+    """The right answer with a header of 11 KB, as company networks add."""
     BYTE_ORDER_MARK = "byte_order_mark"
-    """The right answer behind a byte order mark."""
+    """The right answer after a byte order mark."""
     GZIP = "gzip"
     """The right answer, compressed."""
     BROKEN_GZIP = "broken_gzip"
-    """The right answer, compressed, with a byte of it turned."""
+    """The right answer, compressed, with one wrong byte."""
     GZIP_BOMB = "gzip_bomb"
-    """100 MB of spaces, compressed to a thousandth."""
+    """100 MB of spaces in 100 KB of gzip."""
     HUGE = "huge"
-    """The right answer with 100 MB of spaces behind it."""
+    """The right answer and 100 MB of spaces."""
     HUGE_CHUNKED = "huge_chunked"
-    """The same, in chunks: its length is not said."""
+    """The same, chunked."""
     TRUNCATED = "truncated"
-    """Half of the right body, whole as HTTP."""
+    """Half of the body, complete as HTTP."""
     HTML = "html"
     """200 with a web page."""
     EMPTY = "empty"
-    """200 with nothing."""
+    """200 with an empty body."""
     NULL = "null"
     """200 with ``null``."""
     ARRAY = "array"
     """200 with ``[]``."""
     OTHER_URN = "other_urn"
-    """A right config, of another function."""
+    """A valid config of another function."""
     NO_CONTENT = "no_content"
     """204."""
     REDIRECT = "redirect"
@@ -85,9 +82,9 @@ class Fault(StrEnum):
     BLOCKED = "blocked"
     """418 of the web application firewall, HTML."""
     THROTTLED = "throttled"
-    """429 of the gateway, whether a limit is set or not."""
+    """429 of the gateway, with or without a limit set."""
     THROTTLED_BY_SERVICE = "throttled_by_service"
-    """429 of the service, which names no limit."""
+    """429 of the service, without a limit in its text."""
     THROTTLED_SECONDS = "throttled_seconds"
     """429 of the service with ``Retry-After`` in seconds."""
     THROTTLED_DATE = "throttled_date"
@@ -102,15 +99,15 @@ LENGTHS = (Fault.LONG_LENGTH, Fault.SHORT_LENGTH, Fault.UNASKED)
 GIANTS = (Fault.HUGE, Fault.HUGE_CHUNKED, Fault.GZIP_BOMB)
 THROTTLES = (Fault.THROTTLED, Fault.THROTTLED_BY_SERVICE, Fault.THROTTLED_SECONDS, Fault.THROTTLED_DATE)
 RECOVERABLE = tuple(fault for fault in Fault if fault is not Fault.BLOCKED)
-"""What a call that is made again can get past; a firewall's block is of the caller, not of the call."""
+"""Faults that a retry can overcome; a firewall blocks the caller, not the call."""
 STORM_CALLS = 10
-"""Calls in a row that a storm refuses."""
+"""Consecutive calls that a storm refuses."""
 
 Step: TypeAlias = Fault | Reply | None
-"""What one call brings: a fault, an exact answer, or None, which leaves it to the rates (the right answer, if none)."""
+"""Plan of one call: a fault, an exact answer, or None for the faults by rate."""
 
 PlanSpec: TypeAlias = "Mapping[str, Sequence[Step]] | Callable[[str, int], Step]"
-"""Steps for the first calls of a URN, or a function of the URN and of how often it was asked before."""
+"""Steps for the first calls of a URN, or a function of the URN and its number of earlier calls."""
 
 GROUPS: Mapping[str, tuple[Fault, ...]] = MappingProxyType(
     {
@@ -123,7 +120,7 @@ GROUPS: Mapping[str, tuple[Fault, ...]] = MappingProxyType(
         "all": RECOVERABLE,
     }
 )
-"""Kinds that share a rate. ``reset`` is the name of both resets, not of the first alone."""
+"""Kinds that share a rate; ``reset`` names both resets."""
 _FIELDS = {"latency": "latency", "jitter": "jitter", "5xx": "error_5xx", "reset": "reset", "malformed": "malformed"}
 _FIELDS |= {"storm": "storm", "absence": "absence"}
 _KEYS = tuple(dict.fromkeys((*_FIELDS, *GROUPS, *Fault)))
@@ -134,18 +131,18 @@ _STEPS = 1 << 64
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
-    """Faults by rate: the same seed and the same request number bring the same fault.
+    """Faults by rate; seed and request number determine the fault.
 
     Attributes:
-        latency: seconds that an answer takes longer, on average.
-        jitter: how far the latency strays, as a share of it (0 to 1).
-        error_5xx: share of answers that are a 5xx.
-        reset: share of connections that are reset.
-        malformed: share of answers that are no config although they say 200.
-        others: share of answers that are of another group of ``GROUPS``, or of one kind, by its name.
-        storm: share of answers that are a 429; they come in runs of ``STORM_CALLS``, each of one kind.
-        absence: seconds that the server stays away when it goes away.
-        seed: changes which requests are hit.
+        latency: mean added latency in seconds.
+        jitter: relative spread of the latency, 0 to 1.
+        error_5xx: share of 5xx answers.
+        reset: share of connection resets.
+        malformed: share of 200 answers without a config.
+        others: shares of other ``GROUPS`` or single kinds, by name.
+        storm: share of 429 answers, in runs of ``STORM_CALLS`` of one kind.
+        absence: seconds for which :attr:`Fault.AWAY` lasts.
+        seed: selects which requests are hit.
     """
 
     latency: float = 0.0
@@ -173,12 +170,12 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         """Reads ``latency=20ms,5xx=1%,reset=0.5%,malformed=0.01,stall=1%,storm=2%,other_urn=1%``.
 
         Args:
-            text: a time for ``latency`` and ``absence``, a share for ``jitter``, ``storm``, each of ``GROUPS`` and each
-                kind of :class:`Fault`. ``all`` spreads over every kind that a call made again can get past.
-            seed: changes which requests are hit.
+            text: a time for ``latency`` and ``absence``; a share for ``jitter``, ``storm``, each of ``GROUPS`` and
+                each :class:`Fault`. ``all`` covers every kind that a retry can overcome.
+            seed: selects which requests are hit.
 
         Raises:
-            SettingsError: a part of the text is not ``KEY=VALUE`` with a known key and a readable value.
+            SettingsError: a part is not ``KEY=VALUE``, or its key or value is unknown.
         """
         values: dict[str, float] = {}
         for part in filter(None, (piece.strip() for piece in text.split(","))):
@@ -195,7 +192,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**fields, others=others, seed=seed)
 
     def draw(self, number: int) -> tuple[float, Fault | None]:
-        """The extra seconds and the fault of one request."""
+        """The added latency in seconds and the fault of one request."""
         where, which, wait = self._chances(number)
         latency = self.latency * (1 + self.jitter * (2 * wait / _STEPS - 1))
         if self.storm:
@@ -221,23 +218,23 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan:
-    """What the first calls of chosen URNs bring, in order; afterwards they are answered right."""
+    """The planned steps of the first calls of chosen URNs."""
 
     def __init__(self, spec: PlanSpec) -> None:
         self._spec = spec
-        self._asked: dict[str, int] = {}
+        self._calls: dict[str, int] = {}
 
     def step(self, urn: str) -> Step:
-        """What this call of the URN brings."""
+        """The step of this call of the URN."""
         spec = self._spec
         if not callable(spec) and urn not in spec:
             return None
-        asked = self._asked.get(urn, 0)
-        self._asked[urn] = asked + 1
+        calls = self._calls.get(urn, 0)
+        self._calls[urn] = calls + 1
         if callable(spec):
-            return spec(urn, asked)
+            return spec(urn, calls)
         steps = spec[urn]
-        return steps[asked] if asked < len(steps) else None
+        return steps[calls] if calls < len(steps) else None
 
 
 def _unknown(key: str) -> SettingsError:
@@ -247,15 +244,15 @@ def _unknown(key: str) -> SettingsError:
 
 
 def _duration(key: str, text: str) -> float:
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    match = _DURATION.fullmatch(text)
+    if match is None:
         raise SettingsError(f"faults: {key}={text} is not a time such as 20ms or 0.5s")
-    return float(found[1]) / (1000 if found[2] == "ms" else 1)
+    return float(match[1]) / (1000 if match[2] == "ms" else 1)
 
 
 def _rate(key: str, text: str) -> float:
-    found = _RATE.fullmatch(text)
-    rate = float(found[1]) / (100 if found[2] else 1) if found else -1.0
+    match = _RATE.fullmatch(text)
+    rate = float(match[1]) / (100 if match[2] else 1) if match else -1.0
     if not 0 <= rate <= 1:
         raise SettingsError(f"faults: {key}={text} is not a share such as 1% or 0.01")
     return rate

@@ -27,7 +27,7 @@ _GATEWAY_FAULTS = {
     Fault.BACKEND_TIMEOUT: (504, "APIG.0203", "Backend timeout"),
 }
 RETRY_AFTER: Final = 1
-"""Seconds that a 429 with ``Retry-After`` asks to wait, where no limit says it."""
+"""Seconds of ``Retry-After`` where no limit determines them."""
 HUGE_BYTES: Final = 100_000_000
 SPACES: Final = b" " * 100_000
 _BUSY = service_error(429, "FSS.0429", "Too many requests")
@@ -42,14 +42,14 @@ _FIXED_FAULTS = {
     Fault.REDIRECT: page(302, "302 Found")._replace(
         headers={"Content-Type": "text/html", "Location": "https://auth.example.com/authui/login"}
     ),
-    Fault.BLOCKED: page(418, "访问被拦截！"),  # noqa: RUF001 - the firewall's own text
+    Fault.BLOCKED: page(418, "访问被拦截！"),  # noqa: RUF001 - the firewall's text
     Fault.THROTTLED_BY_SERVICE: _BUSY,
     Fault.THROTTLED_SECONDS: _BUSY._replace(headers={**JSON_HEADERS, "Retry-After": str(RETRY_AFTER)}),
 }
 
 
 class FaultyCall(NamedTuple):
-    """What a faulty answer takes from its call: ``now`` is in seconds since 1970, ``limit`` the scope's."""
+    """The call of a faulty answer; ``now`` in seconds since 1970."""
 
     urn: str
     request_id: str
@@ -58,7 +58,7 @@ class FaultyCall(NamedTuple):
 
 
 def apply_fault(fault: Fault, right: Reply, call: FaultyCall) -> Reply:
-    """What a fault makes of the right answer; one that is in the sending alone leaves it as it is."""
+    """Replaces the right answer; faults of the transmission leave it unchanged."""
     if fault in _FIXED_FAULTS:
         return _FIXED_FAULTS[fault]
     if fault in _GATEWAY_FAULTS:
@@ -72,7 +72,7 @@ def _by_limit(_: Reply, call: FaultyCall) -> Reply:
 
 
 def _until_date(_: Reply, call: FaultyCall) -> Reply:
-    """A date has no fractions: where the server's clock stands is said beside it."""
+    """``Retry-After`` as a date, with the server's ``Date``."""
     dates = {
         "Date": formatdate(call.now, usegmt=True),
         "Retry-After": formatdate(call.now + RETRY_AFTER, usegmt=True),
@@ -85,7 +85,7 @@ def _cut(right: Reply, _: FaultyCall) -> Reply:
 
 
 def _of_another(_: Reply, call: FaultyCall) -> Reply:
-    """The config of a function whose name is longer; of any where the path names none."""
+    """The config of another function."""
     fields = (call.urn or "urn:fss:region:project:function:default:f").split(":")
     name = 6 if fields[0] == "urn" else min(2, len(fields) - 1)
     fields[name] = f"{fields[name]}-other"
@@ -106,7 +106,7 @@ def _compressed(right: Reply, _: FaultyCall) -> Reply:
 
 
 def _compressed_wrongly(right: Reply, call: FaultyCall) -> Reply:
-    """One byte of the checksum is turned."""
+    """Inverts one byte of the checksum."""
     body = _compressed(right, call).body
     return _as_gzip(right, body[:-8] + bytes([body[-8] ^ 0xFF]) + body[-7:])
 
@@ -121,7 +121,7 @@ def _as_gzip(right: Reply, body: bytes) -> Reply:
 
 @cache
 def _bomb() -> bytes:
-    """Made piece by piece, once: the spaces are never in memory together."""
+    """Compressed piece by piece: the spaces are never in memory together."""
     packer = zlib.compressobj(level=1, wbits=31)
     pieces = [packer.compress(SPACES) for _ in range(HUGE_BYTES // len(SPACES))]
     return b"".join((*pieces, packer.flush()))

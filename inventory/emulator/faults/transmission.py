@@ -1,7 +1,4 @@
-"""Faults that are in the sending: connections that break or stall, lengths that are wrong, bodies without an end.
-
-Owns the bytes on the wire where they are no plain answer. Must not know why one is sent, nor which answer is right.
-"""
+"""Faults of the transmission: resets, stalls, wrong lengths, endless bodies."""
 
 from __future__ import annotations
 
@@ -30,13 +27,13 @@ if TYPE_CHECKING:
 
 DRIP_SECONDS: Final = 0.1
 _PIECE_SECONDS: Final = 0.001
-"""Between two pieces, so that they do not arrive together."""
-# A linger of zero seconds makes closing send RST instead of FIN; Windows has shorter fields.
+"""Pause between two pieces, so that they arrive separately."""
+# SO_LINGER of zero seconds sends RST instead of FIN; Windows has shorter fields.
 _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
-class _Sent(web.StreamResponse):
-    """An answer that was written by hand: aiohttp shall write nothing more, and go on with the connection."""
+class _RawResponse(web.StreamResponse):
+    """An answer that is already written: aiohttp writes nothing more and keeps the connection."""
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Does nothing."""
@@ -46,45 +43,45 @@ class _Sent(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool:
-        """That the connection goes on is what makes it a fault."""
+        """Always: the fault needs the open connection."""
         return True
 
 
 def is_open(request: web.BaseRequest) -> bool:
-    """Whether an answer can be sent at all."""
+    """Whether the client is still connected."""
     return request.transport is not None and not request.transport.is_closing()
 
 
 async def reset(request: web.BaseRequest) -> web.StreamResponse:
-    """Breaks the connection with RST."""
+    """Resets the connection."""
     transport = request.transport
     if transport is not None and is_open(request):
         connection: socket.socket = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
-    return _Sent()
+    return _RawResponse()
 
 
 async def stall(_: web.BaseRequest) -> web.StreamResponse:
-    """Does nothing until the client leaves, which ends this task."""
+    """Waits until the client leaves, which cancels this task."""
     await asyncio.Event().wait()
-    return _Sent()
+    return _RawResponse()
 
 
 async def _reset_in_body(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Promises the whole body, sends half of it, and breaks the connection."""
+    """Sends half of the announced body and resets the connection."""
     await _half(request, right)
     return await reset(request)
 
 
 async def _stall_in_body(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Promises the whole body, sends half of it, and no more."""
+    """Sends half of the announced body and stalls."""
     await _half(request, right)
     return await stall(request)
 
 
 async def _drip(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Promises the whole body, sends half of it, and then byte by byte all but the last."""
+    """Sends half of the announced body, then single bytes, all but the last."""
     half = await _half(request, right)
     body = _body(right)
     for at in range(len(body) // 2, len(body) - 1):
@@ -94,26 +91,26 @@ async def _drip(request: web.BaseRequest, right: web.Response) -> web.StreamResp
 
 
 async def _send_long_length(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Promises more than comes before the end."""
+    """Announces more bytes than it sends, and closes."""
     _write(request, _plain(right, length=len(_body(right)) + 16))
     if request.transport is not None:
         request.transport.close()
-    return _Sent()
+    return _RawResponse()
 
 
 async def _send_short_length(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Promises half of the body, and sends it all: the client finds the rest where the next answer should be."""
+    """Announces half of the body and sends all: the rest is read as the next answer."""
     return _write(request, _plain(right, length=len(_body(right)) // 2))
 
 
 async def _send_unasked(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Sends two whole answers to one call. The second says of whoever takes it that it does not exist."""
+    """Sends the right answer and an unsolicited 404."""
     unasked = web.Response(status=404, body=MISSING_FUNCTION.body, headers=MISSING_FUNCTION.headers)
     return _write(request, _plain(right) + _plain(unasked))
 
 
 async def _send_chunked(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Sends the right answer in three chunks."""
+    """Sends the answer in three chunks."""
     chunked = web.StreamResponse(status=right.status, headers=_headers(right))
     chunked.enable_chunked_encoding()
     await chunked.prepare(request)
@@ -125,27 +122,27 @@ async def _send_chunked(request: web.BaseRequest, right: web.Response) -> web.St
 
 
 async def _send_huge(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Sends the right answer and 100 MB behind it, as far as the client takes them."""
+    """Sends the answer and 100 MB more, until the client leaves."""
     return await _send_endless(request, right, length=len(_body(right)) + HUGE_BYTES)
 
 
 async def _send_huge_chunked(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """The same in chunks."""
+    """The same, chunked."""
     return await _send_endless(request, right, length=None)
 
 
 async def send_in_pieces(request: web.BaseRequest, right: web.Response, sizes: Sequence[int]) -> web.StreamResponse:
-    """Sends the right answer, head and body, in pieces of these many bytes, the last size again and again."""
-    sent = _plain(right)
-    piece = _Sent()
+    """Sends head and body in pieces of ``sizes`` bytes; the last size repeats."""
+    data = _plain(right)
+    response = _RawResponse()
     at = 0
     for size in itertools.chain(sizes, itertools.repeat(sizes[-1])):
-        if at >= len(sent) or not is_open(request):
-            return piece
-        _write(request, sent[at : at + size])
+        if at >= len(data) or not is_open(request):
+            return response
+        _write(request, data[at : at + size])
         at += size
         await asyncio.sleep(_PIECE_SECONDS)
-    return piece
+    return response
 
 
 def _body(right: web.Response) -> bytes:
@@ -157,18 +154,18 @@ def _headers(right: web.Response) -> CIMultiDict[str]:
 
 
 def _plain(right: web.Response, length: int | None = None) -> bytes:
-    """The whole answer as it stands on the wire, with another length than its own where one is given."""
+    """The answer as bytes, with another Content-Length if ``length`` is given."""
     lines = [f"HTTP/1.1 {right.status} {HTTPStatus(right.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in _headers(right).items()]
     lines.append(f"Content-Length: {len(_body(right)) if length is None else length}")
     return "\r\n".join([*lines, "", ""]).encode() + _body(right)
 
 
-def _write(request: web.BaseRequest, sent: bytes) -> web.StreamResponse:
-    """Writes at once, so that what belongs together arrives together."""
+def _write(request: web.BaseRequest, data: bytes) -> web.StreamResponse:
+    """Writes in one piece."""
     if request.transport is not None:
-        request.transport.write(sent)
-    return _Sent()
+        request.transport.write(data)
+    return _RawResponse()
 
 
 async def _half(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
@@ -187,7 +184,7 @@ async def _send_endless(request: web.BaseRequest, right: web.Response, *, length
     else:
         endless.content_length = length
     await endless.prepare(request)
-    with suppress(ConnectionError):  # a client that has enough leaves
+    with suppress(ConnectionError):  # the client leaves when it has enough
         await endless.write(_body(right))
         for _ in range(HUGE_BYTES // len(SPACES)):
             await endless.write(SPACES)
@@ -197,7 +194,7 @@ async def _send_endless(request: web.BaseRequest, right: web.Response, *, length
 BEFORE_AN_ANSWER: Final[Mapping[Fault | None, Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]]] = (
     MappingProxyType({Fault.RESET: reset, Fault.AWAY: reset, Fault.STALLED: stall})
 )
-"""Faults of which nothing comes."""
+"""Faults without an answer."""
 SENDERS: Final[Mapping[Fault | None, Sender]] = MappingProxyType(
     {
         Fault.RESET_IN_BODY: _reset_in_body,
@@ -211,11 +208,8 @@ SENDERS: Final[Mapping[Fault | None, Sender]] = MappingProxyType(
         Fault.HUGE_CHUNKED: _send_huge_chunked,
     }
 )
-"""Faults of an answer that is right but for how it is sent."""
-NOT_WHOLE: Final = frozenset(
+"""Faults of the transmission of a right answer."""
+INCOMPLETE: Final = frozenset(
     {Fault.RESET_IN_BODY, Fault.STALLED_IN_BODY, Fault.DRIPPING, Fault.LONG_LENGTH, Fault.SHORT_LENGTH}
 )
-"""Those of which no whole answer comes, or no whole one that can be told from what stands behind it.
-
-Of a giant a client has as much as it takes.
-"""
+"""Faults whose answer is incomplete, or cannot be separated from what follows."""

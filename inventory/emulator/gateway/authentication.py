@@ -1,7 +1,4 @@
-"""Who is let in: plain tokens, tokens that IAM gave, and signed calls.
-
-Owns the order in which a credential is judged, and the sentences of a refusal. Must not know what the cloud holds, nor
-aiohttp.
+"""Authentication: plain tokens, IAM tokens, signed calls.
 
 Source: api-facts.md sections 3.2, 3.3 and 6.
 """
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Call(NamedTuple):
-    """A call as it came: ``raw_path`` holds the query, ``headers`` are looked up without regard to case."""
+    """A received call; ``raw_path`` includes the query, ``headers`` ignores case."""
 
     method: str
     raw_path: str
@@ -31,14 +28,14 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Door:
-    """What opens a gateway.
+class Authenticator:
+    """Checks the credential of a call.
 
     Attributes:
-        token: the plain token that is accepted; None accepts any, if there are neither keys nor users.
-        expired: plain tokens that were good once.
-        keys: access keys; None lets signed calls in unchecked where any token is.
-        iam: who gave out tokens, and for which project.
+        token: the accepted token; None accepts any if there are neither keys nor users.
+        expired: expired tokens.
+        keys: access keys; None accepts signed calls without a check where any token is accepted.
+        iam: the emulated IAM, with its tokens.
         now: seconds since 1970.
     """
 
@@ -48,19 +45,19 @@ class Door:
     iam: Iam
     now: Callable[[], float]
 
-    def refuse(self, call: Call, project_id: str | None, request_id: str) -> Reply | None:
-        """The answer to a call that may not come in; None lets it pass.
+    def check(self, call: Call, project_id: str | None, request_id: str) -> Reply | None:
+        """The refusal of a call; None accepts it.
 
         Args:
             call: the call.
-            project_id: the project that it asks about; None for IAM's own calls.
-            request_id: of the call.
+            project_id: the requested project; None for calls of IAM.
+            request_id: the id of the call.
         """
         token = call.headers.get("X-Auth-Token", "")
         if not token and call.headers.get("Authorization", "").startswith(f"{signature.ALGORITHM} "):
-            return self._refuse_signed(call, request_id)
-        if token in self.iam.given:
-            return self._refuse_given(token, project_id, request_id)
+            return self._check_signature(call, request_id)
+        if token in self.iam.tokens:
+            return self._check_iam_token(token, project_id, request_id)
         if not token:
             return _not_authentic("x-auth-token not found", request_id)
         if token in self.expired:
@@ -73,19 +70,19 @@ class Door:
     def _is_open(self) -> bool:
         return self.keys is None and not self.iam.has_users
 
-    def _refuse_signed(self, call: Call, request_id: str) -> Reply | None:
+    def _check_signature(self, call: Call, request_id: str) -> Reply | None:
         if self.keys is not None:
-            reason = self.keys.refuse(*call)
+            reason = self.keys.check(*call)
             return None if reason is None else _not_authentic(reason, request_id)
         return None if self.token is None and self._is_open else _not_authentic("ak not exist", request_id)
 
-    def _refuse_given(self, token: str, project_id: str | None, request_id: str) -> Reply | None:
-        given = self.iam.given[token]
-        if self.now() >= given.ends or token in self.expired:
+    def _check_iam_token(self, token: str, project_id: str | None, request_id: str) -> Reply | None:
+        issued = self.iam.tokens[token]
+        if self.now() >= issued.ends or token in self.expired:
             return _must_be_updated(request_id)
-        if project_id is None or given.project_id == project_id:
+        if project_id is None or issued.project_id == project_id:
             return None
-        if self.iam.region_of(given.project_id) != self.iam.region_of(project_id):
+        if self.iam.region_of(issued.project_id) != self.iam.region_of(project_id):
             return _must_be_updated(request_id)
         return service_error(403, "FSS.0403", "invalid token")
 

@@ -1,6 +1,4 @@
-"""IAM next door: tokens for a name and a password, and the projects of a domain.
-
-Owns users, the tokens that were given out and what each is good for. Must not know FunctionGraph, nor aiohttp.
+"""The emulated IAM: tokens for user and password, projects of a domain.
 
 Source: api-facts.md sections 3.4 and 6.
 """
@@ -26,19 +24,19 @@ PROJECTS_PATH = "/v3/projects"
 
 
 class User(NamedTuple):
-    """Who may ask for tokens."""
+    """A user of the emulated IAM."""
 
     name: str
     password: str
     domain: str
 
 
-class Given(NamedTuple):
-    """A token that was given out.
+class IssuedToken(NamedTuple):
+    """An issued token.
 
     Attributes:
-        project_id: the only project that it is good for; None: the domain's, good for IAM alone.
-        ends: seconds since 1970.
+        project_id: the project that it is valid for; None: a domain token, valid for IAM only.
+        ends: end of its validity, in seconds since 1970.
     """
 
     project_id: str | None
@@ -49,9 +47,9 @@ class Iam:
     """The identity service of a cloud.
 
     Args:
-        users: who may ask.
-        projects: the projects of the cloud: the first of a region is its default one, others are sub-projects.
-        lifetime: of a token, in seconds.
+        users: the users.
+        projects: the projects; the first of a region is its default project, others are sub-projects.
+        lifetime: lifetime of a token in seconds.
         now: seconds since 1970.
     """
 
@@ -61,7 +59,7 @@ class Iam:
         self._users = {(user.domain, user.name): user.password for user in users}
         self._lifetime = lifetime
         self._now = now
-        self.given: dict[str, Given] = {}
+        self.tokens: dict[str, IssuedToken] = {}
         self.names: dict[str, str] = {}
         self._regions: dict[str, str] = {}
         for region, project_id in projects:
@@ -71,15 +69,15 @@ class Iam:
 
     @property
     def has_users(self) -> bool:
-        """Whether anybody may ask for a token."""
+        """Whether there are users."""
         return bool(self._users)
 
     def region_of(self, project_id: str | None) -> str | None:
-        """The region of a project; None for the domain, and for a project that is not here."""
+        """The region of a project; None for the domain and for unknown projects."""
         return self._regions.get(project_id or "")
 
     def answer(self, method: str, raw_path: str, body: bytes) -> Reply | None:
-        """The answer to a call of IAM; None where it is none."""
+        """The answer to a call of IAM; None for other paths."""
         path, _, query = raw_path.partition("?")
         if (method, path) == ("GET", PROJECTS_PATH):
             return self.list_projects(dict(parse_qsl(query)))
@@ -88,8 +86,8 @@ class Iam:
     def create_token(self, body: bytes) -> Reply:
         """``KeystoneCreateUserTokenByPassword``."""
         try:
-            sent = msgspec.json.decode(body)
-            identity, scope = sent["auth"]["identity"], sent["auth"].get("scope") or {}
+            document = msgspec.json.decode(body)
+            identity, scope = document["auth"]["identity"], document["auth"].get("scope") or {}
             user = identity["password"]["user"]
             known = self._users.get((user["domain"]["name"], user["name"]))
             password = user["password"]
@@ -105,13 +103,13 @@ class Iam:
             return _error(401, "Unauthorized", "The token's scope is no project of this user.")
         token = f"MII{secrets.token_urlsafe(1500)}"
         ends = self._now() + self._lifetime
-        self.given[token] = Given(project_id, ends)
+        self.tokens[token] = IssuedToken(project_id, ends)
         text = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
         content = {"token": {"expires_at": text, "methods": ["password"], "user": {"name": user["name"]}}}
         return Reply(201, msgspec.json.encode(content), {**JSON_HEADERS, "X-Subject-Token": token})
 
     def list_projects(self, query: Mapping[str, str]) -> Reply:
-        """``KeystoneListProjects``; ``name`` finds the project of just that name."""
+        """``KeystoneListProjects``; ``name`` matches exactly."""
         wanted = query.get("name")
         projects: list[dict[str, Any]] = [
             {"id": project_id, "name": name, "enabled": True, "is_domain": False}

@@ -1,6 +1,4 @@
-"""The gateway's throttle: how many calls a scope may make in a window of time.
-
-Owns the spec, the counting and the gateway's sentence. Must not know HTTP; time enters as a clock.
+"""The rate limit of the gateway: calls per scope and window.
 
 Source: api-facts.md section 3.6. FunctionGraph's own limit is not published.
 """
@@ -27,15 +25,15 @@ _SPEC = re.compile(rf"([0-9]+)/([0-9]*)({'|'.join(get_args(Unit))})s?")
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """So many calls in each window.
+    """A number of calls per window.
 
     Attributes:
-        calls: calls that a scope may make in a window.
+        calls: calls per scope and window.
         time: length of the window, in ``unit``.
         unit: unit of ``time``.
-        refused_count: refused calls are charged to the next window, as some gateways do.
-        old_prefix: the error code is ``APIG.0308``, as on dedicated and older gateways.
-        retry_after: send ``Retry-After`` in seconds; the real gateway was never seen to.
+        refused_count: refused calls count against the next window, as in some gateways.
+        old_prefix: the error code is ``APIG.0308``, as in dedicated and older gateways.
+        retry_after: send ``Retry-After`` in seconds; never observed on the real gateway.
     """
 
     calls: int
@@ -56,46 +54,46 @@ class Limit(msgspec.Struct, frozen=True):
         """Reads ``60/minute``, ``200/5minute``, ``5/5second``.
 
         Raises:
-            SettingsError: the text is no such spec.
+            SettingsError: the text has another form.
         """
-        found = _SPEC.fullmatch(text.strip())
-        if found is None:
+        match = _SPEC.fullmatch(text.strip())
+        if match is None:
             raise SettingsError(f"limit {text!r} is not N/UNIT or N/MUNIT, such as 60/minute or 200/5minute")
-        unit = cast("Unit", found[3])  # the pattern holds exactly the units
-        return cls(int(found[1]), int(found[2] or 1), unit, refused_count, old_prefix, retry_after)
+        unit = cast("Unit", match[3])  # the pattern contains exactly the units
+        return cls(int(match[1]), int(match[2] or 1), unit, refused_count, old_prefix, retry_after)
 
     @property
     def seconds(self) -> int:
-        """Length of the window."""
+        """Length of the window in seconds."""
         return self.time * _SECONDS[self.unit]
 
     @property
     def error_code(self) -> str:
-        """The gateway's code for a refused call."""
+        """The error code of a refused call."""
         return "APIG.0308" if self.old_prefix else "APIGW.0308"
 
     @property
     def error_msg(self) -> str:
-        """The gateway's sentence, word for word."""
+        """The gateway's message, verbatim."""
         policy = f"limit:{self.calls},time:{self.time} {self.unit}"
         return f"The throttling threshold has been reached: policy user over ratelimit,{policy}"
 
 
 class Windows:
-    """What each scope has used of its current window, which begins with the scope's first call in it."""
+    """Counts the calls of each scope; a window begins with the first call in it."""
 
     def __init__(self, limit: Limit, clock: Callable[[], float]) -> None:
         self.limit = limit
         self._clock = clock
         self._used: dict[Scope, tuple[float, int, int]] = {}
 
-    def refuse(self, scope: Scope) -> int | None:
-        """Counts one call: None lets it through, else the whole seconds until the window ends."""
+    def count_call(self, scope: Scope) -> int | None:
+        """Counts one call; returns None, or the seconds until the window ends if the call is refused."""
         now = self._clock()
         limit = self.limit
         start, used, refused = self._used.get(scope, (now, 0, 0))
         if now - start >= limit.seconds:
-            # A debt of refused calls is charged to the window that follows at once; a pause of a window forgives it.
+            # Refused calls count against the window that follows directly; a pause of one window clears them.
             debt = refused if limit.refused_count and now - start < 2 * limit.seconds else 0
             start, used, refused = now, min(debt, limit.calls), max(0, debt - limit.calls)
         if used < limit.calls:

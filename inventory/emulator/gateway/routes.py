@@ -19,7 +19,7 @@ _PATH = re.compile(r"/v2/([^/]+)/fgs/functions(?:/([^/]+)/(async-invoke-configs?
 
 
 class Operation(Enum):
-    """The published APIs, by the end of their paths."""
+    """The published operations, by the end of their path."""
 
     LIST_FUNCTIONS = None
     SHOW_CONFIG = "async-invoke-config"
@@ -29,7 +29,7 @@ class Operation(Enum):
 
 
 class Route(NamedTuple):
-    """What a known path says. ``urn`` is empty where the path names no function."""
+    """A parsed path; ``urn`` is empty if it names no function."""
 
     operation: Operation
     project_id: str
@@ -38,22 +38,22 @@ class Route(NamedTuple):
 
 
 def route(method: str, raw_path: str) -> Route | None:
-    """Which API a request means, or None. The path may be percent-encoded or raw: both occur."""
+    """The operation of a request, or None. Clients send the URN raw or percent-encoded."""
     path, _, query = raw_path.partition("?")
-    found = _PATH.fullmatch(path) if method == "GET" else None
-    if found is None:
+    match = _PATH.fullmatch(path) if method == "GET" else None
+    if match is None:
         return None
     parameters = dict(parse_qsl(query, keep_blank_values=True))
-    return Route(Operation(found[3]), unquote(found[1]), unquote(found[2] or ""), parameters)
+    return Route(Operation(match[3]), unquote(match[1]), unquote(match[2] or ""), parameters)
 
 
 def unknown_api(request_id: str) -> Reply:
-    """The answer to a path that no published API has."""
-    sentence = "The API does not exist or has not been published in the environment"
-    return gateway_error(404, "APIGW.0101", sentence, request_id)
+    """The answer to an unknown path."""
+    message = "The API does not exist or has not been published in the environment"
+    return gateway_error(404, "APIGW.0101", message, request_id)
 
 
 def throttled(limit: Limit, wait: int, request_id: str) -> Reply:
-    """The answer to a call over the limit; ``wait`` is the seconds until the window ends."""
+    """The answer to a call above the limit; ``wait``: seconds until the window ends."""
     refusal = gateway_error(429, limit.error_code, limit.error_msg, request_id)
     return refusal._replace(headers={**JSON_HEADERS, "Retry-After": str(wait)}) if limit.retry_after else refusal

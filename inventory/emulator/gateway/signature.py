@@ -1,7 +1,6 @@
-"""AK/SK at the gateway: whether a signed call was signed by who it says, and when.
+"""Verifies AK/SK signatures, their clock skew and the lock of a key.
 
-Owns the gateway's reading of a signature, its clock and its lock. Written from the vendor's description, not from the
-SDK that signs: a mistake there is not repeated here. Must not know what the cloud holds, nor aiohttp.
+Written from the vendor's description, not from the SDK that signs, so that a mistake there is not repeated here.
 
 Source: api-facts.md sections 3.3 and 6.
 """
@@ -26,12 +25,12 @@ _AUTHORIZATION: Final = re.compile(r"SDK-HMAC-SHA256 Access=([^,]+), ?SignedHead
 
 
 class Keys:
-    """The access keys that a gateway knows.
+    """The accepted access keys.
 
     Args:
-        secrets: access key to secret key.
-        security_tokens: of temporary keys, access key to the token that must come with them.
-        now: seconds since 1970, the gateway's clock.
+        secrets: secret key by access key.
+        security_tokens: required security token by access key, for temporary keys.
+        now: seconds since 1970.
     """
 
     def __init__(
@@ -47,22 +46,22 @@ class Keys:
         self._failures: dict[str, int] = {}
         self._locked_until: dict[str, float] = {}
 
-    def refuse(self, method: str, raw_path: str, headers: Mapping[str, str], body: bytes) -> str | None:
-        """Why a signed call is refused, in the gateway's words; None lets it pass.
+    def check(self, method: str, raw_path: str, headers: Mapping[str, str], body: bytes) -> str | None:
+        """The gateway's message for a refused call; None accepts it.
 
         Args:
             method: HTTP method.
-            raw_path: path and query as they were sent.
-            headers: looked up without regard to case.
-            body: of the call.
+            raw_path: path and query as received.
+            headers: case-insensitive.
+            body: body of the call.
         """
-        found = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
-        if found is None:
+        match = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
+        if match is None:
             return "verify aksk signature fail, authorization header is malformed"
-        key, signed, signature = found.groups()
+        key, signed, signature = match.groups()
         if self._now() < self._locked_until.get(key, 0.0):
             return "AK access failed to reach the limit,forbidden"
-        reason = self._wrong_with(key, signed.split(";"), signature, (method, raw_path, headers, body))
+        reason = self._find_fault(key, signed.split(";"), signature, (method, raw_path, headers, body))
         if reason is None:
             self._failures.pop(key, None)
             return None
@@ -72,7 +71,7 @@ class Keys:
             self._failures.pop(key)
         return reason
 
-    def _wrong_with(
+    def _find_fault(
         self, key: str, signed: list[str], signature: str, call: tuple[str, str, Mapping[str, str], bytes]
     ) -> str | None:
         method, raw_path, headers, body = call
@@ -92,13 +91,13 @@ class Keys:
         text = f"{ALGORITHM}\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         right = hmac.new(self._secrets[key].encode(), text.encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(right, signature):
-            # The real gateway echoes what it computed, headers and key and all: whoever logs that gives them away.
+            # The real gateway echoes the canonical request: headers and key leak into logs.
             return f"verify aksk signature fail, canonicalRequest:{canonical.replace(chr(10), '|')},ak:{key}"
         return None
 
 
 def canonical_request(method: str, raw_path: str, headers: Mapping[str, str], signed: list[str], body: bytes) -> str:
-    """What is signed of a call: method, path with "/" behind it, query, the signed headers, and the body's hash."""
+    """The signed text of a call: method, path with a final "/", query, signed headers, hash of the body."""
     path, _, query = raw_path.partition("?")
     segments = "/".join(quote(segment, safe="~") for segment in unquote(path).split("/"))
     pairs = sorted(parse_qsl(query, keep_blank_values=True))

@@ -1,6 +1,4 @@
-"""The lists of FunctionGraph, with the paging of each, which is not the same for any two.
-
-Owns pages, markers and their limits. Must not know tokens, throttles or aiohttp.
+"""List operations of the emulated service; each has its own paging.
 
 Source: api-facts.md section 5.
 """
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from inventory.emulator import responses as reply
+from inventory.emulator import responses
 from inventory.emulator.responses import Reply
 from inventory.emulator.service.async_config import INVALID_URN, MISSING_FUNCTION
 from inventory.emulator.state.interface import LATEST
@@ -26,16 +24,16 @@ MAX_FUNCTIONS: Final = 400
 DEFAULT_CONFIGS: Final = 10
 MAX_CONFIGS: Final = 100
 USER_DATA: Final = '{"DB_PASSWORD":"never-to-be-exported"}'
-"""The environment variables of each listed function: a listing holds secrets of its functions."""
+"""Environment variables in each listed function: a listing contains secrets."""
 
 _LAST_MODIFIED: Final = "2019-10-25T15:37:27"
 
 
 def list_functions(cloud: Cloud, scope: Scope, query: Mapping[str, str]) -> Reply:
     """``ListFunctions``: ``marker`` is an offset; on the last page ``next_marker`` is ``count``, not 0."""
-    marker, maxitems = _whole(query.get("marker", "0")), _whole(query.get("maxitems", str(MAX_FUNCTIONS)))
+    marker, maxitems = _parse_int(query.get("marker", "0")), _parse_int(query.get("maxitems", str(MAX_FUNCTIONS)))
     if marker is None or maxitems is None or marker < 0 or not 0 < maxitems <= MAX_FUNCTIONS:
-        return _bad_page("marker or maxitems")
+        return _invalid_parameter("marker or maxitems")
     count = cloud.count(scope)
     page = cloud.functions_of(scope, marker, maxitems)
     body = {
@@ -51,8 +49,8 @@ def list_versions(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
     listed = _find(cloud, urn)
     if isinstance(listed, Reply):
         return listed
-    urn, found = listed
-    names = [LATEST, *found.versions]
+    urn, qualifiers = listed
+    names = [LATEST, *qualifiers.versions]
     versions = [{**_function(urn), "version": name} for name in names]
     body = {"versions": versions, "next_marker": len(names), "count": len(names)}
     return Reply(200, msgspec.json.encode(body))
@@ -63,16 +61,16 @@ def list_aliases(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
     listed = _find(cloud, urn)
     if isinstance(listed, Reply):
         return listed
-    urn, found = listed
+    urn, qualifiers = listed
     aliases = [
         {
             "name": name,
-            "version": found.versions[0] if found.versions else LATEST,
+            "version": qualifiers.versions[0] if qualifiers.versions else LATEST,
             "description": "",
             "last_modified": _LAST_MODIFIED,
             "alias_urn": f"{_plain(urn)}:!{name}",
         }
-        for name in found.aliases
+        for name in qualifiers.aliases
     ]
     return Reply(200, msgspec.json.encode(aliases))
 
@@ -80,17 +78,17 @@ def list_aliases(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
 def list_async_invoke_configs(
     cloud: Cloud, urn: FunctionUrn | None, query: Mapping[str, str], *, aliases: bool
 ) -> Reply:
-    """``ListFunctionAsyncInvokeConfig``: of all versions of a function that are configured; null where none is."""
+    """``ListFunctionAsyncInvokeConfig``: the configured versions of a function; null if there are none."""
     listed = _find(cloud, urn)
     if isinstance(listed, Reply):
         return listed
-    urn, found = listed
-    marker, limit = _whole(query.get("marker") or "0"), _whole(query.get("limit") or "0")
+    urn, qualifiers = listed
+    marker, limit = _parse_int(query.get("marker") or "0"), _parse_int(query.get("limit") or "0")
     if marker is None or limit is None or marker < 0 or limit < 0:
-        return _bad_page("marker or limit")
-    names: list[tuple[str, QualifierType]] = [(name, "version") for name in (LATEST, *found.versions)]
+        return _invalid_parameter("marker or limit")
+    names: list[tuple[str, QualifierType]] = [(name, "version") for name in (LATEST, *qualifiers.versions)]
     if aliases:
-        names += [(name, "alias") for name in found.aliases]
+        names += [(name, "alias") for name in qualifiers.aliases]
     answers = [cloud.answer(urn._replace(qualifier=name, qualifier_type=kind)) for name, kind in names]
     configs = [answer for answer in answers if isinstance(answer, dict)]
     page = configs[marker : marker + min(limit or DEFAULT_CONFIGS, MAX_CONFIGS)]
@@ -108,11 +106,11 @@ def list_async_invoke_configs(
 
 
 def _find(cloud: Cloud, urn: FunctionUrn | None) -> tuple[FunctionUrn, Qualifiers] | Reply:
-    """The function that a path names and what it has, or the answer to a path that names none."""
+    """The function and its qualifiers, or the error answer."""
     if urn is None:
         return INVALID_URN
-    found = cloud.qualifiers_of(urn)
-    return MISSING_FUNCTION if found is None else (urn, found)
+    qualifiers = cloud.qualifiers_of(urn)
+    return MISSING_FUNCTION if qualifiers is None else (urn, qualifiers)
 
 
 def _function(urn: FunctionUrn) -> dict[str, Any]:
@@ -135,12 +133,12 @@ def _plain(urn: FunctionUrn) -> FunctionUrn:
     return urn._replace(qualifier=None, qualifier_type=None)
 
 
-def _whole(text: str) -> int | None:
+def _parse_int(text: str) -> int | None:
     try:
         return int(text)
     except ValueError:
         return None
 
 
-def _bad_page(names: str) -> Reply:
-    return reply.service_error(400, "FSS.0400", f"Invalid parameter: {names}.")
+def _invalid_parameter(names: str) -> Reply:
+    return responses.service_error(400, "FSS.0400", f"Invalid parameter: {names}.")

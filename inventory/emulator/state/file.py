@@ -1,11 +1,9 @@
-"""A cloud written down by hand: a few functions, or odd answers word for word.
-
-Owns the format of the state file. Must not know HTTP.
+"""A cloud read from a JSON file, or from mappings.
 
 Shape:
     ``{"functions": {URN: config | null}, "answers": {URN: {"status": 200, "body": any, "headers": {}}}}``.
-    A config of null exists and is not configured. A config without ``func_urn`` gets it. An answer's ``body`` is sent
-    as it is written: a JSON string as text, anything else as JSON.
+    A function with config null exists and is not configured. A config without ``func_urn`` gets it. An answer's
+    ``body`` is sent as it is written: a JSON string as text, anything else as JSON.
 """
 
 from __future__ import annotations
@@ -39,15 +37,14 @@ class _ExactAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FileCloud:
-    """A cloud out of plain mappings.
+    """A cloud from mappings.
 
     Args:
-        functions: full URN to config, or to None for what exists and is not configured. A function exists when any
-            URN of it is here; its ``latest`` then exists too.
-        answers: full URN to the exact answer; it wins over ``functions``.
+        functions: config by full URN; None: exists, not configured. A function with any URN here has ``latest`` too.
+        answers: exact answer by full URN; overrides ``functions``.
 
     Raises:
-        SettingsError: a key is no full function URN, or two keys mean the same.
+        SettingsError: a key is not a full function URN, or two keys mean the same URN.
     """
 
     def __init__(
@@ -63,8 +60,8 @@ class FileCloud:
         return f"FileCloud({len(self._urns)} URNs)"
 
     def answer(self, urn: FunctionUrn) -> Answer:
-        """What the service says about one URN."""
-        key = _canonical(urn)
+        """The answer of the service for one URN."""
+        key = _with_qualifier(urn)
         if key in self._answers:
             return self._answers[key]
         if key in self._configs:
@@ -81,16 +78,16 @@ class FileCloud:
         return islice(self._urns, limit)
 
     def count(self, scope: Scope) -> int:
-        """How many functions a project has."""
+        """Number of functions in a project."""
         return sum(function[:2] == scope for function in self._functions)
 
     def functions_of(self, scope: Scope, offset: int, limit: int) -> list[FunctionUrn]:
-        """A page of the functions of a project, in the order of the file."""
+        """A page of the functions of a project, in file order."""
         of_scope = (FunctionUrn(*function) for function in self._functions if function[:2] == scope)
         return list(islice(of_scope, offset, offset + limit))
 
     def qualifiers_of(self, urn: FunctionUrn) -> Qualifiers | None:
-        """The versions and aliases of a function that the file names."""
+        """The versions and aliases of a function in the file."""
         if urn[:4] not in self._functions:
             return None
         of_function = [known for known in self._configs if known[:4] == urn[:4] and known.qualifier]
@@ -104,12 +101,12 @@ def load_state(path: str | Path) -> FileCloud:
     """Reads a state file.
 
     Raises:
-        SettingsError: the file cannot be read, or something in it is wrong; the message names file and place.
+        SettingsError: the file is not readable or not valid; the message names file and place.
     """
     try:
-        content: _File = _decoded("the file", Path(path).read_bytes(), _File)
+        content: _File = _decode("the file", Path(path).read_bytes(), _File)
         functions: dict[str, dict[str, Any] | None] = {
-            urn: _decoded(f"functions[{urn!r}]", raw, dict[str, Any] | None) for urn, raw in content.functions.items()
+            urn: _decode(f"functions[{urn!r}]", raw, dict[str, Any] | None) for urn, raw in content.functions.items()
         }
         answers = {urn: _reply(f"answers[{urn!r}]", raw) for urn, raw in content.answers.items()}
         return FileCloud(functions, answers)
@@ -119,39 +116,39 @@ def load_state(path: str | Path) -> FileCloud:
         raise SettingsError(f"state file {path}: {error}") from error
 
 
-def _decoded(place: str, raw: bytes | msgspec.Raw, kind: type[_T] | Any) -> _T:  # noqa: ANN401 - a union is no type
+def _decode(place: str, raw: bytes | msgspec.Raw, kind: type[_T] | Any) -> _T:  # noqa: ANN401 - a union is no type
     try:
-        found: _T = msgspec.json.decode(raw, type=kind)
+        value: _T = msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{place}: {error}") from error
-    return found
+    return value
 
 
 def _reply(place: str, raw: msgspec.Raw) -> Reply:
-    found: _ExactAnswer = _decoded(place, raw, _ExactAnswer)
-    if not 200 <= found.status <= 599:  # noqa: PLR2004 - the statuses that end a call
-        raise SettingsError(f"{place}: status {found.status} does not lie between 200 and 599")
-    if any(set("\r\n\0") & set(name + value) for name, value in found.headers.items()):
-        raise SettingsError(f"{place}: a header holds a line break")
-    body = bytes(found.body)
+    answer: _ExactAnswer = _decode(place, raw, _ExactAnswer)
+    if not 200 <= answer.status <= 599:  # noqa: PLR2004 - the statuses that end a call
+        raise SettingsError(f"{place}: status {answer.status} does not lie between 200 and 599")
+    if any(set("\r\n\0") & set(name + value) for name, value in answer.headers.items()):
+        raise SettingsError(f"{place}: a header contains a line break")
+    body = bytes(answer.body)
     if body.startswith(b'"'):
-        text: str = _decoded(place, body, str)
+        text: str = _decode(place, body, str)
         body = text.encode()
-    return Reply(found.status, body, {**JSON_HEADERS, **found.headers})
+    return Reply(answer.status, body, {**JSON_HEADERS, **answer.headers})
 
 
-def _by_urn(place: str, given: Mapping[str, _T]) -> dict[FunctionUrn, _T]:
-    found: dict[FunctionUrn, _T] = {}
-    for text, value in given.items():
+def _by_urn(place: str, entries: Mapping[str, _T]) -> dict[FunctionUrn, _T]:
+    result: dict[FunctionUrn, _T] = {}
+    for text, value in entries.items():
         try:
-            urn = _canonical(parse(text))
+            urn = _with_qualifier(parse(text))
         except UrnError as error:
             raise SettingsError(f"{place}[{text!r}]: not a full function URN: {error}") from error
-        if urn in found:
+        if urn in result:
             raise SettingsError(f"{place}[{text!r}]: {urn} is given twice")
-        found[urn] = value
-    return found
+        result[urn] = value
+    return result
 
 
-def _canonical(urn: FunctionUrn) -> FunctionUrn:
+def _with_qualifier(urn: FunctionUrn) -> FunctionUrn:
     return urn._replace(qualifier=LATEST, qualifier_type="version") if urn.qualifier is None else urn

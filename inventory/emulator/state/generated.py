@@ -1,7 +1,4 @@
-"""A cloud of any size out of a seed: nothing is stored, every function is worked out when it is asked for.
-
-Owns the believable mix: names, versions, aliases and configs in all the shapes that the vendor's facts know. Must not
-know HTTP.
+"""A cloud generated from a seed; each function is computed when it is requested.
 
 Source: api-facts.md sections 1 and 2.
 """
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _PACKAGES = ("default",) * 6 + ("orders", "data_pipeline", "image-tools", "Virtualization_and_Cloud_computing")
-_THINGS = (
+_NOUNS = (
     "order",
     "invoice",
     "image",
@@ -38,7 +35,7 @@ _THINGS = (
     "video",
     "iot_data",
 )
-_DEEDS = (
+_VERBS = (
     "sync",
     "resize",
     "export",
@@ -59,8 +56,8 @@ _AGES = (3600, 3600, 3600, 60, 300, 7200, 43200, 86400, 1)
 _ATTEMPTS = (3, 3, 1, 1, 0, 2, 8)
 _SIDES = (("on_success", "on_failure"),) * 3 + (("on_failure",),) * 3 + (("on_success",),) + ((),) * 3
 _DESTINATIONS = ("OBS", "OBS", "SMN", "SMN", "SMN", "DIS", "FunctionGraph", "FunctionGraph", "FunctionGraph")
-_FLOCK = 8
-"""Functions mostly call others of their flock, so that circles come about."""
+_GROUP_SIZE = 8
+"""Functions mostly call others of their group, which creates cycles."""
 _EPOCH, _YEARS, _MONTH = 1_609_459_200, 4 * 365 * 86_400, 30 * 86_400
 _CHINA = timezone(timedelta(hours=8))
 _INDEX_DIGITS = 12
@@ -69,7 +66,7 @@ _SPACED = JSONEncoder().encode
 
 
 class _Dice:
-    """Choices out of one digest, one after the other: far cheaper than a random generator per function."""
+    """Successive choices from one digest; much cheaper than a random generator per function."""
 
     __slots__ = ("_left",)
 
@@ -92,16 +89,16 @@ class _Function(NamedTuple):
 
 
 class GeneratedCloud:
-    """Functions 0 to N-1, dealt out to the scopes in turn; a function's name says its index and proves it.
+    """Functions 0 to N-1, distributed over the scopes in turn; a function's name contains its index.
 
     Args:
-        functions: how many there are in all scopes together.
+        functions: number of functions in all scopes together.
         seed: the same seed and scopes give the same cloud.
         regions: region of each scope.
-        projects: project of each scope; without it, one is made up per region.
+        projects: project of each scope; default: a generated id.
 
     Raises:
-        SettingsError: a negative number of functions, or regions and projects that do not go together.
+        SettingsError: a negative number of functions, or different numbers of regions and projects.
     """
 
     def __init__(
@@ -127,7 +124,7 @@ class GeneratedCloud:
         return f"GeneratedCloud(functions={self.functions}, scopes={len(self.scopes)})"
 
     def answer(self, urn: FunctionUrn) -> dict[str, Any] | Missing:
-        """What the service says about one URN, in constant time."""
+        """The answer of the service for one URN, in constant time."""
         function = self._find(urn)
         if function is None:
             return Missing.FUNCTION
@@ -139,17 +136,17 @@ class GeneratedCloud:
         return self._config(function, urn)
 
     def urns(self, limit: int | None = None) -> Iterator[str]:
-        """A request list in an order of its own: what exists, and now and then what does not any more."""
+        """URNs that exist, and some that no longer exist."""
         return islice(self._urns(), limit)
 
     def count(self, scope: Scope) -> int:
-        """How many functions a project has."""
+        """Number of functions in a project."""
         if scope not in self.scopes:
             return 0
         return len(range(self.scopes.index(scope), self.functions, len(self.scopes)))
 
     def functions_of(self, scope: Scope, offset: int, limit: int) -> list[FunctionUrn]:
-        """A page of the functions of a project, each worked out when it is asked for."""
+        """A page of the functions of a project."""
         if scope not in self.scopes:
             return []
         numbers = range(self.scopes.index(scope), self.functions, len(self.scopes))
@@ -187,7 +184,7 @@ class GeneratedCloud:
 
     def _function(self, index: int) -> _Function:
         dice = self._dice("function", index)
-        name = f"{dice.pick(_THINGS)}-{dice.pick(_DEEDS)}-{index}-{dice.below(1 << 24):06x}"
+        name = f"{dice.pick(_NOUNS)}-{dice.pick(_VERBS)}-{index}-{dice.below(1 << 24):06x}"
         urn = FunctionUrn(*self.scopes[index % len(self.scopes)], dice.pick(_PACKAGES), name)
         versions = tuple(_version(number, dice) for number in range(dice.pick(_COUNTS)))
         first = dice.below(len(_ALIASES))
@@ -195,7 +192,7 @@ class GeneratedCloud:
         return _Function(index, urn, versions, aliases)
 
     def _deleted(self, index: int) -> FunctionUrn:
-        """A function that can never be found: its index is past the end."""
+        """A function that does not exist: its index is past the end."""
         return self._function(self.functions + index).urn
 
     def _find(self, urn: FunctionUrn) -> _Function | None:
@@ -209,7 +206,7 @@ class GeneratedCloud:
         qualifier = urn.qualifier or LATEST
         dice = self._dice("config", function.number, qualifier)
         if qualifier != LATEST and dice.below(2):
-            dice = self._dice("config", function.number, LATEST)  # a version often keeps what latest was set to
+            dice = self._dice("config", function.number, LATEST)  # a version often has the config of latest
         if dice.below(100) >= 58:  # noqa: PLR2004 - percent of what exists is configured
             return Missing.CONFIG
         config: dict[str, Any] = {
@@ -247,30 +244,30 @@ class GeneratedCloud:
 
     def _destination(self, side: str, function: _Function, dice: _Dice) -> dict[str, str]:
         kind = dice.pick(_DESTINATIONS)
-        thing = dice.pick(_THINGS).replace("_", "-")
+        noun = dice.pick(_NOUNS).replace("_", "-")
         param: dict[str, Any]
         if side == "on_failure" and dice.below(40) == 0:
-            # An open beta of two regions: neither the destination's real name nor its param is public.
-            kind, param = "RocketMQ", {"instance_id": f"rmq-{thing}", "topic": "failed"}
+            # An open beta: neither the destination's real name nor its param is public.
+            kind, param = "RocketMQ", {"instance_id": f"rmq-{noun}", "topic": "failed"}
         elif kind == "OBS":
-            param = {"bucket": f"fgs-{thing}", "prefix": f"/{side}/", "expires": dice.pick((0, 1, 5, 30, 365))}
+            param = {"bucket": f"fgs-{noun}", "prefix": f"/{side}/", "expires": dice.pick((0, 1, 5, 30, 365))}
         elif kind == "SMN":
             scope = f"{function.urn.region}:{function.urn.project_id}"
-            param = {"topic_urn": f"urn:smn:{scope}:{thing}-{side}"}
+            param = {"topic_urn": f"urn:smn:{scope}:{noun}-{side}"}
         elif kind == "DIS":
-            param = {"stream_name": f"dis-{thing}"}
+            param = {"stream_name": f"dis-{noun}"}
         else:
             param = {"func_urn": self._target(function, dice)}
         return {"destination": kind, "param": (_SPACED if dice.below(8) == 0 else _COMPACT)(param)}
 
     def _target(self, function: _Function, dice: _Dice) -> str:
-        """Another function of the same scope, mostly of the same flock; now and then one that is gone."""
+        """Another function of the same scope and group; sometimes a deleted one."""
         if dice.below(30) == 0:
             return f"{self._deleted(function.number)}:{LATEST}"
         scopes = len(self.scopes)
         place = function.number // scopes
-        start = place - place % _FLOCK
-        place = start + (place + dice.below(_FLOCK - 1) + 1) % _FLOCK
+        start = place - place % _GROUP_SIZE
+        place = start + (place + dice.below(_GROUP_SIZE - 1) + 1) % _GROUP_SIZE
         index = place * scopes + function.number % scopes
         if index >= self.functions:
             index = start * scopes + function.number % scopes
@@ -279,7 +276,7 @@ class GeneratedCloud:
 
 
 def _version(number: int, dice: _Dice) -> str:
-    """A name given by hand, or the automatic one; the number keeps them apart."""
+    """A manual or automatic version name, unique by its number."""
     if dice.below(2):
         return f"v{number + 1}.{dice.below(10)}"
     day = f"{2022 + number}{dice.below(12) + 1:02}{dice.below(28) + 1:02}"
@@ -287,7 +284,7 @@ def _version(number: int, dice: _Dice) -> str:
 
 
 def _times(dice: _Dice) -> tuple[str, str]:
-    """RFC 3339 as the service was seen to send it, rarely the documented form without a zone."""
+    """RFC 3339 as observed from the service; rarely the documented form without a zone."""
     created = _EPOCH + dice.below(_YEARS)
     modified = created + dice.below(2) * dice.below(_MONTH)
     style = dice.below(100)

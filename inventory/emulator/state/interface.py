@@ -1,7 +1,4 @@
-"""What a cloud holds, whatever it is made of: the questions that the service asks it.
-
-Owns the interface of the states. Must not know HTTP; the two states live in ``generated`` and ``state_file``.
-"""
+"""The interface between the emulated service and its functions."""
 
 from __future__ import annotations
 
@@ -16,18 +13,18 @@ if TYPE_CHECKING:
     from inventory.urn import FunctionUrn
 
 LATEST = "latest"
-"""The version that every function has, and that a URN without a qualifier means."""
+"""The version that every function has; the default of a URN without a qualifier."""
 
 
 class Scope(NamedTuple):
-    """One project of one region: what a token, an endpoint and a throttle belong to."""
+    """A project of a region."""
 
     region: str
     project_id: str
 
 
 class Missing(Enum):
-    """Why there is no config to show."""
+    """Why there is no config."""
 
     CONFIG = "config"
     FUNCTION = "function"
@@ -36,34 +33,34 @@ class Missing(Enum):
 
 
 class Qualifiers(NamedTuple):
-    """What a function has beside itself: versions without ``latest``, aliases without "!"."""
+    """Versions (without ``latest``) and aliases (without "!") of a function."""
 
     versions: Sequence[str]
     aliases: Sequence[str]
 
 
 Answer: TypeAlias = dict[str, Any] | Missing | Reply
-"""A config as the service encodes it, the reason for its absence, or an exact answer that a state file asks for."""
+"""A config, the reason for its absence, or an exact answer of a state file."""
 
 
 class Cloud(Protocol):
-    """A state that the emulator serves."""
+    """The functions that an emulator serves."""
 
     @property
     def scopes(self) -> Sequence[Scope]:
-        """Every project that holds functions."""
+        """All projects with functions."""
 
     def answer(self, urn: FunctionUrn) -> Answer:
-        """What the service says about one URN."""
+        """The answer of the service for one URN."""
 
     def urns(self, limit: int | None = None) -> Iterator[str]:
-        """A request list to ask for, lazily, at most ``limit`` URNs."""
+        """URNs of the cloud, lazily, at most ``limit``."""
 
     def count(self, scope: Scope) -> int:
-        """How many functions a project has."""
+        """Number of functions in a project."""
 
     def functions_of(self, scope: Scope, offset: int, limit: int) -> Sequence[FunctionUrn]:
         """A page of the functions of a project, without qualifiers."""
 
     def qualifiers_of(self, urn: FunctionUrn) -> Qualifiers | None:
-        """The versions and aliases of a function; None where there is no such function."""
+        """The versions and aliases of a function; None if it does not exist."""
