@@ -44,7 +44,7 @@ _REFUSED_BY_CURL: Final = "curlCode: 60,"
 _VERIFY_CODE: Final = re.compile(r"verify result: [^(]*\(([0-9]+)\)")
 
 
-def context_of(ca_bundle: str | None, environment: Mapping[str, str]) -> ssl.SSLContext | None:
+def create_ssl_context(ca_bundle: str | None, environment: Mapping[str, str]) -> ssl.SSLContext | None:
     """What servers' certificates are checked with; None where nothing is named, and the system's own authorities count.
 
     ``--ca-bundle`` replaces all other authorities, those of the variables are trusted beside the system's.
@@ -65,7 +65,7 @@ def context_of(ca_bundle: str | None, environment: Mapping[str, str]) -> ssl.SSL
     return context
 
 
-def store_options(environment: Mapping[str, str], make: object) -> dict[str, str]:
+def object_store_tls_options(environment: Mapping[str, str], make: object) -> dict[str, str]:
     """What Arrow's client of an object store is told: it takes one file, which replaces the system's authorities.
 
     Args:
@@ -87,12 +87,12 @@ def store_options(environment: Mapping[str, str], make: object) -> dict[str, str
     return {"tls_ca_file_path": path}
 
 
-def with_option(environment: Mapping[str, str], ca_bundle: str | None) -> Mapping[str, str]:
+def with_ca_bundle(environment: Mapping[str, str], ca_bundle: str | None) -> Mapping[str, str]:
     """An environment in which the option counts for a store before all variables."""
     return environment if ca_bundle is None else {**environment, _OF_STORES[0]: ca_bundle}
 
 
-def refusal_by_store(text: str) -> tuple[str, str] | None:
+def explain_store_refusal(text: str) -> tuple[str, str] | None:
     """What is wrong with the certificate of an object store, in the words of its client, and what to do about it."""
     if _REFUSED_BY_CURL not in text:
         return None
@@ -102,7 +102,7 @@ def refusal_by_store(text: str) -> tuple[str, str] | None:
     return f"its certificate is refused: {reason}", advice.replace(SYSTEM_FILE, _OF_STORES[0])
 
 
-def refusal_of(error: BaseException, server: str) -> CertificateRefusedError | None:
+def to_certificate_error(error: BaseException, server: str) -> CertificateRefusedError | None:
     """A failed connection in our words, where it failed because the certificate was refused."""
     refused = getattr(error, "certificate_error", error)
     if not isinstance(refused, ssl.SSLCertVerificationError):

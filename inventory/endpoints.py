@@ -36,22 +36,22 @@ token of the partition does not belong.
 """
 
 
-def default_in_region(template: str, region: str) -> str:
+def expand_default_endpoint(template: str, region: str) -> str:
     """A default endpoint of the vendor in a region.
 
     Raises:
-        UrnError: as for :func:`in_region`.
+        UrnError: as for :func:`expand_region`.
     """
-    return in_region(in_partition(template, region), region)
+    return expand_region(use_partition_domain(template, region), region)
 
 
-def in_partition(template: str, region: str) -> str:
+def use_partition_domain(template: str, region: str) -> str:
     """A default endpoint of the vendor, under the domain of a region's partition."""
     prefix, domain = _EUROPE
     return template.replace(_DOMAIN, domain) if region.startswith(prefix) else template
 
 
-def in_region(template: str, region: str) -> str:
+def expand_region(template: str, region: str) -> str:
     """An endpoint with a region in the place of ``{region}``.
 
     Raises:

@@ -64,7 +64,7 @@ class Proxy(NamedTuple):
         """The headers that only the proxy may see."""
         return {} if self.authorization is None else {"Proxy-Authorization": self.authorization}
 
-    def for_arrow(self) -> dict[str, Any]:
+    def to_arrow(self) -> dict[str, Any]:
         """The proxy as Arrow's S3 takes it."""
         named = {"username": self.user, "password": self.password} if self.authorization else {}
         return {"scheme": self.scheme, "host": self.host, "port": self.port, **named}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, ge
 
 import msgspec
 
-from inventory.endpoints import default_in_region, in_region
+from inventory.endpoints import expand_default_endpoint, expand_region
 from inventory.errors import SettingsError
 from inventory.home import at_home
 
@@ -228,10 +228,10 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
                 the token to another host).
         """
         if self.endpoint != DEFAULT_ENDPOINT:
-            return in_region(self.endpoint, region)
+            return expand_region(self.endpoint, region)
         if region in self.region_endpoints:
             return self.region_endpoints[region].rstrip("/")
-        return default_in_region(DEFAULT_ENDPOINT, region)
+        return expand_default_endpoint(DEFAULT_ENDPOINT, region)
 
     def iam_endpoint_for(self, region: str) -> str:
         """The base URL of IAM in a region, without a ``/v3`` at its end.
@@ -239,7 +239,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         Raises:
             UrnError: as for :meth:`endpoint_for`.
         """
-        find = default_in_region if self.iam_endpoint == DEFAULT_IAM_ENDPOINT else in_region
+        find = expand_default_endpoint if self.iam_endpoint == DEFAULT_IAM_ENDPOINT else expand_region
         return find(self.iam_endpoint, region).removesuffix("/v3")
 
 

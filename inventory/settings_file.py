@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from inventory.certificates import context_of
+from inventory.certificates import create_ssl_context
 from inventory.endpoints import IAM_VARIABLE, check_endpoint, sdk_endpoints
 from inventory.errors import SettingsError, UrnError
 from inventory.home import at_home, home
@@ -91,7 +91,7 @@ def combine(path: Path | None, options: dict[str, Any], earlier: ExportSettings 
     settings = ExportSettings(**{**before, **file, **mark_explicit_endpoints(chosen)})
     if settings.ca_bundle is not None:
         settings = msgspec.structs.replace(settings, ca_bundle=at_home(settings.ca_bundle))
-    context_of(settings.ca_bundle, os.environ)  # an unreadable bundle is reported before any call
+    create_ssl_context(settings.ca_bundle, os.environ)  # an unreadable bundle is reported before any call
     if settings.accounts and options.get("token_file") is not None:
         raise SettingsError(
             "--token-file holds the token of one account, and the settings file has several: name it there, as "

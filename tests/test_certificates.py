@@ -10,9 +10,9 @@ import pytest
 from pyarrow.fs import S3FileSystem
 from support.runs import export
 
-from inventory.certificates import BUNDLES, context_of, store_options, with_option
+from inventory.certificates import BUNDLES, create_ssl_context, object_store_tls_options, with_ca_bundle
 from inventory.cloud.client import Client
-from inventory.cloud.credentials import Token
+from inventory.cloud.credentials import TokenCredential
 from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CertificateRefusedError, ExitCode, OutputError, SettingsError
@@ -62,7 +62,7 @@ async def tls(certificate: str = "good", answer: bytes = b"HTTP/1.1 200 OK\r\nCo
 async def show(port: int, ca_bundle: str | None = None) -> bytes:
     """One call of the server."""
     async with open_session(5.0, ca_bundle) as session:
-        client = Client(session, f"https://127.0.0.1:{port}", "p0", Token("the-token", "x"))
+        client = Client(session, f"https://127.0.0.1:{port}", "p0", TokenCredential("the-token", "x"))
         return (await client.show_async_invoke_config(URN)).body
 
 
@@ -126,7 +126,7 @@ async def test_a_refused_certificate_of_iam_is_not_asked_again():
     """IAM's certificate is checked and told as the service's."""
     async with tls("expired") as (port, calls), open_session(5.0, AUTHORITY) as session:
         with pytest.raises(CertificateRefusedError, match=r"IAM at https://127\.0\.0\.1.* it has expired"):
-            await list_projects(session, f"https://127.0.0.1:{port}", Token("the-token", "x"))
+            await list_projects(session, f"https://127.0.0.1:{port}", TokenCredential("the-token", "x"))
     assert calls == []
 
 
@@ -156,13 +156,13 @@ def test_a_file_that_is_of_no_use_is_named(name, monkeypatch, tmp_path):
         assert caught.value.message.startswith(f"{name} names {path!r}")
         if not given and name != "SSL_CERT_DIR":
             with pytest.raises(SettingsError, match=name):
-                store_options(os.environ, S3FileSystem)
+                object_store_tls_options(os.environ, S3FileSystem)
 
 
 def test_nothing_named_is_the_system_alone():
     """Without a variable and an option no context of our own is made; an empty variable is none."""
-    assert context_of(None, {}) is context_of(None, {"REQUESTS_CA_BUNDLE": ""}) is None
-    assert store_options({}, S3FileSystem) == {}
+    assert create_ssl_context(None, {}) is create_ssl_context(None, {"REQUESTS_CA_BUNDLE": ""}) is None
+    assert object_store_tls_options({}, S3FileSystem) == {}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ async def test_a_store_has_the_same_authorities(certificate, named, words, monke
         environment = {"AWS_ENDPOINT_URL": f"https://127.0.0.1:{port}", "AWS_REGION": "r"}
         if named and named != "--ca-bundle":
             environment[named] = AUTHORITY
-        environment = with_option(environment, AUTHORITY if named == "--ca-bundle" else None)
+        environment = with_ca_bundle(environment, AUTHORITY if named == "--ca-bundle" else None)
         store = ObjectStore(parse("s3://bucket/prefix"), environment)
         with pytest.raises(OutputError) as caught:
             await asyncio.to_thread(store.listed)

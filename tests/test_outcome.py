@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from inventory.outcome import SHOW, Outcome
+from inventory.cloud.pages import Operation
+from inventory.outcome import Outcome
 
 
 def test_the_operation_has_the_vendors_name():
     """The ``calls`` table names the API operation as the vendor does."""
-    assert SHOW == "ShowFunctionAsyncInvokeConfig"
+    assert Operation.SHOW_CONFIG == "ShowFunctionAsyncInvokeConfig"
 
 
 def test_an_outcome_has_what_the_tables_need():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from inventory.api.arguments import Options, checked, folder_name, in_python, spoken
 from inventory.api.snapshot import Snapshot, open_snapshot
-from inventory.cloud.projects import places_of
+from inventory.cloud.projects import select_projects
 from inventory.display.auto import progress_display
 from inventory.errors import InterruptedRunError, SettingsError, UsageError
 from inventory.pipeline import export as pipeline
@@ -78,7 +78,7 @@ class _Run:
             warnings.warn(words.removeprefix("warning: "), UserWarning, stacklevel=3)
         self.sources: Sequence[Source | MemorySource] | Discovery
         if every:
-            self.sources = Discovery(places_of(self.settings, regions, projects), **search)
+            self.sources = Discovery(select_projects(self.settings, regions, projects), **search)
         else:
             self.sources = to_sources(source, self.settings.column)
             if not self.sources and mode != "resume":

@@ -133,7 +133,7 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     signal.
     """
     with leaving(log_format, quiet=quiet) as log:
-        from inventory.cloud.projects import places_of
+        from inventory.cloud.projects import select_projects
         from inventory.pipeline.discover import Discovery
         from inventory.pipeline.dry_run import estimate
         from inventory.pipeline.load import began_with
@@ -183,7 +183,9 @@ def export(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             return
         for words in plain_http_warnings(combined):
             log.complain(words)
-        wanted = Discovery(places_of(combined, region, project_id), versions, aliases) if all_functions else sources
+        wanted = (
+            Discovery(select_projects(combined, region, project_id), versions, aliases) if all_functions else sources
+        )
         mode: Literal["new", "resume", "overwrite"] = "resume" if resume else "overwrite" if overwrite else "new"
         with claimed(place) as place, resumable(place):
             result = run_export(wanted, place, combined, mode=mode, environment=os.environ, log=log)
@@ -210,7 +212,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
 ) -> None:
     """List the functions of projects, for export to read. A list that breaks off is not written."""
     with leaving(log_format, quiet=quiet) as log:
-        from inventory.cloud.projects import places_of
+        from inventory.cloud.projects import select_projects
         from inventory.pipeline.discover import Discovery
         from inventory.settings_file import combine, plain_http_warnings
         from inventory.sources.writer import check_list, write_list
@@ -223,7 +225,7 @@ def discover(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
             "max_per_second": max_per_second,
         }
         combined = combine(settings, given)
-        search = Discovery(places_of(combined, region, project_id), versions, aliases)
+        search = Discovery(select_projects(combined, region, project_id), versions, aliases)
         if output is not None:
             check_list(output)
         for words in plain_http_warnings(combined):
@@ -254,7 +256,7 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     Exit codes: 0 all is well; 3 something is not.
     """
     with leaving("text", quiet=False) as log:
-        from inventory.cloud.projects import places_of
+        from inventory.cloud.projects import select_projects
         from inventory.settings_file import combine, plain_http_warnings
 
         given = {
@@ -265,7 +267,7 @@ def check(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             "ca_bundle": text_of(ca_bundle),
         }
         combined = combine(settings, given)
-        places = places_of(combined, region, project_id) if region or project_id or not source else []
+        places = select_projects(combined, region, project_id) if region or project_id or not source else []
         for words in plain_http_warnings(combined):
             log.complain(words)
         found = run_checkup(sources_named(source, combined), places, combined, os.environ)

@@ -118,12 +118,12 @@ def run_discovery(
     Raises:
         InventoryError: it could not be finished.
     """
-    from inventory.cloud.accounts import find_accounts  # noqa: PLC0415
+    from inventory.cloud.accounts import find_credentials  # noqa: PLC0415
     from inventory.cloud.transport import HEADERS  # noqa: PLC0415 - heavy, and only for a run
     from inventory.pipeline.discover import discover  # noqa: PLC0415
 
     async def search_all(observer: ProgressObserver) -> Discovered:
-        account = await run_cancellable(observer.on_wait, find_accounts, settings, environment, HEADERS)
+        account = await run_cancellable(observer.on_wait, find_credentials, settings, environment, HEADERS)
         return await discover(search, settings, account, observer)
 
     with Display(log) as observer, _signals(observer):
@@ -141,14 +141,14 @@ def run_checkup(
     Raises:
         InventoryError: there is nothing to check with, or nothing to check.
     """
-    from inventory.cloud.accounts import find_accounts  # noqa: PLC0415
+    from inventory.cloud.accounts import find_credentials  # noqa: PLC0415
     from inventory.cloud.projects import find_projects  # noqa: PLC0415
     from inventory.cloud.transport import HEADERS  # noqa: PLC0415
     from inventory.pipeline.check import check_scopes, without_project  # noqa: PLC0415 - heavy, and only for a run
     from inventory.pipeline.dry_run import scopes_of  # noqa: PLC0415
 
     async def check() -> list[Checkup]:
-        account = await run_abandonable(find_accounts, settings, environment, HEADERS)
+        account = await run_abandonable(find_credentials, settings, environment, HEADERS)
         listed = await run_abandonable(scopes_of, sources, settings)
         found, unseen = await find_projects(places, settings, account)
         checked = await check_scopes(list(dict.fromkeys([*listed, *found])), settings, account)

@@ -81,7 +81,7 @@ class AccessKeys:
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("keys are not pickled: the other side finds its own")
 
-    async def ready(self) -> None:
+    async def prepare(self) -> None:
         """Renews temporary keys that end soon, in a thread; all who wait share it.
 
         Raises:
@@ -122,7 +122,7 @@ class AccessKeys:
         self.generation += 1
 
 
-class Signature:
+class SigningCredential:
     """Signs the calls of one project."""
 
     def __init__(self, keys: AccessKeys, project_id: str, headers: Mapping[str, str]) -> None:
@@ -135,16 +135,16 @@ class Signature:
         self.lockout = keys.lockout
 
     def __repr__(self) -> str:
-        return f"Signature({self._keys!r}, project {self._project_id})"
+        return f"SigningCredential({self._keys!r}, project {self._project_id})"
 
     @property
     def generation(self) -> int:
         """That of the keys."""
         return self._keys.generation
 
-    async def ready(self) -> None:
+    async def prepare(self) -> None:
         """Renews temporary keys that end soon."""
-        await self._keys.ready()
+        await self._keys.prepare()
 
     def headers(self, url: str) -> Mapping[str, str]:
         """All headers of a GET, signed: those that every call has, the host as it is sent, the date and the project."""
@@ -252,7 +252,7 @@ def _reason_of(error: Exception) -> str:
     return Redactor().redact(words)
 
 
-def keys_of(ak: str, sk: str, security_token: str, origin: str = "") -> AccessKeys:
+def create_access_keys(ak: str, sk: str, security_token: str, origin: str = "") -> AccessKeys:
     """Keys that are known already.
 
     Raises:

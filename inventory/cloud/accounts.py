@@ -10,8 +10,8 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from inventory.cloud.credentials import Token, token_of_file
-from inventory.cloud.iam import IamToken, User
+from inventory.cloud.credentials import TokenCredential, read_token_file
+from inventory.cloud.iam import IamTokenCredential, IamUser
 from inventory.errors import CredentialRefusedError, CredentialsError, UrnError
 from inventory.home import at_home
 from inventory.redaction import Redactor
@@ -31,20 +31,20 @@ _NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, bytes that are no UTF-8, and separators of lines and paragraphs."""
 
 
-class Account(Protocol):
+class CredentialProvider(Protocol):
     """Who calls: gives each scope its credential."""
 
     def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
         """The credential of one scope."""
 
-    def overview(self, session: aiohttp.ClientSession, region: str) -> Credential:
+    def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
         """The credential that may ask IAM for the projects of a region."""
 
 
-class TokenAccount:
+class TokenProvider:
     """One token for every scope."""
 
-    def __init__(self, token: Token) -> None:
+    def __init__(self, token: TokenCredential) -> None:
         self._token = token
 
     def __repr__(self) -> str:
@@ -54,30 +54,30 @@ class TokenAccount:
         """The token."""
         return self._token
 
-    def overview(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
+    def iam_credential(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
         """The token."""
         return self._token
 
 
-class UserAccount:
+class PasswordProvider:
     """A name and a password: a token of its own for each project."""
 
-    def __init__(self, user: User, iam_endpoint: Callable[[str], str]) -> None:
+    def __init__(self, user: IamUser, iam_endpoint: Callable[[str], str]) -> None:
         self._user = user
         self._iam_endpoint = iam_endpoint
 
     def __repr__(self) -> str:
         return repr(self._user)
 
-    def beside(self, iam_endpoint: Callable[[str], str]) -> UserAccount:
+    def beside(self, iam_endpoint: Callable[[str], str]) -> PasswordProvider:
         """The same user at another IAM: a wrong password is not tried by each of its accounts."""
-        return UserAccount(self._user, iam_endpoint)
+        return PasswordProvider(self._user, iam_endpoint)
 
     def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
         """The project's token."""
         return self._token(session, region, {"project": {"id": project_id}})
 
-    def overview(self, session: aiohttp.ClientSession, region: str) -> Credential:
+    def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
         """The domain's token."""
         return self._token(session, region, {"domain": {"name": self._user.domain}})
 
@@ -85,11 +85,13 @@ class UserAccount:
         try:
             endpoint = self._iam_endpoint(region)
         except UrnError as error:
-            return Nobody(f"IAM's endpoint, which is made from the region, cannot be had: {error}; give --iam-endpoint")
-        return IamToken(session, endpoint, self._user, scope)
+            return MissingCredentials(
+                f"IAM's endpoint, which is made from the region, cannot be had: {error}; give --iam-endpoint"
+            )
+        return IamTokenCredential(session, endpoint, self._user, scope)
 
 
-class KeyAccount:
+class AccessKeyProvider:
     """Access keys: every call is signed."""
 
     def __init__(self, keys: AccessKeys, headers: Mapping[str, str]) -> None:
@@ -101,16 +103,16 @@ class KeyAccount:
 
     def credential(self, _session: aiohttp.ClientSession, _region: str, project_id: str) -> Credential:
         """The signature of one project's calls."""
-        from inventory.cloud.access_keys import Signature  # noqa: PLC0415 - keys are there, so it is loaded
+        from inventory.cloud.access_keys import SigningCredential  # noqa: PLC0415 - the SDK is loaded only for keys
 
-        return Signature(self._keys, project_id, self._headers)
+        return SigningCredential(self._keys, project_id, self._headers)
 
-    def overview(self, session: aiohttp.ClientSession, region: str) -> Credential:
+    def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
         """The signature of calls that no project is named in."""
         return self.credential(session, region, "")
 
 
-class Nobody:
+class MissingCredentials:
     """No account, or one whose credential cannot be had: its scopes are refused before a call is made."""
 
     def __init__(self, reason: str) -> None:
@@ -123,11 +125,11 @@ class Nobody:
         """One that is never ready."""
         return self
 
-    def overview(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
+    def iam_credential(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
         """The same."""
         return self
 
-    async def ready(self) -> None:
+    async def prepare(self) -> None:
         """Says why there is none.
 
         Raises:
@@ -144,10 +146,10 @@ class Nobody:
         return False
 
 
-class Accounts:
+class AccountsProvider:
     """Several accounts, each with the scopes that the settings say are its own."""
 
-    def __init__(self, settings: ExportSettings, accounts: Mapping[str, Account]) -> None:
+    def __init__(self, settings: ExportSettings, accounts: Mapping[str, CredentialProvider]) -> None:
         self._settings = settings
         self._accounts = dict(accounts)
 
@@ -155,29 +157,31 @@ class Accounts:
         """That of the scope's account."""
         return self._owner(region, project_id).credential(session, region, project_id)
 
-    def overview(self, session: aiohttp.ClientSession, region: str) -> Credential:
+    def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
         """That of the first account that has something in the region."""
-        return self._owner(region, None).overview(session, region)
+        return self._owner(region, None).iam_credential(session, region)
 
-    def named(self, name: str) -> Account:
+    def named(self, name: str) -> CredentialProvider:
         """The account of that name."""
         return self._accounts[name]
 
-    def _owner(self, region: str, project_id: str | None) -> Account:
+    def _owner(self, region: str, project_id: str | None) -> CredentialProvider:
         owner = self._settings.account_of(region, project_id)
         if owner is None:
-            return Nobody(f"no account of the settings file owns {region}/{project_id or '...'}: name it there")
+            return MissingCredentials(
+                f"no account of the settings file owns {region}/{project_id or '...'}: name it there"
+            )
         return self._accounts[owner.name]
 
 
-def account_named(account: Account, name: str) -> Account:
+def select_account(account: CredentialProvider, name: str) -> CredentialProvider:
     """One of several accounts."""
-    return account.named(name) if isinstance(account, Accounts) else account
+    return account.named(name) if isinstance(account, AccountsProvider) else account
 
 
-def find_accounts(
+def find_credentials(
     settings: ExportSettings, environment: Mapping[str, str], signed_headers: Mapping[str, str]
-) -> Account:
+) -> CredentialProvider:
     """Finds who calls: the accounts of the settings file, or the one that there is without one.
 
     An account whose credential is not found refuses its own scopes; the others go on. May block for some seconds.
@@ -186,39 +190,39 @@ def find_accounts(
         CredentialsError: there are no accounts in the settings, and no credential.
     """
     if not settings.accounts:
-        return find_account(settings.token_path(), environment, settings.iam_endpoint_for, signed_headers)
-    found: dict[str, Account] = {}
-    known: dict[tuple[str | None, ...], Account] = {}
+        return find_account_credentials(settings.token_path(), environment, settings.iam_endpoint_for, signed_headers)
+    found: dict[str, CredentialProvider] = {}
+    known: dict[tuple[str | None, ...], CredentialProvider] = {}
     for one in settings.accounts:
         own = settings.for_account(one)
         source = (one.token_file, one.profile, one.environment or PREFIX)
         if source in known:  # accounts with one secret try it together
             same = known[source]
-            found[one.name] = same.beside(own.iam_endpoint_for) if isinstance(same, UserAccount) else same
+            found[one.name] = same.beside(own.iam_endpoint_for) if isinstance(same, PasswordProvider) else same
             continue
         token_file = None if one.token_file is None else Path(at_home(one.token_file))
         try:
             if one.profile is not None:
-                found[one.name] = KeyAccount(_keys_of_profile(Path(at_home(one.profile))), signed_headers)
+                found[one.name] = AccessKeyProvider(_keys_of_profile(Path(at_home(one.profile))), signed_headers)
             else:
                 prefix = one.environment or PREFIX
-                found[one.name] = find_account(
+                found[one.name] = find_account_credentials(
                     token_file, environment, own.iam_endpoint_for, signed_headers, prefix=prefix
                 )
             known[source] = found[one.name]
         except CredentialsError as error:
-            found[one.name] = Nobody(f"account {one.name!r}: {error}")
-    return Accounts(settings, found)
+            found[one.name] = MissingCredentials(f"account {one.name!r}: {error}")
+    return AccountsProvider(settings, found)
 
 
-def find_account(
+def find_account_credentials(
     token_file: Path | None,
     environment: Mapping[str, str],
     iam_endpoint: Callable[[str], str],
     signed_headers: Mapping[str, str],
     *,
     prefix: str = PREFIX,
-) -> Account:
+) -> CredentialProvider:
     """Finds who calls: a token file, a token, a user and password, access keys, or what the vendor's SDK finds.
 
     May block for some seconds: the SDK asks the machine's metadata last.
@@ -234,20 +238,20 @@ def find_account(
         CredentialsError: there is no credential, or half of one.
     """
     if token_file is not None:
-        return TokenAccount(token_of_file(token_file))
+        return TokenProvider(read_token_file(token_file))
     read = _Variables(environment, prefix)
     token = read("AUTH_TOKEN")
     if token:
-        return TokenAccount(Token(token, f"{prefix}_AUTH_TOKEN"))
+        return TokenProvider(TokenCredential(token, f"{prefix}_AUTH_TOKEN"))
     if read("USER_NAME") or read("USER_PASSWORD"):
         name, password, domain = read.texts("USER_NAME", "USER_PASSWORD", "DOMAIN_NAME")
-        return UserAccount(User(name, password, domain), iam_endpoint)
-    return KeyAccount(_keys(read, prefix), signed_headers)
+        return PasswordProvider(IamUser(name, password, domain), iam_endpoint)
+    return AccessKeyProvider(_keys(read, prefix), signed_headers)
 
 
 def _keys_of_profile(path: Path) -> AccessKeys:
     """The keys of a file of the SDK's form: an INI file with ``[basic]``, ``ak`` and ``sk``."""
-    from inventory.cloud.access_keys import keys_of  # noqa: PLC0415 - the SDK is loaded only for keys
+    from inventory.cloud.access_keys import create_access_keys  # noqa: PLC0415 - the SDK is loaded only for keys
 
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -259,15 +263,15 @@ def _keys_of_profile(path: Path) -> AccessKeys:
         raise CredentialsError(f"profile {path} is no INI file with a section [basic]") from None
     if not profile.get("ak") or not profile.get("sk"):
         raise CredentialsError(f"profile {path} has no ak and sk in its section [basic]")
-    return keys_of(profile["ak"], profile["sk"], profile.get("security_token", ""), f"profile {path}")
+    return create_access_keys(profile["ak"], profile["sk"], profile.get("security_token", ""), f"profile {path}")
 
 
 def _keys(read: _Variables, prefix: str) -> AccessKeys:
-    from inventory.cloud.access_keys import find_access_keys, keys_of  # noqa: PLC0415 - the SDK is loaded only for keys
+    from inventory.cloud.access_keys import create_access_keys, find_access_keys  # noqa: PLC0415 - the SDK is loaded only for keys
 
     if read("ACCESS_KEY") or read("SECRET_KEY"):
         key, secret = read.together("ACCESS_KEY", "SECRET_KEY")
-        return keys_of(key, secret, read("SECURITY_TOKEN"), f"{prefix}_ACCESS_KEY")
+        return create_access_keys(key, secret, read("SECURITY_TOKEN"), f"{prefix}_ACCESS_KEY")
     if prefix != PREFIX:
         raise CredentialsError(
             f"no credential: set {prefix}_AUTH_TOKEN, or {prefix}_USER_NAME, {prefix}_USER_PASSWORD and "

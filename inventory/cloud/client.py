@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from inventory.certificates import refusal_of
+from inventory.certificates import to_certificate_error
 from inventory.cloud.pages import (
     MAX_CONFIGS,
     ConfigPage,
@@ -27,16 +27,16 @@ from inventory.cloud.pages import (
     read_functions,
     read_versions,
 )
-from inventory.cloud.response_body import words_of_head
-from inventory.cloud.responses import Answer, read_answer
-from inventory.cloud.transport import wire_to
+from inventory.cloud.response_body import describe_parse_error
+from inventory.cloud.responses import Answer, classify_response
+from inventory.cloud.transport import create_transport
 from inventory.errors import BadAnswerError, BlockedError, CallConnectionError, CallError, CallTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inventory.cloud.credentials import Credential
-    from inventory.cloud.response_body import Reply
+    from inventory.cloud.response_body import RawResponse
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Client:
 
     def __init__(self, session: aiohttp.ClientSession, endpoint: str, project_id: str, credential: Credential) -> None:
         url = URL(endpoint)
-        self._wire = wire_to(endpoint, session)
+        self._wire = create_transport(endpoint, session)
         self._origin = str(url.origin())
         self._functions = f"{url.raw_path.rstrip('/')}/v2/{quote(project_id, safe='')}/fgs/functions"
         self.date: str | None = None
@@ -134,10 +134,10 @@ class Client:
     ) -> Answer:
         target = self._functions + path
 
-        def read(reply: Reply) -> Answer:
+        def read(reply: RawResponse) -> Answer:
             self.date = reply.headers.get("Date")
             body = self._redactor.purge(reply.body)
-            return read_answer(
+            return classify_response(
                 reply.status, reply.headers, body, self._redactor.redact, check, asked, fault=reply.fault
             )
 
@@ -152,7 +152,7 @@ def _named(error: BaseException, origin: str, redact: Callable[[str], str]) -> C
     """What went wrong below HTTP as one typed error."""
     if isinstance(error, TimeoutError):
         return CallTimeoutError("no whole answer in time")
-    refused = refusal_of(error, URL(origin).authority)
+    refused = to_certificate_error(error, URL(origin).authority)
     if refused is not None:
         return refused
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -161,7 +161,7 @@ def _named(error: BaseException, origin: str, redact: Callable[[str], str]) -> C
             return BlockedError(f"{told}; {_OF_THE_PROXY[error.status]}")
         return CallConnectionError(told)
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
-        return BadAnswerError(redact(words_of_head(error.message)))
+        return BadAnswerError(redact(describe_parse_error(error.message)))
     return CallConnectionError(redact(_sentence(error)))
 
 

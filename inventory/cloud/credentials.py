@@ -42,7 +42,7 @@ class Credential(Protocol):
     def lockout(self) -> Lockout | None:
         """What keeps scopes from trying one secret at once; None where nothing is locked when it is refused."""
 
-    async def ready(self) -> None:
+    async def prepare(self) -> None:
         """Gets or renews what the next call needs, if need be; all who wait share one renewal.
 
         Raises:
@@ -56,7 +56,7 @@ class Credential(Protocol):
         """A call of this generation was told that its credential must be updated: whether a newer one is there now."""
 
 
-class Token:
+class TokenCredential:
     """An IAM token, sent as ``X-Auth-Token``. With a file, it is read again when the file has changed.
 
     Raises:
@@ -85,12 +85,12 @@ class Token:
         self.generation = 0
 
     def __repr__(self) -> str:
-        return f"Token(from {self._origin})"
+        return f"TokenCredential(from {self._origin})"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a token is not pickled: the other side reads its own")
 
-    async def ready(self) -> None:
+    async def prepare(self) -> None:
         """Reads the file again where it has changed."""
         if self._file is not None and self._clock() >= self._look_at:
             self._look_at = self._clock() + _LOOK_SECONDS
@@ -124,14 +124,14 @@ class Token:
             self.generation += 1
 
 
-def token_of_file(path: Path) -> Token:
+def read_token_file(path: Path) -> TokenCredential:
     """The token that a file holds.
 
     Raises:
         CredentialsError: it holds none, or cannot be read.
     """
     stamp = _stamp(path)  # before the text: what is written in between is read later
-    return Token(_text_of(path), f"--token-file {path}", file=path, stamp=stamp)
+    return TokenCredential(_text_of(path), f"--token-file {path}", file=path, stamp=stamp)
 
 
 def _text_of(path: Path) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from yarl import URL
 
 from inventory.cloud.credentials import is_one_word
-from inventory.cloud.iam_client import Call, client_of
+from inventory.cloud.iam_client import IamRequest, get_iam_client
 from inventory.errors import BadAnswerError, CallError, CredentialRefusedError
 from inventory.redaction import Redactor
 from inventory.scheduling.lockout import Lockout
@@ -42,7 +42,7 @@ _MAX_PAGES: Final = 1000
 """Pages of a list of projects."""
 
 
-class User:
+class IamUser:
     """A name and a password, in the domain (account) that they belong to.
 
     Attributes:
@@ -61,7 +61,7 @@ class User:
         self.is_doubted = False
 
     def __repr__(self) -> str:
-        return f"User({self.name!r} of {self.domain!r})"
+        return f"IamUser({self.name!r} of {self.domain!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a password is not pickled: the other side reads its own")
@@ -72,7 +72,7 @@ class User:
         return {"methods": ["password"], "password": {"user": user}}
 
 
-class IamToken:
+class IamTokenCredential:
     """The token of a project or of the domain: got from IAM when it is needed, kept until shortly before its end.
 
     A renewal before that end that fails leaves the token as it is, and is tried again later, by one caller.
@@ -82,7 +82,7 @@ class IamToken:
         self,
         session: aiohttp.ClientSession,
         endpoint: str,
-        user: User,
+        user: IamUser,
         scope: Mapping[str, Mapping[str, str]],
         *,
         now: Callable[[], float] = time.time,
@@ -104,13 +104,13 @@ class IamToken:
         self.generation = 0
 
     def __repr__(self) -> str:
-        return f"IamToken({self._user!r}, {self._scope})"
+        return f"IamTokenCredential({self._user!r}, {self._scope})"
 
     @cached_property
     def _iam(self) -> IamClient:
-        return client_of(*self._place, sleep=self._sleep)
+        return get_iam_client(*self._place, sleep=self._sleep)
 
-    async def ready(self) -> None:
+    async def prepare(self) -> None:
         """Gets the token where there is none, or where it ends soon.
 
         Raises:
@@ -200,7 +200,7 @@ class IamToken:
     async def _ask(self, scope: Mapping[str, Mapping[str, str]]) -> tuple[str, Any]:
         user = self._user
         body = {"auth": {"identity": user.identity(), "scope": scope}}
-        call = Call("POST", "/v3/auth/tokens?nocatalog=true", lambda _url: {}, self.redactor, body)
+        call = IamRequest("POST", "/v3/auth/tokens?nocatalog=true", lambda _url: {}, self.redactor, body)
         reply = await self._iam.exchange(call)
         token = reply.headers.get("X-Subject-Token", "").strip()
         if token:
@@ -242,7 +242,7 @@ async def list_projects(session: aiohttp.ClientSession, endpoint: str, credentia
     Raises:
         CallError: IAM does not tell all of them.
     """
-    iam = client_of(endpoint, session)
+    iam = get_iam_client(endpoint, session)
     found: dict[str, str] = {}
     target: str | None = "/v3/projects?enabled=true"
     seen: set[str] = set()
@@ -250,8 +250,8 @@ async def list_projects(session: aiohttp.ClientSession, endpoint: str, credentia
         if target in seen or len(seen) >= _MAX_PAGES:
             raise BadAnswerError(f"IAM at {iam.origin} lists its projects without an end")
         seen.add(target)
-        await credential.ready()
-        call = Call("GET", target, credential.headers, credential.redactor)
+        await credential.prepare()
+        call = IamRequest("GET", target, credential.headers, credential.redactor)
         content = await iam.run(partial(iam.fetch, call), _TRIES)
         projects = content.get("projects") if isinstance(content, dict) else None
         if not isinstance(projects, list):

@@ -17,9 +17,9 @@ from aiohttp.http import HttpProcessingError
 from tenacity import wait_incrementing
 from yarl import URL
 
-from inventory.certificates import refusal_of
-from inventory.cloud.response_body import Reply, StatusOnlyError, read_reply, words_of_head
-from inventory.cloud.responses import read_vendor, retry_after
+from inventory.certificates import to_certificate_error
+from inventory.cloud.response_body import RawResponse, StatusOnlyError, describe_parse_error, read_response
+from inventory.cloud.responses import parse_retry_after, read_error_body
 from inventory.errors import (
     BadAnswerError,
     BlockedError,
@@ -62,7 +62,7 @@ _CLASSES: Final[Mapping[int, type[CallError]]] = {
 }
 
 
-class Call(NamedTuple):
+class IamRequest(NamedTuple):
     """One call of IAM.
 
     Attributes:
@@ -130,7 +130,7 @@ class IamClient:
                 vars(error).update(retryable=False, stops_scope=True)
             raise
 
-    async def fetch(self, call: Call) -> Any:  # noqa: ANN401 - JSON
+    async def fetch(self, call: IamRequest) -> Any:  # noqa: ANN401 - JSON
         """Makes a call once, for :meth:`run`; the JSON of its answer.
 
         Raises:
@@ -138,7 +138,7 @@ class IamClient:
         """
         return self.read(call, await self.exchange(call))
 
-    def read(self, call: Call, reply: Reply) -> Any:  # noqa: ANN401 - JSON
+    def read(self, call: IamRequest, reply: RawResponse) -> Any:  # noqa: ANN401 - JSON
         """The JSON of an answer.
 
         Raises:
@@ -210,7 +210,7 @@ class IamClient:
         self._waited += seconds
         await self._sleep(seconds)
 
-    async def exchange(self, call: Call) -> Reply:
+    async def exchange(self, call: IamRequest) -> RawResponse:
         """Makes a call once, outside of the line; where the status alone says what the answer means, it may be broken.
 
         Raises:
@@ -230,24 +230,24 @@ class IamClient:
             ) as response:
                 if proxy is not None and response.status == AUTHENTICATION_REQUIRED:
                     raise CallConnectionError(f"{place}: the proxy said {response.status}")
-                return await read_reply(response.status, response.headers, response.content, _MAX_BODY)
+                return await read_response(response.status, response.headers, response.content, _MAX_BODY)
         except TimeoutError:
             raise CallTimeoutError(f"{place}: no whole answer in time") from None
         except aiohttp.ClientHttpProxyError as error:  # its own words hold the proxy's URL
             raise CallConnectionError(redact(f"{place}: the proxy said {error.status}")) from None
         except (aiohttp.ClientResponseError, HttpProcessingError) as error:
-            raise BadAnswerError(redact(f"{place}: {words_of_head(error.message)}")) from None
+            raise BadAnswerError(redact(f"{place}: {describe_parse_error(error.message)}")) from None
         except BadAnswerError as error:
             raise BadAnswerError(redact(f"{place}: {error.error_msg}")) from None
         except StatusOnlyError as error:
             return error.reply
         except (aiohttp.ClientError, OSError) as error:
-            refused = refusal_of(error, place)
+            refused = to_certificate_error(error, place)
             raise refused or CallConnectionError(redact(f"{place}: {error}")) from None
 
-    def _error_of(self, reply: Reply, redactor: Redactor) -> CallError:
+    def _error_of(self, reply: RawResponse, redactor: Redactor) -> CallError:
         status = reply.status
-        vendor = read_vendor(reply.body)
+        vendor = read_error_body(reply.body)
         words = vendor.msg or reply.fault or "no reason"
         if 300 <= status < 400 and "Location" in reply.headers:  # noqa: PLR2004
             words = f"a redirect to {reply.headers['Location']}, which is not followed"
@@ -256,14 +256,14 @@ class IamClient:
         cls = _CLASSES.get(status) or (ServerError if status >= 500 else WrongEndpointError)  # noqa: PLR2004
         error = cls(message, error_code=code)
         if isinstance(error, ThrottledError):
-            error.with_hints(retry_after=retry_after(reply.headers), limit=None)
+            error.with_hints(retry_after=parse_retry_after(reply.headers), limit=None)
         return error
 
 
 _CLIENTS: Final[WeakKeyDictionary[aiohttp.ClientSession, dict[str, IamClient]]] = WeakKeyDictionary()
 
 
-def client_of(
+def get_iam_client(
     endpoint: str, session: aiohttp.ClientSession, *, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
 ) -> IamClient:
     """The client of an endpoint that all share who ask it in a session."""

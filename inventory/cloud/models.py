@@ -111,7 +111,7 @@ def read_config(body: bytes) -> AsyncInvokeConfig:
     return _read_softly(read_json(body)) if _repeats(body, sent) else _of_documented(sent)
 
 
-def name_of_config(body: bytes) -> str | None:
+def read_func_urn(body: bytes) -> str | None:
     """The URN that the body of a 200 names; None where it names none.
 
     Raises:
@@ -171,7 +171,7 @@ def _read_softly(sent: object) -> AsyncInvokeConfig:
     )
 
 
-def soft_int(value: object) -> tuple[int | None, bool]:
+def parse_int(value: object) -> tuple[int | None, bool]:
     """Reads an integer; the second value says whether it was sent as one."""
     if isinstance(value, int) and not isinstance(value, bool):
         return (value, True) if value in _INT64 else (None, False)
@@ -244,7 +244,7 @@ def _text(sent: Json, name: str, extra: Json) -> str | None:
 
 def _int(sent: Json, name: str, extra: Json) -> int | None:
     value = sent.get(name)
-    number, exact = soft_int(value)
+    number, exact = parse_int(value)
     if not exact:
         extra[name] = value
     return number

@@ -17,13 +17,20 @@ from inventory.errors import UrnError
 from inventory.exact_json import read_json
 from inventory.urn import parse
 
-LIST_FUNCTIONS: Final = "ListFunctions"
-LIST_VERSIONS: Final = "ListFunctionVersions"
-LIST_ALIASES: Final = "ListVersionAliases"
 MAX_ITEMS: Final = 400
 """Functions a page, at most."""
 MAX_CONFIGS: Final = 100
 """Configs a page, at most."""
+
+
+class Operation:
+    """Names of the API operations, as the ledger and the manifest record them."""
+
+    SHOW_CONFIG: Final = "ShowFunctionAsyncInvokeConfig"
+    LIST_CONFIGS: Final = "ListFunctionAsyncInvokeConfig"
+    LIST_FUNCTIONS: Final = "ListFunctions"
+    LIST_VERSIONS: Final = "ListFunctionVersions"
+    LIST_ALIASES: Final = "ListVersionAliases"
 
 
 class FunctionPage(NamedTuple):

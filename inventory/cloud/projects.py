@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from inventory.cloud.accounts import account_named
+from inventory.cloud.accounts import select_account
 from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, UrnError, UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from inventory.cloud.accounts import Account
+    from inventory.cloud.accounts import CredentialProvider
     from inventory.settings import AccountSettings, ExportSettings
 
 
@@ -31,7 +31,7 @@ class ProjectRef(NamedTuple):
     project_id: str | None = None
 
 
-def places_of(
+def select_projects(
     settings: ExportSettings, regions: Sequence[str] | None, projects: Sequence[str] | None
 ) -> list[ProjectRef]:
     """Where to look, as it is said; else the region and project of the settings, else the regions of the accounts.
@@ -59,7 +59,7 @@ class RegionWithoutProjects(NamedTuple):
 
 
 async def find_projects(
-    places: Sequence[ProjectRef], settings: ExportSettings, account: Account
+    places: Sequence[ProjectRef], settings: ExportSettings, account: CredentialProvider
 ) -> tuple[list[tuple[str, str]], list[RegionWithoutProjects]]:
     """Region and project of every place, and the regions that show none."""
     async with open_session(settings.timeout, settings.ca_bundle) as session:
@@ -67,8 +67,8 @@ async def find_projects(
     return [(place.region, place.project_id or "") for place in whole], unseen
 
 
-async def projects_of(
-    places: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: Account
+async def expand_projects(
+    places: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
 ) -> list[ProjectRef]:
     """Every place with its project: a region's own project, and its sub-projects.
 
@@ -82,7 +82,7 @@ async def projects_of(
 
 
 async def _look_up(
-    places: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: Account
+    places: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
 ) -> tuple[list[ProjectRef], list[RegionWithoutProjects]]:
     """Every place with its project, and the regions without one. Who is refused once is not tried again."""
     found: list[ProjectRef] = []
@@ -125,7 +125,7 @@ async def _projects_in(
     owner: AccountSettings | None,
     session: aiohttp.ClientSession,
     settings: ExportSettings,
-    account: Account,
+    account: CredentialProvider,
     lists: dict[tuple[str, AccountSettings | None], dict[str, str]],
 ) -> list[str]:
     """The projects of a region that are an account's own; those that IAM shows, where the settings do not name them.
@@ -135,12 +135,12 @@ async def _projects_in(
     if owner is not None:
         if owner.projects and owner.regions == (region,):
             return list(owner.projects)
-        account = account_named(account, owner.name)
+        account = select_account(account, owner.name)
     try:
         endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(region)
         projects = lists.get((endpoint, owner))
         if projects is None:
-            projects = await list_projects(session, endpoint, account.overview(session, region))
+            projects = await list_projects(session, endpoint, account.iam_credential(session, region))
             lists[endpoint, owner] = projects
     except (CallError, UrnError) as error:
         told = f"{region}: its projects cannot be listed ({error}); --project-id names one"

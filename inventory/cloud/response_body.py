@@ -31,7 +31,7 @@ _DIGITS: Final = 20
 _ZLIB_OR_GZIP: Final = 47
 
 
-class Reply(NamedTuple):
+class RawResponse(NamedTuple):
     """An answer as it came; headers are looked up without regard to case, the body is unpacked.
 
     Attributes:
@@ -50,29 +50,29 @@ class Reply(NamedTuple):
 class StatusOnlyError(aiohttp.ClientError):
     """Nothing but the status of an answer could be read, and that is enough."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: RawResponse) -> None:
         super().__init__()
         self.reply = reply
 
 
-def status_only(beginning: bytes, error: BaseException) -> Reply | None:
+def response_from_status_line(beginning: bytes, error: BaseException) -> RawResponse | None:
     """The answer without its headers and body, where its status line came and says what the answer means."""
     found = _STATUS_LINE.match(beginning)
     if found is None or int(found[1]) in _NEED_THEIR_BODY:
         return None
-    return Reply(int(found[1]), CIMultiDict(), b"", fault_of(error))
+    return RawResponse(int(found[1]), CIMultiDict(), b"", describe_fault(error))
 
 
-def fault_of(error: BaseException) -> str:
+def describe_fault(error: BaseException) -> str:
     """What kept the rest of an answer from being read."""
     if isinstance(error, TimeoutError):
         return "no whole answer in time"
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
-        return words_of_head(error.message)
+        return describe_parse_error(error.message)
     return "the answer broke off"
 
 
-def words_of_head(message: str) -> str:
+def describe_parse_error(message: str) -> str:
     """What is wrong with an answer that aiohttp cannot parse."""
     if "Got more than" in message[:_FIRST]:
         return f"a header line of more than {MAX_HEADER_LINE} bytes, the limit"
@@ -82,22 +82,24 @@ def words_of_head(message: str) -> str:
     return f"an answer that is not HTTP: {first}"
 
 
-async def read_reply(status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, most: int) -> Reply:
+async def read_response(
+    status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, most: int
+) -> RawResponse:
     """Reads a body. Where the status says what the answer means, a body that cannot be read is only a fault of it."""
     if status in _NEED_THEIR_BODY:
-        return Reply(status, headers, await _read_bounded(status, headers, content, most))
+        return RawResponse(status, headers, await _read_bounded(status, headers, content, most))
     body = bytearray()
     try:
         async for chunk in content.iter_any():
             body += chunk
             if len(body) > _MAX_ERROR_BODY:
                 raise _too_long(_MAX_ERROR_BODY, status)
-        return Reply(status, headers, _unpacked(bytes(body), headers, _MAX_ERROR_BODY, status))
+        return RawResponse(status, headers, _unpacked(bytes(body), headers, _MAX_ERROR_BODY, status))
     except BadAnswerError as error:
         fault = error.error_msg
     except BREAKS as error:
-        fault = fault_of(error)
-    return Reply(status, headers, b"" if _encoding_of(headers) else bytes(body), fault)
+        fault = describe_fault(error)
+    return RawResponse(status, headers, b"" if _encoding_of(headers) else bytes(body), fault)
 
 
 async def _read_bounded(status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, most: int) -> bytes:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from inventory.cloud.models import name_of_config
+from inventory.cloud.models import read_func_urn
 from inventory.errors import (
     BadAnswerError,
     BadRequestError,
@@ -68,7 +68,7 @@ class Answer(NamedTuple):
     request_id: str | None
 
 
-class Vendor(NamedTuple):
+class ErrorBody(NamedTuple):
     """The vendor's words in an error's body."""
 
     code: str | None
@@ -77,7 +77,7 @@ class Vendor(NamedTuple):
     rest: dict[str, Any]
 
 
-def read_answer(
+def classify_response(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
@@ -104,7 +104,7 @@ def read_answer(
     """
     if status == 200:  # noqa: PLR2004
         try:
-            named = name_of_config(body) if check is None else check(body)
+            named = read_func_urn(body) if check is None else check(body)
         except ValueError as reason:
             what = "not a config" if check is None else "not what was asked for"
             raise _error_of(status, headers, body, redact, words=f"{what}: {reason}") from None
@@ -121,7 +121,7 @@ def read_answer(
         raise BlockedError(told, status_code=status, request_id=error.request_id, body=error.body)
     if cls is ThrottledError:
         raise error.as_kind(ThrottledError).with_hints(
-            retry_after=retry_after(headers), limit=read_limit(error.error_msg or "")
+            retry_after=parse_retry_after(headers), limit=read_limit(error.error_msg or "")
         )
     raise error.as_kind(cls)
 
@@ -162,7 +162,7 @@ def _qualifier_of(urn: FunctionUrn) -> tuple[str, str]:
     return urn.qualifier or LATEST, urn.qualifier_type or "version"
 
 
-def read_vendor(body: bytes | str) -> Vendor:
+def read_error_body(body: bytes | str) -> ErrorBody:
     """Reads the vendor's words from an error's body, in any of the shapes that are sent; ``rest`` is what is left.
 
     Source: api-facts.md sections 3.1 and 3.4.
@@ -170,9 +170,9 @@ def read_vendor(body: bytes | str) -> Vendor:
     try:
         sent = read_json(body)
     except ValueError:
-        return Vendor(None, None, None, {})
+        return ErrorBody(None, None, None, {})
     if not isinstance(sent, dict):
-        return Vendor(None, None, None, {})
+        return ErrorBody(None, None, None, {})
     rest = dict(sent)
     request_id = _as_text(rest.pop("request_id", None))
     code, msg = (_taken(rest, names) for names in _NAMES)
@@ -181,7 +181,7 @@ def read_vendor(body: bytes | str) -> Vendor:
             inner = dict(rest[outer])
             code, msg = (_taken(inner, names) for names in _NESTED_NAMES)
             rest = {**rest, outer: inner} if inner else {name: rest[name] for name in rest if name != outer}
-    return Vendor(code, msg, request_id, rest)
+    return ErrorBody(code, msg, request_id, rest)
 
 
 def _taken(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
@@ -262,7 +262,7 @@ def _error_of(
 ) -> BadAnswerError:
     """The answer as an error, with the vendor's words; ``words`` says what is wrong where the status does not."""
     text = redact(body[:MAX_ERROR_BODY].decode("utf-8-sig", errors="replace"))
-    vendor = read_vendor(text)
+    vendor = read_error_body(text)
     if words is None:
         words = vendor.msg
         if words is None and vendor.code is None:
@@ -280,7 +280,7 @@ def _error_of(
     )
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of ``Retry-After``, which is a number or a date; None where there is none that can be read."""
     text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):

@@ -28,11 +28,11 @@ from inventory.cloud.response_body import (
     BREAKS,
     MAX_HEADER_LINE,
     MAX_HEADERS,
-    Reply,
+    RawResponse,
     StatusOnlyError,
-    fault_of,
-    read_reply,
-    status_only,
+    describe_fault,
+    read_response,
+    response_from_status_line,
 )
 from inventory.errors import BadAnswerError, CallError
 from inventory.proxies import AUTHENTICATION_REQUIRED, proxy_for
@@ -68,11 +68,11 @@ _KEPT_SECONDS: Final = 60.0
 """How long a connection that nobody uses is kept."""
 
 
-class Wire(Protocol):
+class Transport(Protocol):
     """The road to one endpoint."""
 
     async def get(
-        self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[Reply], Answer]
+        self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[RawResponse], Answer]
     ) -> Answer:
         """Makes one GET; a redirect is an answer like another, and nothing is repeated unseen.
 
@@ -105,7 +105,7 @@ async def open_session(
     Raises:
         SettingsError: the authorities cannot be read.
     """
-    context = certificates.context_of(ca_bundle, os.environ)
+    context = certificates.create_ssl_context(ca_bundle, os.environ)
     connector = _Connector(ssl=True if context is None else context)
     async with aiohttp.ClientSession(
         connector=connector,
@@ -156,14 +156,14 @@ class _Handler(ResponseHandler):
         super().data_received(data)
 
 
-def wire_to(endpoint: str, session: aiohttp.ClientSession) -> Wire:
+def create_transport(endpoint: str, session: aiohttp.ClientSession) -> Transport:
     """The road to an endpoint, by what the environment says of proxies."""
     origin = str(URL(endpoint).origin())
     proxy = proxy_for(endpoint)
-    return DirectWire(session, origin) if proxy is None else ProxyWire(session, origin, proxy)
+    return DirectTransport(session, origin) if proxy is None else SessionTransport(session, origin, proxy)
 
 
-class DirectWire:
+class DirectTransport:
     """Kept connections to the endpoint itself."""
 
     def __init__(self, session: aiohttp.ClientSession, origin: str) -> None:
@@ -180,7 +180,7 @@ class DirectWire:
         self._head = b""
 
     async def get(
-        self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[Reply], Answer]
+        self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[RawResponse], Answer]
     ) -> Answer:
         """Makes one GET."""
         if headers is not self._headers:  # a token's are the same object, call after call
@@ -195,7 +195,7 @@ class DirectWire:
             if late:
                 if reply.fault is None:
                     raise TimeoutError  # noqa: TRY301 - one road for all that closes the connection
-                reply = reply._replace(fault=fault_of(TimeoutError()))
+                reply = reply._replace(fault=describe_fault(TimeoutError()))
             answer = read(reply)
         except BaseException as error:
             is_usable = isinstance(error, CallError) and not isinstance(error, BadAnswerError)
@@ -257,7 +257,7 @@ class _Response(aiohttp.ClientResponse):
         try:
             return await super().start(connection)
         except BREAKS as error:
-            reply = status_only(_beginning_of(connection.protocol), error)
+            reply = response_from_status_line(_beginning_of(connection.protocol), error)
             if reply is None:
                 raise
             raise StatusOnlyError(reply) from None
@@ -268,7 +268,7 @@ class _Response(aiohttp.ClientResponse):
             self._came_by.force_close()
 
 
-class ProxyWire:
+class SessionTransport:
     """The road through a proxy, by aiohttp's session."""
 
     def __init__(self, session: aiohttp.ClientSession, origin: str, proxy: Proxy) -> None:
@@ -280,7 +280,7 @@ class ProxyWire:
         self._redactor = Redactor()
 
     async def get(
-        self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[Reply], Answer]
+        self, target: str, headers: Mapping[str, str], max_body: int, read: Callable[[RawResponse], Answer]
     ) -> Answer:
         """Makes one GET."""
         url = URL(f"{self._origin}{target}", encoded=True)
@@ -292,7 +292,7 @@ class ProxyWire:
                     raise _refused_by_proxy(response)
                 reply = None
                 try:
-                    reply = await read_reply(response.status, response.headers, response.content, max_body)
+                    reply = await read_response(response.status, response.headers, response.content, max_body)
                     if self._is_plain and response.status != 200:  # noqa: PLR2004 - may be a page of the proxy's
                         reply = reply._replace(body=self._without_secrets(reply.body))
                     return read(reply)
@@ -316,7 +316,7 @@ def _refused_by_proxy(response: aiohttp.ClientResponse) -> aiohttp.ClientHttpPro
     return aiohttp.ClientHttpProxyError(response.request_info, (), status=response.status, message=words)
 
 
-async def _exchange(protocol: ResponseHandler, request: bytes, max_body: int) -> Reply:
+async def _exchange(protocol: ResponseHandler, request: bytes, max_body: int) -> RawResponse:
     protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=_BUFFER)
     protocol.transport.write(request)  # type: ignore[union-attr] # there is one: see _connect
     try:
@@ -324,11 +324,11 @@ async def _exchange(protocol: ResponseHandler, request: bytes, max_body: int) ->
         while 100 <= message.code < 200:  # noqa: PLR2004 - early hints and the like
             message, payload = await protocol.read()
     except BREAKS as error:
-        reply = status_only(_beginning_of(protocol), error)
+        reply = response_from_status_line(_beginning_of(protocol), error)
         if reply is None:
             raise
         return reply
-    return await read_reply(message.code, message.headers, payload, max_body)
+    return await read_response(message.code, message.headers, payload, max_body)
 
 
 def _beginning_of(protocol: ResponseHandler | None) -> bytes:

@@ -16,10 +16,11 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Final
 
 from inventory.cloud.models import read_config
+from inventory.cloud.pages import Operation
 from inventory.cloud.responses import GONE, Answer
 from inventory.errors import CallError, Status
 from inventory.exact_json import read_json
-from inventory.outcome import LIST_CONFIGS, Outcome
+from inventory.outcome import Outcome
 from inventory.pipeline.outcomes import success_outcome
 from inventory.pipeline.scope import CallSkippedError, Scope
 from inventory.urn import parse
@@ -219,7 +220,10 @@ class BatchFetcher:
             self._told.update(map(_kind_of, believed))
             request_id = group.reading.request_id
             await self._keep(
-                [success_outcome(urn, Answer(told.pop(urn), request_id), LIST_CONFIGS, counts) for urn in believed]
+                [
+                    success_outcome(urn, Answer(told.pop(urn), request_id), Operation.LIST_CONFIGS, counts)
+                    for urn in believed
+                ]
             )
             untried = next((urn for urn, body in told.items() if _shape(urn, body) not in self._trust), None)
             if untried is None:
@@ -241,7 +245,7 @@ class BatchFetcher:
         wanted = group.waiting.keys() - {group.function}
         while reading.marker is not None and not wanted <= reading.found.keys():
             ask = functools.partial(self._list_configs, group.function, reading.marker)
-            reading.add(await self._scope.fetch(LIST_CONFIGS, ask, counts))
+            reading.add(await self._scope.fetch(Operation.LIST_CONFIGS, ask, counts))
 
 
 def _function_of(urn: str) -> str:

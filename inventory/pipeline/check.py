@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from inventory.cloud.accounts import Account
+    from inventory.cloud.accounts import CredentialProvider
     from inventory.settings import ExportSettings
 
 T = TypeVar("T")
@@ -82,7 +82,9 @@ class Checkup(NamedTuple):
 _WORDS: Final = {True: "ok", False: "FAILED", None: "not known"}
 
 
-async def check_scopes(scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: Account) -> list[Checkup]:
+async def check_scopes(
+    scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: CredentialProvider
+) -> list[Checkup]:
     """Tries every scope, one after the other; an error of a call is what is looked for, and is not raised."""
     async with open_session(settings.timeout, settings.ca_bundle) as session:
         return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]
@@ -95,7 +97,7 @@ def without_project(region: str, iam_endpoint: str, account: str | None, error: 
 
 
 async def _check(
-    region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: Account
+    region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
 ) -> Checkup:
     settings = settings.for_scope(region, project_id)
     try:
@@ -106,7 +108,7 @@ async def _check(
     client = Client(session, endpoint, project_id, credential)
     checkup = Checkup(region, project_id, endpoint, [])
     try:
-        await credential.ready()
+        await credential.prepare()
         if credential.lockout is not None:
             await credential.lockout.acquire()
     except CallError as error:
@@ -172,11 +174,13 @@ def _clock(date: str | None) -> Step:
 
 
 async def _project(
-    region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: Account
+    region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
 ) -> Step:
     """Whether IAM shows the project; a credential that may not ask IAM can still be a good one."""
     try:
-        projects = await list_projects(session, settings.iam_endpoint_for(region), account.overview(session, region))
+        projects = await list_projects(
+            session, settings.iam_endpoint_for(region), account.iam_credential(session, region)
+        )
     except (CallError, UrnError) as error:
         return Step("project", ok=None, words=str(error))
     if project_id in projects:

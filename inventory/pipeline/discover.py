@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory.cloud.client import Client
 from inventory.cloud.pages import LIST_ALIASES, LIST_FUNCTIONS, LIST_VERSIONS, MAX_ITEMS
-from inventory.cloud.projects import ProjectRef, projects_of
+from inventory.cloud.projects import ProjectRef, expand_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
 from inventory.ledger.writer import AnswerCount
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from inventory.cloud.accounts import Account
+    from inventory.cloud.accounts import CredentialProvider
     from inventory.cloud.credentials import Credential
     from inventory.cloud.pages import FunctionPage
     from inventory.progress import ProgressObserver
@@ -172,7 +172,7 @@ class _Project:
 
 
 async def discover(
-    search: Discovery, settings: ExportSettings, account: Account, observer: ProgressObserver
+    search: Discovery, settings: ExportSettings, account: CredentialProvider, observer: ProgressObserver
 ) -> Discovered:
     """Lists the functions of all places.
 
@@ -197,7 +197,7 @@ async def discover(
 
 
 async def _discover(
-    search: Discovery, settings: ExportSettings, account: Account, observer: ProgressObserver
+    search: Discovery, settings: ExportSettings, account: CredentialProvider, observer: ProgressObserver
 ) -> Discovered:
     began = now()
     calls: Counter[tuple[str, str, str, int]] = Counter()
@@ -226,7 +226,7 @@ async def _discover(
         tell(new)
 
     async with open_session(settings.timeout, settings.ca_bundle) as session:
-        places = await projects_of(search.places, session, settings, account)
+        places = await expand_projects(search.places, session, settings, account)
         projects = [
             _Project(
                 place,

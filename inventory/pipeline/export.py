@@ -9,8 +9,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from inventory.certificates import with_option
-from inventory.cloud.accounts import find_accounts
+from inventory.certificates import with_ca_bundle
+from inventory.cloud.accounts import find_credentials
 from inventory.cloud.transport import HEADERS
 from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.ledger.writer import Ledger
@@ -29,7 +29,7 @@ from inventory.settings_file import describe
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from inventory.cloud.accounts import Account
+    from inventory.cloud.accounts import CredentialProvider
     from inventory.pipeline.discover import Discovered
     from inventory.pipeline.fetch import ScopeEnd
     from inventory.progress import ProgressObserver
@@ -57,8 +57,8 @@ async def export(
     """
     began = time.monotonic()
     check = partial(observer.check_cancelled, resumable=mode == "resume")
-    account = await run_cancellable(check, find_accounts, settings, environment, HEADERS)
-    delivery = Delivery(output.url, output.folder, with_option(environment, settings.ca_bundle))
+    account = await run_cancellable(check, find_credentials, settings, environment, HEADERS)
+    delivery = Delivery(output.url, output.folder, with_ca_bundle(environment, settings.ca_bundle))
     folder = RunFolder(output.folder)
     await run_cancellable(check, delivery.prepare, mode)
     folder.prepare(mode)
@@ -95,7 +95,7 @@ async def _take_in(
     folder: RunFolder,
     settings: ExportSettings,
     mode: Mode,
-    account: Account,
+    account: CredentialProvider,
     observer: ProgressObserver,
 ) -> Discovered | None:
     """Loads the list, which may have to be found first, or holds it against the one that a resumed run began with."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from inventory.cloud.accounts import Account
+    from inventory.cloud.accounts import CredentialProvider
     from inventory.cloud.credentials import Credential
     from inventory.errors import ExitCode, RateLimit
     from inventory.ledger.writer import Ledger
@@ -64,7 +64,7 @@ class ScopeEnd(NamedTuple):
 async def fetch_configs(
     ledger: Ledger,
     settings: ExportSettings,
-    account: Account,
+    account: CredentialProvider,
     observer: ProgressObserver,
     throttles: Mapping[tuple[str, str], Throttle] = MappingProxyType({}),
     *,
@@ -115,7 +115,7 @@ class _Inquiry:
         self._calls = 0
 
     def lanes(
-        self, session: aiohttp.ClientSession, account: Account, throttles: Mapping[tuple[str, str], Throttle]
+        self, session: aiohttp.ClientSession, account: CredentialProvider, throttles: Mapping[tuple[str, str], Throttle]
     ) -> Iterator[worker_pool.Lane[_Job]]:
         """The lane of each scope."""
         for region, project_id, urns in self._ledger.scopes():

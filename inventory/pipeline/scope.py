@@ -7,6 +7,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
+from inventory.cloud.pages import Operation
 from inventory.cloud.responses import GONE
 from inventory.errors import (
     CallError,
@@ -17,7 +18,7 @@ from inventory.errors import (
     ThrottledError,
 )
 from inventory.ledger.writer import NO_ANSWER
-from inventory.outcome import SHOW, Outcome
+from inventory.outcome import Outcome
 from inventory.pipeline.outcomes import failure_outcome, success_outcome
 from inventory.scheduling.circuit_breaker import CircuitBreaker, is_from_service, is_throttled_too_long
 from inventory.scheduling.retry import Attempts, RetryPolicy
@@ -126,13 +127,17 @@ class Scope:
         attempts = self.attempts()
         try:
             answer = await self.fetch(
-                SHOW, lambda: self._fetch_config(urn), attempts, is_obsolete=is_obsolete, for_opinion=for_opinion
+                Operation.SHOW_CONFIG,
+                lambda: self._fetch_config(urn),
+                attempts,
+                is_obsolete=is_obsolete,
+                for_opinion=for_opinion,
             )
         except CallSkippedError:
             return None
         except CallError as error:
-            return failure_outcome(urn, error, SHOW, attempts)
-        return success_outcome(urn, answer, SHOW, attempts)
+            return failure_outcome(urn, error, Operation.SHOW_CONFIG, attempts)
+        return success_outcome(urn, answer, Operation.SHOW_CONFIG, attempts)
 
     async def fetch(
         self,
@@ -210,7 +215,7 @@ class Scope:
         if self._stop_event.is_set():
             raise attempts.error or CallSkippedError
         try:
-            await self._credential.ready()
+            await self._credential.prepare()
             sent = await self.throttle.acquire()
             while lockout is not None and not self._stop_event.is_set():
                 has_waited = await lockout.acquire(self)
@@ -256,7 +261,7 @@ class Scope:
 
     async def _reclassify(self, error: CallError, generation: int, operation: str) -> CallError:
         """Adjusts an error to what is known of the scope and of the credential's age."""
-        may_be_permission = self.is_proven or (self.is_in_doubt and operation != SHOW)
+        may_be_permission = self.is_proven or (self.is_in_doubt and operation != Operation.SHOW_CONFIG)
         is_403 = error.error_code == "FSS.0403" and error.status_code == HTTPStatus.FORBIDDEN
         if is_403 and not may_be_permission:
             return error.as_kind(CredentialRefusedError)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from inventory.cloud.pages import LIST_FUNCTIONS
+from inventory.cloud.pages import Operation
 from inventory.errors import CallError, ErrorKind
 from inventory.pipeline.scope import CallSkippedError
 from inventory.scheduling.circuit_breaker import MAX_OPINIONS
@@ -92,7 +92,9 @@ class UrnFetcher:
     async def _is_list_refused(self) -> bool:
         counts = self._scope.attempts(maximum=1)
         try:
-            await self._scope.fetch(LIST_FUNCTIONS, lambda: self._list_functions(0, 1), counts, for_opinion=True)
+            await self._scope.fetch(
+                Operation.LIST_FUNCTIONS, lambda: self._list_functions(0, 1), counts, for_opinion=True
+            )
         except CallError as error:
             return error.kind is ErrorKind.REFUSED
         return False

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 
+from inventory.cloud.pages import Operation
 from inventory.errors import ErrorKind, ExitCode, OutputError, Status
 from inventory.ledger.writer import NO_ANSWER
-from inventory.outcome import LIST_CONFIGS
 from inventory.storage.files import content_of, written_whole
 from inventory.tables import schema
 from inventory.version import __version__
@@ -95,7 +95,7 @@ class Counts(msgspec.Struct):
         self.status[Status.NOT_ATTEMPTED if outcome is None else outcome.status] += 1
         if outcome is not None:
             self.last_finished = max(self.last_finished, outcome.finished_at)
-            if outcome.operation == LIST_CONFIGS:
+            if outcome.operation == Operation.LIST_CONFIGS:
                 self.told_by_lists += 1
             else:
                 self.retries += max(0, outcome.attempts - 1)
@@ -180,7 +180,7 @@ def describe_requests(answers: Iterable[AnswerCount], counts: Counts) -> dict[st
         "total": by_status.total(),
         "retries": counts.retries,
         "throttled": by_status.get("429", 0),
-        "saved_by_lists": max(0, counts.told_by_lists - by_operation[LIST_CONFIGS]),
+        "saved_by_lists": max(0, counts.told_by_lists - by_operation[Operation.LIST_CONFIGS]),
         "by_operation": {name: calls for name, calls in sorted(by_operation.items()) if calls},
         "by_http_status": dict(sorted(by_status.items())),
     }

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from inventory.certificates import refusal_by_store, store_options
-from inventory.endpoints import in_partition
+from inventory.certificates import explain_store_refusal, object_store_tls_options
+from inventory.endpoints import use_partition_domain
 from inventory.errors import CredentialsError, OutputError, UsageError
 from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
@@ -164,7 +164,7 @@ def options_of(url: ObjectUrl, environment: Mapping[str, str]) -> dict[str, Any]
         region = named[1] if named else None
     if region is None and "{region}" in endpoint:
         raise UsageError("obs:// needs the bucket's region: set HW_REGION_NAME, as in HW_REGION_NAME=cn-north-4")
-    endpoint = endpoint if own_endpoint else in_partition(endpoint, region or "")
+    endpoint = endpoint if own_endpoint else use_partition_domain(endpoint, region or "")
     access_key, secret_key, token = (environment.get(name) or None for name in keys)
     return {
         **bounded,
@@ -183,7 +183,7 @@ def _proxy_options(url: ObjectUrl, options: Mapping[str, Any]) -> dict[str, Any]
     if options.get("force_virtual_addressing") or "endpoint_override" not in options:
         host = f"{url.bucket}.{host}"
     proxy = proxy_for(f"{options.get('scheme', 'https')}://{host}")
-    return {} if proxy is None else {"proxy_options": proxy.for_arrow()}
+    return {} if proxy is None else {"proxy_options": proxy.to_arrow()}
 
 
 def _first(environment: Mapping[str, str], *names: str) -> str | None:
@@ -220,7 +220,7 @@ class ObjectStore:
             make = fs.S3FileSystem
         except (ImportError, AttributeError):
             raise OutputError(f"{url}: this pyarrow was built without S3; install the one from PyPI") from None
-        trusted = store_options(environment, make)
+        trusted = object_store_tls_options(environment, make)
         self._selector, self._absent = fs.FileSelector, fs.FileType.NotFound
         with self._told():
             self._files = make(retry_strategy=retries, **options, **_proxy_options(url, options), **trusted)
@@ -306,7 +306,7 @@ class ObjectStore:
         if match is None:
             return f"the store cannot be used ({self._words(text)})", "see that URL, endpoint and credential are right"
         code, status, operation, words = match.groups()
-        if refused := refusal_by_store(words):
+        if refused := explain_store_refusal(words):
             return refused
         if unparsed := _UNPARSED.search(words):
             code, words = unparsed.groups()

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory import urn as urns
-from inventory.cloud.models import AsyncInvokeConfig, Destination, read_config, soft_int
-from inventory.cloud.responses import MISSING_FUNCTION, read_vendor
+from inventory.cloud.models import AsyncInvokeConfig, Destination, parse_int, read_config
+from inventory.cloud.responses import MISSING_FUNCTION, read_error_body
 from inventory.errors import Status
 from inventory.exact_json import json_text
 
@@ -68,7 +68,7 @@ def flatten(
         config = read_config(outcome.body)
         extra = config.extra
     else:
-        config, extra = _NO_CONFIG, read_vendor(outcome.body).rest
+        config, extra = _NO_CONFIG, read_error_body(outcome.body).rest
     destinations = [
         _destination_row(function_urn, urn, event, side)
         for event, side in (("on_failure", config.on_failure), ("on_success", config.on_success))
@@ -166,7 +166,7 @@ def _destination_row(function_urn: str, urn: urns.FunctionUrn, event: str, side:
         side.param_object is not None,
         _text(obs, "bucket"),
         _text(obs, "prefix"),
-        soft_int(obs.get("expires"))[0],
+        parse_int(obs.get("expires"))[0],
         _text(param, "topic_urn") if kind == "SMN" else None,
         _text(param, "stream_name") if kind == "DIS" else None,
         _text(param, "func_urn") if kind == "FunctionGraph" else None,

@@ -10,8 +10,8 @@ import urllib.request
 import pytest
 from support.runs import TOKEN, call_cli, manifest_of, rows, run_cli, wait_for
 
+from inventory.cloud.pages import Operation
 from inventory.emulator import Emulator, Faults
-from inventory.outcome import LIST_CONFIGS
 
 URN = "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:function:default:f:latest"
 
@@ -173,8 +173,8 @@ def test_a_signal_ends_a_run_that_can_go_on(tmp_path, write_list, number, code):
         assert done.returncode == 0
         urns = manifest_of(tmp_path / "run")["input"]["urns"]
         assert 30 <= before < urns
-        settled = urns + manifest_of(tmp_path / "run")["requests"]["by_operation"].get(LIST_CONFIGS, 0)
-        told_by_lists = sum(row["operation"] == LIST_CONFIGS for row in rows(tmp_path / "run", "calls"))
+        settled = urns + manifest_of(tmp_path / "run")["requests"]["by_operation"].get(Operation.LIST_CONFIGS, 0)
+        told_by_lists = sum(row["operation"] == Operation.LIST_CONFIGS for row in rows(tmp_path / "run", "calls"))
         assert 0 <= sum(server.counts.values()) - settled + told_by_lists <= 8
 
 

@@ -13,8 +13,8 @@ import pytest
 from support.runs import by_urn, export
 from yarl import URL
 
-from inventory.cloud.access_keys import AccessKeys, Signature, find_access_keys, keys_of
-from inventory.cloud.accounts import KeyAccount, find_account
+from inventory.cloud.access_keys import AccessKeys, SigningCredential, create_access_keys, find_access_keys
+from inventory.cloud.accounts import AccessKeyProvider, find_account_credentials
 from inventory.emulator import Emulator, FileCloud, Keys
 from inventory.errors import CredentialRefusedError, CredentialsError, ExitCode
 from inventory.ledger.writer import Ledger
@@ -61,7 +61,7 @@ class Found:
 def test_the_signature_is_the_sdks(monkeypatch):
     """A signature made once with the vendor's client (3.1.219) for the same call, key and moment comes out again."""
     monkeypatch.setattr("inventory.cloud.access_keys.datetime", SimpleNamespace(now=lambda _zone: Moment()))
-    signature = Signature(keys_of(AK, SK, ""), P, HEADERS)
+    signature = SigningCredential(create_access_keys(AK, SK, ""), P, HEADERS)
     url = URL(f"https://fg.example/v2/{P}/fgs/functions/{BASE}f.x:!prod/async-invoke-config", encoded=True)
     signed = signature.headers(url)
     assert signed["Host"] == "fg.example"
@@ -91,7 +91,7 @@ class Moment:
 )
 def test_the_host_is_signed_as_it_is_sent(url, host):
     """With the port where it is not the scheme's own."""
-    assert Signature(keys_of(AK, SK, ""), P, HEADERS).headers(URL(url))["Host"] == host
+    assert SigningCredential(create_access_keys(AK, SK, ""), P, HEADERS).headers(URL(url))["Host"] == host
 
 
 @pytest.mark.parametrize("sts", ["", STS])
@@ -133,7 +133,7 @@ async def test_temporary_keys_are_renewed_once_for_all_and_off_the_loop():
     beaten = threading.Event()
     found = Found(until=beaten)
     keys = AccessKeys(found, clock=lambda: clock.now)
-    scopes = [Signature(keys, f"p{number}", HEADERS) for number in range(50)]
+    scopes = [SigningCredential(keys, f"p{number}", HEADERS) for number in range(50)]
     beats = 0
 
     async def beat():
@@ -145,13 +145,13 @@ async def test_temporary_keys_are_renewed_once_for_all_and_off_the_loop():
                 beaten.set()
 
     beating = asyncio.create_task(beat())
-    await asyncio.gather(*(scope.ready() for scope in scopes))
+    await asyncio.gather(*(scope.prepare() for scope in scopes))
     assert (found.renewals, keys.generation) == (1, 1)
     assert beats > 10, "the loop stood still"
-    await asyncio.gather(*(scope.ready() for scope in scopes))
+    await asyncio.gather(*(scope.prepare() for scope in scopes))
     assert found.renewals == 1, "there is no look at the SDK for each call"
     clock.now = 61.0
-    await asyncio.gather(*(scope.ready() for scope in scopes))
+    await asyncio.gather(*(scope.prepare() for scope in scopes))
     assert (found.renewals, keys.generation) == (2, 2)
     beating.cancel()
     signed = scopes[0].headers(URL("http://x/a"))
@@ -168,21 +168,21 @@ async def test_keys_that_cannot_be_renewed_are_used_to_their_end():
     clock = SimpleNamespace(now=0.0)
     found = Found()
     keys = AccessKeys(found, clock=lambda: clock.now)
-    await keys.ready()
+    await keys.prepare()
     found.error = OSError("metadata are not reachable")
     clock.now = 61.0
-    await keys.ready()
+    await keys.prepare()
     assert keys.key == f"{AK}1"
     with pytest.raises(CredentialRefusedError, match="no access key: metadata are not reachable"):
-        await AccessKeys(Found(error=OSError("metadata are not reachable"))).ready()
+        await AccessKeys(Found(error=OSError("metadata are not reachable"))).prepare()
 
 
 def test_keys_show_themselves_nowhere():
     """Neither repr nor pickle gives a key away."""
-    keys = keys_of(AK, SK, STS)
+    keys = create_access_keys(AK, SK, STS)
     assert repr(keys) == "AccessKeys(temporary)"
-    assert repr(Signature(keys, "p", HEADERS)) == "Signature(AccessKeys(temporary), project p)"
-    for secret in (keys, Signature(keys, "p", HEADERS)):
+    assert repr(SigningCredential(keys, "p", HEADERS)) == "SigningCredential(AccessKeys(temporary), project p)"
+    for secret in (keys, SigningCredential(keys, "p", HEADERS)):
         with pytest.raises(TypeError, match="not pickled"):
             pickle.dumps(secret)
 
@@ -272,7 +272,7 @@ def test_a_profile_that_the_sdk_cannot_read_is_one_sentence(tmp_path, monkeypatc
     monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", str(profile))
     with pytest.raises(CredentialsError, match=words) as caught:
-        find_account(None, {}, str, HEADERS)
+        find_account_credentials(None, {}, str, HEADERS)
     assert str(caught.value).startswith(f"no credential: profile {profile}: ")
     assert SK not in str(caught.value)
 
@@ -346,7 +346,7 @@ async def test_what_a_service_says_of_an_identity_is_not_told(tmp_path, monkeypa
     keys, hindered = await asyncio.to_thread(find_access_keys)
     if keys is not None:
         with pytest.raises(CredentialRefusedError) as caught:
-            await keys.ready()
+            await keys.prepare()
         hindered = [str(caught.value)]
     await runner.cleanup()
     (one,) = hindered
@@ -387,7 +387,7 @@ async def test_a_wrong_key_is_tried_three_times_however_many_regions_there_are(t
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             intake.load([Source(str(write_list(urns)))], ledger, settings, ProgressObserver())
             scopes = await fetch.fetch_configs(
-                ledger, settings, KeyAccount(keys_of(AK, SK, ""), HEADERS), ProgressObserver()
+                ledger, settings, AccessKeyProvider(create_access_keys(AK, SK, ""), HEADERS), ProgressObserver()
             )
         assert wrong.counts == {401: 3}
     stopped = [str(scope.stopped) for scope in scopes.values() if scope.stopped]
@@ -401,6 +401,6 @@ async def test_a_check_of_many_scopes_does_not_lock_the_key():
     async with Emulator(FileCloud({})) as server:
         server.keys = Keys({AK: "another"}, now=time.time)
         settings = ExportSettings(endpoint=server.url, iam_endpoint=server.url)
-        found = await check_scopes(scopes, settings, KeyAccount(keys_of(AK, SK, ""), HEADERS))
+        found = await check_scopes(scopes, settings, AccessKeyProvider(create_access_keys(AK, SK, ""), HEADERS))
         assert server.counts == {401: 3}
     assert all("credential FAILED (refused: 401 APIGW.0301" in one.line() for one in found)

@@ -8,7 +8,7 @@ import pytest
 from support.runs import export, rows
 from yarl import URL
 
-from inventory.cloud.accounts import find_account, find_accounts
+from inventory.cloud.accounts import find_account_credentials, find_credentials
 from inventory.emulator import Emulator, GeneratedCloud
 from inventory.errors import CredentialRefusedError, CredentialsError, ExitCode, SettingsError
 from inventory.settings import AccountSettings, ExportSettings
@@ -21,7 +21,7 @@ SDK = {"HUAWEICLOUD_SDK_AK": "AKOFTHESDK0000000001", "HUAWEICLOUD_SDK_SK": "SKOF
 
 
 def find(environment, token_file=None):
-    return find_account(token_file, environment, "https://iam.{}.example".format, {"User-Agent": "us"})
+    return find_account_credentials(token_file, environment, "https://iam.{}.example".format, {"User-Agent": "us"})
 
 
 @pytest.fixture
@@ -47,16 +47,16 @@ def test_a_token_goes_before_a_user_and_keys(sdk):
     """HW_AUTH_TOKEN is the next, and goes out as X-Auth-Token to every scope."""
     account = find({"HW_AUTH_TOKEN": SECRET, **USER, **KEYS})
     assert headers_of(account) == {"X-Auth-Token": SECRET}
-    assert account.overview(None, "r") is account.credential(None, "r2", "p2")
+    assert account.iam_credential(None, "r") is account.credential(None, "r2", "p2")
 
 
 def test_a_user_goes_before_keys_and_has_a_token_per_project(sdk):
     """A name, a password and a domain are the next; nothing of the password shows."""
     account = find({**USER, **KEYS})
-    assert repr(account) == "User('reader' of 'company')"
+    assert repr(account) == "IamUser('reader' of 'company')"
     token = account.credential(None, "r", "p1")
-    assert repr(token) == "IamToken(User('reader' of 'company'), {'project': {'id': 'p1'}})"
-    assert repr(account.overview(None, "r")).endswith("{'domain': {'name': 'company'}})")
+    assert repr(token) == "IamTokenCredential(IamUser('reader' of 'company'), {'project': {'id': 'p1'}})"
+    assert repr(account.iam_credential(None, "r")).endswith("{'domain': {'name': 'company'}})")
 
 
 def test_keys_of_terraform_go_before_those_of_the_sdk(sdk):
@@ -141,7 +141,7 @@ def accounts(tmp_path, environment, *more):
         AccountSettings("three", environment="THREE", regions=("r3",)),
         *more,
     )
-    return find_accounts(ExportSettings(accounts=described), environment, {"User-Agent": "us"})
+    return find_credentials(ExportSettings(accounts=described), environment, {"User-Agent": "us"})
 
 
 def test_accounts_with_one_secret_try_it_together(tmp_path):
@@ -164,12 +164,12 @@ async def test_each_account_has_its_own_credential(tmp_path, sdk):
     assert found.credential(None, "r1", "p").headers(PLACE) == {"X-Auth-Token": SECRET}
     assert "Access=AKOFTHEPROFILE000001," in found.credential(None, "r2", "p").headers(PLACE)["Authorization"]
     with pytest.raises(CredentialRefusedError, match=r"account 'three': no credential: set THREE_AUTH_TOKEN"):
-        await found.credential(None, "r3", "p").ready()
+        await found.credential(None, "r3", "p").prepare()
     with pytest.raises(CredentialRefusedError, match=r"no account of the settings file owns r4/p"):
-        await found.credential(None, "r4", "p").ready()
+        await found.credential(None, "r4", "p").prepare()
     with pytest.raises(CredentialRefusedError, match=r"owns r4/\.\.\."):
-        await found.overview(None, "r4").ready()
-    assert found.overview(None, "r1").headers(PLACE) == {"X-Auth-Token": SECRET}
+        await found.iam_credential(None, "r4").prepare()
+    assert found.iam_credential(None, "r1").headers(PLACE) == {"X-Auth-Token": SECRET}
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ async def test_a_profile_that_is_none_is_told_without_its_content(tmp_path, cont
         path.write_text(content)
     found = accounts(tmp_path, {}, AccountSettings("four", profile=str(path), regions=("r5",)))
     with pytest.raises(CredentialRefusedError, match=words) as caught:
-        await found.credential(None, "r5", "p").ready()
+        await found.credential(None, "r5", "p").prepare()
     assert "AKOFTHEPROFILE" not in str(caught.value)
 
 

@@ -17,7 +17,7 @@ from aioresponses import aioresponses
 from yarl import URL
 
 from inventory.cloud.client import Client
-from inventory.cloud.credentials import Token
+from inventory.cloud.credentials import TokenCredential
 from inventory.cloud.transport import open_session
 from inventory.errors import BadAnswerError, CallConnectionError, CallError, CallTimeoutError
 from inventory.proxies import proxy_for
@@ -84,7 +84,7 @@ class Wire:
         port = server.sockets[0].getsockname()[1]
         results: list[object] = []
         async with server, open_session(timeout) as session, self.proxied(endpoint, port):
-            client = Client(session, endpoint.format(port=port), "p0", Token(SECRET, "x"))
+            client = Client(session, endpoint.format(port=port), "p0", TokenCredential(SECRET, "x"))
             for _ in range(times):
                 try:
                     results.append(await client.show_async_invoke_config(URN))
@@ -112,7 +112,7 @@ class Wire:
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server, open_session(20.0) as session:
-            client = Client(session, f"http://127.0.0.1:{port}", "p0", Token(SECRET, "x"))
+            client = Client(session, f"http://127.0.0.1:{port}", "p0", TokenCredential(SECRET, "x"))
             calls = (client.show_async_invoke_config(URN) for _ in range(times))
             return await asyncio.gather(*calls, return_exceptions=True)
 
@@ -138,7 +138,7 @@ def web(monkeypatch):
 async def show(endpoint: str = "https://fg.example", urn: str = URN, project: str = "p0"):
     """One call."""
     async with open_session(5.0) as session:
-        return await Client(session, endpoint, project, Token(SECRET, "x")).show_async_invoke_config(urn)
+        return await Client(session, endpoint, project, TokenCredential(SECRET, "x")).show_async_invoke_config(urn)
 
 
 async def test_one_call_is_one_get_of_the_documented_path(web):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from yarl import URL
 
-from inventory.cloud.credentials import Token, token_of_file
+from inventory.cloud.credentials import TokenCredential, read_token_file
 from inventory.errors import CredentialsError
 
 SECRET = "MIIRxgYJKoZIhvcNAQcCoIIR+tz-CCEbMCAQExDTALBglghkgBZQM/AQ=="
@@ -33,7 +33,7 @@ def test_a_file_without_one_token_is_refused_and_not_quoted(tmp_path, content, w
     path = tmp_path / "token.txt"
     path.write_bytes(content)
     with pytest.raises(CredentialsError, match=words) as caught:
-        token_of_file(path)
+        read_token_file(path)
     assert "token.txt" in str(caught.value)
     assert "secretline" not in "".join(traceback.format_exception(caught.value))
 
@@ -42,7 +42,7 @@ def test_a_file_without_one_token_is_refused_and_not_quoted(tmp_path, content, w
 def test_a_token_file_that_cannot_be_read_is_named(tmp_path, name):
     """A file that was named and cannot be read is an error."""
     with pytest.raises(CredentialsError, match="cannot be read"):
-        token_of_file(tmp_path / name)
+        read_token_file(tmp_path / name)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for root")
@@ -52,12 +52,12 @@ def test_an_unreadable_token_file(tmp_path):
     path.write_text(SECRET)
     path.chmod(0)
     with pytest.raises(CredentialsError, match="Permission denied"):
-        token_of_file(path)
+        read_token_file(path)
 
 
 def test_a_token_shows_itself_nowhere():
     """Neither repr nor str nor a pickle nor a traceback gives the secret away."""
-    token = Token(SECRET, "HW_AUTH_TOKEN")
+    token = TokenCredential(SECRET, "HW_AUTH_TOKEN")
     assert SECRET not in repr(token) + str(token) + f"{token}"
     with pytest.raises(TypeError, match="not pickled") as caught:
         pickle.dumps(token)
@@ -69,15 +69,15 @@ async def test_a_token_file_is_read_again_when_it_changes(tmp_path):
     path = tmp_path / "token"
     path.write_text(SECRET)
     clock = SimpleNamespace(now=0.0)
-    token = Token(SECRET, "x", file=path, clock=lambda: clock.now)
-    await token.ready()
+    token = TokenCredential(SECRET, "x", file=path, clock=lambda: clock.now)
+    await token.prepare()
     assert (token.headers(PLACE), token.generation) == ({"X-Auth-Token": SECRET}, 0)
     renewed = SECRET[::-1]
     path.write_text(f"{renewed}\n\n")
-    await token.ready()
+    await token.prepare()
     assert token.generation == 0, "it is looked at once a second, not for every call"
     clock.now = 1.0
-    await token.ready()
+    await token.prepare()
     assert (token.headers(PLACE), token.generation) == ({"X-Auth-Token": renewed}, 1)
     assert token.redactor.redact(f"{SECRET} {renewed}") == "[redacted] [redacted]"
 
@@ -87,7 +87,7 @@ async def test_a_token_file_that_is_just_being_written_leaves_the_old_token(tmp_
     """A file that is gone, empty, odd or the same gives no new token; one that is whole later does."""
     path = tmp_path / "token"
     path.write_text(f"{SECRET} ")
-    token = token_of_file(path)
+    token = read_token_file(path)
     path.unlink()
     if content is not None:
         path.write_text(content)
@@ -113,9 +113,9 @@ async def test_a_token_that_changes_while_it_is_read_first_is_read_again(tmp_pat
         return found
 
     monkeypatch.setattr(Path, "open", read_and_renew)
-    token = token_of_file(path)
+    token = read_token_file(path)
     token._look_at = 0.0
-    await token.ready()
+    await token.prepare()
     assert token.headers(PLACE) == {"X-Auth-Token": "another-token"}
 
 
@@ -123,7 +123,7 @@ async def test_a_refused_token_is_looked_for_although_the_file_shows_no_change(t
     """Times of files may be coarse: after a refusal the file is read, whatever its times say."""
     path = tmp_path / "token"
     path.write_text("first-token")
-    token = token_of_file(path)
+    token = read_token_file(path)
     before = path.stat()
     path.write_text("other-token")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -136,9 +136,9 @@ async def test_a_pipe_is_read_once():
     end, other = os.pipe()
     os.write(other, SECRET.encode())
     os.close(other)
-    token = token_of_file(Path(f"/dev/fd/{end}"))
+    token = read_token_file(Path(f"/dev/fd/{end}"))
     token._look_at = 0.0
-    await token.ready()
+    await token.prepare()
     assert not await token.renew(0)
     assert token.headers(PLACE) == {"X-Auth-Token": SECRET}
     os.close(end)
@@ -148,7 +148,7 @@ def test_a_token_file_with_a_byte_order_mark_is_read(tmp_path):
     """Editors of Windows write one."""
     path = tmp_path / "token"
     path.write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n")
-    assert token_of_file(path).headers(PLACE) == {"X-Auth-Token": SECRET}
+    assert read_token_file(path).headers(PLACE) == {"X-Auth-Token": SECRET}
 
 
 def test_a_huge_token_file_is_not_read_to_its_end(tmp_path):
@@ -157,11 +157,11 @@ def test_a_huge_token_file_is_not_read_to_its_end(tmp_path):
     with path.open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(CredentialsError, match="more than a token"):
-        token_of_file(path)
+        read_token_file(path)
 
 
 async def test_a_token_of_the_environment_cannot_be_renewed():
     """There is nowhere to look for another one."""
-    token = Token(SECRET, "HW_AUTH_TOKEN")
-    await token.ready()
+    token = TokenCredential(SECRET, "HW_AUTH_TOKEN")
+    await token.prepare()
     assert not await token.renew(0)

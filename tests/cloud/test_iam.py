@@ -23,9 +23,8 @@ from aiohttp import web
 from support.runs import by_urn, export, rows
 
 from inventory.cloud import iam_client
-from inventory.cloud.credentials import Token
-from inventory.cloud.iam import IamToken, list_projects
-from inventory.cloud.iam import User as IamUser
+from inventory.cloud.credentials import TokenCredential
+from inventory.cloud.iam import IamTokenCredential, IamUser, list_projects
 from inventory.cloud.responses import Answer
 from inventory.cloud.transport import open_session
 from inventory.emulator import Emulator, FileCloud, Scope, User
@@ -190,8 +189,8 @@ class Everything:
 async def test_many_workers_share_one_request_for_a_token():
     """However many wait for the first token, IAM is asked once; the request names project, user and domain."""
     async with answering(token_answer()) as (url, session, bodies):
-        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0)
-        await asyncio.gather(*(token.ready() for _ in range(64)))
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0)
+        await asyncio.gather(*(token.prepare() for _ in range(64)))
         assert token.headers(None) == {"X-Auth-Token": "the-first-token-of-iam"}
     assert [json.loads(body) for body in bodies] == [
         {
@@ -213,8 +212,8 @@ async def test_a_wrong_password_does_not_lock_the_user():
     """However many projects wait for a token: four refusals are the most, and IAM locks a user after five."""
     async with answering(REFUSAL) as (url, session, bodies):
         reader = user()
-        tokens = [IamToken(session, url, reader, {"project": {"id": f"p{n}"}}) for n in range(20)]
-        ended = await asyncio.gather(*(token.ready() for token in tokens), return_exceptions=True)
+        tokens = [IamTokenCredential(session, url, reader, {"project": {"id": f"p{n}"}}) for n in range(20)]
+        ended = await asyncio.gather(*(token.prepare() for token in tokens), return_exceptions=True)
         assert {type(error) for error in ended} == {CredentialRefusedError}
         assert len(bodies) == 4
 
@@ -229,8 +228,8 @@ async def test_projects_that_are_not_the_users_stop_no_other():
         reader = user()
         for number in range(6):
             with pytest.raises(CredentialRefusedError):
-                await IamToken(session, url, reader, {"project": {"id": f"foreign{number}"}}).ready()
-        await IamToken(session, url, reader, {"project": {"id": "own"}}).ready()
+                await IamTokenCredential(session, url, reader, {"project": {"id": f"foreign{number}"}}).prepare()
+        await IamTokenCredential(session, url, reader, {"project": {"id": "own"}}).prepare()
         assert ["domain" in json.loads(body)["auth"]["scope"] for body in bodies] == [False, True] + [False] * 6
 
 
@@ -249,13 +248,13 @@ async def test_a_token_is_kept_until_shortly_before_its_end(lifetime, kept, rene
         session,
         bodies,
     ):
-        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
-        await token.ready()
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
+        await token.prepare()
         clock.now = 1_000_000.0 + kept
-        await token.ready()
+        await token.prepare()
         assert (len(bodies), token.generation) == (1, 1)
         clock.now = 1_000_000.0 + renewed
-        await token.ready()
+        await token.prepare()
         assert (len(bodies), token.generation) == (2, 2)
         assert token.headers(None) == {"X-Auth-Token": "second-token-of-iam"}
     assert token.redactor.redact("first-token-of-iam second-token-of-iam") == "[redacted] [redacted]"
@@ -291,9 +290,9 @@ async def test_a_token_is_kept_until_shortly_before_its_end(lifetime, kept, rene
 async def test_every_refusal_of_iam_is_one_typed_error(answer, error, words):
     """Whatever IAM answers is an error with its reason and IAM's address, without the password."""
     async with answering(answer) as (url, session, _):
-        token = IamToken(session, url, user(), {"project": {"id": "p"}}, sleep=no_time)
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=no_time)
         with pytest.raises(error, match=words) as caught:
-            await token.ready()
+            await token.prepare()
         assert f"IAM at {url}" in str(caught.value)
         assert PASSWORD not in str(caught.value)
 
@@ -302,8 +301,8 @@ async def test_a_moments_trouble_of_iam_is_tried_again():
     """A 503 and a 429 are no refusal: the third try brings the token."""
     trouble = {"status": 503, "text": ""}
     async with answering(trouble, {"status": 429, "text": ""}, token_answer()) as (url, session, bodies):
-        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0, sleep=no_time)
-        await token.ready()
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0, sleep=no_time)
+        await token.prepare()
         assert len(bodies) == 3
 
 
@@ -317,13 +316,13 @@ async def test_a_clock_that_is_hours_off_asks_for_no_token_at_each_call(hours_of
         {"status": 201, "headers": {"X-Subject-Token": f"token-{n}-of-iam"}, "text": json.dumps(body)} for n in "ab"
     ]
     async with answering(*answers) as (url, session, bodies):
-        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
         for seconds in (0, 1, 86_400 - 301):
             clock.now = 1_000_000.0 + seconds
-            await token.ready()
+            await token.prepare()
         assert len(bodies) == 1
         clock.now = 1_000_000.0 + 86_400 - 299
-        await token.ready()
+        await token.prepare()
         assert len(bodies) == 2
 
 
@@ -333,35 +332,35 @@ async def test_iam_is_asked_by_the_proxy_that_the_environment_names(monkeypatch)
         monkeypatch.setenv("HTTP_PROXY", url)
         monkeypatch.setenv("http_proxy", url)
         monkeypatch.setenv("no_proxy", "")
-        await IamToken(session, "http://iam.example", user(), {"project": {"id": "p"}}).ready()
+        await IamTokenCredential(session, "http://iam.example", user(), {"project": {"id": "p"}}).prepare()
         assert len(bodies) == 1
 
 
 async def test_an_iam_that_is_not_there_is_told():
     """No connection and no answer in time are what they are."""
     async with answering({"status": 200, "text": "{}"}) as (_, session, _bodies):
-        token = IamToken(session, "http://127.0.0.1:1", user(), {"project": {"id": "p"}}, sleep=no_time)
+        token = IamTokenCredential(session, "http://127.0.0.1:1", user(), {"project": {"id": "p"}}, sleep=no_time)
         with pytest.raises(CallConnectionError, match=r"IAM at http://127\.0\.0\.1:1"):
-            await token.ready()
+            await token.prepare()
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(0.05)) as session:
             with pytest.raises(CallTimeoutError, match="no whole answer in time"):
-                await IamToken(session, url, user(), {"project": {"id": "p"}}, sleep=no_time).ready()
+                await IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=no_time).prepare()
 
 
 async def test_projects_are_listed_with_the_domains_token():
     """Default projects are named like their region, sub-projects after it."""
-    from inventory.cloud.accounts import UserAccount  # noqa: PLC0415
+    from inventory.cloud.accounts import PasswordProvider  # noqa: PLC0415
 
     sub = "11111111111111111111111111111111"
     scopes = [Scope("cn-north-4", P), Scope("ap-southeast-1", Q), Scope("cn-north-4", sub)]
     state = cloud()
     state.scopes = tuple(scopes)
     async with Emulator(state, users=[READER]) as server, aiohttp.ClientSession() as session:
-        account = UserAccount(user(), lambda _region: server.url)
-        found = await list_projects(session, server.url, account.overview(session, "cn-north-4"))
+        account = PasswordProvider(user(), lambda _region: server.url)
+        found = await list_projects(session, server.url, account.iam_credential(session, "cn-north-4"))
     assert found == {P: "cn-north-4", Q: "ap-southeast-1", sub: "cn-north-4_11111111"}
 
 
@@ -373,7 +372,7 @@ def a_page(ids, following=None):
 async def projects_of(*answers, base=""):
     """What is listed where IAM gives these answers; and the paths that it was asked for."""
     async with answering(*answers) as (url, session, bodies):
-        found = await list_projects(session, f"{url}{base}", Token("a-token", "x"))
+        found = await list_projects(session, f"{url}{base}", TokenCredential("a-token", "x"))
         return found, bodies.paths
 
 
@@ -478,7 +477,7 @@ async def test_a_long_answer_is_read_to_its_end(form, size):
     token = raw(201, json.dumps(ROLES).encode(), form, "X-Subject-Token: the-token-of-iam")
     projects = raw(200, json.dumps(PROJECTS).encode(), form)
     async with Raw(token, projects, size=size).serve() as (url, session):
-        credential = IamToken(session, url, user(), {"domain": {"name": "company"}})
+        credential = IamTokenCredential(session, url, user(), {"domain": {"name": "company"}})
         assert len(await list_projects(session, url, credential)) == 2500
         assert credential.headers(url) == {"X-Auth-Token": "the-token-of-iam"}
 
@@ -487,8 +486,8 @@ async def test_an_answer_in_single_bytes_is_read_to_its_end():
     """However small the pieces are."""
     token = raw(201, b'{"token": {}}', "chunked", "X-Subject-Token: the-token-of-iam")
     async with Raw(token, size=1).serve() as (url, session):
-        credential = IamToken(session, url, user(), {"project": {"id": "p"}})
-        await credential.ready()
+        credential = IamTokenCredential(session, url, user(), {"project": {"id": "p"}})
+        await credential.prepare()
         assert credential.headers(url) == {"X-Auth-Token": "the-token-of-iam"}
 
 
@@ -497,7 +496,7 @@ async def test_an_answer_above_the_bound_names_the_bound():
     long = raw(201, b" " * 20_000_000, "plain", "X-Subject-Token: the-token-of-iam")
     async with Raw(long).serve() as (url, session):
         with pytest.raises(BadAnswerError, match=r"an answer of more than [0-9]+ bytes"):
-            await IamToken(session, url, user(), {"project": {"id": "p"}}, sleep=no_time).ready()
+            await IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=no_time).prepare()
 
 
 UNREADABLE = {
@@ -517,8 +516,10 @@ async def test_a_401_of_iam_is_a_refusal_whatever_its_body(what):
     iam = Raw(UNREADABLE[what])
     async with iam.serve() as (url, session):
         reader = user()
-        tokens = [IamToken(session, url, reader, {"project": {"id": f"p{n}"}}, sleep=no_time) for n in range(20)]
-        ended = await asyncio.gather(*(token.ready() for token in tokens), return_exceptions=True)
+        tokens = [
+            IamTokenCredential(session, url, reader, {"project": {"id": f"p{n}"}}, sleep=no_time) for n in range(20)
+        ]
+        ended = await asyncio.gather(*(token.prepare() for token in tokens), return_exceptions=True)
         assert {type(error) for error in ended} == {CredentialRefusedError}
         assert iam.calls == 4
 
@@ -530,7 +531,9 @@ async def test_answers_that_are_none_try_a_password_three_times():
         reader = user()
         for number in range(20):
             with pytest.raises((BadAnswerError, CredentialRefusedError), match="no JSON"):
-                await IamToken(session, url, reader, {"project": {"id": f"p{number}"}}, sleep=no_time).ready()
+                await IamTokenCredential(
+                    session, url, reader, {"project": {"id": f"p{number}"}}, sleep=no_time
+                ).prepare()
         assert iam.calls == 3
 
 
@@ -552,11 +555,11 @@ async def test_a_token_that_is_still_good_is_used_while_iam_is_down():
         session,
         bodies,
     ):
-        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=no_time)
-        await token.ready()
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=no_time)
+        await token.prepare()
         clock.now = 86_400 - 290.0
         for expected in (2, 2, 3, 3, 4):
-            await asyncio.gather(*(token.ready() for _ in range(64)))
+            await asyncio.gather(*(token.prepare() for _ in range(64)))
             assert len(bodies) == expected
             clock.now += 35.0
         assert token.generation == 2
@@ -567,22 +570,24 @@ async def test_a_renewal_that_is_refused_leaves_the_token_until_its_end():
     """A password that was changed is not tried again before the token ends."""
     clock = SimpleNamespace(now=0.0)
     async with answering(living(1000), REFUSAL) as (url, session, bodies):
-        token = IamToken(session, url, user(), {"domain": {"name": "company"}}, now=lambda: clock.now, sleep=no_time)
-        await token.ready()
+        token = IamTokenCredential(
+            session, url, user(), {"domain": {"name": "company"}}, now=lambda: clock.now, sleep=no_time
+        )
+        await token.prepare()
         for clock.now in (910.0, 950.0, 999.0):
-            await token.ready()
+            await token.prepare()
         assert len(bodies) == 2
         clock.now = 1001.0
         with pytest.raises(CredentialRefusedError):
-            await token.ready()
+            await token.prepare()
         assert len(bodies) == 3
 
 
 async def test_who_waits_for_a_token_shares_what_came_of_it():
     """Where the token is needed and IAM is down, many workers make the tries of one."""
     async with answering(DOWN) as (url, session, bodies):
-        token = IamToken(session, url, user(), {"project": {"id": "p"}}, sleep=no_time)
-        ended = await asyncio.gather(*(token.ready() for _ in range(64)), return_exceptions=True)
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=no_time)
+        ended = await asyncio.gather(*(token.prepare() for _ in range(64)), return_exceptions=True)
         assert {type(error) for error in ended} == {ServerError}
         assert len(bodies) == 3
 
@@ -602,9 +607,9 @@ async def test_a_429_of_iam_pauses_all_that_ask_it():
         iam_client._CLIENTS[session] = {
             url: iam_client.IamClient(url, session, clock=lambda: clock.now, sleep=pass_time)
         }
-        tokens = [IamToken(session, url, user(), {"project": {"id": f"p{n}"}}) for n in range(10)]
-        await tokens[0].ready()
-        await asyncio.gather(*(token.ready() for token in tokens))
+        tokens = [IamTokenCredential(session, url, user(), {"project": {"id": f"p{n}"}}) for n in range(10)]
+        await tokens[0].prepare()
+        await asyncio.gather(*(token.prepare() for token in tokens))
         assert len(bodies) == 11
         assert asked[0] == 1000.0
         assert min(asked[1:]) >= 1030.0
@@ -616,7 +621,7 @@ async def test_the_wait_that_iam_asks_for_is_read(text, seconds):
     headers = {"Retry-After": text, "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}
     async with answering({"status": 429, "headers": headers, "text": ""}) as (url, session, _):
         client = iam_client.IamClient(url, session)
-        call = iam_client.Call("GET", "/v3/projects", lambda _url: {}, user().redactor)
+        call = iam_client.IamRequest("GET", "/v3/projects", lambda _url: {}, user().redactor)
         with pytest.raises(ThrottledError) as caught:
             await client.fetch(call)
     assert caught.value.retry_after == seconds
@@ -635,7 +640,7 @@ async def test_an_iam_that_answers_nothing_is_probed_and_not_hammered():
         }
         for number in range(1000):
             with pytest.raises(ServerError, match="said 503"):
-                await IamToken(session, url, user(), {"project": {"id": f"p{number}"}}).ready()
+                await IamTokenCredential(session, url, user(), {"project": {"id": f"p{number}"}}).prepare()
         assert len(bodies) < 300
 
 
@@ -652,12 +657,12 @@ async def test_an_iam_that_is_given_up_stops_each_scope_without_a_wait(answer):
         iam_client._CLIENTS[session] = {
             url: iam_client.IamClient(url, session, clock=lambda: clock.now, sleep=pass_time)
         }
-        tokens = [IamToken(session, url, user(), {"project": {"id": f"p{n}"}}) for n in range(20)]
-        ended = await asyncio.gather(*(token.ready() for token in tokens), return_exceptions=True)
+        tokens = [IamTokenCredential(session, url, user(), {"project": {"id": f"p{n}"}}) for n in range(20)]
+        ended = await asyncio.gather(*(token.prepare() for token in tokens), return_exceptions=True)
         asked, now = len(bodies), clock.now
         assert ended[-1].stops_scope
         with pytest.raises(type(ended[-1]), match="said") as caught:
-            await tokens[0].ready()
+            await tokens[0].prepare()
         assert caught.value.stops_scope
         assert (len(bodies), clock.now) == (asked, now)
 
@@ -673,7 +678,7 @@ def test_a_scope_waits_for_its_iam_and_no_urn_fails_for_it(in_virtual_time):
             self.begins, self.ends = clock() + 5.0, clock() + 5.0 + seconds
             self.generation, self.lockout, self.redactor = 0, None, None
 
-        async def ready(self):
+        async def prepare(self):
             await asyncio.sleep(0.1)
             if self.begins < self.clock() < self.ends:
                 raise ServerError("IAM said 503")
@@ -707,9 +712,9 @@ async def test_a_token_whose_end_cannot_be_told_is_used_until_it_is_refused(ends
     """An end in the past or in no known form says nothing: the token is renewed now and then, and never dropped."""
     clock = SimpleNamespace(now=1_800_000_000.0)
     async with answering(token_answer(ends=ends), DOWN) as (url, session, bodies):
-        token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=no_time)
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=no_time)
         for _ in range(10):
-            await token.ready()
+            await token.prepare()
             clock.now += 541.0
         assert len(bodies) == 10
         assert token.headers(url) == {"X-Auth-Token": "the-first-token-of-iam"}
@@ -722,10 +727,10 @@ async def test_a_time_without_a_zone_is_utc():
         time.tzset()
         try:
             async with answering(token_answer(ends="2026-01-01T01:00:00")) as (url, session, bodies):
-                token = IamToken(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
-                await token.ready()
+                token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now)
+                await token.prepare()
                 clock.now += 3299.0
-                await token.ready()
+                await token.prepare()
                 assert len(bodies) == 1
         finally:
             os.environ["TZ"] = "UTC"
@@ -736,7 +741,7 @@ def test_a_user_shows_no_password():
     """Neither repr nor pickle."""
     import pickle  # noqa: PLC0415
 
-    assert repr(user()) == "User('reader' of 'company')"
+    assert repr(user()) == "IamUser('reader' of 'company')"
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(user())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.cloud.models import _read_softly, name_of_config, read_config, soft_int
+from inventory.cloud.models import _read_softly, parse_int, read_config, read_func_urn
 from inventory.exact_json import REPEATED, json_text, read_json
 
 DOCUMENTED = {
@@ -217,7 +217,7 @@ def test_json_text_does_not_depend_on_the_order_of_keys():
 @pytest.mark.parametrize("value", ["+7", "-7", "007"])
 def test_integer_texts(value):
     """A sign and leading zeros make no other number, but the text is not the number."""
-    assert soft_int(value) == (int(value), False)
+    assert parse_int(value) == (int(value), False)
 
 
 @given(st.dictionaries(st.text(max_size=12) | st.sampled_from(sorted(DOCUMENTED)), JSON, max_size=8))
@@ -262,7 +262,7 @@ def test_the_quick_way_reads_the_same(sent):
             read_config(body)
         return
     assert read_config(body) == softly
-    assert name_of_config(body) == softly.func_urn
+    assert read_func_urn(body) == softly.func_urn
 
 
 @given(st.binary(max_size=100))

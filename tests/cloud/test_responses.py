@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from support.project import DATA
 
-from inventory.cloud.responses import is_named_otherwise, read_answer, read_vendor
+from inventory.cloud.responses import classify_response, is_named_otherwise, read_error_body
 from inventory.errors import BadAnswerError, CallError
 from inventory.redaction import Redactor
 
@@ -80,7 +80,7 @@ def ask(status: int, body: object, token: str = "token-of-the-tests", **headers:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
     with pytest.raises(CallError) as caught:
-        read_answer(status, named, raw, Redactor(token).redact)
+        classify_response(status, named, raw, Redactor(token).redact)
     return caught.value
 
 
@@ -205,7 +205,7 @@ def test_bodies_of_every_shape(body, code, msg):
 )
 def test_what_the_schema_does_not_know_is_left(body, left):
     """Fields of an error that no column takes stay for ``extra``: nothing is dropped (design.md, promise 4)."""
-    vendor = read_vendor(json.dumps(body))
+    vendor = read_error_body(json.dumps(body))
     assert (vendor.code, vendor.msg) == ("A", "m")
     assert vendor.rest == left
 
@@ -220,7 +220,7 @@ def test_what_the_schema_does_not_know_is_left(body, left):
 )
 def test_nothing_of_a_nested_error_is_dropped(body):
     """A field beside the code and the text stays for ``extra`` in the nested shapes too."""
-    assert "left over" in json.dumps(read_vendor(json.dumps(body)).rest)
+    assert "left over" in json.dumps(read_error_body(json.dumps(body)).rest)
 
 
 def test_a_code_beside_a_nested_error_counts():
@@ -266,7 +266,7 @@ def test_a_200_with_an_error_in_it_says_the_vendors_words():
 
 def test_a_config_is_kept_as_it_was_sent():
     """A 200 with a config gives its very bytes and the id of the request."""
-    answer = read_answer(200, CIMultiDict({"x-request-id": "r-1"}), b' {"func_urn": "u"} ', str)
+    answer = classify_response(200, CIMultiDict({"x-request-id": "r-1"}), b' {"func_urn": "u"} ', str)
     assert (answer.body, answer.request_id) == (b' {"func_urn": "u"} ', "r-1")
 
 
@@ -356,7 +356,7 @@ def test_no_secret_is_kept_of_the_headers(status):
     """A request id that echoes the token is redacted and bounded, on good answers too."""
     headers = CIMultiDict({"X-Request-Id": f"id-{SECRET}-{'x' * 5000}"})
     try:
-        kept = read_answer(status, headers, b'{"func_urn":"u"}', Redactor(SECRET).redact).request_id
+        kept = classify_response(status, headers, b'{"func_urn":"u"}', Redactor(SECRET).redact).request_id
     except CallError as error:
         kept = error.request_id
     assert SECRET[:16] not in kept
@@ -381,7 +381,7 @@ def test_every_answer_is_one_typed_error(status, body):
 def test_headers_of_any_bytes_become_text():
     """A header that is no UTF-8 reaches us as half characters, which neither ledger nor table could hold."""
     with pytest.raises(CallError) as caught:
-        read_answer(302, {"X-Request-Id": "a\udcffb", "Location": "/\udcfe"}, b"", str)
+        classify_response(302, {"X-Request-Id": "a\udcffb", "Location": "/\udcfe"}, b"", str)
     assert caught.value.request_id == r"a\xffb"
     assert r"a redirect to /\xfe, which is not followed" in caught.value.error_msg
 
@@ -390,14 +390,14 @@ def test_an_error_page_of_any_size_is_read_at_once():
     """A megabyte of open brackets must not hold up the loop: only the beginning of a page is looked at."""
     for body in (b"<" * 1_000_000, b"<script" * 150_000):
         with pytest.raises(CallError) as caught:
-            read_answer(502, {}, body, str)
+            classify_response(502, {}, body, str)
         assert len(caught.value.error_msg) <= 2000
 
 
 def test_a_message_that_is_an_object_is_json():
     """Whatever stands where a text is documented is kept as it would be sent, not as Python shows it."""
     with pytest.raises(CallError) as caught:
-        read_answer(500, {}, b'{"error_code":"FSS.0500","error_msg":{"a":[true,null]}}', str)
+        classify_response(500, {}, b'{"error_code":"FSS.0500","error_msg":{"a":[true,null]}}', str)
     assert caught.value.error_msg == '{"a":[true,null]}'
 
 
@@ -430,7 +430,7 @@ def config_of(named):
 def test_a_config_may_name_its_function_in_other_words(asked, named):
     """Another qualifier, another name of the region, no name and one that is no URN are all of the URN asked for."""
     body = config_of(named)
-    assert read_answer(200, {}, body, str, asked=asked).body == body
+    assert classify_response(200, {}, body, str, asked=asked).body == body
 
 
 @pytest.mark.parametrize(
@@ -446,7 +446,7 @@ def test_a_config_may_name_its_function_in_other_words(asked, named):
 def test_a_config_of_another_function_is_not_taken(named):
     """Another name, package or project is a bad answer that says whose it is, and may be asked again."""
     with pytest.raises(BadAnswerError, match=f"not what was asked for: the config of {re.escape(named)}$") as caught:
-        read_answer(200, {}, config_of(named), str, asked=ASKED)
+        classify_response(200, {}, config_of(named), str, asked=ASKED)
     assert (caught.value.retryable, caught.value.status_code, caught.value.body) == (True, 200, config_of(named))
 
 
@@ -454,7 +454,7 @@ def test_the_name_of_another_function_is_redacted():
     """A name that holds a secret is not kept with it."""
     named = "urn:fss:cn-north-4:p0:function:default:secret"
     with pytest.raises(BadAnswerError) as caught:
-        read_answer(200, {}, config_of(named), lambda text: text.replace("secret", "***"), asked=ASKED)
+        classify_response(200, {}, config_of(named), lambda text: text.replace("secret", "***"), asked=ASKED)
     assert "secret" not in f"{caught.value}{caught.value.body}"
 
 
@@ -481,7 +481,7 @@ def test_a_page_of_a_web_filter_blocks(status, body, kind):
 def test_a_fault_is_told_beside_what_came():
     """What came of an answer that is not whole is shown with why it is not."""
     with pytest.raises(CallError) as caught:
-        read_answer(503, CIMultiDict(), b"<html>Busy</html>", str, fault="the answer broke off")
+        classify_response(503, CIMultiDict(), b"<html>Busy</html>", str, fault="the answer broke off")
     assert caught.value.error_msg == "Busy (the answer broke off)"
 
 
@@ -511,10 +511,10 @@ def test_another_version_is_no_answer(asked, answered, is_another, is_otherwise)
     body = json.dumps({"func_urn": named}).encode()
     assert is_named_otherwise(named, urn) is is_otherwise
     if not is_another:
-        assert read_answer(200, CIMultiDict(), body, str, asked=urn).body == body
+        assert classify_response(200, CIMultiDict(), body, str, asked=urn).body == body
         return
     with pytest.raises(BadAnswerError, match=f"the config of {named}"):
-        read_answer(200, CIMultiDict(), body, str, asked=urn)
+        classify_response(200, CIMultiDict(), body, str, asked=urn)
 
 
 def test_a_name_in_another_region_is_counted():

@@ -10,7 +10,7 @@ import sys
 import pytest
 from support.runs import TOKEN, by_urn, call_cli, manifest_of, run_cli, wait_for
 
-from inventory.cloud.projects import ProjectRef, places_of
+from inventory.cloud.projects import ProjectRef, select_projects
 from inventory.emulator import Emulator, Faults, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.emulator.gateway.routes import Operation
 from inventory.errors import ListingError, OutOfTimeError, UsageError
@@ -243,7 +243,7 @@ async def test_each_account_of_a_region_is_listed(tmp_path):
     }
     async with Emulator(cloud, users=[User("ONE", "x", "company"), User("TWO", "x", "company")]) as server:
         settings = ExportSettings(accounts=ACCOUNTS)
-        places = places_of(settings, None, None)
+        places = select_projects(settings, None, None)
         assert places == [ProjectRef(NORTH), ProjectRef(SOUTH)]
         result = await export_all(server, tmp_path / "run", *places, accounts=ACCOUNTS, environment=environment)
         bodies = [request for request in server.requests if request.path.startswith("/v3/auth/tokens")]
@@ -255,12 +255,12 @@ async def test_each_account_of_a_region_is_listed(tmp_path):
 def test_places_are_said_or_are_those_of_the_settings():
     """The command line goes before the settings, and these before the accounts."""
     told = ExportSettings(region="r", accounts=ACCOUNTS)
-    assert places_of(told, ["a", "b"], None) == [ProjectRef("a"), ProjectRef("b")]
-    assert places_of(told, None, None) == [ProjectRef("r")]
-    assert places_of(ExportSettings(region="r", project_id="p"), None, None) == [ProjectRef("r", "p")]
-    assert places_of(ExportSettings(region="r"), None, ["p", "q"]) == [ProjectRef("r", "p"), ProjectRef("r", "q")]
+    assert select_projects(told, ["a", "b"], None) == [ProjectRef("a"), ProjectRef("b")]
+    assert select_projects(told, None, None) == [ProjectRef("r")]
+    assert select_projects(ExportSettings(region="r", project_id="p"), None, None) == [ProjectRef("r", "p")]
+    assert select_projects(ExportSettings(region="r"), None, ["p", "q"]) == [ProjectRef("r", "p"), ProjectRef("r", "q")]
     with pytest.raises(UsageError):
-        places_of(ExportSettings(), None, None)
+        select_projects(ExportSettings(), None, None)
 
 
 def test_a_run_that_was_killed_while_it_listed_goes_on(tmp_path):

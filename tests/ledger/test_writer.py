@@ -10,9 +10,9 @@ import pytest
 from support.ledgers import P, R, damaged_behind_its_header, of_another_version, outcome, urn
 from support.project import ROOT
 
+from inventory.cloud.pages import Operation
 from inventory.errors import OutputError
 from inventory.ledger.writer import AnswerCount, Ledger, Reject, ScopeCount, SourceRead
-from inventory.outcome import LIST_CONFIGS, SHOW
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_outcomes_are_committed_in_batches(ledger, path, tmp_path):
     ledger.add_urns(map(urn, "abc"))
     for name in "ab":
         ledger.record(outcome(urn(name)))
-    ledger.count_call(R, P, SHOW, 200)
+    ledger.count_call(R, P, Operation.SHOW_CONFIG, 200)
     assert copied(path, tmp_path / "before") == (0, 0)
     ledger.commit()
     assert copied(path, tmp_path / "after") == (2, 1)
@@ -208,7 +208,7 @@ def test_a_new_list_takes_the_place_of_the_old_run(path):
             ledger.count_scopes([(R, P)])
             ledger.set_fact("loaded", value=1)
         ledger.record(outcome(urn("old")))
-        ledger.count_call(R, P, SHOW, 200)
+        ledger.count_call(R, P, Operation.SHOW_CONFIG, 200)
     with Ledger(path, replace=True) as ledger:
         with pytest.raises(OutputError):
             half_loaded(ledger, OutputError("x"))
@@ -244,15 +244,15 @@ def test_calls_add_up_over_sessions(path):
     for _ in range(2):
         with Ledger(path) as ledger:
             for status in (200, 200, 429, 0):
-                ledger.count_call(R, P, SHOW, status)
+                ledger.count_call(R, P, Operation.SHOW_CONFIG, status)
             ledger.commit()
-            ledger.count_call("x", "q", LIST_CONFIGS, 200)
+            ledger.count_call("x", "q", Operation.LIST_CONFIGS, 200)
     with Ledger(path) as ledger:
         assert ledger.answers() == [
-            AnswerCount(R, P, SHOW, 0, 2),
-            AnswerCount(R, P, SHOW, 200, 4),
-            AnswerCount(R, P, SHOW, 429, 2),
-            AnswerCount("x", "q", LIST_CONFIGS, 200, 2),
+            AnswerCount(R, P, Operation.SHOW_CONFIG, 0, 2),
+            AnswerCount(R, P, Operation.SHOW_CONFIG, 200, 4),
+            AnswerCount(R, P, Operation.SHOW_CONFIG, 429, 2),
+            AnswerCount("x", "q", Operation.LIST_CONFIGS, 200, 2),
         ]
 
 

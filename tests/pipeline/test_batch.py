@@ -10,10 +10,12 @@ from collections import Counter
 import pytest
 from support.runs import by_urn, export, rows
 
+from inventory.cloud.pages import Operation as ApiOperation
 from inventory.emulator import Emulator, Fault, Faults, FileCloud, GeneratedCloud, Reply
 from inventory.emulator.gateway.routes import Operation
 from inventory.ledger.writer import Ledger
-from inventory.outcome import LIST_CONFIGS, SHOW
+
+SHOW, LIST_CONFIGS = ApiOperation.SHOW_CONFIG, ApiOperation.LIST_CONFIGS
 
 P = "0123456789abcdef0123456789abcdef"
 

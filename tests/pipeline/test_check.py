@@ -14,9 +14,9 @@ from email.utils import format_datetime
 import pytest
 from support.runs import TOKEN, run_cli
 
-from inventory.cloud.accounts import TokenAccount, UserAccount
-from inventory.cloud.credentials import Token
-from inventory.cloud.iam import User as IamUser
+from inventory.cloud.accounts import PasswordProvider, TokenProvider
+from inventory.cloud.credentials import TokenCredential
+from inventory.cloud.iam import IamUser
 from inventory.cloud.projects import ProjectRef, find_projects
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.pipeline import check as checkup
@@ -25,7 +25,7 @@ from inventory.settings import ExportSettings
 
 P = "0" * 32
 R = "cn-north-4"
-ACCOUNT = TokenAccount(Token(TOKEN, "x"))
+ACCOUNT = TokenProvider(TokenCredential(TOKEN, "x"))
 
 
 async def steps_of(server, *, account=ACCOUNT, endpoint=None, project=P):
@@ -130,7 +130,7 @@ def test_a_clock_that_nobody_tells_is_not_known(date):
 async def test_a_user_that_iam_refuses_asks_nothing_else():
     """A wrong password is a credential that fails, in IAM's words; FunctionGraph is not called."""
     async with Emulator(GeneratedCloud(1, projects=[P]), users=[User("reader", "right", "company")]) as server:
-        account = UserAccount(IamUser("reader", "wrong-password", "company"), lambda _region: server.url)
+        account = PasswordProvider(IamUser("reader", "wrong-password", "company"), lambda _region: server.url)
         found, steps = await steps_of(server, account=account)
         assert {request.path.partition("?")[0] for request in server.requests} == {"/v3/auth/tokens"}
         assert len(server.requests) == 2, "for the project, and for the domain, which says whether it is the password"
@@ -219,7 +219,7 @@ def test_a_signal_ends_a_check_at_once(number, code):
 
 async def test_a_region_that_no_endpoint_can_hold_fails_alone():
     """Its line says why, and the other scopes are tried all the same."""
-    account = UserAccount(IamUser("reader", "right", "company"), ExportSettings().iam_endpoint_for)
+    account = PasswordProvider(IamUser("reader", "right", "company"), ExportSettings().iam_endpoint_for)
     settings = ExportSettings(endpoint="http://127.0.0.1:1")
     (found,) = await check_scopes([("cn_north_4", P)], settings, account)
     assert "'cn_north_4' cannot be part of the endpoint's host name" in found.line()

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.runs import TOKEN, call_cli, manifest_of, run_cli
 
-from inventory.cloud.accounts import TokenAccount, UserAccount
-from inventory.cloud.credentials import Token
-from inventory.cloud.iam import User as IamUser
+from inventory.cloud.accounts import PasswordProvider, TokenProvider
+from inventory.cloud.credentials import TokenCredential
+from inventory.cloud.iam import IamUser
 from inventory.cloud.pages import MAX_ITEMS, FunctionPage
 from inventory.cloud.projects import ProjectRef, find_projects
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Reply, Scope, User
@@ -24,7 +24,7 @@ from inventory.progress import ProgressObserver
 from inventory.settings import ExportSettings
 from inventory.settings_file import check_settings
 
-ACCOUNT = TokenAccount(Token(TOKEN, "x"))
+ACCOUNT = TokenProvider(TokenCredential(TOKEN, "x"))
 P, Q, R = "0" * 32, "1" * 32, "2" * 32
 CONFIG = {"max_async_retry_attempts": 1}
 
@@ -73,7 +73,7 @@ async def test_an_iam_is_asked_once_for_the_projects_of_all_regions():
     async with Emulator(cloud) as server:
         where = check_settings(ExportSettings(endpoint=server.url, iam_endpoint=server.url))
         places = [ProjectRef(region) for region in regions]
-        found, unseen = await find_projects(places, where, TokenAccount(Token("any", "x")))
+        found, unseen = await find_projects(places, where, TokenProvider(TokenCredential("any", "x")))
         assert len(server.requests) == 1
     assert (len(found), unseen) == (1000, [])
 
@@ -83,7 +83,7 @@ async def test_the_projects_of_a_region_are_looked_up():
     cloud = FileCloud({urn("a", P): None, urn("b", Q): None, urn("c", R, "ap-southeast-1"): None})
     cloud.scopes = (Scope("cn-north-4", P), Scope("cn-north-4", Q), Scope("ap-southeast-1", R))
     async with Emulator(cloud, users=[User("reader", "password", "company")]) as server:
-        account = UserAccount(IamUser("reader", "password", "company"), lambda _region: server.url)
+        account = PasswordProvider(IamUser("reader", "password", "company"), lambda _region: server.url)
         found = await find(server, ProjectRef("cn-north-4"), account=account)
         assert found == [urn("a:latest", P), urn("b:latest", Q)]
         with pytest.raises(ListingError, match="shows no project of this region: see how it is spelled"):
@@ -315,7 +315,7 @@ async def test_a_project_is_listed_with_one_token_and_its_scope_is_not_kept(monk
 
     monkeypatch.setattr(discovery, "_made", made)
     async with Emulator(cloud, users=[User("reader", "password", "company")]) as server:
-        account = UserAccount(IamUser("reader", "password", "company"), lambda _region: server.url)
+        account = PasswordProvider(IamUser("reader", "password", "company"), lambda _region: server.url)
         given = ExportSettings(endpoint=server.url, max_per_second=0.0, attempts=1, max_workers=4)
         places = [ProjectRef("cn-north-4", project) for project in projects]
         await discover(Discovery(places, versions=True), given, account, ProgressObserver())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support.runs import TOKEN
 
-from inventory.cloud.accounts import TokenAccount
-from inventory.cloud.credentials import Token
+from inventory.cloud.accounts import TokenProvider
+from inventory.cloud.credentials import TokenCredential
 from inventory.emulator import Emulator, Faults, GeneratedCloud
 from inventory.errors import InterruptedRunError
 from inventory.ledger.writer import Ledger
@@ -15,7 +15,7 @@ from inventory.progress import ProgressObserver
 from inventory.settings import ExportSettings
 
 WORKERS = 8
-ACCOUNT = TokenAccount(Token(TOKEN, "x"))
+ACCOUNT = TokenProvider(TokenCredential(TOKEN, "x"))
 
 
 def loaded(path, cloud):

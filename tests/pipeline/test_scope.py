@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from inventory.cloud.credentials import Token
+from inventory.cloud.credentials import TokenCredential
 from inventory.cloud.responses import Answer
 from inventory.errors import (
     BadAnswerError,
@@ -46,7 +46,7 @@ class Cloud:
         self.calls: list[float] = []
         self.answers: Counter[str] = Counter()
         self.counted: Counter[int] = Counter()
-        self.credential = Token("a-token", "x")
+        self.credential = TokenCredential("a-token", "x")
 
     async def ask(self, _urn):
         """One call."""
@@ -222,7 +222,7 @@ class Renewed:
         self.generation = 0
         self.lockout = None
 
-    async def ready(self) -> None:
+    async def prepare(self) -> None:
         """It always is."""
 
     async def renew(self, generation: int) -> bool:
@@ -619,7 +619,7 @@ class Keys:
         self.unready = list(unready)
         self.seconds = seconds
 
-    async def ready(self) -> None:
+    async def prepare(self) -> None:
         """Takes its time, and fails as often as planned."""
         await asyncio.sleep(self.seconds)
         if self.unready:

@@ -5,19 +5,20 @@ import re
 
 import pytest
 
+from inventory.cloud.pages import Operation
 from inventory.errors import ErrorKind, ExitCode, OutputError, RateLimit, Status
 from inventory.ledger.writer import AnswerCount, ScopeCount, SourceRead
-from inventory.outcome import LIST_CONFIGS, SHOW, Outcome
+from inventory.outcome import Outcome
 from inventory.runs import manifest
 from inventory.runs.manifest import Counts, ScopeReport
 from inventory.tables.writer import TableFile
 
 ANSWERS = [
-    AnswerCount("r", "p", LIST_CONFIGS, 200, 2),
-    AnswerCount("r", "p", SHOW, 0, 1),
-    AnswerCount("r", "p", SHOW, 200, 5),
-    AnswerCount("r", "p", SHOW, 429, 2),
-    AnswerCount("s", "q", SHOW, 200, 3),
+    AnswerCount("r", "p", Operation.LIST_CONFIGS, 200, 2),
+    AnswerCount("r", "p", Operation.SHOW_CONFIG, 0, 1),
+    AnswerCount("r", "p", Operation.SHOW_CONFIG, 200, 5),
+    AnswerCount("r", "p", Operation.SHOW_CONFIG, 429, 2),
+    AnswerCount("s", "q", Operation.SHOW_CONFIG, 200, 3),
 ]
 
 
@@ -54,7 +55,7 @@ def test_every_urn_is_counted_by_its_status_and_kind():
         outcome(Status.NOT_FOUND),
         outcome(Status.FAILED, ErrorKind.TIMEOUT, attempts=4),
         outcome(Status.FAILED, ErrorKind.THROTTLED, attempts=0),
-        outcome(Status.CONFIGURED, attempts=2)._replace(operation=LIST_CONFIGS),
+        outcome(Status.CONFIGURED, attempts=2)._replace(operation=Operation.LIST_CONFIGS),
     ):
         counts.add(settled)
     blocks = described(counts=counts)["counts"]
@@ -98,7 +99,7 @@ def test_requests_are_all_calls_of_all_scopes():
         "retries": 4,
         "throttled": 2,
         "saved_by_lists": 7,
-        "by_operation": {LIST_CONFIGS: 2, SHOW: 11},
+        "by_operation": {Operation.LIST_CONFIGS: 2, Operation.SHOW_CONFIG: 11},
         "by_http_status": {"200": 10, "429": 2, "none": 1},
     }
 
