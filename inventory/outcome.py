@@ -7,11 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from inventory.errors import ErrorKind, Status
 
-SHOW = "ShowFunctionAsyncInvokeConfig"
-"""The vendor's name of the operation that returns the config of one URN."""
-LIST_CONFIGS = "ListFunctionAsyncInvokeConfig"
-"""The vendor's name of the operation that returns the configs of all versions of a function."""
-
 
 class Outcome(NamedTuple):
     """The outcome of one URN.

@@ -20,12 +20,12 @@ from inventory.cloud.pages import Operation
 from inventory.cloud.responses import GONE, Answer
 from inventory.errors import CallError, Status
 from inventory.exact_json import read_json
-from inventory.outcome import Outcome
 from inventory.pipeline.outcomes import success_outcome
 from inventory.pipeline.scope import CallSkippedError, Scope
 from inventory.urn import parse
 
 if TYPE_CHECKING:
+    from inventory.outcome import Outcome
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from inventory.cloud.pages import ConfigPage

@@ -18,7 +18,6 @@ from inventory.errors import (
     ThrottledError,
 )
 from inventory.ledger.writer import NO_ANSWER
-from inventory.outcome import Outcome
 from inventory.pipeline.outcomes import failure_outcome, success_outcome
 from inventory.scheduling.circuit_breaker import CircuitBreaker, is_from_service, is_throttled_too_long
 from inventory.scheduling.retry import Attempts, RetryPolicy
@@ -27,6 +26,7 @@ from inventory.scheduling.throttle import Throttle
 from inventory.scheduling.warmup import Warmup
 
 if TYPE_CHECKING:
+    from inventory.outcome import Outcome
     from collections.abc import Awaitable, Callable
 
     from inventory.cloud.credentials import Credential
