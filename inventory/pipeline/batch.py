@@ -25,10 +25,10 @@ from inventory.pipeline.scope import CallSkippedError, Scope
 from inventory.urn import parse
 
 if TYPE_CHECKING:
-    from inventory.outcome import Outcome
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from inventory.cloud.pages import ConfigPage
+    from inventory.outcome import Outcome
     from inventory.pipeline.second_opinion import UrnFetcher
     from inventory.scheduling.retry import Attempts
 

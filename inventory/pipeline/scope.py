@@ -26,11 +26,11 @@ from inventory.scheduling.throttle import Throttle
 from inventory.scheduling.warmup import Warmup
 
 if TYPE_CHECKING:
-    from inventory.outcome import Outcome
     from collections.abc import Awaitable, Callable
 
     from inventory.cloud.credentials import Credential
     from inventory.cloud.responses import Answer
+    from inventory.outcome import Outcome
     from inventory.settings import ExportSettings
 
 T = TypeVar("T")
