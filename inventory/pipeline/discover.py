@@ -18,7 +18,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory.cloud.client import Client
-from inventory.cloud.pages import LIST_ALIASES, LIST_FUNCTIONS, LIST_VERSIONS, MAX_ITEMS
+from inventory.cloud.pages import MAX_ITEMS, Operation
 from inventory.cloud.projects import ProjectRef, expand_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
@@ -47,7 +47,11 @@ OVERLAP: Final = 20
 _MAX_STEPS_BACK: Final = 100
 _MAX_READINGS: Final = 4
 _TICK_SECONDS: Final = 0.25
-_OF: Final = {LIST_FUNCTIONS: "functions", LIST_VERSIONS: "versions", LIST_ALIASES: "aliases"}
+_OF: Final = {
+    Operation.LIST_FUNCTIONS: "functions",
+    Operation.LIST_VERSIONS: "versions",
+    Operation.LIST_ALIASES: "aliases",
+}
 
 
 @dataclass(frozen=True)
@@ -161,9 +165,11 @@ class _Project:
     async def page(self, marker: int) -> FunctionPage:
         """A page of functions."""
         try:
-            return await self.scope.fetch(LIST_FUNCTIONS, lambda: self.client.list_functions(marker, MAX_ITEMS))
+            return await self.scope.fetch(
+                Operation.LIST_FUNCTIONS, lambda: self.client.list_functions(marker, MAX_ITEMS)
+            )
         except (CallError, CallSkippedError) as error:
-            raise self._broken(LIST_FUNCTIONS, error) from None
+            raise self._broken(Operation.LIST_FUNCTIONS, error) from None
 
     def _broken(self, operation: str, error: Exception) -> ListingError:
         reason = self.scope.stopped or error
@@ -218,10 +224,12 @@ async def _discover(
         project, function = asked
         new = 0
         if search.versions:
-            names = await project.fetch(LIST_VERSIONS, lambda: project.client.list_function_versions(function))
+            names = await project.fetch(
+                Operation.LIST_VERSIONS, lambda: project.client.list_function_versions(function)
+            )
             new += project.add(f"{function}:{name}" for name in names)
         if search.aliases:
-            names = await project.fetch(LIST_ALIASES, lambda: project.client.list_version_aliases(function))
+            names = await project.fetch(Operation.LIST_ALIASES, lambda: project.client.list_version_aliases(function))
             new += project.add(f"{function}:!{name}" for name in names)
         tell(new)
 
@@ -256,8 +264,8 @@ def _all_of(
         began,
         Census(
             frozenset(project.name for project in projects),
-            search.versions and not any(LIST_VERSIONS in project.vague for project in projects),
-            search.aliases and not any(LIST_ALIASES in project.vague for project in projects),
+            search.versions and not any(Operation.LIST_VERSIONS in project.vague for project in projects),
+            search.aliases and not any(Operation.LIST_ALIASES in project.vague for project in projects),
         ),
     )
 
