@@ -110,7 +110,7 @@ async def test_a_user_exports_two_projects_with_a_token_each(tmp_path, write_lis
             write_list(URNS), tmp_path / "run", endpoint=server.url, iam_endpoint=server.url, environment=VARIABLES
         )
         assert Counter(request.path.split("?")[0].split("/")[1] for request in server.requests) == {"v2": 60, "v3": 2}
-        given = list(server.iam.given)
+        given = list(server.iam.tokens)
     assert result.exit_code == ExitCode.ANSWERED
     assert result.manifest["requests"]["total"] == 60
     everything = b"".join(file.read_bytes() for file in (tmp_path / "run").iterdir())
@@ -143,7 +143,7 @@ async def test_a_token_that_must_be_updated_is_renewed_once_and_the_run_goes_on(
             nonlocal answered
             answered += 1
             if answered == 20:
-                server.expired_tokens.update(server.iam.given)
+                server.expired_tokens.update(server.iam.tokens)
 
         server.plan(expire)
         result = await export(
@@ -154,7 +154,7 @@ async def test_a_token_that_must_be_updated_is_renewed_once_and_the_run_goes_on(
             environment=VARIABLES,
             max_workers=8,
         )
-        assert len(server.iam.given) == 2
+        assert len(server.iam.tokens) == 2
         assert 1 <= server.counts[401] <= 8
         assert server.counts[200] == 30
         assert result.manifest["requests"]["by_http_status"]["401"] == server.counts[401]
@@ -174,7 +174,7 @@ async def test_a_renewed_token_that_is_refused_too_stops_the_scope(tmp_path, wri
             environment=VARIABLES,
         )
         assert server.counts.total() == server.counts[401] == 2
-        assert len(other.iam.given) == 2
+        assert len(other.iam.tokens) == 2
     assert result.exit_code == ExitCode.CREDENTIALS
     assert "APIGW.0307" in result.manifest["scopes"][0]["stopped"]
 

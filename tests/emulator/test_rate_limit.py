@@ -54,17 +54,17 @@ def test_a_window_lets_through_its_calls_and_refuses_the_rest():
     """N calls pass, the next waits for the end of the window, whole seconds rounded up."""
     clock = Clock()
     windows = Windows(Limit(2, 10), clock)
-    assert [windows.refuse(A), windows.refuse(A), windows.refuse(A)] == [None, None, 10]
+    assert [windows.count_call(A), windows.count_call(A), windows.count_call(A)] == [None, None, 10]
     clock.now += 9.5
-    assert windows.refuse(A) == 1
+    assert windows.count_call(A) == 1
     clock.now += 0.5
-    assert windows.refuse(A) is None
+    assert windows.count_call(A) is None
 
 
 def test_scopes_do_not_share_a_window():
     """What one project uses is not charged to another."""
     windows = Windows(Limit(1), Clock())
-    assert [windows.refuse(A), windows.refuse(B), windows.refuse(A)] == [None, None, 1]
+    assert [windows.count_call(A), windows.count_call(B), windows.count_call(A)] == [None, None, 1]
 
 
 def test_refused_calls_use_up_the_next_window_only_where_asked_for():
@@ -73,20 +73,20 @@ def test_refused_calls_use_up_the_next_window_only_where_asked_for():
         clock = Clock()
         windows = Windows(Limit(2, 10, refused_count=counted), clock)
         for _ in range(5):
-            windows.refuse(A)
+            windows.count_call(A)
         clock.now += 10
-        assert windows.refuse(A) == expected
+        assert windows.count_call(A) == expected
         clock.now += 20
-        assert windows.refuse(A) is None
+        assert windows.count_call(A) is None
 
 
 def test_a_small_debt_leaves_the_rest_of_the_next_window():
     """One refused call takes one call of the next window."""
     clock = Clock()
     windows = Windows(Limit(2, 10, refused_count=True), clock)
-    assert [windows.refuse(A) for _ in range(3)] == [None, None, 10]
+    assert [windows.count_call(A) for _ in range(3)] == [None, None, 10]
     clock.now += 10
-    assert [windows.refuse(A) for _ in range(2)] == [None, 10]
+    assert [windows.count_call(A) for _ in range(2)] == [None, 10]
 
 
 def test_an_emulator_takes_limit_and_faults_as_the_command_spells_them():

@@ -133,7 +133,7 @@ def token_request(password="password", project=P):
 def test_iam_gives_tokens_and_lists_projects(server):
     """The SDK's IAM client gets a token with its end, and the projects; by name, just the one."""
     given = iam(server).keystone_create_user_token_by_password(token_request())
-    assert given.x_subject_token in server.iam.given
+    assert given.x_subject_token in server.iam.tokens
     assert given.token.expires_at.endswith("Z")
     listed = iam(server).keystone_list_projects(KeystoneListProjectsRequest(name="cn-north-4"))
     assert [(project.id, project.name) for project in listed.projects] == [(P, "cn-north-4")]

@@ -255,7 +255,7 @@ async def test_a_429_says_when_to_come_back_in_both_forms_or_not_at_all(emulator
 
 async def is_gone(emulator):
     """Waits until it listens no more: the loop needs a few turns for it."""
-    await emulator._listener.left()
+    await emulator._listener.wait_until_away()
     return await refuses(emulator)
 
 
