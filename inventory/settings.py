@@ -118,7 +118,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     ] = None
     token_file: Annotated[
         str | None,
-        Option("File with an IAM token. Default: the environment, see docs/credentials.md.", is_path=True),
+        Option("File with an IAM token. Default: the environment, see inventory/docs/credentials.md.", is_path=True),
     ] = None
     ca_bundle: Annotated[
         str | None,
@@ -255,7 +255,7 @@ class RunOptions:
         ),
     ] = None
     work_dir: Annotated[
-        str | None,
+        Path | None,
         Option(
             "With s3:// or obs://: folder of the ledger. Default: a folder in the user's state directory.",
             is_path=True,
@@ -268,7 +268,7 @@ class RunOptions:
     versions: Annotated[bool, Option("List the versions of each function too.", before="token_file")] = False
     aliases: Annotated[bool, Option("List the aliases of each function too.", before="token_file")] = False
     settings: Annotated[
-        str | None,
+        Path | None,
         Option("TOML file with options; the command line wins.", is_path=True, before="max_workers"),
     ] = None
     resume: Annotated[bool, Option("Continue the run in --output.")] = False

@@ -13,7 +13,7 @@ import msgspec
 
 from inventory.certificates import create_ssl_context
 from inventory.endpoints import IAM_VARIABLE, check_endpoint, sdk_endpoints
-from inventory.errors import SettingsError, UrnError
+from inventory.errors import SettingsError, UrnError, UsageError
 from inventory.home import at_home, home
 from inventory.proxies import check_proxies, is_loopback
 from inventory.settings import (
@@ -29,6 +29,7 @@ from inventory.settings import (
 from inventory.urn import check_field
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -200,3 +201,54 @@ def describe(settings: ExportSettings) -> dict[str, Any]:
     }
     document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(ExportSettings(**plain)))
     return document
+
+
+def check_combination(options: Mapping[str, Any], *, has_source: bool) -> None:
+    """Checks that the options of an export can be combined.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if options.get("resume"):
+        for other in ("overwrite", "dry_run"):
+            if options.get(other):
+                raise UsageError(f"--resume cannot be combined with --{other.replace('_', '-')}: give one of them")
+        if options.get("output") is None:
+            raise UsageError("--resume needs --output with the folder of the run")
+    if options.get("all"):
+        if has_source:
+            raise UsageError("--all finds the list itself: give it without a list")
+        if options.get("dry_run"):
+            raise UsageError("--all needs calls, and --dry-run makes none: write a list with discover")
+    elif options.get("versions") or options.get("aliases"):
+        raise UsageError("--versions and --aliases need --all; a list says itself which URNs to export")
+
+
+def chosen_settings(options: Mapping[str, Any], *, several: bool = False) -> dict[str, Any]:
+    """The settings among the options of a command or of ``inventory.export``, as :class:`ExportSettings` holds them.
+
+    Args:
+        options: values by keyword; those not given are absent.
+        several: whether ``region`` and ``project_id`` may have several values, which are then no setting.
+
+    Raises:
+        UsageError: one has several values where only one is possible.
+    """
+    chosen: dict[str, Any] = {}
+    for declared in declared_options().values():
+        if not declared.is_setting or declared.keyword not in options:
+            continue
+        value = options[declared.keyword]
+        if declared.keyword != declared.name:
+            chosen[declared.name] = not value
+        elif declared.option.is_repeatable:
+            values = tuple(dict.fromkeys([value] if isinstance(value, str) else map(str, value)))
+            if declared.name == "format":
+                chosen[declared.name] = values
+            elif len(values) == 1:
+                chosen[declared.name] = values[0]
+            elif not several:
+                raise UsageError(f"--{declared.name.replace('_', '-')} has {len(values)} values: several go with --all")
+        else:
+            chosen[declared.name] = os.fspath(value) if declared.option.is_path else value
+    return chosen

@@ -1,8 +1,4 @@
-"""What a Python caller may say of an export: the options, of which types they are, and how errors speak of them.
-
-Owns the options' names and types, and the change from the command line's words to Python's. Does not know what an
-option does; which values fit is :mod:`inventory.settings`' to say.
-"""
+"""Checks the keyword arguments of export(); rewrites command-line names in messages."""
 
 from __future__ import annotations
 
@@ -12,10 +8,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypedDict, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from inventory.errors import InventoryError, SettingsError
 from inventory.home import at_home
+from inventory.settings import declared_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +21,13 @@ if TYPE_CHECKING:
 class Options(TypedDict, total=False):
     """The options of :func:`inventory.export`: those of ``inventory export``, with underscores.
 
-    ``--help`` explains each.
+    ``inventory export --help`` explains each. A test compares these types with the declarations in ``settings.py``.
 
-    Units: ``timeout`` and ``max_time`` in seconds, ``max_per_second`` in calls per second and scope, 0 for no cap;
-    ``quota_share`` a part of 1; ``rows_per_file`` in rows.
+    Units: ``timeout`` and ``max_time`` in seconds; ``max_per_second`` in calls per second and scope, 0 for no cap;
+    ``quota_share`` from above 0 to 1; ``rows_per_file`` in rows.
 
-    Source: ShowFunctionAsyncInvokeConfig and, where it saves calls (without ``no_batch``),
-    ListFunctionAsyncInvokeConfig of FunctionGraph v2; with ``all`` its lists of functions, versions and aliases.
+    Source: ShowFunctionAsyncInvokeConfig and, unless ``no_batch``, ListFunctionAsyncInvokeConfig of FunctionGraph v2;
+    with ``all`` its lists of functions, versions and aliases.
     """
 
     aliases: bool
@@ -57,9 +54,9 @@ class Options(TypedDict, total=False):
     versions: bool
 
 
-_NAMED: Final = ("output", "overwrite", "progress", "resume", "work_dir")
-"""What an export takes besides; an option that is nearly one of these is told so."""
-_WORDS: Final = {
+NAMED_PARAMETERS: Final = ("output", "overwrite", "progress", "resume", "work_dir")
+"""Keyword parameters of ``export`` besides :class:`Options`."""
+_KIND_NAMES: Final = {
     bool: "True or False",
     int: "a whole number",
     float: "a number",
@@ -67,37 +64,51 @@ _WORDS: Final = {
     str | Path: "a file's name",
     str | Sequence[str]: "a text or a list of texts",
 }
-_FLAGS: Final = frozenset(
-    {"resume", "overwrite", *(name for name, kind in get_type_hints(Options).items() if kind is bool)}
-)
-_OPTION: Final = re.compile(r"(?<![^\s(,;:])--([a-z][a-z-]*)(?![\w-])")
+_COMMAND_LINE_NAME: Final = re.compile(r"(?<![^\s(,;:])--([a-z][a-z-]*)(?![\w-])")
 
 
-def checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with plain values (a number of numpy is one), those that are None left out.
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are not None, as plain Python values (a numpy number becomes a number).
 
     Raises:
-        TypeError: there is no option of that name, as Python says it of any function.
-        SettingsError: a value is of another type.
+        TypeError: an option is unknown, as with any Python function.
+        SettingsError: a value has the wrong type.
     """
-    kinds = get_type_hints(Options)
-    found = {}
-    for name, given in options.items():
+    kinds = {
+        name: declared.python_kind for name, declared in declared_options().items() if name in Options.__annotations__
+    }
+    checked = {}
+    for name, value in options.items():
         if name not in kinds:
-            near = difflib.get_close_matches(name, [*kinds, *_NAMED], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted([*kinds, *_NAMED]))}"
+            names = sorted([*kinds, *NAMED_PARAMETERS])
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(names)}"
             raise TypeError(f"export has no option {name!r}{hint}")
-        value = given.item() if getattr(given, "ndim", None) == 0 and hasattr(given, "item") else given
-        if value is not None:
-            found[name] = _of_kind(name, value, kinds[name])
-    return found
+        plain = value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+        if plain is not None:
+            checked[name] = _check_type(name, plain, kinds[name])
+    return checked
+
+
+def _check_type(name: str, value: Any, kind: Any) -> Any:  # noqa: ANN401 - the caller may pass anything
+    if kind == str | Sequence[str]:
+        is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+        texts = list(value) if is_list else [value]
+        if all(isinstance(text, str) for text in texts):
+            return [str(text) for text in texts] if is_list else str(value)
+    elif kind == str | Path:
+        if isinstance(value, str | os.PathLike) and isinstance(path := os.fspath(value), str):
+            return at_home(path)
+    elif isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool)):
+        return kind(value)
+    raise SettingsError(f"{name} must be {_KIND_NAMES[kind]}, not {type(value).__name__}")
 
 
 def folder_name(name: str, value: object) -> str | None:
-    """A folder or URL as text, None for none.
+    """A folder or URL as text.
 
     Raises:
-        SettingsError: it is neither text nor path, or empty: then it would be the folder that one happens to be in.
+        SettingsError: it is no text or path, or empty (which would be the working directory).
     """
     if value is None:
         return None
@@ -109,34 +120,22 @@ def folder_name(name: str, value: object) -> str | None:
 
 
 @contextmanager
-def in_python() -> Iterator[None]:
-    """Errors of the block speak of ``resume=True`` and ``token_file``, not of ``--resume`` and ``--token-file``."""
+def python_messages() -> Iterator[None]:
+    """Rewrites the messages of errors: ``--resume`` becomes ``resume=True``, ``--token-file`` ``token_file``."""
     try:
         yield
     except InventoryError as error:
-        told, error.message = error.message, spoken(error.message)
-        error.args = tuple(error.message if part == told else part for part in error.args)
+        original, error.message = error.message, to_python_wording(error.message)
+        error.args = tuple(error.message if part == original else part for part in error.args)
         raise
 
 
-def spoken(text: str) -> str:
-    """A sentence with options as a Python caller writes them."""
-    return _OPTION.sub(lambda found: _spoken(found[1].replace("-", "_")), text)
+def to_python_wording(text: str) -> str:
+    """A message with options as Python keywords."""
+    options = declared_options()
 
+    def keyword(match: re.Match[str]) -> str:
+        name = match[1].replace("-", "_")
+        return f"{name}=True" if name in options and options[name].kind is bool else name
 
-def _spoken(name: str) -> str:
-    return f"{name}=True" if name in _FLAGS else name
-
-
-def _of_kind(name: str, value: Any, kind: Any) -> Any:  # noqa: ANN401 - whatever a caller gives
-    if kind == str | Sequence[str]:
-        several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
-        texts = list(value) if several else [value]
-        if all(isinstance(text, str) for text in texts):
-            return [str(text) for text in texts] if several else str(value)
-    elif kind == str | Path:
-        if isinstance(value, str | os.PathLike) and isinstance(path := os.fspath(value), str):
-            return at_home(path)
-    elif isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool)):
-        return kind(value)
-    raise SettingsError(f"{name} must be {_WORDS[kind]}, not {type(value).__name__}")
+    return _COMMAND_LINE_NAME.sub(keyword, text)

@@ -1,7 +1,4 @@
-"""The demo: an emulated cloud with the everyday troubles of a real one, and a list of its functions.
-
-Owns what the demo shows. Knows the emulator's door and the settings of an export; its caller runs the export.
-"""
+"""The demo: an emulated cloud with faults, and a list of its functions."""
 
 from __future__ import annotations
 
@@ -24,28 +21,28 @@ _REGIONS: Final = ("cn-north-4", "ap-southeast-1")
 _LIMIT: Final = "150/second"
 _FAULTS: Final = "latency=20ms,5xx=1%,reset=0.5%,malformed=0.5%"
 _ODD_ENTRIES: Final = (
-    "# what follows is in most lists that people keep: a workflow, a note, and a URN twice",
+    "# most lists contain entries like these: a workflow, a note, a duplicate",
     "urn:fss:cn-north-4:0123456789abcdef0123456789abcdef:workflow:default:nightly:latest",
     "ask Wei about the rest",
 )
 
 
-class Ready(NamedTuple):
-    """A running emulator, and what an export of it needs."""
+class Demo(NamedTuple):
+    """What an export of the running emulator needs."""
 
     source: Source
     folder: Path
     settings: ExportSettings
     environment: dict[str, str]
-    words: tuple[str, ...]
+    messages: tuple[str, ...]
 
 
 @contextmanager
-def prepared(functions: int, folder: Path) -> Iterator[Ready]:
-    """Starts the emulator and writes its list into the run's folder, which must be a new or an empty one.
+def start_demo(functions: int, folder: Path) -> Iterator[Demo]:
+    """Starts the emulator and writes its list into the run's folder, which must be new or empty.
 
     Raises:
-        OutputError: the list cannot be written, or the folder holds something.
+        OutputError: the list cannot be written, or the folder is not empty.
     """
     cloud = GeneratedCloud(functions, regions=_REGIONS)
     server = Emulator(cloud, token=_TOKEN, limit=Limit.parse(_LIMIT), faults=Faults.parse(_FAULTS))
@@ -53,21 +50,21 @@ def prepared(functions: int, folder: Path) -> Iterator[Ready]:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise OutputError(f"{folder} is not empty; give another --output")
-        with (folder / LIST_NAME).open("x", encoding="utf-8") as listed:
+        with (folder / LIST_NAME).open("x", encoding="utf-8") as file:
             first = next(cloud.urns(), "")
-            listed.writelines(f"{urn}\n" for urn in cloud.urns())
-            listed.writelines(f"{line}\n" for line in (*_ODD_ENTRIES, first))
+            file.writelines(f"{urn}\n" for urn in cloud.urns())
+            file.writelines(f"{line}\n" for line in (*_ODD_ENTRIES, first))
     except OSError as error:
         raise OutputError.from_os_error(folder, "cannot be written", error, "give another --output") from None
     with server.in_thread():
-        yield Ready(
+        yield Demo(
             Source(str(folder / LIST_NAME)),
             folder,
             ExportSettings(endpoint=server.url, format=("parquet", "csv")),
             {TOKEN_VARIABLE: _TOKEN},
             (
                 f"An emulated FunctionGraph of {functions:,} functions in {len(_REGIONS)} regions at {server.url}.",
-                f"It throttles at {_LIMIT} and errs now and then ({_FAULTS}).",
+                f"It throttles at {_LIMIT} and sometimes fails ({_FAULTS}).",
                 f"Exporting the functions, versions and aliases listed in {folder / LIST_NAME} ...",
                 "",
             ),

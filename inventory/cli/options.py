@@ -1,139 +1,118 @@
-"""Options that several commands have, in the words of each of them, and what is made of what was given.
-
-Owns their help. Knows no command.
-"""
+"""Builds the parameters of commands from the declared options."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
-from inventory.errors import UsageError
+from inventory.settings import DeclaredOption, declared_options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
 
-LogForm = Literal["text", "json"]
+Command = TypeVar("Command", bound=Callable[..., None])
 
-Endpoint = Annotated[
-    str | None, typer.Option(help="Base URL; may contain {region}. Default: Huawei Cloud's of each region.")
-]
-IamEndpoint = Annotated[str | None, typer.Option(help="IAM's base URL; may contain {region}.")]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        help="File that holds an IAM token. Default: what the environment has, see the README.", readable=False
-    ),
-]
-CaBundle = Annotated[
-    Path | None,
-    typer.Option(
-        help="PEM file of the authorities to trust instead of the system's. Default: SSL_CERT_FILE, see the README.",
-        readable=False,
-    ),
-]
-SettingsFile = Annotated[
-    Path | None, typer.Option(help="TOML file with options of the export itself; options win.", readable=False)
-]
+REPEATABLE_REGION: Final = {
+    "region": "Region to look in (repeatable).",
+    "project_id": "Project of the region (repeatable). Default: IAM is asked.",
+}
 
 
 def _folder(text: str) -> Path:
     if "://" in text:
-        raise typer.BadParameter(
-            "a folder is needed here: only export goes to a store; what works on a run takes its work folder"
-        )
+        raise typer.BadParameter("this must be a local folder; for a run in an object store, give its work folder")
     return Path(text)
 
 
-ExportOutput = Annotated[
-    str | None,
-    typer.Option(
-        help="Folder of the run, or s3://bucket/prefix or obs://bucket/prefix. Default: output/<UTC timestamp>."
-    ),
-]
-WorkDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="With s3:// or obs://: folder of the ledger. Default: one of the URL in the user's state directory.",
-        readable=False,
-    ),
-]
-RunOutput = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", metavar="PATH", parser=_folder),
-]
-Versions = Annotated[bool, typer.Option("--versions", help="List the versions of each function too.")]
-Aliases = Annotated[bool, typer.Option("--aliases", help="List the aliases of each function too.")]
-Regions = Annotated[list[str] | None, typer.Option(help="Region to look in; may be given several times.")]
-Projects = Annotated[
-    list[str] | None, typer.Option(help="Project of the region; may be given several times. Default: IAM is asked.")
-]
-
-
-NaiveTimezone = Annotated[
-    str | None, typer.Option(help="Zone in which a time without a zone is read. Default: such a time stays text.")
-]
-RowsPerFile = Annotated[
-    int | None,
-    typer.Option(help="A table of more rows becomes a folder of files, as functions/part-00000.parquet. 0: one file."),
-]
-RunFolderNamed = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DIR", help="Folder of the run; of one that goes to a store, its work folder.", parser=_folder
-    ),
-]
-RUN_PLACE: Final = "folder of a finished run, or s3://bucket/prefix or obs://bucket/prefix"
-
-
-def _folder_of_runs(text: str) -> Path:
+def _runs_folder(text: str) -> Path:
     if "://" in text:
-        raise typer.BadParameter("a folder is needed here: in a store, a lifecycle rule removes what is old")
-    if not text:  # a variable of a shell that is not set: the runs of this folder would go
+        raise typer.BadParameter("this must be a local folder; in an object store, a lifecycle rule removes old runs")
+    if not text:  # an unset shell variable would otherwise remove the runs of the working directory
         raise typer.BadParameter("the name of the folder is empty")
     return Path(text)
 
 
-FolderOfRuns = Annotated[
+RunFolder = Annotated[
     Path,
-    typer.Argument(metavar="FOLDER", help="Folder that holds the runs' folders, as output.", parser=_folder_of_runs),
+    typer.Argument(metavar="DIR", help="Folder of the run; for a run in a store, its work folder.", parser=_folder),
 ]
+RunsFolder = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", help="Folder that contains run folders, such as output.", parser=_runs_folder),
+]
+DemoOutput = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", metavar="PATH", parser=_folder),
+]
+RUN_LOCATION: Final = "folder of a finished run, or s3://bucket/prefix or obs://bucket/prefix"
 
 
 class TableFormat(StrEnum):
-    """The formats of the tables, in a form that typer can repeat."""
+    """The table formats as an enum, which typer can repeat."""
 
     PARQUET = "parquet"
     CSV = "csv"
 
 
-def sources_named(names: list[str] | None, settings: ExportSettings) -> list[Source]:
-    """The lists that are named, each of which can be opened."""
-    from inventory.sources.files import Source, check_unique_streams  # noqa: PLC0415 - heavy, and --help stays quick
+def with_options(*names: str, helps: Mapping[str, str] | None = None) -> Callable[[Command], Command]:
+    """Adds declared options to a command, which receives them as ``**options``.
+
+    Args:
+        names: the options in the order of ``--help``; a parameter of the command itself may stand among them.
+        helps: help texts that differ in this command.
+    """
+
+    def add(command: Command) -> Command:
+        own = {
+            name: parameter.replace(kind=Parameter.KEYWORD_ONLY)
+            for name, parameter in signature(command, eval_str=True).parameters.items()
+            if parameter.kind is not Parameter.VAR_KEYWORD
+        }
+        declared, texts = declared_options(), helps or {}
+        added = {name: own.get(name) or _parameter(declared[name], texts.get(name)) for name in names}
+        parameters = [*(own[name] for name in own if name not in names), *added.values()]
+        command.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined] # inspect reads it
+        return command
+
+    return add
+
+
+def _parameter(declared: DeclaredOption, text: str | None) -> Parameter:
+    option = declared.option
+    kind: Any = Path if option.is_path and declared.is_setting else declared.kind
+    default: Any = None
+    flags: tuple[str, ...] = ()
+    if kind is bool:
+        default, flags = False, (f"--{declared.keyword.replace('_', '-')}",)
+    elif option.is_repeatable:
+        kind = list[TableFormat] | None if declared.name == "format" else list[str] | None
+    elif declared.is_setting or declared.default is None:
+        kind = kind | None
+    else:
+        default = declared.default
+    info = typer.Option(*flags, help=text or declared.help, readable=False)
+    return Parameter(declared.keyword, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
+
+
+def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the command line contains."""
+    return {name: value for name, value in options.items() if value not in (None, []) and value is not False}
+
+
+def open_sources(names: list[str] | None, settings: ExportSettings) -> list[Source]:
+    """The lists of these names, after a check that each can be opened."""
+    from inventory.sources.files import Source, check_unique_streams
 
     sources = [Source(name, settings.column) for name in names or []]
     check_unique_streams(sources)
     for source in sources:
         source.check()
     return sources
-
-
-def only_one(given: list[str] | None, name: str, *, several: bool) -> str | None:
-    """The one value of an option that may be given several times, where it must not be."""
-    if given and len(given) > 1 and not several:
-        raise UsageError(f"{name} is given {len(given)} times: several go with --all")
-    return given[0] if given and len(given) == 1 else None
-
-
-def formats_of(given: list[TableFormat] | None) -> tuple[str, ...] | None:
-    """The formats that are given, each once."""
-    return None if given is None else tuple(dict.fromkeys(one.value for one in given))
-
-
-def text_of(path: Path | None) -> str | None:
-    """A path as the settings hold it."""
-    return None if path is None else str(path)

@@ -1,11 +1,7 @@
-"""How a command lives in its process: the loop, the signals, the exit code, and what is said at the end.
-
-Owns signals and the way out. Knows no option and no column.
-"""
+"""Runs a command: event loop, signal handling, exit code, closing messages."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import signal
@@ -16,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import typer
 
-from inventory.cli.stdout import put_place
+from inventory.cli.stdout import print_path
 from inventory.display.log import Log
 from inventory.display.terminal import Display
 from inventory.errors import InterruptedRunError, InventoryError, OutputError
 from inventory.progress import ProgressObserver
 from inventory.scheduling.connection_limit import FEW, check_enough, raise_limit, reserve_descriptors
-from inventory.scheduling.threads import run_abandonable, run_cancellable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -44,13 +39,13 @@ T = TypeVar("T")
 _TICK_SECONDS: Final = 0.2
 _SIGHUP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)  # Windows has none
 _COLLECT_AFTER: Final = 50_000
-"""New objects that may be there before the collector looks at them."""
+"""Threshold of the garbage collector, in new objects."""
 
 
 @contextmanager
-def leaving(form: str, *, quiet: bool) -> Iterator[Log]:
-    """Turns an expected error into one sentence on stderr and an exit code."""
-    log = Log(form, quiet=quiet)
+def exit_on_error(log_format: str, *, quiet: bool) -> Iterator[Log]:
+    """Ends the command at an expected error, with one sentence on stderr and the error's exit code."""
+    log = Log(log_format, quiet=quiet)
     try:
         yield log
     except InventoryError as error:
@@ -67,12 +62,12 @@ def run_export(
     environment: Mapping[str, str],
     log: Log,
 ) -> Result:
-    """Runs an export under a display; a first signal ends it in good order, a second one at once.
+    """Runs an export with a progress display. The first signal stops it cleanly, the second at once.
 
     Raises:
-        InventoryError: it could not be finished.
+        InventoryError: the export did not finish.
     """
-    from inventory.pipeline import export as pipeline  # noqa: PLC0415 - heavy, and only for a run
+    from inventory.pipeline import export as pipeline
 
     with Display(log) as observer, _signals(observer, log):
         return run_loop(
@@ -81,12 +76,12 @@ def run_export(
 
 
 def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bool) -> Result:
-    """Builds the tables of a run again under a display; a signal ends it, and leaves all as it was.
+    """Rebuilds the tables of a run with a progress display. A signal stops it and leaves the tables as they were.
 
     Raises:
-        InventoryError: they could not be built.
+        InventoryError: the tables cannot be built.
     """
-    from inventory.pipeline.rebuild import rebuild_tables  # noqa: PLC0415 - heavy, and only for tables
+    from inventory.pipeline.rebuild import rebuild_tables
 
     raise_limit()
     check_enough()
@@ -95,17 +90,20 @@ def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bo
 
 
 def run_status(folder: Path) -> Standing:
-    """Looks where a run stands; a signal ends it.
+    """Reads the status of a run; a signal stops it.
 
     Raises:
-        InventoryError: it cannot be seen.
+        InventoryError: the status cannot be read.
     """
-    from inventory.runs.status import standing_of  # noqa: PLC0415
+    import asyncio
+
+    from inventory.runs.status import standing_of
+    from inventory.scheduling.threads import run_cancellable
 
     check_enough(FEW)
     observer = ProgressObserver()
     check = partial(observer.check_cancelled, resumable=False)
-    # SQLite looks through all pages in one step, which takes 12 s where a disk is busy: a stop leaves it alone.
+    # SQLite checks all pages in one step (12 s measured on a busy disk), so a signal abandons the thread.
     with _signals(observer):
         return asyncio.run(run_cancellable(check, partial(standing_of, folder, check_cancelled=check)))
 
@@ -113,14 +111,15 @@ def run_status(folder: Path) -> Standing:
 def run_discovery(
     search: Discovery, settings: ExportSettings, *, environment: Mapping[str, str], log: Log
 ) -> Discovered:
-    """Lists functions under a display; a signal ends it.
+    """Lists functions with a progress display; a signal stops it.
 
     Raises:
-        InventoryError: it could not be finished.
+        InventoryError: the listing did not finish.
     """
-    from inventory.cloud.accounts import find_credentials  # noqa: PLC0415
-    from inventory.cloud.transport import HEADERS  # noqa: PLC0415 - heavy, and only for a run
-    from inventory.pipeline.discover import discover  # noqa: PLC0415
+    from inventory.cloud.accounts import find_credentials
+    from inventory.cloud.transport import HEADERS
+    from inventory.pipeline.discover import discover
+    from inventory.scheduling.threads import run_cancellable
 
     async def search_all(observer: ProgressObserver) -> Discovered:
         account = await run_cancellable(observer.on_wait, find_credentials, settings, environment, HEADERS)
@@ -132,27 +131,28 @@ def run_discovery(
 
 def run_checkup(
     sources: Sequence[Source],
-    places: Sequence[ProjectRef],
+    projects: Sequence[ProjectRef],
     settings: ExportSettings,
     environment: Mapping[str, str],
 ) -> list[Checkup]:
-    """Checks the scopes of lists and of places; a signal ends it.
+    """Checks the scopes of lists and of projects; a signal stops it.
 
     Raises:
-        InventoryError: there is nothing to check with, or nothing to check.
+        InventoryError: there is no credential, or a list cannot be read.
     """
-    from inventory.cloud.accounts import find_credentials  # noqa: PLC0415
-    from inventory.cloud.projects import find_projects  # noqa: PLC0415
-    from inventory.cloud.transport import HEADERS  # noqa: PLC0415
-    from inventory.pipeline.check import check_scopes, without_project  # noqa: PLC0415 - heavy, and only for a run
-    from inventory.pipeline.dry_run import scopes_of  # noqa: PLC0415
+    from inventory.cloud.accounts import find_credentials
+    from inventory.cloud.projects import find_projects
+    from inventory.cloud.transport import HEADERS
+    from inventory.pipeline.check import check_scopes, without_project
+    from inventory.pipeline.dry_run import scopes_of
+    from inventory.scheduling.threads import run_abandonable
 
     async def check() -> list[Checkup]:
         account = await run_abandonable(find_credentials, settings, environment, HEADERS)
         listed = await run_abandonable(scopes_of, sources, settings)
-        found, unseen = await find_projects(places, settings, account)
+        found, unseen = await find_projects(projects, settings, account)
         checked = await check_scopes(list(dict.fromkeys([*listed, *found])), settings, account)
-        return [*checked, *(without_project(*one) for one in unseen)]
+        return [*checked, *(without_project(*region) for region in unseen)]
 
     observer = ProgressObserver()
     with _signals(observer):
@@ -160,36 +160,38 @@ def run_checkup(
 
 
 def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_run: bool) -> None:
-    """Removes the runs that a policy does not keep, and says of all others why they stay; a signal ends it between two.
+    """Removes the runs that a policy does not keep, and logs why the others stay. A signal stops it between two runs.
 
     Raises:
-        InventoryError: it could not be finished.
+        InventoryError: a folder cannot be read or removed.
     """
-    from inventory.runs import prune  # noqa: PLC0415 - heavy, and only for prune
+    from inventory.runs import prune
 
     observer = ProgressObserver()
     with _signals(observer):
         plan = prune.planned(folder, policy, incomplete=incomplete)
-        for path, words in plan.kept:
-            log.say("kept", f"kept {path}: {words}", path=str(path), reason=words)
-        for path, words in plan.left:
-            log.say("left", f"left alone {path}: {words}", path=str(path), reason=words)
+        for path, reason in plan.kept:
+            log.say("kept", f"kept {path}: {reason}", path=str(path), reason=reason)
+        for path, reason in plan.left:
+            log.say("left", f"left alone {path}: {reason}", path=str(path), reason=reason)
         for path in plan.gone:
             observer.check_cancelled(resumable=False)
-            stays = [] if dry_run else prune.remove(path)
-            put_place(path)
-            if stays:
-                log.complain(f"{path} stays, with what is not of the run: {', '.join(stays)}")
+            others = [] if dry_run else prune.remove(path)
+            print_path(path)
+            if others:
+                log.complain(f"{path} stays, with files that are not of the run: {', '.join(others)}")
         done = "would be removed" if dry_run else "removed"
         log.say("pruned", f"{len(plan.gone):,} runs {done}, {len(plan.kept):,} kept, {len(plan.left):,} left alone")
 
 
 async def _until_signal(work: Coroutine[Any, Any, T], observer: ProgressObserver) -> T:
-    """The result of what has nothing to keep, or the signal that came before it.
+    """The result of work that a signal may cancel at any time.
 
     Raises:
-        InterruptedRunError: it came.
+        InterruptedRunError: a signal arrived.
     """
+    import asyncio
+
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
@@ -203,62 +205,63 @@ async def _until_signal(work: Coroutine[Any, Any, T], observer: ProgressObserver
 
 @contextmanager
 def resumable(output: Output) -> Iterator[None]:
-    """Adds to the words of an interrupted run how it goes on."""
-    from inventory.cli import summary as report  # noqa: PLC0415
+    """Adds the command that resumes the run to the message of an interruption."""
+    from inventory.cli import summary
 
     try:
         yield
     except InterruptedRunError as error:
         if error.resumable:
-            error.message += f"; go on with: {report.resume_command(output)}"
+            error.message += f"; go on with: {summary.resume_command(output)}"
         raise
 
 
 def finish(result: Result, log: Log) -> None:
-    """Says how a run ended and what is wrong with it, and leaves."""
-    from inventory.cli import summary as report  # noqa: PLC0415
+    """Logs the summary of a run and its problems, then exits."""
+    from inventory.cli import summary
 
     if result.nothing_to_do:
         log.say("complete", f"{result.output} is complete: nothing was left to do.")
     else:
-        log.say("summary", *report.summary(result), **result.manifest)
-    for trouble in report.troubles(result):
-        log.complain(trouble)
+        log.say("summary", *summary.summary_lines(result), **result.manifest)
+    for problem in summary.problems(result):
+        log.complain(problem)
     if result.note:
         log.complain(result.note)
-    leave(result)
+    print_and_exit(result)
 
 
-def leave(result: Result) -> None:
-    """Prints a run's folder or URL on stdout, and leaves with its exit code."""
-    put_place(result.output)
+def print_and_exit(result: Result) -> None:
+    """Prints the folder or URL of a run on stdout, and exits with its exit code."""
+    print_path(result.output)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
 
-def until_stopped(begin: Callable[[], None]) -> None:
-    """Begins, and waits for a signal; one that comes while it begins is not lost.
+def serve_until_signal(start: Callable[[], None]) -> None:
+    """Starts a service and waits for a signal, which may arrive during the start.
 
     Raises:
-        InterruptedRunError: it came.
+        InterruptedRunError: a signal arrived.
     """
     observer = ProgressObserver()
     with _signals(observer):
-        begin()
+        start()
         while True:
             threading.Event().wait(0.2)
             observer.check_cancelled(resumable=False)
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on the fastest event loop that is there.
+    """Runs a coroutine on uvloop, or on asyncio's loop where there is none.
 
-    What is loaded by now stays to the end, and a run makes hardly any cycles: the collector looks at new objects alone,
-    and seldom, which is a tenth of the time of each URN.
+    The garbage collector runs rarely, and ignores the objects that exist now: that saves a tenth of the time of a URN.
 
     Raises:
-        OutputError: the system allows too few open files for it.
+        OutputError: the limit of open files is too low.
     """
+    import asyncio
+
     raise_limit()
     try:
         check_enough()
@@ -268,27 +271,27 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     try:
-        import uvloop  # noqa: PLC0415 - not on every platform
+        import uvloop
     except ImportError:
-        return asyncio.run(_sparing(work, []))
-    ends: list[Callable[[], T]] = []
+        return asyncio.run(_with_spare_descriptors(work, []))
+    outcomes: list[Callable[[], T]] = []
     try:
-        return uvloop.run(_sparing(work, ends))
+        return uvloop.run(_with_spare_descriptors(work, outcomes))
     except (OSError, RuntimeError):
-        if not ends:
+        if not outcomes:
             raise
-        return ends[0]()  # where the system allows too few files by now, uvloop cannot close, but the work is done
+        return outcomes[0]()  # uvloop could not close for lack of descriptors, but the work is done
 
 
-async def _sparing(work: Coroutine[Any, Any, T], ends: list[Callable[[], T]]) -> T:
-    """The work, beside which some descriptors stay free for the loop; how it ends is added to ``ends``."""
+async def _with_spare_descriptors(work: Coroutine[Any, Any, T], outcomes: list[Callable[[], T]]) -> T:
+    """Awaits the work, keeps descriptors for closing the loop, and adds the outcome to ``outcomes``."""
     with reserve_descriptors():
         try:
             result = await work
         except InventoryError as error:
-            ends.append(partial(_raise, error))
+            outcomes.append(partial(_raise, error))
             raise
-    ends.append(lambda: result)
+    outcomes.append(lambda: result)
     return result
 
 
@@ -298,24 +301,24 @@ def _raise(error: InventoryError) -> NoReturn:
 
 @contextmanager
 def _signals(observer: ProgressObserver, log: Log | None = None) -> Iterator[None]:
-    """A first signal asks for an end in good order; a second one ends the process, and says so to a log.
+    """Handles signals: the first cancels the run, the second ends the process and logs that.
 
-    SIGHUP is never the second: a terminal that closes sends several. Where it is ignored, as under nohup, it stays so.
+    A second SIGHUP is ignored, because a closing terminal sends several. Under nohup SIGHUP stays ignored.
     """
 
-    def stop(number: int, _frame: object) -> None:
+    def handle(number: int, _frame: object) -> None:
         if observer.signal_number is not None:
             if number == _SIGHUP:
                 return
             if log is not None:
-                log.say_at_once("ended at once; what was answered is kept, and --resume goes on")
+                log.say_at_once("ended at once; all answers are kept, and --resume continues the run")
             os._exit(128 + number)
         observer.cancel(number)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if _SIGHUP is not None and signal.getsignal(_SIGHUP) is not signal.SIG_IGN:
         numbers.append(_SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:

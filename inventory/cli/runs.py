@@ -1,128 +1,125 @@
-"""The commands that call no cloud: on the folder of a run, on an emulated cloud, and the data dictionary.
-
-Owns their options and what they print; :mod:`inventory.cli.app` gives them their place. Heavy modules are loaded by the
-command that needs them, so that ``--help`` is quick.
-"""
+"""Commands that call no cloud: tables, status, diff, prune, demo, emulate, schema."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from inventory.cli.options import (
-    RUN_PLACE,
-    FolderOfRuns,
-    LogForm,
-    NaiveTimezone,
-    RowsPerFile,
-    RunFolderNamed,
-    RunOutput,
-    TableFormat,
-    formats_of,
+from inventory.cli.options import RUN_LOCATION, DemoOutput, RunFolder, RunsFolder, given_options, with_options
+from inventory.cli.process import (
+    exit_on_error,
+    print_and_exit,
+    run_export,
+    run_prune,
+    run_status,
+    run_tables,
+    serve_until_signal,
 )
-from inventory.cli.process import leave, leaving, run_export, run_prune, run_status, run_tables, until_stopped
-from inventory.cli.stdout import painter, put, put_place, written_to
+from inventory.cli.stdout import colorizer, open_output, print_data, print_path
 from inventory.errors import UsageError
 
 
-def tables(
-    folder: RunFolderNamed,
-    format: Annotated[  # noqa: A002 - the option's name
-        list[TableFormat] | None, typer.Option(help="May be given twice; comes to the formats that the run has.")
-    ] = None,
-    naive_timezone: NaiveTimezone = None,
-    rows_per_file: RowsPerFile = None,
-    drop_bodies: Annotated[
-        bool,
-        typer.Option(
-            "--drop-bodies", help="Then drop the raw bodies from the ledger: what failed cannot be asked again there."
-        ),
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
-    log_format: Annotated[LogForm, typer.Option(help="Words on stderr as text or as JSON lines.")] = "text",
-) -> None:
-    """Build the tables of a run again from its ledger, without a call: no credential is needed.
+@with_options(
+    "format",
+    "naive_timezone",
+    "rows_per_file",
+    "drop_bodies",
+    "quiet",
+    "log_format",
+    helps={
+        "format": "Format of the tables (repeatable); added to the formats that the run has.",
+        "drop_bodies": "Then remove the raw answers from the ledger; a failed URN cannot be exported again after that.",
+    },
+)
+def tables(folder: RunFolder, **options: Any) -> None:  # noqa: ANN401 - each option has its own type
+    """Rebuild the tables of a run from its ledger, without calls and without a credential.
 
-    What is not said stays as it was. Exit codes: 0 the tables are there, whatever became of the URNs; 2 no run, or one
-    without a whole list; 4 ledger in use or of no use, or no room.
+    Options that are not given stay as in the run. Exit codes: 0 tables written, whatever the URNs' statuses; 2 no run,
+    or its list is incomplete; 4 ledger locked or damaged, or disk full.
     """
-    with leaving(log_format, quiet=quiet) as log:
-        from inventory.cli import summary as report
+    with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
+        from inventory.cli import summary
+        from inventory.settings_file import chosen_settings
 
-        given = {"format": formats_of(format), "naive_timezone": naive_timezone, "rows_per_file": rows_per_file}
-        shape = {name: value for name, value in given.items() if value is not None}
-        result = run_tables(folder, shape, log, drop_bodies=drop_bodies)
-        words = "The tables are as they were" if result.nothing_to_do else "Written from the ledger"
-        log.say("tables", f"{words}: {report.rows(result)}", **result.manifest)
-        for words in filter(None, (result.note, report.not_sent(result.output))):
-            log.complain(words)
-        put_place(result.folder)
+        drop_bodies = options.pop("drop_bodies")
+        table_options = chosen_settings(given_options(options))
+        result = run_tables(folder, table_options, log, drop_bodies=drop_bodies)
+        what = "The tables are unchanged" if result.nothing_to_do else "Written from the ledger"
+        log.say("tables", f"{what}: {summary.row_counts(result)}", **result.manifest)
+        for message in filter(None, (result.note, summary.not_sent(result.output))):
+            log.complain(message)
+        print_path(result.folder)
 
 
 def status(
-    folder: RunFolderNamed,
-    format: Annotated[Literal["text", "json"], typer.Option(help="Form of the output.")] = "text",  # noqa: A002
+    folder: RunFolder,
+    format: Annotated[Literal["text", "json"], typer.Option(help="Format of the output.")] = "text",  # noqa: A002 - the option's name
 ) -> None:
-    """Show where a run stands, also while it runs: done, failed and left, how fast, and what to do next.
+    """Show the status of a run, also while it runs: URNs done, failed and left, rate, next step.
 
-    Exit codes: 0 whatever it shows; 2 no run there; 4 its ledger cannot be read.
+    Exit codes: 0 status shown; 2 no run there; 4 its ledger cannot be read.
     """
-    with leaving("text", quiet=False):
-        from inventory.runs import status as standing
+    with exit_on_error("text", quiet=False):
+        from inventory.runs import status as run_status_text
 
-        found = run_status(folder)
+        current = run_status(folder)
         if format == "json":
             import json
 
-            put(json.dumps(found.as_object(), indent=2))
+            print_data(json.dumps(current.as_object(), indent=2))
         else:
-            put(standing.as_text(found))
+            print_data(run_status_text.as_text(current))
 
 
 def demo(
-    functions: Annotated[int, typer.Option(min=1, help="Functions that the emulated cloud has.")] = 300,
-    output: RunOutput = None,
+    functions: Annotated[int, typer.Option(min=1, help="Number of functions of the emulated cloud.")] = 300,
+    output: DemoOutput = None,
 ) -> None:
-    """Export an emulated cloud: no account is needed."""
-    with leaving("text", quiet=False) as log:
+    """Export an emulated cloud; no account is needed."""
+    with exit_on_error("text", quiet=False) as log:
         from inventory.cli import demo as demonstration
-        from inventory.cli import summary as report
+        from inventory.cli import summary
         from inventory.runs.output import Output, claimed, named_output
         from inventory.scheduling.connection_limit import check_enough, raise_limit
 
         raise_limit()
         check_enough()
-        with claimed(named_output(output)) as place, demonstration.prepared(functions, place.folder) as ready:
-            log.say("demo", *ready.words)
+        with claimed(named_output(output)) as place, demonstration.start_demo(functions, place.folder) as ready:
+            log.say("demo", *ready.messages)
             result = run_export(
                 [ready.source], Output(ready.folder), ready.settings, mode="new", environment=ready.environment, log=log
             )
-        log.say("demo", *report.summary(result), "", "Wrote:")
-        for path, rows in report.tables(result):
+        log.say("demo", *summary.summary_lines(result), "", "Wrote:")
+        for path, rows in summary.table_files(result):
             log.say("demo", f"  {path}  ({rows:,} rows)")
         log.say("demo", f"  {result.folder / 'manifest.json'}", "", "Try next:")
-        for step in report.next_steps(result.folder):
+        for step in summary.next_steps(result.folder):
             log.say("demo", f"  {step}")
-        leave(result)
+        print_and_exit(result)
 
 
 def emulate(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any that is free.")] = 8787,
-    functions: Annotated[int, typer.Option(min=0, help="Functions of the generated cloud.")] = 1000,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same cloud.")] = 0,
-    limit: Annotated[str | None, typer.Option(help="Throttle of each project, as in 60/minute or 200/5minute.")] = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any free port.")] = 8787,
+    functions: Annotated[int, typer.Option(min=0, help="Number of functions of the generated cloud.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the generated cloud; the same seed gives the same cloud.")] = 0,
+    limit: Annotated[
+        str | None, typer.Option(help="Rate limit of each project, such as 60/minute or 200/5minute.")
+    ] = None,
     faults: Annotated[
         str | None,
-        typer.Option(help="What goes wrong, as in latency=20ms,5xx=1%,stall=0.1%,storm=1%, or all=5%; see the README."),
+        typer.Option(
+            help="Faults, such as latency=20ms,5xx=1%,stall=0.1%,storm=1%, or all=5%; see inventory/docs/emulator.md."
+        ),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="JSON file with the functions to serve, instead of generated.", readable=False)
+        Path | None,
+        typer.Option(help="JSON file with the functions to serve, instead of generated ones.", readable=False),
     ] = None,
 ) -> None:
-    """Serve a local FunctionGraph, for tests and trials."""
-    with leaving("text", quiet=False) as log:
+    """Serve a local FunctionGraph for tests and trials."""
+    with exit_on_error("text", quiet=False) as log:
         from inventory import emulator as emulation
         from inventory.scheduling.connection_limit import FEW, check_enough
 
@@ -136,8 +133,8 @@ def emulate(
             faults=None if faults is None else emulation.Faults.parse(faults, seed=seed),
         )
 
-        def tell() -> None:
-            put(server.url)
+        def print_instructions() -> None:
+            print_data(server.url)
             log.say(
                 "emulate",
                 "An emulated FunctionGraph listens; any token is accepted. Ctrl-C stops it.",
@@ -149,83 +146,86 @@ def emulate(
             )
 
         with server.in_thread():
-            until_stopped(tell)
+            serve_until_signal(print_instructions)
 
 
+@with_options("dry_run", "quiet", helps={"dry_run": "Show what would be removed, and remove nothing."})
 def prune(
-    folder: FolderOfRuns,
-    keep_last: Annotated[int | None, typer.Option(min=1, help="Keep so many of the newest runs.")] = None,
-    keep_daily: Annotated[int | None, typer.Option(min=1, help="Keep a run of each of the last so many days.")] = None,
-    keep_monthly: Annotated[int | None, typer.Option(min=1, help="Keep a run of each of so many months.")] = None,
+    folder: RunsFolder,
+    keep_last: Annotated[int | None, typer.Option(min=1, help="Number of newest runs to keep.")] = None,
+    keep_daily: Annotated[int | None, typer.Option(min=1, help="Number of days of which to keep the last run.")] = None,
+    keep_monthly: Annotated[
+        int | None, typer.Option(min=1, help="Number of months of which to keep the last run.")
+    ] = None,
     incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="Remove stopped and damaged runs too, if a newer run is whole.")
+        bool, typer.Option("--incomplete", help="Remove stopped and damaged runs too, if a newer run is complete.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+    **options: Any,  # noqa: ANN401 - each option has its own type
 ) -> None:
-    """Remove the runs of a folder that no rule keeps, and print their folders. Days and months are UTC's.
+    """Remove the runs of a folder that no rule keeps, and print their folders. Days and months are in UTC.
 
-    Exit codes: 0 done, whatever there was to remove; 2 no rule, or no folder of runs; 4 it cannot be read or removed.
+    Exit codes: 0 done, also if there was nothing to remove; 2 no rule, or no folder of runs; 4 a run cannot be read or
+    removed.
     """
-    with leaving("text", quiet=quiet) as log:
-        from inventory.errors import UsageError
+    with exit_on_error("text", quiet=options["quiet"]) as log:
         from inventory.runs.retention import Policy
 
         policy = Policy(keep_last or 0, keep_daily or 0, keep_monthly or 0)
         if not any(policy) and not incomplete:
-            raise UsageError("prune must know what to keep: give --keep-last, --keep-daily or --keep-monthly")
-        run_prune(folder, policy, log, incomplete=incomplete, dry_run=dry_run)
+            raise UsageError("prune needs a rule for what to keep: give --keep-last, --keep-daily or --keep-monthly")
+        run_prune(folder, policy, log, incomplete=incomplete, dry_run=options["dry_run"])
 
 
 def schema(
     table: Annotated[
         str | None, typer.Argument(help="functions, destinations, calls or rejects. Default: all.")
     ] = None,
-    format: Annotated[Literal["text", "json", "markdown"], typer.Option(help="Form of the output.")] = "text",  # noqa: A002
+    format: Annotated[Literal["text", "json", "markdown"], typer.Option(help="Format of the output.")] = "text",  # noqa: A002 - the option's name
 ) -> None:
     """Show the data dictionary."""
-    with leaving("text", quiet=False):
+    with exit_on_error("text", quiet=False):
         from inventory.tables import schema as dictionary
 
         tables = tuple(dictionary.TABLES.values()) if table is None else (dictionary.find_table(table),)
         if format == "json":
             import json
 
-            put(json.dumps(dictionary.to_json_objects(tables), indent=2))
+            print_data(json.dumps(dictionary.to_json_objects(tables), indent=2))
         else:
-            put(dictionary.to_markdown(tables) if format == "markdown" else dictionary.to_text(tables), end="")
+            print_data(dictionary.to_markdown(tables) if format == "markdown" else dictionary.to_text(tables), end="")
 
 
 def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD", help=f"The earlier run: {RUN_PLACE}.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The later run, likewise.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"The earlier run: {RUN_LOCATION}.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The later run, in the same form.")],
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "json", "csv", "parquet", "markdown"], typer.Option(help="Form of the output; all hold all.")
+        Literal["text", "json", "csv", "parquet", "markdown"],
+        typer.Option(help="Format of the output; each contains everything."),
     ] = "text",
-    output: Annotated[Path | None, typer.Option(help="File to write, instead of stdout.", readable=False)] = None,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 1 if something changed.")] = False,
+    output: Annotated[Path | None, typer.Option(help="File to write. Default: stdout.", readable=False)] = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")] = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="With --exit-code: also 1 if NEW does not tell of a URN that OLD asked for."),
+        typer.Option("--strict", help="With --exit-code: also 1 if a URN of OLD is unknown in NEW."),
     ] = False,
 ) -> None:
-    """Show what changed between two finished runs: added, removed, changed field by field, and what is not known.
+    """Show what changed between two finished runs: added, removed, changed by field, and unknown.
 
-    A URN that failed in NEW is unknown, and never removed; one that left a list made by hand is not_listed.
-    Exit codes: 0; with --exit-code 1 if something changed; 2 no finished run there, or not to be compared; 4 a table
-    cannot be read.
+    A URN that failed in NEW is unknown, never removed; a URN that is no longer in a list made by hand is not_listed.
+    Exit codes: 0 compared; 1 with --exit-code, if something changed; 2 no finished run there, or they cannot be
+    compared; 4 a table cannot be read.
     """
-    with leaving("text", quiet=False) as log:
+    with exit_on_error("text", quiet=False) as log:
         if strict and not exit_code:
-            raise UsageError("--strict goes with --exit-code: it says what that is 1 for")
+            raise UsageError("--strict needs --exit-code: it decides when that is 1")
         from inventory.comparison import render
         from inventory.comparison.result import diff as compare
 
-        with written_to(output, binary=format == "parquet") as sink:
-            found = compare(old, new)
-            for words in found.warnings:
-                log.complain(words)
-            render.write(found, format, sink, painter(output))
-        log.say("diff", render.verdict(found))
-        if exit_code and (found.changed or (strict and found.untold)):
+        with open_output(output, binary=format == "parquet") as sink:
+            comparison = compare(old, new)
+            for message in comparison.warnings:
+                log.complain(message)
+            render.write(comparison, format, sink, colorizer(output))
+        log.say("diff", render.verdict(comparison))
+        if exit_code and (comparison.changed or (strict and comparison.untold)):
             raise typer.Exit(1)

@@ -1,7 +1,4 @@
-"""Standard output: the data of a command, as text or as bytes, and nothing else.
-
-Owns what becomes of a reader that has left, of a full disk behind it, and of a terminal. Knows no command.
-"""
+"""Writes a command's data to standard output or to a file."""
 
 from __future__ import annotations
 
@@ -23,11 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def put(text: str, *, end: str = "\n") -> None:
-    """Prints data on stdout: as it is, but on a terminal printable. A reader that has left is no error.
+def print_data(text: str, *, end: str = "\n") -> None:
+    """Prints data on stdout, on a terminal with control characters escaped. A closed pipe is no error.
 
     Raises:
-        OutputError: it cannot be written, as on a full disk.
+        OutputError: stdout cannot be written, as on a full disk.
     """
     if sys.stdout.isatty():
         text = printable_lines(text.split("\n"))
@@ -37,50 +34,52 @@ def put(text: str, *, end: str = "\n") -> None:
         silence_stream(sys.stdout)
     except OSError as error:
         silence_stream(sys.stdout)
-        raise OutputError.from_os_error("standard output", "cannot be written", error, "lead it elsewhere") from None
+        raise OutputError.from_os_error(
+            "standard output", "cannot be written", error, "redirect it to another file"
+        ) from None
 
 
-def put_place(place: object) -> None:
-    """Prints a folder, a file or a URL on stdout: as it is, but on a terminal on one printable line.
+def print_path(path: object) -> None:
+    """Prints a folder, file or URL on stdout, on a terminal as one printable line.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: stdout cannot be written.
     """
-    put(printable(str(place)) if sys.stdout.isatty() else str(place))
+    print_data(printable(str(path)) if sys.stdout.isatty() else str(path))
 
 
 class _Stdout(RawIOBase):
-    """Standard output for bytes, under the same rule as :func:`put`. It counts them, for a pipe has no place."""
+    """Stdout for bytes, with the rules of :func:`print_data`. Counts the bytes, because a pipe has no position."""
 
     def __init__(self) -> None:
-        self._place = 0
+        self._position = 0
 
     def writable(self) -> bool:
         return True
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
     def write(self, data: Any) -> int:  # noqa: ANN401 - as its parent has it
         try:
             sys.stdout.buffer.write(data)
         except BrokenPipeError:
             silence_stream(sys.stdout)
-        self._place += len(data)
+        self._position += len(data)
         return len(data)
 
 
 @contextmanager
-def written_to(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
-    """Where a command writes its data: a file that has its name when it is whole, or standard output.
+def open_output(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
+    """Opens a file, which gets its name once it is complete, or standard output.
 
     Args:
         path: the file; None for standard output.
-        binary: whether a terminal would be spoilt by it.
+        binary: whether the data is no text, which a terminal cannot show.
 
     Raises:
-        UsageError: standard output is a terminal, and the data is binary.
-        OutputError: it cannot be written.
+        UsageError: stdout is a terminal, and the data is binary.
+        OutputError: the file or stdout cannot be written.
     """
     if path is not None:
         if not path.name:
@@ -89,7 +88,7 @@ def written_to(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
             yield file
         return
     if binary and sys.stdout.isatty():
-        raise UsageError("a terminal cannot show this form: give --output FILE, or lead it elsewhere with > FILE")
+        raise UsageError("a terminal cannot show this format: give --output FILE, or redirect with > FILE")
     try:
         sys.stdout.flush()
         with BufferedWriter(_Stdout()) as sink:
@@ -99,11 +98,13 @@ def written_to(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
         silence_stream(sys.stdout)
     except OSError as error:
         silence_stream(sys.stdout)
-        raise OutputError.from_os_error("standard output", "cannot be written", error, "lead it elsewhere") from None
+        raise OutputError.from_os_error(
+            "standard output", "cannot be written", error, "redirect it to another file"
+        ) from None
 
 
-def painter(path: Path | None) -> Callable[[str, str], str] | None:
-    """What gives a text a colour, where a terminal shows it and ``NO_COLOR`` is not set."""
+def colorizer(path: Path | None) -> Callable[[str, str], str] | None:
+    """A function that colours text for a terminal; None if stdout is none, or if ``NO_COLOR`` is set."""
     if path is not None or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return None
     return lambda text, color: typer.style(text, fg=color, bold=True)

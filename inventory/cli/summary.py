@@ -1,7 +1,4 @@
-"""What a run says at its end: the summary, what went wrong, and what to do next.
-
-Owns these words. Reads a result and its manifest; asks and writes nothing.
-"""
+"""Messages at the end of a run: summary, problems, next steps."""
 
 from __future__ import annotations
 
@@ -23,18 +20,18 @@ if TYPE_CHECKING:
 
 _ADVICE: Final = {
     ErrorKind.REFUSED: "get a token of the right account and project",
-    ErrorKind.FORBIDDEN: "see that the token is one of this project and may read functions",
+    ErrorKind.FORBIDDEN: "check that the token is of this project and may read functions",
     ErrorKind.THROTTLED: "wait, or ask the account's owner for a higher limit",
-    ErrorKind.BLOCKED: "have the proxy or web filter let these calls through; where it is the service's firewall, wait "
-    "until it lets this address in again, and lower --max-per-second",
+    ErrorKind.BLOCKED: "allow these calls in the proxy or web filter; if the service's firewall blocks this address, "
+    "wait and lower --max-per-second",
 }
-_OUT_OF_TIME: Final = "give it more time"
-_ADVICE_OTHERS: Final = "see that the endpoint is right and reachable"
+_OUT_OF_TIME: Final = "allow more time"
+_ADVICE_OTHERS: Final = "check that the endpoint is correct and reachable"
 _EXAMPLE_CHARACTERS: Final = 160
 
 
-def summary(result: Result) -> list[str]:
-    """The lines of the table at the end of a run."""
+def summary_lines(result: Result) -> list[str]:
+    """The table of counts at the end of a run, and the lines below it."""
     manifest = result.manifest
     read, requests = manifest["input"], manifest["requests"]
     rows = [(status, f"{count:,}") for status, count in manifest["counts"]["status"].items() if count]
@@ -60,14 +57,14 @@ def summary(result: Result) -> list[str]:
     return lines + [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
 
 
-def troubles(result: Result) -> list[str]:
-    """One sentence for each thing that is wrong with a run; none where all is well."""
+def problems(result: Result) -> list[str]:
+    """One sentence for each problem of a run."""
     manifest = result.manifest
     stopped = [scope for scope in manifest["scopes"] if scope["stopped"]]
-    found = [_stopped(scope) for scope in stopped]
+    messages = [_stopped(scope) for scope in stopped]
     if not manifest["input"]["urns"]:
-        found.append(_nothing_to_ask(manifest["input"]))
-    found += [
+        messages.append(_no_urns(manifest["input"]))
+    messages += [
         f"{count:,} failed with {kind}, such as: {shortened(result.examples[kind])}"
         for kind, count in manifest["counts"]["error_kind"].items()
         if kind in result.examples and not any(scope["stopped"].startswith(kind) for scope in stopped)
@@ -75,45 +72,45 @@ def troubles(result: Result) -> list[str]:
     counts = manifest["counts"]["status"]
     again = resume_command(result.output)
     if counts[Status.NOT_ATTEMPTED]:
-        advice = " and ".join(dict.fromkeys(map(_advice, stopped))) or "mend that"
-        found.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: {advice}, then go on with: {again}")
+        advice = " and ".join(dict.fromkeys(map(_advice, stopped))) or "fix the problem above"
+        messages.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: {advice}, then go on with: {again}")
     elif counts[Status.FAILED]:
-        advice = "".join(f"{words}, then " for words in dict.fromkeys(map(_advice, stopped)))
-        found.append(f"{counts[Status.FAILED]:,} URNs failed; {advice}ask them again with: {again}")
-    return list(map(printable, found))
+        advice = "".join(f"{advice}, then " for advice in dict.fromkeys(map(_advice, stopped)))
+        messages.append(f"{counts[Status.FAILED]:,} URNs failed; {advice}export them again with: {again}")
+    return list(map(printable, messages))
 
 
-def _nothing_to_ask(read: dict[str, Any]) -> str:
+def _no_urns(read: dict[str, Any]) -> str:
     names = ", ".join(file["path"] for file in read["files"])
     entries = f"none of the {read['entries']:,} entries of {names} is a function URN, as the rejects table says"
-    mend = "mend the list and run again, into this folder with --overwrite"
-    return f"{entries if read['entries'] else f'{names} holds no URN'}; {mend}"
+    advice = "fix the list, then rerun with --overwrite"
+    return f"{entries if read['entries'] else f'{names} contains no URN'}; {advice}"
 
 
 def resume_command(output: Output) -> str:
-    """What goes on with a run."""
+    """The command that resumes a run."""
     return f"{_called(sys.argv[0])} export --resume {output.options}"
 
 
 def not_sent(output: Output) -> str:
-    """What is to be said of results that their store does not have as they are; nothing where all is well."""
+    """A message if the store does not have the current tables of a run."""
     if Delivery(output.url, output.folder, {}).is_done():
         return ""
-    return f"{output} does not have these tables yet; send them up with: {resume_command(output)}"
+    return f"{output} does not have these tables yet; upload them with: {resume_command(output)}"
 
 
 def tables_command(folder: Path) -> str:
-    """What builds the tables of the run in a folder again."""
+    """The command that rebuilds the tables of a run."""
     return f"{_called(sys.argv[0])} tables {shell_word(str(folder))}"
 
 
-def tables(result: Result) -> list[tuple[str, int]]:
-    """The files of a run with their rows."""
+def table_files(result: Result) -> list[tuple[str, int]]:
+    """The table files of a run, each with its number of rows."""
     return [(str(result.folder / table["path"]), table["rows"]) for table in result.manifest["tables"]]
 
 
-def rows(result: Result) -> str:
-    """How many rows each table has."""
+def row_counts(result: Result) -> str:
+    """The number of rows of each table."""
     files = result.manifest["tables"]
     counted = {table["name"]: 0 for table in files}
     for table in files:
@@ -133,17 +130,17 @@ def next_steps(folder: Path) -> list[str]:
 
 
 def _called(program: str) -> str:
-    """A program as this shell would find it: by its name alone, or by the path that it was called by."""
-    found = shutil.which(Path(program).name)
+    """How to call a program in this shell: by its name if PATH leads to it, else by its path."""
+    on_path = shutil.which(Path(program).name)
     if program.endswith("__main__.py"):
         return f"{_called(sys.executable)} -m inventory"
-    return Path(program).name if found and Path(found).samefile(program) else shell_word(os.path.relpath(program))
+    return Path(program).name if on_path and Path(on_path).samefile(program) else shell_word(os.path.relpath(program))
 
 
 def _learnt(scope: dict[str, Any]) -> str:
     limit = scope["limit_learnt"]
     used = "" if scope["limit_used"] is None else f", {scope['limit_used']:.0%} of it used since"
-    learnt = f"limit learnt in {_name(scope)}: {limit['calls']:,} calls in {duration(limit['seconds'])}"
+    learnt = f"limit learned in {_name(scope)}: {limit['calls']:,} calls in {duration(limit['seconds'])}"
     return f"{learnt}{used}, {scope['refused']:,} calls refused"
 
 
@@ -159,7 +156,7 @@ def _advice(scope: dict[str, Any]) -> str:
 
 
 def shortened(text: str) -> str:
-    """A server's words, as many as fit in a line."""
+    """A server's message, shortened to one line."""
     return printable(text, _EXAMPLE_CHARACTERS)
 
 

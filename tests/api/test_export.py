@@ -161,7 +161,7 @@ async def test_words_that_an_export_does_not_know_are_refused(tmp_path, write_li
         ({"output": "s3://bucket"}, "a store.s URL must name a bucket"),
         ({"work_dir": "w"}, "^work_dir goes with an output of s3"),
         ({"all": True, "region": "r"}, "all=True finds the list itself"),
-        ({"versions": True}, "versions and aliases go with all=True"),
+        ({"versions": True}, "versions=True and aliases=True need all=True"),
         ({"region": ["a", "b"]}, "region has 2 values: several go with all=True"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -207,7 +207,7 @@ def test_what_breaks_while_the_list_is_read_leaves_no_run(tmp_path, server):
     with pytest.raises(LookupError, match="page 2"):
         inventory.export(Broken(), **one)
     assert not (tmp_path / "run").exists()
-    with pytest.warns(inventory.UnansweredWarning, match=r"no function URN.*mend the list.*overwrite=True$"):
+    with pytest.warns(inventory.UnansweredWarning, match=r"no function URN.*fix the list.*overwrite=True$"):
         inventory.export(iter([]), **one)
     with pytest.raises(OutputError, match=r"run already .*: resume=True goes on with it, overwrite=True begins again"):
         inventory.export(server.urns(), **one)

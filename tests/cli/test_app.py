@@ -243,7 +243,7 @@ def test_few_failures_say_why(tmp_path, write_list):
     done = run_cli("export", write_list([URN]), "--endpoint", "http://127.0.0.1:1", "--attempts", "1", cwd=tmp_path)
     assert done.returncode == 5
     assert "was stopped: connection: no connection to 127.0.0.1:1: Connection refused" in done.stderr
-    assert "see that the endpoint is right and reachable, then ask them again with:" in done.stderr
+    assert "check that the endpoint is correct and reachable, then export them again with:" in done.stderr
 
 
 def test_a_list_without_a_urn_says_how_to_go_on(tmp_path, write_list):
@@ -251,7 +251,7 @@ def test_a_list_without_a_urn_says_how_to_go_on(tmp_path, write_list):
     empty = run_cli("export", write_list([]), "--output", "a", cwd=tmp_path)
     odd = run_cli("export", write_list(["odd"]), "--output", "b", cwd=tmp_path)
     assert (empty.returncode, odd.returncode) == (2, 2)
-    assert "urns.txt holds no URN; mend the list and run again, into this folder with --overwrite" in empty.stderr
+    assert "urns.txt contains no URN; fix the list, then rerun with --overwrite" in empty.stderr
     assert "none of the 1 entries" in odd.stderr
     assert run_cli("export", write_list([]), "--output", "a", "--overwrite", cwd=tmp_path).returncode == 2
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory.cli import summary as report
+from inventory.cli import summary
 from inventory.errors import ErrorKind, ExitCode, Status
 from inventory.runs.finish import Result
 from inventory.runs.output import Output
@@ -37,20 +37,20 @@ def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):
 
 def test_nothing_is_wrong_where_all_is_answered():
     """A run without a failure has no trouble to tell."""
-    assert report.troubles(result(stopped=[None], statuses={"configured": 5, "not_configured": 5})) == []
+    assert summary.problems(result(stopped=[None], statuses={"configured": 5, "not_configured": 5})) == []
 
 
 def test_cleaned_entries_are_in_the_summary():
     """The summary says how many entries had invisible characters; without any, it has no word of them."""
     run = result(statuses={"configured": 5})
-    assert "invisible" not in report.summary(run)
+    assert "invisible" not in summary.summary_lines(run)
     run.manifest["input"]["cleaned"] = 1200
-    assert "1,200 entries had invisible characters at their ends, which were removed" in report.summary(run)
+    assert "1,200 entries had invisible characters at their ends, which were removed" in summary.summary_lines(run)
 
 
 def test_each_kind_of_failure_has_an_example():
     """What failed is told by kind, in the words of the first, shortened, and with the command that asks again."""
-    told = report.troubles(
+    told = summary.problems(
         result(
             statuses={"configured": 5, "failed": 3},
             kinds={"server_error": 2, "timeout": 1},
@@ -60,7 +60,7 @@ def test_each_kind_of_failure_has_an_example():
     assert told[0].startswith("1 failed with timeout, such as: no whole answer in time")
     assert told[1].startswith("2 failed with server_error, such as: 500 FSS.0500 xxx")
     assert len(told[1]) < 250
-    assert told[2].startswith("3 URNs failed; ask them again with: ")
+    assert told[2].startswith("3 URNs failed; export them again with: ")
     assert told[2].endswith("export --resume --output 'a run'")
 
 
@@ -68,17 +68,17 @@ def test_each_kind_of_failure_has_an_example():
     ("stopped", "advice"),
     [
         ("refused: 401 APIGW.0301 dead", "get a token of the right account and project"),
-        ("forbidden: 403 APIGW.0802 no", "the token is one of this project"),
+        ("forbidden: 403 APIGW.0802 no", "check that the token is of this project"),
         ("throttled: 429 APIGW.0308 slow", "ask the account's owner for a higher limit"),
         ("blocked: 418", "lower --max-per-second"),
-        ("connection: refused", "see that the endpoint is right and reachable"),
-        ("wrong_endpoint: 404", "see that the endpoint is right and reachable"),
+        ("connection: refused", "check that the endpoint is correct and reachable"),
+        ("wrong_endpoint: 404", "check that the endpoint is correct and reachable"),
     ],
 )
 def test_the_advice_fits_the_stop(stopped, advice):
     """Why a scope stopped decides what to do about it; the reason itself is told once."""
     kind = stopped.split(":")[0]
-    told = report.troubles(
+    told = summary.problems(
         result(
             stopped=[stopped, None],
             statuses={"failed": 3, "not_attempted": 7},
@@ -94,14 +94,14 @@ def test_the_advice_fits_the_stop(stopped, advice):
 
 def test_two_reasons_give_both_advices():
     """Scopes that stopped for different reasons need different things done."""
-    told = report.troubles(result(stopped=["blocked: 418", "refused: 401"], statuses={"not_attempted": 7}))
+    told = summary.problems(result(stopped=["blocked: 418", "refused: 401"], statuses={"not_attempted": 7}))
     assert "firewall" in told[2]
     assert "get a token" in told[2]
 
 
 def test_the_summary_adds_up():
     """The table lists what came, under it the sum; then entries and calls."""
-    text = "\n".join(report.summary(result(statuses={"configured": 1234, "failed": 1}, kinds={"timeout": 1})))
+    text = "\n".join(summary.summary_lines(result(statuses={"configured": 1234, "failed": 1}, kinds={"timeout": 1})))
     assert text.splitlines() == [
         "  configured         1,234",
         "  failed                 1",

@@ -85,7 +85,7 @@ async def test_tables_that_are_built_again_go_up_with_the_next_resume(run, store
     before = store.objects()
     built = run_cli("tables", work, "--format", "csv")
     assert (built.returncode, built.stdout, store.objects()) == (0, f"{work}\n", before)
-    assert f"{URL} does not have these tables yet; send them up with: " in built.stderr
+    assert f"{URL} does not have these tables yet; upload them with: " in built.stderr
     assert built.stderr.rstrip().endswith(goes_on(work))
     assert standing_of(work).next.endswith(goes_on(work))
     await run(mode="resume", format=("parquet",))

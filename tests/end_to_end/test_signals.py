@@ -65,7 +65,7 @@ def test_a_second_signal_ends_at_once(tmp_path, asking, server, numbers):
     words, seconds = stopped(asking, *numbers)
     assert (asking.returncode, words.count("\n")) == (CODES[numbers[1]], 1)
     assert seconds < SECONDS
-    assert words == "inventory: ended at once; what was answered is kept, and --resume goes on\n"
+    assert words == "inventory: ended at once; all answers are kept, and --resume continues the run\n"
     server.plan(None)
     run("export", "--resume", "--output", str(tmp_path / "run"))
     assert manifest_of(tmp_path / "run")["complete"]
@@ -89,7 +89,7 @@ def test_a_signal_in_the_middle_of_an_import_has_its_code_and_sentence(number):
         "import os, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'asyncio.tasks': os.kill(os.getpid(), int(sys.argv[1]))\n"
+        "        if name == 'inventory.display.terminal': os.kill(os.getpid(), int(sys.argv[1]))\n"
         "sys.meta_path.insert(0, Finder())\n"
         "from inventory import __main__; __main__.main()"
     )
