@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from inventory.cloud.client import Client
 from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import (
@@ -28,6 +27,7 @@ from inventory.errors import (
     UrnError,
     WrongEndpointError,
 )
+from inventory.pipeline.open_scope import open_scope
 from inventory.printable import printable
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from inventory.cloud.accounts import CredentialProvider
+    from inventory.pipeline.scope_settings import ScopeSettings
     from inventory.settings import ExportSettings
 
 T = TypeVar("T")
@@ -82,9 +83,7 @@ class Checkup(NamedTuple):
 _WORDS: Final = {True: "ok", False: "FAILED", None: "not known"}
 
 
-async def check_scopes(
-    scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: CredentialProvider
-) -> list[Checkup]:
+async def check_scopes(scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: CredentialProvider) -> list[Checkup]:
     """Tries every scope, one after the other; an error of a call is what is looked for, and is not raised."""
     async with open_session(settings.timeout, settings.ca_bundle) as session:
         return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]
@@ -99,13 +98,11 @@ def without_project(region: str, iam_endpoint: str, account: str | None, error: 
 async def _check(
     region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
 ) -> Checkup:
-    settings = settings.for_scope(region, project_id)
     try:
-        endpoint = settings.endpoint_for(region)
+        scope_settings, credential, client = open_scope(session, settings, account, region, project_id)
     except UrnError as error:
         return Checkup(region, project_id, "?", [Step("endpoint", ok=False, words=str(error))])
-    credential = account.credential(session, region, project_id)
-    client = Client(session, endpoint, project_id, credential)
+    endpoint = scope_settings.endpoint
     checkup = Checkup(region, project_id, endpoint, [])
     try:
         await credential.prepare()
@@ -126,7 +123,7 @@ async def _check(
         checkup.steps.append(_refused(list_error))
         return checkup
     checkup.steps.append(Step("credential", ok=True))
-    checkup.steps.append(await _project(region, project_id, session, settings, account))
+    checkup.steps.append(await _project(scope_settings, session, account))
     checkup.steps.append(_permission("list", list_error))
     first = listed.urns[0] if listed and listed.urns else f"urn:fss:{region}:{project_id}:function:default:{_NOT_THERE}"
     _, read_error = await _tried(lambda: client.show_async_invoke_config(first))
@@ -173,17 +170,13 @@ def _clock(date: str | None) -> Step:
     return Step("clock", ok=True, words=f"{skew:+.0f} s")
 
 
-async def _project(
-    region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
-) -> Step:
+async def _project(scope: ScopeSettings, session: aiohttp.ClientSession, account: CredentialProvider) -> Step:
     """Whether IAM shows the project; a credential that may not ask IAM can still be a good one."""
     try:
-        projects = await list_projects(
-            session, settings.iam_endpoint_for(region), account.iam_credential(session, region)
-        )
+        projects = await list_projects(session, scope.iam_endpoint, account.iam_credential(session, scope.region))
     except (CallError, UrnError) as error:
         return Step("project", ok=None, words=str(error))
-    if project_id in projects:
+    if scope.project_id in projects:
         return Step("project", ok=True)
     return Step("project", ok=False, words="IAM does not show it to this account: see the id and the region")
 

@@ -1,7 +1,4 @@
-"""What there is to ask for: the functions of projects, their versions and aliases; listed whole, or not at all.
-
-Owns the paging of a list that may change while it is read. What is found is a list, as if it had been read from a file.
-Knows no table.
+"""Lists the functions of projects with their versions and aliases; completely, or not at all.
 
 Source: api-facts.md sections 5 and 6.
 """
@@ -17,13 +14,13 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from inventory.cloud.client import Client
 from inventory.cloud.pages import MAX_ITEMS, Operation
 from inventory.cloud.projects import ProjectRef, expand_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
 from inventory.ledger.writer import AnswerCount
-from inventory.pipeline.scope import CallSkippedError, Scope
+from inventory.pipeline.open_scope import open_scope
+from inventory.pipeline.scope import CallSkippedError
 from inventory.runs.census import Census
 from inventory.runs.manifest import now
 from inventory.scheduling import worker_pool
@@ -33,44 +30,39 @@ from inventory.sources.formats import Entry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
-    import aiohttp
-
     from inventory.cloud.accounts import CredentialProvider
-    from inventory.cloud.credentials import Credential
     from inventory.cloud.pages import FunctionPage
+    from inventory.pipeline.open_scope import OpenScope
     from inventory.progress import ProgressObserver
     from inventory.scheduling.throttle import Throttle
     from inventory.settings import ExportSettings
 
 OVERLAP: Final = 20
-"""Functions of a page that the next one repeats: if none of them is there, the list has moved, and we go back."""
+"""Functions that a page has in common with the one before. If it has none of them, the list has changed."""
 _MAX_STEPS_BACK: Final = 100
 _MAX_READINGS: Final = 4
 _TICK_SECONDS: Final = 0.25
-_OF: Final = {
-    Operation.LIST_FUNCTIONS: "functions",
-    Operation.LIST_VERSIONS: "versions",
-    Operation.LIST_ALIASES: "aliases",
-}
+_ITEMS: Final = {Operation.LIST_FUNCTIONS: "functions", Operation.LIST_VERSIONS: "versions", Operation.LIST_ALIASES: "aliases"}
+_CallCounts = Counter[tuple[str, str, str, int]]
 
 
 @dataclass(frozen=True)
 class Discovery:
-    """What to list: the functions of places as ``…:latest``, and where asked for their versions and aliases."""
+    """What to list: the functions of projects as ``…:latest``, and optionally their versions and aliases."""
 
-    places: Sequence[ProjectRef]
+    projects: Sequence[ProjectRef]
     versions: bool = False
     aliases: bool = False
 
 
 class Listing:
-    """The functions of one project, in the place of a list that is read from a file.
+    """The URNs of one project, as a source of entries.
 
     Attributes:
         name: region and project.
         urns: sorted.
-        sha256: of a file with a URN a line.
-        entries: how many URNs.
+        sha256: of a file with one URN per line.
+        entries: number of URNs.
     """
 
     def __init__(self, name: str, urns: Sequence[str]) -> None:
@@ -79,20 +71,20 @@ class Listing:
         self.entries = len(urns)
         self.sha256 = hashlib.sha256("".join(f"{urn}\n" for urn in urns).encode()).hexdigest()
 
-    def read(self, check_cancelled: Callable[[], None]) -> Iterator[Entry]:  # noqa: ARG002 - there is nothing to wait for
-        """Its entries."""
+    def read(self, check_cancelled: Callable[[], None]) -> Iterator[Entry]:  # noqa: ARG002 - never waits
+        """The entries."""
         return (Entry(line, urn) for line, urn in enumerate(self.urns, 1))
 
 
 class Discovered(NamedTuple):
-    """What a search brought.
+    """The result of a discovery.
 
     Attributes:
-        listings: one for each project.
-        calls: how many were made.
-        throttles: what was learnt of the pace of each region and project.
-        began: when the first was made, as the manifest writes times.
-        census: what was listed in full.
+        listings: one per project.
+        calls: number of calls.
+        throttles: by region and project; they have learned the rates.
+        began: time of the first call, as the manifest writes times.
+        census: what was listed completely.
     """
 
     listings: list[Listing]
@@ -102,100 +94,95 @@ class Discovered(NamedTuple):
     census: Census
 
     def urns(self) -> list[str]:
-        """All that was found, sorted."""
+        """All URNs, sorted."""
         return sorted({urn for listing in self.listings for urn in listing.urns})
 
 
 class _Project:
-    """One project that is listed, by the rules of its scope, which is there only while the project is asked.
+    """One project while it is listed. Its scope exists only while calls are made.
 
     Attributes:
-        name: region and project.
-        place: the same.
-        functions: those that were listed, without a qualifier.
-        found: the URNs that were listed.
-        vague: the lists of which one was answered with a 404 that does not say that the function is gone.
-        throttle: what was learnt of the pace; None before the first call.
+        functions: listed URNs without a qualifier.
+        urns: all listed URNs.
+        unclear: operations that a 404 answered without saying that the function is gone.
+        throttle: of the scope; None before the first call.
     """
 
-    def __init__(
-        self,
-        place: ProjectRef,
-        credential: Callable[[], Credential],
-        make: Callable[[Credential], tuple[Client, Scope]],
-    ) -> None:
-        self.name = f"{place.region}/{place.project_id}"
-        self.place = place
+    def __init__(self, ref: ProjectRef, opener: Callable[[], OpenScope], calls: _CallCounts) -> None:
+        self.name = f"{ref.region}/{ref.project_id}"
+        self.key = ref.region, ref.project_id or ""
         self.functions: list[str] = []
-        self.found: set[str] = set()
-        self.vague: set[str] = set()
+        self.urns: set[str] = set()
+        self.unclear: set[str] = set()
         self.throttle: Throttle | None = None
-        self._credential = cache(credential)
-        self._make = make
+        self._opened = cache(opener)
+        self._calls = calls
 
     def open(self) -> None:
-        """Makes what calls are made with."""
-        self.client, self.scope = self._make(self._credential())
+        """Starts the scope."""
+        opened = self._opened()
+        self.client, self.scope = opened.client, opened.start(self._count_call)
         if self.throttle is not None:
             self.scope.throttle.continue_from(self.throttle)
         self.throttle = self.scope.throttle
 
     def close(self) -> None:
-        """Keeps nothing of it but the pace and the credential."""
+        """Drops the scope; its throttle and credential stay."""
         del self.client, self.scope
 
-    def add(self, urns: Iterable[str]) -> int:
-        """Adds URNs; how many of them are new."""
-        before = len(self.found)
-        self.found.update(urns)
-        return len(self.found) - before
+    def _count_call(self, operation: str, http_status: int) -> None:
+        self._calls[*self.key, operation, http_status] += 1
 
-    async def fetch(self, operation: str, ask: Callable[[], Awaitable[list[str]]]) -> list[str]:
-        """A list of one function; an empty one where the function is gone since it was listed."""
+    def add(self, urns: Iterable[str]) -> int:
+        """Adds URNs; returns how many are new."""
+        before = len(self.urns)
+        self.urns.update(urns)
+        return len(self.urns) - before
+
+    async def fetch(self, operation: str, call: Callable[[], Awaitable[list[str]]]) -> list[str]:
+        """A list of one function; empty if the function has been deleted meanwhile."""
         try:
-            return await self.scope.fetch(operation, ask)
+            return await self.scope.fetch(operation, call)
         except NotFoundError:
             return []
         except NotConfiguredError:
-            self.vague.add(operation)  # a 404 that does not say that the function is gone
+            self.unclear.add(operation)
             return []
         except (CallError, CallSkippedError) as error:
-            raise self._broken(operation, error) from None
+            raise self._incomplete(operation, error) from None
 
-    async def page(self, marker: int) -> FunctionPage:
+    async def fetch_page(self, marker: int) -> FunctionPage:
         """A page of functions."""
         try:
-            return await self.scope.fetch(
-                Operation.LIST_FUNCTIONS, lambda: self.client.list_functions(marker, MAX_ITEMS)
-            )
+            return await self.scope.fetch(Operation.LIST_FUNCTIONS, lambda: self.client.list_functions(marker, MAX_ITEMS))
         except (CallError, CallSkippedError) as error:
-            raise self._broken(Operation.LIST_FUNCTIONS, error) from None
+            raise self._incomplete(Operation.LIST_FUNCTIONS, error) from None
 
-    def _broken(self, operation: str, error: Exception) -> ListingError:
+    def _incomplete(self, operation: str, error: Exception) -> ListingError:
         reason = self.scope.stopped or error
         code = reason.exit_code if isinstance(reason, CallError) else ExitCode.STOPPED
-        return ListingError(f"{self.name}: the list of {_OF[operation]} broke off ({reason}); no list is written", code)
+        return ListingError(f"{self.name}: the list of {_ITEMS[operation]} broke off ({reason}); no list is written", code)
 
 
 async def discover(
-    search: Discovery, settings: ExportSettings, account: CredentialProvider, observer: ProgressObserver
+    discovery: Discovery, settings: ExportSettings, account: CredentialProvider, observer: ProgressObserver
 ) -> Discovered:
-    """Lists the functions of all places.
+    """Lists the functions of all projects.
 
     Raises:
-        ListingError: a list broke off, or is shorter than the service says; its ``exit_code`` says why.
-        OutOfTimeError: the time that the run was given is over; half a list is no list.
-        InterruptedRunError: a signal came.
+        ListingError: a list is incomplete; its ``exit_code`` has the reason.
+        OutOfTimeError: ``max_time`` is over.
+        InterruptedRunError: the run was cancelled.
     """
-    ends = time.monotonic() + (math.inf if settings.max_time is None else settings.max_time)
-    listing = asyncio.create_task(_discover(search, settings, account, observer))
+    deadline = time.monotonic() + (math.inf if settings.max_time is None else settings.max_time)
+    listing = asyncio.create_task(_discover(discovery, settings, account, observer))
     try:
         while not listing.done():
             await asyncio.wait({listing}, timeout=_TICK_SECONDS)
             observer.on_wait()
-            if time.monotonic() >= ends and not listing.done():
-                told = f"the {settings.max_time:g} s of --max-time were over before all functions were listed"
-                raise OutOfTimeError(f"out of time: {told}; no list is written")
+            if time.monotonic() >= deadline and not listing.done():
+                reason = f"the {settings.max_time:g} s of --max-time were over before all functions were listed"
+                raise OutOfTimeError(f"out of time: {reason}; no list is written")
         return listing.result()
     finally:
         listing.cancel()
@@ -203,113 +190,82 @@ async def discover(
 
 
 async def _discover(
-    search: Discovery, settings: ExportSettings, account: CredentialProvider, observer: ProgressObserver
+    discovery: Discovery, settings: ExportSettings, account: CredentialProvider, observer: ProgressObserver
 ) -> Discovered:
     began = now()
-    calls: Counter[tuple[str, str, str, int]] = Counter()
-    found = 0
+    calls: _CallCounts = Counter()
+    count = 0
 
-    def tell(new: int) -> None:
-        nonlocal found
-        found += new
-        observer.on_load(found)
+    def report(new: int) -> None:
+        nonlocal count
+        count += new
+        observer.on_load(count)
 
     async def list_project(project: _Project) -> None:
         project.open()
-        project.functions = await _functions_of(project, observer)
+        project.functions = await _list_functions(project, observer)
         project.close()
-        tell(project.add(f"{urn}:latest" for urn in project.functions))
+        report(project.add(f"{urn}:latest" for urn in project.functions))
 
-    async def list_qualifiers(asked: tuple[_Project, str]) -> None:
-        project, function = asked
+    async def list_qualifiers(job: tuple[_Project, str]) -> None:
+        project, function = job
         new = 0
-        if search.versions:
-            names = await project.fetch(
-                Operation.LIST_VERSIONS, lambda: project.client.list_function_versions(function)
-            )
+        if discovery.versions:
+            names = await project.fetch(Operation.LIST_VERSIONS, lambda: project.client.list_function_versions(function))
             new += project.add(f"{function}:{name}" for name in names)
-        if search.aliases:
+        if discovery.aliases:
             names = await project.fetch(Operation.LIST_ALIASES, lambda: project.client.list_version_aliases(function))
             new += project.add(f"{function}:!{name}" for name in names)
-        tell(new)
+        report(new)
 
     async with open_session(settings.timeout, settings.ca_bundle) as session:
-        places = await expand_projects(search.places, session, settings, account)
         projects = [
-            _Project(
-                place,
-                partial(account.credential, session, place.region, place.project_id or ""),
-                partial(_made, place, session, settings, calls),
-            )
-            for place in places
+            _Project(ref, partial(open_scope, session, settings, account, ref.region, ref.project_id or ""), calls)
+            for ref in await expand_projects(discovery.projects, session, settings, account)
         ]
         workers = connections(settings.max_workers)
         await worker_pool.run([worker_pool.Lane(iter(projects), list_project)], workers)
-        if search.versions or search.aliases:
+        if discovery.versions or discovery.aliases:
             await worker_pool.run((_lane(project, list_qualifiers) for project in projects), workers)
-    return _all_of(projects, search, calls, began)
-
-
-def _all_of(
-    projects: Sequence[_Project], search: Discovery, calls: Counter[tuple[str, str, str, int]], began: str
-) -> Discovered:
-    return Discovered(
-        [Listing(project.name, sorted(project.found)) for project in projects],
-        [AnswerCount(*key, number) for key, number in calls.items()],
-        {
-            (project.place.region, project.place.project_id or ""): project.throttle
-            for project in projects
-            if project.throttle is not None
-        },
-        began,
-        Census(
-            frozenset(project.name for project in projects),
-            search.versions and not any(Operation.LIST_VERSIONS in project.vague for project in projects),
-            search.aliases and not any(Operation.LIST_ALIASES in project.vague for project in projects),
-        ),
-    )
+    return _result(projects, discovery, calls, began)
 
 
 def _lane(
     project: _Project, work: Callable[[tuple[_Project, str]], Awaitable[None]]
 ) -> worker_pool.Lane[tuple[_Project, str]]:
-    """The functions of a project that were listed, as jobs."""
     project.open()
     return worker_pool.Lane(iter([(project, function) for function in project.functions]), work, close=project.close)
 
 
-def _made(
-    place: ProjectRef,
-    session: aiohttp.ClientSession,
-    settings: ExportSettings,
-    calls: Counter[tuple[str, str, str, int]],
-    credential: Credential,
-) -> tuple[Client, Scope]:
-    region, project_id = place.region, place.project_id or ""
-    settings = settings.for_scope(region, project_id)
-    client = Client(session, settings.endpoint_for(region), project_id, credential)
-
-    def count_call(operation: str, http_status: int) -> None:
-        calls[region, project_id, operation, http_status] += 1
-
-    return client, Scope(client.show_async_invoke_config, credential, settings, count_call=count_call)
+def _result(projects: Sequence[_Project], discovery: Discovery, calls: _CallCounts, began: str) -> Discovered:
+    return Discovered(
+        [Listing(project.name, sorted(project.urns)) for project in projects],
+        [AnswerCount(*key, number) for key, number in calls.items()],
+        {project.key: project.throttle for project in projects if project.throttle is not None},
+        began,
+        Census(
+            frozenset(project.name for project in projects),
+            discovery.versions and not any(Operation.LIST_VERSIONS in project.unclear for project in projects),
+            discovery.aliases and not any(Operation.LIST_ALIASES in project.unclear for project in projects),
+        ),
+    )
 
 
-async def _functions_of(project: _Project, observer: ProgressObserver) -> list[str]:
+async def _list_functions(project: _Project, observer: ProgressObserver) -> list[str]:
     """The functions of a project, without qualifiers.
 
-    A list that changed while it was read is read again, until that brings nothing new; so is one that is too short,
-    once, before it is refused.
+    A list that changed while it was read is read again until a reading has nothing new. A list that is shorter than
+    the service says is read again once.
     """
     found: dict[str, None] = {}
     for reading in range(_MAX_READINGS):
         before = len(found)
         totals = await _read_pages(project, observer, found)
-        is_whole = not totals or len(found) >= min(totals)
-        is_still = len(set(totals)) <= 1 or len(found) == before
-        if is_whole and (is_still or reading == _MAX_READINGS - 1):
+        is_complete = not totals or len(found) >= min(totals)
+        is_unchanged = len(set(totals)) <= 1 or len(found) == before
+        if is_complete and (is_unchanged or reading == _MAX_READINGS - 1):
             return list(found)
-        if not is_whole and reading:
+        if not is_complete and reading:
             break
     raise ListingError(
         f"{project.name}: the service says it has {min(totals)} functions and listed {len(found)}; no list is written"
@@ -317,18 +273,18 @@ async def _functions_of(project: _Project, observer: ProgressObserver) -> list[s
 
 
 async def _read_pages(project: _Project, observer: ProgressObserver, found: dict[str, None]) -> list[int]:
-    """Reads a list from its beginning to its end; returns how many functions the service said there are, page by page.
+    """Reads a list once; returns the total number of functions that each page states.
 
-    Offsets move when functions come and go. Each page repeats the end of the one before: what is deleted in between
-    would otherwise push functions past us unseen.
+    Offsets move when functions are created or deleted. Pages overlap, so that a deletion between two pages is noticed
+    and no function is skipped.
     """
     marker = reached = steps_back = longest = 0
     totals: list[int] = []
-    known: set[str] = set()  # the last page, where the next one repeats some of it
+    previous: set[str] = set()  # the last page, if the next one overlaps it
     while True:
         observer.on_load(len(found))
-        page = await project.page(marker)
-        if known and marker and known.isdisjoint(page.urns):
+        page = await project.fetch_page(marker)
+        if previous and marker and previous.isdisjoint(page.urns):
             steps_back += 1
             if steps_back > _MAX_STEPS_BACK:
                 raise ListingError(f"{project.name}: the list of functions changes faster than it can be read")
@@ -343,8 +299,8 @@ async def _read_pages(project: _Project, observer: ProgressObserver, found: dict
         longest = max(longest, len(page.urns))
         is_full = len(page.urns) >= (longest if marker else MAX_ITEMS)
         if page.total is not None and following >= page.total and not is_full:
-            break  # behind a full page there may be more: a count may be older than the list
+            break  # after a full page there may be more: the total may be older than the list
         overlap = min(OVERLAP, len(page.urns) // 4)
-        known, reached = set(page.urns if overlap else ()), following
+        previous, reached = set(page.urns if overlap else ()), following
         marker = following - overlap
     return totals

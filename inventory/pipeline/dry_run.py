@@ -12,6 +12,7 @@ from inventory.display.formatting import duration
 from inventory.ledger.database import FILE_NAME
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.load import load
+from inventory.pipeline.scope_settings import resolve_scope
 from inventory.printable import printable_lines
 from inventory.progress import ProgressObserver
 from inventory.storage.files import temporary_folder
@@ -51,7 +52,7 @@ def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
         scopes, rejects = ledger.scopes(), ledger.count_rejects()
         entries = sum(source.entries for source in ledger.sources())
         urns = ledger.count_urns()
-    own = {scope: settings.for_scope(scope.region, scope.project_id) for scope in scopes}
+    own = {scope: resolve_scope(settings, scope.region, scope.project_id) for scope in scopes}
     pace = settings.pace
     lines = [
         f"entries     {entries:,}",
@@ -62,12 +63,12 @@ def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
         f"calls       {urns:,} (and retries)",
     ]
     if pace:
-        longest = max((scope.urns / own[scope].pace for scope in scopes if own[scope].pace), default=0.0)
+        longest = max((scope.urns / own[scope].max_per_second for scope in scopes if own[scope].max_per_second), default=0.0)
         lines.append(f"time        {duration(longest)} at {pace:g} calls per second and scope")
     else:
         lines.append("time        as fast as the service answers: --max-per-second 0 lifts the cap")
     lines += [
-        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {own[scope].endpoint_for(scope.region)}"
+        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {own[scope].endpoint}"
         for scope in scopes
     ]
     return printable_lines(lines)

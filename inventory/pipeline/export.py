@@ -18,6 +18,7 @@ from inventory.pipeline import load as intake
 from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.discover import Discovery, discover
 from inventory.pipeline.fetch import fetch_configs
+from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import finish as ending
 from inventory.runs import manifest
 from inventory.runs.finish import End, Result
@@ -155,7 +156,7 @@ def _sign_off(
     """Writes the manifest: its presence says that the tables are whole."""
     reports = {
         key: manifest.ScopeReport(
-            settings.for_scope(*key).endpoint_for(key[0]),
+            resolve_scope(settings, *key).endpoint,
             scope.limit,
             scope.used,
             scope.stopped,

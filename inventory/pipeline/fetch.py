@@ -1,9 +1,4 @@
-"""The asking: every pending URN of the ledger goes through the pool, and its outcome back into the ledger.
-
-Owns how scopes, pool and ledger work together, and the bound on what a kill can cost: a worker's outcome is committed
-before it asks again, so calls in flight and outcomes not yet committed are together never more than ``--max-workers``.
-Knows no HTTP and no table.
-"""
+"""Fetches the config of every pending URN and stores the outcomes in the ledger."""
 
 from __future__ import annotations
 
@@ -15,12 +10,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from inventory.cloud.client import Client
 from inventory.cloud.transport import open_session
 from inventory.errors import OutOfTimeError
 from inventory.ledger.reader import STARTED
 from inventory.pipeline.batch import BatchFetcher, FunctionGroup
-from inventory.pipeline.scope import Scope
+from inventory.pipeline.open_scope import open_scope
 from inventory.pipeline.second_opinion import UrnFetcher
 from inventory.progress import Progress
 from inventory.scheduling import worker_pool
@@ -29,30 +23,32 @@ from inventory.scheduling.connection_limit import connections
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import aiohttp
-
     from inventory.cloud.accounts import CredentialProvider
-    from inventory.cloud.credentials import Credential
     from inventory.errors import ExitCode, RateLimit
     from inventory.ledger.writer import Ledger
     from inventory.outcome import Outcome
+    from inventory.pipeline.open_scope import OpenScope
+    from inventory.pipeline.scope import Scope
     from inventory.progress import ProgressObserver
     from inventory.scheduling.throttle import Throttle
     from inventory.settings import ExportSettings
 
 TICK_SECONDS: Final = 0.25
 GRACE_SECONDS: Final = 1.0
-"""How long calls in flight may take to end after a signal."""
+"""How long calls in flight may take after a signal."""
+
+_ScopeKey = tuple[str, str]
+_Job = tuple[str, FunctionGroup | None]
 
 
 class ScopeEnd(NamedTuple):
     """How a scope ended.
 
     Attributes:
-        stopped: why it stopped, in words; None where it did not.
-        exit_code: of that.
-        limit: the limit that it learnt, or None.
-        used: which part of the limit was used; None where that cannot be told.
+        stopped: the message why it was given up; None if it was not.
+        exit_code: of that reason.
+        limit: the learned limit, if any.
+        used: the share of the limit that was used, if known.
     """
 
     stopped: str | None = None
@@ -66,154 +62,128 @@ async def fetch_configs(
     settings: ExportSettings,
     account: CredentialProvider,
     observer: ProgressObserver,
-    throttles: Mapping[tuple[str, str], Throttle] = MappingProxyType({}),
+    throttles: Mapping[_ScopeKey, Throttle] = MappingProxyType({}),
     *,
     began: float | None = None,
-) -> dict[tuple[str, str], ScopeEnd]:
-    """Asks for every URN that has no outcome; returns how each scope ended.
+) -> dict[_ScopeKey, ScopeEnd]:
+    """Fetches every URN without an outcome; returns how each scope ended.
+
+    A worker commits an outcome before its next call. So a kill loses at most ``max_workers`` calls.
 
     Args:
-        ledger: what to ask for, and where the outcomes go.
-        settings: how.
-        account: who asks.
-        observer: is told how far it is, and may stop it.
-        throttles: what the listing of the functions has learnt of the scopes' paces.
-        began: when the run began, on the monotonic clock; now, if it is not said.
+        ledger: the pending URNs and their outcomes.
+        settings: options of the run.
+        account: the credentials.
+        observer: receives the progress and can cancel.
+        throttles: the throttles of the listing, which have learned the scopes' rates.
+        began: start of the run, on the monotonic clock; default now.
 
     Raises:
-        InterruptedRunError: a signal came; what was answered is in the ledger.
+        InterruptedRunError: the run was cancelled; the ledger has the outcomes so far.
         OutputError: the ledger cannot be written.
     """
     async with open_session(settings.timeout, settings.ca_bundle) as session:
-        inquiry = _Inquiry(ledger, settings, observer)
+        fetcher = _Fetcher(ledger, settings, observer)
         seconds = math.inf if settings.max_time is None else settings.max_time
-        lanes = inquiry.lanes(session, account, throttles)
-        return await inquiry.run(lanes, (time.monotonic() if began is None else began) + seconds)
+        scopes = (
+            (open_scope(session, settings, account, region, project_id), urns)
+            for region, project_id, urns in ledger.scopes()
+        )
+        deadline = (time.monotonic() if began is None else began) + seconds
+        return await fetcher.run(fetcher.lanes(scopes, throttles), deadline)
 
 
-_Job = tuple[str, FunctionGroup | None]
-
-
-def _microseconds(started: str | None) -> int:
-    return 0 if started is None else int(datetime.fromisoformat(started).timestamp()) * 1_000_000
-
-
-class _Inquiry:
-    """The scopes are opened when a worker comes to them, and only their ends are kept."""
+class _Fetcher:
+    """Opens a scope when its first worker comes, and keeps only the end of a finished scope."""
 
     def __init__(self, ledger: Ledger, settings: ExportSettings, observer: ProgressObserver) -> None:
-        self._open: dict[tuple[str, str], Scope] = {}
-        self._ends: dict[tuple[str, str], ScopeEnd] = {}
+        self._open: dict[_ScopeKey, Scope] = {}
+        self._ends: dict[_ScopeKey, ScopeEnd] = {}
         self._out_of_time: OutOfTimeError | None = None
         self._ledger = ledger
         self._settings = settings
         self._observer = observer
-        self._began = _microseconds(ledger.fact(STARTED))
+        self._began = _to_microseconds(ledger.fact(STARTED))
         self._total = ledger.count_urns()
         self._done_before = ledger.count_settled()
         self._statuses: Counter[str] = Counter()
         self._calls = 0
 
     def lanes(
-        self, session: aiohttp.ClientSession, account: CredentialProvider, throttles: Mapping[tuple[str, str], Throttle]
+        self, scopes: Iterator[tuple[OpenScope, int]], throttles: Mapping[_ScopeKey, Throttle]
     ) -> Iterator[worker_pool.Lane[_Job]]:
-        """The lane of each scope."""
-        for region, project_id, urns in self._ledger.scopes():
-            if self._is_over:
-                return
-            credential = account.credential(session, region, project_id)
-            throttle = throttles.get((region, project_id))
-            yield self._lane((region, project_id), urns, session, credential, throttle)
+        """The lane of each scope, opened one at a time."""
+        while not self._is_over and (opened := next(scopes, None)) is not None:
+            yield self._lane(*opened, throttles)
 
     @property
     def _is_over(self) -> bool:
         return self._observer.signal_number is not None or self._out_of_time is not None
 
     def _lane(
-        self,
-        place: tuple[str, str],
-        total: int,
-        session: aiohttp.ClientSession,
-        credential: Credential,
-        throttle: Throttle | None,
+        self, opened: OpenScope, urn_count: int, throttles: Mapping[_ScopeKey, Throttle]
     ) -> worker_pool.Lane[_Job]:
-        """The lane of one scope: its pending URNs, and how each is settled."""
-        region, project_id = place
-        settings = self._settings.for_scope(region, project_id)
-        client = Client(session, settings.endpoint_for(region), project_id, credential)
+        key = opened.settings.region, opened.settings.project_id
+        was_accepted = self._ledger.has_success(*key)
 
-        scope = self._opened(place, client, credential, settings)
-        if throttle is not None:
-            scope.throttle.continue_from(throttle)
+        def count_call(operation: str, http_status: int) -> None:
+            self._calls += 1
+            self._ledger.count_call(*key, operation, http_status)
+
+        self._open[key] = scope = opened.start(count_call, was_accepted=was_accepted, has_second_opinion=True)
+        if key in throttles:
+            scope.throttle.continue_from(throttles[key])
         urn_fetcher = UrnFetcher(
             scope,
-            client.list_functions,
-            elsewhere=lambda: self._ledger.pending_samples(*place),
-            keep=self._keep,
-            was_accepted=self._ledger.has_success(*place),
+            opened.client.list_functions,
+            elsewhere=lambda: self._ledger.pending_samples(*key),
+            keep=self._store,
+            was_accepted=was_accepted,
         )
         batch = BatchFetcher(
             scope,
             urn_fetcher,
-            client.list_async_invoke_configs,
+            opened.client.list_async_invoke_configs,
             note_listed=self._ledger.record_listed,
             was_listed=self._ledger.is_listed,
-            keep=self._keep,
+            keep=self._store,
         )
 
         def jobs() -> Iterator[_Job]:
-            urns = self._ledger.pending(*place)
-            for job in batch.jobs(urns, total) if settings.batch else ((urn, None) for urn in urns):
+            urns = self._ledger.pending(*key)
+            for job in batch.jobs(urns, urn_count) if self._settings.batch else ((urn, None) for urn in urns):
                 if scope.is_closed or self._is_over:
                     return
                 yield job
 
-        async def settle(job: _Job) -> None:
+        async def fetch(job: _Job) -> None:
             await batch.fetch(*job)
 
-        return worker_pool.Lane(jobs(), settle, settings.max_workers, lambda: self._close(place))
+        return worker_pool.Lane(jobs(), fetch, opened.settings.max_workers, lambda: self._close(key))
 
-    def _opened(
-        self, place: tuple[str, str], client: Client, credential: Credential, settings: ExportSettings
-    ) -> Scope:
-        def count_call(operation: str, http_status: int) -> None:
-            self._calls += 1
-            self._ledger.count_call(*place, operation, http_status)
-
-        self._open[place] = scope = Scope(
-            client.show_async_invoke_config,
-            credential,
-            settings,
-            count_call=count_call,
-            was_accepted=self._ledger.has_success(*place),
-            has_second_opinion=True,
-        )
-        return scope
-
-    def _close(self, place: tuple[str, str]) -> None:
-        """Keeps how a scope ended, and nothing else of it."""
-        scope = self._open.pop(place)
+    def _close(self, key: _ScopeKey) -> None:
+        scope = self._open.pop(key)
         scope.conclude()
-        if scope.stopped is None and self._out_of_time is not None and self._is_left(place):
+        if scope.stopped is None and self._out_of_time is not None and self._has_pending(key):
             scope.stop(self._out_of_time)
-        why = scope.stopped
-        words, code = (None, None) if why is None else (str(why), why.exit_code)
-        self._ends[place] = ScopeEnd(words, code, scope.throttle.pace.limit, scope.throttle.used)
+        reason = scope.stopped
+        message, code = (None, None) if reason is None else (str(reason), reason.exit_code)
+        self._ends[key] = ScopeEnd(message, code, scope.throttle.pace.limit, scope.throttle.used)
 
-    def _is_left(self, place: tuple[str, str]) -> bool:
-        return next(self._ledger.pending(*place), None) is not None
+    def _has_pending(self, key: _ScopeKey) -> bool:
+        return next(self._ledger.pending(*key), None) is not None
 
-    async def _keep(self, outcomes: Sequence[Outcome]) -> None:
+    async def _store(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self._statuses[outcome.status] += 1
-            if outcome.finished_at < self._began:  # the clock went back
+            if outcome.finished_at < self._began:  # the clock was set back
                 outcome = outcome._replace(finished_at=self._began)  # noqa: PLW2901 - the same outcome
             self._ledger.record(outcome)
-        await asyncio.sleep(0)  # the other answers of this moment join the commit
+        await asyncio.sleep(0)  # outcomes of the same moment share the commit
         self._ledger.commit()
 
-    async def run(self, lanes: Iterator[worker_pool.Lane[_Job]], deadline: float) -> dict[tuple[str, str], ScopeEnd]:
-        """Works the lanes off; commits and tells the watcher a few times a second."""
+    async def run(self, lanes: Iterator[worker_pool.Lane[_Job]], deadline: float) -> dict[_ScopeKey, ScopeEnd]:
+        """Works off all lanes; commits and reports progress a few times a second."""
         workers = asyncio.create_task(worker_pool.run(lanes, connections(self._settings.max_workers)))
         try:
             while not workers.done():
@@ -235,17 +205,14 @@ class _Inquiry:
             await asyncio.wait({workers})
             self._ledger.commit()
         self._observer.check_cancelled()
-        for place in list(self._open):
-            self._close(place)
-        return {place: self._ends.get(place) or self._unopened(place) for place in self._places()}
+        for key in list(self._open):
+            self._close(key)
+        keys = [(region, project_id) for region, project_id, _ in self._ledger.scopes()]
+        return {key: self._ends.get(key) or self._end_of_unopened(key) for key in keys}
 
-    def _places(self) -> Iterator[tuple[str, str]]:
-        return ((region, project_id) for region, project_id, _ in self._ledger.scopes())
-
-    def _unopened(self, place: tuple[str, str]) -> ScopeEnd:
-        """The end of a scope that no worker came to."""
-        why = self._out_of_time
-        return ScopeEnd() if why is None or not self._is_left(place) else ScopeEnd(str(why), why.exit_code)
+    def _end_of_unopened(self, key: _ScopeKey) -> ScopeEnd:
+        reason = self._out_of_time
+        return ScopeEnd() if reason is None or not self._has_pending(key) else ScopeEnd(str(reason), reason.exit_code)
 
     def _progress(self) -> Progress:
         return Progress(
@@ -255,3 +222,7 @@ class _Inquiry:
             statuses=self._statuses,
             paused_for=max((scope.throttle.paused_for for scope in self._open.values()), default=0.0),
         )
+
+
+def _to_microseconds(started: str | None) -> int:
+    return 0 if started is None else int(datetime.fromisoformat(started).timestamp()) * 1_000_000

@@ -13,6 +13,7 @@ from inventory import urn as urns
 from inventory.errors import SettingsError, SourceError, UrnError
 from inventory.ledger import reader
 from inventory.ledger.writer import LISTED, Ledger, Reject, SourceRead
+from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import manifest
 from inventory.runs.census import block_of
 from inventory.runs.folder import RunFolder
@@ -121,7 +122,7 @@ def check_same_run(
         _check_same(f"--{name}", began[name], now[name])
     before = restore(began) or settings
     for region, project_id, _ in ledger.scopes():
-        was, is_now = (one.for_scope(region, project_id).endpoint_for(region) for one in (before, settings))
+        was, is_now = (resolve_scope(options, region, project_id).endpoint for options in (before, settings))
         _check_same(f"the endpoint of {region}/{project_id}", was, is_now)
 
 
@@ -168,7 +169,7 @@ def _check_scope(urn: urns.FunctionUrn, scopes: dict[tuple[str, str], str | None
     key = (urn.region, urn.project_id)
     if key not in scopes:
         try:
-            settings.for_scope(*key).endpoint_for(urn.region)
+            resolve_scope(settings, *key)
             scopes[key] = None
         except UrnError as error:
             scopes[key] = error.message

@@ -17,6 +17,7 @@ from inventory.errors import ExitCode, InterruptedRunError, Status, UsageError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline import load
 from inventory.pipeline.build_tables import build_tables
+from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import finish as ending
 from inventory.runs import manifest
 from inventory.runs.finish import End, Result
@@ -104,7 +105,7 @@ def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts)
     scopes = ledger.scopes()
     reports = {
         (region, project_id): manifest.ScopeReport(
-            settings.for_scope(region, project_id).endpoint_for(region), None, None, None
+            resolve_scope(settings, region, project_id).endpoint, None, None, None
         )
         for region, project_id, _ in scopes
     }

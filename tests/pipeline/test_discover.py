@@ -20,6 +20,7 @@ from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Reply, Scope
 from inventory.errors import InterruptedRunError, ListingError
 from inventory.pipeline import discover as discovery
 from inventory.pipeline.discover import Discovery, discover
+from inventory.pipeline.open_scope import OpenScope
 from inventory.progress import ProgressObserver
 from inventory.settings import ExportSettings
 from inventory.settings_file import check_settings
@@ -291,7 +292,7 @@ async def test_progress_counts_what_is_new_and_not_all_that_was_found(monkeypatc
 
     def counted(project, *arguments):
         init(project, *arguments)
-        project.found = Counted()
+        project.urns = Counted()
 
     monkeypatch.setattr(discovery._Project, "__init__", counted)
     monkeypatch.setattr(Counted, "asked", 0)
@@ -305,15 +306,15 @@ async def test_a_project_is_listed_with_one_token_and_its_scope_is_not_kept(monk
     """Functions and versions are listed with the same credential, and no more scopes exist than there are workers."""
     projects = [f"{number:032x}" for number in range(20)]
     cloud = FileCloud({urn(f"f{n}:v1", project): None for n in range(3) for project in projects})
-    scopes, most, make = weakref.WeakSet(), [], discovery._made
+    scopes, counts, start = weakref.WeakSet(), [], OpenScope.start
 
-    def made(*arguments):
-        client, scope = make(*arguments)
+    def counted_start(*arguments):
+        scope = start(*arguments)
         scopes.add(scope)
-        most.append(len(scopes))
-        return client, scope
+        counts.append(len(scopes))
+        return scope
 
-    monkeypatch.setattr(discovery, "_made", made)
+    monkeypatch.setattr(OpenScope, "start", counted_start)
     async with Emulator(cloud, users=[User("reader", "password", "company")]) as server:
         account = PasswordProvider(IamUser("reader", "password", "company"), lambda _region: server.url)
         given = ExportSettings(endpoint=server.url, max_per_second=0.0, attempts=1, max_workers=4)
@@ -321,4 +322,4 @@ async def test_a_project_is_listed_with_one_token_and_its_scope_is_not_kept(monk
         await discover(Discovery(places, versions=True), given, account, ProgressObserver())
         tokens = [request for request in server.requests if request.path.startswith("/v3/auth/tokens")]
     assert len(tokens) == len(projects)
-    assert max(most) <= 6
+    assert max(counts) <= 6

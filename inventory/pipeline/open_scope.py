@@ -1,0 +1,56 @@
+"""Opens a scope: its settings, credential and client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from inventory.cloud.client import Client
+from inventory.pipeline.scope import Scope
+from inventory.pipeline.scope_settings import ScopeSettings, resolve_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import aiohttp
+
+    from inventory.cloud.accounts import CredentialProvider
+    from inventory.cloud.credentials import Credential
+    from inventory.settings import ExportSettings
+
+
+class OpenScope(NamedTuple):
+    """What the calls of one scope need."""
+
+    settings: ScopeSettings
+    credential: Credential
+    client: Client
+
+    def start(
+        self,
+        count_call: Callable[[str, int], None],
+        *,
+        was_accepted: bool = False,
+        has_second_opinion: bool = False,
+    ) -> Scope:
+        """A new :class:`Scope`, which makes the calls by its rules."""
+        return Scope(
+            self.client.show_async_invoke_config,
+            self.credential,
+            self.settings.options,
+            count_call=count_call,
+            was_accepted=was_accepted,
+            has_second_opinion=has_second_opinion,
+        )
+
+
+def open_scope(
+    session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider, region: str, project_id: str
+) -> OpenScope:
+    """Opens one scope; makes no call.
+
+    Raises:
+        UrnError: the endpoint is made from the region, and the region cannot be part of a host name.
+    """
+    scope_settings = resolve_scope(settings, region, project_id)
+    credential = account.credential(session, region, project_id)
+    return OpenScope(scope_settings, credential, Client(session, scope_settings.endpoint, project_id, credential))
