@@ -83,7 +83,9 @@ class Checkup(NamedTuple):
 _WORDS: Final = {True: "ok", False: "FAILED", None: "not known"}
 
 
-async def check_scopes(scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: CredentialProvider) -> list[Checkup]:
+async def check_scopes(
+    scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: CredentialProvider
+) -> list[Checkup]:
     """Tries every scope, one after the other; an error of a call is what is looked for, and is not raised."""
     async with open_session(settings.timeout, settings.ca_bundle) as session:
         return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]

@@ -42,7 +42,11 @@ OVERLAP: Final = 20
 _MAX_STEPS_BACK: Final = 100
 _MAX_READINGS: Final = 4
 _TICK_SECONDS: Final = 0.25
-_ITEMS: Final = {Operation.LIST_FUNCTIONS: "functions", Operation.LIST_VERSIONS: "versions", Operation.LIST_ALIASES: "aliases"}
+_ITEMS: Final = {
+    Operation.LIST_FUNCTIONS: "functions",
+    Operation.LIST_VERSIONS: "versions",
+    Operation.LIST_ALIASES: "aliases",
+}
 _CallCounts = Counter[tuple[str, str, str, int]]
 
 
@@ -154,14 +158,18 @@ class _Project:
     async def fetch_page(self, marker: int) -> FunctionPage:
         """A page of functions."""
         try:
-            return await self.scope.fetch(Operation.LIST_FUNCTIONS, lambda: self.client.list_functions(marker, MAX_ITEMS))
+            return await self.scope.fetch(
+                Operation.LIST_FUNCTIONS, lambda: self.client.list_functions(marker, MAX_ITEMS)
+            )
         except (CallError, CallSkippedError) as error:
             raise self._incomplete(Operation.LIST_FUNCTIONS, error) from None
 
     def _incomplete(self, operation: str, error: Exception) -> ListingError:
         reason = self.scope.stopped or error
         code = reason.exit_code if isinstance(reason, CallError) else ExitCode.STOPPED
-        return ListingError(f"{self.name}: the list of {_ITEMS[operation]} broke off ({reason}); no list is written", code)
+        return ListingError(
+            f"{self.name}: the list of {_ITEMS[operation]} broke off ({reason}); no list is written", code
+        )
 
 
 async def discover(
@@ -211,7 +219,9 @@ async def _discover(
         project, function = job
         new = 0
         if discovery.versions:
-            names = await project.fetch(Operation.LIST_VERSIONS, lambda: project.client.list_function_versions(function))
+            names = await project.fetch(
+                Operation.LIST_VERSIONS, lambda: project.client.list_function_versions(function)
+            )
             new += project.add(f"{function}:{name}" for name in names)
         if discovery.aliases:
             names = await project.fetch(Operation.LIST_ALIASES, lambda: project.client.list_version_aliases(function))

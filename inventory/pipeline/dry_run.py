@@ -63,12 +63,11 @@ def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
         f"calls       {urns:,} (and retries)",
     ]
     if pace:
-        longest = max((scope.urns / own[scope].max_per_second for scope in scopes if own[scope].max_per_second), default=0.0)
+        longest = max(
+            (scope.urns / own[scope].max_per_second for scope in scopes if own[scope].max_per_second), default=0.0
+        )
         lines.append(f"time        {duration(longest)} at {pace:g} calls per second and scope")
     else:
         lines.append("time        as fast as the service answers: --max-per-second 0 lifts the cap")
-    lines += [
-        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {own[scope].endpoint}"
-        for scope in scopes
-    ]
+    lines += [f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {own[scope].endpoint}" for scope in scopes]
     return printable_lines(lines)

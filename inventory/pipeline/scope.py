@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
@@ -112,8 +113,7 @@ class Scope:
 
     def conclude(self) -> None:
         """Marks a scope as given up at the end of a session if nothing ever answered, however few its URNs were."""
-        error = self._breaker.unreachable()
-        if error is not None:
+        if (error := self._breaker.unreachable()) is not None:
             self.stop(error)
 
     def attempts(self, maximum: int | None = None) -> Attempts:
@@ -124,20 +124,15 @@ class Scope:
         self, urn: str, *, is_obsolete: Callable[[], bool] = lambda: False, for_opinion: bool = False
     ) -> Outcome | None:
         """Asks for the config of one URN; None if no call was made."""
-        attempts = self.attempts()
+        operation, attempts = Operation.SHOW_CONFIG, self.attempts()
+        call = partial(self._fetch_config, urn)
         try:
-            answer = await self.fetch(
-                Operation.SHOW_CONFIG,
-                lambda: self._fetch_config(urn),
-                attempts,
-                is_obsolete=is_obsolete,
-                for_opinion=for_opinion,
-            )
+            answer = await self.fetch(operation, call, attempts, is_obsolete=is_obsolete, for_opinion=for_opinion)
         except CallSkippedError:
             return None
         except CallError as error:
-            return failure_outcome(urn, error, Operation.SHOW_CONFIG, attempts)
-        return success_outcome(urn, answer, Operation.SHOW_CONFIG, attempts)
+            return failure_outcome(urn, error, operation, attempts)
+        return success_outcome(urn, answer, operation, attempts)
 
     async def fetch(
         self,
@@ -342,8 +337,7 @@ class Scope:
 
     def end_doubt(self, refusals: int) -> None:
         """Ends the wait for a second opinion; ``refusals`` is the number of refused opinions."""
-        error = self._breaker.end_doubt(refusals)
-        if error is not None:
+        if (error := self._breaker.end_doubt(refusals)) is not None:
             self.stop(error)
         if self._credential.lockout is not None:
             self._credential.lockout.end_reservation(self)
@@ -351,7 +345,5 @@ class Scope:
 
 def _shows_acceptance(error: CallError) -> bool:
     """Whether the service, and not the gateway, rejected the request: then it accepted the credential."""
-    status = error.status_code or 0
-    is_rejection = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-    is_refusal = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
-    return is_from_service(error) and is_rejection and not is_refusal
+    is_refusal = error.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+    return is_from_service(error) and not is_refusal and 400 <= (error.status_code or 0) < 500  # noqa: PLR2004 - 4xx

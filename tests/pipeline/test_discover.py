@@ -149,7 +149,7 @@ class Listed:
         self.ignores = ignores
         self.pages = 0
 
-    async def page(self, marker):
+    async def fetch_page(self, marker):
         """One page."""
         self.pages += 1
         if self.pages > 5000:
@@ -161,7 +161,7 @@ class Listed:
 
 
 async def listed(project):
-    return set(await discovery._functions_of(project, ProgressObserver()))
+    return set(await discovery._list_functions(project, ProgressObserver()))
 
 
 @given(
@@ -205,8 +205,8 @@ async def test_a_count_that_is_too_small_cuts_nothing_off(count, size, behind):
     """A count may be older than the list; the end is where pages are not full any more."""
 
     class Stale(Listed):
-        async def page(self, marker):
-            page = await super().page(marker)
+        async def fetch_page(self, marker):
+            page = await super().fetch_page(marker)
             return page._replace(total=max(page.total - behind, size + 1))
 
     project = Stale([f"f{n}" for n in range(count)], size=size)
