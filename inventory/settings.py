@@ -14,7 +14,7 @@ import msgspec
 
 from inventory.endpoints import expand_default_endpoint, expand_region
 from inventory.errors import SettingsError
-from inventory.home import at_home
+from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -218,7 +218,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     def token_path(self) -> Path | None:
         """The file that holds the token, if one is named."""
-        return None if self.token_file is None else Path(at_home(self.token_file))
+        return None if self.token_file is None else Path(expand_user(self.token_file))
 
     def endpoint_for(self, region: str) -> str:
         """The base URL for the calls of a region.

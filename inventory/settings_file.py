@@ -14,7 +14,6 @@ import msgspec
 from inventory.certificates import create_ssl_context
 from inventory.endpoints import IAM_VARIABLE, check_endpoint, sdk_endpoints
 from inventory.errors import SettingsError, UrnError, UsageError
-from inventory.home import at_home, home
 from inventory.proxies import check_proxies, is_loopback
 from inventory.settings import (
     ACCOUNT_OVERRIDES,
@@ -27,6 +26,7 @@ from inventory.settings import (
     mark_explicit_endpoints,
 )
 from inventory.urn import check_field
+from inventory.user_paths import expand_user, home_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,12 +86,12 @@ def combine(path: Path | None, options: dict[str, Any], earlier: ExportSettings 
         file = mark_explicit_endpoints(file)
     chosen = {name: value for name, value in options.items() if value is not None}
     if earlier is None and "region_endpoints" not in file:
-        chosen["region_endpoints"] = sdk_endpoints(os.environ, home())
+        chosen["region_endpoints"] = sdk_endpoints(os.environ, home_folder())
     if "iam_endpoint" not in {**before, **file} and os.environ.get(IAM_VARIABLE):
         chosen.setdefault("iam_endpoint", os.environ[IAM_VARIABLE])
     settings = ExportSettings(**{**before, **file, **mark_explicit_endpoints(chosen)})
     if settings.ca_bundle is not None:
-        settings = msgspec.structs.replace(settings, ca_bundle=at_home(settings.ca_bundle))
+        settings = msgspec.structs.replace(settings, ca_bundle=expand_user(settings.ca_bundle))
     create_ssl_context(settings.ca_bundle, os.environ)  # an unreadable bundle is reported before any call
     if settings.accounts and options.get("token_file") is not None:
         raise SettingsError(

@@ -9,8 +9,9 @@ from support.runs import call_cli, run_cli
 from inventory.endpoints import sdk_endpoints
 from inventory.errors import SettingsError, UrnError
 from inventory.ledger.writer import Ledger
-from inventory.pipeline.load import LOADED, check_same_run, load
+from inventory.pipeline.load import check_same_run, load
 from inventory.progress import ProgressObserver
+from inventory.runs.facts import RunFacts
 from inventory.settings import DEFAULT_ENDPOINT, DEFAULT_IAM_ENDPOINT, AccountSettings, ExportSettings
 from inventory.settings_file import combine, describe, plain_http_warnings, restore
 from inventory.sources.files import Source
@@ -147,7 +148,7 @@ def test_a_ledger_of_before_goes_on_with_the_endpoint_that_is_given_again(home, 
     urns = write_list(["urn:fss:cn-north-4:p:function:default:f"])
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         load([Source(str(urns))], ledger, ExportSettings(), ProgressObserver())
-        began = restore(ledger.fact(LOADED))
+        began = restore(RunFacts(ledger).settings)
         check_same_run([], ledger, combine(None, {"endpoint": DEFAULT_ENDPOINT}, began))
         with pytest.raises(SettingsError, match="--endpoint was https://functiongraph"):
             check_same_run([], ledger, combine(None, {"endpoint": "https://other.example"}, began))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from inventory.errors import InventoryError, SettingsError
-from inventory.home import at_home
 from inventory.settings import declared_options
+from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def _check_type(name: str, value: Any, kind: Any) -> Any:  # noqa: ANN401 - the 
             return [str(text) for text in texts] if is_list else str(value)
     elif kind == str | Path:
         if isinstance(value, str | os.PathLike) and isinstance(path := os.fspath(value), str):
-            return at_home(path)
+            return expand_user(path)
     elif isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool)):
         return kind(value)
     raise SettingsError(f"{name} must be {_KIND_NAMES[kind]}, not {type(value).__name__}")
@@ -116,7 +116,7 @@ def folder_name(name: str, value: object) -> str | None:
         raise SettingsError(f"{name} must be a folder's name, not {type(value).__name__}")
     if not text:
         raise SettingsError(f"{name} is an empty text; name a folder")
-    return at_home(text)
+    return expand_user(text)
 
 
 @contextmanager

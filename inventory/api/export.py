@@ -20,7 +20,7 @@ from inventory.errors import InterruptedRunError, SettingsError, UsageError
 from inventory.pipeline import export as pipeline
 from inventory.pipeline.discover import Discovery
 from inventory.pipeline.load import began_with
-from inventory.runs.output import chosen_output, claimed
+from inventory.runs.output import reserve_folder, resolve_output
 from inventory.settings_file import check_combination, chosen_settings, combine, plain_http_warnings
 from inventory.sources.memory import to_sources
 
@@ -62,7 +62,7 @@ class _Run:
         is_discovery = given.get("all", False)
         self.mode: Mode = "resume" if flags["resume"] else "overwrite" if flags["overwrite"] else "new"
         folder, work_folder = folder_name("output", output), folder_name("work_dir", work_dir)
-        self.output: Output = chosen_output(
+        self.output: Output = resolve_output(
             folder, None if work_folder is None else Path(work_folder), os.environ, resume=self.mode == "resume"
         )
         file = given.get("settings")
@@ -90,7 +90,7 @@ class _Run:
 
     async def finish(self, observer: ProgressObserver) -> Snapshot:
         """Runs the export. The first cancellation stops it cleanly, the second at once."""
-        with claimed(self.output) as self.output:
+        with reserve_folder(self.output) as self.output:
             await self._work(observer)
         return open_snapshot(str(self.output))
 

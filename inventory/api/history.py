@@ -16,7 +16,7 @@ import pyarrow as pa
 from inventory.api.snapshot import Snapshot, frame_of
 from inventory.errors import Status, UsageError
 from inventory.printable import printable
-from inventory.runs.catalog import runs_in
+from inventory.runs.catalog import find_runs
 from inventory.runs.files import RunFiles
 from inventory.tables import schema
 from inventory.tables.arrow import TYPES
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from inventory.runs.catalog import Other, Run
+    from inventory.runs.catalog import OtherEntry, Run
 
 SNAPSHOT_TIME: Final = "snapshot_time"
 RUN: Final = "run"
@@ -47,7 +47,7 @@ class History(Sequence[Snapshot]):
         incomplete: what else is there, and why it is no whole run: one at work, stopped, damaged, or no run at all.
     """
 
-    def __init__(self, path: str, runs: Sequence[Run], incomplete: Sequence[Other] = ()) -> None:
+    def __init__(self, path: str, runs: Sequence[Run], incomplete: Sequence[OtherEntry] = ()) -> None:
         self.path = path
         self.runs = tuple(runs)
         self.incomplete = tuple(incomplete)
@@ -182,7 +182,7 @@ def history(path: str | Path) -> History:
         OutputError: it cannot be read.
         CredentialsError: OBS has no keys.
     """
-    found = runs_in(path)
+    found = find_runs(path)
     return History(str(path), found.whole, found.others)
 
 

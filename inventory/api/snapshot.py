@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from inventory.api import summary
 from inventory.errors import InventoryError, Status, UsageError
 from inventory.ledger import database
-from inventory.ledger.reader import DROPPED, LedgerView
+from inventory.ledger.reader import LedgerView
+from inventory.runs.facts import RunFacts
 from inventory.runs.files import RunFiles, open_run
 from inventory.tables import schema
 
@@ -180,7 +181,7 @@ class Snapshot:
             return False
         try:
             with LedgerView(self.path / database.FILE_NAME, facts_alone=True) as ledger:
-                return bool(ledger.fact(DROPPED))
+                return RunFacts(ledger).bodies_dropped
         except InventoryError:  # whose tables are well, and who looks at them, needs no ledger
             return False
 

@@ -35,12 +35,12 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
         from inventory.pipeline.discover import Discovery
         from inventory.pipeline.dry_run import estimate
         from inventory.pipeline.load import began_with
-        from inventory.runs.output import chosen_output, claimed
+        from inventory.runs.output import reserve_folder, resolve_output
         from inventory.settings_file import check_combination, chosen_settings, combine, plain_http_warnings
 
         resume, is_discovery = options["resume"], options["all"]
         check_combination(options, has_source=bool(source))
-        output = chosen_output(options["output"], options["work_dir"], os.environ, resume=resume)
+        output = resolve_output(options["output"], options["work_dir"], os.environ, resume=resume)
         settings = combine(
             options["settings"],
             chosen_settings(given_options(options), several=is_discovery),
@@ -61,7 +61,7 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
             projects = select_projects(settings, options["region"], options["project_id"])
             search = Discovery(projects, options["versions"], options["aliases"])
         mode: Mode = "resume" if resume else "overwrite" if options["overwrite"] else "new"
-        with claimed(output) as output, resumable(output):
+        with reserve_folder(output) as output, resumable(output):
             result = run_export(search or sources, output, settings, mode=mode, environment=os.environ, log=log)
         finish(result, log)
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from inventory.runs.finish import Result
     from inventory.runs.folder import Mode
     from inventory.runs.output import Output
-    from inventory.runs.retention import Policy
-    from inventory.runs.status import Standing
+    from inventory.runs.prune import Policy
+    from inventory.runs.status import RunStatus
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
 
@@ -89,7 +89,7 @@ def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bo
         return rebuild_tables(folder, shape, observer, drop_bodies=drop_bodies)
 
 
-def run_status(folder: Path) -> Standing:
+def run_status(folder: Path) -> RunStatus:
     """Reads the status of a run; a signal stops it.
 
     Raises:
@@ -97,7 +97,7 @@ def run_status(folder: Path) -> Standing:
     """
     import asyncio
 
-    from inventory.runs.status import standing_of
+    from inventory.runs.status import read_status
     from inventory.scheduling.threads import run_cancellable
 
     check_enough(FEW)
@@ -105,7 +105,7 @@ def run_status(folder: Path) -> Standing:
     check = partial(observer.check_cancelled, resumable=False)
     # SQLite checks all pages in one step (12 s measured on a busy disk), so a signal abandons the thread.
     with _signals(observer):
-        return asyncio.run(run_cancellable(check, partial(standing_of, folder, check_cancelled=check)))
+        return asyncio.run(run_cancellable(check, partial(read_status, folder, check_cancelled=check)))
 
 
 def run_discovery(
@@ -169,19 +169,20 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
 
     observer = ProgressObserver()
     with _signals(observer):
-        plan = prune.planned(folder, policy, incomplete=incomplete)
+        plan = prune.plan_prune(folder, policy, incomplete=incomplete)
         for path, reason in plan.kept:
             log.say("kept", f"kept {path}: {reason}", path=str(path), reason=reason)
-        for path, reason in plan.left:
+        for path, reason in plan.untouched:
             log.say("left", f"left alone {path}: {reason}", path=str(path), reason=reason)
-        for path in plan.gone:
+        for path in plan.removed:
             observer.check_cancelled(resumable=False)
-            others = [] if dry_run else prune.remove(path)
+            others = [] if dry_run else prune.remove_run(path)
             print_path(path)
             if others:
                 log.complain(f"{path} stays, with files that are not of the run: {', '.join(others)}")
         done = "would be removed" if dry_run else "removed"
-        log.say("pruned", f"{len(plan.gone):,} runs {done}, {len(plan.kept):,} kept, {len(plan.left):,} left alone")
+        counts = f"{len(plan.removed):,} runs {done}, {len(plan.kept):,} kept, {len(plan.untouched):,} left alone"
+        log.say("pruned", counts)
 
 
 async def _until_signal(work: Coroutine[Any, Any, T], observer: ProgressObserver) -> T:
@@ -206,13 +207,13 @@ async def _until_signal(work: Coroutine[Any, Any, T], observer: ProgressObserver
 @contextmanager
 def resumable(output: Output) -> Iterator[None]:
     """Adds the command that resumes the run to the message of an interruption."""
-    from inventory.cli import summary
+    from inventory.runs.output import resume_command
 
     try:
         yield
     except InterruptedRunError as error:
         if error.resumable:
-            error.message += f"; go on with: {summary.resume_command(output)}"
+            error.message += f"; go on with: {resume_command(output)}"
         raise
 
 

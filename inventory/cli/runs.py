@@ -41,6 +41,7 @@ def tables(folder: RunFolder, **options: Any) -> None:  # noqa: ANN401 - each op
     """
     with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
         from inventory.cli import summary
+        from inventory.runs.upload import upload_hint
         from inventory.settings_file import chosen_settings
 
         drop_bodies = options.pop("drop_bodies")
@@ -48,7 +49,7 @@ def tables(folder: RunFolder, **options: Any) -> None:  # noqa: ANN401 - each op
         result = run_tables(folder, table_options, log, drop_bodies=drop_bodies)
         what = "The tables are unchanged" if result.nothing_to_do else "Written from the ledger"
         log.say("tables", f"{what}: {summary.row_counts(result)}", **result.manifest)
-        for message in filter(None, (result.note, summary.not_sent(result.output))):
+        for message in filter(None, (result.note, upload_hint(result.output))):
             log.complain(message)
         print_path(result.folder)
 
@@ -62,7 +63,7 @@ def status(
     Exit codes: 0 status shown; 2 no run there; 4 its ledger cannot be read.
     """
     with exit_on_error("text", quiet=False):
-        from inventory.runs import status as run_status_text
+        from inventory.cli.status import as_text
 
         current = run_status(folder)
         if format == "json":
@@ -70,7 +71,7 @@ def status(
 
             print_data(json.dumps(current.as_object(), indent=2))
         else:
-            print_data(run_status_text.as_text(current))
+            print_data(as_text(current))
 
 
 def demo(
@@ -81,12 +82,15 @@ def demo(
     with exit_on_error("text", quiet=False) as log:
         from inventory.cli import demo as demonstration
         from inventory.cli import summary
-        from inventory.runs.output import Output, claimed, named_output
+        from inventory.runs.output import Output, output_for_folder, reserve_folder
         from inventory.scheduling.connection_limit import check_enough, raise_limit
 
         raise_limit()
         check_enough()
-        with claimed(named_output(output)) as place, demonstration.start_demo(functions, place.folder) as ready:
+        with (
+            reserve_folder(output_for_folder(output)) as place,
+            demonstration.start_demo(functions, place.folder) as ready,
+        ):
             log.say("demo", *ready.messages)
             result = run_export(
                 [ready.source], Output(ready.folder), ready.settings, mode="new", environment=ready.environment, log=log
@@ -168,7 +172,7 @@ def prune(
     removed.
     """
     with exit_on_error("text", quiet=options["quiet"]) as log:
-        from inventory.runs.retention import Policy
+        from inventory.runs.prune import Policy
 
         policy = Policy(keep_last or 0, keep_daily or 0, keep_monthly or 0)
         if not any(policy) and not incomplete:

@@ -13,7 +13,7 @@ import typer
 from inventory.display.log import silence_stream
 from inventory.errors import OutputError, UsageError
 from inventory.printable import printable, printable_lines
-from inventory.storage.files import written_whole
+from inventory.storage.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ def open_output(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
     if path is not None:
         if not path.name:
             raise UsageError(f"--output {str(path)!r} names no file")
-        with written_whole(path, ", or choose another --output") as file:
+        with atomic_write(path, ", or choose another --output") as file:
             yield file
         return
     if binary and sys.stdout.isatty():

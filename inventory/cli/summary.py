@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from inventory.display.formatting import duration
+from inventory.display.formatting import duration, shorten
 from inventory.errors import ErrorKind, Status
-from inventory.printable import printable, shell_word
-from inventory.runs.upload import Delivery
+from inventory.printable import printable
+from inventory.runs.output import program_name, resume_command
 
 if TYPE_CHECKING:
     from inventory.runs.finish import Result
-    from inventory.runs.output import Output
 
 _ADVICE: Final = {
     ErrorKind.REFUSED: "get a token of the right account and project",
@@ -27,7 +24,6 @@ _ADVICE: Final = {
 }
 _OUT_OF_TIME: Final = "allow more time"
 _ADVICE_OTHERS: Final = "check that the endpoint is correct and reachable"
-_EXAMPLE_CHARACTERS: Final = 160
 
 
 def summary_lines(result: Result) -> list[str]:
@@ -65,7 +61,7 @@ def problems(result: Result) -> list[str]:
     if not manifest["input"]["urns"]:
         messages.append(_no_urns(manifest["input"]))
     messages += [
-        f"{count:,} failed with {kind}, such as: {shortened(result.examples[kind])}"
+        f"{count:,} failed with {kind}, such as: {shorten(result.examples[kind])}"
         for kind, count in manifest["counts"]["error_kind"].items()
         if kind in result.examples and not any(scope["stopped"].startswith(kind) for scope in stopped)
     ]
@@ -87,23 +83,6 @@ def _no_urns(read: dict[str, Any]) -> str:
     return f"{entries if read['entries'] else f'{names} contains no URN'}; {advice}"
 
 
-def resume_command(output: Output) -> str:
-    """The command that resumes a run."""
-    return f"{_called(sys.argv[0])} export --resume {output.options}"
-
-
-def not_sent(output: Output) -> str:
-    """A message if the store does not have the current tables of a run."""
-    if Delivery(output.url, output.folder, {}).is_done():
-        return ""
-    return f"{output} does not have these tables yet; upload them with: {resume_command(output)}"
-
-
-def tables_command(folder: Path) -> str:
-    """The command that rebuilds the tables of a run."""
-    return f"{_called(sys.argv[0])} tables {shell_word(str(folder))}"
-
-
 def table_files(result: Result) -> list[tuple[str, int]]:
     """The table files of a run, each with its number of rows."""
     return [(str(result.folder / table["path"]), table["rows"]) for table in result.manifest["tables"]]
@@ -123,18 +102,10 @@ def next_steps(folder: Path) -> list[str]:
     """Commands worth trying after the demo."""
     code = f"import inventory; print(inventory.open_snapshot({str(folder)!r}).functions.status.value_counts())"
     return [
-        f"{_called(sys.executable)} -c {shlex.quote(code)}",
-        f"{_called(sys.argv[0])} schema functions",
-        f"HW_AUTH_TOKEN=... {_called(sys.argv[0])} export my-urns.txt",
+        f"{program_name(sys.executable)} -c {shlex.quote(code)}",
+        f"{program_name(sys.argv[0])} schema functions",
+        f"HW_AUTH_TOKEN=... {program_name(sys.argv[0])} export my-urns.txt",
     ]
-
-
-def _called(program: str) -> str:
-    """How to call a program in this shell: by its name if PATH leads to it, else by its path."""
-    on_path = shutil.which(Path(program).name)
-    if program.endswith("__main__.py"):
-        return f"{_called(sys.executable)} -m inventory"
-    return Path(program).name if on_path and Path(on_path).samefile(program) else shell_word(os.path.relpath(program))
 
 
 def _learnt(scope: dict[str, Any]) -> str:
@@ -153,11 +124,6 @@ def _advice(scope: dict[str, Any]) -> str:
     if kind == "out of time":
         return _OUT_OF_TIME
     return _ADVICE.get(kind, _ADVICE_OTHERS)
-
-
-def shortened(text: str) -> str:
-    """A server's message, shortened to one line."""
-    return printable(text, _EXAMPLE_CHARACTERS)
 
 
 def _name(scope: dict[str, Any]) -> str:

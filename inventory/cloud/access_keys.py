@@ -24,11 +24,11 @@ from yarl import URL
 
 from inventory.cloud.credentials import is_one_word
 from inventory.errors import CredentialRefusedError, CredentialsError
-from inventory.home import exists, home
 from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
 from inventory.scheduling.lockout import Lockout
 from inventory.scheduling.threads import run_abandonable
+from inventory.user_paths import exists, home_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -221,8 +221,8 @@ def _places_of(provider: str) -> list[str]:
     """What somebody set up for a provider; where it is nothing, it is no news that there are no keys."""
     if provider.startswith("Profile"):
         named = os.environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
-        path = Path(named or (home() or Path()) / ".huaweicloud/credentials")
-        has_place = named is not None or (home() is not None and exists(path))
+        path = Path(named or (home_folder() or Path()) / ".huaweicloud/credentials")
+        has_place = named is not None or (home_folder() is not None and exists(path))
         return [f"profile {path}"] if has_place else []
     own = next((names for start, names in _VARIABLES.items() if provider.startswith(start)), ())
     names = [name for name in sorted(os.environ) if name.startswith(own) and os.environ[name]]

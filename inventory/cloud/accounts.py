@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from inventory.cloud.credentials import TokenCredential, read_token_file
 from inventory.cloud.iam import IamTokenCredential, IamUser
 from inventory.errors import CredentialRefusedError, CredentialsError, UrnError
-from inventory.home import at_home
 from inventory.redaction import Redactor
+from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -200,10 +200,10 @@ def find_credentials(
             same = known[source]
             found[one.name] = same.beside(own.iam_endpoint_for) if isinstance(same, PasswordProvider) else same
             continue
-        token_file = None if one.token_file is None else Path(at_home(one.token_file))
+        token_file = None if one.token_file is None else Path(expand_user(one.token_file))
         try:
             if one.profile is not None:
-                found[one.name] = AccessKeyProvider(_keys_of_profile(Path(at_home(one.profile))), signed_headers)
+                found[one.name] = AccessKeyProvider(_keys_of_profile(Path(expand_user(one.profile))), signed_headers)
             else:
                 prefix = one.environment or PREFIX
                 found[one.name] = find_account_credentials(

@@ -23,7 +23,7 @@ from inventory.comparison.kinds import Kind
 from inventory.comparison.sorted_rows import SortedRows
 from inventory.errors import OutputError, Status
 from inventory.exact_json import canonical, json_text, parsed, same_text
-from inventory.runs.census import census_of
+from inventory.runs.listing_coverage import read_coverage
 from inventory.tables import schema
 from inventory.tables.arrow import to_objects
 from inventory.urn import split_urn
@@ -101,7 +101,7 @@ class Comparison:
         self.counts: Counter[str] = Counter()
         self.fields: Counter[str] = Counter()
         self._old, self._new = old, new
-        self._census = census_of(old.manifest), census_of(new.manifest)
+        self._coverage = read_coverage(old.manifest), read_coverage(new.manifest)
         self._finished = tuple(microseconds(run.manifest["finished"]) for run in (old, new))
 
     def rows(self) -> Iterator[Row]:
@@ -136,7 +136,7 @@ class Comparison:
     def _changes(self, urn: str, before: Cells | None, after: Cells | None, old: _Side) -> Iterator[Row]:
         was, now = (None if cells is None else str(cells["status"]) for cells in (before, after))
         kind = kind_of(was, now)
-        if kind == Kind.NOT_LISTED and before is not None and self._census[1].would_hold(urn):
+        if kind == Kind.NOT_LISTED and before is not None and self._coverage[1].covers(urn):
             kind = _gone_from_list(before)
         if kind is None:
             yield from self._field_changes(urn, before or {}, after or {})
@@ -185,7 +185,7 @@ class Comparison:
     def _how_added(self, urn: str, before: Cells | None, after: Cells) -> str:
         if before is not None:
             return "OLD asked for it, and it was not there"
-        if self._census[0].would_hold(urn):
+        if self._coverage[0].covers(urn):
             return "the list that the service gave OLD did not hold it"
         made = after["created_time"]
         if made is None:

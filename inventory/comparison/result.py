@@ -20,8 +20,8 @@ import pyarrow as pa
 from inventory.comparison.compare import Comparison, microseconds
 from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS, UNTOLD_KINDS, Kind
 from inventory.errors import OutputError, Status, UsageError
-from inventory.runs.census import census_of
 from inventory.runs.files import open_run
+from inventory.runs.listing_coverage import read_coverage
 from inventory.tables import schema
 from inventory.tables.arrow import to_array
 from inventory.tables.writer import BYTES_PER_BATCH, ROWS_PER_BATCH, arrow_schema
@@ -217,7 +217,7 @@ def _about_scopes(old: RunFiles, new: RunFiles) -> Iterator[str]:
 def _about_lists(old: RunFiles, new: RunFiles) -> Iterator[str]:
     """A list without a function may be the truth, or that of a credential that may see nothing."""
     asked = [{f"{scope['region']}/{scope['project_id']}" for scope in run.manifest["scopes"]} for run in (old, new)]
-    emptied = sorted(asked[0] & census_of(new.manifest).projects - asked[1])
+    emptied = sorted(asked[0] & read_coverage(new.manifest).projects - asked[1])
     if emptied:
         yield (
             f"the service listed no function at all to NEW in {', '.join(emptied)}, where OLD knew some: may its "

@@ -6,10 +6,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import Status
+from inventory.printable import printable
 
 if TYPE_CHECKING:
     from inventory.progress import Progress
 
+_MAX_QUOTED: Final = 160
 SPEED_SECONDS: Final = 20.0
 """Window of the measured speed: a short pause of the throttle does not distort it."""
 
@@ -55,3 +57,8 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours:,} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def shorten(text: str) -> str:
+    """Truncates a server's text to one line of a terminal."""
+    return printable(text, _MAX_QUOTED)

@@ -30,12 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-LISTED: Final = "listed"
-"""The fact what the service itself listed in full to this run (``runs.census``); null: a hand made the list."""
-STARTED: Final = "started"
-"""The fact when the run began, as the manifest writes it."""
-DROPPED: Final = "bodies-dropped"
-"""The fact that the bodies of what did not fail are gone: the tables cannot be made from this ledger any more."""
+BODIES_DROPPED: Final = "bodies-dropped"
+"""Fact: the bodies of URNs that did not fail are gone."""
 NO_ANSWER: Final = 0
 """Stands for the HTTP status of a call that brought no answer."""
 

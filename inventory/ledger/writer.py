@@ -27,8 +27,7 @@ from inventory.ledger.database import (
     translate_sqlite_errors,
 )
 from inventory.ledger.reader import (
-    DROPPED,
-    LISTED,
+    BODIES_DROPPED,
     NO_ANSWER,
     AnswerCount,
     LedgerView,
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
 
     from inventory.outcome import Outcome
 
-__all__ = ["LISTED", "NO_ANSWER", "AnswerCount", "Ledger", "Reject", "ScopeCount", "SourceRead"]
+__all__ = ["NO_ANSWER", "AnswerCount", "Ledger", "Reject", "ScopeCount", "SourceRead"]
 
 _PENDING_BLOCK: Final = 512
 _PENDING: Final = (
@@ -282,14 +281,14 @@ class Ledger(LedgerView):
             check_cancelled: is asked now and then, and raises InterruptedRunError to end it.
         """
         with translate_sqlite_errors(self._path), cancellable(self._db, check_cancelled):
-            if not self.fact(DROPPED):
+            if not self.fact(BODIES_DROPPED):
                 with self._transaction():
                     self._db.create_function("checksum", -1, lambda *row: checksum(row), deterministic=True)
                     self._db.execute(DROP_BODIES)
-                    self.set_fact(DROPPED, _SPARSE)
-            if self.fact(DROPPED) == _SPARSE:
+                    self.set_fact(BODIES_DROPPED, _SPARSE)
+            if self.fact(BODIES_DROPPED) == _SPARSE:
                 self._db.execute("VACUUM")
-                self.set_fact(DROPPED, _COMPACT)
+                self.set_fact(BODIES_DROPPED, _COMPACT)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

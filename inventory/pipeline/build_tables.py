@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from inventory.cloud.responses import is_named_otherwise
 from inventory.errors import UrnError
-from inventory.ledger.writer import LISTED
+from inventory.runs.facts import RunFacts
 from inventory.runs.manifest import Counts
 from inventory.tables import schema
 from inventory.tables.flatten import flatten
@@ -60,7 +60,7 @@ def build_tables(
     counts = Counts()
     total = ledger.count_urns()
     zone = settings.zone()
-    listed = bool(ledger.fact(LISTED))
+    listed = bool(RunFacts(ledger).listed)
     max_rows = (total, 2 * total, total, ledger.count_rejects())
     with ExitStack() as stack:
         functions, destinations, calls, rejects = writers = [

@@ -21,7 +21,7 @@ from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredErr
 from inventory.ledger.writer import AnswerCount
 from inventory.pipeline.open_scope import open_scope
 from inventory.pipeline.scope import CallSkippedError
-from inventory.runs.census import Census
+from inventory.runs.listing_coverage import ListingCoverage
 from inventory.runs.manifest import now
 from inventory.scheduling import worker_pool
 from inventory.scheduling.connection_limit import connections
@@ -88,14 +88,14 @@ class Discovered(NamedTuple):
         calls: number of calls.
         throttles: by region and project; they have learned the rates.
         began: time of the first call, as the manifest writes times.
-        census: what was listed completely.
+        coverage: what was listed completely.
     """
 
     listings: list[Listing]
     calls: list[AnswerCount]
     throttles: dict[tuple[str, str], Throttle]
     began: str
-    census: Census
+    coverage: ListingCoverage
 
     def urns(self) -> list[str]:
         """All URNs, sorted."""
@@ -253,7 +253,7 @@ def _result(projects: Sequence[_Project], discovery: Discovery, calls: _CallCoun
         [AnswerCount(*key, number) for key, number in calls.items()],
         {project.key: project.throttle for project in projects if project.throttle is not None},
         began,
-        Census(
+        ListingCoverage(
             frozenset(project.name for project in projects),
             discovery.versions and not any(Operation.LIST_VERSIONS in project.unclear for project in projects),
             discovery.aliases and not any(Operation.LIST_ALIASES in project.unclear for project in projects),

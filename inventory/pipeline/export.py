@@ -21,9 +21,10 @@ from inventory.pipeline.fetch import fetch_configs
 from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import finish as ending
 from inventory.runs import manifest
-from inventory.runs.finish import End, Result
+from inventory.runs.facts import RunEnd, RunFacts, record_end, record_output, save_table_options
+from inventory.runs.finish import Result
 from inventory.runs.folder import RunFolder
-from inventory.runs.upload import Delivery
+from inventory.runs.upload import Upload
 from inventory.scheduling.threads import run_cancellable, run_in_thread
 from inventory.settings_file import describe
 
@@ -59,24 +60,24 @@ async def export(
     began = time.monotonic()
     check = partial(observer.check_cancelled, resumable=mode == "resume")
     account = await run_cancellable(check, find_credentials, settings, environment, HEADERS)
-    delivery = Delivery(output.url, output.folder, with_ca_bundle(environment, settings.ca_bundle))
+    delivery = Upload(output.url, output.folder, with_ca_bundle(environment, settings.ca_bundle))
     folder = RunFolder(output.folder)
     await run_cancellable(check, delivery.prepare, mode)
     folder.prepare(mode)
     with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
         found = await _take_in(sources, ledger, folder, settings, mode, account, observer)
-        settings = intake.shaped(ledger, settings)
-        ending.keep_output(ledger, output)
+        settings = RunFacts(ledger).merge_formats(settings)
+        record_output(ledger, output)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
             sent = await run_cancellable(observer.check_cancelled, delivery.complete, done["tables"], observer)
             result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
         else:
             ending.check_bodies(ledger, folder.path)
-            intake.keep_shape(ledger, settings)
+            save_table_options(ledger, settings)
             folder.remove_manifest()
-            ending.keep(ledger, None)
+            record_end(ledger, None)
             # ledger ──► pool ── client ──► ledger
             scopes = await fetch_configs(
                 ledger, settings, account, observer, found.throttles if found else {}, began=began
@@ -84,7 +85,7 @@ async def export(
             # ledger ──► flatten ──► tables
             tables, counts = await run_in_thread(build_tables, ledger, folder.path, settings, observer)
             # tables ──► manifest
-            result = await run_in_thread(_sign_off, ledger, output, settings, scopes, tables, counts)
+            result = await run_in_thread(_write_manifest, ledger, output, settings, scopes, tables, counts)
             # tables, manifest ──► object store, where there is one
             await run_cancellable(observer.check_cancelled, delivery.complete, result.manifest["tables"], observer)
         return await run_in_thread(ending.drop_bodies, ledger, result, observer) if settings.drop_bodies else result
@@ -102,14 +103,14 @@ async def _take_in(
     """Loads the list, which may have to be found first, or holds it against the one that a resumed run began with."""
     if mode == "resume":
         await run_in_thread(ledger.check, observer.check_cancelled)
-    if mode == "resume" and ledger.fact(intake.LOADED) is not None:
+    if mode == "resume" and RunFacts(ledger).is_loaded:
         if isinstance(sources, Discovery):
             raise UsageError("--resume goes on with the list that was found: leave --all out")
         await run_in_thread(intake.check_same_run, sources, ledger, settings, observer.check_cancelled)
         ending.check_bodies(ledger, folder.path, again=True)
         ledger.requeue_failures()
         return None
-    if mode == "new" and ledger.fact(intake.LOADED) is not None:  # while we waited for the file, another had it
+    if mode == "new" and RunFacts(ledger).is_loaded:  # while we waited for the file, another had it
         raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
     keep = False
     try:
@@ -137,7 +138,7 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
     if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
         return False
     done = manifest.read(folder.manifest)
-    if not ending.is_of(ledger, done):
+    if not ending.is_manifest_of(ledger, done):
         return False
     written = {table["format"] for table in done["tables"]}
     was = done["settings"]
@@ -145,7 +146,7 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
     return as_asked and written.issuperset(settings.format) and folder.holds(done["tables"])
 
 
-def _sign_off(
+def _write_manifest(
     ledger: Ledger,
     output: Output,
     settings: ExportSettings,
@@ -163,10 +164,10 @@ def _sign_off(
         )
         for key, scope in scopes.items()
     }
-    ended = End(
+    ended = RunEnd(
         manifest.now(),
         manifest.exit_code_of(counts, (scope.exit_code for scope in scopes.values() if scope.exit_code is not None)),
         manifest.describe_scopes(ledger.scopes(), ledger.answers(), reports),
         describe(settings),
     )
-    return ending.sign_off(ledger, output, ended, tables, counts)
+    return ending.write_manifest(ledger, output, ended, tables, counts)

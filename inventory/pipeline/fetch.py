@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory.cloud.transport import open_session
 from inventory.errors import OutOfTimeError
-from inventory.ledger.reader import STARTED
 from inventory.pipeline.batch import BatchFetcher, FunctionGroup
 from inventory.pipeline.open_scope import open_scope
 from inventory.pipeline.second_opinion import UrnFetcher
 from inventory.progress import Progress
+from inventory.runs.facts import RunFacts
 from inventory.scheduling import worker_pool
 from inventory.scheduling.connection_limit import connections
 
@@ -103,7 +103,7 @@ class _Fetcher:
         self._ledger = ledger
         self._settings = settings
         self._observer = observer
-        self._began = _to_microseconds(ledger.fact(STARTED))
+        self._began = _to_microseconds(RunFacts(ledger).started)
         self._total = ledger.count_urns()
         self._done_before = ledger.count_settled()
         self._statuses: Counter[str] = Counter()

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from inventory import urn as urns
 from inventory.errors import SettingsError, SourceError, UrnError
-from inventory.ledger import reader
-from inventory.ledger.writer import LISTED, Ledger, Reject, SourceRead
+from inventory.ledger.writer import Ledger, Reject, SourceRead
 from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import manifest
-from inventory.runs.census import block_of
+from inventory.runs.facts import RunFacts, record_list, record_start
 from inventory.runs.folder import RunFolder
 from inventory.settings_file import describe, restore
 
@@ -29,16 +26,6 @@ if TYPE_CHECKING:
     from inventory.sources.files import Source
     from inventory.sources.memory import MemorySource
 
-STARTED: Final = reader.STARTED
-"""The fact when the run began."""
-LOADED: Final = "loaded"
-"""The fact that the list is in, with the settings that the run began with."""
-CLEANED: Final = "cleaned"
-"""The fact how many entries had invisible characters at their ends."""
-_SHAPE: Final = "shape"
-"""The fact how the tables of the run were asked for last."""
-_SHAPING: Final = ("format", "naive_timezone", "rows_per_file")
-"""The settings that say how the tables look; a run may get others without a call."""
 _BINDING: Final = ("region", "project-id", "column")
 """The settings that, with the endpoint, the list and the answers of a run depend on."""
 _BLOCK: Final = 4096
@@ -69,7 +56,7 @@ def load(
     rejects: list[Reject] = []
     entries = cleaned = 0
     with ledger.loading():
-        ledger.set_fact(STARTED, manifest.now() if discovered is None else discovered.began)
+        record_start(ledger, manifest.now() if discovered is None else discovered.began)
         for source in sources if discovered is None else discovered.listings:
             for entry in source.read(check_cancelled=observer.on_wait):
                 try:
@@ -88,10 +75,8 @@ def load(
             _flush(ledger, found, rejects)
             ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
-        ledger.set_fact(LISTED, block_of(None if discovered is None else discovered.census))
         ledger.add_calls(() if discovered is None else discovered.calls)
-        ledger.set_fact(CLEANED, cleaned)
-        ledger.set_fact(LOADED, describe(settings))
+        record_list(ledger, settings, cleaned, None if discovered is None else discovered.coverage)
         observer.on_load(entries)
 
 
@@ -115,7 +100,7 @@ def check_same_run(
                 f"{names}: not the list that this run began with; --resume needs the same list (or none), "
                 "and a changed list another --output"
             )
-    began, now = ledger.fact(LOADED), describe(settings)
+    began, now = RunFacts(ledger).settings or {}, describe(settings)
     # An endpoint that was given may have a slash more than the same one that was not.
     _check_same("--endpoint", began["endpoint"].rstrip("/"), now["endpoint"].rstrip("/"))
     for name in _BINDING:
@@ -142,27 +127,7 @@ def began_with(folder: Path) -> ExportSettings | None:
     run = RunFolder(folder)
     run.prepare("resume")
     with Ledger(run.ledger) as ledger:
-        return last_settings(ledger)
-
-
-def last_settings(ledger: Ledger) -> ExportSettings | None:
-    """The settings that a run began with, its tables as they were asked for last; None where its list is not in."""
-    began = restore(ledger.fact(LOADED))
-    shape = ledger.fact(_SHAPE)
-    if began is None or shape is None:
-        return began
-    return msgspec.structs.replace(began, **{**shape, "format": tuple(shape["format"])})
-
-
-def shaped(ledger: Ledger, settings: ExportSettings) -> ExportSettings:
-    """The settings with the formats that the run has so far; those that are asked for now come to them."""
-    before = ledger.fact(_SHAPE) or {"format": ()}
-    return msgspec.structs.replace(settings, format=tuple(dict.fromkeys([*before["format"], *settings.format])))
-
-
-def keep_shape(ledger: Ledger, settings: ExportSettings) -> None:
-    """Notes how the tables are asked for."""
-    ledger.set_fact(_SHAPE, {name: getattr(settings, name) for name in _SHAPING})
+        return RunFacts(ledger).latest_settings()
 
 
 def _check_scope(urn: urns.FunctionUrn, scopes: dict[tuple[str, str], str | None], settings: ExportSettings) -> None:

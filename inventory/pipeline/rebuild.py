@@ -15,12 +15,12 @@ import msgspec
 
 from inventory.errors import ExitCode, InterruptedRunError, Status, UsageError
 from inventory.ledger.writer import Ledger
-from inventory.pipeline import load
 from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import finish as ending
 from inventory.runs import manifest
-from inventory.runs.finish import End, Result
+from inventory.runs.facts import RunEnd, RunFacts, record_end, save_table_options
+from inventory.runs.finish import Result
 from inventory.runs.folder import RunFolder
 from inventory.settings_file import check_settings, describe
 
@@ -56,24 +56,24 @@ def rebuild_tables(
     with Ledger(folder.ledger) as ledger:
         with _said("; the tables are as they were"):
             ledger.check(observer.check_cancelled)
-        output = ending.output_of(ledger, path)
-        before = load.last_settings(ledger)
+        facts = RunFacts(ledger)
+        output, before = facts.output(path), facts.latest_settings()
         if before is None:
             raise UsageError(
                 f"the list of the run in {path} was never read to its end, so there is nothing to make tables of: "
                 "export it again, with --resume"
             )
-        if drop_bodies and not shape and ending.are_dropped(ledger) and folder.is_whole():
+        if drop_bodies and not shape and facts.bodies_dropped and folder.is_whole():
             with _said("; the tables are as they were"):
                 ledger.drop_bodies(observer.check_cancelled)  # it may have been ended before the file was smaller
             return Result(output, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
-        settings = load.shaped(ledger, check_settings(msgspec.structs.replace(before, **shape)))
+        settings = facts.merge_formats(check_settings(msgspec.structs.replace(before, **shape)))
         end = ending.last_end(ledger, folder)
 
         def before_names() -> None:
-            load.keep_shape(ledger, settings)
-            ending.keep(ledger, end)
+            save_table_options(ledger, settings)
+            record_end(ledger, end)
             folder.remove_manifest()
 
         with _said("; the tables are as they were"):
@@ -81,7 +81,7 @@ def rebuild_tables(
         end = end or _reckoned(ledger, settings, counts)
         described = describe(settings)
         end = end._replace(settings={**end.settings, **{name: described[name] for name in _SHAPING}})
-        result = ending.sign_off(ledger, output, end, tables, counts)
+        result = ending.write_manifest(ledger, output, end, tables, counts)
         if drop_bodies:
             with _said("; the tables are whole, and --drop-bodies goes on with the bodies"):
                 result = _without_bodies(ledger, result, observer)
@@ -98,7 +98,7 @@ def _said(words: str) -> Iterator[None]:
         raise
 
 
-def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts) -> End:
+def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts) -> RunEnd:
     """How a run ended that could not say so itself."""
     moment = ledger.last_finished()
     finished = None if moment is None else manifest.text_of(datetime.fromtimestamp(moment / 1e6, UTC))
@@ -109,8 +109,8 @@ def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts)
         )
         for region, project_id, _ in scopes
     }
-    return End(
-        finished or ledger.fact(load.STARTED),
+    return RunEnd(
+        finished or RunFacts(ledger).started or "",
         manifest.exit_code_of(counts, ()),
         manifest.describe_scopes(scopes, ledger.answers(), reports),
         describe(settings),

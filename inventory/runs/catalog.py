@@ -1,7 +1,4 @@
-"""The runs of a history: a folder, or a prefix of a store, that has a run in each of its sub-folders.
-
-Owns what counts as a whole run, and the words for all that does not. Reads manifests; opens no table and no ledger.
-"""
+"""Finds the runs in a folder, or under a prefix of an object store."""
 
 from __future__ import annotations
 
@@ -15,21 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 
 from inventory.errors import ExitCode, OutputError, UsageError
-from inventory.home import at_home
 from inventory.ledger import database
 from inventory.runs import manifest
 from inventory.runs.folder import RunFolder
 from inventory.storage.object_store import ObjectStore, ObjectUrl, is_url, parse
+from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MARK: Final = f".{manifest.FILE_NAME}.pruned"
-"""The manifest's name while its run is being removed: without a manifest nothing in the folder is taken for whole."""
+PRUNED_MARK: Final = f".{manifest.FILE_NAME}.pruned"
+"""Name of the manifest while prune removes its run: a folder without a manifest is no complete run."""
 
 
 class State(StrEnum):
-    """What there is in the place of a whole run."""
+    """State of an entry that is not a complete run."""
 
     AT_WORK = "at_work"
     STOPPED = "stopped"
@@ -38,8 +35,8 @@ class State(StrEnum):
     FOREIGN = "foreign"
 
 
-class Other(NamedTuple):
-    """Something in a history that is no whole run, and the words for it."""
+class OtherEntry(NamedTuple):
+    """An entry that is not a complete run, and the reason."""
 
     path: Path | ObjectUrl
     state: State
@@ -59,8 +56,6 @@ class _File(msgspec.Struct):
 
 
 class _Manifest(msgspec.Struct):
-    """What a history needs of a manifest."""
-
     tool: Literal["functiongraph-inventory"]
     started: Annotated[datetime, msgspec.Meta(tz=True)]
     finished: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -72,20 +67,20 @@ class _Manifest(msgspec.Struct):
 
 
 class Run(NamedTuple):
-    """A whole run: its manifest is there, so its tables are whole, whatever became of its URNs.
+    """A complete run: it has a manifest, so its tables are complete. URNs may have failed.
 
     Units: ``bytes`` of the tables in all formats.
 
     Attributes:
-        path: its folder, or its URL.
-        started: when it began; UTC.
-        finished: when its last session ended; UTC. The tables know of nothing later.
-        exit_code: 0 every URN answered; 1 some failed; else it did not get through its list.
+        path: its folder or URL.
+        started: start of the run, UTC.
+        finished: end of the last session, UTC.
+        exit_code: 0 every URN answered; 1 some failed; otherwise some were not attempted.
         schema_version: of its tables.
-        urns: distinct URNs asked for.
-        status: how many of them ended in each status.
-        bytes: how large its tables are.
-        manifest: all of its manifest.
+        urns: number of distinct URNs.
+        status: URNs by status.
+        bytes: size of its tables.
+        manifest: the whole manifest.
     """
 
     path: Path | ObjectUrl
@@ -100,94 +95,96 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of its folder, or the last part of its URL."""
+        """Name of the folder, or last part of the URL."""
         return str(self.path).rpartition("/")[2] if isinstance(self.path, ObjectUrl) else self.path.name
 
     @property
     def answered(self) -> bool:
-        """Whether every URN was answered, so that nothing in it is unknown."""
+        """Every URN was answered."""
         return self.exit_code == ExitCode.ANSWERED
 
 
 class Runs(NamedTuple):
-    """What a history holds: the whole runs, oldest first, and all else, by name."""
+    """Complete runs, oldest first, and all other entries by name."""
 
     whole: list[Run]
-    others: list[Other]
+    others: list[OtherEntry]
 
 
-def runs_in(place: str | Path, environment: Mapping[str, str] = os.environ) -> Runs:
-    """Looks at each sub-folder of a folder, one level deep, or of a prefix of a store.
+def find_runs(place: str | Path, environment: Mapping[str, str] = os.environ) -> Runs:
+    """Finds the runs in the sub-folders of a folder, or under a prefix of a store; one level deep.
 
     Raises:
         UsageError: there is no such folder, or it is a run itself.
-        OutputError: it cannot be read.
-        CredentialsError: OBS has no keys.
+        OutputError: the folder or store cannot be read.
+        CredentialsError: there are no access keys for OBS.
     """
     if is_url(str(place)):
-        found = list(_in_store(parse(str(place)), environment))
+        entries = list(_in_store(parse(str(place)), environment))
     else:
-        found = list(_in_folder(Path(at_home(place))))
-    whole = [one for one in found if isinstance(one, Run)]
-    # Older versions wrote a "finished" before "started" where the clock went back during the run.
+        entries = list(_in_folder(Path(expand_user(place))))
+    whole = [entry for entry in entries if isinstance(entry, Run)]
+    # Older versions wrote a "finished" before "started" if the clock was set back during the run.
     whole.sort(key=lambda run: (max(run.started, run.finished), run.finished, str(run.path)))
-    return Runs(whole, [one for one in found if isinstance(one, Other)])
+    return Runs(whole, [entry for entry in entries if isinstance(entry, OtherEntry)])
 
 
-def _in_folder(folder: Path) -> Iterator[Run | Other]:
+def _in_folder(folder: Path) -> Iterator[Run | OtherEntry]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except FileNotFoundError:
-        raise UsageError(f"there is no folder {folder}; name the one that holds the runs' folders") from None
+        raise UsageError(f"there is no folder {folder}; name the folder that contains the runs") from None
     except NotADirectoryError:
-        raise UsageError(f"{folder} is no folder; name the one that holds the runs' folders") from None
+        raise UsageError(f"{folder} is not a folder; name the folder that contains the runs") from None
     except OSError as error:
         raise OutputError.from_os_error(folder, "cannot be read", error) from None
     if {entry.name for entry in entries} & {manifest.FILE_NAME, database.FILE_NAME}:
-        raise _itself(folder)
+        raise _is_a_run(folder)
     for entry in entries:
         path = folder / entry.name
         if entry.is_symlink():
-            yield Other(path, State.FOREIGN, "a symbolic link, which is not followed")
+            yield OtherEntry(path, State.FOREIGN, "a symbolic link, which is not followed")
         elif not entry.is_dir():
-            yield Other(path, State.FOREIGN, "a file")
+            yield OtherEntry(path, State.FOREIGN, "a file")
         else:
-            yield look_at(path)
+            yield inspect_folder(path)
 
 
-def look_at(path: Path) -> Run | Other:
-    """What a folder holds: a whole run, or what else."""
+def inspect_folder(path: Path) -> Run | OtherEntry:
+    """Returns the complete run in a folder, or what else the folder contains."""
     folder = RunFolder(path)
     try:
-        has_ledger, has_manifest, marked = (is_file(one) for one in (folder.ledger, folder.manifest, path / MARK))
+        has_ledger, has_manifest, marked = map(is_file, (folder.ledger, folder.manifest, path / PRUNED_MARK))
     except OSError as error:
-        return Other(path, State.FOREIGN, f"cannot be looked into: {error.strerror}")
-    found = _described(path, folder) if has_manifest else None
-    if isinstance(found, Run):
-        return found
+        return OtherEntry(path, State.FOREIGN, f"cannot be read: {error.strerror}")
+    entry = _read_run(path, folder) if has_manifest else None
+    if isinstance(entry, Run):
+        return entry
     if database.is_in_use(folder.ledger):
-        return Other(path, State.AT_WORK, "a process is at work on it")
-    return found or _without_manifest(path, has_ledger=has_ledger, marked=marked)
+        return OtherEntry(path, State.AT_WORK, "a process is working on it")
+    return entry or _without_manifest(path, has_ledger=has_ledger, marked=marked)
 
 
-def _without_manifest(path: Path, *, has_ledger: bool, marked: bool) -> Other:
+def _without_manifest(path: Path, *, has_ledger: bool, marked: bool) -> OtherEntry:
     if has_ledger:
-        return Other(path, State.STOPPED, "stopped before its tables were whole; --resume goes on with it")
+        return OtherEntry(path, State.STOPPED, "stopped before its tables were complete; --resume continues it")
     if marked:
-        return Other(path, State.HALF_REMOVED, "half removed: prune was stopped while it removed it")
-    return Other(path, State.FOREIGN, "no run: it holds neither a manifest nor a ledger")
+        return OtherEntry(path, State.HALF_REMOVED, "half removed: prune was interrupted")
+    return OtherEntry(path, State.FOREIGN, "no run: it contains neither a manifest nor a ledger")
 
 
-def _described(path: Path, folder: RunFolder) -> Run | Other:
+def _read_run(path: Path, folder: RunFolder) -> Run | OtherEntry:
     try:
         run = _run_of(path, manifest.read(folder.manifest))
     except OutputError as error:
         if not is_file(folder.ledger):
-            return Other(path, State.FOREIGN, f"its {manifest.FILE_NAME} is no manifest of a run, and it has no ledger")
-        return Other(path, State.DAMAGED, str(error))
+            return OtherEntry(
+                path, State.FOREIGN, f"its {manifest.FILE_NAME} is not the manifest of a run, and it has no ledger"
+            )
+        return OtherEntry(path, State.DAMAGED, str(error))
     if not folder.holds(run.manifest["tables"]):
-        words = "a table that its manifest names is not there as it was written"
-        return Other(path, State.DAMAGED, f"{words}; without the manifest, --resume writes it again")
+        reason = "a table of its manifest is missing or has another size"
+        return OtherEntry(path, State.DAMAGED, f"{reason}; delete the manifest, then --resume writes the table again")
     return run
 
 
@@ -210,34 +207,38 @@ def _run_of(path: Path | ObjectUrl, content: dict[str, Any]) -> Run:
     )
 
 
-def _in_store(url: ObjectUrl, environment: Mapping[str, str]) -> Iterator[Run | Other]:
+def _in_store(url: ObjectUrl, environment: Mapping[str, str]) -> Iterator[Run | OtherEntry]:
     store = ObjectStore(url, environment)
     if store.look_at(manifest.FILE_NAME) is not None:
-        raise _itself(url)
+        raise _is_a_run(url)
     names = store.folders()
     if not names:
-        raise UsageError(f"{url} holds no run's folder; see that the URL is right")
+        raise UsageError(f"{url} contains no folder of a run; check the URL")
     for name in names:
         path = url._replace(prefix=f"{url.prefix}/{name}")
         if store.look_at(f"{name}/{manifest.FILE_NAME}") is None:
-            yield Other(path, State.FOREIGN, f"it holds no {manifest.FILE_NAME}: not all went up, or it is no run")
+            yield OtherEntry(
+                path,
+                State.FOREIGN,
+                f"it contains no {manifest.FILE_NAME}: the upload is incomplete, or it is not a run",
+            )
             continue
         try:
             content = store.read(f"{name}/{manifest.FILE_NAME}")
             yield _run_of(path, manifest.decode(content, f"{path}/{manifest.FILE_NAME}"))
         except OutputError as error:
-            yield Other(path, State.DAMAGED, str(error))
+            yield OtherEntry(path, State.DAMAGED, str(error))
 
 
-def _itself(place: Path | ObjectUrl) -> UsageError:
-    return UsageError(f"{place} is a run itself; open it with open_snapshot, or name the folder that holds the runs")
+def _is_a_run(place: Path | ObjectUrl) -> UsageError:
+    return UsageError(f"{place} is a run itself; open it with open_snapshot, or name the folder that contains the runs")
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of our own: a symbolic link is none.
+    """Tells whether a regular file exists; a symbolic link is not one.
 
     Raises:
-        OSError: it cannot be looked at.
+        OSError: the path cannot be read.
     """
     try:
         return stat.S_ISREG(path.lstat().st_mode)

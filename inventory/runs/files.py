@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from inventory.errors import OutputError, UsageError
-from inventory.home import at_home
 from inventory.ledger import database
 from inventory.runs import manifest
-from inventory.storage.files import content_of, temporary_folder
+from inventory.storage.files import read_file, temporary_folder
 from inventory.storage.object_store import ObjectStore, ObjectUrl, is_url, parse
 from inventory.tables import parts, schema
+from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -117,10 +117,10 @@ def open_run(place: str | Path) -> RunFiles:
         raise UsageError(
             "the name of the run is empty; name the folder of a run, which inventory export prints at its end"
         )
-    folder = Path(at_home(place))
+    folder = Path(expand_user(place))
     file = folder / manifest.FILE_NAME
     try:
-        return RunFiles(folder, _decoded(content_of(file), str(file)))
+        return RunFiles(folder, _decoded(read_file(file), str(file)))
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(_why_none(folder)) from None
     except OSError as error:

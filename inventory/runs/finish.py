@@ -11,12 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.errors import ExitCode, Status, UsageError
-from inventory.ledger.reader import DROPPED, LISTED
-from inventory.pipeline import load
 from inventory.runs import manifest
+from inventory.runs.facts import RunEnd, RunFacts, record_end
 from inventory.runs.folder import RunFolder
-from inventory.runs.output import Output
-from inventory.storage.object_store import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,12 +22,8 @@ if TYPE_CHECKING:
     from inventory.ledger.reader import LedgerView
     from inventory.ledger.writer import Ledger
     from inventory.progress import ProgressObserver
+    from inventory.runs.output import Output
     from inventory.tables.writer import TableFile
-
-_ENDED: Final = "ended"
-"""The fact how the last session of the run ended; none while one is at work, or where it was killed."""
-_STORE: Final = "store"
-"""The fact which store the results go up to; none where they stay in the folder."""
 
 
 class Result(NamedTuple):
@@ -58,69 +51,39 @@ class Result(NamedTuple):
         return self.output.folder
 
 
-class End(NamedTuple):
-    """What the manifest says of a run that cannot be counted in its ledger.
-
-    Attributes:
-        finished: when it ended.
-        exit_code: how.
-        scopes: the block of the scopes, with what each learnt and why it stopped.
-        settings: the settings, without secrets.
-    """
-
-    finished: str
-    exit_code: int
-    scopes: list[dict[str, Any]]
-    settings: dict[str, Any]
-
-
-def last_end(ledger: LedgerView, folder: RunFolder) -> End | None:
+def last_end(ledger: LedgerView, folder: RunFolder) -> RunEnd | None:
     """How the last session of a run ended; None where it was killed or interrupted."""
-    kept = ledger.fact(_ENDED)
-    if kept is None and folder.manifest.exists():
-        read = manifest.read(folder.manifest)
-        kept = read if is_of(ledger, read) else None
-    return None if kept is None else End(*(kept[name] for name in End._fields))
+    end = RunFacts(ledger).ended
+    if end is None and folder.manifest.exists():
+        content = manifest.read(folder.manifest)
+        if is_manifest_of(ledger, content):
+            return RunEnd(*(content[name] for name in RunEnd._fields))
+    return end
 
 
-def is_of(ledger: LedgerView, read: dict[str, Any]) -> bool:
+def is_manifest_of(ledger: LedgerView, content: dict[str, Any]) -> bool:
     """Whether a manifest is of the run in a ledger: a killed --overwrite leaves the one of the run before."""
-    return bool(read["started"] == ledger.fact(load.STARTED) and read["input"]["urns"] == ledger.count_urns())
+    started = RunFacts(ledger).started
+    return bool(content["started"] == started and content["input"]["urns"] == ledger.count_urns())
 
 
-def keep(ledger: Ledger, end: End | None) -> None:
-    """Notes how a session ended, before the manifest that says so is removed or written; None: one begins."""
-    ledger.set_fact(_ENDED, None if end is None else end._asdict())
-
-
-def keep_output(ledger: Ledger, output: Output) -> None:
-    """Notes where the results of a run go, for those who come to its folder alone."""
-    url = None if output.url is None else str(output.url)
-    if ledger.fact(_STORE) != url:
-        ledger.set_fact(_STORE, url)
-
-
-def output_of(ledger: LedgerView, folder: Path) -> Output:
-    """Where the results of the run in a folder go."""
-    url = ledger.fact(_STORE)
-    return Output(folder) if url is None else Output(folder, parse(url), work_dir_named=True)
-
-
-def sign_off(ledger: Ledger, output: Output, end: End, tables: list[TableFile], counts: manifest.Counts) -> Result:
+def write_manifest(
+    ledger: Ledger, output: Output, end: RunEnd, tables: list[TableFile], counts: manifest.Counts
+) -> Result:
     """Writes the manifest: its presence says that the tables are whole."""
-    folder = RunFolder(output.folder)
+    folder, facts = RunFolder(output.folder), RunFacts(ledger)
     end = end._replace(finished=_not_before(end.finished, ledger, counts))
-    keep(ledger, end)
+    record_end(ledger, end)
     code = ExitCode(end.exit_code)
     written = manifest.describe(
-        started=ledger.fact(load.STARTED),
+        started=facts.started,
         finished=end.finished,
         input_read=manifest.describe_input(
             ledger.sources(),
             counts.status.total(),
             ledger.count_rejects(),
-            ledger.fact(LISTED),
-            ledger.fact(load.CLEANED) or 0,
+            facts.listed,
+            facts.cleaned,
         ),
         counts=counts,
         requests=manifest.describe_requests(ledger.answers(), counts),
@@ -137,12 +100,7 @@ def sign_off(ledger: Ledger, output: Output, end: End, tables: list[TableFile], 
 def _not_before(finished: str, ledger: LedgerView, counts: manifest.Counts) -> str:
     """When a run ended: never before it began or its last outcome came, also where the clock went back."""
     last_outcome = manifest.text_of(datetime.fromtimestamp(counts.last_finished / 1e6, UTC))
-    return max(finished, ledger.fact(load.STARTED) or "", last_outcome)
-
-
-def are_dropped(ledger: LedgerView) -> bool:
-    """Whether the ledger has forgotten what tables are made from."""
-    return bool(ledger.fact(DROPPED))
+    return max(finished, RunFacts(ledger).started or "", last_outcome)
 
 
 def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
@@ -156,7 +114,7 @@ def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
     Raises:
         UsageError: the bodies are gone. Tables, manifest and ledger stay as they are.
     """
-    if not are_dropped(ledger):
+    if not RunFacts(ledger).bodies_dropped:
         return
     dropped = f"the bodies of the run in {folder} were dropped (--drop-bodies): its tables cannot be written anew"
     if not again:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from inventory.errors import OutputError, UsageError
-from inventory.home import exists
 from inventory.ledger import database
 from inventory.runs import manifest
 from inventory.storage.files import temporary_name
 from inventory.tables import paths
+from inventory.user_paths import exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

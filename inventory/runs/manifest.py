@@ -14,7 +14,7 @@ import msgspec
 from inventory.cloud.pages import Operation
 from inventory.errors import ErrorKind, ExitCode, OutputError, Status
 from inventory.ledger.writer import NO_ANSWER
-from inventory.storage.files import content_of, written_whole
+from inventory.storage.files import atomic_write, read_file
 from inventory.tables import schema
 from inventory.version import __version__
 
@@ -149,8 +149,7 @@ def describe_input(
 ) -> dict[str, Any]:
     """The input block: entries = urns + duplicates + rejects.
 
-    ``listed`` is the block of ``runs.census``; ``cleaned`` counts the entries that had invisible characters at
-    their ends, which were removed.
+    ``cleaned`` entries had invisible characters at their ends, which were removed.
     """
     files = [{"path": source.name, "sha256": source.sha256, "entries": source.entries} for source in sources]
     entries = sum(int(str(file["entries"])) for file in files)
@@ -218,7 +217,7 @@ def describe_scopes(
 
 def describe(  # noqa: PLR0913 - the blocks of the manifest
     *,
-    started: str,
+    started: str | None,
     finished: str,
     input_read: dict[str, Any],
     counts: Counts,
@@ -256,7 +255,7 @@ def write(path: Path, manifest: dict[str, Any]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with written_whole(path, ", then go on with --resume or tables", ours=True) as sink:
+    with atomic_write(path, ", then go on with --resume or tables", ours=True) as sink:
         sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
@@ -267,7 +266,7 @@ def read(path: Path) -> dict[str, Any]:
         OutputError: there is none, or it is damaged.
     """
     try:
-        content = content_of(path)
+        content = read_file(path)
     except OSError as error:
         raise OutputError.from_os_error(
             path, "cannot be read", error, "a run without a manifest is not whole"

@@ -1,22 +1,21 @@
-"""Where the results of a run go, and where it works: one folder, or an object store and a work folder.
-
-Owns what ``--output`` and ``--work-dir`` mean together. Reaches no store.
-"""
+"""Output of a run: a folder, or an object store and a work folder."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+import shutil
+import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory.errors import OutputError, UsageError
-from inventory.home import exists, home
 from inventory.printable import shell_word
 from inventory.runs.folder import RunFolder, default_folder
 from inventory.storage.object_store import ObjectUrl, is_url, parse
+from inventory.user_paths import exists, home_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,13 +25,13 @@ _NAME_CHARACTERS: Final = 60
 
 
 class Output(NamedTuple):
-    """Where a run's results go; as text, the words that a user knows it by.
+    """Output of a run; as text, its folder or URL.
 
     Attributes:
-        folder: where the run works, with its ledger.
-        url: the store that the results go up to; None where they stay in the folder.
-        work_dir_named: whether the user chose the folder of a run that goes to a store.
-        unnamed: whether nobody said a folder: then :func:`claimed` settles which it is.
+        folder: the folder of ledger and tables.
+        url: the object store for the results; None: they stay in the folder.
+        work_dir_named: the user chose the work folder of a run into a store.
+        unnamed: the user named no folder; :func:`reserve_folder` chooses one.
     """
 
     folder: Path
@@ -45,39 +44,39 @@ class Output(NamedTuple):
 
     @property
     def options(self) -> str:
-        """The options that name it again."""
+        """Command line options for this output."""
         work_dir = f" --work-dir {shell_word(str(self.folder))}" if self.work_dir_named else ""
         return f"--output {shell_word(str(self))}{work_dir}"
 
 
 @contextmanager
-def claimed(output: Output) -> Iterator[Output]:
-    """The output with a folder that no other run has: where nobody named one, it is made here, by one process alone.
+def reserve_folder(output: Output) -> Iterator[Output]:
+    """Returns the output; makes a new folder for it if the user named none.
 
-    A folder that is empty afterwards is removed again.
+    The new folder is removed if it is empty after the block.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: the folder cannot be made.
     """
     if not output.unnamed:
         yield output
         return
-    output = output._replace(folder=_made_alone())
+    output = output._replace(folder=_make_folder())
     try:
         yield output
     finally:
-        with suppress(OSError):  # as a rule it is not empty
+        with suppress(OSError):  # not empty
             output.folder.rmdir()
 
 
-def _made_alone() -> Path:
+def _make_folder() -> Path:
     while True:
-        folder = default_folder()  # one that was not there a moment ago
+        folder = default_folder()
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
         except FileExistsError as error:
-            if folder.parent.is_dir():
+            if folder.parent.is_dir():  # another process made the folder in the meantime
                 continue
             raise OutputError.from_os_error(folder, "cannot be written", error, "give another --output") from None
         except OSError as error:
@@ -85,51 +84,69 @@ def _made_alone() -> Path:
         return folder
 
 
-def chosen_output(text: str | None, work_dir: Path | None, environment: Mapping[str, str], *, resume: bool) -> Output:
-    """The output that options name.
+def resolve_output(text: str | None, work_dir: Path | None, environment: Mapping[str, str], *, resume: bool) -> Output:
+    """Returns the output for ``--output`` and ``--work-dir``.
 
     Raises:
-        UsageError: they do not fit together, the URL is none of ours, or the run to go on with is not here.
+        UsageError: the options contradict each other, the URL is invalid, or there is no run to resume.
     """
-    if text == "":  # an unset variable, and not the folder that one happens to be in
+    if text == "":  # probably an unset variable; an empty path would mean the current folder
         raise UsageError("--output is an empty text; name a folder")
     if text is None or not is_url(text):
         if work_dir is not None:
-            raise UsageError("--work-dir goes with an --output of s3:// or obs://; a folder holds its ledger itself")
-        return named_output(None if text is None else Path(text))
+            raise UsageError("--work-dir needs an --output of s3:// or obs://; an output folder contains its ledger")
+        return output_for_folder(None if text is None else Path(text))
     url = parse(text)
     output = Output(work_dir or default_work_dir(url, environment), url, work_dir is not None)
     if resume and not exists(RunFolder(output.folder).ledger):
         raise UsageError(
-            f"--resume: {output.folder} holds no ledger of {url}; go on where that run began, or name its folder with "
-            "--work-dir; where it is gone, --overwrite begins again"
+            f"--resume: {output.folder} contains no ledger of {url}; resume on the machine of that run, or name its "
+            "folder with --work-dir; if it is lost, start again with --overwrite"
         )
     return output
 
 
-def named_output(folder: Path | None) -> Output:
-    """The output of a folder, or of none that was named."""
+def output_for_folder(folder: Path | None) -> Output:
+    """Returns the output for a folder; None: a new default folder."""
     return Output(default_folder(), unnamed=True) if folder is None else Output(folder)
 
 
 def default_work_dir(url: ObjectUrl, environment: Mapping[str, str]) -> Path:
-    """The folder of a URL's run under the user's state directory: the same whenever the URL is the same.
+    """Returns the work folder for a URL, in the user's state directory; always the same for the same URL.
 
     Raises:
-        UsageError: there is no such directory, and none can be made.
+        UsageError: there is no writable state directory.
     """
     state = Path(environment.get(_STATE) or "")
     if not state.is_absolute():
-        state = _state_at_home()
+        state = _default_state_folder()
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{url.bucket}-{url.prefix}")[:_NAME_CHARACTERS]
     digest = hashlib.sha256(str(url).encode()).hexdigest()[:12]
     return state / "functiongraph-inventory" / f"{url.scheme}-{readable}-{digest}"
 
 
-def _state_at_home() -> Path:
-    own = home()
-    state = None if own is None else own / ".local" / "state"
+def _default_state_folder() -> Path:
+    home = home_folder()
+    state = None if home is None else home / ".local" / "state"
     if state is not None and os.access(next(filter(exists, (state, *state.parents))), os.W_OK | os.X_OK):
         return state
-    what = "this user has no home folder" if state is None else f"{state} cannot be written"
-    raise UsageError(f"a run into a store works in a folder, and {what}: name one with --work-dir")
+    problem = "this user has no home folder" if state is None else f"{state} cannot be written"
+    raise UsageError(f"a run into a store needs a work folder, and {problem}: name a folder with --work-dir")
+
+
+def resume_command(output: Output) -> str:
+    """Returns the command that continues a run."""
+    return f"{program_name(sys.argv[0])} export --resume {output.options}"
+
+
+def tables_command(folder: Path) -> str:
+    """Returns the command that builds the tables of a run again."""
+    return f"{program_name(sys.argv[0])} tables {shell_word(str(folder))}"
+
+
+def program_name(program: str) -> str:
+    """Returns the word that starts a program in this shell: its name if PATH finds it, else its path."""
+    found = shutil.which(Path(program).name)
+    if program.endswith("__main__.py"):
+        return f"{program_name(sys.executable)} -m inventory"
+    return Path(program).name if found and Path(found).samefile(program) else shell_word(os.path.relpath(program))

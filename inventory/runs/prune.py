@@ -1,8 +1,4 @@
-"""Old runs go: what of a folder of runs a policy lets go, and how a run is removed so that no half of it looks whole.
-
-Owns the order of removal, and the rule that nothing goes that is not ours, is at work, or is not in its store yet. Why
-a whole run stays is :mod:`inventory.runs.retention`'s matter. Calls no cloud and no store.
-"""
+"""Deletes runs by retention policy; a crash never leaves a partial run that looks complete."""
 
 from __future__ import annotations
 
@@ -15,176 +11,231 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from inventory.errors import LedgerUnusableError, OutputError
 from inventory.ledger import database
 from inventory.ledger.reader import LedgerView
-from inventory.runs import finish, retention
-from inventory.runs import upload as delivery
-from inventory.runs.catalog import MARK, State, is_file, runs_in
+from inventory.runs import upload
+from inventory.runs.catalog import PRUNED_MARK, State, find_runs, is_file
+from inventory.runs.facts import RunFacts
 from inventory.runs.folder import RunFolder
-from inventory.runs.upload import Delivery
+from inventory.runs.upload import Upload
 from inventory.settings import FORMATS
 from inventory.storage.file_lock import Lock
-from inventory.storage.files import opened_new, temporary_name
+from inventory.storage.files import open_new_file, temporary_name
 from inventory.tables import paths
 from inventory.tables.schema import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from inventory.runs.catalog import Other, Run
-    from inventory.runs.retention import Policy
+    from inventory.runs.catalog import OtherEntry, Run
 
 _TOLERANCE: Final = timedelta(days=1)
-"""How far the clocks of the machines that write into a folder may be apart."""
-_IN_FUTURE: Final = "it ended in the future: a clock is wrong, so no rule counts it"
-_WRITTEN_LAST: Final = "written last, though its time is older: a clock went back"
-_ADVICE: Final = "see that this folder may be written, then prune again"
+"""Allowed difference between the clocks of machines that write into one folder."""
+_IN_FUTURE: Final = "it ended in the future: a clock is wrong, so the policy ignores it"
+_WRITTEN_LAST: Final = "written last, but its time is older: a clock was set back"
+_ADVICE: Final = "check that this folder is writable, then prune again"
+_DAY: Final = "%Y-%m-%d"
+_MONTH: Final = "%Y-%m"
 
 
-class Plan(NamedTuple):
-    """What is to become of each thing in a folder of runs.
+class Policy(NamedTuple):
+    """Retention policy. A run is kept if one of the rules keeps it (as in restic).
 
     Attributes:
-        gone: the runs to remove, oldest first.
-        kept: the whole runs to keep, oldest first, and why.
-        left: what is not touched, and why.
+        last: number of newest runs to keep.
+        daily: number of days (UTC, only days with a run) of which one run is kept.
+        monthly: the same for months.
     """
 
-    gone: list[Path]
+    last: int = 0
+    daily: int = 0
+    monthly: int = 0
+
+
+class RunTime(NamedTuple):
+    """End (UTC) and exit code of a complete run."""
+
+    time: datetime
+    exit_code: int
+
+
+class PrunePlan(NamedTuple):
+    """What happens to each entry of a folder of runs.
+
+    Attributes:
+        removed: runs to remove, oldest first.
+        kept: complete runs to keep, oldest first, with the reason.
+        untouched: all other entries, with the reason.
+    """
+
+    removed: list[Path]
     kept: list[tuple[Path, str]]
-    left: list[tuple[Path, str]]
+    untouched: list[tuple[Path, str]]
 
 
-def planned(folder: Path, policy: Policy, *, incomplete: bool = False) -> Plan:
-    """Looks at a folder of runs, and changes nothing.
+def keep_reasons(runs: Sequence[RunTime], policy: Policy) -> list[tuple[str, ...]]:
+    """Returns the reasons to keep each run, in the order of ``runs``; a run without a reason goes.
+
+    Of each day or month the best run is kept: exit code 0 before 1 before others; of equal runs the newest. Every
+    policy keeps the newest run and the best run, so that failing nights do not push out the last good run.
+    """
+    found: list[list[str]] = [[] for _ in runs]
+    newest_first = sorted(range(len(runs)), key=lambda index: (runs[index].time, index), reverse=True)
+    for index in newest_first[: policy.last]:
+        found[index].append("last")
+    for name, form, periods in (("day", _DAY, policy.daily), ("month", _MONTH, policy.monthly)):
+        for period, index in list(_best_of_period(runs, newest_first, form).items())[:periods]:
+            found[index].append(f"{name} {period}")
+    for index in newest_first[:1]:
+        found[index].append("newest")
+        best = min(newest_first, key=lambda index: _incompleteness(runs[index]))
+        found[best].append("newest that answered best")
+    return [tuple(reasons) for reasons in found]
+
+
+def _best_of_period(runs: Sequence[RunTime], newest_first: list[int], form: str) -> dict[str, int]:
+    best: dict[str, int] = {}
+    for index in newest_first:
+        period = runs[index].time.strftime(form)
+        if period not in best or _incompleteness(runs[index]) < _incompleteness(runs[best[period]]):
+            best[period] = index
+    return best
+
+
+def _incompleteness(run: RunTime) -> int:
+    """0: every URN answered; 1: some failed; 2: the list was not finished."""
+    return min(run.exit_code, 2)
+
+
+def plan_prune(folder: Path, policy: Policy, *, incomplete: bool = False) -> PrunePlan:
+    """Decides what to remove; changes nothing.
 
     Args:
-        folder: that holds the runs' folders.
-        policy: which whole runs to keep; an empty one keeps all.
-        incomplete: whether stopped and damaged runs go too, those that are older than the newest whole run.
+        folder: contains the folders of the runs.
+        policy: which complete runs to keep; an empty policy keeps all.
+        incomplete: also remove stopped and damaged runs that are older than the newest complete run.
 
     Raises:
         UsageError: there is no such folder, or it is a run itself.
-        OutputError: it cannot be read.
+        OutputError: the folder cannot be read.
     """
-    found = runs_in(folder)
-    plan = Plan([], [], [])
-    everything = policy if any(policy) else policy._replace(last=len(found.whole))
-    past = datetime.now(UTC) + _TOLERANCE
-    counted = [run for run in found.whole if run.finished <= past]
-    dated = [retention.Dated(run.finished, run.exit_code) for run in counted]
-    reasons = {run.path: words for run, words in zip(counted, retention.reasons(dated, everything), strict=True)}
-    written_last = max(found.whole, key=_written, default=None)
+    found = find_runs(folder)
+    plan = PrunePlan([], [], [])
+    effective = policy if any(policy) else policy._replace(last=len(found.whole))
+    latest = datetime.now(UTC) + _TOLERANCE
+    counted = [run for run in found.whole if run.finished <= latest]
+    times = [RunTime(run.finished, run.exit_code) for run in counted]
+    kept = {run.path: reasons for run, reasons in zip(counted, keep_reasons(times, effective), strict=True)}
+    written_last = max(found.whole, key=_write_time, default=None)
     for run in found.whole:
         path = Path(str(run.path))
-        words = reasons.get(run.path, (_IN_FUTURE,))
-        if not words and run is written_last:
-            words = (_WRITTEN_LAST,)
-        if words:
-            plan.kept.append((path, ", ".join(words)))
-        elif why := _why_not(path):
-            plan.left.append((path, why))
+        reasons = kept.get(run.path, (_IN_FUTURE,))
+        if not reasons and run is written_last:
+            reasons = (_WRITTEN_LAST,)
+        if reasons:
+            plan.kept.append((path, ", ".join(reasons)))
+        elif obstacle := _obstacle(path):
+            plan.untouched.append((path, obstacle))
         else:
-            plan.gone.append(path)
+            plan.removed.append(path)
     newest = max((run.finished.timestamp() for run in counted), default=0.0)
     for other in found.others:
         path = Path(str(other.path))
-        why = _why_left(other, path, newest, incomplete=incomplete)
-        if why is None:
-            plan.gone.append(path)
+        obstacle = _obstacle_of_other(other, path, newest, incomplete=incomplete)
+        if obstacle is None:
+            plan.removed.append(path)
         else:
-            plan.left.append((path, why))
+            plan.untouched.append((path, obstacle))
     return plan
 
 
-def _why_left(other: Other, path: Path, newest: float, *, incomplete: bool) -> str | None:
-    """Why what is no whole run stays; None: it goes."""
+def _obstacle_of_other(other: OtherEntry, path: Path, newest: float, *, incomplete: bool) -> str | None:
+    """Returns why an entry that is not a complete run stays; None: remove it."""
     if other.state is State.HALF_REMOVED:
         return None
     if other.state not in {State.STOPPED, State.DAMAGED}:
         return other.reason
     if not incomplete:
         return f"{other.reason} (--incomplete removes it)"
-    if _touched(path) >= newest:
-        return f"{other.reason}; there is no newer whole run"
-    return _why_not(path)
+    if _last_modified(path) >= newest:
+        return f"{other.reason}; there is no newer complete run"
+    return _obstacle(path)
 
 
-def _why_not(path: Path) -> str | None:
-    """Why a run must not be removed whatever the policy says; None: it may be."""
+def _obstacle(path: Path) -> str | None:
+    """Returns why a run must not be removed under any policy; None: it may be removed."""
     ledger = RunFolder(path).ledger
     if database.is_in_use(ledger):
-        return "a process is at work on it"
+        return "a process is working on it"
     if not is_file(ledger):
         return None
     try:
         with LedgerView(ledger, facts_alone=True) as view:
-            output = finish.output_of(view, path)
+            output = RunFacts(view).output(path)
     except LedgerUnusableError as error:
-        return f"whether its results are in a store cannot be seen: {error}"
-    return None if Delivery(output.url, path, {}).is_done() else f"its results are not in {output.url} yet"
+        return f"it is unknown whether its results are in a store: {error}"
+    return None if Upload(output.url, path, {}).is_done() else f"its results are not in {output.url} yet"
 
 
-def _written(run: Run) -> tuple[int, datetime]:
-    """When the manifest of a run was written, by the file system: it tells where a clock went back between two runs."""
+def _write_time(run: Run) -> tuple[int, datetime]:
+    """Returns when the manifest was written by the file system's clock, which shows that a clock was set back."""
     try:
         return RunFolder(Path(str(run.path))).manifest.lstat().st_mtime_ns, run.finished
     except OSError:
         return 0, run.finished
 
 
-def _touched(path: Path) -> float:
-    """When a run was last worked on, in seconds since 1970, as far as its files tell."""
+def _last_modified(path: Path) -> float:
     folder = RunFolder(path)
-    times = [one.lstat().st_mtime for one in (*database.ledger_files(folder.ledger), folder.manifest) if is_file(one)]
-    return max(times, default=0.0)
+    files = (*database.ledger_files(folder.ledger), folder.manifest)
+    return max((file.lstat().st_mtime for file in files if is_file(file)), default=0.0)
 
 
-def remove(path: Path) -> list[str]:
-    """Removes what is ours in the folder of a run, and the folder if nothing else is in it.
+def remove_run(path: Path) -> list[str]:
+    """Removes the files of a run, and its folder if nothing else is in it.
 
-    First the manifest gives up its name, then the ledger goes: killed at any moment, it leaves a whole run, one that
-    ``--resume`` can go on with, or one that the next prune removes to its end.
+    First the manifest is renamed, then the ledger is removed. A kill at any moment leaves a complete run, a run for
+    ``--resume``, or a rest that the next prune removes.
 
     Returns:
-        The names of what stays there, for it is not ours.
+        The names of other files that stay in the folder.
 
     Raises:
-        OutputError: it cannot be removed, or another process has begun to work on it.
+        OutputError: the run cannot be removed, or another process works on it.
     """
     folder = RunFolder(path)
     lock = Lock(database.lock_path(folder.ledger))
     lock.take(database.in_use_message(folder.ledger), _ADVICE)
     try:
-        if not lock.held and is_file(folder.ledger):  # no locks here: SQLite's own tells whether somebody is at work
+        if not lock.held and is_file(folder.ledger):  # no file locks here: SQLite's own lock shows another process
             database.open_writable(folder.ledger, locked=False).close()
-        mark = path / MARK
+        mark = path / PRUNED_MARK
         if is_file(folder.manifest):
             folder.manifest.replace(mark)
         else:
-            opened_new(mark).close()
-        for one in _ours(folder):
-            paths.remove_table_file(one)
-        for table, form in itertools.product(TABLES, FORMATS):  # a killed prune may have removed the last part alone
-            with suppress(OSError):  # it is not there, or holds what is not ours
+            open_new_file(mark).close()
+        for file in _files_of_run(folder):
+            paths.remove_table_file(file)
+        for table, form in itertools.product(TABLES, FORMATS):  # an interrupted prune may have left an empty folder
+            with suppress(OSError):  # the folder does not exist, or contains other files
                 (path / paths.folder_name(table, form)).rmdir()
         lock.release()
         mark.unlink(missing_ok=True)
-        stays = sorted(one.name for one in path.iterdir())
-        if not stays:
+        others = sorted(entry.name for entry in path.iterdir())
+        if not others:
             path.rmdir()
     except OSError as error:
         raise OutputError.from_os_error(path, "cannot be removed", error, _ADVICE) from None
     finally:
         lock.release()
-    return stays
+    return others
 
 
-def _ours(folder: RunFolder) -> Iterator[Path]:
-    """What a run leaves in its folder, the ledger first; what a symbolic link leads to is not ours, nor is the link."""
-    record = folder.path / delivery.FILE_NAME
-    yield from (one for one in reversed(database.ledger_files(folder.ledger)) if is_file(one))
-    for one in paths.table_files(folder.path):
-        if not one.is_symlink() and not one.parent.is_symlink():
-            yield one
-    for one in (record, temporary_name(record), temporary_name(folder.manifest)):
-        if is_file(one):
-            yield one
+def _files_of_run(folder: RunFolder) -> Iterator[Path]:
+    """The files of a run, the ledger first; no symbolic links, and nothing behind them."""
+    record = folder.path / upload.FILE_NAME
+    yield from (file for file in reversed(database.ledger_files(folder.ledger)) if is_file(file))
+    for file in paths.table_files(folder.path):
+        if not file.is_symlink() and not file.parent.is_symlink():
+            yield file
+    for file in (record, temporary_name(record), temporary_name(folder.manifest)):
+        if is_file(file):
+            yield file

@@ -1,7 +1,4 @@
-"""Where a run stands: what is done, what is left, how fast it goes, and what to do next; also while it runs.
-
-Owns these figures and words. Reads the ledger and the manifest of a run, writes nothing, and asks nobody.
-"""
+"""Status of a run, finished or at work: state, counts, rate, next step."""
 
 from __future__ import annotations
 
@@ -9,15 +6,14 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from inventory.cli.summary import not_sent, resume_command, shortened, tables_command
-from inventory.display.formatting import duration
 from inventory.errors import ErrorKind, Status
 from inventory.ledger.database import is_in_use
 from inventory.ledger.reader import LedgerView
-from inventory.pipeline import load
-from inventory.printable import printable_lines
 from inventory.runs import finish
+from inventory.runs.facts import RunFacts
 from inventory.runs.folder import RunFolder
+from inventory.runs.output import resume_command, tables_command
+from inventory.runs.upload import upload_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,15 +21,16 @@ if TYPE_CHECKING:
 
     from inventory.ledger.reader import StatusCount
     from inventory.outcome import Outcome
+    from inventory.runs.facts import RunEnd
     from inventory.runs.output import Output
 
 WINDOW_SECONDS: Final = 60
-"""The last moments from which the rate is told."""
-_LEAST_SECONDS: Final = 1.0
+"""Window of the measured rate."""
+_MIN_SECONDS: Final = 1.0
 
 
-class ScopeStanding(NamedTuple):
-    """Where one scope stands: its URNs by status, and the calls that it took."""
+class ScopeStatus(NamedTuple):
+    """URNs of one scope by status, and its calls."""
 
     region: str
     project_id: str
@@ -42,8 +39,8 @@ class ScopeStanding(NamedTuple):
     calls: int
 
 
-class Failures(NamedTuple):
-    """The URNs that failed alike, and what was told of the first of them."""
+class FailureCount(NamedTuple):
+    """URNs that failed with one error kind, and the answer to the first of them."""
 
     kind: str
     urns: int
@@ -51,27 +48,27 @@ class Failures(NamedTuple):
     example: str
 
 
-class Standing(NamedTuple):
-    """Where a run stands.
+class RunStatus(NamedTuple):
+    """Status of a run. The names are the keys of ``inventory status --format json``.
 
-    Units: ``per_second`` URNs a second over the last minute, ``seconds_left`` seconds; None where there is too little
-    to tell, or no process at work.
+    Units: ``per_second`` URNs per second in the last minute; ``seconds_left`` seconds. None: unknown, or no process
+    works.
 
     Attributes:
-        folder: of the run.
+        folder: the run's folder.
         state: ``reading the list``, ``asking``, ``writing tables``, ``stopped``, ``finished`` or ``complete``.
-        at_work: whether a process is at work on it.
-        started: when the run began; None where its list is not in.
-        finished: when its last session ended; None where it did not end in good order.
-        exit_code: with which exit code; None likewise.
+        at_work: a process works on the run.
+        started: start of the run; None until the list is loaded.
+        finished: end of the last session; None if it was killed.
+        exit_code: exit code of the last session; None if it was killed.
         urns: distinct URNs.
-        left: of them, those that a run has still to ask.
-        calls: made in all sessions of the run.
-        per_second: how fast it goes.
-        seconds_left: how long it takes still at this rate.
-        bodies_dropped: whether the ledger has forgotten what tables are made from.
+        left: pending URNs.
+        calls: calls of all sessions.
+        per_second: current rate.
+        seconds_left: estimated time to the end.
+        bodies_dropped: the ledger has no bodies to build tables from.
         scopes: by region and project.
-        failures: by kind.
+        failures: by error kind.
         next: what to do.
     """
 
@@ -87,46 +84,46 @@ class Standing(NamedTuple):
     per_second: float | None
     seconds_left: int | None
     bodies_dropped: bool
-    scopes: list[ScopeStanding]
-    failures: list[Failures]
+    scopes: list[ScopeStatus]
+    failures: list[FailureCount]
     next: str
 
     def as_object(self) -> dict[str, Any]:
-        """The same as plain values."""
-        scopes, failures = ([one._asdict() for one in rows] for rows in (self.scopes, self.failures))
+        """Returns plain values for JSON."""
+        scopes, failures = ([row._asdict() for row in rows] for rows in (self.scopes, self.failures))
         return {**self._asdict(), "scopes": scopes, "failures": failures}
 
 
-def standing_of(
+def read_status(
     path: Path, now: float | None = None, *, check_cancelled: Callable[[], None] = lambda: None
-) -> Standing:
-    """Looks where the run in a folder stands.
+) -> RunStatus:
+    """Reads the status of the run in a folder.
 
     Args:
         path: the folder.
-        now: the time, in seconds since 1970.
-        check_cancelled: is asked now and then, and raises InterruptedRunError to end it.
+        now: current time in seconds since 1970.
+        check_cancelled: called periodically; raises InterruptedRunError to abort.
 
     Raises:
-        UsageError: the folder holds no run.
-        OutputError: its ledger cannot be read.
+        UsageError: the folder contains no run.
+        OutputError: the ledger cannot be read.
     """
     folder = RunFolder(path)
     folder.check_run()
     now = time.time() if now is None else now
     at_work = is_in_use(folder.ledger)
     with LedgerView(folder.ledger, check_cancelled) as ledger, ledger.read_transaction(check_cancelled):
-        output = finish.output_of(ledger, path)
-        tallies = list(ledger.count_statuses(round((now - WINDOW_SECONDS) * 1e6)))
+        facts = RunFacts(ledger)
+        output = facts.output(path)
+        counts = list(ledger.count_statuses(round((now - WINDOW_SECONDS) * 1e6)))
         urns, left = ledger.count_urns(), ledger.count_urns() - ledger.count_settled()
         end = None if at_work else finish.last_end(ledger, folder)
-        speed = _speed(tallies, now) if at_work else None
-        state = _state(ledger, folder, at_work=at_work, left=left, end=end)
-        standing = Standing(
+        speed = _speed(counts, now) if at_work else None
+        status = RunStatus(
             folder=str(path),
-            state=state,
+            state=_state(facts, folder, at_work=at_work, left=left, end=end),
             at_work=at_work,
-            started=ledger.fact(load.STARTED),
+            started=facts.started,
             finished=None if end is None else end.finished,
             exit_code=None if end is None else end.exit_code,
             urns=urns,
@@ -134,121 +131,87 @@ def standing_of(
             calls=sum(answer.calls for answer in ledger.answers()),
             per_second=None if speed is None else round(speed, 1),
             seconds_left=round(left / speed) if speed and left else None,
-            bodies_dropped=finish.are_dropped(ledger),
-            scopes=_scopes(ledger, tallies),
-            failures=_failures(ledger, tallies),
+            bodies_dropped=facts.bodies_dropped,
+            scopes=_scopes(ledger, counts),
+            failures=_failures(ledger, counts),
             next="",
         )
-    return standing._replace(next=_next(standing, output))
+    return status._replace(next=_next_step(status, output))
 
 
-def _speed(tallies: Sequence[StatusCount], now: float) -> float | None:
-    """URNs a second since the first of the last minute was settled: a run may be younger than that."""
-    firsts = [tally.first_finished for tally in tallies if tally.first_finished is not None]
-    if not firsts:
+def _speed(counts: Sequence[StatusCount], now: float) -> float | None:
+    """URNs per second since the first outcome of the window: the run may be younger than the window."""
+    first_times = [count.first_finished for count in counts if count.first_finished is not None]
+    if not first_times:
         return None
-    seconds = now - min(firsts) / 1e6
-    return sum(tally.recent for tally in tallies) / seconds if seconds >= _LEAST_SECONDS else None
+    seconds = now - min(first_times) / 1e6
+    return sum(count.recent for count in counts) / seconds if seconds >= _MIN_SECONDS else None
 
 
-def _state(ledger: LedgerView, folder: RunFolder, *, at_work: bool, left: int, end: finish.End | None) -> str:
-    loaded = ledger.fact(load.LOADED) is not None
+def _state(facts: RunFacts, folder: RunFolder, *, at_work: bool, left: int, end: RunEnd | None) -> str:
     if at_work:
-        if not loaded:
+        if not facts.is_loaded:
             return "reading the list"
         return "asking" if left else "writing tables"
-    if not loaded or end is None or not folder.manifest.exists():
+    if not facts.is_loaded or end is None or not folder.manifest.exists():
         return "stopped"
     if left or end.exit_code not in (0, 1):
         return "stopped"
     return "finished" if end.exit_code else "complete"
 
 
-def _scopes(ledger: LedgerView, tallies: Sequence[StatusCount]) -> list[ScopeStanding]:
+def _scopes(ledger: LedgerView, counts: Sequence[StatusCount]) -> list[ScopeStatus]:
     statuses: dict[tuple[str, str], Counter[str]] = {}
     calls: Counter[tuple[str, str]] = Counter()
-    for tally in tallies:
-        statuses.setdefault((tally.region, tally.project_id), Counter())[tally.status] += tally.urns
+    for count in counts:
+        statuses.setdefault((count.region, count.project_id), Counter())[count.status] += count.urns
     for answer in ledger.answers():
         calls[answer.region, answer.project_id] += answer.calls
-    found = []
+    scopes = []
     for region, project_id, urns in ledger.scopes():
         counted = statuses.get((region, project_id), Counter())
         counted[Status.NOT_ATTEMPTED] = urns - counted.total()
         by_status = {status.value: counted[status] for status in Status}
-        found.append(ScopeStanding(region, project_id, urns, by_status, calls[region, project_id]))
-    return found
+        scopes.append(ScopeStatus(region, project_id, urns, by_status, calls[region, project_id]))
+    return scopes
 
 
-def _failures(ledger: LedgerView, tallies: Sequence[StatusCount]) -> list[Failures]:
-    found = []
+def _failures(ledger: LedgerView, counts: Sequence[StatusCount]) -> list[FailureCount]:
+    failures = []
     for kind in ErrorKind:
-        alike = [tally for tally in tallies if tally.error_kind == kind]
-        if alike:
-            example = min(tally.example for tally in alike)
-            found.append(Failures(kind, sum(tally.urns for tally in alike), example, _told(ledger.outcome(example))))
-    return found
+        same_kind = [count for count in counts if count.error_kind == kind]
+        if same_kind:
+            urn = min(count.example for count in same_kind)
+            urns = sum(count.urns for count in same_kind)
+            failures.append(FailureCount(kind, urns, urn, _answer_text(ledger.outcome(urn))))
+    return failures
 
 
-def _told(outcome: Outcome | None) -> str:
-    told = () if outcome is None else (outcome.http_status, outcome.error_code, outcome.error_msg)
-    return " ".join(str(part) for part in told if part is not None)
+def _answer_text(outcome: Outcome | None) -> str:
+    parts = () if outcome is None else (outcome.http_status, outcome.error_code, outcome.error_msg)
+    return " ".join(str(part) for part in parts if part is not None)
 
 
-def _next(standing: Standing, output: Output) -> str:
-    if standing.at_work:
-        return "wait: a process is at work on it"
-    if standing.started is None:
-        return "its list was never read to its end: export it again, with --resume"
-    if not standing.urns:
-        return "its list holds no URN: mend it, and export it again with --overwrite"
-    return _next_of_urns(standing, output)
+def _next_step(status: RunStatus, output: Output) -> str:
+    if status.at_work:
+        return "wait: a process is working on it"
+    if status.started is None:
+        return "its list was not read to its end: export it again with --resume"
+    if not status.urns:
+        return "its list contains no URN: fix the list, then export it again with --overwrite"
+    return _next_step_for_urns(status, output)
 
 
-def _next_of_urns(standing: Standing, output: Output) -> str:
-    failed = sum(one.urns for one in standing.failures)
-    unsent = not_sent(output) if standing.state in {"complete", "finished"} else ""
-    if standing.bodies_dropped:
-        words = f"export a list of the {failed:,} failed URNs to another folder" if failed else unsent or "nothing"
-        return f"{words}; its bodies are dropped, so its tables are the last that it has"
-    if standing.left or failed:
-        what = "go on" if standing.left else "ask those that failed again"
-        return f"{what} with: {resume_command(output)}"
-    if standing.state == "stopped":
+def _next_step_for_urns(status: RunStatus, output: Output) -> str:
+    failed = sum(failure.urns for failure in status.failures)
+    upload = upload_hint(output) if status.state in {"complete", "finished"} else ""
+    if status.bodies_dropped:
+        step = f"export a list of the {failed:,} failed URNs to another folder" if failed else upload or "nothing"
+        return f"{step}; its bodies are dropped, so its tables cannot be built again"
+    if status.left or failed:
+        step = "continue" if status.left else "retry the failed URNs"
+        return f"{step} with: {resume_command(output)}"
+    if status.state == "stopped":
         command = resume_command(output) if output.url else tables_command(output.folder)
         return f"write its tables, without a call, with: {command}"
-    return unsent or "nothing: every URN is answered and the tables are whole"
-
-
-def as_text(standing: Standing) -> str:
-    """Where a run stands, for people."""
-    counted: Counter[str] = Counter()
-    for scope in standing.scopes:
-        counted.update(scope.status)
-    lines = [
-        f"{standing.folder}: {standing.state}{_ended(standing)}",
-        f"begun {standing.started or 'but its list is not in yet'}; {standing.calls:,} calls so far",
-        f"{standing.urns:,} URNs: {_statuses(counted)}",
-    ]
-    if standing.at_work and standing.per_second is not None:
-        left = "" if standing.seconds_left is None else f", {duration(standing.seconds_left)} left"
-        lines.append(f"{standing.left:,} URNs to go at {standing.per_second:,.1f} a second{left}")
-    lines += [
-        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs, {scope.calls:,} calls: {_statuses(scope.status)}"
-        for scope in standing.scopes
-    ]
-    lines += [
-        f"failed with {one.kind}: {one.urns:,}, such as {one.example_urn}: {shortened(one.example)}"
-        for one in standing.failures
-    ]
-    return printable_lines([*lines, f"next: {standing.next}"])
-
-
-def _ended(standing: Standing) -> str:
-    if standing.at_work or standing.exit_code is None:
-        return ""
-    return f", exit code {standing.exit_code} at {standing.finished}"
-
-
-def _statuses(counted: dict[str, int]) -> str:
-    return ", ".join(f"{counted[status]:,} {status}" for status in Status if counted.get(status)) or "none"
+    return upload or "nothing: every URN is answered and the tables are complete"

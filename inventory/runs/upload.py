@@ -14,8 +14,9 @@ import msgspec
 
 from inventory.errors import OutputError
 from inventory.runs import manifest
+from inventory.runs.output import resume_command
 from inventory.settings import FORMATS
-from inventory.storage.files import content_of, written_whole
+from inventory.storage.files import atomic_write, read_file
 from inventory.storage.object_store import Found, ObjectStore, ObjectUrl, Sent
 from inventory.tables import paths
 from inventory.tables.schema import TABLES
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from inventory.progress import ProgressObserver
     from inventory.runs.folder import Mode
+    from inventory.runs.output import Output
 
 FILE_NAME: Final = "delivery.json"
 _FILES: Final = {manifest.FILE_NAME, *(paths.file_name(table, form) for table in TABLES for form in FORMATS)}
@@ -50,7 +52,14 @@ class _Record(msgspec.Struct):
     files: dict[str, _Up] = {}
 
 
-class Delivery:
+def upload_hint(output: Output) -> str:
+    """Returns the command for results that are missing in their object store; empty if none are missing."""
+    if Upload(output.url, output.folder, {}).is_done():
+        return ""
+    return f"{output} does not have these tables yet; upload them with: {resume_command(output)}"
+
+
+class Upload:
     """The way of one run's results into a store; where the run has no store, all of it does nothing."""
 
     def __init__(self, url: ObjectUrl | None, folder: Path, environment: Mapping[str, str]) -> None:
@@ -159,7 +168,7 @@ class Delivery:
 
     def _on_disk(self, name: str) -> Sent:
         try:
-            content = content_of(self._folder / name)
+            content = read_file(self._folder / name)
         except OSError as error:
             raise OutputError.from_os_error(self._folder / name, "cannot be read", error) from None
         return Sent(len(content), hashlib.sha256(content).hexdigest())
@@ -167,7 +176,7 @@ class Delivery:
     def _record(self) -> _Record:
         """What is known of this URL. A record that cannot be read is none: then all is sent again."""
         try:
-            record = msgspec.json.decode(content_of(self._folder / FILE_NAME), type=_Record)
+            record = msgspec.json.decode(read_file(self._folder / FILE_NAME), type=_Record)
         except (OSError, msgspec.DecodeError, ValueError):
             return _Record(str(self._url))
         return record if record.url == str(self._url) else _Record(str(self._url))
@@ -179,7 +188,7 @@ class Delivery:
             raise OutputError.from_os_error(
                 self._folder, "cannot be written", error, "{remedy} or give another --work-dir"
             ) from None
-        with written_whole(self._folder / FILE_NAME, ours=True) as sink:
+        with atomic_write(self._folder / FILE_NAME, ours=True) as sink:
             sink.write(msgspec.json.encode(record))
 
 

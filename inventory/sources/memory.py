@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from inventory.errors import SourceError, UsageError
-from inventory.home import at_home
 from inventory.sources.files import STDIN, SUFFIXES, Source, check_unique_streams, is_stream
 from inventory.sources.formats import Entry, ReadOptions
 from inventory.urn import trim
+from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,4 +182,4 @@ def _files(given: Sequence[Any], files: Sequence[bool], column: str | None) -> l
 
 
 def _file(name: str | Path, column: str | None) -> Source:
-    return Source(at_home(name), column)
+    return Source(expand_user(name), column)

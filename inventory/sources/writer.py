@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import OutputError, UsageError
-from inventory.storage.files import written_whole
+from inventory.storage.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def write_list(path: Path, urns: Sequence[str]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with written_whole(path, " or give another --output") as sink:
+    with atomic_write(path, " or give another --output") as sink:
         if path.suffix == ".parquet":
             import pyarrow as pa  # noqa: PLC0415 - heavy, and only for Parquet
             import pyarrow.parquet as pq  # noqa: PLC0415

@@ -26,7 +26,7 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def opened_new(temporary: Path) -> IO[bytes]:
+def open_new_file(temporary: Path) -> IO[bytes]:
     """Opens a new file under a temporary name, to write it.
 
     What has this name before loses it: a rest of a killed process, or a link or pipe that another user put there. No
@@ -40,7 +40,7 @@ def opened_new(temporary: Path) -> IO[bytes]:
     return os.fdopen(os.open(temporary, flags, 0o666), "wb")
 
 
-def content_of(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """Reads a file in one go; a pipe is not waited for.
 
     Raises:
@@ -104,7 +104,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def written_whole(path: Path, way_on: str = "", *, ours: bool = False) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, way_on: str = "", *, ours: bool = False) -> Iterator[IO[bytes]]:
     """A file to write, which takes its name when the block ends well, and is gone when it does not.
 
     A device or a pipe, such as /dev/stdout, is written as it is: a file in its place would end it for all. Where the
@@ -126,7 +126,7 @@ def written_whole(path: Path, way_on: str = "", *, ours: bool = False) -> Iterat
                 yield sink
             return
         temporary = temporary_name(name)
-        with opened_new(temporary) as sink:
+        with open_new_file(temporary) as sink:
             yield sink
             sink.flush()
             sync(sink.fileno())

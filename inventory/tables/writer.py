@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from inventory.errors import OutputError
-from inventory.storage.files import opened_new, sync, temporary_name
+from inventory.storage.files import open_new_file, sync, temporary_name
 from inventory.tables.arrow import TYPES, to_array
 from inventory.tables.schema import TABLES, VERSION, Table
 
@@ -91,7 +91,7 @@ class TableWriter:
             for name, path in self._paths.items():
                 temporary = temporary_name(path)
                 stack.callback(temporary.unlink, missing_ok=True)
-                sink = stack.enter_context(opened_new(temporary))
+                sink = stack.enter_context(open_new_file(temporary))
                 writer = (_CsvWriter if name == "csv" else _ParquetWriter)(sink, self._schema, self._table)
                 stack.callback(writer.abandon)
                 self._writers.append(writer)

@@ -159,7 +159,7 @@ async def test_words_that_an_export_does_not_know_are_refused(tmp_path, write_li
         ({"output": 3}, "output must be a folder's name, not int"),
         ({"output": ""}, "output is an empty text"),
         ({"output": "s3://bucket"}, "a store.s URL must name a bucket"),
-        ({"work_dir": "w"}, "^work_dir goes with an output of s3"),
+        ({"work_dir": "w"}, "^work_dir needs an output of s3"),
         ({"all": True, "region": "r"}, "all=True finds the list itself"),
         ({"versions": True}, "versions=True and aliases=True need all=True"),
         ({"region": ["a", "b"]}, "region has 2 values: several go with all=True"),

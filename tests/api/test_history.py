@@ -232,6 +232,6 @@ def test_a_prefix_of_a_store_is_a_history(store, run, folder):
     assert [str(other.path) for other in history.incomplete] == [f"s3://{BUCKET}/runs/half"]
     pd.testing.assert_frame_equal(history.load(COLUMNS), inventory.history(folder).load(COLUMNS))
     assert str(history[0].path) == f"s3://{BUCKET}/runs/{first.name}"
-    for place, words in ((f"runs/{first.name}", "is a run itself"), ("none", "holds no run's folder")):
+    for place, words in ((f"runs/{first.name}", "is a run itself"), ("none", "contains no folder of a run")):
         with pytest.raises(UsageError, match=words):
             inventory.history(f"s3://{BUCKET}/{place}")

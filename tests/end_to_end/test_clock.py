@@ -66,7 +66,7 @@ def test_the_run_that_was_written_last_stays(run, tmp_path):
         written(path, 10**9 + index)
     gone, words = prune(tmp_path, "--keep-last", "1")
     assert gone == [str(made[0]), str(made[1])]
-    assert f"kept {late}: written last, though its time is older: a clock went back\n" in words
+    assert f"kept {late}: written last, but its time is older: a clock was set back\n" in words
 
 
 def test_a_run_in_the_future_takes_no_place_of_another(run, tmp_path):
@@ -75,7 +75,7 @@ def test_a_run_in_the_future_takes_no_place_of_another(run, tmp_path):
     ahead = at(run, tmp_path, "ahead", "2996-01-01T01:00:00Z")
     gone, words = prune(tmp_path, "--keep-last", "2")
     assert gone == [str(made[0])]
-    assert f"kept {ahead}: it ended in the future: a clock is wrong, so no rule counts it\n" in words
+    assert f"kept {ahead}: it ended in the future: a clock is wrong, so the policy ignores it\n" in words
     assert history(tmp_path).latest.path == made[2]
 
 
@@ -95,7 +95,7 @@ def test_a_stopped_run_stays_where_only_a_run_of_the_future_is_newer(run, tmp_pa
     (stopped / "manifest.json").unlink()
     gone, words = prune(tmp_path, "--keep-last", "1", "--incomplete")
     assert gone == []
-    assert "there is no newer whole run" in words
+    assert "there is no newer complete run" in words
 
 
 def test_a_history_orders_a_run_whose_clock_went_back_by_its_later_time(run, tmp_path):

@@ -15,9 +15,9 @@ from support.runs import TOKEN, export, manifest_of, wait_for
 from inventory.emulator import Emulator, Fault
 from inventory.errors import InventoryError, LedgerUnusableError, OutputError
 from inventory.ledger.writer import Ledger
-from inventory.pipeline.load import LOADED
 from inventory.pipeline.rebuild import rebuild_tables
 from inventory.progress import ProgressObserver
+from inventory.runs.facts import RunFacts
 from inventory.runs.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks and kills of POSIX")
@@ -232,5 +232,5 @@ def test_a_list_that_was_never_in_is_asked_for_again(tmp_path, server, path):
     assert "the list of this run was never read to its end: name it again" in words
     run(*command(server, path, folder, "--resume"))
     with Ledger(folder / "ledger.sqlite") as ledger:
-        assert ledger.fact(LOADED) is not None
+        assert RunFacts(ledger).is_loaded
     assert repeated(server) <= WORKERS

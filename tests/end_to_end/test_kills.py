@@ -26,7 +26,7 @@ from support.processes import (
 from support.runs import TOKEN, manifest_of, wait_for
 
 from inventory.emulator import Emulator, Faults, GeneratedCloud
-from inventory.runs.status import standing_of
+from inventory.runs.status import read_status
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
@@ -192,7 +192,7 @@ def test_an_empty_list_that_is_killed_over_a_run_is_not_taken_for_it(tmp_path, u
     undisturbed("old.txt", every=9)
     folder = tmp_path / "right-old.txt"
     kill_at(f"{LOADED}:after:1", *command(server, write_list([], "none.txt"), folder, "--overwrite"))
-    standing = standing_of(folder)
+    standing = read_status(folder)
     assert (standing.urns, standing.state, standing.exit_code) == (0, "stopped", None)
     words = run(*command(server, None, folder, "--resume"), code=2)
     assert "none.txt holds no URN" in words

@@ -10,9 +10,9 @@ import inventory
 from inventory.emulator import Emulator, Reply
 from inventory.errors import OutputError
 from inventory.ledger.writer import Ledger
-from inventory.runs import finish
+from inventory.runs.facts import RunFacts
 from inventory.runs.output import Output
-from inventory.runs.status import standing_of
+from inventory.runs.status import read_status
 from inventory.storage.object_store import parse
 
 URL = f"s3://{BUCKET}/runs/today"
@@ -53,7 +53,7 @@ def goes_on(work):
 
 def are_dropped(work):
     with Ledger(work / "ledger.sqlite") as ledger:
-        return finish.are_dropped(ledger)
+        return RunFacts(ledger).bodies_dropped
 
 
 async def test_parts_go_up_are_read_and_go_away(run, store, work):
@@ -80,18 +80,18 @@ async def test_parts_that_are_not_ours_stay_and_are_no_run(run, store):
 async def test_tables_that_are_built_again_go_up_with_the_next_resume(run, store, server, work):
     """The command leaves the store as it was, says so, as status does; --resume sends them and asks nothing."""
     await run(format=("parquet",))
-    assert standing_of(work).next == "nothing: every URN is answered and the tables are whole"
+    assert read_status(work).next == "nothing: every URN is answered and the tables are whole"
     server.clear()
     before = store.objects()
     built = run_cli("tables", work, "--format", "csv")
     assert (built.returncode, built.stdout, store.objects()) == (0, f"{work}\n", before)
     assert f"{URL} does not have these tables yet; upload them with: " in built.stderr
     assert built.stderr.rstrip().endswith(goes_on(work))
-    assert standing_of(work).next.endswith(goes_on(work))
+    assert read_status(work).next.endswith(goes_on(work))
     await run(mode="resume", format=("parquet",))
     assert not server.requests
     assert "functions.csv" in names(store)
-    assert standing_of(work).next.startswith("nothing: ")
+    assert read_status(work).next.startswith("nothing: ")
 
 
 async def test_bodies_are_dropped_when_all_is_up(run, store, work):
@@ -100,11 +100,11 @@ async def test_bodies_are_dropped_when_all_is_up(run, store, work):
     with pytest.raises(OutputError, match="--resume sends up what is missing"):
         await run(drop_bodies=True)
     assert not are_dropped(work)
-    assert goes_on(work) in standing_of(work).next
+    assert goes_on(work) in read_status(work).next
     store.fault = lambda _request: None
     await run(mode="resume", drop_bodies=True)
     assert are_dropped(work)
-    assert standing_of(work).next.startswith("nothing; its bodies are dropped")
+    assert read_status(work).next.startswith("nothing; its bodies are dropped")
 
 
 async def test_bodies_of_a_run_with_failures_are_kept_for_the_way_into_the_store(run, server, work):
@@ -114,7 +114,7 @@ async def test_bodies_of_a_run_with_failures_are_kept_for_the_way_into_the_store
     built = run_cli("tables", work, "--drop-bodies")
     assert "the bodies are kept in the ledger, as --resume needs them: 1 URNs failed" in built.stderr
     assert not are_dropped(work)
-    assert standing_of(work).next.endswith(goes_on(work))
+    assert read_status(work).next.endswith(goes_on(work))
 
 
 @pytest.mark.parametrize("command", ["status", "tables"])

@@ -4,8 +4,9 @@ import pytest
 
 from inventory.errors import InterruptedRunError, SettingsError, SourceError
 from inventory.ledger.writer import Ledger, Reject, ScopeCount
-from inventory.pipeline.load import CLEANED, LOADED, check_same_run, load
+from inventory.pipeline.load import check_same_run, load
 from inventory.progress import ProgressObserver
+from inventory.runs.facts import RunFacts
 from inventory.settings import ExportSettings
 from inventory.sources.files import Source
 
@@ -66,7 +67,7 @@ def test_invisible_characters_are_cleaned_at_the_ends_and_rejected_inside(ledger
     assert [reject.reason for reject in ledger.rejects()] == [
         "character U+200B ZERO WIDTH SPACE at position 34 is not allowed in a function URN"
     ] * 2
-    assert (ledger.fact(CLEANED), ledger.sources()[0].entries) == (3, 6)
+    assert (RunFacts(ledger).cleaned, ledger.sources()[0].entries) == (3, 6)
 
 
 def test_the_same_list_twice_is_duplicates(ledger, source):
@@ -121,7 +122,7 @@ def test_a_list_that_breaks_off_leaves_nothing(ledger, tmp_path, source):
     path.write_text(f'["{A}"')
     with pytest.raises(SourceError, match=r"broken\.json"):
         load([source(B), Source(str(path))], ledger, FIXED, ProgressObserver())
-    assert (urns(ledger), list(ledger.rejects()), ledger.sources(), ledger.fact(LOADED)) == ([], [], [], None)
+    assert (urns(ledger), list(ledger.rejects()), ledger.sources(), RunFacts(ledger).settings) == ([], [], [], None)
 
 
 def test_a_stop_while_loading_leaves_nothing(ledger, source):

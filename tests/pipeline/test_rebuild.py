@@ -188,7 +188,7 @@ async def test_no_room_leaves_all_as_it_was(run, monkeypatch):
 
 
 @pytest.mark.parametrize("rows_per_file", [0, 7])
-@pytest.mark.parametrize("step", ["replace", "remove_manifest", "sign_off", "write"])
+@pytest.mark.parametrize("step", ["replace", "remove_manifest", "write_manifest", "write"])
 def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
     """Killed before or between the names, or before the manifest: none is there, and the next try ends as the first."""
     shutil.copytree(run, run.parent / "calm")
@@ -205,7 +205,7 @@ def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
         "    if '.part' not in str(target): seen.append(target)\n"
         "    return real(path, target)\n"
         "places = {'replace': (Path, replace), 'remove_manifest': (folder.RunFolder, kill),\n"
-        "          'sign_off': (finish, kill), 'write': (manifest, kill)}\n"
+        "          'write_manifest': (finish, kill), 'write': (manifest, kill)}\n"
         "setattr(places[sys.argv[2]][0], sys.argv[2], places[sys.argv[2]][1])\n"
         "shape = {'format': ('csv',), 'rows_per_file': int(sys.argv[3])}\n"
         "rebuild.rebuild_tables(Path(sys.argv[1]), shape, ProgressObserver())\n"

@@ -9,7 +9,7 @@ import inventory
 from inventory.api.export import UnansweredWarning
 from inventory.emulator import Emulator, FileCloud, Reply
 from inventory.emulator.gateway.routes import Operation
-from inventory.runs.census import Census, block_of
+from inventory.runs.listing_coverage import ListingCoverage, to_block
 
 OTHER = "fedcba9876543210fedcba9876543210"
 GONE = "the list that the service gave NEW does not hold it"
@@ -66,7 +66,7 @@ def test_a_list_of_the_service_says_nothing_of_what_was_never_there(tmp_path):
         elsewhere: there,
         urn("e"): there,
     }
-    block = block_of(Census(frozenset({f"cn-north-4/{PROJECT}"})))
+    block = to_block(ListingCoverage(frozenset({f"cn-north-4/{PROJECT}"})))
     runs = write_run(tmp_path / "old", old), write_run(tmp_path / "new", {}, day=1, input={"urns": 0, "listed": block})
     diff = inventory.diff(*runs)
     kinds = {row["function_urn"]: row["kind"] for row in diff.table().to_pylist()}

@@ -9,7 +9,7 @@ from support.runs import TOKEN, call_cli, run_cli
 from inventory.cloud.access_keys import find_access_keys
 from inventory.emulator import Emulator
 from inventory.errors import OutputError, UsageError
-from inventory.runs.output import Output, chosen_output, claimed, default_work_dir, named_output
+from inventory.runs.output import Output, default_work_dir, output_for_folder, reserve_folder, resolve_output
 from inventory.storage.object_store import ObjectUrl
 
 TEXT = "s3://a-bucket/runs/today"
@@ -18,7 +18,7 @@ URL = ObjectUrl("s3", "a-bucket", "runs/today")
 
 def test_a_folder_is_where_a_run_works_and_ends(tmp_path):
     """A folder is both, as text and as an option."""
-    output = chosen_output(str(tmp_path / "a run"), None, {}, resume=False)
+    output = resolve_output(str(tmp_path / "a run"), None, {}, resume=False)
     assert output == Output(tmp_path / "a run")
     assert str(output) == str(tmp_path / "a run")
     assert output.options == f"--output '{tmp_path}/a run'"
@@ -26,14 +26,14 @@ def test_a_folder_is_where_a_run_works_and_ends(tmp_path):
 
 def test_without_an_output_there_is_the_default_folder():
     """Nothing said is output/<UTC timestamp>, as ever."""
-    assert chosen_output(None, None, {}, resume=False).folder.parent == Path("output")
+    assert resolve_output(None, None, {}, resume=False).folder.parent == Path("output")
 
 
 def test_the_work_folder_of_a_url_is_always_the_same(tmp_path):
     """The same URL, with and without a slash at its end, finds the same folder under XDG_STATE_HOME."""
     environment = {"XDG_STATE_HOME": str(tmp_path)}
     one, same, other, obs = (
-        chosen_output(text, None, environment, resume=False).folder
+        resolve_output(text, None, environment, resume=False).folder
         for text in (TEXT, f"{TEXT}/", "s3://a-bucket/runs-today", TEXT.replace("s3", "obs"))
     )
     assert one == same
@@ -59,10 +59,10 @@ def test_an_odd_and_long_url_makes_a_plain_short_name():
 
 def test_a_named_work_folder_is_named_again(tmp_path):
     """--work-dir is where the run works, and part of what goes on with it."""
-    output = chosen_output(TEXT, tmp_path / "work", {}, resume=False)
+    output = resolve_output(TEXT, tmp_path / "work", {}, resume=False)
     assert (output.folder, output.url) == (tmp_path / "work", URL)
     assert output.options == f"--output {TEXT} --work-dir {tmp_path}/work"
-    assert chosen_output(TEXT, None, {}, resume=False).options == f"--output {TEXT}"
+    assert resolve_output(TEXT, None, {}, resume=False).options == f"--output {TEXT}"
 
 
 def test_two_runs_of_one_second_get_a_folder_each(tmp_path, monkeypatch):
@@ -71,11 +71,11 @@ def test_two_runs_of_one_second_get_a_folder_each(tmp_path, monkeypatch):
     names = ["now", "now", "now-2"]  # what each look finds free
     monkeypatch.setattr("inventory.runs.output.default_folder", lambda: Path("output", names.pop(0)))
     (tmp_path / "output" / "now").mkdir(parents=True)
-    with claimed(chosen_output(None, None, {}, resume=False)) as output:
+    with reserve_folder(resolve_output(None, None, {}, resume=False)) as output:
         assert output.folder == Path("output/now-2")
         (output.folder / "kept").touch()
     names += ["now-3", "now-3"]
-    with claimed(named_output(None)) as output:
+    with reserve_folder(output_for_folder(None)) as output:
         assert output.folder.is_dir()
     assert sorted(path.name for path in Path("output").iterdir()) == ["now", "now-2"]
 
@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path, monkeypatch):
     Path("output").write_text("x")
     with (
         pytest.raises(OutputError, match=r"^output/\S+ cannot be written: .*; give another --output$"),
-        claimed(named_output(None)),
+        reserve_folder(output_for_folder(None)),
     ):
         pass
 
@@ -107,15 +107,15 @@ def test_many_runs_at_once_without_an_output_all_end_well(tmp_path, write_list):
 def test_a_folder_takes_no_work_folder(tmp_path, text):
     """--work-dir with a folder is a mistake that is told."""
     with pytest.raises(UsageError, match="--output is an empty text; name a folder"):  # an unset variable of a shell
-        chosen_output("", None, {}, resume=False)
-    with pytest.raises(UsageError, match="--work-dir goes with an --output of s3:// or obs://"):
-        chosen_output(text, tmp_path, {}, resume=False)
+        resolve_output("", None, {}, resume=False)
+    with pytest.raises(UsageError, match="--work-dir needs an --output of s3:// or obs://"):
+        resolve_output(text, tmp_path, {}, resume=False)
 
 
 def test_a_work_folder_that_is_gone_is_told_with_what_to_do(tmp_path):
     """--resume without the ledger says where it was looked for, and both ways on."""
-    with pytest.raises(UsageError, match=rf"work holds no ledger of {TEXT}; .*--work-dir; .*--overwrite"):
-        chosen_output(TEXT, tmp_path / "work", {}, resume=True)
+    with pytest.raises(UsageError, match=rf"work contains no ledger of {TEXT}; .*--work-dir; .*--overwrite"):
+        resolve_output(TEXT, tmp_path / "work", {}, resume=True)
 
 
 @pytest.fixture
@@ -129,19 +129,19 @@ def _nameless(monkeypatch):
 @pytest.mark.usefixtures("_nameless")
 def test_without_a_home_a_work_folder_must_be_named(tmp_path):
     """One sentence with the option; with it, or with a state directory, no home is needed."""
-    with pytest.raises(UsageError, match="this user has no home folder: name one with --work-dir"):
-        chosen_output(TEXT, None, {}, resume=False)
-    assert chosen_output(TEXT, tmp_path, {}, resume=False).folder == tmp_path
+    with pytest.raises(UsageError, match="this user has no home folder: name a folder with --work-dir"):
+        resolve_output(TEXT, None, {}, resume=False)
+    assert resolve_output(TEXT, tmp_path, {}, resume=False).folder == tmp_path
     state = {"XDG_STATE_HOME": str(tmp_path)}
-    assert tmp_path in chosen_output(TEXT, None, state, resume=False).folder.parents
+    assert tmp_path in resolve_output(TEXT, None, state, resume=False).folder.parents
 
 
 def test_a_home_that_cannot_be_written_is_told_like_none(monkeypatch, tmp_path):
     """A container's HOME=/ of a nameless user, say."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(UsageError, match=r"home/\.local/state cannot be written: name one with --work-dir"):
-        chosen_output(TEXT, None, {}, resume=False)
+    with pytest.raises(UsageError, match=r"home/\.local/state cannot be written: name a folder with --work-dir"):
+        resolve_output(TEXT, None, {}, resume=False)
 
 
 @pytest.mark.usefixtures("_nameless")

@@ -6,9 +6,12 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.histories import at, nights, one_run
 from typer.testing import CliRunner
 
@@ -17,10 +20,10 @@ from inventory.cli.app import app
 from inventory.errors import OutputError, UsageError
 from inventory.ledger.database import lock_path
 from inventory.ledger.writer import Ledger
-from inventory.runs import prune as pruning
 from inventory.runs.catalog import State
-from inventory.runs.finish import keep_output
+from inventory.runs.facts import record_output
 from inventory.runs.output import Output
+from inventory.runs.prune import Policy, RunTime, keep_reasons, remove_run
 from inventory.runs.upload import FILE_NAME as RECORD
 from inventory.storage.file_lock import Lock
 from inventory.storage.object_store import parse
@@ -105,7 +108,7 @@ def test_incomplete_runs_go_only_when_told_and_when_a_newer_one_is_whole(run, fo
     assert told.count("(--incomplete removes it)") == 3
     code, gone, told = prune(folder, "--incomplete")
     assert (code, gone) == (0, [str(folder / "damaged"), str(folder / "stopped")])
-    assert "there is no newer whole run" in told
+    assert "there is no newer complete run" in told
     assert sorted(folder.iterdir()) == [whole, folder / "fresh"]
 
 
@@ -120,9 +123,9 @@ def test_a_run_at_work_stays(run, folder):
     before = content(folder)
     code, gone, told = prune(folder, "--keep-last", "1", "--incomplete")
     assert (code, gone, content(folder)) == (0, [], before)
-    assert told.count("a process is at work on it") == 2
+    assert told.count("a process is working on it") == 2
     with pytest.raises(OutputError, match="in use by another inventory process"):
-        pruning.remove(first)
+        remove_run(first)
     assert content(folder) == before
     for lock in locks:
         lock.release()
@@ -133,9 +136,9 @@ def test_without_locks_sqlite_keeps_a_run_at_work(run, folder, monkeypatch):
     monkeypatch.setattr("inventory.storage.file_lock._LOCKS", None)
     (first,) = nights(run, folder, 1)
     with Ledger(first / "ledger.sqlite"), pytest.raises(OutputError, match="in use"):
-        pruning.remove(first)
+        remove_run(first)
     assert inventory.open_snapshot(first).functions is not None
-    assert pruning.remove(first) == []
+    assert remove_run(first) == []
 
 
 def test_what_is_not_ours_stays_and_no_link_is_followed(run, folder, tmp_path):
@@ -168,7 +171,7 @@ def test_results_that_are_not_in_their_store_yet_stay(run, folder):
     """A work folder whose tables never went up is left alone: it has the only copy."""
     first, _ = nights(run, folder, 2)
     with Ledger(first / "ledger.sqlite") as ledger:
-        keep_output(ledger, Output(first, parse("s3://bucket/runs/first")))
+        record_output(ledger, Output(first, parse("s3://bucket/runs/first")))
     code, gone, told = prune(folder, "--keep-last", "1")
     assert (code, gone) == (0, [])
     assert "its results are not in s3://bucket/runs/first yet" in told
@@ -205,7 +208,7 @@ def remove_killed_after(path, steps, monkeypatch):
         patch.setattr(Lock, "release", release)
         for name in ("unlink", "replace", "rmdir", "touch"):
             patch.setattr(Path, name, count(getattr(Path, name)))
-        pruning.remove(path)
+        remove_run(path)
         return True
     return False
 
@@ -247,7 +250,7 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(run, folder, monkeypat
     monkeypatch.setattr(Path, "replace", refuse)
     code, gone, told = prune(folder, "--keep-last", "1", "--quiet")
     assert (code, gone) == (4, [str(first)])
-    words = "Permission denied; see that this folder may be written, then prune again"
+    words = "Permission denied; check that this folder is writable, then prune again"
     assert told == f"inventory: {second} cannot be removed: {words}\n"
     assert inventory.history(folder).latest.path == third
     assert len(inventory.history(folder)) == 2
@@ -260,3 +263,87 @@ def test_a_run_whose_outcomes_are_damaged_goes_like_any_other(run, folder):
         ledger.execute("UPDATE outcomes SET status = 'other'")
     assert prune(folder, "--keep-last", "1")[:2] == (0, [str(made[0])])
     assert not made[0].exists()
+
+
+BEGIN = datetime(2026, 1, 30, tzinfo=UTC)
+histories = st.lists(
+    st.builds(
+        RunTime,
+        st.integers(0, 24 * 70).map(lambda hours: BEGIN + timedelta(hours=hours)),
+        st.sampled_from([0, 0, 0, 1, 2, 5]),
+    ),
+    max_size=40,
+)
+counts = st.integers(0, 5)
+policies = st.builds(Policy, counts, counts, counts)
+
+
+def kept(history, policy):
+    return {index for index, words in enumerate(keep_reasons(history, policy)) if words}
+
+
+def run_times(*moments, code=0):
+    return [RunTime(datetime(2026, *moment, tzinfo=UTC), code) for moment in moments]
+
+
+def test_the_newest_of_each_day_and_month_stays():
+    """Two days and two months: the last run of each of them, whatever their number, and no other."""
+    history = run_times((9, 1, 8), (9, 30, 7), (9, 30, 23), (10, 2, 1), (10, 2, 2), (10, 3, 1))
+    assert keep_reasons(history, Policy(daily=2)) == [
+        *[()] * 4,
+        ("day 2026-10-02",),
+        ("day 2026-10-03", "newest", "newest that answered best"),
+    ]
+    assert kept(history, Policy(monthly=2)) == {2, 5}
+    assert kept(history, Policy(last=3)) == {3, 4, 5}
+
+
+def test_periods_without_a_run_do_not_count():
+    """The last three days are the last three that have a run, as with restic and borg."""
+    assert kept(run_times((3, 1), (6, 1), (8, 1), (8, 2)), Policy(daily=3)) == {1, 2, 3}
+
+
+def test_a_run_that_answered_all_stands_for_its_day():
+    """A stopped run in the evening does not push out the morning's whole answer; one with failures is between."""
+    (morning,), (noon,), (evening,) = run_times((5, 1, 8)), run_times((5, 1, 12), code=1), run_times((5, 1, 20), code=5)
+    tomorrow = run_times((5, 2, 8))
+    assert kept([morning, noon, evening, *tomorrow], Policy(daily=2)) == {0, 3}
+    assert kept([noon, evening, *tomorrow], Policy(daily=2)) == {0, 2}
+
+
+def test_broken_nights_do_not_push_out_the_last_good_run():
+    """--keep-last counts every run, and still the newest that answered every URN stays."""
+    history = [*run_times((5, 1), (5, 2)), *run_times((5, 3), (5, 4), (5, 5), code=5)]
+    assert kept(history, Policy(last=2)) == {1, 3, 4}
+
+
+@given(histories, policies, policies)
+def test_a_policy_that_asks_for_more_keeps_more(history, one, other):
+    """What a policy keeps, every policy keeps that has no smaller number."""
+    larger = Policy(*map(max, one, other))
+    assert kept(history, one) | kept(history, other) <= kept(history, larger)
+
+
+@given(histories, policies)
+def test_what_was_kept_is_kept_again(history, policy):
+    """A second prune removes nothing, and the runs stay for the same reasons."""
+    words = [one for one in keep_reasons(history, policy) if one]
+    left = [run for run, one in zip(history, keep_reasons(history, policy), strict=True) if one]
+    assert keep_reasons(left, policy) == words
+
+
+@given(histories, policies)
+def test_the_rules_keep_what_they_say(history, policy):
+    """The newest run stays; each rule keeps as many as it says, or as there are; no period has two."""
+    words = keep_reasons(history, policy)
+    if history:
+        newest = max(range(len(history)), key=lambda index: (history[index].time, index))
+        assert "newest" in words[newest]
+    said = [one for each in words for one in each]
+    periods = [one for one in said if one.startswith(("day", "month"))]
+    assert len(periods) == len(set(periods))
+    assert said.count("last") == min(policy.last, len(history))
+    for form, name, wanted in (("%Y-%m-%d", "day", policy.daily), ("%Y-%m", "month", policy.monthly)):
+        there = {run.time.strftime(form) for run in history}
+        expected = sorted(there, reverse=True)[:wanted]
+        assert sorted(one for one in periods if one.startswith(name)) == sorted(f"{name} {one}" for one in expected)

@@ -16,13 +16,14 @@ from support.clouds import CONFIG, OTHER, P, cloud_of, contents
 from support.ledgers import of_another_version
 from support.runs import TOKEN, export, run_cli, wait_for
 
+from inventory.cli.status import as_text
 from inventory.emulator import Emulator, Fault, Faults, FileCloud
 from inventory.errors import OutputError, UsageError
 from inventory.ledger.writer import Ledger
 from inventory.outcome import Outcome
 from inventory.pipeline.rebuild import rebuild_tables
 from inventory.progress import ProgressObserver
-from inventory.runs.status import as_text, standing_of
+from inventory.runs.status import read_status
 from inventory.storage import file_lock
 
 NOW = 1_800_000_000.0
@@ -58,7 +59,7 @@ def ledger(tmp_path):
 
 def test_a_run_at_work_is_shown_with_rate_and_time_left(ledger, tmp_path):
     """Rate and time left are told from the last minute, URNs and calls by scope, failures by kind with an example."""
-    found = standing_of(tmp_path, NOW)
+    found = read_status(tmp_path, NOW)
     assert (found.state, found.at_work, found.started) == ("asking", True, "2027-01-15T07:00:00Z")
     assert (found.urns, found.left, found.calls) == (100, 60, 40)
     assert (found.per_second, found.seconds_left) == (1.0, 60), "30 URNs in the 30 s since the first of them"
@@ -72,28 +73,28 @@ def test_a_run_at_work_is_shown_with_rate_and_time_left(ledger, tmp_path):
         "cn-north-4": {"configured": 36, "failed": 4, "not_attempted": 10},
     }
     assert [tuple(one) for one in found.failures] == [("timeout", 4, f"{P}f003", "no answer\x1b[31m in time")]
-    assert found.next == "wait: a process is at work on it"
+    assert found.next == "wait: a process is working on it"
 
 
 def test_people_read_the_same(ledger, tmp_path):
     """The text says it in lines; what a server says does not steer a terminal."""
-    lines = as_text(standing_of(tmp_path, NOW)).splitlines()
+    lines = as_text(read_status(tmp_path, NOW)).splitlines()
     assert lines == [
         f"{tmp_path}: asking",
-        "begun 2027-01-15T07:00:00Z; 40 calls so far",
+        "started 2027-01-15T07:00:00Z; 40 calls so far",
         "100 URNs: 36 configured, 4 failed, 60 not_attempted",
-        "60 URNs to go at 1.0 a second, 1 min 0 s left",
+        "60 URNs left at 1.0 per second, 1 min 0 s left",
         "  ap-southeast-1/fedcba9876543210fedcba9876543210: 50 URNs, 0 calls: 50 not_attempted",
         "  cn-north-4/0123456789abcdef0123456789abcdef: 50 URNs, 40 calls: 36 configured, 4 failed, 10 not_attempted",
         rf"failed with timeout: 4, such as {P}f003: no answer\x1b[31m in time",
-        "next: wait: a process is at work on it",
+        "next: wait: a process is working on it",
     ]
 
 
 @pytest.mark.parametrize(("now", "rate"), [(NOW + 3600, None), (NOW - 7200, None), (NOW - 1, 1.0)])
 def test_a_clock_that_jumps_makes_no_nonsense(ledger, tmp_path, now, rate):
     """After an hour without an answer, and with a clock set back, no rate is made up."""
-    found = standing_of(tmp_path, now)
+    found = read_status(tmp_path, now)
     assert found.per_second is None if rate is None else found.per_second >= rate
     assert found.seconds_left is None or found.seconds_left > 0
 
@@ -102,9 +103,9 @@ def test_a_run_that_no_process_works_on_has_stopped(ledger, tmp_path):
     """A run that was ended without tables goes on with --resume; no rate is told, and looking changes nothing."""
     ledger.close()
     before = sorted(path.name for path in tmp_path.iterdir())
-    found = standing_of(tmp_path, NOW)
+    found = read_status(tmp_path, NOW)
     assert (found.state, found.at_work, found.per_second, found.finished) == ("stopped", False, None, None)
-    assert re.fullmatch(rf"go on with: .*export --resume --output {tmp_path}", found.next)
+    assert re.fullmatch(rf"continue with: .*export --resume --output {tmp_path}", found.next)
     assert sorted(path.name for path in tmp_path.iterdir()) == before == ["ledger.sqlite"]
 
 
@@ -114,9 +115,9 @@ def test_tables_being_written_are_told(ledger, tmp_path):
         for number in range(50):
             ledger.record(outcome(f"{base}f{number:03}", "configured", 1))
     ledger.commit()
-    assert standing_of(tmp_path, NOW).state == "writing tables"
+    assert read_status(tmp_path, NOW).state == "writing tables"
     ledger.close()
-    found = standing_of(tmp_path, NOW)
+    found = read_status(tmp_path, NOW)
     assert found.state == "stopped"
     assert found.next.startswith("write its tables, without a call, with: ")
     assert found.next.endswith(f" tables {tmp_path}")
@@ -126,13 +127,13 @@ def test_a_list_that_is_read_and_one_that_was_not_read_to_its_end(tmp_path):
     """While the list goes in, that is told; killed there, it must be read again."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger, ledger.loading():
         ledger.add_urns([f"{P}a"])
-        found = standing_of(tmp_path, NOW)
+        found = read_status(tmp_path, NOW)
         assert (found.state, found.urns, found.started) == ("reading the list", 0, None)
-        assert "begun but its list is not in yet" in as_text(found)
+        assert "its list is not loaded yet" in as_text(found)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger._db.execute("DELETE FROM urns")
-    found = standing_of(tmp_path, NOW)
-    assert (found.state, found.next.split(":")[0]) == ("stopped", "its list was never read to its end")
+    found = read_status(tmp_path, NOW)
+    assert (found.state, found.next.split(":")[0]) == ("stopped", "its list was not read to its end")
 
 
 async def test_a_run_is_looked_at_while_it_runs_and_is_not_disturbed(tmp_path, write_list):
@@ -147,7 +148,7 @@ async def test_a_run_is_looked_at_while_it_runs_and_is_not_disturbed(tmp_path, w
             await asyncio.sleep(0.01)
             if (tmp_path / "run" / "ledger.sqlite-wal").exists() and not task.done():
                 try:
-                    seen.append(await asyncio.to_thread(standing_of, tmp_path / "run"))
+                    seen.append(await asyncio.to_thread(read_status, tmp_path / "run"))
                 except OutputError as error:  # its first moment
                     assert "holds no list yet" in str(error)  # noqa: PT017 - most looks bring no error
         await task
@@ -157,7 +158,7 @@ async def test_a_run_is_looked_at_while_it_runs_and_is_not_disturbed(tmp_path, w
     calm, run = contents(tmp_path / "calm"), contents(tmp_path / "run")
     for table in ("functions", "destinations", "rejects"):
         assert calm[f"{table}.parquet"] == run[f"{table}.parquet"]
-    assert standing_of(tmp_path / "run").state == "complete"
+    assert read_status(tmp_path / "run").state == "complete"
 
 
 async def test_what_is_at_its_end_says_so(tmp_path, write_list):
@@ -168,28 +169,28 @@ async def test_what_is_at_its_end_says_so(tmp_path, write_list):
         server.plan({f"{P}a:latest": [Fault.BAD_GATEWAY]})
         await export(path, tmp_path / "finished", endpoint=server.url, attempts=1)
     await export(path, tmp_path / "stopped", endpoint="http://127.0.0.1:1", attempts=1)
-    found = {name: standing_of(tmp_path / name) for name in ("complete", "finished", "stopped")}
+    found = {name: read_status(tmp_path / name) for name in ("complete", "finished", "stopped")}
     assert {name: one.state for name, one in found.items()} == {name: name for name in found}
     assert [one.exit_code for one in found.values()] == [0, 1, 5]
     assert all(one.finished >= one.started for one in found.values())
-    assert found["complete"].next == "nothing: every URN is answered and the tables are whole"
-    assert found["finished"].next.startswith("ask those that failed again with: ")
+    assert found["complete"].next == "nothing: every URN is answered and the tables are complete"
+    assert found["finished"].next.startswith("retry the failed URNs with: ")
     assert found["finished"].failures[0].example_urn == f"{P}a:latest"
     assert "502" in found["finished"].failures[0].example
     (tmp_path / "complete" / "manifest.json").unlink()
-    assert standing_of(tmp_path / "complete").next.startswith("write its tables, without a call")
+    assert read_status(tmp_path / "complete").next.startswith("write its tables, without a call")
 
 
 async def test_a_run_without_a_urn_and_one_without_bodies_say_what_is_left(tmp_path, write_list):
     """An empty list must be mended; a run whose bodies are dropped has its last tables."""
     await export(write_list(["odd"], "odd.txt"), tmp_path / "empty")
-    assert "holds no URN" in standing_of(tmp_path / "empty").next
+    assert "contains no URN" in read_status(tmp_path / "empty").next
     async with Emulator(cloud_of(2)) as server:
         await export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)
     rebuild_tables(tmp_path / "run", {}, ProgressObserver(), drop_bodies=True)
-    found = standing_of(tmp_path / "run")
+    found = read_status(tmp_path / "run")
     assert (found.bodies_dropped, found.state) == (True, "complete")
-    assert found.next == "nothing; its bodies are dropped, so its tables are the last that it has"
+    assert found.next == "nothing; its bodies are dropped, so its tables cannot be built again"
 
 
 def test_the_command_shows_a_process_at_work_and_its_death(tmp_path, write_list):
@@ -227,7 +228,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
     """A folder that is not there, and one without a ledger, are exit code 2."""
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(UsageError, match=r"holds no run"):
-            standing_of(path)
+            read_status(path)
     assert run_cli("status", tmp_path).returncode == 2
 
 
@@ -252,7 +253,7 @@ def test_where_nobody_can_look_on_that_is_said(ledger, tmp_path, monkeypatch):
         connect = sqlite3.connect
         monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
         with pytest.raises(OutputError, match="in use by another inventory process"):
-            standing_of(tmp_path, NOW)
+            read_status(tmp_path, NOW)
 
 
 async def test_a_folder_of_any_name_is_looked_into(tmp_path, write_list):
@@ -260,8 +261,8 @@ async def test_a_folder_of_any_name_is_looked_into(tmp_path, write_list):
     folder = tmp_path / os.fsdecode(b"run?mode=rw#%41\xff")
     async with Emulator(cloud_of(2)) as server:
         await export(write_list(server.urns()), folder, endpoint=server.url)
-    assert standing_of(folder).state == "complete"
+    assert read_status(folder).state == "complete"
     with Ledger(folder / "ledger.sqlite"):
-        assert standing_of(folder).at_work
+        assert read_status(folder).at_work
     done = await asyncio.to_thread(run_cli, "status", folder, "--format", "json")
     assert json.loads(done.stdout)["urns"] == 2

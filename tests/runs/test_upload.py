@@ -404,7 +404,7 @@ def test_the_command_prints_the_url_and_tells_no_secret(store, server, tmp_path,
     shutil.rmtree(work)
     gone = run_cli("export", "--resume", "--output", TEXT)
     assert (gone.returncode, gone.stdout) == (2, "")
-    assert "--overwrite begins again" in gone.stderr
+    assert "start again with --overwrite" in gone.stderr
 
 
 def test_the_command_says_a_failed_upload_and_its_way_on(store, server, tmp_path, write_list):
@@ -426,7 +426,7 @@ def test_the_command_says_a_failed_upload_and_its_way_on(store, server, tmp_path
     [
         (["--output", "s3://AKIAX:SECRETX@bucket/x"], "a store's URL must hold no user or password"),
         (["--output", "s3://bucket/x?secret=SECRETX"], "a store's URL must hold no query or fragment"),
-        (["--output", "x", "--work-dir", "y"], "--work-dir goes with an --output of s3:// or obs://"),
+        (["--output", "x", "--work-dir", "y"], "--work-dir needs an --output of s3:// or obs://"),
     ],
 )
 def test_the_command_refuses_what_cannot_be_meant(tmp_path, write_list, arguments, words):

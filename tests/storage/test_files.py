@@ -8,14 +8,14 @@ import os
 import pytest
 
 from inventory.errors import OutputError
-from inventory.storage.files import content_of, has_sync, sync, temporary_folder, temporary_name, written_whole
+from inventory.storage.files import atomic_write, has_sync, read_file, sync, temporary_folder, temporary_name
 
 
 def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
     """Until then the old content is there, and the new one has another name."""
     path = tmp_path / "list.txt"
     path.write_text("old")
-    with written_whole(path) as sink:
+    with atomic_write(path) as sink:
         sink.write(b"new")
         assert path.read_text() == "old"
         assert temporary_name(path).exists()
@@ -25,7 +25,7 @@ def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
 
 def broken_off(path, error):
     """Writes half a file."""
-    with written_whole(path, ", then go on") as sink:
+    with atomic_write(path, ", then go on") as sink:
         sink.write(b"half")
         raise error
 
@@ -54,14 +54,14 @@ def test_a_pipe_is_written_and_not_replaced(tmp_path):
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    with written_whole(pipe) as sink:
+    with atomic_write(pipe) as sink:
         sink.write(b"data")
     assert os.read(reader, 9) == b"data"
     os.close(reader)
     assert pipe.is_fifo()
     (tmp_path / "file").write_text("old")
     link.symlink_to(tmp_path / "file")
-    with written_whole(link) as sink:
+    with atomic_write(link) as sink:
         sink.write(b"new")
     assert (link.is_symlink(), (tmp_path / "file").read_text()) == (True, "new")
 
@@ -94,7 +94,7 @@ def test_what_was_planted_at_the_temporary_name_is_replaced(tmp_path, planted):
     """A link, a pipe and a rest lose the temporary name; what they lead to stays as it is."""
     path = tmp_path / "list.txt"
     planted(temporary_name(path))
-    with written_whole(path) as sink:
+    with atomic_write(path) as sink:
         sink.write(b"new")
     assert (path.read_text(), path.is_symlink(), path.stat().st_nlink) == ("new", False, 1)
     assert not temporary_name(path).exists()
@@ -104,7 +104,7 @@ def test_what_was_planted_at_a_name_of_our_own_is_replaced(tmp_path, planted):
     """A link at a fixed name of a run, such as its manifest, is not followed, and a pipe is not waited for."""
     path = tmp_path / "manifest.json"
     planted(path)
-    with written_whole(path, ours=True) as sink:
+    with atomic_write(path, ours=True) as sink:
         sink.write(b"new")
     assert (path.read_text(), path.is_symlink(), path.stat().st_nlink) == ("new", False, 1)
 
@@ -122,7 +122,7 @@ def test_a_file_system_without_sync_is_no_error(tmp_path, monkeypatch, number):
     """A file is whole there when it is written."""
     path = tmp_path / "list.txt"
     monkeypatch.setattr("os.fsync", failing(number))
-    with written_whole(path) as sink:
+    with atomic_write(path) as sink:
         sink.write(b"new")
     assert path.read_text() == "new"
     assert not has_sync(path)
@@ -134,7 +134,7 @@ def test_a_sync_that_fails_is_an_error(tmp_path, monkeypatch, number):
     path = tmp_path / "list.txt"
     path.write_text("old")
     monkeypatch.setattr("os.fsync", failing(number))
-    with pytest.raises(OutputError, match=r"list\.txt cannot be written"), written_whole(path) as sink:
+    with pytest.raises(OutputError, match=r"list\.txt cannot be written"), atomic_write(path) as sink:
         sink.write(b"new")
     assert path.read_text() == "old"
     assert has_sync(path)
@@ -173,9 +173,9 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
     """What has a file's name and is none cannot be read."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="It is no file"):
-        content_of(tmp_path / "pipe")
+        read_file(tmp_path / "pipe")
     (tmp_path / "file").write_text("text")
-    assert content_of(tmp_path / "file") == b"text"
+    assert read_file(tmp_path / "file") == b"text"
 
 
 def test_a_name_that_the_system_refuses_is_one_sentence(tmp_path):

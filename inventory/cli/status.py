@@ -1,0 +1,47 @@
+"""Text of ``inventory status``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from inventory.display.formatting import duration, shorten
+from inventory.errors import Status
+from inventory.printable import printable_lines
+
+if TYPE_CHECKING:
+    from inventory.runs.status import RunStatus
+
+
+def as_text(run: RunStatus) -> str:
+    """Formats the status of a run."""
+    counts: Counter[str] = Counter()
+    for scope in run.scopes:
+        counts.update(scope.status)
+    lines = [
+        f"{run.folder}: {run.state}{_end(run)}",
+        f"started {run.started or '(its list is not loaded yet)'}; {run.calls:,} calls so far",
+        f"{run.urns:,} URNs: {_statuses(counts)}",
+    ]
+    if run.at_work and run.per_second is not None:
+        left = "" if run.seconds_left is None else f", {duration(run.seconds_left)} left"
+        lines.append(f"{run.left:,} URNs left at {run.per_second:,.1f} per second{left}")
+    lines += [
+        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs, {scope.calls:,} calls: {_statuses(scope.status)}"
+        for scope in run.scopes
+    ]
+    lines += [
+        f"failed with {failure.kind}: {failure.urns:,}, such as {failure.example_urn}: {shorten(failure.example)}"
+        for failure in run.failures
+    ]
+    return printable_lines([*lines, f"next: {run.next}"])
+
+
+def _end(run: RunStatus) -> str:
+    if run.at_work or run.exit_code is None:
+        return ""
+    return f", exit code {run.exit_code} at {run.finished}"
+
+
+def _statuses(counts: dict[str, int]) -> str:
+    return ", ".join(f"{counts[status]:,} {status}" for status in Status if counts.get(status)) or "none"
