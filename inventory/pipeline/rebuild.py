@@ -41,14 +41,13 @@ def rebuild_tables(
 
     Args:
         path: the folder.
-        shape: what is asked for of ``format`` (which comes to those that the run has), ``naive_timezone`` and
-            ``rows_per_file``; what is not there stays as it is.
+        shape: new ``format`` (added to the run's formats), ``naive_timezone``, ``rows_per_file``; others stay.
         observer: is told how far it is, and may stop it.
         drop_bodies: whether the ledger may forget afterwards what tables are made from.
 
     Raises:
-        UsageError: there is no run, its list was never read to its end, or its bodies are gone.
-        OutputError: the ledger is of no use, or in use; or the tables cannot be written.
+        UsageError: there is no run, its list was not read to its end, or its bodies are dropped.
+        OutputError: the ledger is damaged or in use, or the tables cannot be written.
         InterruptedRunError: a signal came, and the message says what that left.
     """
     folder = RunFolder(path)
