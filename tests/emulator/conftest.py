@@ -15,7 +15,7 @@ STATE = {f"{BASE}f": CONFIG, f"{BASE}f:!prod": {"max_async_retry_attempts": 2}, 
 
 @pytest.fixture
 async def emulator():
-    """An emulator of the small state above."""
+    """An emulator with the state above."""
     async with Emulator(FileCloud(STATE)) as emulator:
         yield emulator
 
@@ -29,7 +29,7 @@ async def session():
 
 @pytest.fixture
 def get(emulator, session):
-    """One call: gives status, body and headers."""
+    """Makes one call; returns status, body and headers."""
 
     async def get(urn: str = f"{BASE}f", token: str | None = TOKEN, project: str = PROJECT, **headers: str):
         if token is not None:

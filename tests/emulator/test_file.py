@@ -11,7 +11,7 @@ BASE = "urn:fss:cn-north-4:p1:function:default:"
 
 @pytest.fixture
 def load(tmp_path):
-    """Reads a text as a state file."""
+    """Loads text as a state file."""
 
     def load(text: str | bytes) -> FileCloud:
         path = tmp_path / "state.json"
@@ -21,8 +21,8 @@ def load(tmp_path):
     return load
 
 
-def test_configs_nulls_and_absences_are_told_apart(load):
-    """A config is served, null is not configured, what is not there is missing."""
+def test_configs_nulls_and_missing_urns_differ(load):
+    """A config is served, null is not configured, other URNs are missing."""
     cloud = load(f'{{"functions": {{"{BASE}f:latest": {{"x": [1, null]}}, "{BASE}g:!prod": null}}}}')
     assert cloud.answer(parse(f"{BASE}f:latest")) == {"func_urn": f"{BASE}f:latest", "x": [1, None]}
     assert cloud.answer(parse(f"{BASE}g:!prod")) is Missing.CONFIG
@@ -33,7 +33,7 @@ def test_configs_nulls_and_absences_are_told_apart(load):
 
 
 def test_a_urn_without_qualifier_means_latest():
-    """Either form in the file answers either form in the request."""
+    """A URN with and without ``latest`` is the same in file and request."""
     long, short = FileCloud({f"{BASE}f:latest": {}}), FileCloud({f"{BASE}f": {}})
     for cloud in (long, short):
         for asked in (f"{BASE}f", f"{BASE}f:latest"):
@@ -41,12 +41,12 @@ def test_a_urn_without_qualifier_means_latest():
 
 
 def test_a_config_keeps_the_func_urn_that_it_has():
-    """What the file says is served, even where it is wrong."""
+    """A ``func_urn`` in the file is served unchanged."""
     assert FileCloud({f"{BASE}f": {"a": 1, "func_urn": None}}).answer(parse(f"{BASE}f")) == {"a": 1, "func_urn": None}
 
 
 def test_exact_answers_are_sent_word_for_word(load):
-    """``answers`` wins; its body is JSON as written, or text."""
+    """``answers`` overrides ``functions``; its body is JSON as written, or text."""
     cloud = load(
         f'{{"functions": {{"{BASE}f": {{}}}}, "answers": {{"{BASE}f": {{"body": {{"a":  1.50}}}},'
         f' "{BASE}g": {{"status": 418, "body": "<html>\\n", "headers": {{"Content-Type": "text/html"}}}},'
@@ -60,7 +60,7 @@ def test_exact_answers_are_sent_word_for_word(load):
 
 
 def test_the_request_list_is_the_files(load):
-    """``urns`` names functions and answers as they are written, each once."""
+    """``urns`` lists functions and answers as written, each once."""
     cloud = load(
         f'{{"functions": {{"{BASE}z": null, "{BASE}a": null}}, "answers": {{"{BASE}a": {{}}, "{BASE}b": {{}}}}}}'
     )
@@ -86,7 +86,7 @@ def test_the_request_list_is_the_files(load):
     ],
 )
 def test_a_wrong_file_is_one_sentence_with_file_and_place(load, text, words):
-    """The error says which file, where in it, and what is wrong."""
+    """The error names the file, the place in it and the problem."""
     with pytest.raises(SettingsError) as caught:
         load(text)
     sentence = str(caught.value)
@@ -96,6 +96,6 @@ def test_a_wrong_file_is_one_sentence_with_file_and_place(load, text, words):
 
 
 def test_a_file_that_is_not_there_is_a_settings_error(tmp_path):
-    """A missing file is named."""
+    """The error names a missing file."""
     with pytest.raises(SettingsError, match=r"nope\.json: cannot be read: No such file"):
         load_state(tmp_path / "nope.json")

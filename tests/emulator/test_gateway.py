@@ -14,7 +14,7 @@ CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
 
 
 async def test_a_config_is_answered_as_in_the_documentation(session):
-    """The vendor's example comes back byte for byte, keys in its order, ``param`` a string."""
+    """The vendor's example is answered byte for byte."""
     urn = f"urn:fss:xxxxxxxxx:{PROJECT}:function:default:test:latest"
     target = '{"func_urn":"urn:fss:{region}:5691ba790e2b46ceb38316xxxxxxxxxx:function:default:testPython:latest"}'
     side = {"destination": "FunctionGraph", "param": target}
@@ -47,8 +47,8 @@ async def test_a_config_is_answered_as_in_the_documentation(session):
         ),
     ],
 )
-async def test_the_service_says_its_code_first(get, urn, status, body):
-    """Service errors have the code first, then the message, and no request id in the body."""
+async def test_service_errors_begin_with_the_code(get, urn, status, body):
+    """Service errors contain code, then message, without a request id."""
     got, raw, _ = await get(urn)
     assert got == status
     assert list(json.loads(raw).items()) == list(body.items())
@@ -68,8 +68,8 @@ async def test_the_service_says_its_code_first(get, urn, status, body):
         ),
     ],
 )
-async def test_the_gateway_says_its_message_first(emulator, get, change, status, code, message):
-    """Gateway errors have message, code, request id in this order, and a newline at the end."""
+async def test_gateway_errors_begin_with_the_message(emulator, get, change, status, code, message):
+    """Gateway errors contain message, code, request id, and end with a newline."""
     emulator.token = "right"
     emulator.expired_tokens.add("old")
     got, raw, headers = await get(**{"token": None} | change)
@@ -81,7 +81,7 @@ async def test_the_gateway_says_its_message_first(emulator, get, change, status,
 
 
 async def test_every_answer_has_the_gateways_headers(emulator, get):
-    """A request id of 32 hex digits, JSON and a date, right or wrong; and no rate limit headers."""
+    """Every answer has a request id of 32 hex digits, content type and date, and no rate limit headers."""
     ids = set()
     for urn in (f"{BASE}f", f"{BASE}g", "urn:x"):
         _, _, headers = await get(urn)
@@ -95,13 +95,13 @@ async def test_every_answer_has_the_gateways_headers(emulator, get):
 
 @pytest.mark.parametrize("form", ["f", "default:f", f"{PROJECT}:default:f", f"{PROJECT}:default:f:latest", f"{BASE}f"])
 async def test_short_forms_mean_the_paths_project(get, form):
-    """All of the documented forms reach the same function, and the answer names it in full."""
+    """All documented short forms reach the same function; the answer has its full URN."""
     status, body, _ = await get(form)
     assert (status, json.loads(body)) == (200, CONFIG)
 
 
 async def test_encoded_and_raw_urns_mean_the_same(emulator, get):
-    """``%3A`` and ``%21`` as the SDK sends them, or ``:`` and ``!`` as Terraform does."""
+    """Percent-encoded (SDK) and raw (Terraform) URNs are equal."""
     urn = f"{BASE}f:!prod"
     raw, encoded = await get(urn), await get(quote(urn, safe=""))
     assert raw[:2] == encoded[:2]
@@ -111,7 +111,7 @@ async def test_encoded_and_raw_urns_mean_the_same(emulator, get):
 
 @pytest.mark.parametrize("path", ["/", "/v2", f"/v2/{PROJECT}/fgs/function", f"/v1/{PROJECT}/x", "//", "/emulate"])
 async def test_an_unknown_path_is_the_gateways_404(emulator, session, path):
-    """What no API has published is APIGW.0101, before the token is looked at."""
+    """An unknown path is APIGW.0101, before the token is checked."""
     async with session.get(f"{emulator.url}{path}") as response:
         assert (response.status, (await response.json())["error_code"]) == (404, "APIGW.0101")
 
@@ -124,12 +124,12 @@ async def test_another_method_is_an_unknown_api(emulator, session):
 
 
 async def test_long_tokens_are_accepted(get):
-    """A token of many kilobytes passes."""
+    """A token of many kilobytes is accepted."""
     assert (await get(token="t" * 40_000))[0] == 200
 
 
-async def test_a_signed_call_passes_unchecked_where_any_token_does(emulator, get):
-    """Without a token of its own the emulator lets AK/SK calls in; with one it does not."""
+async def test_signed_calls_pass_unchecked_if_any_token_is_accepted(emulator, get):
+    """Without a configured token, signed calls pass unchecked; with one they do not."""
     signed = {"Authorization": "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host, Signature=0"}
     assert (await get(token=None, **signed))[0] == 200
     assert (await get(token=None, Authorization="Basic x"))[0] == 401
@@ -137,8 +137,8 @@ async def test_a_signed_call_passes_unchecked_where_any_token_does(emulator, get
     assert (await get(token=None, **signed))[0] == 401
 
 
-async def test_the_throttle_answers_in_the_recorded_words(emulator, get):
-    """The 429 has the recorded body and no ``Retry-After``; a call with a bad token is not charged."""
+async def test_throttled_answer_is_the_recorded_one(emulator, get):
+    """The 429 has the recorded body without ``Retry-After``; a refused token is not counted."""
     emulator.token = "t"
     emulator.limit = Limit.parse("1/5minute")
     assert [(await get(token="x"))[0], (await get())[0]] == [401, 200]
@@ -150,7 +150,7 @@ async def test_the_throttle_answers_in_the_recorded_words(emulator, get):
 
 
 async def test_the_window_follows_the_clock_that_was_given(session):
-    """``Retry-After`` in seconds where asked for; the next window lets through again."""
+    """``Retry-After`` is optional; the next window accepts calls again."""
     now = [0.0]
     limit = Limit.parse("1/minute", retry_after=True, old_prefix=True)
     async with Emulator(FileCloud({f"{BASE}f": CONFIG}), limit=limit, clock=lambda: now[0]) as emulator:
@@ -163,7 +163,7 @@ async def test_the_window_follows_the_clock_that_was_given(session):
 
 
 async def test_scopes_are_throttled_apart(session):
-    """Each region and project has its own window, and the log says which was charged."""
+    """Each region and project has its own window; the log names it."""
     cloud = GeneratedCloud(2, regions=("cn-north-4", "cn-east-3"))
     async with Emulator(cloud, limit=Limit(1, 1, "day")) as emulator:
         urns = {urn.split(":")[2]: urn for urn in emulator.urns() if urn.endswith(":latest")}

@@ -19,44 +19,44 @@ LATEST = ("latest", "version")
 
 
 def answers(cloud: GeneratedCloud, limit: int | None = None):
-    """Every URN of the list with its answer."""
+    """The answer of each listed URN."""
     for text in cloud.urns(limit):
         yield text, cloud.answer(parse(text))
 
 
 def destinations(answer: dict | Missing) -> list[dict]:
-    """The sides of an answer that are there."""
+    """The destination sides of an answer."""
     config = answer.get("destination_config") if isinstance(answer, dict) else None
     return [side for side in (config or {}).values() if side]
 
 
 @pytest.fixture(scope="module")
 def cloud() -> GeneratedCloud:
-    """A cloud that is large enough for shares to be steady."""
+    """A cloud that is large enough for stable shares."""
     return GeneratedCloud(3000, 5)
 
 
 @pytest.fixture(scope="module")
 def configs(cloud) -> dict[str, dict]:
-    """What is configured in it."""
+    """Its configs."""
     return {text: answer for text, answer in answers(cloud) if isinstance(answer, dict)}
 
 
 def test_the_same_seed_gives_the_same_cloud():
-    """List and answers are a function of size, seed and scopes."""
+    """Size, seed and scopes determine list and answers."""
     first, second, other = GeneratedCloud(50, 1), GeneratedCloud(50, 1), GeneratedCloud(50, 2)
     assert list(answers(first)) == list(answers(second))
     assert set(first.urns()).isdisjoint(other.urns())
 
 
-def test_answers_do_not_depend_on_what_was_asked_before(cloud):
-    """The state remembers nothing: asking backwards brings the same."""
+def test_answers_do_not_depend_on_earlier_calls(cloud):
+    """Answers do not depend on the order of calls."""
     there = list(answers(cloud, 300))
     assert [(text, cloud.answer(parse(text))) for text, _ in reversed(there)] == there[::-1]
 
 
 def test_a_million_functions_cost_no_memory():
-    """Neither the cloud nor the start of its list holds functions."""
+    """A cloud of a million functions stores none of them."""
     tracemalloc.start()
     cloud = GeneratedCloud(1_000_000)
     assert len(list(islice(cloud.urns(), 1000))) == 1000
@@ -72,7 +72,7 @@ def test_a_limit_gives_the_beginning_of_the_list(cloud):
 
 
 def test_the_list_names_each_urn_once_and_is_not_sorted(cloud):
-    """The order is deterministic, but not that of a listing."""
+    """The order is deterministic and unsorted."""
     urns = list(cloud.urns())
     assert len(set(urns)) == len(urns)
     assert urns != sorted(urns)
@@ -88,8 +88,8 @@ def test_the_list_keeps_to_the_grammar(cloud):
         assert re.fullmatch(r"[0-9a-f]{32}", urn.project_id)
 
 
-def test_the_mix_is_believable(cloud):
-    """55 to 60 % are configured; each kind of absence is there, and rare where it should be."""
+def test_statuses_have_realistic_shares(cloud):
+    """55 to 60 % are configured; each kind of absence occurs."""
     counts = Counter("configured" if isinstance(answer, dict) else answer for _, answer in answers(cloud))
     total = counts.total()
     assert 0.55 <= counts["configured"] / total <= 0.60
@@ -99,14 +99,14 @@ def test_the_mix_is_believable(cloud):
 
 
 def test_the_list_has_short_urns_versions_and_aliases(cloud):
-    """7-field URNs, named and automatic versions and aliases are all asked for."""
+    """The list contains 7-field URNs, named and automatic versions, and aliases."""
     texts = list(cloud.urns())
     for pattern in (r"[^:]+(:[^:]+){6}", r".*:v\d\.\d", r".*:v\d{8}-\d{6}", r".*:!prod", r".*:latest"):
         assert any(re.fullmatch(pattern, text) for text in texts)
 
 
 def test_a_made_up_name_is_not_found(cloud):
-    """A name with a right index but a wrong check, package or scope is a missing function."""
+    """A name with a valid index but another hash, package or scope is missing."""
     real = parse(next(cloud.urns()))
     name = real.function_name
     for wrong in (
@@ -122,8 +122,8 @@ def test_a_made_up_name_is_not_found(cloud):
         assert cloud.answer(wrong) is Missing.FUNCTION
 
 
-def test_a_missing_qualifier_is_told_from_a_missing_function(cloud):
-    """Version and alias have absences of their own."""
+def test_missing_qualifiers_differ_from_missing_functions(cloud):
+    """A missing version or alias differs from a missing function."""
     real = parse(next(cloud.urns()))
     assert cloud.answer(real._replace(qualifier="v9.9", qualifier_type="version")) is Missing.VERSION
     assert cloud.answer(real._replace(qualifier="nope", qualifier_type="alias")) is Missing.ALIAS
@@ -131,7 +131,7 @@ def test_a_missing_qualifier_is_told_from_a_missing_function(cloud):
 
 
 def test_a_urn_without_qualifier_means_latest(cloud, configs):
-    """The 7-field URN has the config of ``latest``, and the answer names it in full."""
+    """The 7-field URN has the config of ``latest``; the answer has the full URN."""
     urn = next(urn for urn in map(parse, configs) if urn.qualifier == "latest")
     short = cloud.answer(urn._replace(qualifier=None, qualifier_type=None))
     assert short == cloud.answer(urn)
@@ -156,7 +156,7 @@ def test_aliases_may_differ_from_latest(cloud):
 
 
 def test_every_documented_shape_of_no_destination_occurs(configs):
-    """Missing, null, ``{}``, two ``{}``, ``""``/``""``, ``""``/``"{}"`` and a null side are all served."""
+    """Every documented form of an empty destination occurs."""
     shapes = {
         msgspec.json.encode(config.get("destination_config", "missing")).decode()
         for config in configs.values()
@@ -169,7 +169,7 @@ def test_every_documented_shape_of_no_destination_occurs(configs):
 
 
 def test_every_destination_has_its_documented_param(configs):
-    """``param`` is a JSON object in a string with the vendor's keys, one-sided and on both sides."""
+    """``param`` is a JSON object as text with the vendor's keys."""
     keys, sides = {}, set()
     for config in configs.values():
         found = {side: value for side, value in (config.get("destination_config") or {}).items() if value}
@@ -187,8 +187,8 @@ def test_every_destination_has_its_documented_param(configs):
     }
 
 
-def test_functions_call_each_other_in_circles(cloud, configs):
-    """Function targets are functions of the same scope, and following them comes back to where it began."""
+def test_functions_form_cycles(cloud, configs):
+    """Targets are functions of the same scope, and some form cycles."""
     calls: dict[str, set[str]] = {}
     gone = 0
     for text, config in configs.items():
@@ -210,7 +210,7 @@ def test_functions_call_each_other_in_circles(cloud, configs):
 
 
 def test_times_are_rfc_3339_and_rarely_without_a_zone(configs):
-    """Both offsets occur, ``last_modified`` is never before ``created_time``, few lack the zone."""
+    """Both offsets occur, ``last_modified`` is not before ``created_time``, few times have no zone."""
     naive = 0
     for config in configs.values():
         created, modified = (datetime.fromisoformat(config[key]) for key in ("created_time", "last_modified"))
@@ -232,7 +232,7 @@ def test_the_status_log_flag_is_on_off_or_absent(configs):
 
 
 def test_keys_come_in_the_order_of_the_documentation(configs):
-    """A config begins as the vendor's example does."""
+    """The keys have the order of the vendor's example."""
     full = [config for config in configs.values() if "destination_config" in config]
     assert {tuple(config)[:6] for config in full} == {
         (
@@ -246,8 +246,8 @@ def test_keys_come_in_the_order_of_the_documentation(configs):
     }
 
 
-def test_functions_are_dealt_out_to_the_scopes():
-    """Each scope has its share, and targets stay in the scope of who calls them."""
+def test_functions_are_distributed_over_the_scopes():
+    """Functions are distributed evenly; targets stay in their scope."""
     cloud = GeneratedCloud(90, regions=("cn-north-4", "ap-southeast-1", "cn-north-4"))
     assert len(set(cloud.scopes)) == 3
     names = Counter((urn.region, urn.project_id) for urn in map(parse, cloud.urns()) if urn.qualifier == "latest")
@@ -259,14 +259,14 @@ def test_functions_are_dealt_out_to_the_scopes():
 
 
 def test_projects_may_be_named():
-    """A project given for a region is used as it is."""
+    """A given project id is used unchanged."""
     cloud = GeneratedCloud(1, regions=("eu-west-101",), projects=("p1",))
     assert cloud.scopes == (("eu-west-101", "p1"),)
     assert isinstance(parse(next(cloud.urns())), FunctionUrn)
 
 
 def test_the_smallest_clouds_work():
-    """No function and one function are clouds, too."""
+    """Clouds of zero and one function work."""
     assert list(GeneratedCloud(0).urns()) == []
     assert all(answer is not None for seed in range(200) for _, answer in answers(GeneratedCloud(1, seed)))
 
@@ -276,6 +276,6 @@ def test_the_smallest_clouds_work():
     [{"functions": -1}, {"regions": ()}, {"regions": ("a", "b"), "projects": ("p",)}],
 )
 def test_a_wrong_size_is_a_settings_error(wrong):
-    """What cannot be a cloud is refused with a sentence."""
+    """An impossible size is a settings error."""
     with pytest.raises(SettingsError):
         GeneratedCloud(**wrong)

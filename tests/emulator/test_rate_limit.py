@@ -10,7 +10,7 @@ A, B = Scope("cn-north-4", "a"), Scope("cn-north-4", "b")
 
 
 class Clock:
-    """Time that passes when the test says so."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -30,28 +30,28 @@ class Clock:
         ("9/2days", 172_800, "limit:9,time:2 day"),
     ],
 )
-def test_specs_are_read_and_told_in_the_gateways_words(spec, seconds, policy):
-    """A spec gives its window and the recorded sentence."""
+def test_specs_have_the_gateways_message(spec, seconds, policy):
+    """A spec has its window and the recorded message."""
     limit = Limit.parse(spec)
     assert limit.seconds == seconds
     assert limit.error_msg == f"The throttling threshold has been reached: policy user over ratelimit,{policy}"
 
 
 def test_both_prefixes_of_the_code_exist():
-    """APIGW.0308 is the rule, APIG.0308 the older gateway's."""
+    """APIGW.0308 is the default, APIG.0308 the code of older gateways."""
     assert Limit.parse("1/second").error_code == "APIGW.0308"
     assert Limit.parse("1/second", old_prefix=True).error_code == "APIG.0308"
 
 
 @pytest.mark.parametrize("spec", ["", "60", "60/", "60/fortnight", "-1/second", "0/second", "1/0second", "1.5/second"])
 def test_a_wrong_spec_is_a_settings_error(spec):
-    """What is no limit is refused with the spec in the sentence."""
+    """The error contains the invalid spec."""
     with pytest.raises(SettingsError, match="limit"):
         Limit.parse(spec)
 
 
 def test_a_window_lets_through_its_calls_and_refuses_the_rest():
-    """N calls pass, the next waits for the end of the window, whole seconds rounded up."""
+    """N calls pass; the next is refused until the window ends, in seconds rounded up."""
     clock = Clock()
     windows = Windows(Limit(2, 10), clock)
     assert [windows.count_call(A), windows.count_call(A), windows.count_call(A)] == [None, None, 10]
@@ -62,13 +62,13 @@ def test_a_window_lets_through_its_calls_and_refuses_the_rest():
 
 
 def test_scopes_do_not_share_a_window():
-    """What one project uses is not charged to another."""
+    """Each project has its own window."""
     windows = Windows(Limit(1), Clock())
     assert [windows.count_call(A), windows.count_call(B), windows.count_call(A)] == [None, None, 1]
 
 
-def test_refused_calls_use_up_the_next_window_only_where_asked_for():
-    """With ``refused_count`` a hammering client pays in the next window; a pause forgives it."""
+def test_refused_calls_count_against_the_next_window_if_enabled():
+    """With ``refused_count`` refused calls count against the next window; a pause clears them."""
     for counted, expected in ((False, None), (True, 10)):
         clock = Clock()
         windows = Windows(Limit(2, 10, refused_count=counted), clock)
@@ -80,8 +80,8 @@ def test_refused_calls_use_up_the_next_window_only_where_asked_for():
         assert windows.count_call(A) is None
 
 
-def test_a_small_debt_leaves_the_rest_of_the_next_window():
-    """One refused call takes one call of the next window."""
+def test_one_refused_call_uses_one_call_of_the_next_window():
+    """One refused call uses one call of the next window."""
     clock = Clock()
     windows = Windows(Limit(2, 10, refused_count=True), clock)
     assert [windows.count_call(A) for _ in range(3)] == [None, None, 10]
@@ -89,8 +89,8 @@ def test_a_small_debt_leaves_the_rest_of_the_next_window():
     assert [windows.count_call(A) for _ in range(2)] == [None, 10]
 
 
-def test_an_emulator_takes_limit_and_faults_as_the_command_spells_them():
-    """A text is read when it is set, also later; what cannot be read is refused then, and not when a call comes."""
+def test_limit_and_faults_accept_text():
+    """Text is parsed when it is set; invalid text is refused at once."""
     cloud = Emulator(functions=1, limit="150/second", faults="5xx=1%")
     assert cloud.limit == Limit(150)
     assert cloud.faults == Faults.parse("5xx=1%")

@@ -1,4 +1,4 @@
-"""The vendor's own clients against the emulator: what they accept is what the real service sends."""
+"""The vendor's clients run against the emulator."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def iam(server, key=AK, secret=SK):
 
 
 @pytest.mark.parametrize("qualifier", [":latest", ":!prod", ""])
-def test_a_right_key_is_let_in(server, qualifier):
-    """The SDK's signature passes, for versions, aliases and the plain URN, percent-encoded as the SDK sends them."""
+def test_a_valid_key_is_accepted(server, qualifier):
+    """The SDK's signature is accepted for versions, aliases and plain URNs."""
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f{qualifier}")
     shown = functiongraph(server).show_function_async_invoke_config(request)
     assert shown.max_async_retry_attempts == 1
@@ -69,7 +69,7 @@ def test_a_right_key_is_let_in(server, qualifier):
 
 
 def test_errors_are_read_as_errors(server):
-    """Status, code and message of a refusal reach a caller of the SDK."""
+    """The SDK reports status, code and message of a refusal."""
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}h")
     with pytest.raises(ClientRequestException) as caught:
         functiongraph(server).show_function_async_invoke_config(request)
@@ -78,7 +78,7 @@ def test_errors_are_read_as_errors(server):
 
 
 def test_a_wrong_key_is_refused_and_locked_after_five(server):
-    """A wrong secret is told with what was computed; after more than five failures the key is locked, right or not."""
+    """A wrong secret is refused with the canonical request; more than five failures lock the key."""
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
     words = []
     for _ in range(6):
@@ -94,7 +94,7 @@ def test_a_wrong_key_is_refused_and_locked_after_five(server):
 
 
 def test_a_lock_ends():
-    """After five minutes a locked key is let in again."""
+    """A locked key is accepted again after five minutes."""
     now = time.time()
     moments = iter([now] * 14 + [now + 301] * 10)
     emulator = Emulator(FileCloud({f"{BASE}f": CONFIG}))
@@ -112,7 +112,7 @@ def test_a_lock_ends():
 
 @pytest.mark.parametrize(("skew", "accepted"), [(-890, True), (890, True), (-910, False), (910, False)])
 def test_a_clock_may_be_a_quarter_of_an_hour_off(server, skew, accepted):
-    """Fifteen minutes of skew are the limit, either way."""
+    """Clock skew of up to 15 minutes is accepted."""
     server.keys = Keys({AK: SK}, now=lambda: time.time() + skew)
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
     if accepted:
@@ -131,7 +131,7 @@ def token_request(password="password", project=P):
 
 
 def test_iam_gives_tokens_and_lists_projects(server):
-    """The SDK's IAM client gets a token with its end, and the projects; by name, just the one."""
+    """The SDK's IAM client gets a token, all projects, and one project by name."""
     given = iam(server).keystone_create_user_token_by_password(token_request())
     assert given.x_subject_token in server.iam.tokens
     assert given.token.expires_at.endswith("Z")
@@ -140,8 +140,8 @@ def test_iam_gives_tokens_and_lists_projects(server):
     assert iam(server).keystone_list_projects(KeystoneListProjectsRequest(name="nowhere")).projects == []
 
 
-def test_iam_refuses_in_its_own_words(server):
-    """A wrong password and a project that is not there are 401 with IAM's body."""
+def test_iam_errors_have_iams_form(server):
+    """A wrong password and an unknown project are 401 with IAM's body."""
     for request in (token_request(password="wrong"), token_request(project="nowhere")):
         with pytest.raises(ClientRequestException) as caught:
             iam(server).keystone_create_user_token_by_password(request)
@@ -149,7 +149,7 @@ def test_iam_refuses_in_its_own_words(server):
 
 
 async def test_a_token_of_iam_is_bound_to_its_project_and_its_end(session):
-    """Another region's token must be updated, another project's is invalid, and an old one must be updated."""
+    """A token of another region or an expired one is APIGW.0307; one of another project is FSS.0403."""
     now = time.time()
     clock = [now]
     other, sub = "f" * 32, "e" * 32
@@ -180,7 +180,7 @@ async def test_a_token_of_iam_is_bound_to_its_project_and_its_end(session):
 
 
 def test_functions_are_paged_by_offset(server):
-    """Pages hold what was asked for, the last one's marker is the count, and the URNs have 7 fields."""
+    """Pages have the requested size, the last marker is the count, URNs have 7 fields."""
     server.state = GeneratedCloud(950, projects=[P])
     client = functiongraph(server)
     found, marker, pages = [], 0, 0
@@ -196,15 +196,15 @@ def test_functions_are_paged_by_offset(server):
 
 
 @pytest.mark.parametrize("query", [{"maxitems": "0"}, {"maxitems": "401"}, {"maxitems": "-1"}, {"marker": "x"}])
-def test_a_page_that_cannot_be_is_refused(server, query):
-    """0 and more than 400 are bad requests."""
+def test_invalid_page_sizes_are_refused(server, query):
+    """A page size of 0 or above 400 is a bad request."""
     with pytest.raises(ClientRequestException) as caught:
         functiongraph(server).list_functions(ListFunctionsRequest(**query))
     assert (caught.value.status_code, caught.value.error_code) == (400, "FSS.0400")
 
 
 def test_versions_and_aliases_are_listed(server):
-    """Versions come with latest among them, aliases as a bare array; of no function, neither."""
+    """Versions include latest, aliases are a bare array; an unknown function has neither."""
     client = functiongraph(server)
     versions = client.list_function_versions(ListFunctionVersionsRequest(function_urn=f"{BASE}g"))
     assert [(version.func_urn, version.version) for version in versions.versions] == [
@@ -223,7 +223,7 @@ def test_versions_and_aliases_are_listed(server):
 
 @pytest.mark.parametrize(("aliases", "names"), [(True, ["latest", "!prod"]), (False, ["latest"])])
 def test_the_configs_of_a_function_are_listed(server, aliases, names):
-    """Those that are configured, with or without the aliases'; none at all is null."""
+    """The configured versions are listed, aliases optionally; an empty list is null."""
     server.lists_aliases = aliases
     client = functiongraph(server)
     listed = client.list_function_async_invoke_config(ListFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f"))
@@ -234,7 +234,7 @@ def test_the_configs_of_a_function_are_listed(server, aliases, names):
 
 
 def test_the_configs_of_a_function_are_paged(server):
-    """Ten a page unless more are asked for, never more than a hundred."""
+    """A page has 10 configs by default and at most 100."""
     server.state = FileCloud({f"{BASE}f:v{number:03}": CONFIG for number in range(250)})
     client = functiongraph(server)
 

@@ -18,8 +18,8 @@ BASE = f"urn:fss:cn-north-4:{PROJECT}:function:default:"
 CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
 
 
-async def test_the_log_says_who_asked_for_what(emulator, get):
-    """Number, method, path, URN, scope and status are logged; ``clear`` forgets them and the plan."""
+async def test_the_log_contains_each_request(emulator, get):
+    """Number, method, path, URN, scope and status are logged; ``clear`` removes log and plan."""
     emulator.plan(lambda _urn, _asked: Fault.NULL)
     await get(f"{BASE}g")
     (request,) = emulator.requests
@@ -32,7 +32,7 @@ async def test_the_log_says_who_asked_for_what(emulator, get):
 
 
 async def test_the_log_is_bounded_and_the_counters_are_not(session):
-    """Old entries go, their counts stay."""
+    """The log drops old entries; the counters keep them."""
     async with Emulator(FileCloud({f"{BASE}f": CONFIG}), log_size=2) as emulator:
         for _ in range(5):
             async with session.get(emulator.url):
@@ -41,8 +41,8 @@ async def test_the_log_is_bounded_and_the_counters_are_not(session):
         assert emulator.counts == {404: 5}
 
 
-async def test_no_token_is_ever_told(emulator, session, get):
-    """Neither log, nor repr, nor any page or answer holds a token."""
+async def test_no_token_is_shown(emulator, session, get):
+    """No log, repr, page or answer contains a token."""
     emulator.token = "secret-1"
     emulator.expired_tokens.add("secret-2")
     bodies = [(await get(token=token))[1] for token in ("secret-1", "secret-2", "secret-3")]
@@ -51,8 +51,8 @@ async def test_no_token_is_ever_told(emulator, session, get):
     assert "secret" not in f"{emulator!r}{emulator.requests!r}{bodies!r}"
 
 
-async def test_the_control_pages_show_list_and_log(emulator, session, get):
-    """``/emulator/urns`` is the request list, ``/emulator/requests`` the log; neither is logged."""
+async def test_debug_pages_show_list_and_log(emulator, session, get):
+    """``/emulator/urns`` and ``/emulator/requests`` show list and log, and are not logged."""
     await get()
     async with session.get(f"{emulator.url}/emulator/urns") as response:
         assert (await response.text()).splitlines() == list(emulator.urns())
@@ -65,13 +65,13 @@ async def test_the_control_pages_show_list_and_log(emulator, session, get):
 
 
 async def test_the_list_page_streams(session):
-    """A list of several thousand URNs comes whole."""
+    """A list of several thousand URNs is complete."""
     async with Emulator(functions=3000, seed=2) as emulator, session.get(f"{emulator.url}/emulator/urns") as response:
         assert (await response.text()).splitlines() == list(emulator.urns())
 
 
-async def test_stopping_leaves_nothing_behind(session):
-    """Idle connections, waiting calls and half-read answers do not outlive the block."""
+async def test_stop_ends_connections_and_tasks(session):
+    """No connection, call or task outlives the block."""
     before = asyncio.all_tasks()
     async with Emulator(functions=100_000, faults=Faults(latency=3600)) as emulator:
         port = int(emulator.url.rpartition(":")[2])
@@ -93,15 +93,15 @@ async def test_stopping_leaves_nothing_behind(session):
 
 
 async def test_it_can_be_started_again():
-    """An emulator that was stopped starts anew."""
+    """A stopped emulator can start again."""
     emulator = Emulator(functions=1)
     for _ in range(2):
         async with emulator:
             assert emulator.url.startswith("http://127.0.0.1:")
 
 
-def test_synchronous_code_has_it_in_a_thread():
-    """``in_thread`` serves while the block runs; afterwards the thread is gone."""
+def test_in_thread_serves_synchronous_code():
+    """``in_thread`` serves during the block; then the thread ends."""
     before = set(threading.enumerate())
     with Emulator(FileCloud({f"{BASE}f": CONFIG})).in_thread() as emulator:
         url = f"{emulator.url}/v2/{PROJECT}/fgs/functions/f/async-invoke-config"
@@ -112,7 +112,7 @@ def test_synchronous_code_has_it_in_a_thread():
 
 
 async def test_a_port_in_use_is_a_clear_error(emulator):
-    """Both ways of starting say which port is taken, and leave nothing behind."""
+    """The error names the port in use."""
     port = int(emulator.url.rpartition(":")[2])
     before = set(threading.enumerate())
     with pytest.raises(SettingsError, match=rf"port {port} of 127\.0\.0\.1 is in use"):
@@ -122,20 +122,20 @@ async def test_a_port_in_use_is_a_clear_error(emulator):
     assert set(threading.enumerate()) <= before  # of those, one that an earlier test left may have ended
 
 
-async def test_an_address_that_is_not_ours_is_a_clear_error():
-    """Any other reason not to listen is told as well."""
+async def test_a_foreign_address_is_a_clear_error():
+    """The error names any other reason."""
     with pytest.raises(SettingsError, match=r"cannot listen on port 0 of 192\.0\.2\.1"):
         await Emulator(host="192.0.2.1").start()
 
 
 @pytest.mark.parametrize("wrong", [{"port": 65536}, {"port": -1}, {"log_size": -1}])
 def test_impossible_settings_are_refused(wrong):
-    """Port and log size are checked before anything is started."""
+    """Port and log size are checked before the start."""
     with pytest.raises(SettingsError):
         Emulator(**wrong)
 
 
 def test_importing_the_package_loads_no_web_server():
-    """``import inventory.emulator`` is light, and a wrong name is an AttributeError."""
+    """``import inventory.emulator`` loads no web server; an unknown name is an AttributeError."""
     code = "import sys, inventory.emulator as e; assert 'aiohttp' not in sys.modules and not hasattr(e, 'x'); e.Limit"
     subprocess.run([sys.executable, "-c", code], check=True)

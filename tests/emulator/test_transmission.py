@@ -1,4 +1,4 @@
-"""Faults that are in the sending, looked at byte by byte."""
+"""Faults of the transmission, compared byte by byte."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RIGHT = json.dumps(CONFIG, separators=(",", ":")).encode()
 
 
 class Wire:
-    """One connection to an emulator, without HTTP in between."""
+    """A raw connection to an emulator."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -48,7 +48,7 @@ class Wire:
 
 @pytest.fixture
 async def connect(emulator):
-    """Opens connections to the emulator; closes them at the end."""
+    """Opens connections and closes them after the test."""
     wires = []
 
     async def connect():
@@ -61,8 +61,8 @@ async def connect(emulator):
         wire.writer.transport.abort()
 
 
-async def test_an_answer_in_pieces_is_the_whole_answer(emulator, connect):
-    """Head and body come in pieces of the sizes that were chosen, and the connection goes on."""
+async def test_an_answer_in_pieces_is_complete(emulator, connect):
+    """Head and body arrive in pieces of the chosen sizes; the connection stays open."""
     emulator.pieces = (3, 1)
     wire = await connect()
     for _ in range(2):
@@ -76,21 +76,21 @@ async def test_an_answer_in_pieces_is_the_whole_answer(emulator, connect):
         assert json.loads(await wire.reader.readexactly(length)) == CONFIG
 
 
-def test_a_piece_has_a_byte_or_more():
-    """A size that sends nothing is refused."""
+def test_a_piece_has_at_least_one_byte():
+    """A piece size below 1 is refused."""
     with pytest.raises(SettingsError, match="one byte or more"):
         Emulator(pieces=(5, 0))
 
 
 async def until(condition):
-    """Lets the loop go round until something is so; the test's own time limit ends it."""
+    """Runs the event loop until a condition holds."""
     while not condition():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("fault", STALLS)
 async def test_a_stall_ends_when_the_client_leaves(emulator, connect, fault):
-    """What is stalled never comes whole, and the log has no status for it."""
+    """A stalled answer is never complete and is logged without a status."""
     emulator.plan({f"{BASE}f": [fault]})
     wire = await connect()
     wire.ask()
@@ -106,8 +106,8 @@ async def test_a_stall_ends_when_the_client_leaves(emulator, connect, fault):
     assert [(request.status, request.fault) for request in emulator.requests] == [(None, fault)]
 
 
-async def test_a_dripping_body_comes_byte_by_byte_and_never_whole(emulator, connect, monkeypatch):
-    """Behind half a body single bytes come, right ones, all but the last."""
+async def test_a_dripping_body_is_never_complete(emulator, connect, monkeypatch):
+    """After half a body, single bytes arrive, all but the last."""
     monkeypatch.setattr("inventory.emulator.faults.transmission.DRIP_SECONDS", 0.0)
     emulator.plan({f"{BASE}f": [Fault.DRIPPING]})
     wire = await connect()
@@ -118,8 +118,8 @@ async def test_a_dripping_body_comes_byte_by_byte_and_never_whole(emulator, conn
         await asyncio.wait_for(wire.reader.read(1), 0.05)
 
 
-async def test_a_length_that_is_too_long_ends_in_a_closed_connection(emulator, connect):
-    """The whole body comes, fewer bytes than promised, and then the end."""
+async def test_a_long_length_ends_in_a_closed_connection(emulator, connect):
+    """The body has fewer bytes than announced; then the connection closes."""
     emulator.plan({f"{BASE}f": [Fault.LONG_LENGTH]})
     wire = await connect()
     wire.ask()
@@ -129,8 +129,8 @@ async def test_a_length_that_is_too_long_ends_in_a_closed_connection(emulator, c
     assert emulator.counts == {None: 1}
 
 
-async def test_a_length_that_is_too_short_leaves_bytes_before_the_next_answer(emulator, connect):
-    """Half of the body is promised, all of it comes, and the connection goes on behind it."""
+async def test_a_short_length_leaves_bytes_before_the_next_answer(emulator, connect):
+    """The body has more bytes than announced; the connection stays open."""
     emulator.plan({f"{BASE}f": [Fault.SHORT_LENGTH]})
     wire = await connect()
     wire.ask()
@@ -142,8 +142,8 @@ async def test_a_length_that_is_too_short_leaves_bytes_before_the_next_answer(em
     assert emulator.counts == {None: 1, 404: 1}
 
 
-async def test_an_unasked_answer_stands_behind_the_right_one(emulator, connect):
-    """One call brings two whole answers: who asks again on the connection reads that the function does not exist."""
+async def test_an_unsolicited_answer_follows_the_right_one(emulator, connect):
+    """One call gets two answers; the next call would read the second."""
     emulator.plan({f"{BASE}f": [Fault.UNASKED]})
     wire = await connect()
     wire.ask()
@@ -155,7 +155,7 @@ async def test_an_unasked_answer_stands_behind_the_right_one(emulator, connect):
 
 
 async def test_a_chunked_answer_is_the_right_one(emulator, connect):
-    """The chunks say no length, and are the right body together."""
+    """The chunks are the right body."""
     emulator.plan({f"{BASE}f": [Fault.CHUNKED]})
     wire = await connect()
     wire.ask()
@@ -169,8 +169,8 @@ async def test_a_chunked_answer_is_the_right_one(emulator, connect):
 
 
 @pytest.mark.parametrize("fault", [Fault.HUGE, Fault.HUGE_CHUNKED])
-async def test_a_giant_is_a_hundred_megabytes_and_the_client_may_leave_it(emulator, connect, fault):
-    """The right body comes first; the length says 100 MB or nothing; who leaves has had an answer, by its status."""
+async def test_a_huge_answer_has_100_megabytes(emulator, connect, fault):
+    """The right body comes first, then up to 100 MB; a client that leaves is logged with its status."""
     emulator.plan({f"{BASE}f": [fault]})
     wire = await connect()
     wire.ask()
@@ -185,8 +185,8 @@ async def test_a_giant_is_a_hundred_megabytes_and_the_client_may_leave_it(emulat
     assert emulator.counts == {200: 1}
 
 
-async def test_a_bomb_is_a_thousandth_of_what_it_becomes(emulator, connect):
-    """The compressed body is small, and would be 100 MB."""
+async def test_a_gzip_bomb_expands_a_thousandfold(emulator, connect):
+    """The compressed body is small and expands to 100 MB."""
     emulator.plan({f"{BASE}f": [Fault.GZIP_BOMB]})
     wire = await connect()
     wire.ask()
@@ -202,8 +202,8 @@ async def test_a_bomb_is_a_thousandth_of_what_it_becomes(emulator, connect):
 
 
 @pytest.mark.parametrize("fault", [Fault.GZIP, Fault.BROKEN_GZIP])
-async def test_gzip_is_the_right_body_or_cannot_be_unpacked(emulator, connect, fault):
-    """Compressed, the body is the right one; broken, its checksum is wrong."""
+async def test_gzip_is_the_right_body_or_invalid(emulator, connect, fault):
+    """The compressed body is right; the broken one has a wrong checksum."""
     emulator.plan({f"{BASE}f": [fault]})
     wire = await connect()
     wire.ask()
@@ -218,7 +218,7 @@ async def test_gzip_is_the_right_body_or_cannot_be_unpacked(emulator, connect, f
 
 
 async def test_no_content_is_a_204_without_a_body(emulator, connect):
-    """The next answer stands right behind the head."""
+    """The next answer follows the head directly."""
     emulator.plan({f"{BASE}f": [Fault.NO_CONTENT]})
     wire = await connect()
     wire.ask()
@@ -227,8 +227,8 @@ async def test_no_content_is_a_204_without_a_body(emulator, connect):
     assert await wire.answer() == (200, RIGHT)
 
 
-async def test_a_redirect_says_where_to(emulator, connect):
-    """It leads to another host."""
+async def test_a_redirect_has_a_location(emulator, connect):
+    """The redirect names another host."""
     emulator.plan({f"{BASE}f": [Fault.REDIRECT]})
     wire = await connect()
     wire.ask()
@@ -236,8 +236,8 @@ async def test_a_redirect_says_where_to(emulator, connect):
     assert (status, headers["location"]) == (302, "https://auth.example.com/authui/login")
 
 
-async def test_a_429_says_when_to_come_back_in_both_forms_or_not_at_all(emulator, connect):
-    """Seconds, a date a second behind the server's own, the gateway's limit in its text, or none of them."""
+async def test_a_429_has_every_form_of_retry_after(emulator, connect):
+    """A 429 has ``Retry-After`` in seconds, as a date, a limit in its text, or nothing."""
     emulator.plan(
         {f"{BASE}f": [Fault.THROTTLED, Fault.THROTTLED_BY_SERVICE, Fault.THROTTLED_SECONDS, Fault.THROTTLED_DATE]}
     )
@@ -254,7 +254,7 @@ async def test_a_429_says_when_to_come_back_in_both_forms_or_not_at_all(emulator
 
 
 async def is_gone(emulator):
-    """Waits until it listens no more: the loop needs a few turns for it."""
+    """Waits until the emulator stops listening."""
     await emulator._listener.wait_until_away()
     return await refuses(emulator)
 
@@ -271,7 +271,7 @@ async def refuses(emulator):
 
 
 async def test_a_server_that_goes_away_drops_refuses_and_comes_back(emulator, connect):
-    """Open connections end, new ones are refused, and then the same URL answers again, with its log."""
+    """Connections end, new ones are refused, then the same URL answers again with its log."""
     wire, idle = await connect(), await connect()
     wire.ask()
     assert await wire.answer() == (200, RIGHT)
@@ -294,7 +294,7 @@ async def test_a_server_that_goes_away_drops_refuses_and_comes_back(emulator, co
 
 
 async def test_a_planned_absence_begins_with_the_call(emulator, connect):
-    """The call that meets the fault is reset, and so are others; how long it lasts the faults say."""
+    """The call and others are reset; ``absence`` determines how long."""
     emulator.faults = Faults(absence=0.05)
     emulator.plan({f"{BASE}f": [Fault.AWAY]})
     wire = await connect()
@@ -310,7 +310,7 @@ async def test_a_planned_absence_begins_with_the_call(emulator, connect):
 
 
 async def test_a_server_may_be_stopped_while_it_is_away(emulator):
-    """Nothing stays behind, neither a socket nor a task; going away again is then no error."""
+    """No socket or task is left; ``go_away`` after the stop does nothing."""
     emulator.go_away(3600)
     await emulator.stop()
     emulator.go_away(3600)
@@ -320,7 +320,7 @@ async def test_a_server_may_be_stopped_while_it_is_away(emulator):
 
 
 def test_a_server_in_a_thread_goes_away_too():
-    """From another thread, it is gone when the call returns, and comes back on the same port."""
+    """From another thread, ``go_away`` returns when connections are refused."""
     with Emulator(FileCloud({f"{BASE}f": CONFIG})).in_thread() as server:
         server.go_away(0.05)
         assert asyncio.run(refuses(server))
@@ -330,7 +330,7 @@ def test_a_server_in_a_thread_goes_away_too():
 
 
 async def test_a_long_header_is_longer_than_clients_read_by_default(emulator, connect):
-    """The right answer comes with a header of over 10 KB, in one line."""
+    """The right answer has a header line of over 10 KB."""
     emulator.plan({f"{BASE}f": [Fault.LONG_HEADER]})
     wire = await connect()
     wire.ask()
