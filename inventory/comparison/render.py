@@ -19,7 +19,7 @@ from inventory.comparison.compare import EVENTS
 from inventory.comparison.kinds import CHANGED_KINDS, Kind
 from inventory.comparison.result import meaning_of
 from inventory.display.formatting import duration
-from inventory.exact_json import parsed
+from inventory.exact_json import json_text, parsed
 from inventory.printable import printable, printable_json
 from inventory.tables.arrow import to_array, to_objects
 from inventory.tables.writer import guard
@@ -217,7 +217,7 @@ def _of_field(cells: Cells) -> Iterator[str]:
 
 
 def _json_shown(side: Cells, key: str) -> str:
-    return json.dumps(side[key], ensure_ascii=False, sort_keys=True) if key in side else "not set"
+    return json_text(side[key]) if key in side else "not set"
 
 
 def _shown(text: str | None) -> str:
@@ -240,7 +240,7 @@ def _of_config(cells: Cells) -> Iterator[str]:
 
 
 def _told(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return value if isinstance(value, str) else json_text(value)
 
 
 def _markdown(diff: Diff) -> Iterator[str]:

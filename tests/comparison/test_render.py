@@ -275,3 +275,16 @@ async def test_two_exports_of_a_cloud_that_changed_in_between(tmp_path, write_li
         ("removed", None, None),
         ("unknown", None, None),
     ]
+
+
+@pytest.mark.parametrize("number", ["0.50", "1e5", "-0", "1E400"])
+def test_text_shows_numbers_with_the_digits_that_were_sent(tmp_path, number):
+    """A number in `extra` of a removed, failed or changed URN appears in the text form as the cloud sent it."""
+    sent = json.dumps(config(ratio="@", deep={"list": ["@"]})).replace('"@"', number).encode()
+    before = {urn("gone"): sent, urn("failed"): sent, urn("changed"): sent}
+    after = {urn("failed"): FAILED, urn("changed"): sent.replace(number.encode(), b"7")}
+    runs = write_run(tmp_path / "old", before), write_run(tmp_path / "new", after, day=1)
+    code, shown, _ = command(*runs)
+    assert code == 0
+    assert shown.decode().count(number) >= 6
+    assert f"extra.ratio: {number} -> 7" in shown.decode()

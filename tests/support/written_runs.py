@@ -97,7 +97,7 @@ def _outcome(name, answer, at):
         status, http, code, body = Status.NOT_FOUND, 404, "FSS.1051", {"error_code": "FSS.1051"}
     elif answer == FAILED:
         status, kind, http, body = Status.FAILED, ErrorKind.THROTTLED, 429, {"error_msg": f"slow down {at}"}
-    body = json.dumps(body).encode()
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Outcome(name, status, kind, http, code, None, body, "Show", 1, 0, f"id-{at}", 5.0, at * 1_000_000)
 
 
