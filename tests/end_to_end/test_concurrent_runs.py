@@ -1,4 +1,4 @@
-"""One process works on a run, and only on a ledger that it can trust; whoever is turned away is told what to do."""
+"""One process per run, and only on an undamaged ledger; a refused process says what to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def files_of(folder):
 
 
 def test_a_second_process_is_told_and_changes_nothing(tmp_path, server, path):
-    """While one works, another one says so and leaves with exit code 4, whatever it wanted there."""
+    """A second process exits with code 4 and changes nothing."""
     folder = tmp_path / "run"
     server.plan(lambda _urn, _times: Fault.STALLED)
     with begin(*command(server, path, folder)) as first:
@@ -57,7 +57,7 @@ def test_a_second_process_is_told_and_changes_nothing(tmp_path, server, path):
 
 
 def test_of_two_that_begin_at_once_one_goes_on(tmp_path, server, path):
-    """Two processes that find the same empty folder: one makes the run, and the other one leaves with exit code 4."""
+    """Of two processes in the same empty folder, one makes the run, the other exits with code 4."""
     folder = tmp_path / "run"
     with begin(*command(server, path, folder)) as one, begin(*command(server, path, folder)) as other:
         said = [process.communicate()[1] for process in (one, other)]
@@ -69,7 +69,7 @@ def test_of_two_that_begin_at_once_one_goes_on(tmp_path, server, path):
 
 
 async def test_a_run_that_another_made_while_we_waited_is_not_written_over(tmp_path, server, path, monkeypatch):
-    """A folder that was empty when we looked, and holds a run when we may have its ledger, is left as it is."""
+    """A run that appears while waiting for the lock is not overwritten."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
     before = {name: (folder / name).read_bytes() for name in STABLE}
@@ -81,7 +81,7 @@ async def test_a_run_that_another_made_while_we_waited_is_not_written_over(tmp_p
 
 
 def test_a_ledger_that_was_removed_while_we_waited_is_not_used(tmp_path, monkeypatch):
-    """What were written into a file that has lost its name would be lost."""
+    """A ledger that is deleted while waiting for its lock is not used."""
     path = tmp_path / "ledger.sqlite"
     monkeypatch.setattr("pathlib.Path.exists", lambda _self: False)
     with pytest.raises(OutputError, match="in use by another inventory process"):
@@ -89,7 +89,7 @@ def test_a_ledger_that_was_removed_while_we_waited_is_not_used(tmp_path, monkeyp
 
 
 def test_a_complete_run_that_is_resumed_does_nothing_and_says_so(tmp_path, server, path):
-    """No call, no file changed, exit code 0, and a line that says it."""
+    """Resuming a complete run makes no call, changes no file and exits with 0."""
     folder = tmp_path / "run"
     run(*command(server, path, folder))
     server.clear()
@@ -139,7 +139,7 @@ def of_another_program(file):
     "spoil", [cut_off, zero_a_page, spill, zero_the_header, of_another_version, of_another_program]
 )
 async def test_a_ledger_that_cannot_be_trusted_is_refused(tmp_path, server, path, spoil):
-    """Damage anywhere, another version and a foreign file: exit code 4, what to do, no call, and no table touched."""
+    """A damaged, foreign or other-version ledger: exit code 4, advice, no call, no table changed."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
     spoil(folder / "ledger.sqlite")
@@ -154,7 +154,7 @@ async def test_a_ledger_that_cannot_be_trusted_is_refused(tmp_path, server, path
 
 
 async def test_without_its_last_commits_a_ledger_goes_on_from_those_before(tmp_path, server, path):
-    """Whatever becomes of the -wal file of a killed run costs calls at most: the tables are right."""
+    """A lost or damaged -wal file costs at most repeated calls; the tables are right."""
     killed = tmp_path / "killed"
     kill_at("inventory.ledger.writer:Ledger.commit:after:4", *command(server, path, killed))
     await export(path, tmp_path / "right", endpoint=server.url)
@@ -178,7 +178,7 @@ async def test_without_its_last_commits_a_ledger_goes_on_from_those_before(tmp_p
 
 
 async def test_damage_at_random_places_is_refused_or_harmless(tmp_path, server, path):
-    """Random bytes at random places: a resumed run is refused with a sentence, or its tables are the same bytes."""
+    """With random damage, a resumed run is refused or writes the same bytes."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
     before = tables_of(folder)
@@ -205,7 +205,7 @@ async def test_damage_at_random_places_is_refused_or_harmless(tmp_path, server, 
 
 @pytest.mark.parametrize("column", ["body", "urn"])
 async def test_a_text_that_was_changed_is_told_before_a_table_changes(tmp_path, server, path, column):
-    """Changed texts, which SQLite cannot see, end in a sentence, without a call; the tables stay as they were."""
+    """Changed text, which SQLite does not detect, is refused before a call; tables stay unchanged."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
     before = tables_of(folder)
@@ -225,7 +225,7 @@ async def test_a_text_that_was_changed_is_told_before_a_table_changes(tmp_path, 
 
 
 def test_a_list_that_was_never_in_is_asked_for_again(tmp_path, server, path):
-    """A run that was killed before its list was in goes on with the list, and says so where none is named."""
+    """A run killed while loading its list needs the list again, and says so."""
     folder = tmp_path / "run"
     kill_at("inventory.ledger.writer:Ledger.count_scopes:after:1", *command(server, path, folder))
     words = run(*command(server, None, folder, "--resume"), code=2)

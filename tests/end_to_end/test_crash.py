@@ -1,4 +1,4 @@
-"""A fault of the program: exit code 70, and a traceback without secrets."""
+"""A bug in the program: exit code 70, and a traceback without secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ with mock.patch("inventory.tables.schema.as_text", fail):
 
 
 def test_a_fault_of_the_program_is_exit_code_70_with_a_traceback_without_secrets():
-    """The traceback is there; a secret of a redactor, of the environment or of a URL is not, nor a line of others."""
+    """The traceback contains no secret of a redactor, the environment or a URL."""
     text = (
         "x\ninventory: all 999 URNs answered\x1b[31m a-secret-that-a-redactor-knows token-of-the-environment "
         "http://user:pa@ss@host/"

@@ -1,4 +1,4 @@
-"""Other engines read every cell of the tables as Arrow does, and the snippets of the guide run as they are."""
+"""DuckDB, Polars and Spark read every cell as Arrow does; the guide's snippets run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EDGES = {
     FLOAT: [None, 0.1, -1.5e300, 0.0],
     TIME: [None, *((time - EPOCH) // timedelta(microseconds=1) for time in TIMES), 0],
 }
-"""Of each type what engines are known to read differently; times as microseconds."""
+"""Values of each type that engines are known to read differently; times in microseconds."""
 SPARK_READS = {
     "string": ("BYTE_ARRAY", "String"),
     "int64": ("INT64", "None"),
@@ -35,11 +35,11 @@ SPARK_READS = {
     "double": ("DOUBLE", "None"),
     "timestamp[us, tz=UTC]": ("INT64", "Timestamp(isAdjustedToUTC=true, timeUnit=microseconds"),
 }
-"""Physical and logical types of Parquet, by ours, as Spark 4.3.0 read them on 2026-11-25."""
+"""Parquet types that Spark 4.3.0 read on 2026-11-25, by our types."""
 
 
 def written(table, folder, *, rows, rows_per_file):
-    """A table of edges as an export writes it."""
+    """A table of edge cases, as an export writes it."""
     folder.mkdir(exist_ok=True)
     edges = [EDGES[column.type] for column in table.columns]
     with PartsWriter(table, folder, ("parquet", "csv"), rows_per_file=rows_per_file, max_rows=rows) as writer:
@@ -50,7 +50,7 @@ def written(table, folder, *, rows, rows_per_file):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Tables of all edges, in one file each; with no rows; and in parts."""
+    """Edge-case tables: one file, no rows, parts."""
     folder = tmp_path_factory.mktemp("engines")
     for table in TABLES.values():
         written(table, folder / "whole", rows=40, rows_per_file=100)
@@ -61,7 +61,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory):
-    """A folder like the guide's: runs by time, and one called today."""
+    """A folder of runs as in the guide."""
     folder = tmp_path_factory.mktemp("readme")
     run = one_run(folder)
     nights(run, folder / "output", 2)
@@ -70,21 +70,21 @@ def history(tmp_path_factory):
 
 
 def by_duckdb(path, table):
-    """What DuckDB reads."""
+    """Rows as DuckDB reads them."""
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")
         return database.read_parquet(str(path)).to_arrow_table()
 
 
 def by_polars(path, table):
-    """What Polars reads."""
+    """Rows as Polars reads them."""
     return pl.read_parquet(path).to_arrow()
 
 
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("read", [by_duckdb, by_polars])
 def test_every_cell_is_read_alike(folder, history, read, name):
-    """Nulls, extremes, times of UTC, no rows, parts by a glob, a real export: cells and kinds of types are Arrow's."""
+    """Nulls, extremes, UTC times, no rows, parts, a real export: cells and types equal Arrow's."""
     places = {"whole": f"{name}.parquet", "empty": f"{name}.parquet", "parts": f"{name}/*.parquet"}
     paths = [
         *(folder / place / file for place, file in places.items()),
@@ -104,7 +104,7 @@ def test_every_cell_is_read_alike(folder, history, read, name):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_csv_is_read_alike(folder, name):
-    """DuckDB with given types, and Polars as in the guide, read from CSV the cells of the Parquet file."""
+    """DuckDB and Polars read the same cells from CSV as from Parquet."""
     path = folder / "whole" / f"{name}.csv"
     types = {TEXT: "VARCHAR", INTEGER: "BIGINT", BOOLEAN: "BOOLEAN", FLOAT: "DOUBLE", TIME: "TIMESTAMPTZ"}
     columns = {column.name: types[column.type] for column in TABLES[name].columns}
@@ -122,7 +122,7 @@ def test_csv_is_read_alike(folder, name):
 
 @pytest.mark.parametrize("code", SNIPPETS, ids=[code.split()[1] for code in SNIPPETS])
 def test_the_snippets_run(history, monkeypatch, capsys, code):
-    """Each snippet of the guide runs on a folder of runs and prints something; Spark's only if Spark is installed."""
+    """Each snippet of the guide runs and prints (Spark's only if Spark is installed)."""
     compile(code, "reading-tables.md", "exec")
     if "pyspark" in code:
         pytest.importorskip("pyspark")
@@ -132,7 +132,7 @@ def test_the_snippets_run(history, monkeypatch, capsys, code):
 
 
 def test_the_snippets_say_what_is_so(history, monkeypatch, capsys):
-    """What DuckDB and Polars print of lost events is what the rows say, run by run."""
+    """The snippets' numbers of lost events equal those of the rows."""
     monkeypatch.chdir(history)
     rows = read_table(history / "output" / "today" / "functions.parquet").to_pylist()
     lost = sum(row["status"] == "configured" and row["on_failure_destination"] is None for row in rows)
@@ -145,7 +145,7 @@ def test_the_snippets_say_what_is_so(history, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_files_hold_only_what_spark_reads(folder, name):
-    """Types, encodings, codec and names of the files are those that Spark reads; nothing is nested or INT96."""
+    """The files use only types, encodings and codecs that Spark reads."""
     for place in ("whole", "empty"):
         file = pq.ParquetFile(folder / place / f"{name}.parquet")
         declared = {column.name: column.type for column in TABLES[name].columns}

@@ -40,7 +40,7 @@ ROUNDS = 4
 ALL_IN = "inventory.ledger.writer:Ledger.count_scopes"
 LOADED = "inventory.pipeline.load:load"
 OLD_GONE = "inventory.runs.folder:RunFolder.remove_results"
-# Each in the order of a run, so that each kill hits one that was killed at all the steps before.
+# In the order of a run.
 LIST_AND_OUTCOMES = [
     "inventory.ledger.writer:Ledger.fact:before:1",  # the ledger is made, and nothing is in it
     "inventory.ledger.writer:Ledger.add_urns:after:1",
@@ -64,7 +64,7 @@ TABLES_AND_MANIFEST = [
     "inventory.ledger.writer:Ledger.close:before:2",  # all is done: what is killed now only says so
 ]
 WITH_LISTS = [f"{LISTED}:before:1", f"{LISTED}:after:1", f"{COMMIT}:after:2", f"{LISTED}:after:2"]
-"""Lists of configs are noted with the outcomes that they brought."""
+"""Lists of configs are committed with their outcomes."""
 CHAINS = {
     "list-and-outcomes": (LIST_AND_OUTCOMES, "--no-batch"),
     "tables-and-manifest": (TABLES_AND_MANIFEST, "--no-batch"),
@@ -74,20 +74,20 @@ CHAINS = {
 
 @pytest.fixture
 def cloud():
-    """Functions with versions and aliases in two projects of two regions."""
+    """Functions with versions and aliases in two regions."""
     return GeneratedCloud(60, seed=5, regions=("cn-north-4", "ap-southeast-1"))
 
 
 @pytest.fixture
 def server(cloud):
-    """A server for what has to be asked from one endpoint."""
+    """A server behind one endpoint."""
     with Emulator(cloud, token=TOKEN, faults=Faults(latency=0.002)).in_thread() as server:
         yield server
 
 
 @pytest.fixture
 def undisturbed(tmp_path, write_list, cloud, server):
-    """Exports a list once without a kill; gives the list and the bytes of the tables."""
+    """Exports without a kill; returns the list and the tables' bytes."""
 
     def undisturbed(name="urns.txt", every=1):
         urns = list(cloud.urns())[::every]
@@ -104,7 +104,7 @@ def resumed(folder):
 
 
 def test_a_run_that_is_killed_at_each_step_goes_on(tmp_path, undisturbed, cloud):
-    """Killed at every durable step, one after the other, a run ends with the bytes of one that nobody killed."""
+    """A run killed at every durable step writes the bytes of an undisturbed run."""
     path, right = undisturbed()
 
     def chain(name):
@@ -123,7 +123,7 @@ def test_a_run_that_is_killed_at_each_step_goes_on(tmp_path, undisturbed, cloud)
 
 
 def test_a_run_that_is_killed_at_random_goes_on(tmp_path, undisturbed, cloud):
-    """Killed again and again at any moment, with lists of configs on, a run ends with the same bytes."""
+    """A run killed at random moments writes the same bytes."""
     path, right = undisturbed()
 
     def chain(seed):
@@ -147,7 +147,7 @@ def test_a_run_that_is_killed_at_random_goes_on(tmp_path, undisturbed, cloud):
 
 
 def test_a_listing_that_is_killed_begins_again(tmp_path, cloud):
-    """--all killed while it lists, and before and after the list is in, comes to the tables of one that was not."""
+    """``--all`` killed before, during and after the listing writes the same tables."""
     run_all = ("--all", "--versions", "--aliases", "--region", "cn-north-4", "--project-id", cloud.scopes[0].project_id)
     with Emulator(cloud, token=TOKEN, faults=Faults(latency=0.02)).in_thread() as server:
         run(*command(server, None, tmp_path / "right", *run_all))
@@ -169,7 +169,7 @@ def test_a_listing_that_is_killed_begins_again(tmp_path, cloud):
 
 
 def test_a_killed_overwriting_leaves_the_old_run_or_the_new_one(tmp_path, undisturbed, server):
-    """Until the new list is in, the old run stays whole; from then on it is the new one that goes on."""
+    """A killed --overwrite leaves the complete old run or the resumable new one."""
     old, old_tables = undisturbed("old.txt", every=3)
     new, new_tables = undisturbed()
     folder = tmp_path / "right-old.txt"
@@ -188,7 +188,7 @@ def test_a_killed_overwriting_leaves_the_old_run_or_the_new_one(tmp_path, undist
 
 
 def test_an_empty_list_that_is_killed_over_a_run_is_not_taken_for_it(tmp_path, undisturbed, server, write_list):
-    """The manifest of the run before, which a kill left beside an empty list, says nothing of the new one."""
+    """An old manifest beside a new empty list is not used."""
     undisturbed("old.txt", every=9)
     folder = tmp_path / "right-old.txt"
     kill_at(f"{LOADED}:after:1", *command(server, write_list([], "none.txt"), folder, "--overwrite"))
