@@ -59,7 +59,7 @@ def _falling(now):
 
 
 def test_the_run_that_was_written_last_stays(run, tmp_path):
-    """prune keeps the run that was written last, whatever its time, and says why."""
+    """Prune keeps the run that was written last, whatever its time, and says why."""
     made = nights(run, tmp_path, 3)
     late = at(run, tmp_path, "late", "2026-10-01T01:00:00Z")
     for index, path in enumerate([*made, late]):

@@ -119,7 +119,7 @@ async def test_bodies_of_a_run_with_failures_are_kept_for_the_way_into_the_store
 
 @pytest.mark.parametrize("command", ["status", "tables"])
 def test_a_url_is_no_folder(command):
-    """status and tables reject a URL and say what they accept."""
+    """Status and tables reject a URL and say what they accept."""
     said = run_cli(command, URL)
     assert said.returncode == 2
     assert "work folder" in said.stderr
