@@ -75,7 +75,7 @@ def build_tables(
                 destinations.add(row, size)
             if rows.call is not None:
                 calls.add(rows.call, _LEAST_BYTES)
-            counts.add(outcome, is_named_otherwise=is_named_otherwise(rows.named, urn))
+            counts.add(outcome, is_named_otherwise=is_named_otherwise(rows.answered_urn, urn))
             if number % _BLOCK == 0:
                 observer.on_build_tables(number, total)
         for reject in ledger.rejects():

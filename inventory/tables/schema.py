@@ -1,7 +1,6 @@
 """The data dictionary: each column of each table, declared once.
 
-The Parquet fields, the CSV header, ``inventory schema`` and the guide's dictionary are made from this. It names Arrow
-types as text, so that asking for the dictionary does not load Arrow. Knows no file and no row.
+Arrow types are text here, so that ``inventory schema`` does not load Arrow.
 """
 
 from __future__ import annotations
@@ -21,13 +20,23 @@ _OURS = "inventory"
 
 
 class Column(NamedTuple):
-    """One column: its name, Arrow type, unit (or None), meaning, and where its value comes from."""
+    """One column.
+
+    Attributes:
+        name: of the column.
+        type: Arrow type as text.
+        unit: None where there is none.
+        meaning: one sentence for the data dictionary.
+        source: where the value comes from.
+        value: the attribute of a row in :mod:`inventory.tables.flatten` that holds the value, such as ``urn.region``.
+    """
 
     name: str
     type: str
     unit: str | None
     meaning: str
     source: str
+    value: str = ""
 
 
 class Table(NamedTuple):
@@ -39,13 +48,34 @@ class Table(NamedTuple):
     columns: tuple[Column, ...]
 
 
-_IDENTITY = (
-    Column("function_urn", TEXT, None, "the function URN asked for, in its full form", "input"),
-    Column("region", TEXT, None, "region of the URN", _URN),
-    Column("project_id", TEXT, None, "project of the URN", _URN),
+_FUNCTION_URN = Column(
+    "function_urn",
+    TEXT,
+    None,
+    "the function URN asked for, in its full form",
+    "input",
+    "function_urn",
 )
-_FUNCTION_NAME = Column("function_name", TEXT, None, "function of the URN", _URN)
-_QUALIFIER = Column("qualifier", TEXT, None, "version or alias name (without !); null: the URN says none", _URN)
+_IDENTITY = (
+    _FUNCTION_URN,
+    Column("region", TEXT, None, "region of the URN", _URN, "urn.region"),
+    Column("project_id", TEXT, None, "project of the URN", _URN, "urn.project_id"),
+)
+_FUNCTION_NAME = Column("function_name", TEXT, None, "function of the URN", _URN, "urn.function_name")
+_QUALIFIER = Column(
+    "qualifier",
+    TEXT,
+    None,
+    "version or alias name (without !); null: the URN says none",
+    _URN,
+    "urn.qualifier",
+)
+
+
+def _parameter(name: str, type_: str, unit: str | None, meaning: str, parameter: str) -> Column:
+    """A column that an entry of :data:`inventory.tables.destinations.PARAMETERS` fills."""
+    return Column(name, type_, unit, meaning, f"param: {parameter}", name)
+
 
 FUNCTIONS: Final = Table(
     "functions",
@@ -53,22 +83,72 @@ FUNCTIONS: Final = Table(
     ("function_urn",),
     (
         *_IDENTITY,
-        Column("package", TEXT, None, "package (application) of the URN", _URN),
+        Column("package", TEXT, None, "package (application) of the URN", _URN, "urn.package"),
         _FUNCTION_NAME,
         _QUALIFIER,
-        Column("qualifier_type", TEXT, None, "version, alias, or null without a qualifier", _URN),
-        Column("status", TEXT, None, "configured, not_configured, not_found, failed or not_attempted", _OURS),
-        Column("error_kind", TEXT, None, "why the status is failed; null otherwise", _OURS),
-        Column("http_status", INTEGER, None, "HTTP status of the last answer; null: no answer came", "answer"),
-        Column("error_code", TEXT, None, "the vendor's error code (FSS., APIGW., APIG.)", _CONFIG + "error_code"),
-        Column("error_msg", TEXT, None, "the vendor's error text, redacted", _CONFIG + "error_msg"),
-        Column("answered_urn", TEXT, None, "the URN that the answer names", _CONFIG + "func_urn"),
+        Column(
+            "qualifier_type",
+            TEXT,
+            None,
+            "version, alias, or null without a qualifier",
+            _URN,
+            "urn.qualifier_type",
+        ),
+        Column(
+            "status",
+            TEXT,
+            None,
+            "configured, not_configured, not_found, failed or not_attempted",
+            _OURS,
+            "outcome.status",
+        ),
+        Column(
+            "error_kind",
+            TEXT,
+            None,
+            "why the status is failed; null otherwise",
+            _OURS,
+            "outcome.error_kind",
+        ),
+        Column(
+            "http_status",
+            INTEGER,
+            None,
+            "HTTP status of the last answer; null: no answer came",
+            "answer",
+            "outcome.http_status",
+        ),
+        Column(
+            "error_code",
+            TEXT,
+            None,
+            "the vendor's error code (FSS., APIGW., APIG.)",
+            _CONFIG + "error_code",
+            "outcome.error_code",
+        ),
+        Column(
+            "error_msg",
+            TEXT,
+            None,
+            "the vendor's error text, redacted",
+            _CONFIG + "error_msg",
+            "outcome.error_msg",
+        ),
+        Column(
+            "answered_urn",
+            TEXT,
+            None,
+            "the URN that the answer names",
+            _CONFIG + "func_urn",
+            "config.func_urn",
+        ),
         Column(
             "max_async_event_age_in_seconds",
             INTEGER,
             "s",
             "how long an event may wait before it is dropped",
             _CONFIG + "max_async_event_age_in_seconds",
+            "config.max_async_event_age_in_seconds",
         ),
         Column(
             "max_async_retry_attempts",
@@ -76,6 +156,7 @@ FUNCTIONS: Final = Table(
             "retries",
             "how often a failed call is retried",
             _CONFIG + "max_async_retry_attempts",
+            "config.max_async_retry_attempts",
         ),
         Column(
             "enable_async_status_log",
@@ -83,6 +164,7 @@ FUNCTIONS: Final = Table(
             None,
             "whether the state of async calls is kept; null: not said",
             _CONFIG + "enable_async_status_log",
+            "config.enable_async_status_log",
         ),
         Column(
             "on_success_destination",
@@ -90,6 +172,7 @@ FUNCTIONS: Final = Table(
             None,
             "destination type of a success; null: none is set",
             _CONFIG + "destination_config.on_success.destination",
+            "on_success_destination",
         ),
         Column(
             "on_failure_destination",
@@ -97,11 +180,40 @@ FUNCTIONS: Final = Table(
             None,
             "destination type of a failure; null: none is set",
             _CONFIG + "destination_config.on_failure.destination",
+            "on_failure_destination",
         ),
-        Column("created_time", TIME, "UTC", "when the config was made; null without a zone", "created_time_raw"),
-        Column("created_time_raw", TEXT, None, "the same, as the cloud wrote it", _CONFIG + "created_time"),
-        Column("last_modified", TIME, "UTC", "when the config last changed; null without a zone", "last_modified_raw"),
-        Column("last_modified_raw", TEXT, None, "the same, as the cloud wrote it", _CONFIG + "last_modified"),
+        Column(
+            "created_time",
+            TIME,
+            "UTC",
+            "when the config was made; null without a zone",
+            "created_time_raw",
+            "created_time",
+        ),
+        Column(
+            "created_time_raw",
+            TEXT,
+            None,
+            "the same, as the cloud wrote it",
+            _CONFIG + "created_time",
+            "config.created_time",
+        ),
+        Column(
+            "last_modified",
+            TIME,
+            "UTC",
+            "when the config last changed; null without a zone",
+            "last_modified_raw",
+            "last_modified",
+        ),
+        Column(
+            "last_modified_raw",
+            TEXT,
+            None,
+            "the same, as the cloud wrote it",
+            _CONFIG + "last_modified",
+            "config.last_modified",
+        ),
         Column(
             "extra",
             TEXT,
@@ -109,6 +221,7 @@ FUNCTIONS: Final = Table(
             "fields that the schema does not know, and values of another type than documented, as sent (a key that "
             "came twice: all values, in repeated_keys); null: none",
             "answer",
+            "extra_text",
         ),
         Column(
             "function_exists",
@@ -117,6 +230,7 @@ FUNCTIONS: Final = Table(
             "whether the function is there: the service listed it (--all), has a config of it, or says it is gone; "
             "null: not known",
             _OURS,
+            "function_exists",
         ),
     ),
 )
@@ -129,28 +243,44 @@ DESTINATIONS: Final = Table(
         *_IDENTITY,
         _FUNCTION_NAME,
         _QUALIFIER,
-        Column("event", TEXT, None, "on_success or on_failure", _CONFIG + "destination_config"),
+        Column("event", TEXT, None, "on_success or on_failure", _CONFIG + "destination_config", "event"),
         Column(
             "destination",
             TEXT,
             None,
             "destination type: OBS, SMN, DIS, FunctionGraph, or one that the documentation does not know",
             _CONFIG + "destination",
+            "side.destination",
         ),
-        Column("param", TEXT, "JSON", "the destination's parameters, as sent", _CONFIG + "param"),
-        Column("param_valid", BOOLEAN, None, "whether param is a JSON object", "param"),
-        Column("obs_bucket", TEXT, None, "OBS: bucket", "param: bucket"),
-        Column("obs_prefix", TEXT, None, "OBS: prefix of the objects", "param: prefix"),
-        Column("obs_expires_days", INTEGER, "d", "OBS: days until an object expires; 0: never", "param: expires"),
-        Column("smn_topic_urn", TEXT, None, "SMN: topic", "param: topic_urn"),
-        Column("dis_stream_name", TEXT, None, "DIS: stream", "param: stream_name"),
-        Column("target_function_urn", TEXT, None, "FunctionGraph: function that is called", "param: func_urn"),
+        Column(
+            "param",
+            TEXT,
+            "JSON",
+            "the destination's parameters, as sent",
+            _CONFIG + "param",
+            "side.param",
+        ),
+        Column(
+            "param_valid",
+            BOOLEAN,
+            None,
+            "whether param is a JSON object",
+            "param",
+            "param_valid",
+        ),
+        _parameter("obs_bucket", TEXT, None, "OBS: bucket", "bucket"),
+        _parameter("obs_prefix", TEXT, None, "OBS: prefix of the objects", "prefix"),
+        _parameter("obs_expires_days", INTEGER, "d", "OBS: days until an object expires; 0: never", "expires"),
+        _parameter("smn_topic_urn", TEXT, None, "SMN: topic", "topic_urn"),
+        _parameter("dis_stream_name", TEXT, None, "DIS: stream", "stream_name"),
+        _parameter("target_function_urn", TEXT, None, "FunctionGraph: function that is called", "func_urn"),
         Column(
             "extra",
             TEXT,
             "JSON",
             "fields of the destination that the schema does not know, or of another type; null: none",
             "answer",
+            "extra_text",
         ),
     ),
 )
@@ -160,19 +290,27 @@ CALLS: Final = Table(
     "how a URN was settled: all that differs from run to run",
     ("function_urn",),
     (
-        _IDENTITY[0],
-        Column("operation", TEXT, None, "the API operation that settled it", _OURS),
+        _FUNCTION_URN,
+        Column("operation", TEXT, None, "the API operation that settled it", _OURS, "outcome.operation"),
         Column(
             "attempts",
             INTEGER,
             "calls",
             "calls that used up an attempt (a 429 does not, nor a call in an outage)",
             _OURS,
+            "outcome.attempts",
         ),
-        Column("throttled", INTEGER, "calls", "calls that were answered 429", _OURS),
-        Column("request_id", TEXT, None, "the vendor's id of the last call", "answer: X-Request-Id"),
-        Column("duration_ms", FLOAT, "ms", "how long the last call took", _OURS),
-        Column("finished_at", TIME, "UTC", "when its answer came", _OURS),
+        Column("throttled", INTEGER, "calls", "calls that were answered 429", _OURS, "outcome.throttled"),
+        Column(
+            "request_id",
+            TEXT,
+            None,
+            "the vendor's id of the last call",
+            "answer: X-Request-Id",
+            "outcome.request_id",
+        ),
+        Column("duration_ms", FLOAT, "ms", "how long the last call took", _OURS, "outcome.duration_ms"),
+        Column("finished_at", TIME, "UTC", "when its answer came", _OURS, "outcome.finished_at"),
     ),
 )
 
@@ -228,4 +366,8 @@ def to_text(tables: tuple[Table, ...]) -> str:
 
 def to_json_objects(tables: tuple[Table, ...]) -> list[dict[str, object]]:
     """The data dictionary as plain objects, for JSON."""
-    return [{**table._asdict(), "columns": [column._asdict() for column in table.columns]} for table in tables]
+    return [{**table._asdict(), "columns": [_column_object(column) for column in table.columns]} for table in tables]
+
+
+def _column_object(column: Column) -> dict[str, object]:
+    return {name: value for name, value in column._asdict().items() if name != "value"}

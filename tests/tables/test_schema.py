@@ -7,6 +7,7 @@ import pytest
 
 from inventory.errors import UsageError
 from inventory.tables import schema
+from inventory.tables.destinations import PARAMETERS
 
 COLUMNS = {
     "functions": (
@@ -67,6 +68,18 @@ def test_every_column_is_explained(table):
     """Each column has a meaning and a source, and no name stands twice in a table."""
     assert all(column.meaning and column.source for column in table.columns)
     assert len({column.name for column in table.columns}) == len(table.columns)
+
+
+def test_every_column_has_a_value():
+    """Flattening reads each column of the three tables; rejects come from the ledger as they are."""
+    assert all(column.value for name, table in schema.TABLES.items() if name != "rejects" for column in table.columns)
+
+
+def test_every_parameter_of_a_destination_has_its_column():
+    """The table of destination types and the schema name the same columns and parameters."""
+    expected = {column: f"param: {name}" for side in PARAMETERS.values() for name, (column, _) in side.items()}
+    columns = schema.DESTINATIONS.columns
+    assert {column.name: column.source for column in columns if column.source.startswith("param: ")} == expected
 
 
 @pytest.mark.parametrize(
