@@ -80,7 +80,7 @@ async def test_parts_that_are_not_ours_stay_and_are_no_run(run, store):
 async def test_tables_that_are_built_again_go_up_with_the_next_resume(run, store, server, work):
     """Rebuilt tables are uploaded by the next --resume, without a call."""
     await run(format=("parquet",))
-    assert read_status(work).next == "nothing: every URN is answered and the tables are whole"
+    assert read_status(work).next == "nothing: every URN is answered and the tables are complete"
     server.clear()
     before = store.objects()
     built = run_cli("tables", work, "--format", "csv")

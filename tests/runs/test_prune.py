@@ -159,7 +159,7 @@ def test_what_is_not_ours_stays_and_no_link_is_followed(run, folder, tmp_path):
     code, gone, told = prune(folder, "--keep-last", "1", "--quiet")
     assert (code, gone) == (0, [str(first)])
     assert told == (
-        f"inventory: {first} stays, with what is not of the run: functions, functions-csv, notes.txt, rejects.csv\n"
+        f"inventory: {first} stays, with files that are not of the run: functions, functions-csv, notes.txt, rejects.csv\n"
     )
     assert [path.name for path in (first / "functions").iterdir()] == ["mine.parquet"]
     assert content(elsewhere) == before
