@@ -260,7 +260,7 @@ async def test_a_run_that_is_in_use_is_refused(run):
 def test_a_list_that_was_never_read_to_its_end_is_refused(tmp_path):
     """A ledger without a whole list has no tables: exit code 2, with what to do."""
     Ledger(tmp_path / "ledger.sqlite").close()
-    with pytest.raises(UsageError, match=r"was never read to its end, .* with --resume"):
+    with pytest.raises(UsageError, match=r"was never read to its end: .* with --resume"):
         again(tmp_path)
 
 

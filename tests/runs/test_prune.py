@@ -158,9 +158,8 @@ def test_what_is_not_ours_stays_and_no_link_is_followed(run, folder, tmp_path):
     before = content(elsewhere)
     code, gone, told = prune(folder, "--keep-last", "1", "--quiet")
     assert (code, gone) == (0, [str(first)])
-    assert told == (
-        f"inventory: {first} stays, with files that are not of the run: functions, functions-csv, notes.txt, rejects.csv\n"
-    )
+    others = "functions, functions-csv, notes.txt, rejects.csv"
+    assert told == f"inventory: {first} stays, with files that are not of the run: {others}\n"
     assert [path.name for path in (first / "functions").iterdir()] == ["mine.parquet"]
     assert content(elsewhere) == before
     assert (folder / "link").is_symlink()
