@@ -172,15 +172,14 @@ def _read_softly(sent: object) -> AsyncInvokeConfig:
 
 
 def parse_int(value: object) -> tuple[int | None, bool]:
-    """Reads an integer; the second value says whether it was sent as one."""
+    """Reads an integer; the second value says whether it was sent as one, or as null."""
     if isinstance(value, int) and not isinstance(value, bool):
         return (value, True) if value in _INT64 else (None, False)
     if isinstance(value, str) and _INT_TEXT.fullmatch(value.strip()) and int(value) in _INT64:
         return int(value), False
-    if isinstance(value, Number):
-        value = _float_of(value)
-    if isinstance(value, float) and value.is_integer() and int(value) in _INT64:
-        return int(value), False
+    number = _float_of(value) if isinstance(value, Number) else value
+    if isinstance(number, float) and number.is_integer() and int(number) in _INT64:
+        return int(number), False
     return None, value is None
 
 

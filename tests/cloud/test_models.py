@@ -313,3 +313,14 @@ def test_whole_numbers_in_odd_spellings_are_read():
     assert (config.max_async_retry_attempts, config.max_async_event_age_in_seconds) == (0, 3600)
     assert '"max_async_event_age_in_seconds":3600.00' in json_text(config.extra)
     assert '"x":1e400' in json_text(config.extra)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1E400", "60.00000000000000000001", "9223372036854775807.0", "1e-999999999", "1e999999999999999999999", "9" * 5000],
+)
+def test_a_number_that_no_cell_holds_is_in_extra(number):
+    """A number that is no 64-bit integer leaves its cell empty and is in `extra` with all its digits."""
+    read = read_config(f'{{"func_urn":"u","max_async_event_age_in_seconds":{number}}}'.encode())
+    assert read.max_async_event_age_in_seconds is None
+    assert json_text(read.extra) == f'{{"max_async_event_age_in_seconds":{number}}}'
