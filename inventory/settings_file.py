@@ -29,7 +29,7 @@ from inventory.urn import check_field
 from inventory.user_paths import expand_user, home_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -120,8 +120,7 @@ def check_settings(settings: ExportSettings) -> ExportSettings:
     formats: Any = settings.format  # Python callers may give anything
     is_known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
     _check(is_known, "--format", formats, "('parquet',), ('csv',) or both")
-    for name, value in (("--region", settings.region), ("--project-id", settings.project_id)):
-        _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
+    check_scope_fields([settings.region], [settings.project_id])
     settings.zone()
     for region, endpoint in settings.region_endpoints.items():
         check_endpoint(f"the endpoint of {region}", endpoint, DEFAULT_ENDPOINT)
@@ -131,6 +130,17 @@ def check_settings(settings: ExportSettings) -> ExportSettings:
     repeated = [name for name, count in names.items() if count > 1]
     _check(not repeated, "accounts: the name", ", ".join(repeated), "each a name of its own")
     return settings
+
+
+def check_scope_fields(regions: Iterable[str | None], project_ids: Iterable[str | None]) -> None:
+    """Checks that regions and project ids can be fields of a URN; None is no value.
+
+    Raises:
+        SettingsError: one cannot; the message names its option.
+    """
+    for name, values in (("--region", regions), ("--project-id", project_ids)):
+        for value in values:
+            _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
 
 
 def _check(fits: bool, name: str, value: object, expected: str) -> None:  # noqa: FBT001 - the condition is the message's subject

@@ -14,6 +14,7 @@ from inventory.cloud.accounts import select_account
 from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, UrnError, UsageError
+from inventory.settings_file import check_scope_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,10 +39,12 @@ def select_projects(
 
     Raises:
         UsageError: nothing says a region, or it is not clear which region a project is of.
+        SettingsError: a region or project id cannot be a field of a URN.
     """
     owned = [region for account in settings.accounts for region in account.regions]
     regions = regions or ([settings.region] if settings.region else list(dict.fromkeys(owned)))
     projects = projects or ([settings.project_id] if settings.project_id else [])
+    check_scope_fields(regions, projects)
     if not regions:
         raise UsageError("--region is missing: say where to look")
     if projects and len(regions) != 1:

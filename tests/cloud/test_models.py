@@ -317,7 +317,14 @@ def test_whole_numbers_in_odd_spellings_are_read():
 
 @pytest.mark.parametrize(
     "number",
-    ["1E400", "60.00000000000000000001", "9223372036854775807.0", "1e-999999999", "1e999999999999999999999", "9" * 5000],
+    [
+        "1E400",
+        "60.00000000000000000001",
+        "9223372036854775807.0",
+        "1e-999999999",
+        "1e999999999999999999999",
+        "9" * 5000,
+    ],
 )
 def test_a_number_that_no_cell_holds_is_in_extra(number):
     """A number that is no 64-bit integer leaves its cell empty and is in `extra` with all its digits."""
