@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 
 import pytest
+from support.interrupts import COMMIT, COUNT_SCOPES
 from support.processes import STABLE, WORKERS, assert_right, begin, command, kill_at, repeated, run, tables_of
 from support.runs import TOKEN, export, manifest_of, wait_for
 
@@ -156,7 +157,7 @@ async def test_a_ledger_that_cannot_be_trusted_is_refused(tmp_path, server, path
 async def test_without_its_last_commits_a_ledger_goes_on_from_those_before(tmp_path, server, path):
     """A lost or damaged -wal file costs at most repeated calls; the tables are right."""
     killed = tmp_path / "killed"
-    kill_at("inventory.ledger.writer:Ledger.commit:after:4", *command(server, path, killed))
+    kill_at(f"{COMMIT}:after:4", *command(server, path, killed))
     await export(path, tmp_path / "right", endpoint=server.url)
     wal = (killed / "ledger.sqlite-wal").read_bytes()
     assert len(wal) > 20_000
@@ -227,7 +228,7 @@ async def test_a_text_that_was_changed_is_told_before_a_table_changes(tmp_path, 
 def test_a_list_that_was_never_in_is_asked_for_again(tmp_path, server, path):
     """A run killed while loading its list needs the list again, and says so."""
     folder = tmp_path / "run"
-    kill_at("inventory.ledger.writer:Ledger.count_scopes:after:1", *command(server, path, folder))
+    kill_at(f"{COUNT_SCOPES}:after:1", *command(server, path, folder))
     words = run(*command(server, None, folder, "--resume"), code=2)
     assert "the list of this run was never read to its end: name it again" in words
     run(*command(server, path, folder, "--resume"))

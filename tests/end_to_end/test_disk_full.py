@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.interrupts import ADD_URNS, BUILD_TABLES, COMMIT, CONNECT, COUNT_SCOPES, FINISH_TABLE, LOAD, WRITE_MANIFEST
 from support.processes import (
     HAPPENS_AT,
     WORKERS,
@@ -29,21 +30,20 @@ from inventory.emulator import Emulator, Faults, GeneratedCloud
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and mounts of Linux")
 
-COMMIT = "inventory.ledger.writer:Ledger.commit"
 FULL_AT = [
-    "inventory.ledger.database:_connect:before:1",
-    "inventory.ledger.writer:Ledger.add_urns:before:1",
-    "inventory.ledger.writer:Ledger.count_scopes:after:1",
+    f"{CONNECT}:before:1",
+    f"{ADD_URNS}:before:1",
+    f"{COUNT_SCOPES}:after:1",
     f"{COMMIT}:before:4",
-    "inventory.pipeline.build_tables:build_tables:before:1",
-    "inventory.tables.writer:TableWriter.finish:after:3",
-    "inventory.runs.manifest:write:before:1",
+    f"{BUILD_TABLES}:before:1",
+    f"{FINISH_TABLE}:after:3",
+    f"{WRITE_MANIFEST}:before:1",
 ]
 """Steps of a run at which the disk becomes full."""
 OPEN_AT = [
-    "inventory.pipeline.load:load:before:1",
-    "inventory.pipeline.build_tables:build_tables:before:1",
-    "inventory.runs.manifest:write:before:1",
+    f"{LOAD}:before:1",
+    f"{BUILD_TABLES}:before:1",
+    f"{WRITE_MANIFEST}:before:1",
 ]
 
 
@@ -173,7 +173,7 @@ def test_tables_on_a_disk_that_grows_by_a_little(tmp_path, mounted, path, right,
     """Too little room for any table ends in one sentence."""
     folder = tmp_path / "mounted" / "run"
     mounted("size=8m")
-    kill_at("inventory.pipeline.build_tables:build_tables:before:1", *command(server, path, folder))
+    kill_at(f"{BUILD_TABLES}:before:1", *command(server, path, folder))
     server.clear()
     used = sum(file.stat().st_size // 4096 + 2 for file in folder.iterdir()) * 4096
     failed = 0

@@ -11,6 +11,21 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.interrupts import (
+    ADD_URNS,
+    BUILD_TABLES,
+    CLOSE_LEDGER,
+    COMMIT,
+    COUNT_SCOPES,
+    FINISH_TABLE,
+    LOAD,
+    READ_FACT,
+    RECORD,
+    RECORD_LISTED,
+    REMOVE_RESULTS,
+    REPLACE,
+    WRITE_ROWS,
+)
 from support.processes import (
     STABLE,
     WORKERS,
@@ -30,40 +45,31 @@ from inventory.runs.status import read_status
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
-COMMIT, REPLACE, WRITE = (
-    "inventory.ledger.writer:Ledger.commit",
-    "os:replace",
-    "inventory.tables.writer:TableWriter._write",
-)
-LISTED = "inventory.ledger.writer:Ledger.record_listed"
 ROUNDS = 4
-ALL_IN = "inventory.ledger.writer:Ledger.count_scopes"
-LOADED = "inventory.pipeline.load:load"
-OLD_GONE = "inventory.runs.folder:RunFolder.remove_results"
 # In the order of a run.
 LIST_AND_OUTCOMES = [
-    "inventory.ledger.writer:Ledger.fact:before:1",  # the ledger is made, and nothing is in it
-    "inventory.ledger.writer:Ledger.add_urns:after:1",
-    f"{ALL_IN}:after:1",  # all of it is in, and not committed
-    f"{LOADED}:after:1",
+    f"{READ_FACT}:before:1",  # the ledger is made, and nothing is in it
+    f"{ADD_URNS}:after:1",
+    f"{COUNT_SCOPES}:after:1",  # all of it is in, and not committed
+    f"{LOAD}:after:1",
     f"{COMMIT}:before:1",
     f"{COMMIT}:after:1",
-    "inventory.ledger.writer:Ledger.record:after:4",
+    f"{RECORD}:after:4",
     f"{COMMIT}:after:4",
 ]
 TABLES_AND_MANIFEST = [
-    "inventory.pipeline.build_tables:build_tables:before:1",
-    f"{WRITE}:after:2",
-    "inventory.tables.writer:TableWriter.finish:after:2",
+    f"{BUILD_TABLES}:before:1",
+    f"{WRITE_ROWS}:after:2",
+    f"{FINISH_TABLE}:after:2",
     f"{REPLACE}:before:1",  # the tables get their names one by one: eight, and then the manifest's
     f"{REPLACE}:after:1",
     f"{REPLACE}:before:5",
     f"{REPLACE}:after:8",
     f"{REPLACE}:before:9",
     f"{REPLACE}:after:9",
-    "inventory.ledger.writer:Ledger.close:before:2",  # all is done: what is killed now only says so
+    f"{CLOSE_LEDGER}:before:2",  # all is done: what is killed now only says so
 ]
-WITH_LISTS = [f"{LISTED}:before:1", f"{LISTED}:after:1", f"{COMMIT}:after:2", f"{LISTED}:after:2"]
+WITH_LISTS = [f"{RECORD_LISTED}:before:1", f"{RECORD_LISTED}:after:1", f"{COMMIT}:after:2", f"{RECORD_LISTED}:after:2"]
 """Lists of configs are committed with their outcomes."""
 CHAINS = {
     "list-and-outcomes": (LIST_AND_OUTCOMES, "--no-batch"),
@@ -159,9 +165,9 @@ def test_a_listing_that_is_killed_begins_again(tmp_path, cloud):
             process.kill()
         words = run(*command(server, None, folder, "--resume"), code=2)
         assert "the list of this run was never read to its end: name it again, or give --all again" in words
-        kill_at(f"{LOADED}:before:1", *command(server, None, folder, *run_all, "--resume"))
+        kill_at(f"{LOAD}:before:1", *command(server, None, folder, *run_all, "--resume"))
         server.clear()
-        kill_at(f"{LOADED}:after:1", *command(server, None, folder, *run_all, "--resume"))
+        kill_at(f"{LOAD}:after:1", *command(server, None, folder, *run_all, "--resume"))
         kill_at(f"{COMMIT}:after:2", *command(server, None, folder, "--resume"))
         run(*command(server, None, folder, "--resume"))
         assert repeated(server) <= WORKERS * 2
@@ -173,13 +179,13 @@ def test_a_killed_overwriting_leaves_the_old_run_or_the_new_one(tmp_path, undist
     old, old_tables = undisturbed("old.txt", every=3)
     new, new_tables = undisturbed()
     folder = tmp_path / "right-old.txt"
-    kill_at(f"{ALL_IN}:after:1", *command(server, new, folder, "--overwrite"))
+    kill_at(f"{COUNT_SCOPES}:after:1", *command(server, new, folder, "--overwrite"))
     assert (tables_of(folder), manifest_of(folder)["complete"]) == (old_tables, True)
     run(*command(server, old, folder, "--resume"))
     assert not server.requests
     assert_right(folder, old_tables)
-    kill_at(f"{LOADED}:after:1", *command(server, new, folder, "--overwrite"))
-    kill_at(f"{OLD_GONE}:after:1", *command(server, new, folder, "--overwrite"))
+    kill_at(f"{LOAD}:after:1", *command(server, new, folder, "--overwrite"))
+    kill_at(f"{REMOVE_RESULTS}:after:1", *command(server, new, folder, "--overwrite"))
     assert not [name for name in STABLE if (folder / name).exists()]
     kill_at(f"{COMMIT}:after:2", *command(server, new, folder, "--resume"))
     run(*command(server, None, folder, "--resume"))
@@ -191,7 +197,7 @@ def test_an_empty_list_that_is_killed_over_a_run_is_not_taken_for_it(tmp_path, u
     """An old manifest beside a new empty list is not used."""
     undisturbed("old.txt", every=9)
     folder = tmp_path / "right-old.txt"
-    kill_at(f"{LOADED}:after:1", *command(server, write_list([], "none.txt"), folder, "--overwrite"))
+    kill_at(f"{LOAD}:after:1", *command(server, write_list([], "none.txt"), folder, "--overwrite"))
     standing = read_status(folder)
     assert (standing.urns, standing.state, standing.exit_code) == (0, "stopped", None)
     words = run(*command(server, None, folder, "--resume"), code=2)
