@@ -1,7 +1,4 @@
-"""The authorities that a server's certificate is checked against, and why a certificate is refused.
-
-Owns the variables and the option that name authorities, and the sentences about certificates. Makes no connection.
-"""
+"""Certificate authorities of TLS connections; messages about refused certificates."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ OPTION: Final = "--ca-bundle"
 SYSTEM_FILE: Final = "SSL_CERT_FILE"
 SYSTEM_FOLDERS: Final = "SSL_CERT_DIR"
 BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE")
-"""Variables of other programs that name a file (or folder) of authorities."""
+"""Variables of other programs that name a file or folder of authorities."""
 _ADVICE: Final = "give a PEM file with the certificates of the authorities"
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _TRUST: Final = f"set {SYSTEM_FILE}, or give {OPTION}, with a PEM file that holds"
 _CLOCK: Final = "see that this machine's clock is right"
-# Numbers of OpenSSL's x509_vfy.h.
+# Source: OpenSSL's x509_vfy.h.
 _REASONS: Final = {
     9: ("it is not valid yet", _CLOCK),
     10: ("it has expired", f"have it renewed, and {_CLOCK}"),
@@ -45,12 +42,12 @@ _VERIFY_CODE: Final = re.compile(r"verify result: [^(]*\(([0-9]+)\)")
 
 
 def create_ssl_context(ca_bundle: str | None, environment: Mapping[str, str]) -> ssl.SSLContext | None:
-    """What servers' certificates are checked with; None where nothing is named, and the system's own authorities count.
+    """Returns a TLS context with the configured certificate authorities; None to use the system's.
 
-    ``--ca-bundle`` replaces all other authorities, those of the variables are trusted beside the system's.
+    ``--ca-bundle`` replaces all other authorities; those of the variables are added to the system's.
 
     Raises:
-        SettingsError: what is named cannot be used.
+        SettingsError: an authority file or folder cannot be used.
     """
     named = list(_named(ca_bundle, environment))
     if not named:
@@ -66,14 +63,16 @@ def create_ssl_context(ca_bundle: str | None, environment: Mapping[str, str]) ->
 
 
 def object_store_tls_options(environment: Mapping[str, str], make: object) -> dict[str, str]:
-    """What Arrow's client of an object store is told: it takes one file, which replaces the system's authorities.
+    """Returns the TLS option for Arrow's object store client.
+
+    It is one file, which replaces the system's authorities.
 
     Args:
-        environment: the variables.
-        make: the client's class, which older versions of Arrow made without this option.
+        environment: environment variables.
+        make: the client class; older versions of Arrow do not have the option.
 
     Raises:
-        SettingsError: the file that is named cannot be used.
+        SettingsError: the configured file cannot be used.
     """
     name = next((name for name in _OF_STORES if environment.get(name)), None)
     if name is None:
@@ -88,30 +87,30 @@ def object_store_tls_options(environment: Mapping[str, str], make: object) -> di
 
 
 def with_ca_bundle(environment: Mapping[str, str], ca_bundle: str | None) -> Mapping[str, str]:
-    """An environment in which the option counts for a store before all variables."""
+    """Returns an environment in which ``--ca-bundle`` has priority over all variables."""
     return environment if ca_bundle is None else {**environment, _OF_STORES[0]: ca_bundle}
 
 
 def explain_store_refusal(text: str) -> tuple[str, str] | None:
-    """What is wrong with the certificate of an object store, in the words of its client, and what to do about it."""
+    """Returns reason and advice for a refused certificate, from the error text of the object store client."""
     if _REFUSED_BY_CURL not in text:
         return None
-    found = _VERIFY_CODE.search(text)
-    code = int(found[1]) if found else 62 if "no alternative certificate subject" in text else 0
+    match = _VERIFY_CODE.search(text)
+    code = int(match[1]) if match else 62 if "no alternative certificate subject" in text else 0
     reason, advice = _REASONS.get(code, _UNKNOWN)
     return f"its certificate is refused: {reason}", advice.replace(SYSTEM_FILE, _OF_STORES[0])
 
 
 def to_certificate_error(error: BaseException, server: str) -> CertificateRefusedError | None:
-    """A failed connection in our words, where it failed because the certificate was refused."""
+    """Returns a readable error if the server's certificate was refused, otherwise None."""
     refused = getattr(error, "certificate_error", error)
     if not isinstance(refused, ssl.SSLCertVerificationError):
         return None
     reason, advice = _REASONS.get(
         refused.verify_code, ("it cannot be verified", f"{_TRUST} its authority's certificate")
     )
-    told = f"the certificate of {server} is refused: {reason} ({refused.verify_message.rstrip('.')}); {advice}"
-    return CertificateRefusedError(told)
+    message = f"the certificate of {server} is refused: {reason} ({refused.verify_message.rstrip('.')}); {advice}"
+    return CertificateRefusedError(message)
 
 
 def _named(ca_bundle: str | None, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -122,14 +121,14 @@ def _named(ca_bundle: str | None, environment: Mapping[str, str]) -> Iterator[tu
         if path := environment.get(name):
             yield name, path
     folders = [folder for folder in environment.get(SYSTEM_FOLDERS, "").split(os.pathsep) if folder]
-    found = [folder for folder in folders if Path(folder).is_dir()]
-    yield from ((SYSTEM_FOLDERS, folder) for folder in found or folders)
+    existing = [folder for folder in folders if Path(folder).is_dir()]
+    yield from ((SYSTEM_FOLDERS, folder) for folder in existing or folders)
 
 
 def _load(context: ssl.SSLContext, name: str, path: str) -> None:
     try:
         if Path(path).is_dir():
-            if name != SYSTEM_FOLDERS and not any(map(_HASHED.fullmatch, os.listdir(path))):  # noqa: PTH208 - names
+            if name != SYSTEM_FOLDERS and not any(map(_HASHED.fullmatch, os.listdir(path))):  # noqa: PTH208 - only names are needed
                 raise SettingsError(
                     f"{name} names {path!r}, a folder without certificates that have hashed names; {_ADVICE}"
                 )

@@ -1,8 +1,4 @@
-"""The proxies that the environment names: which of them an endpoint is reached through.
-
-Owns the reading of ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, and knows what in them is secret.
-Makes no call.
-"""
+"""HTTP proxies of the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY."""
 
 from __future__ import annotations
 
@@ -21,27 +17,25 @@ from inventory.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AUTHENTICATION_REQUIRED: Final = 407
-"""The status with which a proxy refuses its user and password; a service never answers with it."""
 _SHORTEST: Final = 3
-"""Characters of a user or password that is taken out of texts by itself: a shorter one is in every text."""
+"""Minimum length of a user or password that is redacted on its own; shorter ones occur in any text."""
 _PORTS: Final = {"http": 80, "https": 443}
 _VARIABLES: Final = ("https_proxy", "http_proxy", "all_proxy")
 _NAMES: Final = tuple(
     spelled for name in (*_VARIABLES, "no_proxy", "request_method") for spelled in (name, name.upper())
 )
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-# What has a meaning of its own in a URL cannot be part of a user or password as it is.
+# User and password contain no unencoded URL delimiters.
 _FORM: Final = re.compile(
     r"(?:(?P<user>[^/?#\[\]\x00-\x1f\x7f]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
 
 
 class Proxy(NamedTuple):
-    """A proxy; ``user`` and ``password`` are decoded, and empty where there are none.
+    """A proxy; ``user`` and ``password`` are decoded, and empty if not given.
 
     Attributes:
-        authorization: the value of ``Proxy-Authorization``; None where there is neither user nor password.
+        authorization: value of ``Proxy-Authorization``, or None.
     """
 
     scheme: str
@@ -61,30 +55,30 @@ class Proxy(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that only the proxy may see."""
+        """Headers for the proxy only."""
         return {} if self.authorization is None else {"Proxy-Authorization": self.authorization}
 
     def to_arrow(self) -> dict[str, Any]:
-        """The proxy as Arrow's S3 takes it."""
+        """Returns the proxy options of Arrow's S3 client."""
         named = {"username": self.user, "password": self.password} if self.authorization else {}
         return {"scheme": self.scheme, "host": self.host, "port": self.port, **named}
 
     def options(self, scheme: str) -> dict[str, Any]:
-        """The arguments with which aiohttp makes a call to a URL of a scheme through the proxy, but ``headers``."""
+        """Returns aiohttp's proxy arguments for a URL of this scheme."""
         return {"proxy": self.url, **({"proxy_headers": self.headers} if scheme == "https" else {})}
 
     def request_headers(self, scheme: str) -> dict[str, str]:
-        """The headers that such a call has beside its own: without TLS, the proxy reads those of the call itself."""
+        """Returns additional request headers: without TLS, the proxy reads the headers of the request itself."""
         return {} if scheme == "https" else self.headers
 
 
 def proxy_for(endpoint: str) -> Proxy | None:
-    """The proxy that the environment names for an endpoint, if any.
+    """Returns the proxy for an endpoint, or None.
 
-    A host of this machine or of its link (its metadata) is never reached through a proxy.
+    This machine and link-local addresses (instance metadata) are never reached through a proxy.
 
     Raises:
-        SettingsError: what the environment names cannot be used.
+        SettingsError: the proxy in the environment is invalid.
     """
     return _proxy_for(endpoint, _environment())
 
@@ -93,38 +87,38 @@ def proxy_for(endpoint: str) -> Proxy | None:
 def _proxy_for(endpoint: str, _environment: object) -> Proxy | None:
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
-    address = _address_of(host)
+    address = _to_address(host)
     if is_loopback(host) or (address is not None and address.is_link_local):
         return None
     return None if _is_exempt(host, parts.port, address) else _proxy_of(parts.scheme)
 
 
 def _environment() -> tuple[str | None, ...]:
-    """What the answers here depend on: thousands of scopes ask, and to read the whole environment takes long."""
+    """Returns the variables that the cached functions depend on; reading the whole environment is slow."""
     return tuple(map(os.environ.get, _NAMES))
 
 
 def check_proxies() -> None:
-    """Reads the proxies of the environment.
+    """Validates the proxies of the environment.
 
     Raises:
-        SettingsError: one cannot be used; the sentence repeats nothing of it.
+        SettingsError: a proxy is invalid; the message does not repeat it.
     """
     for scheme in _PORTS:
         _proxy_of(scheme)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    address = _address_of(host)
+    """Returns True if a host is this machine."""
+    address = _to_address(host)
     return host.lower().rstrip(".") == "localhost" if address is None else address.is_loopback
 
 
-def secrets() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is secret of the proxies of the environment, as it is written and in other spellings, the longest first.
+def find_secrets() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the find_secrets of the proxies in all spellings, longest first.
 
     Returns:
-        Passwords, and users together with passwords; and users, which are often ordinary words.
+        Passwords (also together with users), and users, which are often ordinary words.
     """
     return _secrets(_environment())
 
@@ -134,20 +128,20 @@ def _secrets(_environment: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
     passwords: set[str] = set()
     users: set[str] = set()
     for value in _values():
-        named, found, _ = _SCHEME.sub("", value.strip(), count=1).rpartition("@")
-        user, _, password = named.partition(":")
-        if not found:
+        user_info, separator, _ = _SCHEME.sub("", value.strip(), count=1).rpartition("@")
+        user, _, password = user_info.partition(":")
+        if not separator:
             continue
         users.update(_spellings(user))
-        passwords.update(_spellings(password), _spellings(named))
+        passwords.update(_spellings(password), _spellings(user_info))
         for encoding in ("utf-8", "latin-1"):
-            code = base64.b64encode(unquote(named).encode(encoding, "replace")).decode()
+            code = base64.b64encode(unquote(user_info).encode(encoding, "replace")).decode()
             passwords.update((code, code.rstrip("=")))
-    return _ordered(passwords), _ordered(users)
+    return _longest_first(passwords), _longest_first(users)
 
 
-def _ordered(found: set[str]) -> tuple[str, ...]:
-    return tuple(sorted(filter(None, found), key=lambda text: (-len(text), text)))
+def _longest_first(secrets: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(filter(None, secrets), key=lambda text: (-len(text), text)))
 
 
 def _values() -> Iterator[str]:
@@ -164,8 +158,8 @@ def _spellings(text: str) -> tuple[str, ...]:
 
 
 def _proxy_of(scheme: str) -> Proxy | None:
-    found = urllib.request.getproxies()
-    value = (found.get(scheme) or found.get("all") or "").strip()
+    proxies = urllib.request.getproxies()
+    value = (proxies.get(scheme) or proxies.get("all") or "").strip()
     return _parsed(value, scheme) if value else None
 
 
@@ -180,8 +174,8 @@ def _parsed(value: str, scheme: str) -> Proxy:
     form = _FORM.fullmatch(value[named.end() :] if named else value)
     port = int(form["port"] or _PORTS.get(own, 0)) if form else 0
     user, colon, password = (form["user"] or "" if form else "").partition(":")
-    # A user with a colon in it cannot be told from its password by what is sent.
-    if form is None or own not in _PORTS or not 0 < port < 65536 or ":" in unquote(user) or not _is_host(form["host"]):  # noqa: PLR2004
+    # Basic authentication cannot represent a user with a colon.
+    if form is None or own not in _PORTS or not 0 < port < 65536 or ":" in unquote(user) or not _is_host(form["host"]):  # noqa: PLR2004 - range of ports
         raise SettingsError(
             f"{_variable_of(value, scheme)} is no proxy that can be used: give http://host:port or "
             "http://user:password@host:port, with special characters of user and password percent-encoded "
@@ -195,18 +189,18 @@ def _parsed(value: str, scheme: str) -> Proxy:
 
 def _is_host(host: str) -> bool:
     if host.startswith("["):
-        return _address_of(host[1:-1]) is not None
-    return all(0 < len(part) < 64 for part in host.removesuffix(".").split("."))  # noqa: PLR2004 - a label of DNS
+        return _to_address(host[1:-1]) is not None
+    return all(0 < len(part) < 64 for part in host.removesuffix(".").split("."))  # noqa: PLR2004 - DNS label
 
 
 def _variable_of(value: str, scheme: str) -> str:
     names = (f"{scheme}_proxy", "all_proxy")
-    found = (name for name in os.environ if name.lower() in names and os.environ[name].strip() == value)
-    return next(found, f"the system's proxy for {scheme}")
+    matching = (name for name in os.environ if name.lower() in names and os.environ[name].strip() == value)
+    return next(matching, f"the system's proxy for {scheme}")
 
 
 def _is_exempt(host: str, port: int | None, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
-    """Whether ``NO_PROXY`` names the host, also with its port, or a network that it is in."""
+    """Returns True if ``NO_PROXY`` contains the host, host and port, or a network of the address."""
     spelled = (host, f"{host}:{port}") if port and ":" not in host else (host,)
     if any(map(urllib.request.proxy_bypass, spelled)):
         return True
@@ -221,8 +215,8 @@ def _network_of(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | No
         return None
 
 
-def _address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that a host is written as; also in the short and numeric forms that the system reads."""
+def _to_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Parses an IP address, also in the short and numeric forms that the system accepts."""
     try:
         address = ipaddress.ip_address(host.rstrip("."))
     except ValueError:

@@ -1,10 +1,4 @@
-"""How secrets are kept out of every text: what is known to be secret is taken out wherever it stands, however spelled.
-
-Owns the finding of secrets in texts that a server sends. Knows not where a secret comes from.
-
-A secret is found in its place, and nothing else of the text is touched: an answer that was JSON is JSON still, and so
-the vendor's code can be read.
-"""
+"""Redactor: removes secrets from text and response bodies, in any encoding."""
 
 from __future__ import annotations
 
@@ -19,25 +13,25 @@ from typing import Final
 from inventory import proxies
 
 REDACTED: Final = "[redacted]"
-"""Stands where a secret stood."""
+"""Replacement of a secret."""
 _SHORT: Final = 16
-"""Characters. A shorter secret may be part of an ordinary word; a part of a longer one gives it away."""
+"""Characters. A shorter secret may be part of an ordinary word; for a longer one, a part is also secret."""
 _PIECE: Final = _SHORT // 2
-"""Characters. Whatever part of a secret is in a text, cut into such pieces, one of them is whole in that part."""
+"""Characters. A text that contains _SHORT characters of a secret contains one whole aligned piece of this size."""
 _SHORTEST: Final = 8
-"""Characters. A shorter one is as good as any word, and is left in what is kept as it came."""
+"""Characters. Shorter secrets remain in response bodies, because they may be ordinary words."""
 _RUNS: Final = re.compile(rf"[^\s\"'<>,;&\\]{{{_SHORT},}}")
-# What the gateway's signature errors echo (api-facts.md section 3.3), and what any server may send back of our headers.
+# Signature errors of the gateway (api-facts.md section 3.3), and request headers that a server may return.
 _ECHOES: Final = re.compile(
     r"(?i)(\b(?:x-auth-token|x-subject-token|x-security-token|authorization|credential)\b\\{0,8}[\"']?\s*[:=]\s*\\{0,8}[\"']?"
     r"(?:(?:SDK-HMAC-SHA256|Bearer|Basic)\s+)?|\b(?:access=|signature=|ak[=:]|sk[=:])\s*)((?:[^\s,;\"'<>&\\]|\\/)+)"
 )
-# A word begins behind these too: the end of an escape is no letter of the word that follows it.
-_BEGINS: Final = (
+# A word also starts after an escape sequence, whose last letter is not part of the word.
+_WORD_START: Final = (
     r"(?:(?<![A-Za-z0-9])|(?<=%[0-9a-fA-F][0-9a-fA-F])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{2}[0-9a-fA-F]{2}))"
 )
-_ENDS: Final = r"(?![A-Za-z0-9])"
-# Escaped once or more. Bounded, and beginning with one certain character: a text of nothing but these is quickly read.
+_WORD_END: Final = r"(?![A-Za-z0-9])"
+# Escaped once or more. Bounded, with a fixed first character, so that a text full of escapes is searched fast.
 _BACKSLASH: Final = r"\\\\{0,7}"
 _PERCENT: Final = "%(?:25){0,3}"
 _AMPERSAND: Final = "&(?:amp;){0,3}"
@@ -47,26 +41,26 @@ _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9]")
 _WORDS: Final = re.compile(r"[A-Za-z0-9]+|(?s:.)")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+")
 _HEXADECIMAL_RUNS: Final = re.compile(rf"[0-9a-f]{{{_PIECE},}}")
-_KEPT: Final = 4
-"""How many renewals of a credential stay known."""
+_KEPT_RENEWALS: Final = 4
+"""Number of renewals whose secrets stay known."""
 _ENTITIES: Final = {text: name for name, text in html.entities.html5.items() if name.endswith(";") and len(text) == 1}
 
 
 class Redactor:
-    """Takes secrets out of texts, those of the environment's proxies among them.
+    """Removes secrets from text, including those of the environment's proxies.
 
-    A secret costs a few kilobytes; its patterns are made when a text may hold it.
+    Only the secret is replaced, so that JSON remains valid JSON.
 
     Args:
-        secrets: those that stay known.
-        beside: another redactor, whose secrets are taken out too.
+        secrets: permanent secrets.
+        parent: another redactor, whose secrets are removed too.
     """
 
-    def __init__(self, *secrets: str, beside: Redactor | None = None) -> None:
-        self._beside = beside
-        self._of_proxies = _of_proxies(proxies.secrets()) if beside is None else ()
+    def __init__(self, *secrets: str, parent: Redactor | None = None) -> None:
+        self._parent = parent
+        self._of_proxies = _of_proxies(proxies.find_secrets()) if parent is None else ()
         self._lasting: dict[str, _Secret] = {}
-        self._renewed: deque[dict[str, _Secret]] = deque(maxlen=_KEPT)
+        self._renewed: deque[dict[str, _Secret]] = deque(maxlen=_KEPT_RENEWALS)
         for secret in secrets:
             self.add(secret)
         _ALIVE.add(self)
@@ -75,60 +69,62 @@ class Redactor:
         return f"Redactor({len({secret.text for secret in self._secrets()})} secrets)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("secrets are not pickled: the other side reads its own")
+        raise TypeError("a Redactor contains secrets and cannot be pickled")
 
     def add(self, secret: str) -> None:
-        """Adds a secret that stays known."""
+        """Adds a permanent secret."""
         if secret and secret not in self._lasting:
             self._lasting[secret] = _Secret(secret)
 
     def renew(self, *secrets: str) -> None:
-        """Adds the secrets of a credential that was renewed.
+        """Adds the secrets of a renewed credential.
 
-        Those before stay known for the answers that are under way; of older ones the oldest are dropped.
+        Earlier secrets stay known for responses that are still in progress; the oldest are dropped.
         """
         self._renewed.append({secret: _Secret(secret) for secret in secrets if secret})
 
     def redact(self, text: str) -> str:
-        """Takes the secrets, and whatever looks like a key or a signature, out of a text of the server."""
+        """Removes secrets, and everything that looks like a key or signature."""
         secrets = self._secrets()
         if _PLAIN.fullmatch(text) and all(secret.is_absent_from(text) for secret in secrets):
             return text
         for secret in secrets:
-            text = secret.taken_out_of(text)
+            text = secret.redact(text)
         if any(len(secret.text) >= _SHORT for secret in secrets):
-            text = _RUNS.sub(lambda run: REDACTED if any(one.has_part_in(run[0]) for one in secrets) else run[0], text)
+            text = _RUNS.sub(
+                lambda run: REDACTED if any(secret.has_part_in(run[0]) for secret in secrets) else run[0], text
+            )
         return _ECHOES.sub(rf"\g<1>{REDACTED}", text)
 
-    def purge(self, body: bytes) -> bytes:
-        """Takes the secrets, in any spelling, out of an answer that is kept as it came; nothing else is touched."""
-        is_odd = b"%" in body or b"\\u" in body or b"&" in body
+    def redact_body(self, body: bytes) -> bytes:
+        """Removes secrets in any encoding from a response body; changes nothing else."""
+        has_escapes = b"%" in body or b"\\u" in body or b"&" in body
         for secret in self._secrets():
-            body = secret.purged_from(body, is_odd=is_odd)
+            body = secret.redact_body(body, has_escapes=has_escapes)
         return body
 
     def _secrets(self) -> list[_Secret]:
-        found = [*self._of_proxies] if self._beside is None else self._beside._secrets()  # noqa: SLF001 - of the same class
-        found += self._lasting.values()
+        secrets = [*self._of_proxies] if self._parent is None else self._parent._secrets()  # noqa: SLF001 - of the same class
+        secrets += self._lasting.values()
         for renewed in self._renewed:
-            found += renewed.values()
-        return found
+            secrets += renewed.values()
+        return secrets
 
 
 class _Secret:
-    """One secret, and how it is found.
+    """One secret and its search patterns, which are compiled when a text may contain it.
 
     Args:
         text: the secret.
-        is_name: whether it is often a word that an answer holds by right, and stays in bodies.
+        is_name: it may be an ordinary word, and remains in bodies.
     """
 
     __slots__ = ("_codes", "_hexadecimal", "_parts", "_patterns", "_purges", "_raw_words", "_words", "text")
 
     def __init__(self, text: str, *, is_name: bool = False) -> None:
         self.text = text
-        self._codes = _codes_of(text) if len(text) >= _SHORTEST and not is_name else []
-        # Nearly no text is spelled oddly or has one of these: to see that is quicker than to look for patterns.
+        self._codes = _encodings_of(text) if len(text) >= _SHORTEST and not is_name else []
+        # Most texts contain no escapes and none of these words; this check is faster than the patterns.
         self._words = [_longest_word(word) for word in (text[:_SHORT], *self._codes)]
         self._raw_words = [word.encode() for word in self._words]
         self._parts = text if len(text) >= _SHORT else ""
@@ -137,26 +133,26 @@ class _Secret:
         self._purges: list[re.Pattern[bytes]] | None = None
 
     def is_absent_from(self, text: str) -> bool:
-        """Whether a plain word, such as the id of a call, has nothing of it: most have not, and there are many."""
+        """Returns True if an alphanumeric word contains no part of the secret; a fast check for request ids."""
         if text == self.text or any(word in text for word in self._words):
             return False
         parts = self._hexadecimal if _HEXADECIMAL.fullmatch(text) else self._parts
         return not parts or not any(text[at : at + _PIECE] in parts for at in range(0, len(text), _PIECE))
 
-    def taken_out_of(self, text: str) -> str:
-        """The text without it, whether plain, escaped or encoded."""
-        is_odd = "%" in text or "\\u" in text or "&" in text
-        if not is_odd and not any(word in text for word in self._words):
+    def redact(self, text: str) -> str:
+        """Removes the secret, plain, escaped or encoded."""
+        has_escapes = "%" in text or "\\u" in text or "&" in text
+        if not has_escapes and not any(word in text for word in self._words):
             return text
         if self._patterns is None:
             self._patterns = [re.compile(pattern) for pattern in self._sources()]
         for pattern in self._patterns:
-            text = pattern.sub(self._without, text)
+            text = pattern.sub(self._replace_match, text)
         return text
 
-    def purged_from(self, body: bytes, *, is_odd: bool) -> bytes:
-        """The body without it. One that is as short as any word is left."""
-        if not self._codes or not (is_odd or any(word in body for word in self._raw_words)):
+    def redact_body(self, body: bytes, *, has_escapes: bool) -> bytes:
+        """Removes the secret from a body, unless it is short."""
+        if not self._codes or not (has_escapes or any(word in body for word in self._raw_words)):
             return body
         if self._purges is None:
             self._purges = [re.compile(pattern.encode()) for pattern in self._sources()]
@@ -165,10 +161,10 @@ class _Secret:
         return body
 
     def has_part_in(self, run: str) -> bool:
-        """Whether a part of it that gives it away is in a run of characters: in a text that was cut short."""
+        """Returns True if a run of characters contains a revealing part of the secret, as in truncated text."""
         parts = self._parts
         for at in range(0, len(run) - _PIECE + 1, _PIECE) if parts else ():
-            if run[at : at + _PIECE] in parts:  # whatever part is there, one of these pieces is whole in it
+            if run[at : at + _PIECE] in parts:
                 first = max(0, at - _PIECE + 1)
                 last = min(at, len(run) - _SHORT)
                 if any(run[start : start + _SHORT] in parts for start in range(first, last + 1)):
@@ -176,15 +172,15 @@ class _Secret:
         return False
 
     def _sources(self) -> list[str]:
-        codes = "|".join(map(_any_code, self._codes))
-        return [_beginning_of(self.text), *filter(None, [codes])]
+        codes = "|".join(map(_encoded_pattern, self._codes))
+        return [_pattern_of(self.text), *filter(None, [codes])]
 
-    def _without(self, found: re.Match[str]) -> str:
-        """What stands for a match: of a long secret that is whole, what hangs on to it stays."""
-        rest, clean = found[0], ""
-        while (end := _end_of(self.text, rest) if len(self.text) >= _SHORT else None) is not None:
+    def _replace_match(self, match: re.Match[str]) -> str:
+        """Returns the replacement of a match; text after a complete long secret remains."""
+        rest, clean = match[0], ""
+        while (end := _find_end(self.text, rest) if len(self.text) >= _SHORT else None) is not None:
             clean, rest = clean + REDACTED, rest[end:]
-            following = found.re.search(rest)
+            following = match.re.search(rest)
             if following is None:
                 return clean + rest
             clean, rest = clean + rest[: following.start()], rest[following.start() :]
@@ -192,9 +188,8 @@ class _Secret:
 
 
 @functools.lru_cache(maxsize=1)
-def _of_proxies(found: tuple[tuple[str, ...], tuple[str, ...]]) -> tuple[_Secret, ...]:
-    """What all redactors have in common."""
-    passwords, users = found
+def _of_proxies(proxy_secrets: tuple[tuple[str, ...], tuple[str, ...]]) -> tuple[_Secret, ...]:
+    passwords, users = proxy_secrets
     return (*map(_Secret, passwords), *(_Secret(user, is_name=True) for user in users))
 
 
@@ -202,20 +197,20 @@ _ALIVE: Final[weakref.WeakSet[Redactor]] = weakref.WeakSet()
 
 
 def redact_everywhere(text: str) -> str:
-    """Takes the secrets of every redactor of this process out of a text, as of a traceback."""
+    """Removes the secrets of every redactor of this process, for tracebacks."""
     for redactor in (Redactor(), *_ALIVE):
         text = redactor.redact(text)
     return text
 
 
-def _end_of(secret: str, text: str) -> int | None:
-    """Where a secret ends that a text begins with, its letters and digits plain, the others in any spelling."""
+def _find_end(secret: str, text: str) -> int | None:
+    """Returns where the secret ends at the beginning of a text: letters and digits plain, others in any spelling."""
     at = 0
     for word in _WORDS.findall(secret):
         if _PLAIN_WORD.match(word):
             end = at + len(word) if text.startswith(word, at) else None
         else:
-            spelled = re.compile(_any_spelling(word)).match(text, at)
+            spelled = re.compile(_character_pattern(word)).match(text, at)
             end = None if spelled is None else spelled.end()
         if end is None:
             return None
@@ -223,33 +218,30 @@ def _end_of(secret: str, text: str) -> int | None:
     return at
 
 
-def _beginning_of(secret: str) -> str:
-    """Finds a secret in any spelling; of a long one the beginning, and what hangs on to it and could be its rest."""
-    found = "".join(map(_any_spelling, secret[:_SHORT]))
+def _pattern_of(secret: str) -> str:
+    """Returns a pattern for a secret in any spelling; for a long one, its beginning and any possible continuation."""
+    pattern = "".join(map(_character_pattern, secret[:_SHORT]))
     if len(secret) < _SHORT:
-        return f"{_BEGINS}{found}{_ENDS}"
-    return rf"{found}(?:{_ESCAPED}|[A-Za-z0-9{''.join(map(re.escape, sorted(set(secret))))}])*"
+        return f"{_WORD_START}{pattern}{_WORD_END}"
+    return rf"{pattern}(?:{_ESCAPED}|[A-Za-z0-9{''.join(map(re.escape, sorted(set(secret))))}])*"
 
 
-def _codes_of(secret: str) -> list[str]:
-    """What a secret looks like in base64, wherever in the encoded text it begins, and in hexadecimal digits.
-
-    Of a long one the beginning.
-    """
+def _encodings_of(secret: str) -> list[str]:
+    """Returns a secret in base64, for each alignment, and in hexadecimal; for a long one, its beginning."""
     raw = secret.encode("utf-8", "surrogatepass")
-    most = _SHORT if len(secret) >= _SHORT else None
-    found = []
-    for before in range(3):  # bytes of a group of three that stand before it
+    maximum = _SHORT if len(secret) >= _SHORT else None
+    encodings = []
+    for before in range(3):  # bytes before it in a group of three
         code = base64.b64encode(b"\0" * before + raw).decode()
-        found.append(code[(8 * before + 5) // 6 : 8 * (before + len(raw)) // 6][:most])  # without its neighbours' part
+        encodings.append(code[(8 * before + 5) // 6 : 8 * (before + len(raw)) // 6][:maximum])
     digits = raw[:_SHORT].hex()
-    return [*found, digits, digits.upper()]
+    return [*encodings, digits, digits.upper()]
 
 
-def _any_code(code: str) -> str:
-    """Finds such a beginning, and what hangs on to it and could be its rest."""
-    found = code.replace("+", r"(?:\+|-|%2[bB]|\\u002[bB])").replace("/", r"(?:/|_|%2[fF]|\\/|\\u002[fF])")
-    return rf"{found}(?:[A-Za-z0-9+/_-]|%2[bBfF]|\\/)*(?:=|%3[dD]){{0,2}}"
+def _encoded_pattern(code: str) -> str:
+    """Returns a pattern for an encoded beginning and any possible continuation."""
+    pattern = code.replace("+", r"(?:\+|-|%2[bB]|\\u002[bB])").replace("/", r"(?:/|_|%2[fF]|\\/|\\u002[fF])")
+    return rf"{pattern}(?:[A-Za-z0-9+/_-]|%2[bBfF]|\\/)*(?:=|%3[dD]){{0,2}}"
 
 
 def _longest_word(text: str) -> str:
@@ -257,8 +249,8 @@ def _longest_word(text: str) -> str:
     return max(words, key=len)
 
 
-def _any_spelling(character: str) -> str:
-    """A character plain, percent-encoded, escaped as in JSON, or as an entity of HTML; each also more than once."""
+def _character_pattern(character: str) -> str:
+    """Returns a pattern for a character: plain, percent-encoded, JSON-escaped or HTML entity, also repeatedly."""
     code = ord(character)
     units = character.encode("utf-16-be", "surrogatepass").hex()
     spelled = [

@@ -207,13 +207,13 @@ def test_user_and_password_are_secrets_of_every_redactor(monkeypatch, user, pass
         said = Redactor().redact(f"no <{text}> to http://{text}@proxy:1")
         assert text not in said, said
         assert said.startswith("no <[redacted]")
-    assert header.encode() not in Redactor().purge(f'{{"a": "{header}"}}'.encode()) or len(header) < 8
+    assert header.encode() not in Redactor().redact_body(f'{{"a": "{header}"}}'.encode()) or len(header) < 8
 
 
 def test_a_user_is_no_secret_in_an_answer(monkeypatch):
     """The name of a team, which is the user of its proxy and a package of its functions, stays in bodies."""
     monkeypatch.setenv("HTTPS_PROXY", "http://payments:a-password-of-them@proxy:1")
-    assert Redactor().purge(b'{"package": "payments"}') == b'{"package": "payments"}'
+    assert Redactor().redact_body(b'{"package": "payments"}') == b'{"package": "payments"}'
     assert Redactor().redact("payments is locked") == "[redacted] is locked"
 
 

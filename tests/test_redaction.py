@@ -110,8 +110,8 @@ def test_a_token_with_quotes_is_found_in_json():
 def test_a_good_answer_is_purged_of_the_token_alone():
     """The body of a 200 is kept as it came, but for the token itself: spelled plainly or as JSON spells it."""
     body = b'{"func_urn": "u",  "echo":"' + SECRET.encode() + b'", "authorization=x": 1}'
-    assert Redactor(SECRET).purge(body) == body.replace(SECRET.encode(), b"[redacted]")
-    assert Redactor("any").purge(b'{"param": "any"}') == b'{"param": "any"}'
+    assert Redactor(SECRET).redact_body(body) == body.replace(SECRET.encode(), b"[redacted]")
+    assert Redactor("any").redact_body(b'{"param": "any"}') == b'{"param": "any"}'
 
 
 @pytest.mark.parametrize(
@@ -133,15 +133,17 @@ def test_a_good_answer_is_purged_in_every_spelling(spelled, frame):
     if spelled.lower() == spelled:
         spelled = SECRET
     body = frame.format(spelled).encode()
-    purged = Redactor(SECRET).purge(body)
+    purged = Redactor(SECRET).redact_body(body)
     assert purged == frame.format("[redacted]").encode()
     assert json.loads(purged)
 
 
 def test_a_short_secret_in_a_good_answer():
     """One of eight characters or more goes where it stands alone; a shorter one is as good as any word."""
-    assert Redactor("secret-1").purge(b'{"a":"secret-1","b":"secret-12"}') == b'{"a":"[redacted]","b":"secret-12"}'
-    assert Redactor("any").purge(b'{"a":"any"}') == b'{"a":"any"}'
+    assert (
+        Redactor("secret-1").redact_body(b'{"a":"secret-1","b":"secret-12"}') == b'{"a":"[redacted]","b":"secret-12"}'
+    )
+    assert Redactor("any").redact_body(b'{"a":"any"}') == b'{"a":"any"}'
 
 
 def test_a_renewed_secret_joins_the_old_one():
@@ -161,14 +163,14 @@ def test_copies_of_a_secret_one_behind_the_other_are_taken_out():
 
 def test_renewed_secrets_are_bounded():
     """The last renewals stay known for answers that are under way; a secret that stays known is never dropped."""
-    redactor = Redactor("lasting-secret-of-all", beside=Redactor("secret-of-the-other"))
+    redactor = Redactor("lasting-secret-of-all", parent=Redactor("secret-of-the-other"))
     tokens = [f"{number}-token-{SECRET}"[:40] for number in range(10, 30)]
     for token in tokens:
         redactor.renew(token)
     assert repr(redactor) == "Redactor(6 secrets)"
     text = f"{tokens[-2]} {tokens[-1]} lasting-secret-of-all secret-of-the-other"
     assert redactor.redact(text) == " ".join(["[redacted]"] * 4)
-    assert redactor.purge(text.encode()).decode() == " ".join(["[redacted]"] * 4)
+    assert redactor.redact_body(text.encode()).decode() == " ".join(["[redacted]"] * 4)
 
 
 def test_a_redactor_takes_out_what_another_learns_later():
@@ -212,7 +214,7 @@ def test_an_encoded_secret_is_taken_out(secret, form):
     """Base64 and hexadecimal digits are no disguise: who reads them reads the secret."""
     code = ENCODED[form](secret.encode())
     redactor = Redactor(secret)
-    for clean in (redactor.redact(f'{{"x":"{code}"}}'), redactor.purge(f'{{"x":"{code}"}}'.encode()).decode()):
+    for clean in (redactor.redact(f'{{"x":"{code}"}}'), redactor.redact_body(f'{{"x":"{code}"}}'.encode()).decode()):
         assert code[4:-4] not in clean
         assert clean.startswith('{"x":"')
         assert "[redacted]" in json.loads(clean)["x"]
@@ -234,7 +236,7 @@ def test_a_password_is_any_text(password):
     for one in spelled:
         for frame in ("bad {} here", "bad%20{}%20here", r"bad\n{}\there"):
             assert redactor.redact(frame.format(one)) == frame.format("[redacted]")
-            assert redactor.purge(frame.format(one).encode()).decode() == frame.format("[redacted]")
+            assert redactor.redact_body(frame.format(one).encode()).decode() == frame.format("[redacted]")
 
 
 def test_an_answer_that_was_json_is_json_still():
@@ -254,6 +256,6 @@ def test_an_answer_that_was_json_is_json_still():
 def test_an_odd_answer_takes_no_time(sign):
     """A megabyte of escapes is read in one go: a server cannot hold up a run by what it sends."""
     began = time.process_time()
-    Redactor(SECRET, "Pass-word").purge(sign.encode() * (1_000_000 // len(sign)))
+    Redactor(SECRET, "Pass-word").redact_body(sign.encode() * (1_000_000 // len(sign)))
     Redactor(SECRET, "Pass-word").redact(sign * (16_384 // len(sign)))
     assert time.process_time() - began < 5

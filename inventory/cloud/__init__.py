@@ -1,1 +1,1 @@
-"""Huawei Cloud over HTTP: client, responses, credentials. Knows no run."""
+"""Huawei Cloud over HTTP: credentials, requests, responses. Nothing here writes to the cloud."""

@@ -1,10 +1,4 @@
-"""Access keys: every way in which the vendor's SDK finds AK/SK, and its signature on every call.
-
-Owns the bridge to ``huaweicloudsdkcore``, which is loaded only when a run has no token. The SDK blocks: it gets and
-renews keys in a thread, and what signs is a copy that no thread changes. Knows no FunctionGraph.
-
-Source: api-facts.md section 6 (SDK 3.1.219: provider chain, signer).
-"""
+"""Access keys: found and renewed by the vendor's SDK, which signs each call."""
 
 from __future__ import annotations
 
@@ -22,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
 
-from inventory.cloud.credentials import is_one_word
+from inventory.cloud.credentials import is_header_safe
 from inventory.errors import CredentialRefusedError, CredentialsError
 from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
@@ -34,36 +28,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-_LOOK_SECONDS: Final = 60.0
-"""How often it is looked whether temporary keys end soon; the SDK renews them in their last 40 minutes."""
+SdkObject = Any
+"""The SDK and requests have no types."""
+_CHECK_SECONDS: Final = 60.0
+"""Interval between expiry checks of temporary keys; the SDK renews them in their last 40 minutes."""
 
 _VARIABLES: Final[dict[str, tuple[str, ...]]] = {
     "Oidc": ("HUAWEICLOUD_OIDC_",),
     "Env": ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_ID"),
     "PodIdentity": ("HC_CONTAINER_",),
 }
-"""How the variables of the SDK's providers begin. Metadata need none."""
-_ANSWERED: Final = re.compile(r"(?:status_code:\s*|detail: )(\d{3})\b")
-"""Where the SDK puts an answer into a text of its own."""
-_PROXY_ANSWERED: Final = re.compile(r"Tunnel connection failed: (\d{3})\b")
-"""The same for an answer of a proxy, which may repeat what it was sent."""
+"""Prefixes of the variables of each SDK provider; the metadata provider has none."""
+_SERVICE_STATUS: Final = re.compile(r"(?:status_code:\s*|detail: )(\d{3})\b")
+"""HTTP status in an error message of the SDK."""
+_PROXY_STATUS: Final = re.compile(r"Tunnel connection failed: (\d{3})\b")
+"""HTTP status of a proxy, whose message may repeat secrets."""
 
 
 class AccessKeys:
-    """The keys of an account, found or renewed by the SDK; shared by all scopes of the account.
+    """The keys of an account, shared by all its scopes.
+
+    The SDK blocks, so it renews keys in a thread; calls are signed with a copy.
 
     Args:
-        found: the SDK's credentials.
-        origin: where they were found.
-        clock: seconds, for how often temporary keys are looked at.
+        sdk_credentials: credentials object of the SDK.
+        origin: where the keys were found.
+        clock: returns seconds, for the expiry checks.
 
     Raises:
-        CredentialsError: they are none that can be sent.
+        CredentialsError: the keys are invalid in a header.
+
+    Source: api-facts.md section 6 (SDK 3.1.219: provider chain, signer).
     """
 
-    def __init__(self, found: Any, origin: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:  # noqa: ANN401 - the SDK has no types
-        _check(origin, found.ak, found.sk, found.security_token)
-        self._found = found
+    def __init__(
+        self, sdk_credentials: SdkObject, origin: str = "", *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        _check_keys(origin, sdk_credentials.ak, sdk_credentials.sk, sdk_credentials.security_token)
+        self._sdk_credentials = sdk_credentials
         self._clock = clock
         self._lock = asyncio.Lock()
         self._look_at = float("inf")
@@ -73,52 +75,52 @@ class AccessKeys:
         self.key = ""
         self._secret = ""
         self._security_token: str | None = None
-        self._take()
+        self._copy_keys()
 
     def __repr__(self) -> str:
         return f"AccessKeys({'temporary' if self._security_token else 'permanent'})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("keys are not pickled: the other side finds its own")
+        raise TypeError("AccessKeys contain secrets and cannot be pickled")
 
     async def prepare(self) -> None:
-        """Renews temporary keys that end soon, in a thread; all who wait share it.
+        """Renews temporary keys that expire soon; concurrent callers share one renewal.
 
         Raises:
-            CredentialRefusedError: they have ended, and there are no others.
+            CredentialRefusedError: the keys expired and could not be renewed.
         """
         if self._is_fresh():
             return
         async with self._lock:
-            if self._is_fresh():  # another scope's call has renewed them meanwhile
+            if self._is_fresh():  # renewed by another scope's call
                 return
-            self._look_at = self._clock() + _LOOK_SECONDS
-            reason = await run_abandonable(_renew, self._found)
-            self._take()
+            self._look_at = self._clock() + _CHECK_SECONDS
+            reason = await run_abandonable(_renew_keys, self._sdk_credentials)
+            self._copy_keys()
             if not self.key:
                 raise CredentialRefusedError(self.redactor.redact(f"no access key: {reason}"))
 
     def _is_fresh(self) -> bool:
         return bool(self.key) and self._clock() < self._look_at
 
-    def signer(self, project_id: str) -> Any:  # noqa: ANN401 - the SDK has no types
-        """The SDK's credentials of one project with the keys as they are now."""
-        from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - only where keys are used
+    def signer(self, project_id: str) -> SdkObject:
+        """Returns SDK credentials of one project with the current keys."""
+        from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - slow to import
 
         signer = BasicCredentials(self.key, self._secret, project_id)
         return signer.with_security_token(self._security_token) if self._security_token else signer
 
-    def _take(self) -> None:
-        """Takes over what the SDK has. A renewal that failed leaves what was there: it may be good for a while."""
-        found = (self._found.ak, self._found.sk, self._found.security_token)
-        if self._found.sts_accessor is not None:
-            self._look_at = min(self._look_at, self._clock() + _LOOK_SECONDS)
-        if not all(map(_can_be_sent, found)):
+    def _copy_keys(self) -> None:
+        """Copies the SDK's keys. After a failed renewal the old keys remain, which may still be valid."""
+        keys = (self._sdk_credentials.ak, self._sdk_credentials.sk, self._sdk_credentials.security_token)
+        if self._sdk_credentials.sts_accessor is not None:
+            self._look_at = min(self._look_at, self._clock() + _CHECK_SECONDS)
+        if not all(map(_can_be_sent, keys)):
             return
-        if not found[0] or not found[1] or found == (self.key, self._secret, self._security_token):
+        if not keys[0] or not keys[1] or keys == (self.key, self._secret, self._security_token):
             return
-        self.redactor.renew(*filter(None, found))
-        self.key, self._secret, self._security_token = found
+        self.redactor.renew(*filter(None, keys))
+        self.key, self._secret, self._security_token = keys
         self.generation += 1
 
 
@@ -128,7 +130,7 @@ class SigningCredential:
     def __init__(self, keys: AccessKeys, project_id: str, headers: Mapping[str, str]) -> None:
         self._keys = keys
         self._project_id = project_id
-        self._always = dict(headers)
+        self._default_headers = dict(headers)
         self._signer: Any = None
         self._signer_of = -1
         self.redactor = keys.redactor
@@ -139,16 +141,16 @@ class SigningCredential:
 
     @property
     def generation(self) -> int:
-        """That of the keys."""
+        """Generation of the keys."""
         return self._keys.generation
 
     async def prepare(self) -> None:
-        """Renews temporary keys that end soon."""
+        """Renews temporary keys that expire soon."""
         await self._keys.prepare()
 
     def headers(self, url: str) -> Mapping[str, str]:
-        """All headers of a GET, signed: those that every call has, the host as it is sent, the date and the project."""
-        from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - only where keys are used
+        """Returns the signed headers of a GET, including ``Host`` and the date."""
+        from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - slow to import
 
         if self._signer_of != self._keys.generation:
             self._signer, self._signer_of = self._keys.signer(self._project_id), self._keys.generation
@@ -161,55 +163,52 @@ class SigningCredential:
             host=host if place.is_default_port() else f"{host}:{place.port}",
             resource_path=place.raw_path,
             query_params=list(place.query.items()),
-            header_params={**self._always, "X-Sdk-Date": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")},
+            header_params={**self._default_headers, "X-Sdk-Date": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")},
             body="",
         )
         signed: dict[str, str] = self._signer.sign_request(request).header_params
         return signed
 
     async def renew(self, generation: int) -> bool:
-        """Whether the keys are others by now."""
+        """Returns True if the keys are newer."""
         return generation != self._keys.generation
 
 
 def find_access_keys() -> tuple[AccessKeys | None, list[str]]:
-    """Asks the SDK's providers, in the order of its chain, for keys. Blocks.
+    """Tries the SDK's providers in their order. Blocks.
 
-    Unlike the chain, it goes on where a provider cannot reach its service: off the vendor's machines, metadata have no
-    host that answers, and who stands behind them would never be asked.
+    The SDK's own chain stops at a provider that cannot reach its service; this function continues.
 
     Returns:
-        The keys, or None where no one has any; and what hindered the providers that somebody set up.
+        The keys or None, and the errors of the providers that are configured.
 
     Raises:
-        CredentialsError: the keys that were found are none that can be sent.
+        CredentialsError: the keys are invalid in a header.
     """
-    from huaweicloudsdkcore.auth import internal, provider  # noqa: PLC0415
+    from huaweicloudsdkcore.auth import internal, provider  # noqa: PLC0415 - slow to import
 
-    # The SDK asks metadata and pods by the functions of requests, and has no setting for their proxies.
-    internal.requests = _requests()
+    # The SDK calls requests directly for metadata and pods, without a setting for proxies.
+    internal.requests = _requests_replacement()
     chain = provider.CredentialProviderChain
-    hindered: list[str] = []
-    for one in chain.get_basic_credential_provider_chain()._providers:  # noqa: SLF001 - there is no public way to go on
+    problems: list[str] = []
+    for sdk_provider in chain.get_basic_credential_provider_chain()._providers:  # noqa: SLF001 - the public method stops at an error
         try:
-            found = one.get_credentials()
+            sdk_credentials = sdk_provider.get_credentials()
         except _sdk_errors() as error:
-            hindered += [f"{place}: {_reason_of(error)}" for place in _places_of(type(one).__name__)]
+            problems += [
+                f"{place}: {_describe_sdk_error(error)}" for place in _configuration_of(type(sdk_provider).__name__)
+            ]
         else:
-            return AccessKeys(found, "; ".join(_places_of(type(one).__name__))), hindered
-    return None, hindered
+            return AccessKeys(sdk_credentials, "; ".join(_configuration_of(type(sdk_provider).__name__))), problems
+    return None, problems
 
 
 def _can_be_sent(secret: object) -> bool:
-    return secret is None or (isinstance(secret, str) and is_one_word(secret))
+    return secret is None or (isinstance(secret, str) and is_header_safe(secret))
 
 
-def _check(origin: str, *secrets: object) -> None:
-    """Refuses keys that no header can hold, without a word of them.
-
-    Raises:
-        CredentialsError: one is such a key.
-    """
+def _check_keys(origin: str, *secrets: object) -> None:
+    """Raises CredentialsError if a key is invalid in a header; the message does not repeat it."""
     if not all(map(_can_be_sent, secrets)):
         raise CredentialsError(
             f"{origin or 'the SDK'} has an access key, secret key or security token with a space, a line break, a "
@@ -217,83 +216,85 @@ def _check(origin: str, *secrets: object) -> None:
         )
 
 
-def _places_of(provider: str) -> list[str]:
-    """What somebody set up for a provider; where it is nothing, it is no news that there are no keys."""
+def _configuration_of(provider: str) -> list[str]:
+    """Returns what is configured for a provider; an unconfigured provider without keys is not an error."""
     if provider.startswith("Profile"):
-        named = os.environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
-        path = Path(named or (home_folder() or Path()) / ".huaweicloud/credentials")
-        has_place = named is not None or (home_folder() is not None and exists(path))
+        path_variable = os.environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
+        path = Path(path_variable or (home_folder() or Path()) / ".huaweicloud/credentials")
+        has_place = path_variable is not None or (home_folder() is not None and exists(path))
         return [f"profile {path}"] if has_place else []
-    own = next((names for start, names in _VARIABLES.items() if provider.startswith(start)), ())
-    names = [name for name in sorted(os.environ) if name.startswith(own) and os.environ[name]]
+    prefixes = next((names for start, names in _VARIABLES.items() if provider.startswith(start)), ())
+    names = [name for name in sorted(os.environ) if name.startswith(prefixes) and os.environ[name]]
     return [", ".join(names)] if names else []
 
 
 def _sdk_errors() -> tuple[type[Exception], ...]:
-    """What the SDK raises where it finds no keys; the last are those of files, of answers and of requests."""
-    from huaweicloudsdkcore.exceptions.exceptions import SdkException  # noqa: PLC0415
+    """Returns the exceptions that the SDK raises if it finds no keys."""
+    from huaweicloudsdkcore.exceptions.exceptions import SdkException  # noqa: PLC0415 - slow to import
 
     return (SdkException, configparser.Error, AttributeError, LookupError, TypeError, ValueError, OSError)
 
 
-def _reason_of(error: Exception) -> str:
-    """What hindered a provider, but for what may quote a secret: the content of a file, or of an answer."""
+def _describe_sdk_error(error: Exception) -> str:
+    """Describes an error without text that may contain secrets, such as a file's content or a response."""
     if isinstance(error, configparser.Error):
         return "it is no INI file as the SDK reads it (a % in a value is written %%)"
-    words = str(getattr(error, "error_msg", None) or error)
-    answered = getattr(error, "status_code", None) or next(iter(_ANSWERED.findall(words)), None)
-    if refused := _PROXY_ANSWERED.search(words):
-        return f"the proxy said {refused[1]}"
-    if answered is not None:  # the service's own words may repeat the token that it was asked with
-        return f"its service said {answered}"
+    message = str(getattr(error, "error_msg", None) or error)
+    status = getattr(error, "status_code", None) or next(iter(_SERVICE_STATUS.findall(message)), None)
+    if proxy_status := _PROXY_STATUS.search(message):
+        return f"the proxy said {proxy_status[1]}"
+    if status is not None:  # the body may repeat the token
+        return f"its service said {status}"
     is_the_sdks = type(error).__module__.startswith("huaweicloudsdkcore")
     if isinstance(error, AttributeError | LookupError | TypeError | ValueError) and not is_the_sdks:
         return "what it was given holds no keys in a form that the SDK reads"
-    return Redactor().redact(words)
+    return Redactor().redact(message)
 
 
 def create_access_keys(ak: str, sk: str, security_token: str, origin: str = "") -> AccessKeys:
-    """Keys that are known already.
+    """Creates keys from known values.
 
     Raises:
-        CredentialsError: they are none that can be sent.
+        CredentialsError: the keys are invalid in a header.
     """
-    from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415
+    from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - slow to import
 
-    found = BasicCredentials(ak, sk)
-    return AccessKeys(found.with_security_token(security_token) if security_token else found, origin)
+    sdk_credentials = BasicCredentials(ak, sk)
+    return AccessKeys(
+        sdk_credentials.with_security_token(security_token) if security_token else sdk_credentials, origin
+    )
 
 
-def _renew(found: Any) -> str:  # noqa: ANN401 - the SDK has no types
-    """Lets the SDK renew keys if it is time; returns what hindered it."""
+def _renew_keys(sdk_credentials: SdkObject) -> str:
+    """Lets the SDK renew keys that expire soon; returns the error message or ""."""
     try:
-        found.process_sts(_http_client())
+        sdk_credentials.process_sts(_http_client())
     except _sdk_errors() as error:
-        return _reason_of(error)
+        return _describe_sdk_error(error)
     return ""
 
 
 @functools.cache
-def _http_client() -> Any:  # noqa: ANN401 - the SDK has no types
-    """The SDK's own client, which its federated providers call IAM with. It logs nothing: requests hold secrets."""
-    from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler  # noqa: PLC0415
-    from huaweicloudsdkcore.http.http_client import HttpClient  # noqa: PLC0415
-    from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415
-    from huaweicloudsdkcore.http.http_handler import HttpHandler  # noqa: PLC0415
+def _http_client() -> SdkObject:
+    """Creates the SDK's HTTP client without logging, because requests contain secrets."""
+    from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.http.http_client import HttpClient  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.http.http_handler import HttpHandler  # noqa: PLC0415 - slow to import
 
     class Client(HttpClient):  # type: ignore[misc]
-        def _init_session(self) -> Any:  # noqa: ANN401 - the SDK has no types
+        def _init_session(self) -> SdkObject:
             return _session_type()()
 
-    silent = logging.Logger(__name__, logging.CRITICAL + 1)  # noqa: LOG001 - one that nobody can turn on
+    silent = logging.Logger(__name__, logging.CRITICAL + 1)  # noqa: LOG001 - cannot be enabled
     return Client(HttpConfig(timeout=(5, 20)), HttpHandler(), DefaultExceptionHandler(), silent)
 
 
 @functools.cache
-def _session_type() -> Any:  # noqa: ANN401 - requests is loaded only with the SDK
-    """The sessions of requests with the proxies of :mod:`inventory.proxies`, whose secrets are in no URL."""
-    import requests  # noqa: PLC0415
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415
+def _session_type() -> SdkObject:
+    """Creates a session class of requests that uses the proxies of :mod:`inventory.proxies`."""
+    import requests  # noqa: PLC0415 - slow to import
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - slow to import
 
     headers: dict[str, dict[str, str]] = {}
 
@@ -314,22 +315,22 @@ def _session_type() -> Any:  # noqa: ANN401 - requests is loaded only with the S
             for scheme in ("http://", "https://"):
                 self.mount(scheme, Adapter())
 
-        def merge_environment_settings(self, url: Any, proxies: Any, *others: Any) -> Any:  # noqa: ANN401 - as requests has it
+        def merge_environment_settings(self, url: str, proxies: SdkObject, *others: SdkObject) -> SdkObject:
             return {**super().merge_environment_settings(url, proxies, *others), "proxies": proxies_of(url)}
 
-        def rebuild_proxies(self, prepared_request: Any, proxies: Any) -> Any:  # noqa: ANN401, ARG002 - as requests has it
+        def rebuild_proxies(self, prepared_request: SdkObject, proxies: SdkObject) -> SdkObject:  # noqa: ARG002 - overrides requests
             return proxies_of(prepared_request.url)
 
     return Session
 
 
-def _requests() -> Any:  # noqa: ANN401 - requests is loaded only with the SDK
-    """What the SDK uses of the module ``requests``, with such sessions."""
-    import requests  # noqa: PLC0415
+def _requests_replacement() -> SdkObject:
+    """Returns the part of the module ``requests`` that the SDK uses, with these sessions."""
+    import requests  # noqa: PLC0415 - slow to import
 
-    def ask(method: str, **more: Any) -> Any:  # noqa: ANN401 - as requests has it
+    def send(method: str, **options: SdkObject) -> SdkObject:
         with _session_type()() as session:
-            return session.request(method, **more)
+            return session.request(method, **options)
 
-    calls = {method: functools.partial(ask, method) for method in ("get", "post", "put")}
+    calls = {method: functools.partial(send, method) for method in ("get", "post", "put")}
     return SimpleNamespace(**calls, HTTPError=requests.HTTPError)

@@ -1,7 +1,4 @@
-"""Which credential an export calls with: where it is looked for, in which order, and what each scope gets of it.
-
-Owns that order and the names of the variables. Knows no FunctionGraph.
-"""
+"""Credential providers: where credentials are found, and in which order."""
 
 from __future__ import annotations
 
@@ -26,23 +23,23 @@ if TYPE_CHECKING:
     from inventory.settings import ExportSettings
 
 PREFIX: Final = "HW"
-"""How the variables begin: those that Terraform users have."""
-_NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Control characters, bytes that are no UTF-8, and separators of lines and paragraphs."""
+"""Default prefix of the variables, as for the Terraform provider."""
+_CONTROL_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters, invalid UTF-8, and line and paragraph separators."""
 
 
 class CredentialProvider(Protocol):
-    """Who calls: gives each scope its credential."""
+    """Provides the credential of each scope."""
 
     def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
-        """The credential of one scope."""
+        """Returns the credential of one scope."""
 
     def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
-        """The credential that may ask IAM for the projects of a region."""
+        """Returns the credential that can list a region's projects in IAM."""
 
 
 class TokenProvider:
-    """One token for every scope."""
+    """Provides one token for every scope."""
 
     def __init__(self, token: TokenCredential) -> None:
         self._token = token
@@ -51,16 +48,16 @@ class TokenProvider:
         return repr(self._token)
 
     def credential(self, _session: aiohttp.ClientSession, _region: str, _project_id: str) -> Credential:
-        """The token."""
+        """Returns the token."""
         return self._token
 
     def iam_credential(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
-        """The token."""
+        """Returns the token."""
         return self._token
 
 
 class PasswordProvider:
-    """A name and a password: a token of its own for each project."""
+    """Provides a token for each project, from a user name and password."""
 
     def __init__(self, user: IamUser, iam_endpoint: Callable[[str], str]) -> None:
         self._user = user
@@ -69,16 +66,16 @@ class PasswordProvider:
     def __repr__(self) -> str:
         return repr(self._user)
 
-    def beside(self, iam_endpoint: Callable[[str], str]) -> PasswordProvider:
-        """The same user at another IAM: a wrong password is not tried by each of its accounts."""
+    def with_endpoint(self, iam_endpoint: Callable[[str], str]) -> PasswordProvider:
+        """Returns a provider with another IAM endpoint; both share the user, so that a wrong password is tried once."""
         return PasswordProvider(self._user, iam_endpoint)
 
     def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
-        """The project's token."""
+        """Returns the project's token."""
         return self._token(session, region, {"project": {"id": project_id}})
 
     def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
-        """The domain's token."""
+        """Returns the domain's token."""
         return self._token(session, region, {"domain": {"name": self._user.domain}})
 
     def _token(self, session: aiohttp.ClientSession, region: str, scope: Mapping[str, Mapping[str, str]]) -> Credential:
@@ -92,7 +89,7 @@ class PasswordProvider:
 
 
 class AccessKeyProvider:
-    """Access keys: every call is signed."""
+    """Provides signatures with access keys."""
 
     def __init__(self, keys: AccessKeys, headers: Mapping[str, str]) -> None:
         self._keys = keys
@@ -102,18 +99,18 @@ class AccessKeyProvider:
         return repr(self._keys)
 
     def credential(self, _session: aiohttp.ClientSession, _region: str, project_id: str) -> Credential:
-        """The signature of one project's calls."""
-        from inventory.cloud.access_keys import SigningCredential  # noqa: PLC0415 - the SDK is loaded only for keys
+        """Returns the signature for one project's calls."""
+        from inventory.cloud.access_keys import SigningCredential  # noqa: PLC0415 - the SDK is slow to import
 
         return SigningCredential(self._keys, project_id, self._headers)
 
     def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
-        """The signature of calls that no project is named in."""
+        """Returns the signature for calls without a project."""
         return self.credential(session, region, "")
 
 
 class MissingCredentials:
-    """No account, or one whose credential cannot be had: its scopes are refused before a call is made."""
+    """Refuses every call before it is made, because no credential is available."""
 
     def __init__(self, reason: str) -> None:
         self.redactor = Redactor()
@@ -122,15 +119,15 @@ class MissingCredentials:
         self._reason = reason
 
     def credential(self, _session: aiohttp.ClientSession, _region: str, _project_id: str) -> Credential:
-        """One that is never ready."""
+        """Returns itself."""
         return self
 
     def iam_credential(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
-        """The same."""
+        """Returns itself."""
         return self
 
     async def prepare(self) -> None:
-        """Says why there is none.
+        """Raises the reason.
 
         Raises:
             CredentialRefusedError: always.
@@ -138,31 +135,31 @@ class MissingCredentials:
         raise CredentialRefusedError(self._reason)
 
     def headers(self, _url: str) -> Mapping[str, str]:
-        """None: no call is made."""
+        """Returns no headers."""
         return {}
 
     async def renew(self, _generation: int) -> bool:
-        """Never."""
+        """Returns False."""
         return False
 
 
 class AccountsProvider:
-    """Several accounts, each with the scopes that the settings say are its own."""
+    """Selects the account of each scope, as the settings file assigns them."""
 
     def __init__(self, settings: ExportSettings, accounts: Mapping[str, CredentialProvider]) -> None:
         self._settings = settings
         self._accounts = dict(accounts)
 
     def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
-        """That of the scope's account."""
+        """Returns the credential of the scope's account."""
         return self._owner(region, project_id).credential(session, region, project_id)
 
     def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
-        """That of the first account that has something in the region."""
+        """Returns the credential of the first account with a scope in the region."""
         return self._owner(region, None).iam_credential(session, region)
 
     def named(self, name: str) -> CredentialProvider:
-        """The account of that name."""
+        """Returns the provider of an account."""
         return self._accounts[name]
 
     def _owner(self, region: str, project_id: str | None) -> CredentialProvider:
@@ -175,44 +172,50 @@ class AccountsProvider:
 
 
 def select_account(account: CredentialProvider, name: str) -> CredentialProvider:
-    """One of several accounts."""
+    """Returns the provider of one account; the provider itself if there is only one."""
     return account.named(name) if isinstance(account, AccountsProvider) else account
 
 
 def find_credentials(
     settings: ExportSettings, environment: Mapping[str, str], signed_headers: Mapping[str, str]
 ) -> CredentialProvider:
-    """Finds who calls: the accounts of the settings file, or the one that there is without one.
+    """Finds the credentials of all accounts of the settings, or of the only account.
 
-    An account whose credential is not found refuses its own scopes; the others go on. May block for some seconds.
+    An account without a credential refuses only its own scopes. May block for some seconds.
 
     Raises:
-        CredentialsError: there are no accounts in the settings, and no credential.
+        CredentialsError: the settings have no accounts, and no credential was found.
     """
     if not settings.accounts:
         return find_account_credentials(settings.token_path(), environment, settings.iam_endpoint_for, signed_headers)
-    found: dict[str, CredentialProvider] = {}
-    known: dict[tuple[str | None, ...], CredentialProvider] = {}
-    for one in settings.accounts:
-        own = settings.for_account(one)
-        source = (one.token_file, one.profile, one.environment or PREFIX)
-        if source in known:  # accounts with one secret try it together
-            same = known[source]
-            found[one.name] = same.beside(own.iam_endpoint_for) if isinstance(same, PasswordProvider) else same
+    providers: dict[str, CredentialProvider] = {}
+    by_source: dict[tuple[str | None, ...], CredentialProvider] = {}
+    for account in settings.accounts:
+        account_settings = settings.for_account(account)
+        source = (account.token_file, account.profile, account.environment or PREFIX)
+        if source in by_source:  # accounts share the secret
+            shared = by_source[source]
+            providers[account.name] = (
+                shared.with_endpoint(account_settings.iam_endpoint_for)
+                if isinstance(shared, PasswordProvider)
+                else shared
+            )
             continue
-        token_file = None if one.token_file is None else Path(expand_user(one.token_file))
+        token_file = None if account.token_file is None else Path(expand_user(account.token_file))
         try:
-            if one.profile is not None:
-                found[one.name] = AccessKeyProvider(_keys_of_profile(Path(expand_user(one.profile))), signed_headers)
-            else:
-                prefix = one.environment or PREFIX
-                found[one.name] = find_account_credentials(
-                    token_file, environment, own.iam_endpoint_for, signed_headers, prefix=prefix
+            if account.profile is not None:
+                providers[account.name] = AccessKeyProvider(
+                    _read_profile(Path(expand_user(account.profile))), signed_headers
                 )
-            known[source] = found[one.name]
+            else:
+                prefix = account.environment or PREFIX
+                providers[account.name] = find_account_credentials(
+                    token_file, environment, account_settings.iam_endpoint_for, signed_headers, prefix=prefix
+                )
+            by_source[source] = providers[account.name]
         except CredentialsError as error:
-            found[one.name] = MissingCredentials(f"account {one.name!r}: {error}")
-    return AccountsProvider(settings, found)
+            providers[account.name] = MissingCredentials(f"account {account.name!r}: {error}")
+    return AccountsProvider(settings, providers)
 
 
 def find_account_credentials(
@@ -223,19 +226,19 @@ def find_account_credentials(
     *,
     prefix: str = PREFIX,
 ) -> CredentialProvider:
-    """Finds who calls: a token file, a token, a user and password, access keys, or what the vendor's SDK finds.
+    """Finds credentials: token file, token, user and password, access keys, then the vendor's SDK.
 
-    May block for some seconds: the SDK asks the machine's metadata last.
+    May block for some seconds: the SDK queries the instance metadata last.
 
     Args:
         token_file: ``--token-file``.
-        environment: the variables.
-        iam_endpoint: IAM's base URL of a region.
-        signed_headers: the headers that every call has, which a signature covers.
-        prefix: what the variables begin with. Behind another than ``HW`` the SDK is not asked: it has one account.
+        environment: environment variables.
+        iam_endpoint: returns IAM's base URL for a region.
+        signed_headers: headers of every call, which a signature covers.
+        prefix: prefix of the variables. The SDK is used only with ``HW``, because it has one account.
 
     Raises:
-        CredentialsError: there is no credential, or half of one.
+        CredentialsError: no complete credential was found.
     """
     if token_file is not None:
         return TokenProvider(read_token_file(token_file))
@@ -244,14 +247,14 @@ def find_account_credentials(
     if token:
         return TokenProvider(TokenCredential(token, f"{prefix}_AUTH_TOKEN"))
     if read("USER_NAME") or read("USER_PASSWORD"):
-        name, password, domain = read.texts("USER_NAME", "USER_PASSWORD", "DOMAIN_NAME")
+        name, password, domain = read.require_lines("USER_NAME", "USER_PASSWORD", "DOMAIN_NAME")
         return PasswordProvider(IamUser(name, password, domain), iam_endpoint)
     return AccessKeyProvider(_keys(read, prefix), signed_headers)
 
 
-def _keys_of_profile(path: Path) -> AccessKeys:
-    """The keys of a file of the SDK's form: an INI file with ``[basic]``, ``ak`` and ``sk``."""
-    from inventory.cloud.access_keys import create_access_keys  # noqa: PLC0415 - the SDK is loaded only for keys
+def _read_profile(path: Path) -> AccessKeys:
+    """Reads keys from an INI file of the SDK: ``[basic]`` with ``ak`` and ``sk``."""
+    from inventory.cloud.access_keys import create_access_keys  # noqa: PLC0415 - the SDK is slow to import
 
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -259,7 +262,7 @@ def _keys_of_profile(path: Path) -> AccessKeys:
         profile = parser["basic"]
     except OSError as error:
         raise CredentialsError.from_os_error(f"profile {path}", "cannot be read", error) from None
-    except (configparser.Error, UnicodeError, KeyError):  # their texts quote the file
+    except (configparser.Error, UnicodeError, KeyError):  # their messages quote the file
         raise CredentialsError(f"profile {path} is no INI file with a section [basic]") from None
     if not profile.get("ak") or not profile.get("sk"):
         raise CredentialsError(f"profile {path} has no ak and sk in its section [basic]")
@@ -267,19 +270,19 @@ def _keys_of_profile(path: Path) -> AccessKeys:
 
 
 def _keys(read: _Variables, prefix: str) -> AccessKeys:
-    from inventory.cloud.access_keys import create_access_keys, find_access_keys  # noqa: PLC0415 - the SDK is loaded only for keys
+    from inventory.cloud.access_keys import create_access_keys, find_access_keys  # noqa: PLC0415 - the SDK is slow to import
 
     if read("ACCESS_KEY") or read("SECRET_KEY"):
-        key, secret = read.together("ACCESS_KEY", "SECRET_KEY")
+        key, secret = read.require("ACCESS_KEY", "SECRET_KEY")
         return create_access_keys(key, secret, read("SECURITY_TOKEN"), f"{prefix}_ACCESS_KEY")
     if prefix != PREFIX:
         raise CredentialsError(
             f"no credential: set {prefix}_AUTH_TOKEN, or {prefix}_USER_NAME, {prefix}_USER_PASSWORD and "
             f"{prefix}_DOMAIN_NAME, or {prefix}_ACCESS_KEY and {prefix}_SECRET_KEY"
         )
-    keys, hindered = find_access_keys()
-    if keys is None and hindered:
-        raise CredentialsError(f"no credential: {'; '.join(hindered)}")
+    keys, problems = find_access_keys()
+    if keys is None and problems:
+        raise CredentialsError(f"no credential: {'; '.join(problems)}")
     if keys is None:
         raise CredentialsError(
             f"no credential: set {PREFIX}_AUTH_TOKEN to an IAM token, or give --token-file with a file that holds one; "
@@ -291,7 +294,7 @@ def _keys(read: _Variables, prefix: str) -> AccessKeys:
 
 
 class _Variables:
-    """The variables of an account."""
+    """Environment variables of an account."""
 
     def __init__(self, environment: Mapping[str, str], prefix: str = PREFIX) -> None:
         self._environment = environment
@@ -300,8 +303,8 @@ class _Variables:
     def __call__(self, name: str) -> str:
         return self._environment.get(f"{self._prefix}_{name}", "").strip()
 
-    def together(self, *names: str) -> list[str]:
-        """Variables that are of use only together.
+    def require(self, *names: str) -> list[str]:
+        """Returns the values of variables that must all be set.
 
         Raises:
             CredentialsError: one is missing.
@@ -312,15 +315,15 @@ class _Variables:
             raise CredentialsError(f"{there} alone is no credential: set {' and '.join(missing)} too")
         return [self(name) for name in names]
 
-    def texts(self, *names: str) -> list[str]:
-        """The same of what is any text in one line.
+    def require_lines(self, *names: str) -> list[str]:
+        """Returns the same for values that must be one line of text.
 
         Raises:
-            CredentialsError: one is missing, or holds a control character.
+            CredentialsError: one is missing or contains a control character.
         """
-        values = self.together(*names)
+        values = self.require(*names)
         for name, value in zip(names, values, strict=True):
-            if any(unicodedata.category(character) in _NO_TEXT for character in value):
+            if any(unicodedata.category(character) in _CONTROL_CATEGORIES for character in value):
                 raise CredentialsError(
                     f"{self._prefix}_{name} holds a line break or a control character: write it again"
                 )

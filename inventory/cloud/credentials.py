@@ -1,9 +1,4 @@
-"""The credential of a scope: which headers make its calls welcome, and how it is renewed.
-
-Owns the door that every kind of credential has, and the kind that needs no other service: an IAM token that somebody
-else got. A credential shows its secret in no repr; its ``redactor`` keeps it out of what servers send back. Makes no
-HTTP call.
-"""
+"""Credential protocol, and TokenCredential for an existing IAM token."""
 
 from __future__ import annotations
 
@@ -21,46 +16,46 @@ if TYPE_CHECKING:
     from inventory.scheduling.lockout import Lockout
 
 TOKEN_VARIABLE: Final = "HW_AUTH_TOKEN"  # noqa: S105 - the name of the variable
-_LOOK_SECONDS: Final = 1.0
-"""How often a token file is looked at."""
+_CHECK_SECONDS: Final = 1.0
+"""Interval between checks of a token file."""
 _MAX_FILE: Final = 1024 * 1024
-"""Bytes of a token file; a token has a few thousand."""
+"""Maximum size in bytes of a token file; a token has a few thousand."""
 
 
 class Credential(Protocol):
-    """What makes the calls of one scope welcome."""
+    """Authenticates the calls of one scope. Its secret appears in no repr."""
 
     @property
     def redactor(self) -> Redactor:
-        """Takes its secrets out of what a server sends."""
+        """Removes the credential's secrets from text of the server."""
 
     @property
     def generation(self) -> int:
-        """A number that changes with the secret: a call knows with which one it was made."""
+        """Increases when the secret changes; a call remembers the generation that it used."""
 
     @property
     def lockout(self) -> Lockout | None:
         """What keeps scopes from trying one secret at once; None where nothing is locked when it is refused."""
 
     async def prepare(self) -> None:
-        """Gets or renews what the next call needs, if need be; all who wait share one renewal.
+        """Gets or renews the secret if needed; concurrent callers share one renewal.
 
         Raises:
-            CallError: there is none to be had.
+            CallError: no secret is available.
         """
 
     def headers(self, url: str) -> Mapping[str, str]:
-        """The headers with which a GET of this URL, percent-encoded as it is sent, is accepted."""
+        """Returns the authentication headers of a GET to this percent-encoded URL."""
 
     async def renew(self, generation: int) -> bool:
-        """A call of this generation was told that its credential must be updated: whether a newer one is there now."""
+        """Called after a refusal; returns True if the secret is newer than this generation."""
 
 
 class TokenCredential:
-    """An IAM token, sent as ``X-Auth-Token``. With a file, it is read again when the file has changed.
+    """An IAM token, sent as ``X-Auth-Token``. A token file is read again after it changes.
 
     Raises:
-        CredentialsError: there is no token in it.
+        CredentialsError: the value is not a token.
     """
 
     def __init__(
@@ -74,9 +69,9 @@ class TokenCredential:
     ) -> None:
         self._origin = origin
         self._file = file
-        self._stamp = stamp or _stamp(file)
+        self._file_version = stamp or _file_version(file)
         self._clock = clock
-        self._look_at = clock() + _LOOK_SECONDS
+        self._look_at = clock() + _CHECK_SECONDS
         self._token = _checked(value, origin)
         self._headers = {"X-Auth-Token": self._token}
         self.redactor = Redactor()
@@ -88,35 +83,35 @@ class TokenCredential:
         return f"TokenCredential(from {self._origin})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a token is not pickled: the other side reads its own")
+        raise TypeError("a credential cannot be pickled")
 
     async def prepare(self) -> None:
-        """Reads the file again where it has changed."""
+        """Reads the token file again if it changed."""
         if self._file is not None and self._clock() >= self._look_at:
-            self._look_at = self._clock() + _LOOK_SECONDS
-            self._read_again(self._file)
+            self._look_at = self._clock() + _CHECK_SECONDS
+            self._reload(self._file)
 
     def headers(self, _url: str) -> Mapping[str, str]:
-        """The token's header."""
+        """Returns the token header."""
         return self._headers
 
     async def renew(self, generation: int) -> bool:
-        """Whether the file holds another token by now."""
+        """Reads the token file again; returns True if the token is newer."""
         if generation == self.generation and self._file is not None:
-            self._stamp = None  # a file system with coarse times shows no change
-            self._read_again(self._file)
+            self._file_version = None  # coarse file times may hide the change
+            self._reload(self._file)
         return generation != self.generation
 
-    def _read_again(self, file: Path) -> None:
-        """Takes the file's token; one that is just being written, or is gone, leaves the old one."""
-        stamp = _stamp(file)
-        if stamp is None or stamp == self._stamp:
+    def _reload(self, file: Path) -> None:
+        """Keeps the old token if the file is missing or incomplete."""
+        stamp = _file_version(file)
+        if stamp is None or stamp == self._file_version:
             return
         try:
             token = _checked(_text_of(file), self._origin)
         except CredentialsError:
             return
-        self._stamp = stamp
+        self._file_version = stamp
         if token != self._token:
             self._token = token
             self._headers = {"X-Auth-Token": token}
@@ -125,12 +120,12 @@ class TokenCredential:
 
 
 def read_token_file(path: Path) -> TokenCredential:
-    """The token that a file holds.
+    """Reads a token from a file.
 
     Raises:
-        CredentialsError: it holds none, or cannot be read.
+        CredentialsError: the file cannot be read or contains no token.
     """
-    stamp = _stamp(path)  # before the text: what is written in between is read later
+    stamp = _file_version(path)  # before the read, so that a later change is noticed
     return TokenCredential(_text_of(path), f"--token-file {path}", file=path, stamp=stamp)
 
 
@@ -144,8 +139,8 @@ def _text_of(path: Path) -> str:
         raise CredentialsError(f"--token-file {path} is not text in UTF-8") from None
 
 
-def is_one_word(secret: str) -> bool:
-    """Whether a secret can be sent in a header: printable ASCII without spaces."""
+def is_header_safe(secret: str) -> bool:
+    """Returns True if a secret is printable ASCII without spaces."""
     return secret.isascii() and secret.isprintable() and " " not in secret
 
 
@@ -153,19 +148,19 @@ def _checked(value: str, origin: str) -> str:
     token = value.strip()
     if not token:
         raise CredentialsError(f"{origin} holds no token; put an IAM token there")
-    if not is_one_word(token):
+    if not is_header_safe(token):
         raise CredentialsError(f"{origin} holds more than a token: a token is one line of printable ASCII")
     return token
 
 
-def _stamp(path: Path | None) -> tuple[int, int, int] | None:
-    """What changes with a file's content; None where it is no file that can be read twice."""
+def _file_version(path: Path | None) -> tuple[int, int, int] | None:
+    """Returns values that change with the file's content; None if the file cannot be read twice, as a pipe."""
     if path is None:
         return None
     try:
-        found = path.stat()
+        info = path.stat()
     except OSError:
         return None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(info.st_mode):
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return info.st_mtime_ns, info.st_size, info.st_ino

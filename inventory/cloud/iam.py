@@ -1,10 +1,4 @@
-"""IAM: tokens from a user's name and password, and the projects of an account.
-
-Owns IAM's two calls and the keeping of a token: one per project, renewed shortly before it ends, never twice at once.
-Knows no FunctionGraph. How a call is made is :mod:`inventory.cloud.iam_client`'s.
-
-Source: api-facts.md section 6 (KeystoneCreateUserTokenByPassword, KeystoneListProjects; vendor pages read 2026-08).
-"""
+"""IAM tokens from user name and password, and the list of projects."""
 
 from __future__ import annotations
 
@@ -13,11 +7,12 @@ import math
 import time
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
 
-from inventory.cloud.credentials import is_one_word
+from inventory.cloud.credentials import is_header_safe
 from inventory.cloud.iam_client import IamRequest, get_iam_client
 from inventory.errors import BadAnswerError, CallError, CredentialRefusedError
 from inventory.redaction import Redactor
@@ -31,24 +26,22 @@ if TYPE_CHECKING:
     from inventory.cloud.credentials import Credential
     from inventory.cloud.iam_client import IamClient
 
-CREATED: Final = 201
-"""The status with which IAM gives a token: the password is right, whatever becomes of the body."""
 _MARGIN_SECONDS: Final = 300.0
-"""A token is renewed so long before its end, or in the last tenth of a shorter life."""
+"""Renewal starts this long before expiry, or in the last tenth of a shorter lifetime."""
 _TRIES: Final = 3
 _EARLY_TRIES: Final = 5
-"""How often a token that is still good is renewed in that time, if the renewal fails."""
+"""Maximum number of renewals before expiry, if they fail."""
 _MAX_PAGES: Final = 1000
-"""Pages of a list of projects."""
+"""Maximum number of pages of projects."""
 
 
 class IamUser:
-    """A name and a password, in the domain (account) that they belong to.
+    """A user name and password in a domain (account).
 
     Attributes:
-        trial: keeps projects from trying a wrong password until the user is locked.
-        is_known: whether the password was accepted once.
-        is_doubted: whether it was asked already if a refusal was the password's or the project's.
+        lockout: lets one project at a time try the password, so that IAM does not lock the user.
+        is_known: the password was accepted once.
+        is_doubted: the password was already checked with a domain token.
     """
 
     def __init__(self, name: str, password: str, domain: str) -> None:
@@ -64,18 +57,20 @@ class IamUser:
         return f"IamUser({self.name!r} of {self.domain!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a password is not pickled: the other side reads its own")
+        raise TypeError("a password cannot be pickled")
 
     def identity(self) -> dict[str, Any]:
-        """The part of a token request that says who asks. It holds the password."""
+        """Returns the ``identity`` of a token request, including the password."""
         user = {"name": self.name, "password": self._password, "domain": {"name": self.domain}}
         return {"methods": ["password"], "password": {"user": user}}
 
 
 class IamTokenCredential:
-    """The token of a project or of the domain: got from IAM when it is needed, kept until shortly before its end.
+    """The IAM token of a project or domain, cached until shortly before its expiry.
 
-    A renewal before that end that fails leaves the token as it is, and is tried again later, by one caller.
+    If an early renewal fails, the token remains in use and one caller tries again later.
+
+    Source: api-facts.md section 6 (KeystoneCreateUserTokenByPassword; vendor page read 2026-08).
     """
 
     def __init__(
@@ -99,7 +94,7 @@ class IamTokenCredential:
         self._between = 0.0
         self._rounds = 0
         self._failed: CallError | None = None
-        self.redactor = Redactor(beside=user.redactor)
+        self.redactor = Redactor(parent=user.redactor)
         self.lockout = None
         self.generation = 0
 
@@ -111,10 +106,10 @@ class IamTokenCredential:
         return get_iam_client(*self._place, sleep=self._sleep)
 
     async def prepare(self) -> None:
-        """Gets the token where there is none, or where it ends soon.
+        """Gets a token if there is none or if it expires soon.
 
         Raises:
-            CallError: IAM gives none.
+            CallError: IAM returned no token.
         """
         if self._now() < self._renew_at:
             return
@@ -122,25 +117,25 @@ class IamTokenCredential:
             if not self._lock.locked():
                 await self._renew_early()
             return
-        await self._get_once_for_all(lambda: self._now() >= self._renew_at)
+        await self._get_shared(lambda: self._now() >= self._renew_at)
 
     def headers(self, _url: str) -> Mapping[str, str]:
-        """The token's header."""
+        """Returns the token header."""
         return self._headers
 
     async def renew(self, generation: int) -> bool:
         """Gets another token, unless there is a newer one.
 
         Raises:
-            CallError: IAM gives none.
+            CallError: IAM returned no token.
         """
         if generation == self.generation:
             self._renew_at = self._ends = -math.inf
-        await self._get_once_for_all(lambda: generation == self.generation)
+        await self._get_shared(lambda: generation == self.generation)
         return True
 
     async def _renew_early(self) -> None:
-        """Renews a token that is still good, if IAM answers at once. A refusal is not repeated before its end."""
+        """Renews a valid token if IAM responds at once. A refusal is not retried before expiry."""
         async with self._lock:
             try:
                 if not self._iam.paused_for:
@@ -152,8 +147,8 @@ class IamTokenCredential:
                     return
             self._renew_at = min(self._ends, self._now() + max(self._between, self._iam.paused_for))
 
-    async def _get_once_for_all(self, is_needed: Callable[[], bool]) -> None:
-        """Gets a token where there is none that is good; who waited meanwhile shares what came of it."""
+    async def _get_shared(self, is_needed: Callable[[], bool]) -> None:
+        """Gets a token if needed; concurrent callers share the result."""
         rounds = self._rounds
         async with self._lock:
             if not is_needed():
@@ -165,13 +160,13 @@ class IamTokenCredential:
     async def _get(self, tries: int) -> None:
         self._failed = None
         try:
-            token, content = await self._iam.run(self._ask_in_turn, tries)
+            token, content = await self._iam.run(self._request_serialized, tries)
         except CallError as error:
             self._failed = error
             raise
         finally:
             self._rounds += 1
-        life = self._life_of(content)
+        life = self._lifetime(content)
         seconds = 2 * _MARGIN_SECONDS if life is None else life
         margin = min(_MARGIN_SECONDS, seconds / 10)
         self._renew_at = self._now() + seconds - margin
@@ -180,8 +175,8 @@ class IamTokenCredential:
         self._headers = {"X-Auth-Token": token}
         self.generation += 1
 
-    async def _ask_in_turn(self) -> tuple[str, Any]:
-        """Until a password was accepted once, the projects try it one after the other, and not often."""
+    async def _request_serialized(self) -> tuple[str, Any]:
+        """Until the password is accepted, one project at a time tries it."""
         user = self._user
         await user.lockout.acquire()
         refusal: CallError | None = None
@@ -191,7 +186,7 @@ class IamTokenCredential:
             refusal = error
             user.is_known = user.is_known or await self._is_password_right()
             raise
-        except BadAnswerError as error:  # for all that can be read of it, the password may be wrong
+        except BadAnswerError as error:  # the password may be wrong
             refusal = error
             raise
         finally:
@@ -201,20 +196,20 @@ class IamTokenCredential:
         user = self._user
         body = {"auth": {"identity": user.identity(), "scope": scope}}
         call = IamRequest("POST", "/v3/auth/tokens?nocatalog=true", lambda _url: {}, self.redactor, body)
-        reply = await self._iam.exchange(call)
+        reply = await self._iam.send(call)
         token = reply.headers.get("X-Subject-Token", "").strip()
         if token:
             self.redactor.renew(token)
-        if reply.status == CREATED:
+        if reply.status == HTTPStatus.CREATED:
             user.is_known = True
         content = self._iam.read(call, reply)
-        if not token or not is_one_word(token):
+        if not token or not is_header_safe(token):
             raise BadAnswerError(f"IAM at {self._iam.origin} gave no token")
         user.is_known = True
         return token, content
 
     async def _is_password_right(self) -> bool:
-        """Whether only the project was refused: IAM says the same of both. The domain is asked, once a run."""
+        """Requests a domain token, once a run: IAM refuses a wrong password and a wrong project in the same way."""
         if self._user.is_doubted or "project" not in self._scope:
             return False
         self._user.is_doubted = True
@@ -224,26 +219,25 @@ class IamTokenCredential:
             return self._user.is_known
         return True
 
-    def _life_of(self, content: object) -> float | None:
-        """Seconds that a token lives, by IAM's own clock where it says when it began: ours may be hours off.
-
-        None where it cannot be told.
-        """
+    def _lifetime(self, content: object) -> float | None:
+        """Returns the lifetime in seconds by IAM's clock (the local clock may be wrong); None if unknown."""
         issued, ends = _time_of(content, "issued_at"), _time_of(content, "expires_at")
         life = 0.0 if ends is None else ends - (self._now() if issued is None else issued)
         return life if life > 0 else None
 
 
 async def list_projects(session: aiohttp.ClientSession, endpoint: str, credential: Credential) -> dict[str, str]:
-    """The names of the projects that a credential sees, by id.
+    """Returns the names of the visible projects by id.
 
-    The default project of a region is named like the region, a sub-project ``<region>_<name>``.
+    A region's default project has the region's name, a sub-project ``<region>_<name>``.
 
     Raises:
-        CallError: IAM does not tell all of them.
+        CallError: IAM did not return all of them.
+
+    Source: api-facts.md section 6 (KeystoneListProjects; vendor page read 2026-08).
     """
     iam = get_iam_client(endpoint, session)
-    found: dict[str, str] = {}
+    projects_by_id: dict[str, str] = {}
     target: str | None = "/v3/projects?enabled=true"
     seen: set[str] = set()
     while target is not None:
@@ -261,20 +255,20 @@ async def list_projects(session: aiohttp.ClientSession, endpoint: str, credentia
                 continue
             project_id, name = project.get("id"), project.get("name")
             if isinstance(project_id, str) and project_id:
-                found[project_id] = str(name or "")
+                projects_by_id[project_id] = str(name or "")
             elif name:
                 raise BadAnswerError(f"IAM at {endpoint} lists the project {name!r:.100} without an id")
-        target = _following(content.get("links"), target, endpoint)
-    return found
+        target = _next_target(content.get("links"), target, endpoint)
+    return projects_by_id
 
 
-def _following(links: object, target: str, endpoint: str) -> str | None:
-    """Path and query of the next page behind the endpoint; None where there is none.
+def _next_target(links: object, target: str, endpoint: str) -> str | None:
+    """Returns path and query of the next page, or None.
 
-    Its scheme and host are not asked, for they would be given the credential: behind a proxy they are others.
+    Scheme and host of the link are ignored, because another host must not receive the credential.
 
     Raises:
-        BadAnswerError: there is one that cannot be asked.
+        BadAnswerError: the link is invalid.
     """
     link = links.get("next") if isinstance(links, dict) else links
     if link in (None, "", []):
@@ -283,7 +277,7 @@ def _following(links: object, target: str, endpoint: str) -> str | None:
     try:
         url = URL(f"{endpoint}{target}", encoded=True).join(URL(str(link)))
         if not isinstance(link, str) or url.scheme not in ("http", "https") or not url.raw_path.startswith("/"):
-            raise ValueError  # noqa: TRY301 - as what yarl raises
+            raise ValueError  # noqa: TRY301 - same handling as yarl's error
     except ValueError:
         raise BadAnswerError(f"IAM at {endpoint} names a next page of projects that cannot be asked") from None
     path = url.raw_path.removeprefix(base) if url.raw_path.startswith(f"{base}/") else url.raw_path

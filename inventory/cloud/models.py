@@ -1,11 +1,4 @@
-"""What the cloud sends, read softly: every field optional, nothing guessed, nothing dropped.
-
-Owns the shape of the async-invoke configuration and the rule for what is not as documented: a value that a typed field
-cannot hold exactly stays, as it was sent, under its own name in ``extra``. Knows no HTTP status, no table and no file.
-
-Source: ShowFunctionAsyncInvokeConfig, tables 3 to 5 (vendor page of 2025-07-31); api-facts.md section 2 for what is
-sent in reality.
-"""
+"""Async-invoke config: tolerant reader of the JSON that the cloud returns."""
 
 from __future__ import annotations
 
@@ -36,13 +29,13 @@ Json = dict[str, Any]
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """Where the result of one event goes.
+    """The destination for one event.
 
     Attributes:
-        destination: the vendor's type, an open set (``OBS``, ``SMN``, ``DIS``, ``FunctionGraph`` and others).
-        param: the parameters, as sent: a JSON document inside a string.
-        param_object: ``param`` parsed, or None where it is no JSON object.
-        extra: fields that the documentation does not name, and values of another type than documented.
+        destination: the vendor's type (``OBS``, ``SMN``, ``DIS``, ``FunctionGraph``; the set is open).
+        param: parameters as received, a JSON document in a string.
+        param_object: parsed ``param``, or None if it is not a JSON object.
+        extra: undocumented fields, and values of an undocumented type.
     """
 
     destination: str
@@ -54,7 +47,11 @@ class Destination(msgspec.Struct, frozen=True):
 class AsyncInvokeConfig(msgspec.Struct, frozen=True):
     """The async-invoke configuration of one function, version or alias.
 
-    Units: ``max_async_event_age_in_seconds`` in seconds; the times as the cloud wrote them.
+    All fields are optional. A value that a typed field cannot hold exactly stays in ``extra`` under its name.
+
+    Units: ``max_async_event_age_in_seconds`` in seconds; times are the cloud's text.
+
+    Source: ShowFunctionAsyncInvokeConfig, tables 3 to 5 (vendor page of 2025-07-31); api-facts.md section 2.
     """
 
     func_urn: str | None
@@ -82,7 +79,7 @@ class _Sides(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Documented(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A config just as the documentation has it: most are, and are read so in half the time."""
+    """A config exactly as documented; parsing this form takes half the time."""
 
     func_urn: str
     max_async_event_age_in_seconds: _Int64 | None = None
@@ -102,20 +99,20 @@ def read_config(body: bytes) -> AsyncInvokeConfig:
     """Reads the body of a 200.
 
     Raises:
-        ValueError: the body is not a config: no JSON object, or one without a single documented field.
+        ValueError: the body is not a JSON object with at least one documented field.
     """
     try:
-        sent = _read_documented(body)
+        document = _read_documented(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _read_softly(read_json(body))
-    return _read_softly(read_json(body)) if _repeats(body, sent) else _of_documented(sent)
+    return _read_softly(read_json(body)) if _has_repeated_key(body, document) else _of_documented(document)
 
 
 def read_func_urn(body: bytes) -> str | None:
-    """The URN that the body of a 200 names; None where it names none.
+    """Returns the ``func_urn`` of a config, or None.
 
     Raises:
-        ValueError: as for :func:`read_config`.
+        ValueError: the body is not a config.
     """
     try:
         return _read_documented(body).func_urn
@@ -123,22 +120,22 @@ def read_func_urn(body: bytes) -> str | None:
         return _read_softly(read_quickly(body)).func_urn
 
 
-def _repeats(body: bytes, sent: _Documented) -> bool:
-    """Whether a documented config may hold a key twice: then the quick way has seen the last value only."""
-    sides = sent.destination_config or _Sides()
+def _has_repeated_key(body: bytes, document: _Documented) -> bool:
+    """Returns True if a key may occur twice: msgspec keeps only the last value."""
+    sides = document.destination_config or _Sides()
     both = 2 - (sides.on_success is None) - (sides.on_failure is None)
     return any(body.count(key) > 1 for key in _ONCE) or any(body.count(key) > both for key in _ONCE_A_SIDE)
 
 
-def _of_documented(sent: _Documented) -> AsyncInvokeConfig:
-    sides = sent.destination_config or _Sides()
+def _of_documented(document: _Documented) -> AsyncInvokeConfig:
+    sides = document.destination_config or _Sides()
     return AsyncInvokeConfig(
-        sent.func_urn,
-        sent.max_async_event_age_in_seconds,
-        sent.max_async_retry_attempts,
-        sent.enable_async_status_log,
-        sent.created_time,
-        sent.last_modified,
+        document.func_urn,
+        document.max_async_event_age_in_seconds,
+        document.max_async_retry_attempts,
+        document.enable_async_status_log,
+        document.created_time,
+        document.last_modified,
         None if sides.on_success is None else _of_side(sides.on_success),
         None if sides.on_failure is None else _of_side(sides.on_failure),
         {},
@@ -149,22 +146,22 @@ def _of_side(side: _Side) -> Destination:
     return Destination(side.destination, side.param, _object_of(side.param), {})
 
 
-def _read_softly(sent: object) -> AsyncInvokeConfig:
-    if not isinstance(sent, dict):
-        raise ValueError(f"a JSON {_json_type(sent)} instead of a config")  # noqa: TRY004 - the answer, not the argument
-    if _CONFIG_FIELDS.isdisjoint(sent):
+def _read_softly(document: object) -> AsyncInvokeConfig:
+    if not isinstance(document, dict):
+        raise ValueError(f"a JSON {_json_type(document)} instead of a config")  # noqa: TRY004 - invalid data, not an invalid argument
+    if _CONFIG_FIELDS.isdisjoint(document):
         raise ValueError("a JSON object without any field of a config")
-    extra: Json = {name: value for name, value in sent.items() if name not in _CONFIG_FIELDS}
-    sides, unread = _read_sides(sent.get("destination_config"))
+    extra: Json = {name: value for name, value in document.items() if name not in _CONFIG_FIELDS}
+    sides, unread = _read_sides(document.get("destination_config"))
     if unread is not None:
         extra["destination_config"] = unread
     return AsyncInvokeConfig(
-        func_urn=_text(sent, "func_urn", extra),
-        max_async_event_age_in_seconds=_int(sent, "max_async_event_age_in_seconds", extra),
-        max_async_retry_attempts=_int(sent, "max_async_retry_attempts", extra),
-        enable_async_status_log=_bool(sent, "enable_async_status_log", extra),
-        created_time=_text(sent, "created_time", extra),
-        last_modified=_text(sent, "last_modified", extra),
+        func_urn=_text(document, "func_urn", extra),
+        max_async_event_age_in_seconds=_int(document, "max_async_event_age_in_seconds", extra),
+        max_async_retry_attempts=_int(document, "max_async_retry_attempts", extra),
+        enable_async_status_log=_bool(document, "enable_async_status_log", extra),
+        created_time=_text(document, "created_time", extra),
+        last_modified=_text(document, "last_modified", extra),
         on_success=sides[0],
         on_failure=sides[1],
         extra=extra,
@@ -172,43 +169,43 @@ def _read_softly(sent: object) -> AsyncInvokeConfig:
 
 
 def parse_int(value: object) -> tuple[int | None, bool]:
-    """Reads an integer; the second value says whether it was sent as one, or as null."""
+    """Parses an integer; the second value is True if it was received as an integer or null."""
     if isinstance(value, int) and not isinstance(value, bool):
         return (value, True) if value in _INT64 else (None, False)
     if isinstance(value, str) and _INT_TEXT.fullmatch(value.strip()) and int(value) in _INT64:
         return int(value), False
-    number = _float_of(value) if isinstance(value, Number) else value
+    number = _whole_float(value) if isinstance(value, Number) else value
     if isinstance(number, float) and number.is_integer() and int(number) in _INT64:
         return int(number), False
     return None, value is None
 
 
-def _float_of(number: Number) -> float | None:
-    """The whole number that a text such as ``3.60e3`` says; None where it says none, or no float holds it."""
+def _whole_float(number: Number) -> float | None:
+    """Converts a number such as ``3.60e3`` to a float; None if the float is not exact."""
     value = float(number.text)
     return value if number == value else None
 
 
-def _read_sides(sent: object) -> tuple[list[Destination | None], object]:
-    """Reads ``destination_config``; also returns what of it has no place in a :class:`Destination`."""
-    if not isinstance(sent, dict):
-        return [None, None], None if _is_empty(sent) else sent
+def _read_sides(document: object) -> tuple[list[Destination | None], object]:
+    """Reads ``destination_config``; also returns the part that :class:`Destination` cannot hold."""
+    if not isinstance(document, dict):
+        return [None, None], None if _is_empty(document) else document
     sides: list[Destination | None] = []
-    unread = {name: value for name, value in sent.items() if name not in _EVENTS}
+    unread = {name: value for name, value in document.items() if name not in _EVENTS}
     for event in _EVENTS:
-        side = _read_side(sent.get(event))
+        side = _read_side(document.get(event))
         sides.append(side)
-        if side is None and not _is_empty_side(sent.get(event)):
-            unread[event] = sent[event]
+        if side is None and not _is_empty_side(document.get(event)):
+            unread[event] = document[event]
     return sides, unread or None
 
 
-def _read_side(sent: object) -> Destination | None:
-    if not isinstance(sent, dict) or sent.get("destination") in (None, ""):
+def _read_side(document: object) -> Destination | None:
+    if not isinstance(document, dict) or document.get("destination") in (None, ""):
         return None
-    extra: Json = {name: value for name, value in sent.items() if name not in _DESTINATION_FIELDS}
-    destination = _text(sent, "destination", extra)
-    param = _text(sent, "param", extra)
+    extra: Json = {name: value for name, value in document.items() if name not in _DESTINATION_FIELDS}
+    destination = _text(document, "destination", extra)
+    param = _text(document, "param", extra)
     return Destination(destination or "", param, _object_of(param), extra)
 
 
@@ -222,35 +219,39 @@ def _object_of(param: str | None) -> Json | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _is_empty(sent: object) -> bool:
-    return sent is None or sent == {} or (isinstance(sent, str) and sent.strip() in ("", "{}"))
+def _is_empty(document: object) -> bool:
+    return document is None or document == {} or (isinstance(document, str) and document.strip() in ("", "{}"))
 
 
-def _is_empty_side(sent: object) -> bool:
-    """Whether a side says no more than that there is no destination."""
-    if isinstance(sent, dict):
-        return sent.keys() <= _DESTINATION_FIELDS and not sent.get("destination") and _is_empty(sent.get("param"))
-    return _is_empty(sent)
+def _is_empty_side(document: object) -> bool:
+    """Returns True if a side has no destination and no other information."""
+    if isinstance(document, dict):
+        return (
+            document.keys() <= _DESTINATION_FIELDS
+            and not document.get("destination")
+            and _is_empty(document.get("param"))
+        )
+    return _is_empty(document)
 
 
-def _text(sent: Json, name: str, extra: Json) -> str | None:
-    value = sent.get(name)
+def _text(document: Json, name: str, extra: Json) -> str | None:
+    value = document.get(name)
     if value is None or isinstance(value, str):
         return value
     extra[name] = value
     return json_text(value)
 
 
-def _int(sent: Json, name: str, extra: Json) -> int | None:
-    value = sent.get(name)
+def _int(document: Json, name: str, extra: Json) -> int | None:
+    value = document.get(name)
     number, exact = parse_int(value)
     if not exact:
         extra[name] = value
     return number
 
 
-def _bool(sent: Json, name: str, extra: Json) -> bool | None:
-    value = sent.get(name)
+def _bool(document: Json, name: str, extra: Json) -> bool | None:
+    value = document.get(name)
     if value is None or isinstance(value, bool):
         return value
     extra[name] = value

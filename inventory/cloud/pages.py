@@ -1,10 +1,4 @@
-"""What the lists of the API say: the functions of a project; the versions, aliases and configs of one function.
-
-Owns the shapes of these answers. Of functions nothing but names is kept: an item also holds the function's environment
-variables, which may be secrets. Pure; knows no connection.
-
-Source: api-facts.md section 5.
-"""
+"""Names of the API operations, and readers of list responses."""
 
 from __future__ import annotations
 
@@ -18,9 +12,9 @@ from inventory.exact_json import read_json
 from inventory.urn import parse
 
 MAX_ITEMS: Final = 400
-"""Functions a page, at most."""
+"""Maximum number of functions in a page."""
 MAX_CONFIGS: Final = 100
-"""Configs a page, at most."""
+"""Maximum number of configs in a page."""
 
 
 class Operation:
@@ -37,9 +31,9 @@ class FunctionPage(NamedTuple):
     """A page of a project's functions.
 
     Attributes:
-        urns: as they are listed: of 7 fields, without a qualifier.
-        next_marker: the offset that the service names for the next page; None where it names none.
-        total: how many functions the project has; None where it is not said.
+        urns: unqualified URNs of 7 fields.
+        next_marker: offset of the next page, or None.
+        total: number of functions of the project, or None if the response has no count.
     """
 
     urns: list[str]
@@ -51,9 +45,9 @@ class ConfigPage(NamedTuple):
     """A page of the async-invoke configs of a function's versions.
 
     Attributes:
-        configs: each as it was sent, with the URN that it names.
-        next_marker: the offset that the service names for the next page; None where it names none, or 0.
-        request_id: the id that the server gave the call.
+        configs: URN and raw JSON of each config.
+        next_marker: offset of the next page, or None.
+        request_id: request id that the server returned.
     """
 
     configs: list[tuple[str, bytes]]
@@ -71,87 +65,87 @@ class _Named(msgspec.Struct):
 
 
 def read_configs(body: bytes) -> ConfigPage:
-    """Reads an answer of ``ListFunctionAsyncInvokeConfig``; a null list is an empty one.
+    """Reads a response of ``ListFunctionAsyncInvokeConfig``; a null list is an empty list.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the body has another form.
     """
-    read_json(body)  # texts that are no UTF-8 are found here: what is skipped below is not looked into
+    read_json(body)  # rejects invalid UTF-8 in parts that msgspec skips
     try:
-        sent = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8), type=_Configs)
+        document = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8), type=_Configs)
         items = [
-            (msgspec.json.decode(raw, type=_Named).func_urn, bytes(raw)) for raw in sent.async_invoke_configs or ()
+            (msgspec.json.decode(raw, type=_Named).func_urn, bytes(raw)) for raw in document.async_invoke_configs or ()
         ]
     except msgspec.DecodeError as error:
         raise ValueError(f"no list of configs: {error}") from None
-    following = _number(sent.page_info.get("next_marker")) if isinstance(sent.page_info, dict) else None
+    following = _to_int(document.page_info.get("next_marker")) if isinstance(document.page_info, dict) else None
     return ConfigPage([(urn, item) for urn, item in items if isinstance(urn, str)], following or None)
 
 
 def read_functions(body: bytes) -> FunctionPage:
-    """Reads an answer of ``ListFunctions``; a null list is an empty one.
+    """Reads a response of ``ListFunctions``; a null list is an empty list.
+
+    Only URNs are kept: the items also contain environment variables, which may be secret.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the body has another form.
     """
-    sent = read_json(body)
-    if not isinstance(sent, dict) or "functions" not in sent:
+    document = read_json(body)
+    if not isinstance(document, dict) or "functions" not in document:
         raise ValueError("no object with functions")
-    urns = [_plain(_text(item, "func_urn")) for item in _list(sent["functions"])]
-    return FunctionPage(urns, _number(sent.get("next_marker")), _number(sent.get("count")))
+    urns = [_without_qualifier(_text(item, "func_urn")) for item in _list(document["functions"])]
+    return FunctionPage(urns, _to_int(document.get("next_marker")), _to_int(document.get("count")))
 
 
 def read_versions(body: bytes) -> list[str]:
-    """Reads an answer of ``ListFunctionVersions``.
+    """Reads a response of ``ListFunctionVersions``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the body has another form, or the list is incomplete.
     """
-    sent = read_json(body)
-    if not isinstance(sent, dict) or "versions" not in sent:
+    document = read_json(body)
+    if not isinstance(document, dict) or "versions" not in document:
         raise ValueError("no object with versions")
-    names = [_text(item, "version") for item in _list(sent["versions"])]
-    total = _number(sent.get("count"))
+    names = [_text(item, "version") for item in _list(document["versions"])]
+    total = _to_int(document.get("count"))
     if total is not None and total > len(names):
-        raise ValueError(f"{len(names)} of {total} versions")  # the API has no second page to ask for
+        raise ValueError(f"{len(names)} of {total} versions")  # the API has only one page
     return names
 
 
 def read_aliases(body: bytes) -> list[str]:
-    """Reads an answer of ``ListVersionAliases``: a bare array.
+    """Reads a response of ``ListVersionAliases``, a bare array.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the body has another form.
     """
     return [_text(item, "name") for item in _list(read_json(body))]
 
 
-def _list(sent: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
-    if sent is None:
+def _list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
+    if value is None:
         return []
-    if not isinstance(sent, list):
-        raise ValueError("no list")  # noqa: TRY004 - what came is wrong, not what we did
-    return sent
+    if not isinstance(value, list):
+        raise ValueError("no list")  # noqa: TRY004 - invalid data, not an invalid argument
+    return value
 
 
 def _text(item: Any, name: str) -> str:  # noqa: ANN401 - any JSON value
-    found = item.get(name) if isinstance(item, dict) else None
-    if not isinstance(found, str) or not found:
+    value = item.get(name) if isinstance(item, dict) else None
+    if not isinstance(value, str) or not value:
         raise ValueError(f"an item without {name}")
-    return found
+    return value
 
 
-def _plain(text: str) -> str:
-    """A listed URN without its qualifier, where it has one."""
+def _without_qualifier(text: str) -> str:
     try:
         return str(parse(text)._replace(qualifier=None, qualifier_type=None))
     except UrnError as error:
         raise ValueError(f"an item whose func_urn is none: {error}") from None
 
 
-def _number(sent: Any) -> int | None:  # noqa: ANN401 - any JSON value
-    """A whole number, also as text."""
+def _to_int(value: Any) -> int | None:  # noqa: ANN401 - any JSON value
     try:
-        return None if sent is None or isinstance(sent, bool) else int(sent)
+        return None if value is None or isinstance(value, bool) else int(value)
     except (TypeError, ValueError):
         return None

@@ -1,10 +1,4 @@
-"""Where to look for functions: regions, and the projects of each, which IAM knows.
-
-Owns what a region without a project means: its own project and its sub-projects, of each account that has some there.
-Knows no function.
-
-Source: api-facts.md section 6.
-"""
+"""Finds the projects of regions through IAM."""
 
 from __future__ import annotations
 
@@ -26,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ProjectRef(NamedTuple):
-    """Where to look: a region, and one project of it or, without an id, all that IAM shows."""
+    """A region and one of its projects; without an id, all projects that IAM cache."""
 
     region: str
     project_id: str | None = None
@@ -35,14 +29,14 @@ class ProjectRef(NamedTuple):
 def select_projects(
     settings: ExportSettings, regions: Sequence[str] | None, projects: Sequence[str] | None
 ) -> list[ProjectRef]:
-    """Where to look, as it is said; else the region and project of the settings, else the regions of the accounts.
+    """Returns the regions and projects of the arguments, else of the settings, else of the accounts.
 
     Raises:
-        UsageError: nothing says a region, or it is not clear which region a project is of.
-        SettingsError: a region or project id cannot be a field of a URN.
+        UsageError: no region is given, or projects are given for several regions.
+        SettingsError: a region or project id is invalid in a URN.
     """
-    owned = [region for account in settings.accounts for region in account.regions]
-    regions = regions or ([settings.region] if settings.region else list(dict.fromkeys(owned)))
+    account_regions = [region for account in settings.accounts for region in account.regions]
+    regions = regions or ([settings.region] if settings.region else list(dict.fromkeys(account_regions)))
     projects = projects or ([settings.project_id] if settings.project_id else [])
     check_scope_fields(regions, projects)
     if not regions:
@@ -53,7 +47,7 @@ def select_projects(
 
 
 class RegionWithoutProjects(NamedTuple):
-    """A region of which no project was found, and why; the one account's where there are several."""
+    """A region for which no project was found, with the reason; ``account`` is set if there are several."""
 
     region: str
     iam_endpoint: str
@@ -62,92 +56,91 @@ class RegionWithoutProjects(NamedTuple):
 
 
 async def find_projects(
-    places: Sequence[ProjectRef], settings: ExportSettings, account: CredentialProvider
+    refs: Sequence[ProjectRef], settings: ExportSettings, account: CredentialProvider
 ) -> tuple[list[tuple[str, str]], list[RegionWithoutProjects]]:
-    """Region and project of every place, and the regions that show none."""
+    """Returns region and project id of every project, and the regions without projects."""
     async with open_session(settings.timeout, settings.ca_bundle) as session:
-        whole, unseen = await _look_up(places, session, settings, account)
-    return [(place.region, place.project_id or "") for place in whole], unseen
+        projects, missing = await _look_up(refs, session, settings, account)
+    return [(ref.region, ref.project_id or "") for ref in projects], missing
 
 
 async def expand_projects(
-    places: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
+    refs: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
 ) -> list[ProjectRef]:
-    """Every place with its project: a region's own project, and its sub-projects.
+    """Replaces each region by its own project and its sub-projects.
 
     Raises:
-        ListingError: IAM does not tell the projects of a region.
+        ListingError: the projects of a region cannot be listed.
+
+    Source: api-facts.md section 6.
     """
-    found, unseen = await _look_up(places, session, settings, account)
-    if unseen:
-        raise unseen[0].error
-    return found
+    projects, missing = await _look_up(refs, session, settings, account)
+    if missing:
+        raise missing[0].error
+    return projects
 
 
 async def _look_up(
-    places: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
+    refs: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
 ) -> tuple[list[ProjectRef], list[RegionWithoutProjects]]:
-    """Every place with its project, and the regions without one. Who is refused once is not tried again."""
-    found: list[ProjectRef] = []
-    unseen: list[RegionWithoutProjects] = []
+    """An account that IAM refuses is not tried again."""
+    projects: list[ProjectRef] = []
+    missing: list[RegionWithoutProjects] = []
     refused: set[AccountSettings | None] = set()
-    lists: dict[tuple[str, AccountSettings | None], dict[str, str]] = {}
-    for place in places:
-        if place.project_id is not None:
-            found.append(place)
+    cache: dict[tuple[str, AccountSettings | None], dict[str, str]] = {}
+    for ref in refs:
+        if ref.project_id is not None:
+            projects.append(ref)
             continue
-        own: list[str] = []
-        before = len(unseen)
-        owners: Sequence[AccountSettings | None] = settings.accounts_in(place.region) or (None,)
+        project_ids: list[str] = []
+        before = len(missing)
+        owners: Sequence[AccountSettings | None] = settings.accounts_in(ref.region) or (None,)
         for owner in owners:
-            endpoint = _shown_endpoint(settings if owner is None else settings.for_account(owner), place.region)
+            endpoint = _describe_endpoint(settings if owner is None else settings.for_account(owner), ref.region)
             name = None if owner is None else owner.name
             if owner in refused:
-                told = f"{place.region}: IAM is not asked, as the credential was refused before"
-                unseen.append(
-                    RegionWithoutProjects(place.region, endpoint, name, ListingError(told, ExitCode.CREDENTIALS))
+                message = f"{ref.region}: IAM is not asked, as the credential was refused before"
+                missing.append(
+                    RegionWithoutProjects(ref.region, endpoint, name, ListingError(message, ExitCode.CREDENTIALS))
                 )
                 continue
             try:
-                own += await _projects_in(place.region, owner, session, settings, account, lists)
+                project_ids += await _list_region(ref.region, owner, session, settings, account, cache)
             except ListingError as error:
-                unseen.append(RegionWithoutProjects(place.region, endpoint, name, error))
+                missing.append(RegionWithoutProjects(ref.region, endpoint, name, error))
                 if error.exit_code == ExitCode.CREDENTIALS:
                     refused.add(owner)
-        if not own and len(unseen) == before:
-            endpoint = _shown_endpoint(settings.for_scope(place.region, None), place.region)
-            told = f"{place.region}: IAM at {endpoint} shows no project of this region"
+        if not project_ids and len(missing) == before:
+            endpoint = _describe_endpoint(settings.for_scope(ref.region, None), ref.region)
+            message = f"{ref.region}: IAM at {endpoint} shows no project of this region"
             advice = "see how it is spelled, or give --project-id"
-            unseen.append(RegionWithoutProjects(place.region, endpoint, None, ListingError(f"{told}: {advice}")))
-        found += [ProjectRef(place.region, project_id) for project_id in own]
-    return list(dict.fromkeys(found)), unseen
+            missing.append(RegionWithoutProjects(ref.region, endpoint, None, ListingError(f"{message}: {advice}")))
+        projects += [ProjectRef(ref.region, project_id) for project_id in project_ids]
+    return list(dict.fromkeys(projects)), missing
 
 
-async def _projects_in(
+async def _list_region(
     region: str,
     owner: AccountSettings | None,
     session: aiohttp.ClientSession,
     settings: ExportSettings,
     account: CredentialProvider,
-    lists: dict[tuple[str, AccountSettings | None], dict[str, str]],
+    cache: dict[tuple[str, AccountSettings | None], dict[str, str]],
 ) -> list[str]:
-    """The projects of a region that are an account's own; those that IAM shows, where the settings do not name them.
-
-    IAM shows the projects of all regions: ``lists`` holds what each endpoint showed each account.
-    """
+    """Returns an account's projects in a region; ``cache`` holds IAM's lists by endpoint and account."""
     if owner is not None:
         if owner.projects and owner.regions == (region,):
             return list(owner.projects)
         account = select_account(account, owner.name)
     try:
         endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(region)
-        projects = lists.get((endpoint, owner))
+        projects = cache.get((endpoint, owner))
         if projects is None:
             projects = await list_projects(session, endpoint, account.iam_credential(session, region))
-            lists[endpoint, owner] = projects
+            cache[endpoint, owner] = projects
     except (CallError, UrnError) as error:
-        told = f"{region}: its projects cannot be listed ({error}); --project-id names one"
-        raise ListingError(told, error.exit_code) from None
+        message = f"{region}: its projects cannot be listed ({error}); --project-id names one"
+        raise ListingError(message, error.exit_code) from None
     return [
         project_id
         for project_id, name in projects.items()
@@ -155,8 +148,8 @@ async def _projects_in(
     ]
 
 
-def _shown_endpoint(settings: ExportSettings, region: str) -> str:
-    """IAM's base URL of a region, for messages; "?" where the region cannot be part of it."""
+def _describe_endpoint(settings: ExportSettings, region: str) -> str:
+    """Returns the IAM endpoint for messages; "?" if the region is invalid in a host name."""
     try:
         return settings.iam_endpoint_for(region)
     except UrnError:

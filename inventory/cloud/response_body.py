@@ -1,44 +1,51 @@
-"""An answer as it comes off a connection: what of it is read, within which bounds, and what is wrong with the rest.
-
-Owns the limits of headers and bodies, and which statuses say alone what an answer means. Opens no connection.
-"""
+"""Reads HTTP responses within size limits; maps aiohttp errors to call errors."""
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import ssl
 import zlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
 
-from inventory.errors import BadAnswerError
+from inventory.certificates import to_certificate_error
+from inventory.errors import BadAnswerError, BlockedError, CallConnectionError, CallError, CallTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MAX_HEADER_LINE: Final = 64 * 1024
-"""Bytes of one header line; company networks add policies of several times aiohttp's default of 8,190."""
+"""Maximum size in bytes of a header line; company proxies exceed aiohttp's default of 8,190."""
 MAX_HEADERS: Final = 1000
 _MAX_ERROR_BODY: Final = 1024 * 1024
-_NEED_THEIR_BODY: Final = frozenset({200, 404})
-"""Statuses that do not say alone what the answer means."""
+_NEED_BODY: Final = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND})
+"""Statuses whose meaning depends on the body."""
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([2-9][0-9]{2})[ \r\n]")
-_FIRST: Final = 200
-BREAKS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError)
-_DIGITS: Final = 20
+_MAX_SEARCH: Final = 200
+FAILURES: Final = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError, UnicodeError)
+"""Errors that aiohttp raises for a failed call."""
+_PROXY_ADVICE: Final[Mapping[int, str]] = {
+    HTTPStatus.FORBIDDEN: "ask the proxy's owner to allow this endpoint, or add it to NO_PROXY",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "set the proxy's user and password in HTTPS_PROXY",
+}
+_MAX_LENGTH_DIGITS: Final = 20
 _ZLIB_OR_GZIP: Final = 47
 
 
 class RawResponse(NamedTuple):
-    """An answer as it came; headers are looked up without regard to case, the body is unpacked.
+    """A response as received; header lookup ignores case, the body is decompressed.
 
     Attributes:
-        status: the HTTP status.
-        headers: empty where they could not be read.
-        body: what could be read of it.
-        fault: why the answer is not whole, where its status alone says what it means; None: it is whole.
+        status: HTTP status.
+        headers: empty if they could not be parsed.
+        body: the part that could be read.
+        fault: why the response is incomplete, if its status alone is sufficient; otherwise None.
     """
 
     status: int
@@ -48,23 +55,23 @@ class RawResponse(NamedTuple):
 
 
 class StatusOnlyError(aiohttp.ClientError):
-    """Nothing but the status of an answer could be read, and that is enough."""
+    """Only the status of a response could be read, and it is sufficient."""
 
-    def __init__(self, reply: RawResponse) -> None:
+    def __init__(self, response: RawResponse) -> None:
         super().__init__()
-        self.reply = reply
+        self.response = response
 
 
 def response_from_status_line(beginning: bytes, error: BaseException) -> RawResponse | None:
-    """The answer without its headers and body, where its status line came and says what the answer means."""
-    found = _STATUS_LINE.match(beginning)
-    if found is None or int(found[1]) in _NEED_THEIR_BODY:
+    """Returns a response without headers and body, if its status line arrived and its status needs no body."""
+    match = _STATUS_LINE.match(beginning)
+    if match is None or int(match[1]) in _NEED_BODY:
         return None
-    return RawResponse(int(found[1]), CIMultiDict(), b"", describe_fault(error))
+    return RawResponse(int(match[1]), CIMultiDict(), b"", describe_fault(error))
 
 
 def describe_fault(error: BaseException) -> str:
-    """What kept the rest of an answer from being read."""
+    """Describes why the rest of a response could not be read."""
     if isinstance(error, TimeoutError):
         return "no whole answer in time"
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
@@ -73,38 +80,42 @@ def describe_fault(error: BaseException) -> str:
 
 
 def describe_parse_error(message: str) -> str:
-    """What is wrong with an answer that aiohttp cannot parse."""
-    if "Got more than" in message[:_FIRST]:
+    """Describes a response that aiohttp cannot parse."""
+    if "Got more than" in message[:_MAX_SEARCH]:
         return f"a header line of more than {MAX_HEADER_LINE} bytes, the limit"
-    if "Too many headers" in message[:_FIRST]:
+    if "Too many headers" in message[:_MAX_SEARCH]:
         return f"more than {MAX_HEADERS} header fields, the limit"
-    first = (message.strip().splitlines() or ["no reason given"])[0][:200]
-    return f"an answer that is not HTTP: {first}"
+    return f"an answer that is not HTTP: {_first_line(message)}"
 
 
 async def read_response(
-    status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, most: int
+    status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, max_body: int
 ) -> RawResponse:
-    """Reads a body. Where the status says what the answer means, a body that cannot be read is only a fault of it."""
-    if status in _NEED_THEIR_BODY:
-        return RawResponse(status, headers, await _read_bounded(status, headers, content, most))
+    """Reads a body. If the status needs no body, an unreadable body is only recorded as ``fault``."""
+    if status in _NEED_BODY:
+        return RawResponse(status, headers, await _read_bounded(status, headers, content, max_body))
     body = bytearray()
     try:
         async for chunk in content.iter_any():
             body += chunk
             if len(body) > _MAX_ERROR_BODY:
-                raise _too_long(_MAX_ERROR_BODY, status)
-        return RawResponse(status, headers, _unpacked(bytes(body), headers, _MAX_ERROR_BODY, status))
+                raise _too_large_error(_MAX_ERROR_BODY, status)
+        return RawResponse(status, headers, _decompress(bytes(body), headers, _MAX_ERROR_BODY, status))
     except BadAnswerError as error:
         fault = error.error_msg
-    except BREAKS as error:
+    except FAILURES as error:
         fault = describe_fault(error)
     return RawResponse(status, headers, b"" if _encoding_of(headers) else bytes(body), fault)
 
 
-async def _read_bounded(status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, most: int) -> bytes:
+async def _read_bounded(status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, max_body: int) -> bytes:
     length = headers.get("Content-Length", "")
-    if length.isdecimal() and len(length) < _DIGITS and int(length) <= most and "Transfer-Encoding" not in headers:
+    if (
+        length.isdecimal()
+        and len(length) < _MAX_LENGTH_DIGITS
+        and int(length) <= max_body
+        and "Transfer-Encoding" not in headers
+    ):
         body = await content.read()
     else:
         chunks: list[bytes] = []
@@ -112,10 +123,10 @@ async def _read_bounded(status: int, headers: Mapping[str, str], content: aiohtt
         async for chunk in content.iter_any():
             chunks.append(chunk)
             size += len(chunk)
-            if size > most:
-                raise _too_long(most, status)
+            if size > max_body:
+                raise _too_large_error(max_body, status)
         body = b"".join(chunks)
-    return _unpacked(body, headers, most, status)
+    return _decompress(body, headers, max_body, status)
 
 
 def _encoding_of(headers: Mapping[str, str]) -> str | None:
@@ -123,24 +134,71 @@ def _encoding_of(headers: Mapping[str, str]) -> str | None:
     return None if encoding in {"", "identity"} else encoding
 
 
-def _unpacked(body: bytes, headers: Mapping[str, str], most: int, status: int) -> bytes:
-    """Unpacks a body within a bound, whatever the version of aiohttp does about that."""
+def _decompress(body: bytes, headers: Mapping[str, str], max_body: int, status: int) -> bytes:
+    """Decompresses a body within a limit; older versions of aiohttp have none."""
     encoding = _encoding_of(headers)
     if encoding is None or not body:
         return body
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise BadAnswerError(f"an encoding that was not asked for: {encoding[:50]!a}", status_code=status)
-    unpacker = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
+    decompressor = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
     try:
-        found = unpacker.decompress(body, most + 1)
+        unpacked = decompressor.decompress(body, max_body + 1)
     except zlib.error:
         raise BadAnswerError("a compressed answer that is broken", status_code=status) from None
-    if len(found) > most:
-        raise _too_long(most, status)
-    if not unpacker.eof:
+    if len(unpacked) > max_body:
+        raise _too_large_error(max_body, status)
+    if not decompressor.eof:
         raise BadAnswerError("a compressed answer that is not whole", status_code=status)
-    return found
+    return unpacked
 
 
-def _too_long(most: int, status: int) -> BadAnswerError:
-    return BadAnswerError(f"an answer of more than {most} bytes", status_code=status)
+def _too_large_error(max_body: int, status: int) -> BadAnswerError:
+    return BadAnswerError(f"an answer of more than {max_body} bytes", status_code=status)
+
+
+def to_call_error(error: BaseException, server: str, redact: Callable[[str], str], *, prefix: str = "") -> CallError:
+    """Maps an error of aiohttp or the operating system to a call error.
+
+    Args:
+        error: one of FAILURES.
+        server: name of the server in messages about its certificate.
+        redact: removes secrets.
+        prefix: beginning of the other messages.
+    """
+    if isinstance(error, TimeoutError):
+        return CallTimeoutError(f"{prefix}no whole answer in time")
+    certificate_error = to_certificate_error(error, server)
+    if certificate_error is not None:
+        return certificate_error
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # str(error) would contain the proxy's URL
+        message = redact(f"{prefix}the proxy said {error.status}: {_first_line(error.message)}")
+        if error.status in _PROXY_ADVICE:
+            return BlockedError(f"{message}; {_PROXY_ADVICE[error.status]}")
+        return CallConnectionError(message)
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
+        return BadAnswerError(redact(prefix + describe_parse_error(error.message)))
+    return CallConnectionError(redact(prefix + _describe_connection_error(error)))
+
+
+def _first_line(message: str) -> str:
+    return (message.strip().splitlines() or ["no reason given"])[0][:200]
+
+
+def _describe_connection_error(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection before it answered"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection to {error.host}:{error.port}: {_describe_os_error(error.os_error)}"
+    return f"the connection broke: {error}" if str(error) else f"the connection broke: {type(error).__name__}"
+
+
+def _describe_os_error(error: OSError) -> str:
+    # The event loops have different texts for the same error number.
+    if isinstance(error, ssl.SSLError):  # its numbers are not the system's
+        return f"TLS failed: {error.reason or error}"
+    if error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -1,16 +1,11 @@
-"""What one HTTP answer means: a config, or one typed error.
-
-Owns the classification: status first, then code, with service and gateway told apart. A pure function of the answer;
-knows no connection and no retry.
-
-Source: api-facts.md sections 3 and 4, where the vendor's documents are compared with what the service really says.
-"""
+"""Classifies a FunctionGraph response: a config or one typed error."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.cloud.models import read_func_urn
@@ -40,16 +35,16 @@ if TYPE_CHECKING:
     from inventory.urn import FunctionUrn
 
 MAX_ERROR_BODY: Final = 16 * 1024
-"""Bytes of an error's body that are kept."""
+"""Maximum size in bytes of an error body that is kept."""
 MAX_ERROR_MSG: Final = 2000
-"""Characters of an error's text that are kept."""
+"""Maximum number of characters of an error message that are kept."""
 MAX_REQUEST_ID: Final = 200
-"""Characters of a request id that are kept; the vendor's have 32."""
+"""Maximum number of characters of a request id; the vendor's have 32."""
 MISSING_FUNCTION: Final = "FSS.1051"
-GONE: Final = frozenset({MISSING_FUNCTION, "FSS.1052", "FSS.1053"})
-"""Codes that name what is missing: function, version, alias."""
+NOT_FOUND_CODES: Final = frozenset({MISSING_FUNCTION, "FSS.1052", "FSS.1053"})
+"""Error codes for a missing function, version or alias."""
 LATEST: Final = "latest"
-"""The version that a URN without a qualifier means."""
+"""The version of a URN without a qualifier."""
 _NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
 _NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -57,19 +52,19 @@ _UNIT_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _LIMIT_TEXT: Final = re.compile(
     r"(?:policy\s+(\w{1,20})\s.*?)?limit:\s*(\d{1,9}),\s*time:\s*(\d{1,6})\s*(second|minute|hour|day)s?", re.IGNORECASE
 )
-_BETWEEN: Final = "something between here and the service answered (a proxy or a web filter)"
+_INTERMEDIARY: Final = "something between here and the service answered (a proxy or a web filter)"
 _TAG: Final = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
 
 
 class Answer(NamedTuple):
-    """A 200 with a config: its body as sent, and the id that the server gave the call."""
+    """A valid response with status 200: raw body and request id."""
 
     body: bytes
     request_id: str | None
 
 
 class ErrorBody(NamedTuple):
-    """The vendor's words in an error's body."""
+    """Vendor fields of an error body; ``rest`` has the remaining fields."""
 
     code: str | None
     msg: str | None
@@ -83,42 +78,45 @@ def classify_response(
     body: bytes,
     redact: Callable[[str], str],
     check: Callable[[bytes], object] | None = None,
-    asked: str | None = None,
+    expected_urn: str | None = None,
     *,
     fault: str | None = None,
 ) -> Answer:
-    """Tells what an answer means.
+    """Returns a valid response or raises its error.
+
+    The status decides first, then the error code.
 
     Args:
-        status: the HTTP status.
-        headers: the headers, looked up without regard to case.
-        body: the whole body, decompressed.
-        redact: takes secrets out of what the server sent, before anything keeps it.
-        check: reads the body of a 200 where something else than a config was asked for; a ValueError says why it is not
-            that.
-        asked: the URN whose config it must be; None where any will do.
-        fault: why the answer is not whole, where its status alone says what it means.
+        status: HTTP status.
+        headers: headers with case-insensitive lookup.
+        body: complete body, decompressed.
+        redact: removes secrets from text of the server.
+        check: validates the body of a 200 if the call is not for a config; raises ValueError.
+        expected_urn: URN that the config must belong to; None accepts any.
+        fault: why the response is incomplete.
 
     Raises:
-        CallError: the answer is no config, or not what was asked for.
+        CallError: the response is not what was requested.
+
+    Source: api-facts.md sections 3 and 4.
     """
-    if status == 200:  # noqa: PLR2004
+    if status == HTTPStatus.OK:
         try:
-            named = read_func_urn(body) if check is None else check(body)
+            actual = read_func_urn(body) if check is None else check(body)
         except ValueError as reason:
             what = "not a config" if check is None else "not what was asked for"
-            raise _error_of(status, headers, body, redact, words=f"{what}: {reason}") from None
-        if asked is not None and isinstance(named, str) and _is_of_another(named, asked):
-            words = f"not what was asked for: the config of {named}"
-            raise _error_of(status, headers, body, redact, words=words)
+            raise _create_error(status, headers, body, redact, problem=f"{what}: {reason}") from None
+        if expected_urn is not None and isinstance(actual, str) and _belongs_to_other_function(actual, expected_urn):
+            problem = f"not what was asked for: the config of {actual}"
+            raise _create_error(status, headers, body, redact, problem=problem)
         return Answer(body, _request_id(headers, redact))
-    error = _error_of(status, headers, body, redact, words=_wrong_with(status, headers, body), fault=fault)
-    if status == 404 and _is_broken_json(headers, body):  # noqa: PLR2004
-        raise error  # the half that is missing says whether the service or the gateway spoke
-    cls = _class_of(status, error.error_code or "")
-    if error.error_code is None and _is_of_something_between(status, headers, error.body):
-        told = f"{_BETWEEN}: {error.error_msg}"[:MAX_ERROR_MSG]
-        raise BlockedError(told, status_code=status, request_id=error.request_id, body=error.body)
+    error = _create_error(status, headers, body, redact, problem=_describe_problem(status, headers, body), fault=fault)
+    if status == HTTPStatus.NOT_FOUND and _is_broken_json(headers, body):
+        raise error  # the missing part tells service and gateway apart
+    cls = _error_class(status, error.error_code or "")
+    if error.error_code is None and _is_from_intermediary(status, headers, error.body):
+        message = f"{_INTERMEDIARY}: {error.error_msg}"[:MAX_ERROR_MSG]
+        raise BlockedError(message, status_code=status, request_id=error.request_id, body=error.body)
     if cls is ThrottledError:
         raise error.as_kind(ThrottledError).with_hints(
             retry_after=parse_retry_after(headers), limit=read_limit(error.error_msg or "")
@@ -126,36 +124,35 @@ def classify_response(
     raise error.as_kind(cls)
 
 
-def _is_of_another(answered: str, asked: str) -> bool:
-    """Whether an answer names another function, or another version, than the one that was asked about.
+def _belongs_to_other_function(actual_urn: str, expected_urn: str) -> bool:
+    """Returns True if the response names another function or version than the request.
 
-    The same function may be named in other words: with ``:latest`` or without, by the version that an alias or
-    ``latest`` stands for, and, for all that is known, by another name of the region (the project's id says which it
-    is). A name that is no full URN says nothing.
+    A response may name a version for ``latest`` or an alias, and a region by another name. A name that is not
+    a URN proves nothing.
     """
-    if answered in (asked, f"{asked}:{LATEST}"):  # without a look at the grammar: nearly always
+    if actual_urn in (expected_urn, f"{expected_urn}:{LATEST}"):  # the usual case, without parsing
         return False
     try:
-        named, meant = parse(answered), parse(asked)
+        actual, expected = parse(actual_urn), parse(expected_urn)
     except UrnError:
         return False
-    is_one_version = (meant.qualifier_type, named.qualifier_type) == (
+    are_versions = (expected.qualifier_type, actual.qualifier_type) == (
         "version",
         "version",
-    ) and meant.qualifier != LATEST
-    return named[1:4] != meant[1:4] or (is_one_version and named.qualifier != meant.qualifier)
+    ) and expected.qualifier != LATEST
+    return actual[1:4] != expected[1:4] or (are_versions and actual.qualifier != expected.qualifier)
 
 
-def is_named_otherwise(answered: str | None, asked: str) -> bool:
-    """Whether the config of a URN names another qualifier or region; ``latest`` goes without saying."""
-    if answered is None or answered in (asked, f"{asked}:{LATEST}"):
+def is_named_otherwise(actual_urn: str | None, expected_urn: str) -> bool:
+    """Returns True if a config names another qualifier or region than the URN of the request."""
+    if actual_urn is None or actual_urn in (expected_urn, f"{expected_urn}:{LATEST}"):
         return False
     try:
-        named, meant = parse(answered), parse(asked)
+        actual, expected = parse(actual_urn), parse(expected_urn)
     except UrnError:
         return False
-    is_plain = named.qualifier is None
-    return named.region != meant.region or not (is_plain or _qualifier_of(named) == _qualifier_of(meant))
+    is_plain = actual.qualifier is None
+    return actual.region != expected.region or not (is_plain or _qualifier_of(actual) == _qualifier_of(expected))
 
 
 def _qualifier_of(urn: FunctionUrn) -> tuple[str, str]:
@@ -163,7 +160,7 @@ def _qualifier_of(urn: FunctionUrn) -> tuple[str, str]:
 
 
 def read_error_body(body: bytes | str) -> ErrorBody:
-    """Reads the vendor's words from an error's body, in any of the shapes that are sent; ``rest`` is what is left.
+    """Reads the vendor's fields from an error body in any documented form.
 
     Source: api-facts.md sections 3.1 and 3.4.
     """
@@ -175,63 +172,67 @@ def read_error_body(body: bytes | str) -> ErrorBody:
         return ErrorBody(None, None, None, {})
     rest = dict(sent)
     request_id = _as_text(rest.pop("request_id", None))
-    code, msg = (_taken(rest, names) for names in _NAMES)
+    code, msg = (_pop_first(rest, names) for names in _NAMES)
     for outer in ("error", "NeutronError"):
         if code is None and msg is None and isinstance(rest.get(outer), dict):
             inner = dict(rest[outer])
-            code, msg = (_taken(inner, names) for names in _NESTED_NAMES)
+            code, msg = (_pop_first(inner, names) for names in _NESTED_NAMES)
             rest = {**rest, outer: inner} if inner else {name: rest[name] for name in rest if name != outer}
     return ErrorBody(code, msg, request_id, rest)
 
 
-def _taken(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    """Takes the first of these fields that says something."""
+def _pop_first(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    """Removes and returns the first of these fields that is not null."""
     name = next((name for name in names if fields.get(name) is not None), names[0])
     return _as_text(fields.pop(name, None))
 
 
-def _class_of(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - one line a row of the table
-    """The table of api-facts.md section 3: status first, then code."""
+def _error_class(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - one line a row of the table
+    """Source: the table of api-facts.md section 3."""
     service = code.startswith("FSS.")
-    if status == 401:  # noqa: PLR2004
+    if status == HTTPStatus.UNAUTHORIZED:
         return RefusedError if service else CredentialRefusedError
-    if status == 403:  # noqa: PLR2004
+    if status == HTTPStatus.FORBIDDEN:
         return ForbiddenError
-    if status == 404:  # noqa: PLR2004
-        if code in GONE:
+    if status == HTTPStatus.NOT_FOUND:
+        if code in NOT_FOUND_CODES:
             return NotFoundError
         return NotConfiguredError if service else WrongEndpointError
-    if status == 405 and code.endswith((".0501", ".0502")):  # noqa: PLR2004 - the account is frozen
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and code.endswith((".0501", ".0502")):  # the account is frozen
         return ForbiddenError
-    fixed: dict[int, type[CallError]] = {408: CallTimeoutError, 418: BlockedError, 429: ThrottledError}
-    if status in fixed:
-        return fixed[status]
-    if status >= 500:  # noqa: PLR2004
+    by_status: dict[int, type[CallError]] = {
+        HTTPStatus.REQUEST_TIMEOUT: CallTimeoutError,
+        HTTPStatus.IM_A_TEAPOT: BlockedError,
+        HTTPStatus.TOO_MANY_REQUESTS: ThrottledError,
+    }
+    if status in by_status:
+        return by_status[status]
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerError
-    return BadRequestError if status >= 400 else BadAnswerError  # noqa: PLR2004
+    return BadRequestError if status >= HTTPStatus.BAD_REQUEST else BadAnswerError
 
 
-def _is_of_something_between(status: int, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether a refusal is a proxy's or a web filter's: service and gateway refuse in JSON."""
-    if status == 407:  # noqa: PLR2004
+def _is_from_intermediary(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Returns True for a refusal by a proxy or web filter; service and gateway refuse in JSON."""
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return True
     is_page = "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<"
-    return status == 403 and is_page and bool(body.strip())  # noqa: PLR2004
+    return status == HTTPStatus.FORBIDDEN and is_page and bool(body.strip())
 
 
-def _wrong_with(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
-    """What is wrong with an answer where its status alone does not say it."""
-    if 300 <= status < 400 and "Location" in headers:  # noqa: PLR2004
-        return f"a redirect to {_shown(headers['Location'])}, which is not followed"
-    if status < 400:  # noqa: PLR2004
+def _describe_problem(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+    """Describes what is wrong with a response, if the status does not say it."""
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and "Location" in headers:
+        return f"a redirect to {_printable(headers['Location'])}, which is not followed"
+    if status < HTTPStatus.BAD_REQUEST:
         return "a status that is not documented for this call"
-    if status == 404 and _is_broken_json(headers, body):  # noqa: PLR2004
+    if status == HTTPStatus.NOT_FOUND and _is_broken_json(headers, body):
         return "not whole JSON"
     return None
 
 
 def _is_broken_json(headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether a body that is called JSON came in part; an empty one, and a web page, did not."""
+    """Returns True for an incomplete JSON body; an empty body and a web page are not JSON."""
     if not body or "json" not in headers.get("Content-Type", "").lower():
         return False
     try:
@@ -243,45 +244,45 @@ def _is_broken_json(headers: Mapping[str, str], body: bytes) -> bool:
 
 def _request_id(headers: Mapping[str, str], redact: Callable[[str], str]) -> str | None:
     sent = headers.get("X-Request-Id")
-    return None if sent is None else redact(_shown(sent))[:MAX_REQUEST_ID]
+    return None if sent is None else redact(_printable(sent))[:MAX_REQUEST_ID]
 
 
-def _shown(header: str) -> str:
-    """A header's text; bytes that are no UTF-8 reach us as half characters, which no file takes."""
+def _printable(header: str) -> str:
+    """Escapes bytes that are not UTF-8, which no output file accepts."""
     return header.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _error_of(
+def _create_error(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
     redact: Callable[[str], str],
     *,
-    words: str | None,
+    problem: str | None,
     fault: str | None = None,
 ) -> BadAnswerError:
-    """The answer as an error, with the vendor's words; ``words`` says what is wrong where the status does not."""
+    """Creates the error of a response; ``problem`` is None if the status says it."""
     text = redact(body[:MAX_ERROR_BODY].decode("utf-8-sig", errors="replace"))
-    vendor = read_error_body(text)
-    if words is None:
-        words = vendor.msg
-        if words is None and vendor.code is None:
-            words = " ".join(_TAG.sub(" ", text[:MAX_ERROR_MSG]).split()) or (None if fault else "an empty body")
-    elif vendor.msg is not None:
-        words = f"{words}: {vendor.msg}"
+    error_body = read_error_body(text)
+    if problem is None:
+        problem = error_body.msg
+        if problem is None and error_body.code is None:
+            problem = " ".join(_TAG.sub(" ", text[:MAX_ERROR_MSG]).split()) or (None if fault else "an empty body")
+    elif error_body.msg is not None:
+        problem = f"{problem}: {error_body.msg}"
     if fault is not None:
-        words = fault if words is None else f"{words[: MAX_ERROR_MSG // 2]} ({fault})"
+        problem = fault if problem is None else f"{problem[: MAX_ERROR_MSG // 2]} ({fault})"
     return BadAnswerError(
-        None if words is None else redact(words)[:MAX_ERROR_MSG],
+        None if problem is None else redact(problem)[:MAX_ERROR_MSG],
         status_code=status,
-        error_code=vendor.code,
-        request_id=_request_id(headers, redact) or vendor.request_id,
+        error_code=error_body.code,
+        request_id=_request_id(headers, redact) or error_body.request_id,
         body=text.encode()[:MAX_ERROR_BODY],
     )
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of ``Retry-After``, which is a number or a date; None where there is none that can be read."""
+    """Returns the seconds of ``Retry-After``, a number or a date; None if it is missing or invalid."""
     text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
         return float(text[:9])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from inventory.cloud.models import read_config
 from inventory.cloud.pages import Operation
-from inventory.cloud.responses import GONE, Answer
+from inventory.cloud.responses import NOT_FOUND_CODES, Answer
 from inventory.errors import CallError, Status
 from inventory.exact_json import read_json
 from inventory.pipeline.outcomes import success_outcome
@@ -200,7 +200,7 @@ class BatchFetcher:
         except CallSkippedError:
             return
         except CallError as error:
-            self._failures += error.error_code not in GONE
+            self._failures += error.error_code not in NOT_FOUND_CODES
             return
         finally:
             self._on_trial = False

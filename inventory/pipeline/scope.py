@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from inventory.cloud.pages import Operation
-from inventory.cloud.responses import GONE
+from inventory.cloud.responses import NOT_FOUND_CODES
 from inventory.errors import (
     CallError,
     CredentialExpiredError,
@@ -192,7 +192,7 @@ class Scope:
             answer = await self._call_in_slot(operation, call, attempts, sent)
             accepted = True
         except CallError as error:
-            accepted = error.error_code in GONE or _shows_acceptance(error)
+            accepted = error.error_code in NOT_FOUND_CODES or _shows_acceptance(error)
             if not accepted and error.status_code == HTTPStatus.UNAUTHORIZED and not error.retryable:
                 refusal = error.as_kind(RefusedError)
                 is_doubted = self._has_second_opinion and not error.stops_scope
@@ -300,7 +300,7 @@ class Scope:
         attempts.record_failure(error, is_probe=self._is_probe(error, sent))
         if error.stops_scope:
             self.stop(error)
-        if error.kind is None or error.error_code in GONE:  # the service has looked for the function
+        if error.kind is None or error.error_code in NOT_FOUND_CODES:  # the service has looked for the function
             self._record_acceptance()
         return error
 
@@ -328,7 +328,7 @@ class Scope:
         """Counts a failed URN and gives the scope up if the circuit breaker opens."""
         if error.kind is None:
             self._retry.budget.add()
-        if error.kind is None or error.error_code in GONE:
+        if error.kind is None or error.error_code in NOT_FOUND_CODES:
             self._breaker.reset()
             return
         lockout = self._credential.lockout

@@ -430,7 +430,7 @@ def config_of(named):
 def test_a_config_may_name_its_function_in_other_words(asked, named):
     """Another qualifier, another name of the region, no name and one that is no URN are all of the URN asked for."""
     body = config_of(named)
-    assert classify_response(200, {}, body, str, asked=asked).body == body
+    assert classify_response(200, {}, body, str, expected_urn=asked).body == body
 
 
 @pytest.mark.parametrize(
@@ -446,7 +446,7 @@ def test_a_config_may_name_its_function_in_other_words(asked, named):
 def test_a_config_of_another_function_is_not_taken(named):
     """Another name, package or project is a bad answer that says whose it is, and may be asked again."""
     with pytest.raises(BadAnswerError, match=f"not what was asked for: the config of {re.escape(named)}$") as caught:
-        classify_response(200, {}, config_of(named), str, asked=ASKED)
+        classify_response(200, {}, config_of(named), str, expected_urn=ASKED)
     assert (caught.value.retryable, caught.value.status_code, caught.value.body) == (True, 200, config_of(named))
 
 
@@ -454,7 +454,7 @@ def test_the_name_of_another_function_is_redacted():
     """A name that holds a secret is not kept with it."""
     named = "urn:fss:cn-north-4:p0:function:default:secret"
     with pytest.raises(BadAnswerError) as caught:
-        classify_response(200, {}, config_of(named), lambda text: text.replace("secret", "***"), asked=ASKED)
+        classify_response(200, {}, config_of(named), lambda text: text.replace("secret", "***"), expected_urn=ASKED)
     assert "secret" not in f"{caught.value}{caught.value.body}"
 
 
@@ -511,10 +511,10 @@ def test_another_version_is_no_answer(asked, answered, is_another, is_otherwise)
     body = json.dumps({"func_urn": named}).encode()
     assert is_named_otherwise(named, urn) is is_otherwise
     if not is_another:
-        assert classify_response(200, CIMultiDict(), body, str, asked=urn).body == body
+        assert classify_response(200, CIMultiDict(), body, str, expected_urn=urn).body == body
         return
     with pytest.raises(BadAnswerError, match=f"the config of {named}"):
-        classify_response(200, CIMultiDict(), body, str, asked=urn)
+        classify_response(200, CIMultiDict(), body, str, expected_urn=urn)
 
 
 def test_a_name_in_another_region_is_counted():
