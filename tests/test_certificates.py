@@ -37,7 +37,7 @@ def _nothing_named(monkeypatch):
 
 @asynccontextmanager
 async def tls(certificate: str = "good", answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" + CONFIG):
-    """A server with one of the certificates; its port and how often it was called."""
+    """A TLS server; its port and number of calls."""
     calls = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,15 +60,15 @@ async def tls(certificate: str = "good", answer: bytes = b"HTTP/1.1 200 OK\r\nCo
 
 
 async def show(port: int, ca_bundle: str | None = None) -> bytes:
-    """One call of the server."""
+    """Makes one call to the server."""
     async with open_session(5.0, ca_bundle) as session:
         client = Client(session, f"https://127.0.0.1:{port}", "p0", TokenCredential("the-token", "x"))
         return (await client.show_async_invoke_config(URN)).body
 
 
 @pytest.mark.parametrize("name", [*NAMES, "--ca-bundle"])
-async def test_each_name_of_an_authority_is_read(name, monkeypatch, tmp_path):
-    """A server whose authority is named by a variable, or by the option, is trusted."""
+async def test_authority_of_variable_or_option_is_trusted(name, monkeypatch, tmp_path):
+    """Each variable and --ca-bundle."""
     path = AUTHORITY
     if name == "SSL_CERT_DIR":
         path = str(tmp_path)
@@ -79,7 +79,7 @@ async def test_each_name_of_an_authority_is_read(name, monkeypatch, tmp_path):
         assert await show(port, path if name == "--ca-bundle" else None) == CONFIG
 
 
-async def test_the_option_replaces_what_the_variables_name(monkeypatch):
+async def test_option_replaces_the_variables(monkeypatch):
     """With --ca-bundle no other authority is trusted."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", AUTHORITY)
     async with tls() as (port, calls):
@@ -98,8 +98,8 @@ async def test_the_option_replaces_what_the_variables_name(monkeypatch):
         ("good", None),
     ],
 )
-async def test_a_refused_certificate_says_why(certificate, words, monkeypatch):
-    """Expired, too early, of another host and self-signed are told apart, and the call is not made again."""
+async def test_refused_certificate_has_a_reason(certificate, words, monkeypatch):
+    """The call is not retried."""
     monkeypatch.setenv("SSL_CERT_FILE", AUTHORITY)
     async with tls(certificate) as (port, _):
         if words is None:
@@ -112,8 +112,8 @@ async def test_a_refused_certificate_says_why(certificate, words, monkeypatch):
     assert (caught.value.retryable, caught.value.stops_scope, caught.value.exit_code) == (False, True, 5)
 
 
-async def test_an_unknown_authority_names_what_to_set():
-    """A server of a company's own authority is refused, with the variable and the option that help."""
+async def test_unknown_authority_names_variable_and_option():
+    """For a company's own authority."""
     async with tls() as (port, _):
         with pytest.raises(CertificateRefusedError) as caught:
             await show(port)
@@ -122,16 +122,16 @@ async def test_an_unknown_authority_names_what_to_set():
     assert "--ca-bundle" in caught.value.error_msg
 
 
-async def test_a_refused_certificate_of_iam_is_not_asked_again():
-    """IAM's certificate is checked and told as the service's."""
+async def test_refused_certificate_of_iam_is_not_retried():
+    """The message is the same as the service's."""
     async with tls("expired") as (port, calls), open_session(5.0, AUTHORITY) as session:
         with pytest.raises(CertificateRefusedError, match=r"IAM at https://127\.0\.0\.1.* it has expired"):
             await list_projects(session, f"https://127.0.0.1:{port}", TokenCredential("the-token", "x"))
     assert calls == []
 
 
-async def test_a_run_stops_at_a_refused_certificate(tmp_path, write_list):
-    """An export of many URNs makes no call where the certificate is refused, and ends as stopped by the service."""
+async def test_refused_certificate_stops_the_run(tmp_path, write_list):
+    """FunctionGraph receives no request; exit code 5."""
     urns = write_list([f"{URN}{number}" for number in range(100)])
     async with tls("expired") as (port, _):
         result = await export(urns, tmp_path / "run", endpoint=f"https://127.0.0.1:{port}", ca_bundle=AUTHORITY)
@@ -141,8 +141,8 @@ async def test_a_run_stops_at_a_refused_certificate(tmp_path, write_list):
 
 
 @pytest.mark.parametrize("name", [*NAMES, "--ca-bundle"])
-def test_a_file_that_is_of_no_use_is_named(name, monkeypatch, tmp_path):
-    """What is missing, or holds no certificate, is refused in one sentence before a call, for every client."""
+def test_invalid_authority_file_is_named(name, monkeypatch, tmp_path):
+    """Before any call, for every client."""
     (tmp_path / "empty").write_text("")
     (tmp_path / "key").write_bytes((CERTIFICATES / "key.pem").read_bytes())
     kinds = ["missing"] if name == "SSL_CERT_DIR" else ["missing", "empty", "key"]
@@ -159,8 +159,8 @@ def test_a_file_that_is_of_no_use_is_named(name, monkeypatch, tmp_path):
                 object_store_tls_options(os.environ, S3FileSystem)
 
 
-def test_nothing_named_is_the_system_alone():
-    """Without a variable and an option no context of our own is made; an empty variable is none."""
+def test_without_settings_the_system_is_used():
+    """An empty variable is ignored."""
     assert create_ssl_context(None, {}) is create_ssl_context(None, {"REQUESTS_CA_BUNDLE": ""}) is None
     assert object_store_tls_options({}, S3FileSystem) == {}
 
@@ -176,8 +176,8 @@ def test_nothing_named_is_the_system_alone():
         ("other", "--ca-bundle", "it is of another host"),
     ],
 )
-async def test_a_store_has_the_same_authorities(certificate, named, words, monkeypatch):
-    """Option and variables count for an object store, and a refused certificate of it says why."""
+async def test_object_store_uses_the_same_authorities(certificate, named, words, monkeypatch):
+    """A refused certificate has a reason."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "k" * 20)
     missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

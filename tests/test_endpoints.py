@@ -31,14 +31,14 @@ ECS:
 
 @pytest.fixture
 def home(tmp_path):
-    """A home with the SDK's file."""
+    """A home folder with the SDK's file."""
     (tmp_path / ".huaweicloud").mkdir()
     (tmp_path / ".huaweicloud" / "regions.yaml").write_text(FILE)
     return tmp_path
 
 
-def test_the_file_is_read_as_the_sdk_reads_it(home, monkeypatch):
-    """What the SDK's own reader finds for FunctionGraph is found, region by region, and nothing of other services."""
+def test_file_is_read_as_by_the_sdk(home, monkeypatch):
+    """Region by region, only for FunctionGraph."""
     found = sdk_endpoints({}, home)
     assert found == {"cn-north-4": "https://one.example", "eu-de": "https://two.example"}
     monkeypatch.setenv("HUAWEICLOUD_SDK_REGIONS_FILE", str(home / ".huaweicloud" / "regions.yaml"))
@@ -48,8 +48,8 @@ def test_the_file_is_read_as_the_sdk_reads_it(home, monkeypatch):
     }
 
 
-def test_a_variable_goes_before_the_file(home):
-    """Of its endpoints the first counts; an empty one says nothing; a file that is named stands for the one at home."""
+def test_variable_overrides_the_file(home):
+    """The first of several endpoints is used."""
     variables = {
         "HUAWEICLOUD_SDK_REGION_FUNCTIONGRAPH_CN_NORTH_4": "https://four.example,https://five.example",
         "HUAWEICLOUD_SDK_REGION_FUNCTIONGRAPH_EU_DE": " ",
@@ -61,16 +61,16 @@ def test_a_variable_goes_before_the_file(home):
 
 
 @pytest.mark.parametrize("content", ["[", "- a", "FunctionGraph: 7", "FunctionGraph: [x]"])
-def test_a_file_of_another_form_is_named(home, content):
-    """A sentence with the file's name, not a traceback."""
+def test_invalid_file_is_named(home, content):
+    """Without a traceback."""
     path = home / ".huaweicloud" / "regions.yaml"
     path.write_text(content)
     with pytest.raises(SettingsError, match=r"regions\.yaml is no list of regions"):
         sdk_endpoints({}, home)
 
 
-def test_they_stand_in_for_the_default_endpoint_only(home, monkeypatch):
-    """--endpoint wins; a region that nobody told has Huawei Cloud's."""
+def test_sdk_endpoints_replace_only_the_default(home, monkeypatch):
+    """--endpoint has priority; other regions keep the default."""
     monkeypatch.setenv("HOME", str(home))
     settings = combine(None, {})
     assert settings.endpoint_for("cn-north-4") == "https://one.example"
@@ -80,8 +80,8 @@ def test_they_stand_in_for_the_default_endpoint_only(home, monkeypatch):
     assert resumed.endpoint_for("cn-north-4") == "https://as.it.began.example"
 
 
-def test_the_sdks_endpoint_of_iam_stands_in_for_the_default(home, monkeypatch):
-    """What the SDK looks projects up with does for us; whoever says --iam-endpoint means another."""
+def test_sdk_iam_endpoint_replaces_the_default(home, monkeypatch):
+    """--iam-endpoint has priority."""
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", "https://iam.one.example")
     assert combine(None, {}).iam_endpoint_for("eu-de") == "https://iam.one.example"
@@ -90,16 +90,16 @@ def test_the_sdks_endpoint_of_iam_stands_in_for_the_default(home, monkeypatch):
     assert combine(None, {}, began).iam_endpoint_for("eu-de") == "https://as.it.began.example"
 
 
-def test_an_odd_endpoint_of_the_sdk_is_named(tmp_path, write_list):
-    """A variable that holds no URL is a settings error that names the region."""
+def test_invalid_sdk_endpoint_is_named(tmp_path, write_list):
+    """The error names the region."""
     variables = {"HUAWEICLOUD_SDK_REGION_FUNCTIONGRAPH_EU_DE": "eu-de"}
     done = run_cli("export", write_list(["x"]), "--dry-run", cwd=tmp_path, **variables)
     assert done.returncode == 2
     assert "the endpoint of eu-de 'eu-de' is no URL such as https://" in done.stderr
 
 
-def test_the_european_partition_has_a_domain_of_its_own(monkeypatch, home):
-    """Token and password of eu-west-1xx never go to myhuaweicloud.com, unless that is what was given."""
+def test_european_partition_has_its_own_domain(monkeypatch, home):
+    """Its credentials do not go to myhuaweicloud.com by default."""
     monkeypatch.setenv("HOME", str(home))
     settings = combine(None, {})
     assert settings.endpoint_for("eu-west-101") == "https://functiongraph.eu-west-101.myhuaweicloud.eu"
@@ -113,8 +113,8 @@ def test_the_european_partition_has_a_domain_of_its_own(monkeypatch, home):
 
 
 @pytest.mark.parametrize("where", ["command line", "file", "account"])
-def test_an_endpoint_that_was_given_wins_though_it_is_the_defaults(monkeypatch, home, tmp_path, where):
-    """The SDK's variables and file say nothing against it, nor when a run goes on from its ledger."""
+def test_explicit_default_endpoint_has_priority(monkeypatch, home, tmp_path, where):
+    """Also when a run is resumed."""
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", "https://iam.one.example")
     path = tmp_path / "inventory.toml"
@@ -132,8 +132,8 @@ def test_an_endpoint_that_was_given_wins_though_it_is_the_defaults(monkeypatch, 
         assert scope.iam_endpoint_for("cn-north-4") == "https://iam.cn-north-4.myhuaweicloud.com"
 
 
-def test_endpoints_of_single_regions_in_a_file_go_before_its_default(home, tmp_path, monkeypatch):
-    """Who names both in one file means the default for the other regions; the command line wins over both."""
+def test_region_endpoints_have_priority_over_the_files_default(home, tmp_path, monkeypatch):
+    """The command line has priority over both."""
     monkeypatch.setenv("HOME", str(home))
     path = tmp_path / "inventory.toml"
     path.write_text(f'endpoint = "{DEFAULT_ENDPOINT}"\n[region-endpoints]\neu-de = "https://one.example"\n')
@@ -142,8 +142,8 @@ def test_endpoints_of_single_regions_in_a_file_go_before_its_default(home, tmp_p
     assert given.endpoint_for("eu-de") == "https://functiongraph.eu-de.myhuaweicloud.com"
 
 
-def test_a_ledger_of_before_goes_on_with_the_endpoint_that_is_given_again(home, tmp_path, monkeypatch, write_list):
-    """There, what was given cannot be told from the default; to say it once more is not another endpoint."""
+def test_old_ledger_resumes_with_the_same_endpoint(home, tmp_path, monkeypatch, write_list):
+    """Such a ledger does not record whether the endpoint was explicit."""
     monkeypatch.setenv("HOME", str(tmp_path))
     urns = write_list(["urn:fss:cn-north-4:p:function:default:f"])
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -168,8 +168,8 @@ def test_a_ledger_of_before_goes_on_with_the_endpoint_that_is_given_again(home, 
         ({"accounts": (AccountSettings("a", iam_endpoint="http://iam.example"),)}, ["iam.example"]),
     ],
 )
-def test_plain_http_to_another_host_is_warned_of(given, hosts):
-    """Once for each host that a credential goes to; this machine is none."""
+def test_plain_http_causes_a_warning(given, hosts):
+    """Once for each host, except this machine."""
     words = plain_http_warnings(ExportSettings(**given))
     assert [one.split(" over plain http")[0].rsplit(" ", 1)[1] for one in words] == hosts
 
@@ -178,8 +178,8 @@ def test_plain_http_to_another_host_is_warned_of(given, hosts):
     "command",
     [("export", "urns.txt", "--attempts", "1"), ("check", "urns.txt"), ("discover", "--region", "cn-north-4")],
 )
-def test_each_command_that_calls_warns_once_a_host(tmp_path, write_list, monkeypatch, command):
-    """One line, however many calls and scopes."""
+def test_commands_warn_once_per_host(tmp_path, write_list, monkeypatch, command):
+    """One line for all calls and scopes."""
     write_list([f"urn:fss:cn-north-{n}:p:function:default:f" for n in range(3)])
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)

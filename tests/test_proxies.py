@@ -32,7 +32,7 @@ def _no_proxies_from_outside(monkeypatch):
 
 @contextmanager
 def proxy_that(answer):
-    """A proxy that answers every request by its head; gives its port and the heads."""
+    """A proxy; its port and the request heads."""
     heads = []
 
     def serve(connection):
@@ -61,7 +61,7 @@ def proxy_that(answer):
 
 
 def refuse(named, status="407 Proxy Authentication Required"):
-    """An answer that repeats the credentials in all its parts."""
+    """A response that repeats the credentials."""
 
     def answer(head):
         sent = next((line for line in head.splitlines() if line.lower().startswith("proxy-authorization")), "")
@@ -91,8 +91,8 @@ def refuse(named, status="407 Proxy Authentication Required"):
         ("http://a:\u00fc%C3%BC@proxy:1", Proxy("http", "proxy", 1, "a", "\u00fc\u00fc", "Basic YTrDvMO8")),
     ],
 )
-def test_a_proxy_is_read_with_and_without_its_parts(monkeypatch, value, proxy):
-    """Scheme, port, user and password may be missing; a password may hold what has no meaning in a URL."""
+def test_proxy_url_is_parsed(monkeypatch, value, proxy):
+    """Scheme, port, user and password are optional."""
     monkeypatch.setenv("https_proxy", value)
     assert proxy_for("https://fg.example") == proxy
     assert "@" not in repr(proxy_for("https://fg.example"))
@@ -119,8 +119,8 @@ def test_a_proxy_is_read_with_and_without_its_parts(monkeypatch, value, proxy):
     ],
 )
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
-def test_a_proxy_that_cannot_be_used_is_one_sentence_without_a_secret(monkeypatch, name, value):
-    """The variable is named with what to do; user, password and host are not repeated."""
+def test_invalid_proxy_is_not_quoted(monkeypatch, name, value):
+    """The message names the variable."""
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=rf"^{name} (is no proxy.*percent-encoded|names a SOCKS proxy)") as caught:
         check_proxies()
@@ -130,8 +130,8 @@ def test_a_proxy_that_cannot_be_used_is_one_sentence_without_a_secret(monkeypatc
 
 
 @pytest.mark.parametrize("command", [("export", "urns.txt"), ("check", "urns.txt"), ("discover", "--region", "r")])
-def test_every_command_that_calls_reads_them_first(tmp_path, write_list, monkeypatch, command):
-    """Exit code 2 before anything is asked or written."""
+def test_commands_validate_proxies_first(tmp_path, write_list, monkeypatch, command):
+    """Exit code 2 before any call or file."""
     write_list([URN])
     monkeypatch.setenv("HTTPS_PROXY", "http://svc:S3cr/t-pw@127.0.0.1:1")
     done = call_cli(*command, cwd=tmp_path)
@@ -140,8 +140,8 @@ def test_every_command_that_calls_reads_them_first(tmp_path, write_list, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["urns.txt"]
 
 
-def test_all_proxy_stands_in_and_is_ignored_where_nothing_needs_it(monkeypatch):
-    """A desktop's SOCKS proxy beside two HTTP proxies is used by nobody, and so is no error."""
+def test_all_proxy_is_the_default(monkeypatch):
+    """An unused SOCKS proxy is not an error."""
     monkeypatch.setenv("ALL_PROXY", "proxy:1")
     assert proxy_for("http://fg.example") == proxy_for("https://fg.example") == Proxy("http", "proxy", 1)
     monkeypatch.setenv("ALL_PROXY", "socks://proxy:1")
@@ -158,8 +158,8 @@ def test_all_proxy_stands_in_and_is_ignored_where_nothing_needs_it(monkeypatch):
         *("127.0.0.1", "127.9.9.9", "127.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST", "localhost."),
     ],
 )
-def test_this_machine_and_its_link_are_never_reached_through_a_proxy(monkeypatch, host):
-    """Metadata and loopback, however they are written."""
+def test_local_addresses_need_no_proxy(monkeypatch, host):
+    """Loopback and metadata in any form."""
     monkeypatch.setenv("http_proxy", "proxy:1")
     monkeypatch.setenv("no_proxy", "")
     assert proxy_for(f"http://{host}:80/path") is None
@@ -182,8 +182,8 @@ def test_this_machine_and_its_link_are_never_reached_through_a_proxy(monkeypatch
         ("10.0.0.0/8,x/y", "https://[fd00::5]", True),
     ],
 )
-def test_no_proxy_names_hosts_domains_ports_and_networks(monkeypatch, exempt, endpoint, is_used):
-    """Whoever it names is called directly, and nobody else."""
+def test_no_proxy_is_applied(monkeypatch, exempt, endpoint, is_used):
+    """Hosts, domains, ports and networks."""
     monkeypatch.setenv("https_proxy", "proxy:1")
     monkeypatch.setenv("NO_PROXY", exempt)
     assert (proxy_for(endpoint) is not None) == is_used
@@ -197,8 +197,8 @@ PASSWORDS = [
 
 @pytest.mark.parametrize("password", PASSWORDS)
 @pytest.mark.parametrize("user", ["svc", "DOM\\svc", ""])
-def test_user_and_password_are_secrets_of_every_redactor(monkeypatch, user, password):
-    """As they are, percent-encoded, together and as the header has them; also those of a redactor without secrets."""
+def test_proxy_secrets_are_always_redacted(monkeypatch, user, password):
+    """Plain, percent-encoded, combined, and in the header's form."""
     plain = f"{user}:{password}"
     encoded = f"{quote(user, safe='')}:{quote(password, safe='')}"
     header = base64.b64encode(plain.encode()).decode()
@@ -210,8 +210,8 @@ def test_user_and_password_are_secrets_of_every_redactor(monkeypatch, user, pass
     assert header.encode() not in Redactor().redact_body(f'{{"a": "{header}"}}'.encode()) or len(header) < 8
 
 
-def test_a_user_is_no_secret_in_an_answer(monkeypatch):
-    """The name of a team, which is the user of its proxy and a package of its functions, stays in bodies."""
+def test_proxy_user_remains_in_bodies(monkeypatch):
+    """It may be the name of a team and a package."""
     monkeypatch.setenv("HTTPS_PROXY", "http://payments:a-password-of-them@proxy:1")
     assert Redactor().redact_body(b'{"package": "payments"}') == b'{"package": "payments"}'
     assert Redactor().redact("payments is locked") == "[redacted] is locked"
@@ -220,8 +220,8 @@ def test_a_user_is_no_secret_in_an_answer(monkeypatch):
 LOCAL = "huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT"
 
 
-def test_the_sdk_asks_metadata_directly(monkeypatch):
-    """A token of the machine's agency is asked of the machine alone, whatever HTTP_PROXY says."""
+def test_sdk_calls_metadata_directly(monkeypatch):
+    """HTTP_PROXY does not apply."""
     with proxy_that(lambda _head: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as (port, heads):
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
@@ -233,8 +233,8 @@ def test_the_sdk_asks_metadata_directly(monkeypatch):
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_sdk_asks_other_services_through_the_proxy(tmp_path, monkeypatch, scheme):
-    """A pod's identity is asked by the same proxy, user and password as all else, and no error repeats these."""
+def test_sdk_calls_other_services_through_the_proxy(tmp_path, monkeypatch, scheme):
+    """Errors do not contain user and password."""
     (tmp_path / "token").write_text("the-pods-token")
     monkeypatch.setenv("HC_CONTAINER_CREDENTIALS_FULL_URI", f"{scheme}://iam.example/credentials")
     monkeypatch.setenv("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
@@ -251,8 +251,8 @@ def test_the_sdk_asks_other_services_through_the_proxy(tmp_path, monkeypatch, sc
     assert not [secret for secret in ("svc7", "S3cr", "%E2%82%AC", "Basic c3") if secret in hindered[0]]
 
 
-def test_arrow_goes_to_a_store_through_the_proxy(store, monkeypatch, tmp_path):
-    """A store that only the proxy reaches is listed and read, each call with the proxy's user and password."""
+def test_object_store_is_reached_through_the_proxy(store, monkeypatch, tmp_path):
+    """Each request has the proxy's credentials."""
 
     def forward(head):
         place = store.url.removeprefix("http://")
@@ -285,8 +285,8 @@ def test_arrow_goes_to_a_store_through_the_proxy(store, monkeypatch, tmp_path):
         (ObjectUrl("obs", BUCKET, "p"), "a-bucket.obs.eu-west-101.myhuaweicloud.eu:443"),
     ],
 )
-def test_a_store_behind_a_proxy_that_refuses_is_one_sentence_without_a_secret(monkeypatch, url, place):
-    """Over TLS too; and NO_PROXY with the store's domain leaves the proxy out."""
+def test_refusing_proxy_of_a_store_is_reported(monkeypatch, url, place):
+    """Without secrets; NO_PROXY bypasses the proxy."""
     environment = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
     environment |= {"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b", "HW_REGION_NAME": "eu-west-101"}
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -321,8 +321,8 @@ LONG, SHORT = "S3cr/t \u00e4", "p/1"
         ("discover", "https", "407 No", LONG),
     ],
 )
-def test_no_byte_of_a_run_through_a_proxy_holds_its_secrets(tmp_path, write_list, command, scheme, status, password):
-    """A dead proxy, and one that refuses and repeats user and password in reason, headers and body: nothing is kept."""
+def test_run_folder_contains_no_proxy_secret(tmp_path, write_list, command, scheme, status, password):
+    """For an unreachable proxy, and one that repeats the credentials."""
     user = "svc7"
     encoded = f"{quote(user)}:{quote(password, safe='')}"
     forms = (user, password, quote(password, safe=""), base64.b64encode(f"{user}:{password}".encode()).decode())

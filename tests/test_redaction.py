@@ -22,14 +22,14 @@ SECRET = "MIIRxgYJKoZIhvcNAQcCoIIR+tz-CCEbMCAQExDTALBglghkgBZQM/AQ=="
     ],
 )
 @pytest.mark.parametrize("frame", ["{}", "bad token {}, go away", '{{"t":"{}"}}', "x{}x"])
-def test_a_token_is_taken_out_in_every_form(form, frame):
-    """As it is, quoted for a URL, or escaped in JSON: where the token stood, a mark stands."""
+def test_token_is_redacted_in_any_form(form, frame):
+    """Plain, percent-encoded, JSON-escaped."""
     redacted = Redactor(SECRET).redact(frame.format(form))
     assert redacted == frame.format("[redacted]")
 
 
-def test_a_token_quoted_in_lower_case_is_taken_out():
-    """Percent-encoding has two cases of hexadecimal digits, and some servers write the lower one."""
+def test_lower_case_percent_encoding_is_redacted():
+    """Some servers use lower-case digits."""
     form = SECRET.replace("+", "%2b").replace("/", "%2f").replace("=", "%3d")
     assert "MIIRxgYJKoZIhvcNAQcCoIIR" not in Redactor(SECRET).redact(f"path /{form} not found")
 
@@ -50,8 +50,8 @@ def test_a_token_quoted_in_lower_case_is_taken_out():
         ("Get secretKey failed,ak:AKID99,err:ak not exist", "AKID99", "err:ak not exist"),
     ],
 )
-def test_echoes_of_signatures_are_taken_out(text, gone, stays):
-    """The gateway's signature errors echo headers and keys (api-facts.md section 3.3)."""
+def test_echoed_signatures_are_redacted(text, gone, stays):
+    """Source: api-facts.md section 3.3."""
     redacted = Redactor(SECRET).redact(text)
     assert gone not in redacted
     assert stays in redacted
@@ -68,20 +68,20 @@ def test_echoes_of_signatures_are_taken_out(text, gone, stays):
     ],
 )
 @pytest.mark.parametrize("token", ["t", "to", "tok", "fun"])
-def test_a_short_token_does_not_eat_ordinary_words(text, token):
-    """A token of a test bench may be part of a word; the vendor's text stays readable."""
+def test_short_token_keeps_ordinary_words(text, token):
+    """The vendor's text remains readable."""
     assert Redactor(token).redact(text) == text
 
 
-def test_a_short_token_is_taken_out_where_it_stands_alone():
-    """Short or not: a token between other characters than letters and digits is a token."""
+def test_short_token_as_a_word_is_redacted():
+    """Between characters that are not letters or digits."""
     assert Redactor("demo-1").redact('bad "demo-1"; demo-12') == 'bad "[redacted]"; demo-12'
 
 
 @pytest.mark.parametrize("part", [SECRET[:16], SECRET[:30], SECRET[7:30], SECRET[-16:]])
 @pytest.mark.parametrize("frame", ["bad token {}", '{{"t":"{}..."}}', "x={}&y=1"])
-def test_a_part_of_a_token_is_taken_out(part, frame):
-    """A server that cuts a long token short gives away a part of it: sixteen characters in a row are too many."""
+def test_part_of_a_token_is_redacted(part, frame):
+    """Sixteen characters in a row are secret."""
     redacted = Redactor(SECRET).redact(frame.format(part))
     assert part not in redacted
     assert "[redacted]" in redacted
@@ -95,20 +95,20 @@ def test_a_part_of_a_token_is_taken_out(part, frame):
         f"starts alike: {SECRET[:15]}",
     ],
 )
-def test_long_words_that_are_no_part_of_the_token_stay(text):
-    """URNs, ids and sentences are as long as a part of a token, and stay as they are."""
+def test_long_ordinary_words_remain(text):
+    """URNs, ids and sentences."""
     assert Redactor(SECRET).redact(text) == text
 
 
-def test_a_token_with_quotes_is_found_in_json():
-    """In JSON a quote has a backslash before it."""
+def test_token_with_quotes_is_redacted_in_json():
+    """JSON escapes the quote."""
     token = Redactor('ab"cd<ef&gh"ij')
     for text in ('ab"cd<ef&gh"ij', json.dumps({"t": 'ab"cd<ef&gh"ij'})):
         assert "cd<ef" not in token.redact(text)
 
 
-def test_a_good_answer_is_purged_of_the_token_alone():
-    """The body of a 200 is kept as it came, but for the token itself: spelled plainly or as JSON spells it."""
+def test_only_the_token_is_removed_from_a_body():
+    """Plain or JSON-escaped."""
     body = b'{"func_urn": "u",  "echo":"' + SECRET.encode() + b'", "authorization=x": 1}'
     assert Redactor(SECRET).redact_body(body) == body.replace(SECRET.encode(), b"[redacted]")
     assert Redactor("any").redact_body(b'{"param": "any"}') == b'{"param": "any"}'
@@ -128,8 +128,8 @@ def test_a_good_answer_is_purged_of_the_token_alone():
     ],
 )
 @pytest.mark.parametrize("frame", ['{{"echo":"{}"}}', '{{"param":"{{\\"topic\\":\\"{}\\"}}"}}', '["a {}, b"]'])
-def test_a_good_answer_is_purged_in_every_spelling(spelled, frame):
-    """Escaped, percent-encoded or cut short: nothing of the secret is kept, and the answer is JSON still."""
+def test_token_is_removed_from_a_body_in_any_form(spelled, frame):
+    """The body remains JSON."""
     if spelled.lower() == spelled:
         spelled = SECRET
     body = frame.format(spelled).encode()
@@ -138,16 +138,16 @@ def test_a_good_answer_is_purged_in_every_spelling(spelled, frame):
     assert json.loads(purged)
 
 
-def test_a_short_secret_in_a_good_answer():
-    """One of eight characters or more goes where it stands alone; a shorter one is as good as any word."""
+def test_short_secret_in_a_body():
+    """Eight characters or more are removed as a word; shorter ones remain."""
     assert (
         Redactor("secret-1").redact_body(b'{"a":"secret-1","b":"secret-12"}') == b'{"a":"[redacted]","b":"secret-12"}'
     )
     assert Redactor("any").redact_body(b'{"a":"any"}') == b'{"a":"any"}'
 
 
-def test_a_renewed_secret_joins_the_old_one():
-    """Both are taken out, and neither shows."""
+def test_old_and_renewed_secret_are_redacted():
+    """Neither is shown."""
     redactor = Redactor(SECRET)
     redactor.add(SECRET[::-1])
     redactor.add(SECRET)
@@ -155,14 +155,14 @@ def test_a_renewed_secret_joins_the_old_one():
     assert SECRET not in repr(redactor)
 
 
-def test_copies_of_a_secret_one_behind_the_other_are_taken_out():
-    """However often a server repeats a secret, each copy goes, and what hangs on to the last stays."""
+def test_adjacent_copies_are_redacted():
+    """Text after the last copy remains."""
     redacted = Redactor(SECRET).redact(f"x{SECRET * 280}y {SECRET}z{SECRET}")
     assert redacted == f"x{'[redacted]' * 280}y [redacted]z[redacted]"
 
 
-def test_renewed_secrets_are_bounded():
-    """The last renewals stay known for answers that are under way; a secret that stays known is never dropped."""
+def test_renewed_secrets_are_limited():
+    """Permanent secrets are never dropped."""
     redactor = Redactor("lasting-secret-of-all", parent=Redactor("secret-of-the-other"))
     tokens = [f"{number}-token-{SECRET}"[:40] for number in range(10, 30)]
     for token in tokens:
@@ -173,8 +173,8 @@ def test_renewed_secrets_are_bounded():
     assert redactor.redact_body(text.encode()).decode() == " ".join(["[redacted]"] * 4)
 
 
-def test_a_redactor_takes_out_what_another_learns_later():
-    """The password's redactor is shared: what it learns is taken out of every scope's texts."""
+def test_child_redactor_knows_later_secrets_of_the_parent():
+    """Scopes share the password's redactor."""
     user = Redactor()
     scope = Redactor(SECRET, beside=user)
     user.add("learnt-later-1")
@@ -182,8 +182,8 @@ def test_a_redactor_takes_out_what_another_learns_later():
     assert user.redact("[redacted] learnt-later-1") == "[redacted] [redacted]"
 
 
-def test_a_secret_costs_no_more_than_its_length():
-    """A thousand scopes have tokens of 4 KB each: what is kept of each is no multiple of it."""
+def test_secret_needs_little_memory():
+    """A thousand scopes have tokens of 4 KB."""
     tokens = [f"{number:04}{SECRET * 70}" for number in range(100)]
     tracemalloc.start()
     try:
@@ -210,8 +210,8 @@ ENCODED = {
 
 @pytest.mark.parametrize("form", ENCODED)
 @pytest.mark.parametrize("secret", [SECRET, "P\u00e4ssw\u20acrt", "Pass-word"])
-def test_an_encoded_secret_is_taken_out(secret, form):
-    """Base64 and hexadecimal digits are no disguise: who reads them reads the secret."""
+def test_encoded_secret_is_redacted(secret, form):
+    """Base64 and hexadecimal."""
     code = ENCODED[form](secret.encode())
     redactor = Redactor(secret)
     for clean in (redactor.redact(f'{{"x":"{code}"}}'), redactor.redact_body(f'{{"x":"{code}"}}'.encode()).decode()):
@@ -221,8 +221,8 @@ def test_an_encoded_secret_is_taken_out(secret, form):
 
 
 @pytest.mark.parametrize("password", ['P\u00e4ssw"rd\u20ac/x+1', "\U0001f511-and-a-lock"])
-def test_a_password_is_any_text(password):
-    """Whatever its characters: plain, escaped in JSON, percent-encoded (also twice) and as entities it goes."""
+def test_password_of_any_characters_is_redacted(password):
+    """Plain, escaped, percent-encoded (also twice), or as entities."""
     spelled = [
         password,
         json.dumps(password)[1:-1],
@@ -239,8 +239,8 @@ def test_a_password_is_any_text(password):
             assert redactor.redact_body(frame.format(one).encode()).decode() == frame.format("[redacted]")
 
 
-def test_an_answer_that_was_json_is_json_still():
-    """Quotes that are encoded in it stay so: the vendor's code must be read, whatever else the server echoes."""
+def test_redacted_json_remains_json():
+    """The vendor's code can still be read."""
     sent = {
         "error_code": "FSS.0404",
         "error_msg": f'{quote(SECRET, safe="")} %22 &quot; {{"X-Auth-Token":"other"}} "Authorization=other"',
@@ -253,8 +253,8 @@ def test_an_answer_that_was_json_is_json_still():
 
 
 @pytest.mark.parametrize("sign", ["\\", "%25", "&amp;", "%", "&", "\\u00", "authorization ", "A" * 16, SECRET[:15]])
-def test_an_odd_answer_takes_no_time(sign):
-    """A megabyte of escapes is read in one go: a server cannot hold up a run by what it sends."""
+def test_escaped_megabyte_is_read_fast(sign):
+    """A server cannot block the run."""
     began = time.process_time()
     Redactor(SECRET, "Pass-word").redact_body(sign.encode() * (1_000_000 // len(sign)))
     Redactor(SECRET, "Pass-word").redact(sign * (16_384 // len(sign)))

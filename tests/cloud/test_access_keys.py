@@ -36,8 +36,8 @@ BASE = f"urn:fss:cn-north-4:{P}:function:default:"
 CONFIG = {"max_async_retry_attempts": 1}
 
 
-class Found:
-    """Temporary keys as the SDK holds them: ``process_sts`` blocks, and gives others."""
+class SdkKeys:
+    """Temporary keys of the SDK; ``process_sts`` blocks and replaces them."""
 
     def __init__(self, *, until: threading.Event | None = None, error: Exception | None = None) -> None:
         self.ak = self.sk = self.security_token = None
@@ -48,7 +48,7 @@ class Found:
         self.error = error
 
     def process_sts(self, _http_client) -> None:
-        """Renews."""
+        """Renews the keys."""
         self.threads.add(threading.current_thread().name)
         assert self.until is None or self.until.wait(20), "the loop stood still"
         if self.error is not None:
@@ -58,8 +58,8 @@ class Found:
         self.sk, self.security_token = f"{SK}{self.renewals}", f"{STS}{self.renewals}"
 
 
-def test_the_signature_is_the_sdks(monkeypatch):
-    """A signature made once with the vendor's client (3.1.219) for the same call, key and moment comes out again."""
+def test_signature_equals_the_sdks(monkeypatch):
+    """Recorded with the vendor's client 3.1.219."""
     monkeypatch.setattr("inventory.cloud.access_keys.datetime", SimpleNamespace(now=lambda _zone: Moment()))
     signature = SigningCredential(create_access_keys(AK, SK, ""), P, HEADERS)
     url = URL(f"https://fg.example/v2/{P}/fgs/functions/{BASE}f.x:!prod/async-invoke-config", encoded=True)
@@ -73,10 +73,10 @@ def test_the_signature_is_the_sdks(monkeypatch):
 
 
 class Moment:
-    """A moment that does not pass."""
+    """A fixed time."""
 
     def strftime(self, _form) -> str:
-        """In the signature's form."""
+        """Returns the format of the signature."""
         return "20261124T030000Z"
 
 
@@ -89,14 +89,14 @@ class Moment:
         ("http://[::1]:81/a", "[::1]:81"),
     ],
 )
-def test_the_host_is_signed_as_it_is_sent(url, host):
-    """With the port where it is not the scheme's own."""
+def test_host_is_signed_as_sent(url, host):
+    """A port that is not the default is included."""
     assert SigningCredential(create_access_keys(AK, SK, ""), P, HEADERS).headers(URL(url))["Host"] == host
 
 
 @pytest.mark.parametrize("sts", ["", STS])
-async def test_an_export_with_keys_is_accepted_call_for_call(tmp_path, write_list, monkeypatch, sts):
-    """A gateway that checks each signature, with odd URNs and a port in the host, refuses none."""
+async def test_gateway_accepts_every_signature(tmp_path, write_list, monkeypatch, sts):
+    """With unusual URNs and a port in the host."""
     urns = [f"{BASE}f:latest", f"{BASE}f:!prod", f"{BASE}f:v1.0-x_y", f"{BASE}g"]
     for name, value in (("AK", AK), ("SK", SK), ("SECURITY_TOKEN", sts)):
         monkeypatch.setenv(f"HUAWEICLOUD_SDK_{name}", value)
@@ -110,8 +110,8 @@ async def test_an_export_with_keys_is_accepted_call_for_call(tmp_path, write_lis
 
 
 @pytest.mark.parametrize("wrong", [{AK: "another"}, {"another": SK}])
-async def test_refused_keys_stop_at_once_and_are_not_told(tmp_path, write_list, wrong):
-    """A wrong key costs one call of 64 workers, far from the lock; the gateway's echo of it is redacted."""
+async def test_refused_keys_stop_the_scope(tmp_path, write_list, wrong):
+    """64 workers make one call, and the gateway's echo is redacted."""
     urns = [f"{BASE}f{number}:latest" for number in range(100)]
     environment = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK}
     async with Emulator(FileCloud(dict.fromkeys(urns, CONFIG))) as server:
@@ -127,11 +127,11 @@ async def test_refused_keys_stop_at_once_and_are_not_told(tmp_path, write_list, 
     assert not any(secret.encode() in everything for secret in (AK, SK))
 
 
-async def test_temporary_keys_are_renewed_once_for_all_and_off_the_loop():
-    """Many scopes that find the keys at their end share one renewal in a thread, while the loop goes on."""
+async def test_temporary_keys_are_renewed_once_in_a_thread():
+    """Many scopes share the renewal; the loop is not blocked."""
     clock = SimpleNamespace(now=0.0)
     beaten = threading.Event()
-    found = Found(until=beaten)
+    found = SdkKeys(until=beaten)
     keys = AccessKeys(found, clock=lambda: clock.now)
     scopes = [SigningCredential(keys, f"p{number}", HEADERS) for number in range(50)]
     beats = 0
@@ -163,10 +163,10 @@ async def test_temporary_keys_are_renewed_once_for_all_and_off_the_loop():
     assert keys.redactor.redact(f"{AK}1 {SK}1 {STS}1 {AK}2 {SK}2 {STS}2") == " ".join(["[redacted]"] * 6)
 
 
-async def test_keys_that_cannot_be_renewed_are_used_to_their_end():
-    """The SDK renews early: while that fails, what there is may be good for a while; without any, the scope stops."""
+async def test_failed_renewal_keeps_the_keys():
+    """Without any keys the scope stops."""
     clock = SimpleNamespace(now=0.0)
-    found = Found()
+    found = SdkKeys()
     keys = AccessKeys(found, clock=lambda: clock.now)
     await keys.prepare()
     found.error = OSError("metadata are not reachable")
@@ -174,11 +174,11 @@ async def test_keys_that_cannot_be_renewed_are_used_to_their_end():
     await keys.prepare()
     assert keys.key == f"{AK}1"
     with pytest.raises(CredentialRefusedError, match="no access key: metadata are not reachable"):
-        await AccessKeys(Found(error=OSError("metadata are not reachable"))).prepare()
+        await AccessKeys(SdkKeys(error=OSError("metadata are not reachable"))).prepare()
 
 
-def test_keys_show_themselves_nowhere():
-    """Neither repr nor pickle gives a key away."""
+def test_keys_do_not_reveal_secrets():
+    """Neither repr nor pickle contains a key."""
     keys = create_access_keys(AK, SK, STS)
     assert repr(keys) == "AccessKeys(temporary)"
     assert repr(SigningCredential(keys, "p", HEADERS)) == "SigningCredential(AccessKeys(temporary), project p)"
@@ -187,8 +187,8 @@ def test_keys_show_themselves_nowhere():
             pickle.dumps(secret)
 
 
-def test_a_profile_file_is_found(tmp_path, monkeypatch):
-    """The SDK's profile, as other tools of the vendor have it."""
+def test_profile_file_is_found(tmp_path, monkeypatch):
+    """It has the SDK's format."""
     profile = tmp_path / "credentials"
     profile.write_text(f"[basic]\nak = {AK}\nsk = {SK}\n")
     monkeypatch.setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", str(profile))
@@ -196,8 +196,8 @@ def test_a_profile_file_is_found(tmp_path, monkeypatch):
     assert (keys.key, hindered) == (AK, [])
 
 
-async def test_a_pod_is_found_although_there_are_no_metadata(tmp_path, monkeypatch):
-    """Where the metadata service does not answer, the SDK's own chain would end; the pod's identity is asked still."""
+async def test_pod_identity_is_found_without_metadata(tmp_path, monkeypatch):
+    """The SDK's own chain would stop at the metadata."""
     from aiohttp import web  # noqa: PLC0415
 
     async def give(request):
@@ -220,8 +220,8 @@ async def test_a_pod_is_found_although_there_are_no_metadata(tmp_path, monkeypat
     assert (keys.key, repr(keys)) == (AK, "AccessKeys(temporary)")
 
 
-async def test_the_metadata_of_a_machine_are_found(monkeypatch):
-    """An ECS with an agency gives temporary keys."""
+async def test_instance_metadata_are_found(monkeypatch):
+    """An ECS agency provides temporary keys."""
     from aiohttp import web  # noqa: PLC0415
 
     asked = Counter()
@@ -247,8 +247,8 @@ async def test_the_metadata_of_a_machine_are_found(monkeypatch):
     assert asked == {("PUT", "/meta-data/latest/api/token"): 1, ("GET", "/openstack/latest/securitykey"): 1}
 
 
-def test_where_nothing_is_found_there_is_nothing(monkeypatch):
-    """No variable, no profile, no metadata, no pod."""
+def test_no_provider_returns_no_keys(monkeypatch):
+    """Without variable, profile, metadata and pod."""
     monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
     assert find_access_keys() == (None, [])
 
@@ -264,8 +264,8 @@ def test_where_nothing_is_found_there_is_nothing(monkeypatch):
         (None, "does not exist"),
     ],
 )
-def test_a_profile_that_the_sdk_cannot_read_is_one_sentence(tmp_path, monkeypatch, content, words):
-    """Who set it up is told what is wrong with it, and nothing of what is in it."""
+def test_invalid_profile_is_reported(tmp_path, monkeypatch, content, words):
+    """The message does not quote the file."""
     profile = tmp_path / "credentials"
     if content is not None:
         profile.write_bytes(content.encode("utf-8", "surrogateescape"))
@@ -285,8 +285,8 @@ def test_a_profile_that_the_sdk_cannot_read_is_one_sentence(tmp_path, monkeypatc
         ("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_CREDENTIALS_FULL_URI: The environment variable"),
     ],
 )
-def test_half_of_what_the_sdk_needs_is_told(monkeypatch, name, words):
-    """Half a credential is found nowhere else; what is missing of it is said, and what it is is not."""
+def test_incomplete_sdk_variables_are_reported(monkeypatch, name, words):
+    """The message does not contain the values."""
     monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv(name, AK)
     keys, hindered = find_access_keys()
@@ -297,8 +297,8 @@ def test_half_of_what_the_sdk_needs_is_told(monkeypatch, name, words):
 
 
 @pytest.mark.parametrize("sent", [b"[]", b'{"credential": null}', b"{}", b"no JSON"])
-async def test_metadata_of_another_form_are_no_keys(monkeypatch, sent):
-    """What stands at the address of the metadata may be anything: it is not there, and nothing crashes."""
+async def test_invalid_metadata_are_ignored(monkeypatch, sent):
+    """Another server may use the metadata address."""
     from aiohttp import web  # noqa: PLC0415
 
     async def answer(_request):
@@ -316,8 +316,8 @@ async def test_metadata_of_another_form_are_no_keys(monkeypatch, sent):
 
 
 @pytest.mark.parametrize("provider", ["OIDC", "pod"])
-async def test_what_a_service_says_of_an_identity_is_not_told(tmp_path, monkeypatch, provider):
-    """A service that refuses an identity may repeat its token, which is known to nobody else: its status is told."""
+async def test_refusal_of_an_identity_shows_only_the_status(tmp_path, monkeypatch, provider):
+    """The body may repeat the token."""
     from aiohttp import web  # noqa: PLC0415
 
     async def refuse(request):
@@ -353,8 +353,8 @@ async def test_what_a_service_says_of_an_identity_is_not_told(tmp_path, monkeypa
     assert one.endswith("its service said 403")
 
 
-async def test_a_token_run_never_loads_the_sdk(tmp_path, write_list):
-    """Start-up and the token path do not pay for the SDK."""
+async def test_token_run_does_not_import_the_sdk(tmp_path, write_list):
+    """Start-up stays fast."""
     import subprocess  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
@@ -373,8 +373,8 @@ async def test_a_token_run_never_loads_the_sdk(tmp_path, write_list):
 
 
 @pytest.mark.parametrize("refusing", [("region-0", "region-5", "region-7"), tuple(f"region-{n}" for n in range(12))])
-async def test_a_wrong_key_is_tried_three_times_however_many_regions_there_are(tmp_path, write_list, refusing):
-    """Twelve scopes and a secret that all refuse: no lock. Where most know it, each refuses for itself."""
+async def test_wrong_key_is_tried_three_times(tmp_path, write_list, refusing):
+    """Also with twelve scopes, so that the account is not locked."""
     regions = [f"region-{number}" for number in range(12)]
     urns = [f"urn:fss:{region}:{P}:function:default:f" for region in regions]
     cloud = FileCloud(dict.fromkeys(urns, CONFIG))
@@ -395,8 +395,8 @@ async def test_a_wrong_key_is_tried_three_times_however_many_regions_there_are(t
     assert all("APIGW.0301" in words and "limit" not in words for words in stopped)
 
 
-async def test_a_check_of_many_scopes_does_not_lock_the_key():
-    """The fourth scope is told what the third heard, without a call."""
+async def test_check_of_many_scopes_does_not_lock_the_key():
+    """The fourth scope reports the error without a call."""
     scopes = [(f"region-{number}", P) for number in range(12)]
     async with Emulator(FileCloud({})) as server:
         server.keys = Keys({AK: "another"}, now=time.time)

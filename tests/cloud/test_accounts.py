@@ -26,7 +26,7 @@ def find(environment, token_file=None):
 
 @pytest.fixture
 def sdk(monkeypatch):
-    """The SDK reads the process's own variables."""
+    """The SDK reads the variables of the process."""
     for name, value in SDK.items():
         monkeypatch.setenv(name, value)
 
@@ -35,23 +35,23 @@ def headers_of(account):
     return account.credential(None, "r", "p1").headers(PLACE)
 
 
-def test_a_token_file_goes_before_the_environment(tmp_path, sdk):
-    """A file that is named is used, without the line end that editors add, whatever else is there."""
+def test_token_file_has_priority(tmp_path, sdk):
+    """Its line end is ignored."""
     path = tmp_path / "token"
     path.write_text(f"\n  {SECRET}\r\n")
     everything = {"HW_AUTH_TOKEN": "other-token", **USER, **KEYS}
     assert headers_of(find(everything, path)) == {"X-Auth-Token": SECRET}
 
 
-def test_a_token_goes_before_a_user_and_keys(sdk):
-    """HW_AUTH_TOKEN is the next, and goes out as X-Auth-Token to every scope."""
+def test_token_is_next(sdk):
+    """HW_AUTH_TOKEN is sent to every scope."""
     account = find({"HW_AUTH_TOKEN": SECRET, **USER, **KEYS})
     assert headers_of(account) == {"X-Auth-Token": SECRET}
     assert account.iam_credential(None, "r") is account.credential(None, "r2", "p2")
 
 
-def test_a_user_goes_before_keys_and_has_a_token_per_project(sdk):
-    """A name, a password and a domain are the next; nothing of the password shows."""
+def test_user_is_next(sdk):
+    """Each project has a token; the password is not shown."""
     account = find({**USER, **KEYS})
     assert repr(account) == "IamUser('reader' of 'company')"
     token = account.credential(None, "r", "p1")
@@ -59,16 +59,16 @@ def test_a_user_goes_before_keys_and_has_a_token_per_project(sdk):
     assert repr(account.iam_credential(None, "r")).endswith("{'domain': {'name': 'company'}})")
 
 
-def test_keys_of_terraform_go_before_those_of_the_sdk(sdk):
-    """HW_ACCESS_KEY and HW_SECRET_KEY sign, with HW_SECURITY_TOKEN where there is one."""
+def test_terraform_keys_have_priority_over_the_sdk(sdk):
+    """With HW_SECURITY_TOKEN if set."""
     signed = headers_of(find({**KEYS, "HW_SECURITY_TOKEN": "temporary-token-of-terraform"}))
     assert "Access=AKOFTERRAFORM0000001," in signed["Authorization"]
     assert signed["X-Security-Token"] == "temporary-token-of-terraform"
     assert "X-Security-Token" not in headers_of(find(KEYS))
 
 
-def test_what_the_sdk_finds_is_found_last(sdk):
-    """Without variables of ours the vendor's provider chain is asked."""
+def test_sdk_is_last(sdk):
+    """Only without our variables."""
     account = find({})
     assert "Access=AKOFTHESDK0000000001," in headers_of(account)["Authorization"]
     assert not any(secret in repr(account) for secret in SDK.values())
@@ -88,8 +88,8 @@ def test_what_the_sdk_finds_is_found_last(sdk):
         ({"HW_SECRET_KEY": "x"}, "HW_SECRET_KEY alone is no credential: set HW_ACCESS_KEY too"),
     ],
 )
-def test_half_a_credential_is_an_error_that_names_the_other_half(environment, words):
-    """What was begun is meant: nothing else is looked for."""
+def test_incomplete_credential_is_an_error(environment, words):
+    """The message names the missing variables."""
     with pytest.raises(CredentialsError) as caught:
         find(environment)
     assert str(caught.value) == words
@@ -97,16 +97,16 @@ def test_half_a_credential_is_an_error_that_names_the_other_half(environment, wo
 
 @pytest.mark.parametrize("odd", ["a b", "a\u00a0b", "\u201cab\u201d", "a\nb", "a\x00b", "a\u200bb", "a\udcffb"])
 @pytest.mark.parametrize("name", ["HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"])
-def test_a_key_that_no_header_can_hold_is_refused_before_a_call(name, odd):
-    """A key with a space, a line break or a typographic quote is an error that names the variable, and not the key."""
+def test_invalid_key_is_refused(name, odd):
+    """The message names the variable, not the key."""
     with pytest.raises(CredentialsError, match=r"HW_ACCESS_KEY has .* not printable ASCII") as caught:
         find({**KEYS, "HW_SECURITY_TOKEN": "temporary", name: f"SECRETPART{odd}"})
     assert "SECRETPART" not in str(caught.value)
     assert caught.value.exit_code == ExitCode.CREDENTIALS
 
 
-def test_a_key_of_the_sdk_that_no_header_can_hold_is_refused_before_a_call(sdk, monkeypatch):
-    """The keys of the vendor's providers are looked at in the same way, and no other provider takes their place."""
+def test_invalid_sdk_key_is_refused(sdk, monkeypatch):
+    """No other provider is tried."""
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "SECRETPART \u201d")
     with pytest.raises(CredentialsError, match="HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK has ") as caught:
         find({})
@@ -115,8 +115,8 @@ def test_a_key_of_the_sdk_that_no_header_can_hold_is_refused_before_a_call(sdk, 
 
 @pytest.mark.parametrize("odd", ["a\nb", "a\x1bb", "a\x85b", "a\u2028b", "a\udcffb"])
 @pytest.mark.parametrize("name", sorted(USER))
-def test_a_user_with_control_characters_is_refused_before_a_call(name, odd):
-    """Name, password and domain are any text in one line; what is more names the variable, and not the text."""
+def test_control_characters_in_the_user_are_refused(name, odd):
+    """The message names the variable, not the value."""
     with pytest.raises(CredentialsError, match=f"{name} holds a line break or a control character") as caught:
         find({**USER, name: f"SECRETPART{odd}"})
     assert "SECRETPART" not in str(caught.value)
@@ -124,15 +124,15 @@ def test_a_user_with_control_characters_is_refused_before_a_call(name, odd):
 
 
 @pytest.mark.parametrize("environment", [{}, {"HW_AUTH_TOKEN": ""}, {"HW_AUTH_TOKEN": " \n"}])
-def test_no_credential_says_where_to_put_one(environment, monkeypatch):
-    """Without a credential the message names the places that are looked in."""
+def test_missing_credential_lists_the_options(environment, monkeypatch):
+    """The message names the places that are searched."""
     monkeypatch.setattr("inventory.cloud.access_keys.find_access_keys", lambda: (None, []))
     with pytest.raises(CredentialsError, match=r"HW_AUTH_TOKEN.*--token-file.*HW_USER_NAME.*HUAWEICLOUD_SDK_AK"):
         find(environment)
 
 
 def accounts(tmp_path, environment, *more):
-    """Three accounts: one of variables, one of a profile, one whose variables are not set."""
+    """Accounts by variables, by profile, and without a credential."""
     profile = tmp_path / "profile"
     profile.write_text("[basic]\nak = AKOFTHEPROFILE000001\nsk = SK%OF%THE%PROFILE\n")
     described = (
@@ -144,8 +144,8 @@ def accounts(tmp_path, environment, *more):
     return find_credentials(ExportSettings(accounts=described), environment, {"User-Agent": "us"})
 
 
-def test_accounts_with_one_secret_try_it_together(tmp_path):
-    """Accounts that name the same variables or the same file share user and keys: a dead one is not tried by each."""
+def test_accounts_share_one_secret(tmp_path):
+    """A wrong one is not tried by each account."""
     shared = [AccountSettings(name, environment="ONE", regions=(f"x{name}",)) for name in ("a", "b")]
     profile = tmp_path / "keys"
     profile.write_text("[basic]\nak = AKOFTHEPROFILE000001\nsk = SKOFTHEPROFILE\n")
@@ -159,7 +159,7 @@ def test_accounts_with_one_secret_try_it_together(tmp_path):
 
 
 async def test_each_account_has_its_own_credential(tmp_path, sdk):
-    """By the beginning of its variables or by a file; one that is missing refuses its own scopes and no others."""
+    """A missing credential refuses only its own scopes."""
     found = accounts(tmp_path, {"ONE_AUTH_TOKEN": SECRET, "HW_AUTH_TOKEN": "another"})
     assert found.credential(None, "r1", "p").headers(PLACE) == {"X-Auth-Token": SECRET}
     assert "Access=AKOFTHEPROFILE000001," in found.credential(None, "r2", "p").headers(PLACE)["Authorization"]
@@ -182,8 +182,8 @@ async def test_each_account_has_its_own_credential(tmp_path, sdk):
         ("[basic]\nak = AKOFTHEPROFILE000001\nsk = \u201cx\u201d\n", "profile .*keys has .* not printable ASCII"),
     ],
 )
-async def test_a_profile_that_is_none_is_told_without_its_content(tmp_path, content, words):
-    """What is wrong with the file, and nothing of what is in it."""
+async def test_invalid_profile_is_not_quoted(tmp_path, content, words):
+    """The message names the problem only."""
     path = tmp_path / "keys"
     if content is not None:
         path.write_text(content)
@@ -193,8 +193,8 @@ async def test_a_profile_that_is_none_is_told_without_its_content(tmp_path, cont
     assert "AKOFTHEPROFILE" not in str(caught.value)
 
 
-async def test_three_accounts_in_two_regions_in_one_run(tmp_path, write_list):
-    """One account is refused, one is down: the third completes, and each scope says how it went."""
+async def test_failing_accounts_do_not_stop_others(tmp_path, write_list):
+    """One is refused, one is down, the third completes."""
     clouds = [GeneratedCloud(20, seed=seed, regions=("cn-north-4", "ap-southeast-1")) for seed in range(3)]
     urns = [urn for cloud in clouds for urn in cloud.urns()]
     async with Emulator(clouds[0], token="token-of-the-first") as good, Emulator(clouds[1], token="right") as refusing:

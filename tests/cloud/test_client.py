@@ -29,12 +29,12 @@ PATH = f"/v2/p0/fgs/functions/{URN}/async-invoke-config"
 
 
 def answer(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
-    """A whole answer as it stands on the wire."""
+    """A complete response as bytes."""
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
-class Wire:
-    """A server that writes bytes by a plan, one step for each request; ``None`` closes without an answer."""
+class RawServer:
+    """Writes planned bytes for each request; ``None`` closes the connection."""
 
     def __init__(self, *plan: bytes | None, reset: bool = False) -> None:
         self.plan = list(plan)
@@ -47,7 +47,7 @@ class Wire:
         """Bytes that are written once, when the client is done with the first answer."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serves one connection."""
+        """Handles one connection."""
         self.tasks.append(asyncio.current_task())
         self.connections += 1
         self.writer = writer
@@ -79,7 +79,7 @@ class Wire:
         timeout: float = 5.0,  # noqa: ASYNC109 - the client's
         endpoint: str = "http://127.0.0.1:{port}",
     ) -> list[object]:
-        """Asks so many times over one session; gives answers and errors."""
+        """Makes calls over one session; returns answers and errors."""
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         results: list[object] = []
@@ -100,7 +100,7 @@ class Wire:
 
     @asynccontextmanager
     async def proxied(self, endpoint: str, port: int):
-        """Is the proxy of every endpoint that is not its own."""
+        """Sets this server as proxy for other endpoints."""
         with pytest.MonkeyPatch.context() as patch:
             if "{port}" not in endpoint:
                 patch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
@@ -108,7 +108,7 @@ class Wire:
             yield
 
     async def ask_at_once(self, times: int) -> list[object]:
-        """The same, so many at the same time."""
+        """Makes concurrent calls."""
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server, open_session(20.0) as session:
@@ -118,7 +118,7 @@ class Wire:
 
 
 class Response(aiohttp.ClientResponse):
-    """What aioresponses answers with; it does not give the argument that newer versions of aiohttp ask for."""
+    """Adds the argument that newer versions of aiohttp need and aioresponses does not pass."""
 
     def __init__(self, *args, **more) -> None:
         if "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters:
@@ -128,7 +128,7 @@ class Response(aiohttp.ClientResponse):
 
 @pytest.fixture
 def web(monkeypatch):
-    """Answers without a network, on the road through a proxy."""
+    """Responses without a network, through SessionTransport."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     with aioresponses() as web:
         web.get = partial(web.get, response_class=Response)
@@ -136,13 +136,13 @@ def web(monkeypatch):
 
 
 async def show(endpoint: str = "https://fg.example", urn: str = URN, project: str = "p0"):
-    """One call."""
+    """Makes one call."""
     async with open_session(5.0) as session:
         return await Client(session, endpoint, project, TokenCredential(SECRET, "x")).show_async_invoke_config(urn)
 
 
-async def test_one_call_is_one_get_of_the_documented_path(web):
-    """The URL is the documented one, the URN in it as it is, and the answer's bytes and id come back."""
+async def test_show_config_requests_the_documented_path(web):
+    """The URN is in the path unchanged; body and request id are returned."""
     web.get(f"https://fg.example{PATH}", body=CONFIG, headers={"X-Request-Id": "r-1"})
     found = await show()
     assert (found.body, found.request_id) == (CONFIG, "r-1")
@@ -150,8 +150,8 @@ async def test_one_call_is_one_get_of_the_documented_path(web):
     assert (method, str(url)) == ("GET", f"https://fg.example{PATH}")
 
 
-async def test_the_base_path_of_an_endpoint_stays(web):
-    """An endpoint behind a path prefix is called behind it."""
+async def test_base_path_of_the_endpoint_is_kept(web):
+    """An endpoint may have a path prefix."""
     web.get(f"https://gate.example/fg{PATH}", body=CONFIG)
     assert (await show("https://gate.example/fg")).body == CONFIG
 
@@ -164,16 +164,16 @@ async def test_the_base_path_of_an_endpoint_stays(web):
         ("urn:fss:r:p0:function:<d>:f", "urn:fss:r:p0:function:%3Cd%3E:f"),
     ],
 )
-async def test_other_characters_are_encoded_once(web, urn, raw):
-    """What no URL may hold is percent-encoded, once."""
+async def test_special_characters_are_encoded_once(web, urn, raw):
+    """Characters that are invalid in a URL are percent-encoded."""
     url = f"https://fg.example/v2/p0/fgs/functions/{raw}/async-invoke-config"
     web.get(URL(url, encoded=True), body=CONFIG)
     assert (await show(urn=urn)).body == CONFIG
     assert [str(url) for _, url in web.requests] == [url]
 
 
-async def test_a_redirect_is_not_followed(web):
-    """A token is not carried to where a redirect points."""
+async def test_redirect_is_not_followed(web):
+    """The token is not sent to the target."""
     web.get(f"https://fg.example{PATH}", status=302, headers={"Location": "https://evil.example/"})
     web.get("https://evil.example/", body=CONFIG)
     with pytest.raises(BadAnswerError) as caught:
@@ -194,8 +194,8 @@ async def test_a_redirect_is_not_followed(web):
         (OSError(113, "No route to host"), "connection"),
     ],
 )
-async def test_trouble_below_http_is_one_typed_error(web, error, kind):
-    """What the connection does wrong is a timeout or a connection error, which may be asked again."""
+async def test_connection_failure_is_a_typed_error(web, error, kind):
+    """It is a retryable timeout or connection error."""
     web.get(f"https://fg.example{PATH}", exception=error)
     with pytest.raises(CallError) as caught:
         await show()
@@ -203,9 +203,9 @@ async def test_trouble_below_http_is_one_typed_error(web, error, kind):
     assert SECRET not in str(caught.value)
 
 
-async def test_the_headers_on_the_wire():
-    """The token, the content type and who we are go out with each call."""
-    wire = Wire(answer(CONFIG))
+async def test_request_has_the_documented_headers():
+    """Token, content type and user agent are sent, and no cookie."""
+    wire = RawServer(answer(CONFIG))
     (found,) = await wire.ask()
     assert found.body == CONFIG
     head = wire.requests[0]
@@ -216,17 +216,17 @@ async def test_the_headers_on_the_wire():
     assert "cookie" not in head.lower()
 
 
-async def test_cookies_of_the_firewall_are_not_kept():
-    """Set-Cookie of one answer does not go out with the next call."""
-    wire = Wire(answer(CONFIG, headers="Set-Cookie: HWWAFSESID=1\r\n"))
+async def test_cookies_are_not_kept():
+    """Set-Cookie of one response is not sent with the next request."""
+    wire = RawServer(answer(CONFIG, headers="Set-Cookie: HWWAFSESID=1\r\n"))
     await wire.ask(2)
     assert len(wire.requests) == 2
     assert "HWWAFSESID" not in wire.requests[1]
 
 
 async def test_calls_share_a_connection():
-    """A second call goes over the connection of the first."""
-    wire = Wire(
+    """The next call reuses the connection."""
+    wire = RawServer(
         answer(CONFIG), answer(b'{"error_code":"FSS.1051","error_msg":"gone"}', "404 Not Found"), answer(CONFIG)
     )
     first, second, third = await wire.ask(3)
@@ -236,9 +236,9 @@ async def test_calls_share_a_connection():
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("broken", [None, b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"], ids=["head", "body"])
 @pytest.mark.parametrize("before", [0, 1, 3])
-async def test_a_broken_connection_is_one_request(before, broken, reset):
-    """A kept-alive connection that breaks is not repeated unseen: each call is exactly one request on the wire."""
-    wire = Wire(*[answer(CONFIG)] * before, broken, reset=reset)
+async def test_broken_connection_is_not_retried_by_aiohttp(before, broken, reset):
+    """Each call is exactly one request."""
+    wire = RawServer(*[answer(CONFIG)] * before, broken, reset=reset)
     results = await wire.ask(before + 1)
     assert [result.body for result in results[:-1]] == [CONFIG] * before
     assert isinstance(results[-1], CallConnectionError)
@@ -246,10 +246,10 @@ async def test_a_broken_connection_is_one_request(before, broken, reset):
 
 
 @pytest.mark.parametrize("headers", ["Content-Length: 104857600\r\n", "Transfer-Encoding: chunked\r\n", ""])
-async def test_a_hundred_megabytes_are_refused(headers):
-    """An endless body is given up after a megabyte, and is not read to its end."""
+async def test_huge_body_is_refused(headers):
+    """Reading stops after a megabyte."""
     body = b"6400000\r\n" + b" " * 104_857_600 if "chunked" in headers else b" " * 104_857_600
-    wire = Wire(f"HTTP/1.1 200 OK\r\n{headers}\r\n".encode() + body)
+    wire = RawServer(f"HTTP/1.1 200 OK\r\n{headers}\r\n".encode() + body)
     (error,) = await wire.ask()
     assert isinstance(error, BadAnswerError)
     assert error.status_code == 200
@@ -257,20 +257,20 @@ async def test_a_hundred_megabytes_are_refused(headers):
     assert wire.sent < 40_000_000
 
 
-async def test_a_compressed_bomb_is_refused():
-    """A small body that grows is given up by its real size."""
+async def test_decompression_bomb_is_refused():
+    """The limit applies to the decompressed size."""
     bomb = gzip.compress(b" " * 50_000_000)
-    (error,) = await Wire(answer(bomb, headers="Content-Encoding: gzip\r\n")).ask()
+    (error,) = await RawServer(answer(bomb, headers="Content-Encoding: gzip\r\n")).ask()
     assert isinstance(error, BadAnswerError)
     assert "1048576 bytes" in error.error_msg
 
 
-async def test_a_bomb_is_not_unpacked_beyond_the_bound():
-    """Many calls at once that meet bombs hold no more than the bound each, whatever the version of aiohttp."""
+async def test_decompression_stops_at_the_limit():
+    """Concurrent calls use at most the limit each."""
     bomb = gzip.compress(b" " * 100_000_000, compresslevel=1)
     tracemalloc.start()
     try:
-        found = await Wire(answer(bomb, headers="Content-Encoding: gzip\r\n")).ask_at_once(16)
+        found = await RawServer(answer(bomb, headers="Content-Encoding: gzip\r\n")).ask_at_once(16)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -292,9 +292,9 @@ async def test_a_bomb_is_not_unpacked_beyond_the_bound():
         (CONFIG, " Identity ", None),
     ],
 )
-async def test_what_cannot_be_unpacked_is_a_bad_answer(body, encoding, words):
-    """A broken compressed body is a bad answer of its status, which may be asked again; a whole one is read."""
-    (found,) = await Wire(answer(body, headers=f"Content-Encoding: {encoding}\r\n")).ask()
+async def test_invalid_compression_is_a_bad_answer(body, encoding, words):
+    """The error is retryable; a complete body is read."""
+    (found,) = await RawServer(answer(body, headers=f"Content-Encoding: {encoding}\r\n")).ask()
     if words is None:
         assert found.body == CONFIG
     else:
@@ -303,16 +303,16 @@ async def test_what_cannot_be_unpacked_is_a_bad_answer(body, encoding, words):
 
 
 @pytest.mark.parametrize("size", [1_048_576, 1_048_577])
-async def test_the_bound_of_a_body_is_exact(size):
-    """A config of a megabyte is read; one byte more is not."""
+async def test_body_limit_is_exact(size):
+    """A megabyte is read; one byte more is not."""
     body = CONFIG[:-1] + b" " * (size - len(CONFIG)) + b"}"
-    (found,) = await Wire(answer(body)).ask()
+    (found,) = await RawServer(answer(body)).ask()
     assert isinstance(found, BadAnswerError) == (size > 1_048_576)
 
 
-async def test_a_compressed_answer_is_read():
-    """A compressed answer comes now and then (api-facts.md section 3.5), and is read."""
-    (found,) = await Wire(answer(gzip.compress(CONFIG), headers="Content-Encoding: gzip\r\n")).ask()
+async def test_compressed_response_is_read():
+    """Source: api-facts.md section 3.5."""
+    (found,) = await RawServer(answer(gzip.compress(CONFIG), headers="Content-Encoding: gzip\r\n")).ask()
     assert found.body == CONFIG
 
 
@@ -329,9 +329,9 @@ async def test_a_compressed_answer_is_read():
     ],
     ids=["no-http", "bad-header", "huge-header", "bad-gzip", "503", "204", "empty"],
 )
-async def test_strange_answers_are_one_typed_error(raw, kind):
-    """Whatever a server writes, one typed error comes out that may be asked again."""
-    (error,) = await Wire(raw).ask()
+async def test_invalid_response_is_a_typed_error(raw, kind):
+    """The error is retryable."""
+    (error,) = await RawServer(raw).ask()
     assert error.kind in kind.split("|")
     assert error.retryable
     assert SECRET not in f"{error!r}{error}"
@@ -355,11 +355,11 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
 @pytest.mark.parametrize("how", UNREADABLE)
-async def test_a_status_decides_where_the_rest_cannot_be_read(how, endpoint):
-    """What headers and body cannot say any more, the status says, and the next call goes over another connection."""
+async def test_status_is_sufficient_if_the_rest_is_unreadable(how, endpoint):
+    """The next call uses another connection."""
     kinds = {"401 No": "refused", "429 No": "throttled", "503 No": "server_error", "400 No": "bad_request"}
     for status, kind in kinds.items():
-        wire = Wire(UNREADABLE[how].replace(b"{status}", status.encode()), answer(CONFIG))
+        wire = RawServer(UNREADABLE[how].replace(b"{status}", status.encode()), answer(CONFIG))
         first, second = await wire.ask(2, endpoint=endpoint)
         assert (first.kind, first.status_code, first.stops_scope) == (kind, int(status[:3]), kind == "refused"), first
         assert first.error_msg
@@ -369,10 +369,10 @@ async def test_a_status_decides_where_the_rest_cannot_be_read(how, endpoint):
 
 @pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
 @pytest.mark.parametrize("sent", [b"HTTP/1.1 401 No\r\n", b"HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\n{"])
-async def test_a_refusal_whose_rest_does_not_come_is_a_refusal(sent, endpoint):
-    """A 401 of which no more comes in time is a dead credential, and no timeout that is asked again."""
+async def test_incomplete_401_is_a_refusal(sent, endpoint):
+    """A 401 that never ends is not a timeout."""
 
-    class Stalling(Wire):
+    class Stalling(RawServer):
         async def serve(self, reader, writer):
             self.tasks.append(asyncio.current_task())
             await reader.readuntil(b"\r\n\r\n")
@@ -390,26 +390,26 @@ async def test_a_refusal_whose_rest_does_not_come_is_a_refusal(sent, endpoint):
 @pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
 @pytest.mark.parametrize("how", UNREADABLE)
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
-async def test_an_answer_that_needs_its_body_is_asked_for_again(status, how, endpoint):
-    """A config, and what is missing, is known from the body only: without it the call may be made again."""
-    (error,) = await Wire(UNREADABLE[how].replace(b"{status}", status.encode())).ask(endpoint=endpoint)
+async def test_unreadable_200_or_404_is_retryable(status, how, endpoint):
+    """The meaning of 200 and 404 depends on the body."""
+    (error,) = await RawServer(UNREADABLE[how].replace(b"{status}", status.encode())).ask(endpoint=endpoint)
     if status[0] == "2" or "2 MB" in how:
         assert error.kind in {"bad_answer", "connection"}
         assert error.retryable
 
 
 @pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
-async def test_headers_up_to_the_limits_are_read(endpoint):
-    """A policy of 60 KB and 900 fields are read; above the limits the message names them."""
+async def test_large_headers_are_read(endpoint):
+    """60 KB and 900 fields are read; messages contain the limits."""
     fields = "".join(f"X-{n}: 1\r\n" for n in range(900))
     for headers in (f"Content-Security-Policy: {'x' * 60_000}\r\n", fields):
-        (found,) = await Wire(answer(CONFIG, headers=headers)).ask(endpoint=endpoint)
+        (found,) = await RawServer(answer(CONFIG, headers=headers)).ask(endpoint=endpoint)
         assert found.body == CONFIG
     for headers, words in (
         (f"X: {'x' * 70_000}\r\n", "65536 bytes"),
         (fields + fields.replace("X", "Y"), "1000 header"),
     ):
-        (error,) = await Wire(answer(CONFIG, headers=headers)).ask(endpoint=endpoint)
+        (error,) = await RawServer(answer(CONFIG, headers=headers)).ask(endpoint=endpoint)
         assert (error.kind, words in error.error_msg) == ("bad_answer", True), error
 
 
@@ -422,9 +422,9 @@ async def test_headers_up_to_the_limits_are_read(endpoint):
         (PROXIED, "407 Proxy Authentication Required", "blocked"),
     ],
 )
-async def test_a_refusal_of_the_proxy_stops_the_calls(endpoint, status, kind):
-    """A proxy that does not let us through is asked once; one that cannot reach the service is asked again."""
-    (error,) = await Wire(answer(b"<html>no", status)).ask(endpoint=endpoint)
+async def test_refusal_by_the_proxy_stops_the_scope(endpoint, status, kind):
+    """If the proxy cannot reach the service, the error is retryable."""
+    (error,) = await RawServer(answer(b"<html>no", status)).ask(endpoint=endpoint)
     assert (error.kind, error.stops_scope, error.retryable) == (kind, kind == "blocked", kind != "blocked")
     assert "proxy" in error.error_msg
 
@@ -433,13 +433,10 @@ GONE = answer(b'{"error_code":"FSS.1051","error_msg":"gone"}', "404 Not Found")
 
 
 @pytest.mark.parametrize("rest", [GONE, GONE[:-7], GONE[:20], b'{"max_async', b"\r\n"], ids=str)
-async def test_bytes_that_nobody_asked_for_are_no_answer(rest):
-    """What stands behind an answer in its connection, in time or late, is never the next call's answer.
-
-    In time, it may spoil the answer before it, where it is no HTTP: that is a bad answer.
-    """
+async def test_unexpected_bytes_are_not_the_next_response(rest):
+    """Bytes after a response may only invalidate that response."""
     for late in (False, True):
-        wire = Wire(answer(CONFIG) if late else answer(CONFIG) + rest, answer(CONFIG))
+        wire = RawServer(answer(CONFIG) if late else answer(CONFIG) + rest, answer(CONFIG))
         wire.late = rest if late else b""
         found = await wire.ask(3)
         assert [one.body for one in found[1:]] == [CONFIG] * 2
@@ -447,59 +444,59 @@ async def test_bytes_that_nobody_asked_for_are_no_answer(rest):
         assert len(wire.requests) == 3
 
 
-async def test_a_connection_with_a_cut_answer_is_not_used_again():
-    """A body that is no JSON may have been cut by a wrong length: the next call goes over another connection."""
-    wire = Wire(answer(CONFIG[:-5]), answer(CONFIG), answer(CONFIG))
+async def test_connection_with_a_truncated_body_is_not_reused():
+    """A wrong length may have truncated the JSON."""
+    wire = RawServer(answer(CONFIG[:-5]), answer(CONFIG), answer(CONFIG))
     found = await wire.ask(3)
     assert [getattr(one, "body", None) for one in found[1:]] == [CONFIG] * 2
     assert isinstance(found[0], BadAnswerError)
     assert wire.connections == 2
 
 
-async def test_an_answer_about_another_function_is_not_taken():
-    """A right config of another function is a bad answer, and the next call goes over another connection."""
+async def test_config_of_another_function_is_refused():
+    """The next call uses another connection."""
     other = b'{"func_urn":"urn:fss:cn-north-4:p0:function:default:g:!prod"}'
-    wire = Wire(answer(other), answer(CONFIG))
+    wire = RawServer(answer(other), answer(CONFIG))
     first, second = await wire.ask(2)
     assert (first.kind, first.status_code, second.body) == ("bad_answer", 200, CONFIG)
     assert wire.connections == 2
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: -5"])
-async def test_two_lengths_and_odd_ones_are_bounded(framing):
-    """An answer whose length is said twice, or below zero, is no answer, or is not read beyond the bound."""
+async def test_invalid_length_is_bounded(framing):
+    """Two lengths or a negative one do not exceed the limit."""
     body = b"6400000\r\n" + b" " * 104_857_600
-    wire = Wire(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode() + body)
+    wire = RawServer(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode() + body)
     (error,) = await wire.ask()
     assert isinstance(error, CallError)
     assert error.retryable
     assert wire.sent < 40_000_000
 
 
-async def test_no_whole_answer_in_time_is_a_timeout():
-    """The time of a call bounds the whole of it, the body too."""
+async def test_incomplete_response_is_a_timeout():
+    """The timeout includes the body."""
     started = answer(CONFIG)[:-5].replace(b"Content-Length: ", b"Content-Length: 1")
-    (error,) = await Wire(started).ask(timeout=0.05)
+    (error,) = await RawServer(started).ask(timeout=0.05)
     assert isinstance(error, CallTimeoutError)
 
 
-async def test_an_endpoint_that_is_down_is_named():
-    """No connection: host, port and the system's reason, and no address of an object."""
+async def test_unreachable_endpoint_is_named():
+    """The message has host, port and the system's reason."""
     with pytest.raises(CallConnectionError) as caught:
         await show("http://127.0.0.1:9")
     assert caught.value.error_msg == "no connection to 127.0.0.1:9: Connection refused"
 
 
-async def test_a_token_in_a_good_answer_is_not_kept():
-    """A config that holds our token, as no config should, is kept without it."""
-    (found,) = await Wire(answer(CONFIG[:-1] + f',"debug":"{SECRET}"}}'.encode())).ask()
+async def test_token_in_a_config_is_redacted():
+    """A valid config may contain our token."""
+    (found,) = await RawServer(answer(CONFIG[:-1] + f',"debug":"{SECRET}"}}'.encode())).ask()
     assert found.body == CONFIG[:-1] + b',"debug":"[redacted]"}'
 
 
-async def test_an_echoed_token_is_not_kept():
-    """A server that sends our headers back does not make us keep the token."""
+async def test_token_in_an_error_is_redacted():
+    """A server may return our headers."""
     body = json.dumps({"error_code": "APIGW.0301", "error_msg": f"verify fail, x-auth-token:{SECRET}"}).encode()
-    (error,) = await Wire(answer(body, "401 Unauthorized")).ask()
+    (error,) = await RawServer(answer(body, "401 Unauthorized")).ask()
     assert not re.search(re.escape(SECRET), f"{error.error_msg}{error.body!r}{error}")
 
 
@@ -512,8 +509,8 @@ async def test_an_echoed_token_is_not_kept():
         ("https://inside.example", None),
     ],
 )
-def test_the_proxy_of_the_environment(monkeypatch, endpoint, proxy):
-    """HTTPS_PROXY and NO_PROXY count; the own machine is called directly."""
+def test_proxy_of_the_environment_is_used(monkeypatch, endpoint, proxy):
+    """HTTPS_PROXY and NO_PROXY apply; this machine is called directly."""
     for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")

@@ -28,8 +28,8 @@ PLACE = URL("https://fg.example/v2")
         (b"secretline1\x00secretline2", "more than a token"),
     ],
 )
-def test_a_file_without_one_token_is_refused_and_not_quoted(tmp_path, content, words):
-    """Empty, binary, several lines: the message says which, names the file, and repeats nothing of it."""
+def test_invalid_token_file_is_not_quoted(tmp_path, content, words):
+    """The message names the file and the problem."""
     path = tmp_path / "token.txt"
     path.write_bytes(content)
     with pytest.raises(CredentialsError, match=words) as caught:
@@ -39,15 +39,15 @@ def test_a_file_without_one_token_is_refused_and_not_quoted(tmp_path, content, w
 
 
 @pytest.mark.parametrize("name", ["missing", "."])
-def test_a_token_file_that_cannot_be_read_is_named(tmp_path, name):
-    """A file that was named and cannot be read is an error."""
+def test_missing_token_file_is_named(tmp_path, name):
+    """It is an error."""
     with pytest.raises(CredentialsError, match="cannot be read"):
         read_token_file(tmp_path / name)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for root")
-def test_an_unreadable_token_file(tmp_path):
-    """A file without the right to read it is named with the system's reason."""
+def test_unreadable_token_file_is_named(tmp_path):
+    """With the system's reason."""
     path = tmp_path / "token"
     path.write_text(SECRET)
     path.chmod(0)
@@ -55,8 +55,8 @@ def test_an_unreadable_token_file(tmp_path):
         read_token_file(path)
 
 
-def test_a_token_shows_itself_nowhere():
-    """Neither repr nor str nor a pickle nor a traceback gives the secret away."""
+def test_token_is_not_revealed():
+    """Neither by repr, str, pickle nor traceback."""
     token = TokenCredential(SECRET, "HW_AUTH_TOKEN")
     assert SECRET not in repr(token) + str(token) + f"{token}"
     with pytest.raises(TypeError, match="cannot be pickled") as caught:
@@ -64,8 +64,8 @@ def test_a_token_shows_itself_nowhere():
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_a_token_file_is_read_again_when_it_changes(tmp_path):
-    """Another program renews the file: the next call goes out with its new token, and the old one stays secret too."""
+async def test_changed_token_file_is_read_again(tmp_path):
+    """The old token stays redacted."""
     path = tmp_path / "token"
     path.write_text(SECRET)
     clock = SimpleNamespace(now=0.0)
@@ -83,8 +83,8 @@ async def test_a_token_file_is_read_again_when_it_changes(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, "", "two words", SECRET])
-async def test_a_token_file_that_is_just_being_written_leaves_the_old_token(tmp_path, content):
-    """A file that is gone, empty, odd or the same gives no new token; one that is whole later does."""
+async def test_incomplete_token_file_keeps_the_old_token(tmp_path, content):
+    """The complete file is read later."""
     path = tmp_path / "token"
     path.write_text(f"{SECRET} ")
     token = read_token_file(path)
@@ -99,8 +99,8 @@ async def test_a_token_file_that_is_just_being_written_leaves_the_old_token(tmp_
     assert token.headers(PLACE) == {"X-Auth-Token": "another-token"}
 
 
-async def test_a_token_that_changes_while_it_is_read_first_is_read_again(tmp_path, monkeypatch):
-    """A file that is renewed between the reading of its text and the first call is read again."""
+async def test_token_changed_during_the_first_read_is_read_again(tmp_path, monkeypatch):
+    """Between reading and the first call."""
     path = tmp_path / "token"
     path.write_text(SECRET)
     read = Path.open
@@ -119,8 +119,8 @@ async def test_a_token_that_changes_while_it_is_read_first_is_read_again(tmp_pat
     assert token.headers(PLACE) == {"X-Auth-Token": "another-token"}
 
 
-async def test_a_refused_token_is_looked_for_although_the_file_shows_no_change(tmp_path):
-    """Times of files may be coarse: after a refusal the file is read, whatever its times say."""
+async def test_refused_token_is_read_again(tmp_path):
+    """File times may be too coarse to show the change."""
     path = tmp_path / "token"
     path.write_text("first-token")
     token = read_token_file(path)
@@ -131,8 +131,8 @@ async def test_a_refused_token_is_looked_for_although_the_file_shows_no_change(t
     assert token.headers(PLACE) == {"X-Auth-Token": "other-token"}
 
 
-async def test_a_pipe_is_read_once():
-    """A token that comes through a pipe cannot be read again: the first one is kept, and nothing waits for another."""
+async def test_pipe_is_read_once():
+    """Its token remains in use."""
     end, other = os.pipe()
     os.write(other, SECRET.encode())
     os.close(other)
@@ -144,15 +144,15 @@ async def test_a_pipe_is_read_once():
     os.close(end)
 
 
-def test_a_token_file_with_a_byte_order_mark_is_read(tmp_path):
-    """Editors of Windows write one."""
+def test_byte_order_mark_in_a_token_file_is_ignored(tmp_path):
+    """Windows editors write one."""
     path = tmp_path / "token"
     path.write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n")
     assert read_token_file(path).headers(PLACE) == {"X-Auth-Token": SECRET}
 
 
-def test_a_huge_token_file_is_not_read_to_its_end(tmp_path):
-    """A file of another kind is refused after a megabyte."""
+def test_huge_token_file_is_refused(tmp_path):
+    """Reading stops after a megabyte."""
     path = tmp_path / "token"
     with path.open("wb") as file:
         file.truncate(1 << 40)
@@ -160,8 +160,8 @@ def test_a_huge_token_file_is_not_read_to_its_end(tmp_path):
         read_token_file(path)
 
 
-async def test_a_token_of_the_environment_cannot_be_renewed():
-    """There is nowhere to look for another one."""
+async def test_token_of_the_environment_cannot_be_renewed():
+    """There is no other source."""
     token = TokenCredential(SECRET, "HW_AUTH_TOKEN")
     await token.prepare()
     assert not await token.renew(0)

@@ -60,12 +60,11 @@ def user():
     return IamUser("reader", PASSWORD, "company")
 
 
-async def no_time(_seconds):
-    """A sleep that takes none."""
+async def skip_sleep(_seconds): ...
 
 
 class Bodies(list):
-    """The bodies of the calls that came, and their paths."""
+    """Bodies and paths of the received requests."""
 
     def __init__(self):
         super().__init__()
@@ -75,7 +74,7 @@ class Bodies(list):
 
 @asynccontextmanager
 async def answering(*answers):
-    """An IAM of fixed answers, the last one for good; gives its URL, a session, and the bodies that came."""
+    """An IAM with fixed responses, the last one repeated."""
     bodies = Bodies()
 
     async def give(request):
@@ -103,8 +102,8 @@ def token_answer(token="the-first-token-of-iam", ends="2026-11-25T00:00:00.00000
     }
 
 
-async def test_a_user_exports_two_projects_with_a_token_each(tmp_path, write_list):
-    """Name and password are all that a run over two regions needs: one token per project, asked for once."""
+async def test_export_requests_one_token_per_project(tmp_path, write_list):
+    """User name and password are sufficient for two regions; IAM is called once per project."""
     async with Emulator(cloud(), users=[READER]) as server:
         result = await export(
             write_list(URNS), tmp_path / "run", endpoint=server.url, iam_endpoint=server.url, environment=VARIABLES
@@ -117,8 +116,8 @@ async def test_a_user_exports_two_projects_with_a_token_each(tmp_path, write_lis
     assert not any(secret.encode() in everything for secret in (PASSWORD, *given))
 
 
-async def test_a_wrong_password_is_told_by_iam_and_nothing_else_is_asked(tmp_path, write_list):
-    """IAM is asked once per scope and once for the domain, FunctionGraph never; the code is 3, the reason IAM's."""
+async def test_wrong_password_stops_the_export(tmp_path, write_list):
+    """FunctionGraph is not called; exit code 3 with IAM's reason."""
     async with Emulator(cloud(), users=[READER]) as server:
         result = await export(
             write_list(URNS),
@@ -134,8 +133,8 @@ async def test_a_wrong_password_is_told_by_iam_and_nothing_else_is_asked(tmp_pat
     assert {row["status"] for row in rows(tmp_path / "run")} == {"failed", "not_attempted"}
 
 
-async def test_a_token_that_must_be_updated_is_renewed_once_and_the_run_goes_on(tmp_path, write_list):
-    """After APIGW.0307 in the middle of a run, all workers share one renewal, and every URN is answered."""
+async def test_expired_token_is_renewed_once(tmp_path, write_list):
+    """After APIGW.0307 all workers share one renewal, and every URN succeeds."""
     async with Emulator(cloud(), users=[READER]) as server:
         answered = 0
 
@@ -161,8 +160,8 @@ async def test_a_token_that_must_be_updated_is_renewed_once_and_the_run_goes_on(
     assert result.exit_code == ExitCode.ANSWERED
 
 
-async def test_a_renewed_token_that_is_refused_too_stops_the_scope(tmp_path, write_list):
-    """A token of IAM that the gateway never takes is renewed once, and not for every URN."""
+async def test_refused_renewed_token_stops_the_scope(tmp_path, write_list):
+    """A token that the gateway always refuses is renewed once."""
     other = Emulator(cloud(), users=[READER])
     async with Emulator(cloud(), token="another") as server, other:
         server.expired_tokens = Everything()
@@ -180,14 +179,14 @@ async def test_a_renewed_token_that_is_refused_too_stops_the_scope(tmp_path, wri
 
 
 class Everything:
-    """A set that has all there is."""
+    """A set that contains everything."""
 
     def __contains__(self, _item):
         return True
 
 
-async def test_many_workers_share_one_request_for_a_token():
-    """However many wait for the first token, IAM is asked once; the request names project, user and domain."""
+async def test_workers_share_one_token_request():
+    """The request contains project, user and domain."""
     async with answering(token_answer()) as (url, session, bodies):
         token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0)
         await asyncio.gather(*(token.prepare() for _ in range(64)))
@@ -208,8 +207,8 @@ async def test_many_workers_share_one_request_for_a_token():
 REFUSAL = {"status": 401, "text": '{"error":{"code":401,"message":"wrong"}}'}
 
 
-async def test_a_wrong_password_does_not_lock_the_user():
-    """However many projects wait for a token: four refusals are the most, and IAM locks a user after five."""
+async def test_wrong_password_does_not_lock_the_user():
+    """At most four requests fail; IAM locks a user after five."""
     async with answering(REFUSAL) as (url, session, bodies):
         reader = user()
         tokens = [IamTokenCredential(session, url, reader, {"project": {"id": f"p{n}"}}) for n in range(20)]
@@ -218,8 +217,8 @@ async def test_a_wrong_password_does_not_lock_the_user():
         assert len(bodies) == 4
 
 
-async def test_projects_that_are_not_the_users_stop_no_other():
-    """IAM says the same of a foreign project as of a wrong password; that the domain is open tells them apart."""
+async def test_foreign_project_does_not_stop_other_projects():
+    """A domain token shows that the password is right."""
     async with answering(REFUSAL, token_answer("token-of-the-domain"), *[REFUSAL] * 5, token_answer()) as (
         url,
         session,
@@ -237,8 +236,8 @@ async def test_projects_that_are_not_the_users_stop_no_other():
     ("lifetime", "kept", "renewed"),
     [(86_400, 86_400 - 301, 86_400 - 299), (1000, 899, 901), (None, 539, 541)],
 )
-async def test_a_token_is_kept_until_shortly_before_its_end(lifetime, kept, renewed):
-    """Five minutes before the end, or in the last tenth of a short life, or of ten minutes where no end is told."""
+async def test_token_is_cached_until_shortly_before_expiry(lifetime, kept, renewed):
+    """Renewal is 5 minutes early, or in the last tenth; without an expiry the lifetime is 10 minutes."""
     clock = SimpleNamespace(now=1_000_000.0)
     ends = None
     if lifetime is not None:
@@ -287,28 +286,28 @@ async def test_a_token_is_kept_until_shortly_before_its_end(lifetime, kept, rene
         ),
     ],
 )
-async def test_every_refusal_of_iam_is_one_typed_error(answer, error, words):
-    """Whatever IAM answers is an error with its reason and IAM's address, without the password."""
+async def test_iam_error_has_type_and_reason(answer, error, words):
+    """The message contains reason and address, and no password."""
     async with answering(answer) as (url, session, _):
-        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=no_time)
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=skip_sleep)
         with pytest.raises(error, match=words) as caught:
             await token.prepare()
         assert f"IAM at {url}" in str(caught.value)
         assert PASSWORD not in str(caught.value)
 
 
-async def test_a_moments_trouble_of_iam_is_tried_again():
-    """A 503 and a 429 are no refusal: the third try brings the token."""
+async def test_temporary_iam_error_is_retried():
+    """The third attempt succeeds after 503 and 429."""
     trouble = {"status": 503, "text": ""}
     async with answering(trouble, {"status": 429, "text": ""}, token_answer()) as (url, session, bodies):
-        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0, sleep=no_time)
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0, sleep=skip_sleep)
         await token.prepare()
         assert len(bodies) == 3
 
 
 @pytest.mark.parametrize("hours_off", [-30, 30])
-async def test_a_clock_that_is_hours_off_asks_for_no_token_at_each_call(hours_off):
-    """How long a token lives is told by IAM's own clock, where it says when the token began."""
+async def test_lifetime_follows_iams_clock(hours_off):
+    """A wrong local clock does not cause a token request for each call."""
     clock = SimpleNamespace(now=1_000_000.0)
     began = datetime.fromtimestamp(clock.now - 3600 * hours_off, UTC)
     body = {"token": {"issued_at": began.isoformat(), "expires_at": (began + timedelta(hours=24)).isoformat()}}
@@ -326,8 +325,8 @@ async def test_a_clock_that_is_hours_off_asks_for_no_token_at_each_call(hours_of
         assert len(bodies) == 2
 
 
-async def test_iam_is_asked_by_the_proxy_that_the_environment_names(monkeypatch):
-    """Where nothing but a proxy is reachable, there is no other way to a token."""
+async def test_iam_is_called_through_the_proxy(monkeypatch):
+    """The proxy of the environment receives the token request."""
     async with answering(token_answer()) as (url, session, bodies):
         monkeypatch.setenv("HTTP_PROXY", url)
         monkeypatch.setenv("http_proxy", url)
@@ -336,10 +335,10 @@ async def test_iam_is_asked_by_the_proxy_that_the_environment_names(monkeypatch)
         assert len(bodies) == 1
 
 
-async def test_an_iam_that_is_not_there_is_told():
-    """No connection and no answer in time are what they are."""
+async def test_unreachable_iam_is_reported():
+    """No connection and a timeout have their own error classes."""
     async with answering({"status": 200, "text": "{}"}) as (_, session, _bodies):
-        token = IamTokenCredential(session, "http://127.0.0.1:1", user(), {"project": {"id": "p"}}, sleep=no_time)
+        token = IamTokenCredential(session, "http://127.0.0.1:1", user(), {"project": {"id": "p"}}, sleep=skip_sleep)
         with pytest.raises(CallConnectionError, match=r"IAM at http://127\.0\.0\.1:1"):
             await token.prepare()
 
@@ -347,11 +346,11 @@ async def test_an_iam_that_is_not_there_is_told():
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(0.05)) as session:
             with pytest.raises(CallTimeoutError, match="no whole answer in time"):
-                await IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=no_time).prepare()
+                await IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=skip_sleep).prepare()
 
 
-async def test_projects_are_listed_with_the_domains_token():
-    """Default projects are named like their region, sub-projects after it."""
+async def test_projects_are_listed_with_a_domain_token():
+    """Both default projects and sub-projects are listed."""
     from inventory.cloud.accounts import PasswordProvider  # noqa: PLC0415
 
     sub = "11111111111111111111111111111111"
@@ -370,7 +369,7 @@ def a_page(ids, following=None):
 
 
 async def projects_of(*answers, base=""):
-    """What is listed where IAM gives these answers; and the paths that it was asked for."""
+    """Returns the listed projects and the requested paths."""
     async with answering(*answers) as (url, session, bodies):
         found = await list_projects(session, f"{url}{base}", TokenCredential("a-token", "x"))
         return found, bodies.paths
@@ -388,8 +387,8 @@ async def projects_of(*answers, base=""):
     ],
 )
 @pytest.mark.parametrize("base", ["", "/behind/a/proxy"])
-async def test_the_next_page_of_projects_is_asked_of_the_endpoint(link, base):
-    """Whatever scheme and host a link names, its path and query are asked of the endpoint that was given."""
+async def test_next_page_is_requested_from_the_endpoint(link, base):
+    """Scheme and host of the link are ignored."""
     if base:
         link = link.replace("{url}", "{url}" + base)
     found, paths = await projects_of(a_page("a", link.replace("{url}", "http://any")), a_page("b"), base=base)
@@ -400,20 +399,20 @@ async def test_the_next_page_of_projects_is_asked_of_the_endpoint(link, base):
 @pytest.mark.parametrize(
     "link", ["/v3/projects?enabled=true", "?enabled=true", "#top", "mailto:x", "http://[", 7, {"href": "/v3/projects"}]
 )
-async def test_a_next_page_that_cannot_be_asked_is_an_error(link):
-    """A list whose next page is the same page, or none at all, is never taken for complete."""
+async def test_invalid_next_page_is_an_error(link):
+    """A list with an invalid next page is not complete."""
     with pytest.raises(BadAnswerError, match=r"without an end|that cannot be asked"):
         await projects_of(a_page("a", link))
 
 
-async def test_pages_of_projects_in_a_cycle_are_an_error():
-    """Two pages that name each other end as an error."""
+async def test_cyclic_pages_are_an_error():
+    """Two pages that link to each other end with an error."""
     with pytest.raises(BadAnswerError, match="without an end"):
         await projects_of(a_page("a", "?page=2"), a_page("b", "?page=3"), a_page("c", "?page=2"), a_page("c"))
 
 
-async def test_a_project_without_an_id_is_an_error():
-    """A project that is named and cannot be asked about is not left out silently; what is no project is."""
+async def test_project_without_id_is_an_error():
+    """A project with a name and no id is not skipped; other items are."""
     odd = {"status": 200, "text": json.dumps({"projects": [{"id": "a", "name": "r"}, {"id": 7}, "x", None]})}
     assert (await projects_of(odd))[0] == {"a": "r"}
     odd = {"status": 200, "text": json.dumps({"projects": [{"id": None, "name": "cn-north-4"}]})}
@@ -422,7 +421,7 @@ async def test_a_project_without_an_id_is_an_error():
 
 
 class Raw:
-    """An IAM whose answers are bytes on a connection, in pieces."""
+    """An IAM that writes raw bytes in pieces."""
 
     def __init__(self, *answers, size=0):
         self.answers = answers
@@ -430,7 +429,7 @@ class Raw:
         self.calls = 0
 
     async def answer(self, reader, writer):
-        """Reads a call, and writes an answer; the connection ends with it."""
+        """Reads a request, writes a response, closes the connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"(?i)content-length: ([0-9]+)", head)
         await reader.readexactly(int(length[1]) if length else 0)
@@ -445,7 +444,7 @@ class Raw:
 
     @asynccontextmanager
     async def serve(self):
-        """Gives the URL and a session of ours."""
+        """Returns URL and session."""
         server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
         async with server, open_session(5.0) as session:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", session
@@ -456,7 +455,7 @@ PROJECTS = {"projects": [{"id": f"{n:032}", "name": f"cn-north-4_{n}", "links": 
 
 
 def raw(status, body, form="plain", *headers):
-    """An answer as bytes: with its length, in chunks, or compressed."""
+    """A response with a length, chunked or compressed."""
     lines = [f"HTTP/1.1 {status} X", *headers, "Connection: close"]
     if form == "gzip":
         body = gzip.compress(body)
@@ -472,8 +471,8 @@ def raw(status, body, form="plain", *headers):
 
 @pytest.mark.parametrize("size", [0, 1447, 50_000])
 @pytest.mark.parametrize("form", ["plain", "chunked", "gzip"])
-async def test_a_long_answer_is_read_to_its_end(form, size):
-    """A token with 3,000 roles and a list of 2,500 projects are read whole, in whatever pieces they come."""
+async def test_long_response_is_read_completely(form, size):
+    """3,000 roles and 2,500 projects, in pieces of any size."""
     token = raw(201, json.dumps(ROLES).encode(), form, "X-Subject-Token: the-token-of-iam")
     projects = raw(200, json.dumps(PROJECTS).encode(), form)
     async with Raw(token, projects, size=size).serve() as (url, session):
@@ -482,8 +481,8 @@ async def test_a_long_answer_is_read_to_its_end(form, size):
         assert credential.headers(url) == {"X-Auth-Token": "the-token-of-iam"}
 
 
-async def test_an_answer_in_single_bytes_is_read_to_its_end():
-    """However small the pieces are."""
+async def test_response_in_single_bytes_is_read():
+    """A token arrives byte by byte."""
     token = raw(201, b'{"token": {}}', "chunked", "X-Subject-Token: the-token-of-iam")
     async with Raw(token, size=1).serve() as (url, session):
         credential = IamTokenCredential(session, url, user(), {"project": {"id": "p"}})
@@ -491,12 +490,12 @@ async def test_an_answer_in_single_bytes_is_read_to_its_end():
         assert credential.headers(url) == {"X-Auth-Token": "the-token-of-iam"}
 
 
-async def test_an_answer_above_the_bound_names_the_bound():
-    """What is too long is an error that says so."""
+async def test_too_large_response_is_an_error():
+    """The message contains the limit."""
     long = raw(201, b" " * 20_000_000, "plain", "X-Subject-Token: the-token-of-iam")
     async with Raw(long).serve() as (url, session):
         with pytest.raises(BadAnswerError, match=r"an answer of more than [0-9]+ bytes"):
-            await IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=no_time).prepare()
+            await IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=skip_sleep).prepare()
 
 
 UNREADABLE = {
@@ -511,28 +510,28 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
-async def test_a_401_of_iam_is_a_refusal_whatever_its_body(what):
-    """The status decides: twenty projects try a password three times, and once for the domain."""
+async def test_unreadable_401_is_a_refusal(what):
+    """Twenty projects try the password three times, and once for the domain."""
     iam = Raw(UNREADABLE[what])
     async with iam.serve() as (url, session):
         reader = user()
         tokens = [
-            IamTokenCredential(session, url, reader, {"project": {"id": f"p{n}"}}, sleep=no_time) for n in range(20)
+            IamTokenCredential(session, url, reader, {"project": {"id": f"p{n}"}}, sleep=skip_sleep) for n in range(20)
         ]
         ended = await asyncio.gather(*(token.prepare() for token in tokens), return_exceptions=True)
         assert {type(error) for error in ended} == {CredentialRefusedError}
         assert iam.calls == 4
 
 
-async def test_answers_that_are_none_try_a_password_three_times():
-    """A web page in IAM's place is sent the password three times, however many projects there are."""
+async def test_invalid_response_sends_the_password_three_times():
+    """A web page in place of IAM receives three passwords from twenty projects."""
     iam = Raw(raw(200, b"<html>Welcome</html>"))
     async with iam.serve() as (url, session):
         reader = user()
         for number in range(20):
             with pytest.raises((BadAnswerError, CredentialRefusedError), match="no JSON"):
                 await IamTokenCredential(
-                    session, url, reader, {"project": {"id": f"p{number}"}}, sleep=no_time
+                    session, url, reader, {"project": {"id": f"p{number}"}}, sleep=skip_sleep
                 ).prepare()
         assert iam.calls == 3
 
@@ -541,21 +540,23 @@ DOWN = {"status": 503, "text": ""}
 
 
 def living(seconds, token="the-first-token-of-iam"):
-    """An answer with a token that lives so long, by IAM's own clock."""
+    """A response with a token of this lifetime."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
     body = {"token": {"issued_at": began.isoformat(), "expires_at": (began + timedelta(seconds=seconds)).isoformat()}}
     return {"status": 201, "headers": {"X-Subject-Token": token}, "text": json.dumps(body)}
 
 
-async def test_a_token_that_is_still_good_is_used_while_iam_is_down():
-    """One caller tries to renew it, and later one more; all others go on with the token, and none fails."""
+async def test_valid_token_is_used_while_iam_is_down():
+    """One caller at a time tries to renew it; no call fails."""
     clock = SimpleNamespace(now=0.0)
     async with answering(living(86_400), *[DOWN] * 2, living(86_400, "the-second-token-of-iam")) as (
         url,
         session,
         bodies,
     ):
-        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=no_time)
+        token = IamTokenCredential(
+            session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=skip_sleep
+        )
         await token.prepare()
         clock.now = 86_400 - 290.0
         for expected in (2, 2, 3, 3, 4):
@@ -566,12 +567,12 @@ async def test_a_token_that_is_still_good_is_used_while_iam_is_down():
         assert token.headers(url) == {"X-Auth-Token": "the-second-token-of-iam"}
 
 
-async def test_a_renewal_that_is_refused_leaves_the_token_until_its_end():
-    """A password that was changed is not tried again before the token ends."""
+async def test_refused_renewal_keeps_the_token_until_expiry():
+    """A changed password is not retried before expiry."""
     clock = SimpleNamespace(now=0.0)
     async with answering(living(1000), REFUSAL) as (url, session, bodies):
         token = IamTokenCredential(
-            session, url, user(), {"domain": {"name": "company"}}, now=lambda: clock.now, sleep=no_time
+            session, url, user(), {"domain": {"name": "company"}}, now=lambda: clock.now, sleep=skip_sleep
         )
         await token.prepare()
         for clock.now in (910.0, 950.0, 999.0):
@@ -583,17 +584,17 @@ async def test_a_renewal_that_is_refused_leaves_the_token_until_its_end():
         assert len(bodies) == 3
 
 
-async def test_who_waits_for_a_token_shares_what_came_of_it():
-    """Where the token is needed and IAM is down, many workers make the tries of one."""
+async def test_waiting_callers_share_the_error():
+    """While IAM is down, many workers make the attempts of one."""
     async with answering(DOWN) as (url, session, bodies):
-        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=no_time)
+        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=skip_sleep)
         ended = await asyncio.gather(*(token.prepare() for _ in range(64)), return_exceptions=True)
         assert {type(error) for error in ended} == {ServerError}
         assert len(bodies) == 3
 
 
-async def test_a_429_of_iam_pauses_all_that_ask_it():
-    """As long as Retry-After says nobody asks, whatever the project or the user; then the tokens come."""
+async def test_429_pauses_all_callers():
+    """No project or user calls IAM during Retry-After; then all get tokens."""
     busy = {"status": 429, "headers": {"Retry-After": "30"}, "text": ""}
     clock = SimpleNamespace(now=1000.0)
     asked = []
@@ -616,8 +617,8 @@ async def test_a_429_of_iam_pauses_all_that_ask_it():
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), ("Sun, 06 Nov 1994 08:49:47 GMT", 10.0), ("soon", None)])
-async def test_the_wait_that_iam_asks_for_is_read(text, seconds):
-    """In seconds, or as a date by IAM's own clock."""
+async def test_retry_after_of_iam_is_read(text, seconds):
+    """As seconds, or as a date by IAM's clock."""
     headers = {"Retry-After": text, "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}
     async with answering({"status": 429, "headers": headers, "text": ""}) as (url, session, _):
         client = iam_client.IamClient(url, session)
@@ -627,8 +628,8 @@ async def test_the_wait_that_iam_asks_for_is_read(text, seconds):
     assert caught.value.retry_after == seconds
 
 
-async def test_an_iam_that_answers_nothing_is_probed_and_not_hammered():
-    """A thousand projects whose IAM is away make a few dozen calls, and each ends with the reason."""
+async def test_silent_iam_is_probed():
+    """A thousand projects make a few dozen calls, and each reports the reason."""
     clock = SimpleNamespace(now=1000.0)
 
     async def pass_time(seconds):
@@ -645,8 +646,8 @@ async def test_an_iam_that_answers_nothing_is_probed_and_not_hammered():
 
 
 @pytest.mark.parametrize("answer", [DOWN, {"status": 429, "headers": {"Retry-After": "600"}, "text": ""}])
-async def test_an_iam_that_is_given_up_stops_each_scope_without_a_wait(answer):
-    """Who waits when IAM is given up, and who comes later in the pause, has the reason at once, and stops its scope."""
+async def test_given_up_iam_stops_scopes_at_once(answer):
+    """Waiting and later callers get the reason without a pause."""
     clock = SimpleNamespace(now=1000.0)
 
     async def pass_time(seconds):
@@ -667,11 +668,11 @@ async def test_an_iam_that_is_given_up_stops_each_scope_without_a_wait(answer):
         assert (len(bodies), clock.now) == (asked, now)
 
 
-def test_a_scope_waits_for_its_iam_and_no_urn_fails_for_it(in_virtual_time):
-    """Where IAM is away for a while in the middle of a run, the calls wait; away for good, the scope stops."""
+def test_scope_waits_for_iam(in_virtual_time):
+    """After a short outage all URNs succeed; after a long one the scope stops."""
 
     class Away:
-        """A credential that cannot be got between two moments."""
+        """A credential that is unavailable during an interval."""
 
         def __init__(self, clock, seconds):
             self.clock = clock
@@ -708,11 +709,13 @@ def test_a_scope_waits_for_its_iam_and_no_urn_fails_for_it(in_virtual_time):
 
 
 @pytest.mark.parametrize("ends", ["1999-01-01T00:00:00Z", "soon", 7, None])
-async def test_a_token_whose_end_cannot_be_told_is_used_until_it_is_refused(ends):
-    """An end in the past or in no known form says nothing: the token is renewed now and then, and never dropped."""
+async def test_token_without_valid_expiry_stays_in_use(ends):
+    """It is renewed at intervals and never discarded."""
     clock = SimpleNamespace(now=1_800_000_000.0)
     async with answering(token_answer(ends=ends), DOWN) as (url, session, bodies):
-        token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=no_time)
+        token = IamTokenCredential(
+            session, url, user(), {"project": {"id": "p"}}, now=lambda: clock.now, sleep=skip_sleep
+        )
         for _ in range(10):
             await token.prepare()
             clock.now += 541.0
@@ -720,8 +723,8 @@ async def test_a_token_whose_end_cannot_be_told_is_used_until_it_is_refused(ends
         assert token.headers(url) == {"X-Auth-Token": "the-first-token-of-iam"}
 
 
-async def test_a_time_without_a_zone_is_utc():
-    """IAM's times are UTC, whatever the zone of this machine."""
+async def test_time_without_zone_is_utc():
+    """The local time zone does not matter."""
     clock = SimpleNamespace(now=datetime(2026, 1, 1, tzinfo=UTC).timestamp())
     with mock.patch.dict(os.environ, TZ="Asia/Shanghai"):
         time.tzset()
@@ -737,8 +740,8 @@ async def test_a_time_without_a_zone_is_utc():
             time.tzset()
 
 
-def test_a_user_shows_no_password():
-    """Neither repr nor pickle."""
+def test_user_does_not_reveal_the_password():
+    """Neither repr nor pickle contains it."""
     import pickle  # noqa: PLC0415
 
     assert repr(user()) == "IamUser('reader' of 'company')"
@@ -746,8 +749,8 @@ def test_a_user_shows_no_password():
         pickle.dumps(user())
 
 
-async def test_a_region_that_iams_endpoint_cannot_hold_stops_its_own_scope_alone(tmp_path, write_list):
-    """With a fixed endpoint such a URN is asked for nowhere, the others are answered, and --resume goes on."""
+async def test_invalid_region_stops_only_its_scope(tmp_path, write_list):
+    """Other scopes succeed, and the run can be resumed."""
     odd = f"urn:fss:cn_north_4:{P}:function:default:f:latest"
     async with Emulator(cloud(), users=[READER]) as server:
         accounts = (

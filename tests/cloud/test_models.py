@@ -31,7 +31,7 @@ JSON = st.recursive(
 
 
 def config(**fields: object):
-    """A config as the cloud sends it."""
+    """A config as the cloud returns it."""
     return read_config(json.dumps({"func_urn": "u", **fields}).encode())
 
 
@@ -57,8 +57,8 @@ def config(**fields: object):
         (2**63, None, {"max_async_retry_attempts": 2**63}),
     ],
 )
-def test_integers_are_read_softly(sent, value, extra):
-    """An integer is typed; anything else is kept as sent, beside the number if it says one exactly."""
+def test_integer_of_another_type_is_read(sent, value, extra):
+    """The original value stays in ``extra``."""
     read = config(max_async_retry_attempts=sent)
     assert (read.max_async_retry_attempts, read.extra) == (value, extra)
 
@@ -77,22 +77,22 @@ def test_integers_are_read_softly(sent, value, extra):
         (1, None, {"enable_async_status_log": 1}),
     ],
 )
-def test_booleans_are_read_softly(sent, value, extra):
-    """The text "false" is false (the vendor's SDK makes it true), and is kept as it was sent."""
+def test_boolean_text_is_read(sent, value, extra):
+    """The text "false" is false (the vendor's SDK returns true) and stays in ``extra``."""
     read = config(enable_async_status_log=sent)
     assert (read.enable_async_status_log, read.extra) == (value, extra)
 
 
 @pytest.mark.parametrize("name", ["func_urn", "created_time", "last_modified"])
 @pytest.mark.parametrize(("sent", "text"), [(1571989047, "1571989047"), ({"a": [1]}, '{"a":[1]}'), (False, "false")])
-def test_texts_are_read_softly(name, sent, text):
-    """A text that was sent as another type becomes its JSON, and is kept as it was sent."""
+def test_text_of_another_type_becomes_json(name, sent, text):
+    """The original value stays in ``extra``."""
     read = config(**{name: sent})
     assert (getattr(read, name), read.extra) == (text, {name: sent})
 
 
-def test_an_integer_larger_than_64_bits_is_kept():
-    """A number that no column holds is not lost and not a crash."""
+def test_integer_beyond_64_bits_stays_in_extra():
+    """No column can hold it."""
     read = read_config(
         b'{"max_async_retry_attempts": 123456789012345678901234567890, "x": 340282366920938463463374607431768211456}'
     )
@@ -107,8 +107,8 @@ def test_an_integer_larger_than_64_bits_is_kept():
     [None, {}, "", "{}", " {} ", {"destination": "", "param": ""}, {"destination": "", "param": "{}"}, {"param": None}],
 )
 @pytest.mark.parametrize("other", [{}, {"on_success": SET}])
-def test_an_empty_side_is_no_destination(side, other):
-    """All shapes of api-facts.md section 2 that say "nothing" make no destination, and leave nothing in extra."""
+def test_empty_side_is_no_destination(side, other):
+    """Source: api-facts.md section 2."""
     read = config(destination_config={"on_failure": side, **other})
     assert read.on_failure is None
     assert (read.on_success is None) == (not other)
@@ -116,8 +116,8 @@ def test_an_empty_side_is_no_destination(side, other):
 
 
 @pytest.mark.parametrize("sent", [None, {}, "", "{}", {"on_success": None}, {"on_success": {}, "on_failure": {}}])
-def test_an_empty_destination_config_is_no_destination(sent):
-    """A config without destinations says so in many ways; none of them is an extra."""
+def test_empty_destination_config_is_no_destination(sent):
+    """It leaves nothing in ``extra``."""
     read = config(destination_config=sent)
     assert (read.on_success, read.on_failure, read.extra) == (None, None, {})
 
@@ -136,21 +136,21 @@ def test_an_empty_destination_config_is_no_destination(sent):
         7,
     ],
 )
-def test_a_side_that_says_something_else_is_kept(side):
-    """What is no destination and not empty either stays in extra as it was sent."""
+def test_unknown_side_stays_in_extra(side):
+    """It is neither a destination nor empty."""
     read = config(destination_config={"on_success": side})
     assert read.on_success is None
     assert read.extra == {"destination_config": {"on_success": side}}
 
 
 @pytest.mark.parametrize("sent", ["SMN", ["x"], 7, False])
-def test_a_destination_config_of_another_type_is_kept(sent):
-    """A ``destination_config`` that is no object stays in extra as it was sent."""
+def test_destination_config_of_another_type_stays_in_extra(sent):
+    """It is not an object."""
     assert config(destination_config=sent).extra == {"destination_config": sent}
 
 
-def test_an_unknown_event_is_kept():
-    """A third event beside on_success and on_failure makes no row and is not lost."""
+def test_unknown_event_stays_in_extra():
+    """It makes no row."""
     read = config(destination_config={"on_success": SET, "on_timeout": SET})
     assert read.on_success.destination == "SMN"
     assert read.extra == {"destination_config": {"on_timeout": SET}}
@@ -172,14 +172,14 @@ def test_an_unknown_event_is_kept():
         (5, "5", None, {"param": 5}),
     ],
 )
-def test_param_is_read_softly(param, text, parsed, extra):
-    """``param`` stays as sent; what is no JSON object inside a text is told apart and kept."""
+def test_param_is_kept_unchanged(param, text, parsed, extra):
+    """Text without a JSON object is recognized."""
     side = config(destination_config={"on_failure": {"destination": "OBS", "param": param}}).on_failure
     assert (side.destination, side.param, side.param_object, side.extra) == ("OBS", text, parsed, extra)
 
 
-def test_a_destination_type_of_another_type_keeps_its_row():
-    """A destination that is no text is still a destination."""
+def test_destination_of_another_type_keeps_its_row():
+    """A number is also a destination."""
     side = config(destination_config={"on_success": {"destination": {"k": "Rocket"}, "param": "{}"}}).on_success
     assert (side.destination, side.extra) == ('{"k":"Rocket"}', {"destination": {"k": "Rocket"}})
 
@@ -202,27 +202,27 @@ def test_a_destination_type_of_another_type_keeps_its_row():
         (b"[" * 200_000, "nested too deeply|broken JSON"),
     ],
 )
-def test_what_is_no_config_is_named(body, words):
-    """A body that is no config says what it is instead; nothing but ValueError comes out."""
+def test_invalid_config_is_named(body, words):
+    """The ValueError says what the body is."""
     with pytest.raises(ValueError, match=words):
         read_config(body)
 
 
-def test_json_text_does_not_depend_on_the_order_of_keys():
-    """Equal values make equal bytes, whatever the order in which the cloud sent them."""
+def test_json_text_has_sorted_keys():
+    """Equal values give equal bytes."""
     assert json_text({"b": {"d": 1, "c": 2}, "a": "é"}) == json_text({"a": "é", "b": {"c": 2, "d": 1}})
     assert json_text({"b": 1, "a": [None, True]}) == '{"a":[null,true],"b":1}'
 
 
 @pytest.mark.parametrize("value", ["+7", "-7", "007"])
-def test_integer_texts(value):
-    """A sign and leading zeros make no other number, but the text is not the number."""
+def test_integer_text_is_parsed(value):
+    """Sign and leading zeros do not change the value."""
     assert parse_int(value) == (int(value), False)
 
 
 @given(st.dictionaries(st.text(max_size=12) | st.sampled_from(sorted(DOCUMENTED)), JSON, max_size=8))
-def test_reading_is_total_and_loses_no_unknown_field(sent):
-    """Any JSON object is read or has no documented field; every field that is not documented is in extra as sent."""
+def test_any_object_keeps_its_unknown_fields(sent):
+    """Undocumented fields are in ``extra``."""
     body = json.dumps(sent).encode()
     if DOCUMENTED.isdisjoint(sent):
         with pytest.raises(ValueError, match="without any field"):
@@ -252,8 +252,8 @@ NEARLY = st.fixed_dictionaries(
 
 
 @given(NEARLY)
-def test_the_quick_way_reads_the_same(sent):
-    """A config just as documented is read in a quicker way, and comes out as in the soft one."""
+def test_fast_and_tolerant_readers_agree(sent):
+    """For a documented config."""
     body = json.dumps(sent).encode()
     try:
         softly = _read_softly(read_json(body))
@@ -266,8 +266,8 @@ def test_the_quick_way_reads_the_same(sent):
 
 
 @given(st.binary(max_size=100))
-def test_reading_bytes_is_total(body):
-    """Any bytes are a config or a ValueError."""
+def test_any_bytes_are_a_config_or_a_value_error(body):
+    """No other exception occurs."""
     reason = ""
     try:
         read = read_config(body)
@@ -287,8 +287,8 @@ def test_reading_bytes_is_total(body):
         ("x", "[]"),
     ],
 )
-def test_a_key_that_is_sent_twice_is_kept(name, first):
-    """Whatever documented or unknown key comes twice, its first value is not lost; in a param it stays in the text."""
+def test_repeated_key_is_kept(name, first):
+    """The first value is not lost."""
     sides = '"on_success":{"destination":"OBS","param":"{\\"param\\":1,\\"func_urn\\":2}"}'
     body = f'{{"func_urn":"u","max_async_retry_attempts":1,"destination_config":{{{sides}}}}}'
     body = body if name != "x" else body.replace("{", '{"x":5,', 1)
@@ -298,8 +298,8 @@ def test_a_key_that_is_sent_twice_is_kept(name, first):
     assert REPEATED not in json_text(read_config(body.encode()).extra)
 
 
-def test_half_a_pair_of_surrogates_costs_nothing_but_itself():
-    """The other fields of such a config are read, those of its param too."""
+def test_lone_surrogate_keeps_other_fields():
+    """Also in ``param``."""
     side = r'{"destination":"OBS","param":"{\"bucket\":\"b\\ud83d\",\"expires\":5}"}'
     body = r'{"func_urn":"u\ud83d","y\udc00":1,"destination_config":{"on_failure":@}}'.replace("@", side)
     config = read_config(body.encode())
@@ -307,8 +307,8 @@ def test_half_a_pair_of_surrogates_costs_nothing_but_itself():
     assert config.on_failure.param_object == {"bucket": "b\\ud83d", "expires": 5}
 
 
-def test_whole_numbers_in_odd_spellings_are_read():
-    """A number is read by its value, and its digits stay in extra."""
+def test_number_format_is_kept_in_extra():
+    """The value is read."""
     config = read_config(b'{"max_async_retry_attempts":-0,"max_async_event_age_in_seconds":3600.00,"x":1e400}')
     assert (config.max_async_retry_attempts, config.max_async_event_age_in_seconds) == (0, 3600)
     assert '"max_async_event_age_in_seconds":3600.00' in json_text(config.extra)

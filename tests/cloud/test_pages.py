@@ -17,8 +17,8 @@ def sent(value):
     return json.dumps(value).encode()
 
 
-def test_a_page_of_functions():
-    """URNs without a qualifier, whether they are listed with one or not; the marker and the count, also as text."""
+def test_page_of_functions_is_read():
+    """URNs lose their qualifier; numbers may be text."""
     items = [{"func_urn": URN, "user_data": "secret"}, {"func_urn": f"{URN}2:latest", "version": "latest"}]
     page = read_functions(sent({"functions": items, "next_marker": "2", "count": 950}))
     assert page == FunctionPage([URN, f"{URN}2"], 2, 950)
@@ -26,13 +26,13 @@ def test_a_page_of_functions():
 
 
 @pytest.mark.parametrize("body", [{"functions": None}, {"functions": []}, {"functions": [], "count": True}])
-def test_an_empty_page(body):
-    """A null list is an empty one; what is not said is None."""
+def test_null_list_is_empty(body):
+    """Missing values are None."""
     assert read_functions(sent(body)) == FunctionPage([], None, None)
 
 
-def test_versions_and_aliases():
-    """Versions stand in an object, aliases in a bare array, which may be null."""
+def test_versions_and_aliases_are_read():
+    """Versions are in an object, aliases in an array, which may be null."""
     assert read_versions(sent({"versions": [{"version": "latest"}, {"version": "v1.0"}]})) == ["latest", "v1.0"]
     assert read_aliases(sent([{"name": "prod", "version": "v1.0"}])) == ["prod"]
     assert read_aliases(b"null") == []
@@ -53,8 +53,8 @@ def test_versions_and_aliases():
         (read_aliases, {}, "no list"),
     ],
 )
-def test_what_is_no_list_says_why(read, body, reason):
-    """An odd item is no shorter list: it is an error with its reason."""
+def test_invalid_list_is_an_error(read, body, reason):
+    """An invalid item does not shorten the list."""
     with pytest.raises(Exception, match=reason) as caught:
         read(sent(body))
     assert isinstance(caught.value, ValueError)
@@ -65,8 +65,8 @@ def test_what_is_no_list_says_why(read, body, reason):
         st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
     )
 )
-def test_any_json_is_read_or_refused(value):
-    """Whatever is sent, there is a list or a ValueError."""
+def test_any_json_is_a_list_or_a_value_error(value):
+    """No other exception occurs."""
     for read in (read_functions, read_versions, read_aliases):
         for body in (value, {"functions": value}, {"versions": value}):
             try:

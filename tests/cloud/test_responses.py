@@ -76,7 +76,7 @@ EXPECTED = [
 
 
 def ask(status: int, body: object, token: str = "token-of-the-tests", **headers: str) -> CallError:
-    """The error that an answer means."""
+    """Returns the error of a response."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
     with pytest.raises(CallError) as caught:
@@ -85,7 +85,7 @@ def ask(status: int, body: object, token: str = "token-of-the-tests", **headers:
 
 
 def said(error: CallError) -> tuple[object, ...]:
-    """What an error says about a URN."""
+    """An error message about a URN."""
     return type(error).__name__, error.status, error.kind, error.status_code, error.error_code, error.error_msg
 
 
@@ -94,13 +94,13 @@ def said(error: CallError) -> tuple[object, ...]:
     list(zip(RECORDED, EXPECTED, strict=True)),
     ids=[f"{n}-{e['status']}-{e['body']['error_code']}" for n, e in enumerate(RECORDED)],
 )
-def test_recorded_errors(entry, expected):
-    """Each error of the recorded answers has its class, status, kind, code and text."""
+def test_recorded_error_is_classified(entry, expected):
+    """Class, status, kind, code and message of each recorded response."""
     assert said(ask(entry["status"], entry["body"])) == expected
 
 
-def test_a_recorded_throttling_keeps_its_request_id():
-    """The gateway's body names the request where no header does."""
+def test_throttling_keeps_the_request_id_of_the_body():
+    """The header is missing."""
     error = ask(RECORDED[26]["status"], RECORDED[26]["body"])
     assert (error.request_id, error.limit, error.retry_after) == (
         "d4e8174b8df00840aef0c6907ec0e384",
@@ -146,8 +146,8 @@ def test_a_recorded_throttling_keeps_its_request_id():
         (304, None, "bad_answer"),
     ],
 )
-def test_the_table_of_statuses(status, code, expected):
-    """Status first, then code (design.md section 4 and api-facts.md sections 3.2 to 4)."""
+def test_status_and_code_select_the_class(status, code, expected):
+    """Source: api-facts.md sections 3.2 to 4."""
     error = ask(status, {} if code is None else {"error_code": code, "error_msg": "words"})
     assert (error.kind or error.status, error.status_code) == (expected, status)
 
@@ -165,8 +165,8 @@ def test_the_table_of_statuses(status, code, expected):
         (429, "APIGW.0308", False),
     ],
 )
-def test_which_answers_stop_a_scope(status, code, stops):
-    """A gateway's 401 and the firewall speak about the caller; a service's 401 may be about the URN."""
+def test_caller_errors_stop_the_scope(status, code, stops):
+    """401 of the gateway and 418 concern the caller; 401 of the service may concern the URN."""
     assert ask(status, {"error_code": code, "error_msg": "x"}).stops_scope is stops
 
 
@@ -186,8 +186,8 @@ def test_which_answers_stop_a_scope(status, code, stops):
         (b"\xff\xfe", None, "��"),
     ],
 )
-def test_bodies_of_every_shape(body, code, msg):
-    """Each shape of api-facts.md section 3.4 gives its code and its words; none is a crash."""
+def test_error_body_of_any_form_is_read(body, code, msg):
+    """Source: api-facts.md section 3.4."""
     error = ask(500, body)
     assert (error.error_code, error.error_msg) == (code, msg)
 
@@ -203,8 +203,8 @@ def test_bodies_of_every_shape(body, code, msg):
         ({"error_code": "A", "error_msg": "m", "request_id": "r"}, {}),
     ],
 )
-def test_what_the_schema_does_not_know_is_left(body, left):
-    """Fields of an error that no column takes stay for ``extra``: nothing is dropped (design.md, promise 4)."""
+def test_unknown_fields_remain(body, left):
+    """They go to ``extra``."""
     vendor = read_error_body(json.dumps(body))
     assert (vendor.code, vendor.msg) == ("A", "m")
     assert vendor.rest == left
@@ -218,13 +218,13 @@ def test_what_the_schema_does_not_know_is_left(body, left):
         {"error": {"code": "A", "message": "m"}, "trace": "left over"},
     ],
 )
-def test_nothing_of_a_nested_error_is_dropped(body):
-    """A field beside the code and the text stays for ``extra`` in the nested shapes too."""
+def test_unknown_fields_of_a_nested_error_remain(body):
+    """They go to ``extra``."""
     assert "left over" in json.dumps(read_error_body(json.dumps(body)).rest)
 
 
-def test_a_code_beside_a_nested_error_counts():
-    """A service answer whose ``error`` field is an object besides still says its own code."""
+def test_outer_code_has_priority():
+    """An ``error`` object does not replace it."""
     error = ask(404, {"error_code": "FSS.1051", "error_msg": "gone", "error": {}})
     assert (error.status, error.error_code) == ("not_found", "FSS.1051")
 
@@ -245,8 +245,8 @@ def test_a_code_beside_a_nested_error_counts():
         b"\xff",
     ],
 )
-def test_a_200_that_is_no_config(body):
-    """A 200 without a config is a bad answer that may be asked again, never a configured function."""
+def test_200_without_config_is_a_bad_answer(body):
+    """It is retryable."""
     error = ask(200, body)
     assert (type(error).__name__, error.kind, error.status_code, error.retryable) == (
         "BadAnswerError",
@@ -257,28 +257,28 @@ def test_a_200_that_is_no_config(body):
     assert error.error_msg.startswith("not a config: ")
 
 
-def test_a_200_with_an_error_in_it_says_the_vendors_words():
-    """A gateway's error under a 200 keeps its code and text."""
+def test_error_with_status_200_keeps_code_and_message():
+    """The gateway may send an error with 200."""
     error = ask(200, {"error_code": "APIGW.0308", "error_msg": "over"})
     assert (error.kind, error.error_code) == ("bad_answer", "APIGW.0308")
     assert "over" in error.error_msg
 
 
-def test_a_config_is_kept_as_it_was_sent():
-    """A 200 with a config gives its very bytes and the id of the request."""
+def test_config_is_returned_unchanged():
+    """The answer has the original bytes and the request id."""
     answer = classify_response(200, CIMultiDict({"x-request-id": "r-1"}), b' {"func_urn": "u"} ', str)
     assert (answer.body, answer.request_id) == (b' {"func_urn": "u"} ', "r-1")
 
 
 @pytest.mark.parametrize("body", [b"<html>not found</html>", b"", b'{"error_code":"Other.404"}', b"[]"])
-def test_a_404_that_is_not_the_services_is_a_wrong_endpoint(body):
-    """A page of some other server never says that a function has no config."""
+def test_foreign_404_is_a_wrong_endpoint(body):
+    """A web page does not mean that a function has no config."""
     assert type(ask(404, body)).__name__ == "WrongEndpointError"
 
 
 @pytest.mark.parametrize("size", range(1, 60, 7))
-def test_half_a_404_says_nothing_yet(size):
-    """The half that is missing says whether function, config or API is not there: it is asked again."""
+def test_incomplete_404_is_retryable(size):
+    """The missing part tells function, config and API apart."""
     whole = b'{"error_code":"FSS.0404","error_msg":"can not find function"}'
     error = ask(404, whole[:size], Content_Type="application/json; charset=utf-8")
     assert (type(error).__name__, error.retryable, error.status_code) == ("BadAnswerError", True, 404)
@@ -287,19 +287,19 @@ def test_half_a_404_says_nothing_yet(size):
 
 
 @pytest.mark.parametrize("body", [b"", b'{"message":"no route"}', b"[]"])
-def test_a_404_that_is_whole_but_foreign_is_a_wrong_endpoint(body):
-    """Nothing at all, and JSON of others, are another server's words."""
+def test_empty_or_foreign_404_is_a_wrong_endpoint(body):
+    """Empty bodies and other JSON are not from the service."""
     assert type(ask(404, body, Content_Type="application/json")).__name__ == "WrongEndpointError"
 
 
-def test_a_redirect_says_where_to():
-    """The commonest wrong endpoint is an http:// that should be https://: the target tells."""
+def test_redirect_message_has_the_target():
+    """The usual mistake is http:// instead of https://."""
     error = ask(301, b"", Location="https://fg.example/v2")
     assert error.error_msg == "a redirect to https://fg.example/v2, which is not followed"
 
 
-def test_the_header_names_the_request_before_the_body():
-    """X-Request-Id is the id; the body's is taken where there is none."""
+def test_request_id_of_the_header_has_priority():
+    """Otherwise the id of the body is used."""
     assert ask(500, {"request_id": "body"}, X_Request_Id="header").request_id == "header"
     assert ask(500, {"request_id": "body"}).request_id == "body"
 
@@ -308,22 +308,22 @@ def test_the_header_names_the_request_before_the_body():
     ("text", "seconds"),
     [("7", 7.0), ("1.5", 1.5), (" 0 ", 0.0), ("", None), ("soon", None), ("-5", None), ("٣", None), ("1e3", None)],
 )
-def test_retry_after_as_a_number(text, seconds):
-    """A number of seconds is believed; rubbish is no hint."""
+def test_retry_after_number_is_read(text, seconds):
+    """Invalid values are ignored."""
     assert ask(429, {}, Retry_After=text).retry_after == seconds
 
 
 @pytest.mark.parametrize(("shift", "seconds"), [(90, 90.0), (-90, 0.0)])
-def test_retry_after_as_a_date(shift, seconds):
-    """A date counts from the server's own clock; one in the past asks for no wait."""
+def test_retry_after_date_is_read(shift, seconds):
+    """The server's Date is the reference; a past date means no wait."""
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     later = format_datetime(now + timedelta(seconds=shift), usegmt=True)
     assert ask(429, {}, Retry_After=later, Date=format_datetime(now, usegmt=True)).retry_after == seconds
 
 
 @pytest.mark.parametrize("date", ["", "rubbish", "Thu, 01 Jan 2026 12:00:00"])
-def test_retry_after_beside_a_broken_date(date):
-    """A broken Date header makes no crash."""
+def test_retry_after_with_a_broken_date_is_ignored(date):
+    """An invalid Date header is not an error."""
     error = ask(429, {}, Retry_After="Thu, 01 Jan 2026 12:00:30 GMT", Date=date)
     assert type(error).__name__ == "ThrottledError"
 
@@ -342,8 +342,8 @@ SECRET = "MIIRxgYJKoZIhvcNAQcC+oIIRtzCCEbMCAQ/ExDTAL=="
     ],
     ids=["plain", "escaped-slash", "escaped-equals", "other-fields", "html"],
 )
-def test_no_secret_is_kept(echo):
-    """A server that sends our token back does not make us write it down, however it escapes its JSON."""
+def test_echoed_token_is_redacted(echo):
+    """In any JSON escape form."""
     error = ask(401, echo.encode(), token=SECRET)
     start = SECRET[:24]
     assert start not in f"{error.error_msg}{error.error_code}{error.request_id}"
@@ -352,8 +352,8 @@ def test_no_secret_is_kept(echo):
 
 
 @pytest.mark.parametrize("status", [200, 401])
-def test_no_secret_is_kept_of_the_headers(status):
-    """A request id that echoes the token is redacted and bounded, on good answers too."""
+def test_echoed_token_in_the_request_id_is_redacted(status):
+    """The id is also limited in length."""
     headers = CIMultiDict({"X-Request-Id": f"id-{SECRET}-{'x' * 5000}"})
     try:
         kept = classify_response(status, headers, b'{"func_urn":"u"}', Redactor(SECRET).redact).request_id
@@ -363,39 +363,39 @@ def test_no_secret_is_kept_of_the_headers(status):
     assert len(kept) <= 200
 
 
-def test_what_is_kept_of_an_error_is_bounded():
-    """A megabyte of error text makes a short message and a body of at most 16 KiB."""
+def test_kept_error_is_limited():
+    """A megabyte becomes a short message and at most 16 KiB of body."""
     error = ask(500, {"error_code": "A", "error_msg": "ä" * 500_000})
     assert len(error.error_msg) == 2000
     assert len(error.body) == 16 * 1024
 
 
 @given(st.integers(100, 599).filter(lambda status: status != 200), st.binary(max_size=200))
-def test_every_answer_is_one_typed_error(status, body):
-    """Any status with any body ends as a call error of exactly one status, and keeps its HTTP status."""
+def test_any_response_is_one_call_error(status, body):
+    """It keeps its HTTP status."""
     error = ask(status, body)
     assert error.status_code == status
     assert (error.kind is None) == (error.status in ("not_configured", "not_found"))
 
 
-def test_headers_of_any_bytes_become_text():
-    """A header that is no UTF-8 reaches us as half characters, which neither ledger nor table could hold."""
+def test_invalid_header_bytes_are_escaped():
+    """Ledger and tables accept only UTF-8."""
     with pytest.raises(CallError) as caught:
         classify_response(302, {"X-Request-Id": "a\udcffb", "Location": "/\udcfe"}, b"", str)
     assert caught.value.request_id == r"a\xffb"
     assert r"a redirect to /\xfe, which is not followed" in caught.value.error_msg
 
 
-def test_an_error_page_of_any_size_is_read_at_once():
-    """A megabyte of open brackets must not hold up the loop: only the beginning of a page is looked at."""
+def test_huge_error_page_is_read_fast():
+    """Only the beginning is searched."""
     for body in (b"<" * 1_000_000, b"<script" * 150_000):
         with pytest.raises(CallError) as caught:
             classify_response(502, {}, body, str)
         assert len(caught.value.error_msg) <= 2000
 
 
-def test_a_message_that_is_an_object_is_json():
-    """Whatever stands where a text is documented is kept as it would be sent, not as Python shows it."""
+def test_object_message_becomes_json():
+    """Not Python's repr."""
     with pytest.raises(CallError) as caught:
         classify_response(500, {}, b'{"error_code":"FSS.0500","error_msg":{"a":[true,null]}}', str)
     assert caught.value.error_msg == '{"a":[true,null]}'
@@ -427,8 +427,8 @@ def config_of(named):
     ],
 )
 @pytest.mark.parametrize("asked", [ASKED, "urn:fss:cn-north-4:p0:function:default:f"])
-def test_a_config_may_name_its_function_in_other_words(asked, named):
-    """Another qualifier, another name of the region, no name and one that is no URN are all of the URN asked for."""
+def test_config_may_name_the_function_differently(asked, named):
+    """Another qualifier or region name is accepted, and a name that is not a URN."""
     body = config_of(named)
     assert classify_response(200, {}, body, str, expected_urn=asked).body == body
 
@@ -443,15 +443,15 @@ def test_a_config_may_name_its_function_in_other_words(asked, named):
         "urn:fss:cn-north-4:p1:function:default:f:!prod",
     ],
 )
-def test_a_config_of_another_function_is_not_taken(named):
-    """Another name, package or project is a bad answer that says whose it is, and may be asked again."""
+def test_config_of_another_function_is_a_bad_answer(named):
+    """The retryable error names that function."""
     with pytest.raises(BadAnswerError, match=f"not what was asked for: the config of {re.escape(named)}$") as caught:
         classify_response(200, {}, config_of(named), str, expected_urn=ASKED)
     assert (caught.value.retryable, caught.value.status_code, caught.value.body) == (True, 200, config_of(named))
 
 
-def test_the_name_of_another_function_is_redacted():
-    """A name that holds a secret is not kept with it."""
+def test_name_of_another_function_is_redacted():
+    """The name may contain a secret."""
     named = "urn:fss:cn-north-4:p0:function:default:secret"
     with pytest.raises(BadAnswerError) as caught:
         classify_response(200, {}, config_of(named), lambda text: text.replace("secret", "***"), expected_urn=ASKED)
@@ -471,15 +471,15 @@ def test_the_name_of_another_function_is_redacted():
         (502, b"<html>bad gateway", "server_error"),
     ],
 )
-def test_a_page_of_a_web_filter_blocks(status, body, kind):
-    """A 403 that is a page, and any 407, is of something before the service; JSON is the service's own word."""
+def test_page_of_a_web_filter_is_blocked(status, body, kind):
+    """A 403 with a page and any 407 are not from the service."""
     error = ask(status, body)
     assert error.kind == kind
     assert error.error_msg.startswith("something between here and the service") is (kind == "blocked")
 
 
-def test_a_fault_is_told_beside_what_came():
-    """What came of an answer that is not whole is shown with why it is not."""
+def test_message_contains_body_and_fault():
+    """An incomplete response shows both."""
     with pytest.raises(CallError) as caught:
         classify_response(503, CIMultiDict(), b"<html>Busy</html>", str, fault="the answer broke off")
     assert caught.value.error_msg == "Busy (the answer broke off)"
@@ -505,8 +505,8 @@ F = "urn:fss:r:p:function:default:f"
         (None, "v7", False, True),
     ],
 )
-def test_another_version_is_no_answer(asked, answered, is_another, is_otherwise):
-    """A version answered as another is refused; what an alias or latest stands for is only counted."""
+def test_other_version_is_refused(asked, answered, is_another, is_otherwise):
+    """The target of an alias or of ``latest`` is accepted."""
     urn, named = (F if one is None else f"{F}:{one}" for one in (asked, answered))
     body = json.dumps({"func_urn": named}).encode()
     assert is_named_otherwise(named, urn) is is_otherwise
@@ -517,15 +517,15 @@ def test_another_version_is_no_answer(asked, answered, is_another, is_otherwise)
         classify_response(200, CIMultiDict(), body, str, expected_urn=urn)
 
 
-def test_a_name_in_another_region_is_counted():
-    """A config that names another region is counted; one that names no URN at all is not."""
+def test_name_in_another_region_is_counted():
+    """A config without a URN is not counted."""
     assert is_named_otherwise(F.replace(":r:", ":s:"), F)
     assert not is_named_otherwise("f", F)
     assert not is_named_otherwise(None, F)
 
 
-def test_a_byte_order_mark_before_an_error_is_skipped():
-    """The vendor's code is read behind a byte order mark, and no mark is in the text of a page."""
+def test_byte_order_mark_is_skipped():
+    """The code behind it is read."""
     error = ask(401, b'\xef\xbb\xbf{"error_code":"FSS.0401","error_msg":"not permit"}')
     assert (type(error).__name__, error.error_code) == ("RefusedError", "FSS.0401")
     assert ask(503, b"\xef\xbb\xbf<html>Busy").error_msg == "Busy"
