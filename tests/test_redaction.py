@@ -176,7 +176,7 @@ def test_renewed_secrets_are_limited():
 def test_child_redactor_knows_later_secrets_of_the_parent():
     """Scopes share the password's redactor."""
     user = Redactor()
-    scope = Redactor(SECRET, beside=user)
+    scope = Redactor(SECRET, parent=user)
     user.add("learnt-later-1")
     assert scope.redact(f"{SECRET} learnt-later-1") == "[redacted] [redacted]"
     assert user.redact("[redacted] learnt-later-1") == "[redacted] [redacted]"
