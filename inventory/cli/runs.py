@@ -225,7 +225,7 @@ def diff(
         from inventory.comparison import render
         from inventory.comparison.result import diff as compare
 
-        with open_output(output, binary=format == "parquet") as sink:
+        with open_output(output, binary=format == "parquet", escapes=format == "csv") as sink:
             comparison = compare(old, new)
             for message in comparison.warnings:
                 log.complain(message)

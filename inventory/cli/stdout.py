@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from contextlib import contextmanager
@@ -49,10 +50,14 @@ def print_path(path: object) -> None:
 
 
 class _Stdout(RawIOBase):
-    """Stdout for bytes, with the rules of :func:`print_data`. Counts the bytes, because a pipe has no position."""
+    """Stdout for bytes, with the rules of :func:`print_data`. Counts the bytes, because a pipe has no position.
 
-    def __init__(self) -> None:
+    ``escapes``: the bytes are lines of foreign text, of which a terminal gets printable characters only.
+    """
+
+    def __init__(self, *, escapes: bool) -> None:
         self._position = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace") if escapes else None
 
     def writable(self) -> bool:
         return True
@@ -61,8 +66,11 @@ class _Stdout(RawIOBase):
         return self._position
 
     def write(self, data: Any) -> int:  # noqa: ANN401 - as its parent has it
+        shown = data
+        if self._decoder is not None and sys.stdout.isatty():
+            shown = printable_lines(self._decoder.decode(data).split("\n")).encode()
         try:
-            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.write(shown)
         except BrokenPipeError:
             silence_stream(sys.stdout)
         self._position += len(data)
@@ -70,12 +78,13 @@ class _Stdout(RawIOBase):
 
 
 @contextmanager
-def open_output(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
+def open_output(path: Path | None, *, binary: bool, escapes: bool = False) -> Iterator[IO[bytes]]:
     """Opens a file, which gets its name once it is complete, or standard output.
 
     Args:
         path: the file; None for standard output.
         binary: whether the data is no text, which a terminal cannot show.
+        escapes: whether the data contains foreign text that a terminal gets escaped.
 
     Raises:
         UsageError: stdout is a terminal, and the data is binary.
@@ -91,7 +100,7 @@ def open_output(path: Path | None, *, binary: bool) -> Iterator[IO[bytes]]:
         raise UsageError("a terminal cannot show this format: give --output FILE, or redirect with > FILE")
     try:
         sys.stdout.flush()
-        with BufferedWriter(_Stdout()) as sink:
+        with BufferedWriter(_Stdout(escapes=escapes)) as sink:
             yield sink
         sys.stdout.flush()
     except BrokenPipeError:
