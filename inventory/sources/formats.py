@@ -85,7 +85,7 @@ def _plain(name: str) -> str:
 
 def read_text(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     """A URN a line, maybe quoted, maybe with a comma behind it; ``#`` begins a comment; blank lines are no entries."""
-    headers = {*COLUMNS, table.column}
+    is_first = True
     for entry in lines_of(stream):
         if entry.reason is not None:
             yield entry
@@ -97,9 +97,11 @@ def read_text(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
         if len(text) > 1 and text[0] == text[-1] == '"':
             text = text[1:-1]
         text, inside = trim(text)
-        if text and text not in headers:
+        if not text:
+            continue
+        if not (is_first and (table.find([text]) or table._replace(column=None).find([text]))):  # a header is no URN
             yield Entry(entry.line, text, cleaned=cleaned or inside)
-        headers = headers if not text else set()  # the name of a column is no URN where it is the first line
+        is_first = False
 
 
 csv.field_size_limit(MAX_LINE * 16)  # of the module, for all its readers: rows are bounded by their lines

@@ -381,3 +381,14 @@ def test_a_truncated_parquet_file_is_refused(tmp_path, cut):
 def test_an_empty_parquet_list(tmp_path):
     """A table without rows is a list of nothing."""
     assert list(table(tmp_path, pa.array([], pa.string())).read()) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [("FUNC_URN", None), ("Function URN", None), ('"func-urn",', None), ("\u200bUrn", None), ("My URN", "my urn")],
+)
+@pytest.mark.parametrize("name", ["list.txt", "list.csv"])
+def test_a_header_of_one_column_is_matched_as_in_a_table(source, name, header, column):
+    """The header of a list of one column is no URN in any spelling that a table accepts; later lines are entries."""
+    entries = list(source(name, f"{header}\n{A}\nurn\n", column).read())
+    assert [entry.text for entry in entries] == [A, "urn"]
