@@ -1,9 +1,7 @@
-"""Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions into tables.
+"""Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions.
 
-In Python: :func:`export` (or ``await`` :func:`export_async`) makes a run and opens its tables, :func:`open_snapshot`
-opens those of an earlier one, and :class:`Emulator` is a cloud to try it on. ``help(inventory.export)`` says more.
-
-The names are loaded when first used, so that ``import inventory`` costs nothing.
+:func:`export` (or ``await`` :func:`export_async`) makes a run and opens its tables; :func:`open_snapshot` opens an
+earlier run; :class:`Emulator` is a local cloud for trials. Names are loaded at first use, so that the import is quick.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ __all__ = [
     "open_snapshot",
 ]
 
-_HOME = {
+_MODULES = {
     "Diff": "comparison.result",
     "Emulator": "emulator",
     "History": "api.history",
@@ -47,33 +45,32 @@ _HOME = {
     "history": "api.history",
     "open_snapshot": "api.snapshot",
 }
-"""Which module each name is loaded from."""
 
 
-if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+if not TYPE_CHECKING:  # with __getattr__, a type checker would accept every name
 
     def __getattr__(name: str) -> object:
-        if name not in _HOME:
+        if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(_loaded(f"{__name__}.{_HOME[name]}"), name)
+        return getattr(_load(f"{__name__}.{_MODULES[name]}"), name)
 
-    def _loaded(name: str) -> object:
-        """A module, loaded to its end: Ctrl-C waits, for a half of pandas or Arrow breaks or holds each later try."""
-        import signal  # noqa: PLC0415 - only when something of the door is used
-        from importlib import import_module  # noqa: PLC0415
-        from threading import current_thread, main_thread  # noqa: PLC0415
+    def _load(name: str) -> object:
+        """Imports a module; Ctrl-C waits for the end, because a half-loaded pandas or Arrow breaks later imports."""
+        import signal  # noqa: PLC0415 - the import of the package stays quick
+        from importlib import import_module  # noqa: PLC0415 - the same
+        from threading import current_thread, main_thread  # noqa: PLC0415 - the same
 
         before = signal.getsignal(signal.SIGINT)
         if not callable(before) or current_thread() is not main_thread():
             return import_module(name)
-        came = []
-        signal.signal(signal.SIGINT, lambda *signal_and_frame: came.append(signal_and_frame))
+        signals = []
+        signal.signal(signal.SIGINT, lambda *signal_and_frame: signals.append(signal_and_frame))
         try:
             return import_module(name)
         finally:
             signal.signal(signal.SIGINT, before)
-            if came:
-                before(*came[0])
+            if signals:
+                before(*signals[0])
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_HOME})
+        return sorted({*globals(), *_MODULES})

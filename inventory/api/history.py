@@ -1,8 +1,4 @@
-"""The analysts' door to many runs: the whole runs of a folder, and columns across all of them as one frame.
-
-Owns the reading of one table over a history. What is a whole run is ``catalog``'s to say; pandas is loaded
-here, so no command imports this.
-"""
+"""Many runs of a folder: which are complete, and columns of all of them in one frame."""
 
 from __future__ import annotations
 
@@ -37,14 +33,14 @@ _SHOWN: Final = 20
 
 
 class History(Sequence[Snapshot]):
-    """The whole runs of a folder, oldest first: a sequence of snapshots.
+    """The finished runs of a folder as a sequence of snapshots, oldest first.
 
-    A slice is a history too: ``history[-7:]`` are the last seven runs.
+    A slice is a history too: ``history[-7:]`` has the last seven runs.
 
     Attributes:
         path: the folder or URL.
-        runs: what the manifest of each whole run says; also of those that did not answer every URN.
-        incomplete: what else is there, and why it is no whole run: one at work, stopped, damaged, or no run at all.
+        runs: the manifest data of each finished run, also of runs with unknown URNs.
+        incomplete: other entries of the folder, with the reason: running, stopped, damaged, or no run.
     """
 
     def __init__(self, path: str, runs: Sequence[Run], incomplete: Sequence[OtherEntry] = ()) -> None:
@@ -63,41 +59,43 @@ class History(Sequence[Snapshot]):
         if isinstance(index, slice):
             return History(self.path, self.runs[index], self.incomplete)
         if not -len(self) <= index < len(self):
-            raise IndexError(f"there is no run {index}: {self.path} holds {self._words()}")
+            raise IndexError(f"there is no run {index}: {self.path} holds {self._describe()}")
         return Snapshot(_files_of(self.runs[index]))
 
     def __repr__(self) -> str:
-        return "\n".join([f"History({self.path!r}: {self._words()})", *map("  ".join, self._rows())])
+        return "\n".join([f"History({self.path!r}: {self._describe()})", *map("  ".join, self._rows())])
 
     def _repr_html_(self) -> str:
         rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in self._rows()]
         body = "".join(f"<tr>{row}</tr>" for row in rows)
-        left = "".join(f"<li>{escape(printable(f'{one.path}: {one.reason}'))}</li>" for one in self.incomplete[:_SHOWN])
+        left = "".join(
+            f"<li>{escape(printable(f'{other.path}: {other.reason}'))}</li>" for other in self.incomplete[:_SHOWN]
+        )
         head = "".join(f"<th>{name}</th>" for name in ("time (UTC)", "URNs", "statuses", "exit code", "size"))
         return (
-            f"<p><b>{escape(printable(self.path))}</b>: {self._words()}</p><table><thead><tr>{head}</tr></thead>"
+            f"<p><b>{escape(printable(self.path))}</b>: {self._describe()}</p><table><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>{f'<p>Not whole runs:</p><ul>{left}</ul>' if left else ''}"
         )
 
     @property
     def latest(self) -> Snapshot:
-        """The newest whole run; :attr:`answered` leaves out those with unknown URNs.
+        """The newest finished run. ``history.answered.latest`` has no unknown URNs.
 
         Raises:
             UsageError: there is none.
         """
         self._check()
-        past = datetime.now(UTC) + _TOLERANCE  # a run in the future was made with a wrong clock
-        counted = [run for run in self.runs if run.finished <= past] or self.runs
-        return Snapshot(_files_of(max(counted, key=lambda run: (run.finished, run.started))))
+        latest = datetime.now(UTC) + _TOLERANCE  # a run in the future comes from a wrong clock
+        candidates = [run for run in self.runs if run.finished <= latest] or self.runs
+        return Snapshot(_files_of(max(candidates, key=lambda run: (run.finished, run.started))))
 
     @property
     def answered(self) -> History:
-        """The runs in which every URN was answered: in these nothing is unknown."""
+        """The runs in which every URN was answered."""
         return History(self.path, [run for run in self.runs if run.answered], self.incomplete)
 
     def summary(self) -> pd.DataFrame:
-        """One row a run: when, how large, how it ended, and how many URNs ended in each status.
+        """One row per run: time, size, exit code, and the number of URNs of each status.
 
         Shape: the columns snapshot_time, started, path, urns, the five statuses, exit_code, schema_version, bytes.
         """
@@ -120,42 +118,41 @@ class History(Sequence[Snapshot]):
         return frame_of(pa.Table.from_pylist(rows, schema=fields))
 
     def load(self, columns: str | Sequence[str], table: str = "functions") -> pd.DataFrame:
-        """Some columns of a table across all runs, as one frame; oldest run first, in each the table's order.
+        """Loads columns of a table across all runs as one frame, oldest run first.
 
-        Only these columns are read and held. For what does not fit in memory, take :meth:`tables`, a run at a time.
-        A run may have URNs that failed or were not attempted, whose other cells are null because nobody knows: load
-        ``status`` with them, or load ``history.answered``.
+        URNs that failed or were not attempted have nulls in other columns: load ``status`` too, or use
+        ``history.answered``. If the columns of all runs do not fit in memory, use :meth:`tables`.
 
         Args:
-            columns: names of columns, as in ``inventory schema``. One that an older schema did not have is null there.
-                ``run`` is the name of the run's folder, which tells apart what ended in the same second.
+            columns: names of columns, as in ``inventory schema``; null where an older schema did not have one. ``run``
+                is the name of the run's folder.
             table: functions, destinations, calls or rejects.
 
         Returns:
-            ``snapshot_time`` (when the run ended; UTC), then the columns in the order that was asked for.
+            ``snapshot_time`` (end of the run, UTC), then the columns in the given order.
 
         Raises:
-            UsageError: there is no such table or column, or no whole run.
+            UsageError: there is no such table or column, or no finished run.
             OutputError: a file cannot be read.
         """
         self._check()
         return frame_of(pa.concat_tables(self.tables(columns, table)))
 
     def tables(self, columns: str | Sequence[str], table: str = "functions") -> Iterator[pa.Table]:
-        """The same as :meth:`load`, as an Arrow table a run: no more than one of them need be held.
+        """Like :meth:`load`, but yields one Arrow table per run.
 
         Raises:
             UsageError: there is no such table or column.
             OutputError: a file cannot be read.
         """
-        names = _checked([columns] if isinstance(columns, str) else columns, schema.find_table(table))
-        return (_told_apart(run, table, names) for run in self.runs)
+        names = _check_columns([columns] if isinstance(columns, str) else columns, schema.find_table(table))
+        return (_with_run_columns(run, table, names) for run in self.runs)
 
     def _check(self) -> None:
         if not self.runs:
             raise UsageError(f"{self.path} holds no whole run; {len(self.incomplete)} other things are there")
 
-    def _words(self) -> str:
+    def _describe(self) -> str:
         left = len(self.incomplete)
         others = f", and {left:,} more that {'is' if left == 1 else 'are'} not" if left else ""
         return f"{len(self.runs):,} whole run{'' if len(self.runs) == 1 else 's'}{others}"
@@ -172,21 +169,20 @@ class History(Sequence[Snapshot]):
 
 
 def history(path: str | Path) -> History:
-    """Opens a folder that has runs in its sub-folders, as ``output`` has; or such a prefix of ``s3://`` or ``obs://``.
+    """Opens a folder of run folders, such as ``output``, or a prefix of ``s3://`` or ``obs://``.
 
-    What is no whole run is told in :attr:`History.incomplete`, and fails nothing. Of a store only manifests are looked
-    at.
+    Entries that are no finished run are in :attr:`History.incomplete`. Of a store, only manifests are read.
 
     Raises:
         UsageError: there is no such folder, or it is a run itself.
         OutputError: it cannot be read.
-        CredentialsError: OBS has no keys.
+        CredentialsError: there are no keys for OBS.
     """
-    found = find_runs(path)
-    return History(str(path), found.whole, found.others)
+    catalog = find_runs(path)
+    return History(str(path), catalog.whole, catalog.others)
 
 
-def _checked(columns: Sequence[str], table: schema.Table) -> list[str]:
+def _check_columns(columns: Sequence[str], table: schema.Table) -> list[str]:
     known = [column.name for column in table.columns]
     names = [name for name in dict.fromkeys(columns) if name != SNAPSHOT_TIME]
     unknown = [name for name in names if name not in (*known, RUN)]
@@ -198,19 +194,18 @@ def _checked(columns: Sequence[str], table: schema.Table) -> list[str]:
     return names
 
 
-def _told_apart(run: Run, name: str, columns: list[str]) -> pa.Table:
-    """Columns of a run's table, with the time of the run, and its name where that was asked for."""
+def _with_run_columns(run: Run, name: str, columns: list[str]) -> pa.Table:
     table = _files_of(run).read(name, [column for column in columns if column != RUN])
     rows = table.num_rows
     if RUN in columns:
-        named = pa.repeat(pa.scalar(_utf8(run.name), pa.string()), rows)
-        table = table.add_column(columns.index(RUN), pa.field(RUN, pa.string(), nullable=False), named)
+        names = pa.repeat(pa.scalar(_utf8(run.name), pa.string()), rows)
+        table = table.add_column(columns.index(RUN), pa.field(RUN, pa.string(), nullable=False), names)
     moment = pa.repeat(pa.scalar(run.finished, _TIME_FIELD.type), rows)
     return table.add_column(0, _TIME_FIELD, moment).replace_schema_metadata(None)
 
 
 def _utf8(name: str) -> str:
-    """A name of a folder for a column; bytes that are no UTF-8 are escaped."""
+    """A folder name as UTF-8; other bytes are escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,7 +1,4 @@
-"""The analysts' door: the tables of a run as pandas frames or Arrow tables.
-
-Owns the types of the frames. Loads pandas, so no command imports this. Makes no call.
-"""
+"""A run's tables as pandas frames or Arrow tables."""
 
 from __future__ import annotations
 
@@ -32,24 +29,24 @@ _CATEGORIES: Final = {
     "event": ("on_success", "on_failure"),
     "operation": (),
 }
-"""The columns that become categories: never null, a closed set of words, and nothing that one computes with. Of others
-``fillna("nobody")``, ``region + "/" + project_id`` or ``map(prices) * 2`` would fail. The words stand in this order."""
-_HAS_CATEGORIES: Final = int(pd.__version__.split(".")[0]) >= 3  # noqa: PLR2004 - before, groupby made rows of unused ones
+"""Columns that become categories, with the order of their values.
+
+They are never null, have few values and are not computed with. Others would break ``fillna("none")``,
+``region + "/" + project_id`` or ``map(prices) * 2``.
+"""
+_HAS_CATEGORIES: Final = int(pd.__version__.split(".")[0]) >= 3  # noqa: PLR2004 - pandas 2 groups by unused categories
 _MOST_FETCHED: Final = 8 * 1024 * 1024
-"""Bytes that are fetched from a store to show a snapshot; more only where a table is asked for."""
+"""Maximum bytes that are downloaded from a store for the summary of a snapshot."""
 
 
 class Snapshot:
-    """One complete run: what the cloud said at one time.
+    """The tables of one finished run.
 
-    Its four tables are frames that are loaded when first used, and then kept; ``inventory schema`` prints their columns
-    with units and sources. Shown in a notebook, it tells what is in it and what is missing, and loads no table for that
-    but two columns of ``destinations``.
+    Each of the four tables is a frame that is loaded at first use; ``inventory schema`` prints their columns with units
+    and sources. A notebook shows a summary, for which only two columns of ``destinations`` are loaded.
 
-    Column types: texts are ``string[pyarrow]``, integers ``int64[pyarrow]``, times ``timestamp[us, tz=UTC][pyarrow]``;
-    a null is ``<NA>``. From pandas 3 on, ``status``, ``event`` and ``operation`` are categories, with only the words
-    that occur in the snapshot, in the order of the contract; with pandas 2 they are texts, for there ``groupby`` makes
-    rows of unused categories.
+    Column types: ``string[pyarrow]``, ``int64[pyarrow]``, ``timestamp[us, tz=UTC][pyarrow]``; a null is ``<NA>``. From
+    pandas 3 on, ``status``, ``event`` and ``operation`` are categories with the values that occur.
 
     Examples:
         >>> snapshot = inventory.open_snapshot("output/today")  # doctest: +SKIP
@@ -67,30 +64,30 @@ class Snapshot:
         self.manifest: dict[str, Any] = files.manifest
 
     def __repr__(self) -> str:
-        return summary.as_text(self._facts())
+        return summary.to_text(self._summary_data())
 
     def _repr_html_(self) -> str:
-        return summary.as_html(self._facts(), self._count_destinations())
+        return summary.to_html(self._summary_data(), self._count_destinations())
 
     @property
     def taken(self) -> datetime:
-        """When the run ended, in UTC: the time that its tables tell of."""
-        return summary.moment(self.manifest["finished"])
+        """When the run ended, in UTC."""
+        return summary.parse_time(self.manifest["finished"])
 
     def unknown(self) -> list[str]:
-        """What the run did not learn (URNs that failed or were not attempted), one sentence each; none where it did."""
-        return summary.unknown(self._facts())
+        """One sentence for each kind of thing that the run did not learn: URNs that failed or were not attempted."""
+        return summary.describe_unknown(self._summary_data())
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """One of the tables, as Arrow.
+        """Reads a table as Arrow.
 
         Args:
             name: ``functions``, ``destinations``, ``calls`` or ``rejects``.
-            columns: those that are wanted, in this order; without it all. Of Parquet, no other is read.
+            columns: the columns to read, in this order. Default: all.
 
         Raises:
             UsageError: there is no table or column of that name.
-            OutputError: its file is missing or damaged; the message says how to build it again.
+            OutputError: its file is missing or damaged; the message says how to rebuild it.
         """
         known = [column.name for column in schema.find_table(name).columns]
         if isinstance(columns, str):
@@ -101,14 +98,14 @@ class Snapshot:
         return self._files.read(name, columns)
 
     def frame(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """One of the tables, as pandas; with ``columns``, of a large one what is needed.
+        """Reads a table as pandas.
 
         Args:
             name: ``functions``, ``destinations``, ``calls`` or ``rejects``.
-            columns: those that are wanted, in this order; without it all.
+            columns: the columns to read, in this order. Default: all.
 
         Shape:
-            (rows, columns): as many rows as the manifest says, in the table's order.
+            (rows, columns), in the table's order.
 
         Raises:
             UsageError: there is no table or column of that name.
@@ -118,7 +115,7 @@ class Snapshot:
 
     @cached_property
     def functions(self) -> pd.DataFrame:
-        """One row a URN.
+        """One row per URN.
 
         Shape:
             (URNs, 24), sorted by ``function_urn``.
@@ -133,7 +130,7 @@ class Snapshot:
 
     @cached_property
     def destinations(self) -> pd.DataFrame:
-        """One row a destination that is set; a side without one has no row.
+        """One row per destination that is set.
 
         Shape:
             (destinations, 16), sorted by ``function_urn``, ``event``.
@@ -148,33 +145,33 @@ class Snapshot:
 
     @cached_property
     def calls(self) -> pd.DataFrame:
-        """One row a URN that was asked for: how it was settled.
+        """One row per URN that was called: how the call ended.
 
         Shape:
-            (URNs asked for, 7), sorted by ``function_urn``.
+            (URNs called, 7), sorted by ``function_urn``.
 
         Units:
             ``attempts`` and ``throttled`` calls, ``duration_ms`` milliseconds, ``finished_at`` UTC.
 
         Source:
-            this program's own clock and counters; column by column: ``inventory schema calls``.
+            the clock and counters of this program; column by column: ``inventory schema calls``.
         """
         return self.frame("calls")
 
     @cached_property
     def rejects(self) -> pd.DataFrame:
-        """One row an entry that is no function URN.
+        """One row per entry that is no function URN.
 
         Shape:
-            (rejects, 4), sorted by ``source``, ``line``; a line or position counts from 1.
+            (rejects, 4), sorted by ``source``, ``line``. Lines and positions count from 1.
 
         Source:
             the list; column by column: ``inventory schema rejects``.
         """
         return self.frame("rejects")
 
-    def _facts(self) -> summary.Facts:
-        return summary.Facts(str(self.path), self.manifest, self._bodies_are_dropped(), datetime.now(UTC))
+    def _summary_data(self) -> summary.SummaryData:
+        return summary.SummaryData(str(self.path), self.manifest, self._bodies_are_dropped(), datetime.now(UTC))
 
     def _bodies_are_dropped(self) -> bool:
         if not isinstance(self.path, Path) or not (self.path / database.FILE_NAME).is_file():
@@ -182,26 +179,28 @@ class Snapshot:
         try:
             with LedgerView(self.path / database.FILE_NAME, facts_alone=True) as ledger:
                 return RunFacts(ledger).bodies_dropped
-        except InventoryError:  # whose tables are well, and who looks at them, needs no ledger
+        except InventoryError:  # the tables can be read without the ledger
             return False
 
-    def _count_destinations(self) -> summary.Destinations:
+    def _count_destinations(self) -> summary.DestinationCounts:
         size = sum(file["bytes"] for file in self.manifest["tables"] if file["name"] == "destinations")
         if not isinstance(self.path, Path) and size > _MOST_FETCHED:
-            return summary.Destinations(None, f"not counted, to save a download of {size:,} bytes; see .destinations")
+            return summary.DestinationCounts(
+                None, f"not counted, to save a download of {size:,} bytes; see .destinations"
+            )
         try:
-            told = self.table("destinations", ["destination", "event"])
+            table = self.table("destinations", ["destination", "event"])
         except InventoryError as error:
-            return summary.Destinations(None, f"not counted: {error}")
+            return summary.DestinationCounts(None, f"not counted: {error}")
         counts: dict[str, dict[str, int]] = {}
-        grouped = told.group_by(["destination", "event"]).aggregate([([], "count_all")]).to_pylist()
+        grouped = table.group_by(["destination", "event"]).aggregate([([], "count_all")]).to_pylist()
         for row in sorted(grouped, key=lambda row: str(row["destination"])):
             counts.setdefault(str(row["destination"]), {})[row["event"]] = row["count_all"]
-        return summary.Destinations(counts)
+        return summary.DestinationCounts(counts)
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
-    """Rows of our tables as pandas, with the types that :class:`Snapshot` describes."""
+    """Converts a table to pandas, with the types that :class:`Snapshot` describes."""
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     for column in frame.columns.intersection(list(_CATEGORIES)) if _HAS_CATEGORIES else ():
         frame[column] = _categories(table[column], _CATEGORIES[column])
@@ -209,26 +208,25 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
 
 
 def _categories(column: pa.ChunkedArray, order: Sequence[str]) -> pd.Categorical[Any]:
-    """A column as categories: the words that occur, those of ``order`` first."""
-    found = sorted(pc.unique(column).to_pylist())
-    words = [word for word in order if word in found] + [word for word in found if word not in order]
-    codes: Any = pc.index_in(column, value_set=pa.array(words, pa.string())).to_numpy()
-    return pd.Categorical.from_codes(codes, categories=pd.Index(words, dtype="string[pyarrow]"))
+    """A column as categories: the values that occur, those of ``order`` first."""
+    values = sorted(pc.unique(column).to_pylist())
+    ordered = [value for value in order if value in values] + [value for value in values if value not in order]
+    codes: Any = pc.index_in(column, value_set=pa.array(ordered, pa.string())).to_numpy()
+    return pd.Categorical.from_codes(codes, categories=pd.Index(ordered, dtype="string[pyarrow]"))
 
 
 def open_snapshot(path: str | Path) -> Snapshot:
     """Opens the folder of a run, or its URL: ``s3://bucket/prefix`` or ``obs://bucket/prefix``.
 
-    Only the manifest is read; tables are when they are used. Tables in parts (``--rows-per-file``) are read as one.
+    Reads the manifest only; each table is read at first use.
 
     Args:
         path: what ``inventory export`` prints on stdout.
 
     Raises:
-        UsageError: there is no whole run (none at all, or one that is not finished), or the URL cannot be used; the
-            message says what to open or to do.
-        OutputError: its manifest is damaged or of a newer version, or the store cannot be read.
-        CredentialsError: OBS has no keys.
+        UsageError: there is no finished run, or the URL cannot be used; the message says what to do.
+        OutputError: the manifest is damaged or of a newer version, or the store cannot be read.
+        CredentialsError: there are no keys for OBS.
 
     Examples:
         >>> inventory.open_snapshot("output/today").functions.status.value_counts()  # doctest: +SKIP

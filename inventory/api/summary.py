@@ -1,7 +1,6 @@
-"""The card of a snapshot: what a person sees of it first, as text in a terminal and as HTML in a notebook.
+"""The summary of a snapshot: text for a terminal, HTML for a notebook.
 
-Owns its words and its looks. Is given a manifest and a few counts; reads no file. All that comes from outside is
-escaped, and the HTML needs nothing from elsewhere. Only swatches have colours of their own: light and dark themes suit.
+All text from outside is escaped, and the HTML loads nothing.
 """
 
 from __future__ import annotations
@@ -24,62 +23,51 @@ _COLOURS: Final = {
     Status.NOT_ATTEMPTED: "#e39b2d",
 }
 _MEANINGS: Final = {
-    Status.CONFIGURED: "there is a config",
-    Status.NOT_CONFIGURED: "the service knows no config",
+    Status.CONFIGURED: "has a configuration",
+    Status.NOT_CONFIGURED: "has no configuration",
     Status.NOT_FOUND: "function, version or alias does not exist",
-    Status.FAILED: "asked, and not answered",
-    Status.NOT_ATTEMPTED: "never asked: the run stopped before",
+    Status.FAILED: "call failed",
+    Status.NOT_ATTEMPTED: "not called: the run stopped before",
 }
 _ENDS: Final = {
     ExitCode.ANSWERED: "complete: every URN is answered",
     ExitCode.SOME_FAILED: "finished, but some URNs failed",
-    ExitCode.USAGE: "the list held no function URN",
+    ExitCode.USAGE: "the list contained no function URN",
     ExitCode.CREDENTIALS: "the credential was refused",
     ExitCode.STOPPED: "stopped by the service, or out of time",
 }
-_WORDS: Final = ("status", "type", "kind", "")
-"""Heads of columns whose cells are words, not numbers."""
 _UNKNOWN: Final = (Status.FAILED, Status.NOT_ATTEMPTED)
 _MAX_TEXT: Final = 160
 _MAX_STOPS: Final = 5
-_RULE: Final = "1px solid rgba(128,128,128,.35)"
-_CODE: Final = "background:none;padding:0;color:inherit;white-space:nowrap"
-_CELL: Final = "padding:.15em .9em .15em 0;text-align:left;vertical-align:baseline;border:0;background:none"
-_NUMBER: Final = _CELL.replace("text-align:left", "text-align:right;font-variant-numeric:tabular-nums")
 
 
-class Destinations(NamedTuple):
-    """How many destinations are set.
-
-    Attributes:
-        counts: by type, then by event; None where they were not counted.
-        reason: why they were not.
-    """
+class DestinationCounts(NamedTuple):
+    """Number of destinations by type and event; None where they were not counted, for ``reason``."""
 
     counts: dict[str, dict[str, int]] | None
     reason: str = ""
 
 
-class Facts(NamedTuple):
-    """What a card shows.
+class SummaryData(NamedTuple):
+    """What a summary shows.
 
     Attributes:
-        place: the run's folder or URL.
-        manifest: of the run.
-        bodies_dropped: whether the run's ledger has forgotten what tables are made from.
-        now: the time at which the card is looked at.
+        location: the run's folder or URL.
+        manifest: the run's manifest.
+        bodies_dropped: whether the raw answers were removed from the run's ledger.
+        now: the current time.
     """
 
-    place: str
+    location: str
     manifest: dict[str, Any]
     bodies_dropped: bool
     now: datetime
 
     @property
     def counts(self) -> dict[Status, int]:
-        """URNs by status; statuses that this version does not know are left out."""
-        told = self.manifest["counts"]["status"]
-        return {status: int(told.get(status, 0)) for status in Status}
+        """URNs by status, without statuses that this version does not know."""
+        by_status = self.manifest["counts"]["status"]
+        return {status: int(by_status.get(status, 0)) for status in Status}
 
     @property
     def urns(self) -> int:
@@ -88,182 +76,168 @@ class Facts(NamedTuple):
 
     @property
     def finished(self) -> datetime:
-        """When the run ended, which is the time that the tables tell of."""
-        return moment(self.manifest["finished"])
+        """When the run ended."""
+        return parse_time(self.manifest["finished"])
 
     @property
     def coverage(self) -> str:
-        """What share of the URNs is answered, and what share is unknown."""
+        """The shares of answered and of unknown URNs."""
         unknown = sum(self.counts[status] for status in _UNKNOWN)
         if not self.urns:
             return "no URNs"
         if not unknown:
             return "100% answered"
-        return f"{share(self.urns - unknown, self.urns)} answered, {share(unknown, self.urns)} unknown"
+        return f"{format_share(self.urns - unknown, self.urns)} answered, {format_share(unknown, self.urns)} unknown"
 
     @property
     def end(self) -> str:
-        """How the run ended, in words."""
+        """How the run ended."""
         code = int(self.manifest["exit_code"])
         return _ENDS.get(ExitCode(code), f"exit code {code}") if code in set(ExitCode) else f"exit code {code}"
 
 
-def moment(text: str) -> datetime:
-    """A time of the manifest."""
+def parse_time(text: str) -> datetime:
+    """A time of the manifest, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def age(then: datetime, now: datetime) -> str:
-    """How long ago something was, in the unit that a person would say."""
+def format_age(then: datetime, now: datetime) -> str:
+    """How long ago a time was, in its largest unit."""
     seconds = (now - then).total_seconds()
     for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = int(seconds // length)
             return f"{count:,} {name}{'' if count == 1 else 's'} ago"
-    return "just now" if seconds > -60 else "in the future: a clock is wrong"  # noqa: PLR2004
+    return "just now" if seconds > -60 else "in the future: a clock is wrong"  # noqa: PLR2004 - one minute
 
 
-def share(part: int, whole: int) -> str:
-    """A share as a percentage; what is not all or nothing never looks like it."""
+def format_share(part: int, whole: int) -> str:
+    """A percentage that never rounds to 0% or 100%."""
     percent = 100 * part / whole
-    if 0 < percent < 0.1:  # noqa: PLR2004 - what rounds to nothing
+    if 0 < percent < 0.1:  # noqa: PLR2004 - what would round to nothing
         return "<0.1%"
-    if 99.9 < percent < 100:  # noqa: PLR2004 - what rounds to all
+    if 99.9 < percent < 100:  # noqa: PLR2004 - what would round to all
         return ">99.9%"
     return f"{percent:.1f}%" if 0 < part < whole else f"{percent:.0f}%"
 
 
-def unknown(facts: Facts) -> list[str]:
-    """What a run did not learn, one sentence each; none where every URN is answered."""
-    found = [] if facts.urns else ["the list held no function URN: the tables are empty"]
-    counts = facts.counts
+def describe_unknown(data: SummaryData) -> list[str]:
+    """One sentence for each kind of thing that the run did not learn."""
+    messages = [] if data.urns else ["the list contained no function URN: the tables are empty"]
+    counts = data.counts
     if counts[Status.FAILED]:
-        kinds = facts.manifest["counts"]["error_kind"].items()
-        why = ", ".join(f"{count:,} {kind}" for kind, count in kinds if count)
-        found.append(f"{counts[Status.FAILED]:,} URNs failed ({why}): what they have is unknown, not absent")
+        kinds = data.manifest["counts"]["error_kind"].items()
+        reasons = ", ".join(f"{count:,} {kind}" for kind, count in kinds if count)
+        messages.append(
+            f"{counts[Status.FAILED]:,} URNs failed ({reasons}): their configuration is unknown, not absent"
+        )
     if counts[Status.NOT_ATTEMPTED]:
-        found.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: nothing is known of them")
-    stopped = [scope for scope in facts.manifest["scopes"] if scope["stopped"]]
-    found += [
-        f"{one['region']}/{one['project_id']} is incomplete, it was stopped: {printable(one['stopped'], _MAX_TEXT)}"
-        for one in stopped[:_MAX_STOPS]
+        messages.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: nothing is known of them")
+    stopped = [scope for scope in data.manifest["scopes"] if scope["stopped"]]
+    messages += [
+        f"{scope['region']}/{scope['project_id']} is incomplete, it was stopped: "
+        f"{printable(scope['stopped'], _MAX_TEXT)}"
+        for scope in stopped[:_MAX_STOPS]
     ]
     if len(stopped) > _MAX_STOPS:
-        found.append(f"{len(stopped) - _MAX_STOPS:,} more scopes were stopped; see .manifest['scopes']")
-    return list(map(printable, found))
+        messages.append(f"{len(stopped) - _MAX_STOPS:,} more scopes were stopped; see .manifest['scopes']")
+    return list(map(printable, messages))
 
 
-def warnings(facts: Facts) -> list[str]:
-    """What a reader of the tables must know, one sentence each; none where all is well."""
-    found, read = unknown(facts), facts.manifest["input"]
-    if any(facts.counts[status] for status in _UNKNOWN):
-        found.append("ask again for these alone: inventory export --resume, or inventory.export(..., resume=True)")
+def describe_warnings(data: SummaryData) -> list[str]:
+    """One sentence for each thing that a reader of the tables must know."""
+    messages, read = describe_unknown(data), data.manifest["input"]
+    if any(data.counts[status] for status in _UNKNOWN):
+        messages.append("export these alone again: inventory export --resume, or inventory.export(..., resume=True)")
     if read["rejects"]:
-        found.append(f"{read['rejects']:,} of {read['entries']:,} entries are no function URN; see .rejects")
-    if facts.bodies_dropped:
-        found.append("the raw answers were dropped (--drop-bodies): these tables cannot be built again")
-    return found
+        messages.append(f"{read['rejects']:,} of {read['entries']:,} entries are no function URN; see .rejects")
+    if data.bodies_dropped:
+        messages.append("the raw answers were dropped (--drop-bodies): these tables cannot be rebuilt")
+    return messages
 
 
-def as_text(facts: Facts) -> str:
-    """The card for a terminal."""
-    counts = ", ".join(f"{count:,} {status.value}" for status, count in facts.counts.items() if count)
-    taken = f"{facts.manifest['finished']}, {age(facts.finished, facts.now)}"
-    lines = [f"Snapshot({facts.place!r}: {facts.urns:,} URNs, {facts.coverage}, {taken})"]
+def to_text(data: SummaryData) -> str:
+    """The summary for a terminal."""
+    counts = ", ".join(f"{count:,} {status.value}" for status, count in data.counts.items() if count)
+    taken = f"{data.manifest['finished']}, {format_age(data.finished, data.now)}"
+    lines = [f"Snapshot({data.location!r}: {data.urns:,} URNs, {data.coverage}, {taken})"]
     lines += [f"  {counts}"] if counts else []
-    lines += [f"  {facts.end}", *(f"  ! {printable(warning)}" for warning in warnings(facts))]
+    lines += [f"  {data.end}", *(f"  ! {printable(warning)}" for warning in describe_warnings(data))]
     return "\n".join(lines)
 
 
-def as_html(facts: Facts, destinations: Destinations) -> str:
-    """The card for a notebook."""
-    sides = [_statuses(facts), _destinations(destinations)]
-    kinds = {name: count for name, count in facts.manifest["counts"]["error_kind"].items() if count}
+def to_html(data: SummaryData, destinations: DestinationCounts) -> str:
+    """The summary for a notebook."""
+    taken = f"{data.finished:%Y-%m-%d %H:%M:%S} UTC, {format_age(data.finished, data.now)}"
+    tables = [_status_table(data), _destination_table(destinations)]
+    kinds = {name: count for name, count in data.manifest["counts"]["error_kind"].items() if count}
     if kinds:
-        rows = [(_td(kind), _td(f"{count:,}", _NUMBER)) for kind, count in kinds.items()]
-        sides.append(_table("Failures", ("kind", "URNs"), rows))
-    parts = [_head(facts), _bar(facts), _columns(sides), *map(_warning, warnings(facts)), _foot(facts)]
-    return f'<div style="font-size:13px;line-height:1.5;max-width:62em">{"".join(parts)}</div>'
+        tables.append(_table(("error kind", "URNs"), [(kind, f"{count:,}") for kind, count in kinds.items()]))
+    parts = [
+        f"<b>{data.urns:,} URNs</b>, {escape(data.coverage)}",
+        f"<code>{_safe(data.location)}</code> · taken {escape(taken)} · {escape(data.end)}",
+        _bar(data),
+        f'<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">{"".join(tables)}</div>',
+        *(f"<b>Warning:</b> {_safe(message)}" for message in describe_warnings(data)),
+        escape(_describe_input(data)),
+        "<code>.functions .destinations .calls .rejects .manifest</code>",
+    ]
+    return "".join(f"<div>{part}</div>" for part in parts)
 
 
-def _head(facts: Facts) -> str:
-    taken = f"{facts.finished:%Y-%m-%d %H:%M:%S} UTC, {age(facts.finished, facts.now)}"
-    return (
-        f'<div style="font-size:1.25em"><b>{facts.urns:,} URNs</b>, {escape(facts.coverage)}</div>'
-        f'<div><code style="{_CODE}">{_safe(facts.place)}</code>'
-        f'<span style="opacity:.75"> · taken {escape(taken)} · {escape(facts.end)}</span></div>'
-    )
-
-
-def _bar(facts: Facts) -> str:
+def _bar(data: SummaryData) -> str:
     pieces = "".join(
         f'<div title="{count:,} {status.value}" style="flex:{count} 0 2px;background:{_COLOURS[status]}"></div>'
-        for status, count in facts.counts.items()
+        for status, count in data.counts.items()
         if count
     )
-    return (
-        f'<div style="display:flex;gap:1px;height:9px;margin:.6em 0;border-radius:3px;overflow:hidden">{pieces}</div>'
-    )
+    return f'<div style="display:flex;gap:1px;height:9px;margin:.6em 0">{pieces}</div>'
 
 
-def _statuses(facts: Facts) -> str:
-    rows = []
-    for status, count in facts.counts.items():
-        if count:
-            swatch = f'<span style="color:{_COLOURS[status]}">&#9632;</span> '
-            number, part = _td(f"{count:,}", _NUMBER), _td(share(count, facts.urns), _NUMBER)
-            name = f'<td style="{_CELL};white-space:nowrap">{swatch}{escape(status.value)}</td>'
-            rows.append((name, number, part, _td(_MEANINGS[status], f"{_CELL};opacity:.75")))
-    return _table("Statuses", ("status", "URNs", "share", ""), rows)
-
-
-def _destinations(told: Destinations) -> str:
-    if told.counts is None:
-        return _table("Destinations", (), [(_td(told.reason),)])
+def _status_table(data: SummaryData) -> str:
     rows = [
-        (_td(kind), *(_td(f"{events.get(event, 0):,}", _NUMBER) for event in ("on_success", "on_failure")))
-        for kind, events in sorted(told.counts.items(), key=lambda one: -sum(one[1].values()))
+        (status.value, f"{count:,}", format_share(count, data.urns), _MEANINGS[status])
+        for status, count in data.counts.items()
+        if count
     ]
-    return _table("Destinations", ("type", "on_success", "on_failure"), rows or [(_td("none is set"),)])
+    swatches = [
+        f'<span style="color:{_COLOURS[status]}">&#9632;</span> ' for status in data.counts if data.counts[status]
+    ]
+    return _table(("status", "URNs", "share", "meaning"), rows, swatches)
 
 
-def _foot(facts: Facts) -> str:
-    read, requests, scopes = facts.manifest["input"], facts.manifest["requests"], facts.manifest["scopes"]
+def _destination_table(destinations: DestinationCounts) -> str:
+    names = ("destination", "on_success", "on_failure")
+    if destinations.counts is None:
+        return _table(names[:1], [(destinations.reason,)])
+    rows = [
+        (kind, *(f"{events.get(event, 0):,}" for event in names[1:]))
+        for kind, events in sorted(destinations.counts.items(), key=lambda item: -sum(item[1].values()))
+    ]
+    return _table(names, rows or [("none is set",)])
+
+
+def _describe_input(data: SummaryData) -> str:
+    read, requests, scopes = data.manifest["input"], data.manifest["requests"], data.manifest["scopes"]
     regions = len({scope["region"] for scope in scopes})
-    words = (
+    return (
         f"{read['entries']:,} entries: {read['urns']:,} URNs, {read['duplicates']:,} duplicates, "
         f"{read['rejects']:,} rejects · {len(scopes):,} {'scope' if len(scopes) == 1 else 'scopes'} in "
         f"{regions:,} {'region' if regions == 1 else 'regions'} · {requests['total']:,} calls, "
         f"{requests['throttled']:,} throttled"
     )
-    frames = ".functions .destinations .calls .rejects .manifest"
-    return f'<div style="opacity:.75;margin-top:.6em">{escape(words)}<br><code style="{_CODE}">{frames}</code></div>'
 
 
-def _warning(text: str) -> str:
-    style = f"border-left:4px solid {_COLOURS[Status.NOT_ATTEMPTED]};padding:.05em .7em;margin:.3em 0"
-    return f'<div style="{style}">{_safe(text)}</div>'
-
-
-def _columns(blocks: list[str]) -> str:
-    cells = "".join(f"<div>{block}</div>" for block in blocks)
-    return f'<div style="display:flex;flex-wrap:wrap;gap:.4em 2.5em;align-items:flex-start">{cells}</div>'
-
-
-def _table(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    heads = "".join(
-        f'<th style="{_CELL if name in _WORDS else _NUMBER};font-weight:normal;opacity:.75">{escape(name)}</th>'
-        for name in names
-    )
-    head = f'<tr style="background:none;border-bottom:{_RULE}">{heads}</tr>' if names else ""
-    body = "".join(f'<tr style="background:none">{"".join(row)}</tr>' for row in rows)
-    caption = f'<div style="font-weight:600">{title}</div>'
-    style = "border-collapse:collapse;border:0;margin:0;font-size:1em;color:inherit"
-    return f'{caption}<table style="{style}">{head}{body}</table>'
-
-
-def _td(text: str, style: str = _CELL) -> str:
-    return f'<td style="{style}">{_safe(text)}</td>'
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]], prefixes: Sequence[str] = ()) -> str:
+    """A table of escaped cells; ``prefixes`` is HTML in front of the first cell of each row."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = ""
+    for number, row in enumerate(rows):
+        cells = [f"<td>{_safe(cell)}</td>" for cell in row]
+        if prefixes:
+            cells[0] = f"<td>{prefixes[number]}{_safe(row[0])}</td>"
+        body += f"<tr>{''.join(cells)}</tr>"
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _safe(text: str) -> str:

@@ -28,7 +28,7 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
     """Export the configuration of every URN to tables.
 
     Exit codes: 0 every URN answered; 1 some URNs failed; 2 usage, settings or source; 3 credentials missing or refused;
-    4 output cannot be written; 5 stopped by the service; 70 bug in the program; 129, 130 and 143 stopped by a signal.
+    4 output cannot be written; 5 stopped by the service; 70 fault of the program; 129, 130 and 143 stopped by a signal.
     """
     with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
         from inventory.cloud.projects import select_projects

@@ -136,19 +136,19 @@ def test_what_comes_from_outside_is_shown_and_does_nothing():
         "scopes": [scope] * 9,
         "requests": {"total": 1, "throttled": 0},
     }
-    facts = summary.Facts(evil, told, bodies_dropped=True, now=datetime(2026, 11, 25, tzinfo=UTC))
-    page = _Texts(summary.as_html(facts, summary.Destinations({evil: {"on_success": 1}})))
+    facts = summary.SummaryData(evil, told, bodies_dropped=True, now=datetime(2026, 11, 25, tzinfo=UTC))
+    page = _Texts(summary.to_html(facts, summary.DestinationCounts({evil: {"on_success": 1}})))
     assert page.tags <= {"div", "span", "b", "code", "table", "tr", "th", "td", "br"}
     shown = " ".join(page.texts)
     for words in ("5 days ago", "stopped by the service", "4 more scopes", "1 URNs were not attempted", "dropped"):
         assert words in shown
-    assert "\x1b" not in shown + summary.as_text(facts)
-    assert summary.as_html(facts, summary.Destinations(None, evil)).count("<script") == 0
+    assert "\x1b" not in shown + summary.to_text(facts)
+    assert summary.to_html(facts, summary.DestinationCounts(None, evil)).count("<script") == 0
 
 
 def test_a_share_never_looks_like_all_or_nothing():
     """One of a million is not 0%, and all but one not 100%."""
-    assert [summary.share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
+    assert [summary.format_share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
         "0%",
         "<0.1%",
         "50.0%",
