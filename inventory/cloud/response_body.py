@@ -26,8 +26,21 @@ MAX_HEADERS: Final = 1000
 _MAX_ERROR_BODY: Final = 1024 * 1024
 _NEED_BODY: Final = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND})
 """Statuses whose meaning depends on the body."""
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([2-9][0-9]{2})[ \r\n]")
-_MAX_SEARCH: Final = 200
+_STATUS_LINE: Final = re.compile(rb"(?i)HTTP/[0-9](?:\.[0-9])? +([2-9][0-9]{2})(?![^ \r\n])")
+_INTERIM: Final = re.compile(rb"(?i)HTTP/[0-9](?:\.[0-9])? +1[0-9]{2}")
+_END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
+_STATUS_LINE_BYTES: Final = 32
+_NOT_HTTP: Final = "an answer that is not HTTP"
+_PARSE_ERRORS: Final[Mapping[str, str]] = {
+    "got more than": f"a header line of more than {MAX_HEADER_LINE} bytes, the limit",
+    "too many headers": f"more than {MAX_HEADERS} header fields, the limit",
+    "status line": f"{_NOT_HTTP}: an invalid status line",
+    "content-length": f"{_NOT_HTTP}: an invalid Content-Length",
+    "transfer-encoding": f"{_NOT_HTTP}: an invalid Transfer-Encoding",
+    "header": f"{_NOT_HTTP}: an invalid header",
+    "chunk": f"{_NOT_HTTP}: an invalid chunk",
+}
+"""Our text for each text of the parser, which quotes the response: its headers may contain a token."""
 FAILURES: Final = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError, UnicodeError)
 """Errors that aiohttp raises for a failed call."""
 _PROXY_ADVICE: Final[Mapping[int, str]] = {
@@ -62,6 +75,24 @@ class StatusOnlyError(aiohttp.ClientError):
         self.response = response
 
 
+def skip_interim_responses(received: bytes) -> bytes:
+    """Drops blank lines and 1xx responses; returns the bytes that are needed to find the final status line."""
+    while True:
+        received = received.lstrip(b"\r\n")
+        interim = _INTERIM.match(received)
+        if interim is None:
+            return received[:_STATUS_LINE_BYTES]
+        end = _END_OF_HEAD.search(received)
+        if end is None:
+            return interim[0] + received[max(interim.end(), len(received) - 3) :]
+        received = received[end.end() :]
+
+
+def has_final_status_line(received: bytes) -> bool:
+    """Whether the result of :func:`skip_interim_responses` needs no further bytes."""
+    return len(received) >= _STATUS_LINE_BYTES and _INTERIM.match(received) is None
+
+
 def response_from_status_line(beginning: bytes, error: BaseException) -> RawResponse | None:
     """Returns a response without headers and body, if its status line arrived and its status needs no body."""
     match = _STATUS_LINE.match(beginning)
@@ -80,12 +111,9 @@ def describe_fault(error: BaseException) -> str:
 
 
 def describe_parse_error(message: str) -> str:
-    """Describes a response that aiohttp cannot parse."""
-    if "Got more than" in message[:_MAX_SEARCH]:
-        return f"a header line of more than {MAX_HEADER_LINE} bytes, the limit"
-    if "Too many headers" in message[:_MAX_SEARCH]:
-        return f"more than {MAX_HEADERS} header fields, the limit"
-    return f"an answer that is not HTTP: {_first_line(message)}"
+    """Describes a response that aiohttp cannot parse, without any part of it."""
+    reason = re.split(r":|\n|b'", message, maxsplit=1)[0].lower()
+    return next((text for phrase, text in _PARSE_ERRORS.items() if phrase in reason), _NOT_HTTP)
 
 
 async def read_response(
@@ -187,7 +215,8 @@ def _first_line(message: str) -> str:
 
 def _describe_connection_error(error: BaseException) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server closed the connection before it answered"
+        when = "before it answered" if isinstance(error.message, str) else "within the head of its answer"
+        return f"the server closed the connection {when}"  # the error quotes the head
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
     if isinstance(error, aiohttp.ClientConnectorError):

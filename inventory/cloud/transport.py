@@ -24,8 +24,10 @@ from inventory.cloud.response_body import (
     RawResponse,
     StatusOnlyError,
     describe_fault,
+    has_final_status_line,
     read_response,
     response_from_status_line,
+    skip_interim_responses,
 )
 from inventory.errors import BadAnswerError, CallError
 from inventory.proxies import proxy_for
@@ -56,7 +58,6 @@ _PARSER_LIMITS: Final = {
     )
     if name in inspect.signature(ResponseHandler.set_response_params).parameters  # missing in older versions
 }
-_STATUS_LINE_BYTES: Final = 16
 _IDLE_SECONDS: Final = 60.0
 """How long an idle connection stays open."""
 
@@ -143,8 +144,8 @@ class _Handler(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Receives bytes of a response."""
-        if len(self.start) < _STATUS_LINE_BYTES:
-            self.start += data[: _STATUS_LINE_BYTES - len(self.start)]
+        if not has_final_status_line(self.start):
+            self.start = skip_interim_responses(self.start + data)
         super().data_received(data)
 
 

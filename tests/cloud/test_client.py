@@ -18,6 +18,7 @@ from yarl import URL
 
 from inventory.cloud.client import Client
 from inventory.cloud.credentials import TokenCredential
+from inventory.cloud.response_body import has_final_status_line, skip_interim_responses
 from inventory.cloud.transport import open_session
 from inventory.errors import BadAnswerError, CallConnectionError, CallError, CallTimeoutError
 from inventory.proxies import proxy_for
@@ -385,6 +386,56 @@ async def test_incomplete_401_is_a_refusal(sent, endpoint):
 
     (error,) = await Stalling().ask(timeout=0.3, endpoint=endpoint)
     assert (error.kind, error.stops_scope, "no whole answer in time" in error.error_msg) == ("refused", True, True)
+
+
+@pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 401 No\r\nX: " + b"x" * 70_000 + b"\r\n\r\nCLOSE",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3 + b"HTTP/1.1 401 No\r\nno colon\r\n\r\nCLOSE",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401 No\r\nContent-LCLOSE",
+        b"\r\nHTTP/1.1 401 No\r\nno colon\r\n\r\nCLOSE",
+        b"HTTP/1.1 401",
+        b"HTTP/2 401\r\nContent-Length: 0\r\n\r\nCLOSE",
+        b"http/1.1 401 No\r\nContent-Length: 0\r\n\r\nCLOSE",
+    ],
+    ids=["hints", "many hints", "continue", "blank line", "cut", "version", "lower case"],
+)
+async def test_the_final_status_line_decides_whatever_precedes_it(raw, endpoint):
+    """A 401 whose head cannot be read is a refusal behind 1xx responses and blank lines, too."""
+    (error,) = await RawServer(raw).ask(endpoint=endpoint)
+    assert (error.kind, error.status_code, error.stops_scope) == ("refused", 401, True), error
+
+
+@pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        f"X-Echo: {SECRET[::-1]}\r\nContent-Le",
+        f"X-Echo: {SECRET[::-1]}\x00\x01\r\n\r\nCLOSE",
+        f"{SECRET[::-1]}\r\n\r\nCLOSE",
+        f"Content-Length: {SECRET[::-1]}\r\n\r\nCLOSE",
+    ],
+)
+async def test_no_part_of_a_broken_head_is_shown(rest, status, endpoint):
+    """The error says what is wrong in our own words: a head may hold secrets that are not known as such."""
+    (error,) = await RawServer(f"HTTP/1.1 {status} OK\r\n{rest}".encode()).ask(endpoint=endpoint)
+    assert error.retryable
+    assert SECRET[::-1][:12] not in f"{error!r}{error}{error.body}"
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_interim_responses_are_skipped_in_pieces_of_any_size(size):
+    """The final status line is found however the bytes arrive, and little of them is kept."""
+    raw = b"\r\nHTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 5000 + b"\r\n\r\n\nHTTP/1.1 401 No\r\n" + b"y" * 100
+    kept = b""
+    for start in range(0, len(raw), size):
+        if not has_final_status_line(kept):
+            kept = skip_interim_responses(kept + raw[start : start + size])
+        assert len(kept) <= 64
+    assert kept.startswith(b"HTTP/1.1 401 No\r\n")
 
 
 @pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])

@@ -32,6 +32,7 @@ from inventory.errors import (
     BadAnswerError,
     BlockedError,
     CallConnectionError,
+    CallError,
     CallTimeoutError,
     CredentialRefusedError,
     ExitCode,
@@ -506,7 +507,26 @@ UNREADABLE = {
     "long headers": raw(401, b"{}", "plain", f"X-Policy: {'x' * 11_000}"),
     "huge headers": raw(401, b"{}", "plain", f"X-Policy: {'x' * 200_000}"),
     "chunks": b"HTTP/1.1 401 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "behind a 103": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 401 X\r\nno colon\r\n\r\n",
+    "cut": b"HTTP/1.1 401",
+    "version": b"HTTP/2 401\r\n\r\n",
 }
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["\r\nContent-Le", "\r\n", "\x00\x01\r\n\r\n", "\r\nno colon\r\n\r\n", "\r\nContent-Length: 9\r\n\r\n{}"],
+)
+@pytest.mark.parametrize("status", [200, 201, 404])
+async def test_a_token_in_a_broken_answer_is_not_shown(status, rest):
+    """Whatever is wrong with an answer of IAM, its error holds no part of the head."""
+    async with Raw(f"HTTP/1.1 {status} X\r\nX-Subject-Token: the-token-of-iam{rest}".encode()).serve() as (
+        url,
+        session,
+    ):
+        with pytest.raises(CallError) as caught:
+            await IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=skip_sleep).prepare()
+    assert "the-token" not in f"{caught.value}{caught.value!r}{vars(caught.value)}"
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
