@@ -24,7 +24,10 @@ _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 REPEATED: Final = "repeated_keys"
-"""The key under which an object that holds a key twice has all values of that key, in their order."""
+"""The key under which an object that holds a key twice has all values of that key, in their order.
+
+There it also has the values of a key of this name that the sender has used.
+"""
 
 
 class Number:
@@ -127,7 +130,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values: dict[str, list[Any]] = {}
         for key, value in pairs:
             values.setdefault(key, []).append(value)
-        found[REPEATED] = {key: several for key, several in values.items() if len(several) > 1}
+        found[REPEATED] = {key: several for key, several in values.items() if len(several) > 1 or key == REPEATED}
     return found
 
 

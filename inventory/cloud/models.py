@@ -92,6 +92,7 @@ class _Documented(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _ONCE: Final = tuple(f'"{name}"'.encode() for name in (*sorted(_CONFIG_FIELDS), *_EVENTS))
 _ONCE_A_SIDE: Final = (b'"destination"', b'"param"')
+_ESCAPED_ASCII: Final = b"\\u00"
 _read_documented = msgspec.json.Decoder(_Documented).decode
 
 
@@ -124,7 +125,11 @@ def _has_repeated_key(body: bytes, document: _Documented) -> bool:
     """Returns True if a key may occur twice: msgspec keeps only the last value."""
     sides = document.destination_config or _Sides()
     both = 2 - (sides.on_success is None) - (sides.on_failure is None)
-    return any(body.count(key) > 1 for key in _ONCE) or any(body.count(key) > both for key in _ONCE_A_SIDE)
+    return (
+        _ESCAPED_ASCII in body  # "func\\u005furn" is a spelling of func_urn
+        or any(body.count(key) > 1 for key in _ONCE)
+        or any(body.count(key) > both for key in _ONCE_A_SIDE)
+    )
 
 
 def _of_documented(document: _Documented) -> AsyncInvokeConfig:

@@ -78,6 +78,15 @@ class ReadOptions(NamedTuple):
             f"{self.name} has no column {' or '.join(repr(name) for name in wanted)} (its columns: {has}); {advice}"
         )
 
+    def check_unique(self, name: str, names: list[str]) -> None:
+        """Checks that a table has one column of a name.
+
+        Raises:
+            SourceError: it has several.
+        """
+        if names.count(name) > 1:
+            raise SourceError(f"{self.name} has {names.count(name)} columns {name!r}; rename all but one")
+
 
 def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", trim(name)[0].lower())
@@ -170,6 +179,7 @@ def _read_header(lines: _CsvLines, table: ReadOptions) -> _Header | None:
         names = [trim(name)[0] for name in row]
         column = table.find(names)
         if column is not None:
+            table.check_unique(column, names)
             return _Header(names, delimiter, names.index(column))
         found.append(names)
     if not found:
@@ -240,6 +250,7 @@ def read_parquet(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     try:
         file = pq.ParquetFile(stream)
         name = table.pick(file.schema_arrow.names)
+        table.check_unique(name, file.schema_arrow.names)
         row = 0
         for batch in file.iter_batches(batch_size=4096, columns=[name]):
             for value in batch.column(0).cast(pa.string()).to_pylist():

@@ -14,15 +14,13 @@ import re
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from inventory.errors import SourceError
-from inventory.sources.formats import BLOCK, BOM, COLUMNS, Entry, ReadOptions, lines_of
+from inventory.sources.formats import BOM, COLUMNS, Entry, ReadOptions, lines_of
+from inventory.sources.json_window import DECODER, MAX_DEPTH, JsonWindow, RepeatingObject
 from inventory.urn import trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_ELEMENT: Final = 4 * 1024 * 1024
-"""Characters that one element of a JSON array may have."""
-_MAX_DEPTH: Final = 50
 _PAGES: Final = ("functions", "async_invoke_configs", "versions", "aliases")
 """What the answers of the API call their lists."""
 _ALIAS: Final = "alias_urn"
@@ -35,7 +33,6 @@ _ATTRIBUTES: Final = ("values", "instances", "type", "address", "mode", "name")
 _FGS: Final = "_fgs_"
 _FUNCTION: Final = re.compile(r"_fgs_function(_v\d+)?$")
 _BEGINNING: Final = "urn:fss:"
-_SIGN: Final = re.compile(r"[^ \t\r\n]")
 
 
 def read_jsonl(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
@@ -46,7 +43,7 @@ def read_jsonl(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
             yield entry
         elif text:
             try:
-                value = json.loads(text)
+                value = DECODER.decode(text)
             except (ValueError, RecursionError):
                 yield Entry(entry.line, entry.text, "not JSON: a line of a .jsonl list is a text or an object")
             else:
@@ -65,7 +62,7 @@ def is_json_line(line: str, table: ReadOptions) -> bool:
 
 def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     """Reads arrays and objects, a value at a time, so that a list of any length fits in memory."""
-    window = _Window(stream, table.name)
+    window = JsonWindow(stream, table.name)
     sign = window.next_sign()
     while True:
         if sign == "[":
@@ -85,7 +82,7 @@ def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
             raise SourceError(f"{table.name}: there is more behind the array, at line {window.line}; see .jsonl")
 
 
-def _read_object(window: _Window, table: ReadOptions) -> Iterator[Entry]:
+def _read_object(window: JsonWindow, table: ReadOptions) -> Iterator[Entry]:
     """Reads what stands alone: an answer of the API or an item of it, or what Terraform prints."""
     names: list[str] = []
     is_known = False
@@ -128,10 +125,10 @@ def _entries_of_member(name: str, line: int, value: object, table: ReadOptions) 
     return [_entry(line, value)] if is_urn or (table.column is None and name in (*COLUMNS, _ALIAS)) else []
 
 
-def _read_state(window: _Window, table: ReadOptions, depth: int = 0) -> Iterator[Entry]:
+def _read_state(window: JsonWindow, table: ReadOptions, depth: int = 0) -> Iterator[Entry]:
     """Reads the resources of a state, and of the modules in it."""
-    if depth > _MAX_DEPTH:
-        raise SourceError(f"{table.name} has more than {_MAX_DEPTH} modules in each other, at line {window.line}")
+    if depth > MAX_DEPTH:
+        raise SourceError(f"{table.name} has more than {MAX_DEPTH} modules in each other, at line {window.line}")
     if window.next_sign() == "[":
         for _ in window.elements():
             yield from _read_state(window, table, depth + 1)
@@ -197,8 +194,13 @@ def _entries_of(line: int, value: object, table: ReadOptions, page: str = "") ->
     if name is None:
         inside = next((one for one in _PAGES if isinstance(value.get(one), list)), None)
         if inside is None or page:
-            return [Entry(line, f"{{{', '.join(map(json.dumps, value))}}}", "no field with a URN; see --column")]
+            return [_entry_without_urn(line, value, "no field with a URN; see --column")]
+        if isinstance(value, RepeatingObject) and inside in value.repeated:
+            return [_entry_without_urn(line, value, f"the object has several fields {inside!r}")]
         return [entry for item in value[inside] for entry in _entries_of(line, item, table, inside)]
+    if isinstance(value, RepeatingObject):
+        for field in value.repeated & {name, "version" if page == "versions" else name}:
+            return [_entry(line, value[name])._replace(reason=f"the object has several fields {field!r}")]
     urn, version = value[name], value.get("version")
     if (
         page == "versions"
@@ -210,139 +212,13 @@ def _entries_of(line: int, value: object, table: ReadOptions, page: str = "") ->
     return [_entry(line, urn)]
 
 
+def _entry_without_urn(line: int, value: dict[str, Any], reason: str) -> Entry:
+    return Entry(line, f"{{{', '.join(map(json.dumps, value))}}}", reason)
+
+
 def _entry(line: int, value: object) -> Entry:
     if not isinstance(value, str):
         return Entry(line, json.dumps(value), "not a text")
     text = value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     trimmed, cleaned = trim(text)
     return Entry(line, trimmed, None if text == value else "a half character (lone surrogate)", cleaned)
-
-
-class _Window:
-    """The part of a JSON text that is being read: it moves on, and grows only as far as one value needs."""
-
-    def __init__(self, stream: IO[bytes], name: str) -> None:
-        self._stream = stream
-        self._name = name
-        self._decode = json.JSONDecoder().raw_decode
-        self._text = ""
-        self._start = 0
-        self._ended = False
-        self.line = 1
-
-    def take(self, size: int) -> None:
-        """Moves on."""
-        end = self._start + size
-        self.line += self._text.count("\n", self._start, end)
-        self._start = end
-
-    def next_sign(self) -> str:
-        """The next character that is no white space; an empty text at the end."""
-        while True:
-            found = _SIGN.search(self._text, self._start)
-            self.take((found.start() if found else len(self._text)) - self._start)
-            if self._start < len(self._text):
-                return self._text[self._start]
-            if self._ended:
-                return ""
-            self._grow()
-
-    def next_value(self) -> tuple[int, object]:
-        """The next value, and its line."""
-        self.next_sign()
-        line = self.line
-        while True:
-            value, size = self._decoded()
-            if size:
-                self.take(size)
-                return line, value
-            if len(self._text) - self._start > MAX_ELEMENT and not self._ended:
-                raise SourceError(
-                    f"{self._name} is no whole JSON array, or has a value of over {MAX_ELEMENT:,} characters at line "
-                    f"{line}: write the URNs alone, as an array (those of Terraform with: terraform output -json NAME)"
-                )
-            if self._ended:
-                raise SourceError(
-                    f"{self._name} is no whole JSON array: what is at line {line} is no JSON value{self.hint()}"
-                )
-            self._grow()
-
-    def skip(self, depth: int = 0) -> None:
-        """Moves behind the next value, however long it is."""
-        sign = self.next_sign()
-        _, size = self._decoded()
-        if size:
-            self.take(size)
-        elif sign == "" or sign not in "[{" or depth > _MAX_DEPTH:
-            self.next_value()
-        else:
-            for _ in self.members() if sign == "{" else self.elements():
-                self.skip(depth + 1)
-
-    def elements(self) -> Iterator[None]:
-        """Stands before each element of the next array in turn; who iterates takes it."""
-        self.take(1)
-        sign = self.next_sign()
-        while sign != "]":
-            yield
-            sign = self._behind("]")
-        self.take(1)
-
-    def members(self) -> Iterator[str]:
-        """Stands before each value of the next object in turn, and gives its name; who iterates takes it."""
-        self.take(1)
-        sign = self.next_sign()
-        while sign != "}":
-            name = self.next_value()[1] if sign == '"' else None
-            if name is None or self.next_sign() != ":":
-                raise self._broken(sign)
-            self.take(1)
-            yield str(name)
-            sign = self._behind("}")
-        self.take(1)
-
-    def hint(self) -> str:
-        """What a text may be that is no JSON."""
-        is_python = re.match(r"[\[{]?\s*'", self._text[self._start :])
-        return "; it is what Python prints: write it with json.dumps" if is_python else ""
-
-    def _behind(self, end: str) -> str:
-        """The sign behind a comma, or the one that ends an array or object."""
-        sign = self.next_sign()
-        if sign == ",":
-            self.take(1)
-            following = self.next_sign()
-            if following != end:
-                return following
-        if sign != end:
-            raise self._broken(sign)
-        return sign
-
-    def _broken(self, sign: str) -> SourceError:
-        what = f"{sign or 'its end'!r} at line {self.line}"
-        return SourceError(f"{self._name} is no whole JSON array or object: {what}{self.hint()}")
-
-    def _decoded(self) -> tuple[object, int]:
-        """The next value and its length; 0 where it is not here as a whole. What ends here may go on: a number, say."""
-        try:
-            value, end = self._decode(self._text, self._start)
-        except (ValueError, RecursionError):
-            return None, 0
-        return value, end - self._start if end < len(self._text) or self._ended else 0
-
-    def _grow(self) -> None:
-        rest = self._text[self._start :]
-        block = self._stream.read(max(BLOCK, len(rest)))
-        self._ended = not block
-        self._text, self._start = rest + _decoded_block(block, self._stream, self._name), 0
-
-
-def _decoded_block(block: bytes, stream: IO[bytes], name: str) -> str:
-    while True:
-        try:
-            return block.decode("utf-8")
-        except UnicodeDecodeError as error:
-            more = stream.read(1) if error.end == len(block) else b""
-            if not more:
-                raise SourceError(f"{name} is not UTF-8 text; save it as UTF-8") from None
-            block += more

@@ -331,3 +331,15 @@ def test_a_number_that_no_cell_holds_is_in_extra(number):
     read = read_config(f'{{"func_urn":"u","max_async_event_age_in_seconds":{number}}}'.encode())
     assert read.max_async_event_age_in_seconds is None
     assert json_text(read.extra) == f'{{"max_async_event_age_in_seconds":{number}}}'
+
+
+def test_a_repeated_key_with_an_escape_is_kept():
+    """A key that is repeated in another spelling is a repeated key."""
+    read = read_config(b'{"func_urn":"u","func\\u005furn":"v","max_async_retry_attempts":1}')
+    assert read.extra == {REPEATED: {"func_urn": ["u", "v"]}}
+
+
+def test_a_sent_field_with_our_name_is_kept():
+    """A sent field named as our own key for repeated keys keeps its value when another key is repeated."""
+    read = read_config(f'{{"func_urn":"u","{REPEATED}":{{"b":7}},"a":1,"a":2}}'.encode())
+    assert read.extra == {"a": 2, REPEATED: {REPEATED: [{"b": 7}], "a": [1, 2]}}

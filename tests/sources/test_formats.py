@@ -392,3 +392,32 @@ def test_a_header_of_one_column_is_matched_as_in_a_table(source, name, header, c
     """The header of a list of one column is no URN in any spelling that a table accepts; later lines are entries."""
     entries = list(source(name, f"{header}\n{A}\nurn\n", column).read())
     assert [entry.text for entry in entries] == [A, "urn"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.json", '[{"function_urn":"A","function_urn":"B"}]'),
+        ("list.jsonl", '{"function_urn":"A","function_urn":"B"}\n'),
+        ("list.jsonl", '{"function_urn":"A","function\\u005furn":"B"}\n'),
+        ("list.json", '{"versions":[{"func_urn":"A","version":"1","version":"2"}]}'),
+        ("list.jsonl", '{"functions":["A"],"functions":["B"]}\n'),
+    ],
+)
+def test_a_field_that_has_two_values_is_a_reject(source, name, text):
+    """An object with two different values of the field that is read is a reject that names the field."""
+    (entry,) = source(name, text.replace('"A"', f'"{A}"').replace('"B"', f'"{B}"')).read()
+    assert "the object has several fields" in entry.reason
+
+
+def test_a_repeated_field_with_one_value_is_read(source):
+    """A repeated field with equal values says one URN."""
+    assert [entry[1:3] for entry in source("list.json", f'[{{"urn":"{A}","urn":"{A}"}}]').read()] == [(A, None)]
+
+
+def test_two_columns_of_one_name_are_refused(source, tmp_path):
+    """A table with two columns of the name that is read is refused, because none of them is the right one."""
+    assert "2 columns 'urn'; rename all but one" in broken(source("list.csv", f"urn,name,urn\n{A},x,{B}\n"))
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([A]), pa.array([B])], names=["urn", "urn"]), path)
+    assert "2 columns 'urn'; rename all but one" in broken(Source(str(path)))
