@@ -1,7 +1,4 @@
-"""The file of a ledger: its names, how it is opened and looked through for damage, its errors turned into sentences.
-
-Owns what SQLite is told when it opens the file, and what its errors mean for a run. Knows nothing of what is in it.
-"""
+"""Opens ledger files, checks them for damage and translates SQLite errors."""
 
 from __future__ import annotations
 
@@ -20,13 +17,13 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "ledger.sqlite"
 _WAIT_SECONDS: Final = 1.0
-"""How long another process may have the file to itself: one that is leaving is waited for, one that works is not."""
+"""Wait for a process that is about to exit; a running export holds the lock for longer."""
 _PAGES_TO_CHECKPOINT: Final = 16_000
-"""64 MB: while a checkpoint waits for the disk, nobody is asked, and large ones write each page fewer times."""
+"""64 MB: calls stop during a checkpoint, and large checkpoints write each page fewer times."""
 _IN_USE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 _UNKNOWN_FORMAT: Final = "unsupported file format"
-"""What SQLite says where a number in the file's header is none that it knows, with the code of a wrong statement."""
+"""SQLite's message for an unknown value in the file header; its error code is that of a wrong statement."""
 _UNWRITABLE: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
 _ADVICE: Final = (
     ("SQLITE_IOERR_GETTEMPPATH", "set TMPDIR to a folder for temporary files"),
@@ -35,69 +32,68 @@ _ADVICE: Final = (
     ("SQLITE_FULL", "free disk space"),
     ("SQLITE_", "grant write permission"),
 )
-"""The first clause of an advice, by the beginning of the name of SQLite's error."""
+"""Advice by prefix of SQLite's error name; the first match applies."""
 _LOCKING: Final = (*_IN_USE, *(f"SQLITE_IOERR_{kind}" for kind in ("LOCK", "RDLOCK", "UNLOCK", "CHECKRESERVEDLOCK")))
-"""What SQLite says where a lock is taken, and where the file system does not have locks on parts of files."""
+"""Errors when a lock is taken, also on file systems without record locks."""
 _LONGEST_NAME: Final = 500
-"""Bytes of a path: SQLite takes 512, with what it appends."""
-_STEPS_TO_A_LOOK: Final = 100_000
-"""Of SQLite's machine: some milliseconds."""
+"""Bytes of a path: SQLite allows 512, including its suffixes."""
+_STEPS_BETWEEN_CHECKS: Final = 100_000
+"""Virtual machine steps between two checks: some milliseconds."""
 _UNLOCKED: Final = "vfs=unix-none"
-"""SQLite's way to open a file without locks; only under our own lock, and by one connection (EXCLUSIVE)."""
+"""Opens a file without locks; only under our own lock, by one connection (EXCLUSIVE)."""
 _NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_IOERR_LOCK", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
 def ledger_files(path: Path) -> list[Path]:
-    """The files of a ledger, itself last."""
+    """The files of a ledger, the database last."""
     return [*(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")), path]
 
 
 def lock_path(path: Path) -> Path:
-    """The file that is locked by the process that writes a ledger."""
+    """The lock file of the process that writes a ledger."""
     return path.with_name(f"{path.name}-lock")
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a process works with a ledger. Looks without changing anything, and does not wait."""
+    """Whether a process works with a ledger. Changes nothing and does not wait."""
     locked = is_locked(lock_path(path))
     return _is_busy(path) if locked is None else locked
 
 
 def _is_busy(path: Path) -> bool:
-    """The same without locks of the system: then who works has the ledger itself to himself, and a log beside it."""
+    """The same without our lock: a writer then holds SQLite's exclusive lock, and there is a log."""
     if not ledger_files(path)[0].exists():
         return False
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as database:
         try:
             database.execute("PRAGMA user_version")
-        except sqlite3.Error as error:  # anything else is told to who opens it
+        except sqlite3.Error as error:  # the process that opens it reports other errors
             return _code(error).startswith(_IN_USE) and has_record_locks(path)
     return False
 
 
 def open_writable(path: Path, *, locked: bool) -> sqlite3.Connection:
-    """A connection to the file, which is made where there is none.
+    """Connects to a ledger; creates the file if it is missing.
 
     Args:
         path: the file.
-        locked: whether our lock keeps other writers out, so that readers may be let in; where it cannot, or where the
-            system has no shared memory for them, SQLite locks both out.
+        locked: whether our lock keeps other writers out, so that readers may connect; otherwise SQLite locks out both.
 
     Raises:
-        LedgerUnusableError: it is damaged.
+        LedgerUnusableError: the file is damaged.
         OutputError: it is in use, or cannot be written.
     """
     with translate_sqlite_errors(path):
         _check_regular(path)
         if not locked and not has_record_locks(lock_path(path)):
             raise OutputError(
-                f"{path.parent} is on a file system without locks, where two processes could spoil a run: give an "
-                "--output on a local disk, and copy the finished run from there"
+                f"{path.parent} is on a file system without locks, where two processes could damage a run: give an "
+                "--output on a local disk and copy the finished run from there"
             )
         if locked:
             try:
                 return _connect(path, "NORMAL")
-            except sqlite3.OperationalError as error:  # as on some network file systems
+            except sqlite3.OperationalError as error:  # some network file systems
                 code = _code(error)
                 if code.startswith(_LOCKING) and not has_record_locks(path):
                     return _connect(path, "EXCLUSIVE", _UNLOCKED)  # our own lock keeps other runs out
@@ -109,14 +105,14 @@ def open_writable(path: Path, *, locked: bool) -> sqlite3.Connection:
 
 
 def open_read_only(path: Path, *, in_use: bool) -> sqlite3.Connection:
-    """A connection that only reads a ledger, which a process may write meanwhile if it is ``in_use``.
+    """Connects to a ledger without writing; another process may write it (``in_use``).
 
     Raises:
-        LedgerUnusableError: it is damaged.
+        LedgerUnusableError: the file is damaged.
         OutputError: it cannot be read.
     """
     with translate_sqlite_errors(path):
-        # A reader of a file that is in use keeps to its log. Of one that is not, it would make a log, and leave it.
+        # immutable: otherwise a reader creates a log and leaves it.
         if not in_use and not _has_content(ledger_files(path)[0]):
             return _connect_uri(path, "immutable=1")
         database = _connect_uri(path, "mode=ro")
@@ -128,7 +124,7 @@ def open_read_only(path: Path, *, in_use: bool) -> sqlite3.Connection:
                 raise
             if in_use:
                 raise _in_use_error(path) from None
-            # What a killed run left on a file system without such locks: its log is read into memory.
+            # A killed run on a file system without locks: SQLite reads the log into memory.
             database = _connect_uri(path, f"mode=ro&{_UNLOCKED}")
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
         return database
@@ -141,32 +137,32 @@ def _has_content(path: Path) -> bool:
         return False
 
 
-def _connect_uri(path: Path, how: str) -> sqlite3.Connection:
-    address = f"{path.absolute().as_uri()}?{how}"
+def _connect_uri(path: Path, options: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?{options}"
     return sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)
 
 
 def _check_regular(path: Path) -> None:
-    """Makes sure that SQLite writes no file but ours.
+    """Checks that SQLite writes to no file outside the folder.
 
     Raises:
-        LedgerUnusableError: there is a link or a pipe in the place of a file.
+        LedgerUnusableError: one of the files is a link or a pipe.
     """
     for file in ledger_files(path):
-        # SQLite itself follows no symbolic link to the shared memory, and does without it.
+        # SQLite follows no link to the shared memory.
         if not file.name.endswith("-shm") and (file.is_symlink() or file.is_fifo()):
-            raise damage_error(path, f"{file.name} is a link or no file")
+            raise damage_error(path, f"{file.name} is a link or not a regular file")
         if file != path and file.is_file() and file.stat(follow_symlinks=False).st_nlink > 1:
             raise LedgerUnusableError(
-                f"{file} is a hard link, and its other name would be written too; copy the folder and --resume in the "
+                f"{file} is a hard link, and its other name would be written too; copy the folder and --resume the "
                 "copy, or start again with --overwrite"
             )
 
 
-def _connect(path: Path, locking: str, how: str = "mode=rwc") -> sqlite3.Connection:
-    # One connection, handed from thread to thread and never used by two at a time.
-    address = f"{path.absolute().as_uri()}?{how}"
-    # A killed process loses nothing that was committed; where a file system cannot sync, no setting changes that.
+def _connect(path: Path, locking: str, options: str = "mode=rwc") -> sqlite3.Connection:
+    # One connection: threads use it one after the other.
+    address = f"{path.absolute().as_uri()}?{options}"
+    # With NORMAL, a killed process loses nothing that was committed.
     synchronous = "NORMAL" if has_sync(lock_path(path)) else "OFF"
     database = sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -175,45 +171,45 @@ def _connect(path: Path, locking: str, how: str = "mode=rwc") -> sqlite3.Connect
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA cache_size = -4000")
         database.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_TO_CHECKPOINT}")
-        database.execute("PRAGMA user_version")  # the first look into the file: only now SQLite opens the log
+        database.execute("PRAGMA user_version")  # only the first read opens the log
     except sqlite3.Error:
         database.close()
         raise
-    if not path.exists():  # the process that had it removed it: what we write would have no name
+    if not path.exists():  # another process removed it meanwhile
         database.close()
         raise _in_use_error(path)
     return database
 
 
 def check_integrity(database: sqlite3.Connection, path: Path) -> None:
-    """Looks at every page of the file: whether they hold together, not what is written on them.
+    """Checks the structure of all pages; the checksums of rows check their content.
 
     Raises:
-        LedgerUnusableError: one is damaged.
+        LedgerUnusableError: the file is damaged.
     """
-    (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise damage_error(path, found)
+    (result,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
+        raise damage_error(path, result)
 
 
 @contextmanager
 def cancellable(database: sqlite3.Connection, check_cancelled: Callable[[], None]) -> Iterator[None]:
-    """Long statements that end where ``check_cancelled`` raises; a transaction of theirs is then as if it had not been.
+    """Interrupts long statements when ``check_cancelled`` raises; their transaction is rolled back.
 
     Raises:
-        InterruptedRunError: what ``check_cancelled`` raised.
-        KeyboardInterrupt: a signal's handler raised something while SQLite asked, which loses what that was.
+        InterruptedRunError: raised by ``check_cancelled``.
+        KeyboardInterrupt: a signal handler raised during the check.
     """
     stops: list[InterruptedRunError] = []
 
-    def look() -> int:
+    def check() -> int:
         try:
             check_cancelled()
         except InterruptedRunError as stop:
             stops.append(stop)
         return len(stops)
 
-    database.set_progress_handler(look, _STEPS_TO_A_LOOK)
+    database.set_progress_handler(check, _STEPS_BETWEEN_CHECKS)
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -240,13 +236,13 @@ def translate_sqlite_errors(path: Path) -> Iterator[None]:
         raise OutputError.from_os_error(
             path, "cannot be removed", error, "{remedy}, or give another --output"
         ) from None
-    except UnicodeDecodeError as error:  # SQLite quotes what it cannot read, and Python cannot read that either
+    except UnicodeDecodeError as error:  # SQLite's message quotes damaged text
         raise damage_error(path, str(error)) from None
     except sqlite3.Error as error:
         code = _code(error)
         if code.startswith(_IN_USE):
             raise _in_use_error(path) from None
-        # Without a code it comes from Python's module, which finds no text where there was one.
+        # Without a code it is an error of Python's module: a value that is not text.
         no_text = not code and isinstance(error, sqlite3.OperationalError)
         if code.startswith(_DAMAGED) or no_text or str(error) == _UNKNOWN_FORMAT:
             raise damage_error(path, str(error)) from None
@@ -257,9 +253,9 @@ def translate_sqlite_errors(path: Path) -> Iterator[None]:
 
 def _advice(path: Path, code: str) -> str:
     if code.startswith("SQLITE_CANTOPEN") and len(os.fsencode(path.absolute())) > _LONGEST_NAME:
-        return f"SQLite takes names of up to {_LONGEST_NAME} bytes: give a shorter --output"
-    first = next(words for beginning, words in _ADVICE if code.startswith(beginning))
-    return f"{first} or give another --output; --resume then goes on"
+        return f"SQLite allows paths of up to {_LONGEST_NAME} bytes; give a shorter --output"
+    first = next(advice for prefix, advice in _ADVICE if code.startswith(prefix))
+    return f"{first} or give another --output; then continue with --resume"
 
 
 def _code(error: sqlite3.Error) -> str:
@@ -267,7 +263,7 @@ def _code(error: sqlite3.Error) -> str:
 
 
 def damage_error(path: Path, what: str) -> LedgerUnusableError:
-    """The error of a file in which something else stands than was written."""
+    """The error of a file with other content than was written."""
     return LedgerUnusableError(f"{path} is damaged ({' '.join(what.split())}); start again with --overwrite")
 
 
@@ -283,5 +279,5 @@ def _in_use_error(path: Path) -> OutputError:
 
 
 def in_use_message(path: Path) -> str:
-    """What to say where another process works with a ledger."""
+    """The message when another process works with a ledger."""
     return f"{path} is in use by another inventory process; wait for its end"

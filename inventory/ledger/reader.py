@@ -1,8 +1,4 @@
-"""The ledger as it is read: all that tables, manifest and status are made from.
-
-Owns the questions that a ledger answers, also while a run writes it. Changes nothing. Knows no HTTP and no
-table format.
-"""
+"""Reads a ledger, also while a run writes it: the source of tables, manifest and status."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
 BODIES_DROPPED: Final = "bodies-dropped"
 """Fact: the bodies of URNs that did not fail are gone."""
 NO_ANSWER: Final = 0
-"""Stands for the HTTP status of a call that brought no answer."""
+"""The HTTP status of a call without an answer."""
 
 
 class Reject(NamedTuple):
@@ -54,7 +50,7 @@ class SourceRead(NamedTuple):
 
 
 class ScopeCount(NamedTuple):
-    """A scope and how many distinct URNs of it were asked for."""
+    """The number of distinct URNs of a scope."""
 
     region: str
     project_id: str
@@ -62,7 +58,7 @@ class ScopeCount(NamedTuple):
 
 
 class AnswerCount(NamedTuple):
-    """How many calls of an operation in a scope were answered with an HTTP status."""
+    """The number of calls of an operation in a scope with one HTTP status."""
 
     region: str
     project_id: str
@@ -72,19 +68,19 @@ class AnswerCount(NamedTuple):
 
 
 class StatusCount(NamedTuple):
-    """How many URNs of a scope ended alike.
+    """The number of URNs of a scope with one status and error kind.
 
     Units: ``first_finished`` microseconds since 1970-01-01 UTC.
 
     Attributes:
         region: of the scope.
         project_id: of the scope.
-        status: how they ended.
-        error_kind: why, where they failed.
-        urns: how many.
-        example: the first of them, by URN.
-        recent: how many of them were settled since the moment that was asked about.
-        first_finished: when the first of these was; None where there is none.
+        status: of the URNs.
+        error_kind: None unless they failed.
+        urns: their number.
+        example: the first URN.
+        recent: how many finished after ``since``.
+        first_finished: the earliest finish after ``since``; None where there is none.
     """
 
     region: str
@@ -98,17 +94,17 @@ class StatusCount(NamedTuple):
 
 
 class LedgerView:
-    """A ledger that is read, and may be written by a run meanwhile; it leaves the run's files as they are.
+    """Read access to a ledger; changes none of the run's files.
 
-    One that nobody writes is looked through for damage first; of one that is written, its run does that. Who wants a
-    fact alone leaves it out, for it takes seconds with a million URNs: the fact itself is held against its checksum.
+    A ledger that no process writes is checked for damage first; the process that writes one has checked it itself. The
+    check takes seconds with a million URNs, and a fact has its own checksum: callers that only read facts skip it.
 
     Every method raises OutputError where the file cannot be read.
 
     Args:
         path: the file.
-        check_cancelled: is asked now and then while it is looked through, and raises InterruptedRunError to end that.
-        facts_alone: whether nothing but facts is asked of it, so that it need not be looked through.
+        check_cancelled: called periodically during the check; raise InterruptedRunError to end it.
+        facts_alone: skips the check, because only facts are read.
     """
 
     def __init__(
@@ -117,16 +113,16 @@ class LedgerView:
         self._path = path
         in_use = is_in_use(path)
         try:
-            if path.is_fifo():  # it would be waited for
-                raise OutputError(f"{path} cannot be read: it is no file")
+            if path.is_fifo():  # opening it would block
+                raise OutputError(f"{path} cannot be read: it is not a regular file")
             path.open("rb").close()
-        except OSError as error:  # SQLite would not say why, and who only looks need not write
+        except OSError as error:  # SQLite does not give the reason
             raise OutputError.from_os_error(path, "cannot be read", error) from None
         try:
             self._db = open_read_only(path, in_use=in_use)
             self._check(check_cancelled, whole=not in_use and not facts_alone)
         except OutputError as error:
-            if not in_use and is_in_use(path):  # it was begun under our eyes, which took it for one at rest
+            if not in_use and is_in_use(path):  # a run started after the first check
                 raise OutputError(in_use_message(path)) from error
             raise
 
@@ -145,14 +141,14 @@ class LedgerView:
 
     def _check_version(self, version: int) -> None:
         if not version:
-            raise OutputError(f"{self._path} holds no list yet: its run has only just begun, or never did")
+            raise OutputError(f"{self._path} holds no list yet: its run has only just started, or did not start")
         if version != VERSION:
             raise LedgerUnusableError(
                 f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
                 "use that version, or start again with --overwrite"
             )
         if self._db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() != SCHEMA:
-            raise self.damage_error("its tables are not those that a ledger has")
+            raise self.damage_error("its tables are not those of a ledger")
 
     def close(self) -> None:
         """Closes the file."""
@@ -167,28 +163,28 @@ class LedgerView:
     def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """Reads a fact; None where it was never written."""
         with translate_sqlite_errors(self._path):
-            found = self._db.execute("SELECT * FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else msgspec.json.decode(self._verified("facts", found)[1])
+            row = self._db.execute("SELECT * FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else msgspec.json.decode(self._verified("facts", row)[1])
 
     def damage_error(self, what: str) -> LedgerUnusableError:
-        """The error of a ledger in which something else stands than was written."""
+        """The error of a ledger with other content than was written."""
         return damage_error(self._path, what)
 
     def _verified(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A row without its checksum, if that is right."""
-        found = row[:-1]
-        if checksum(found) != row[-1]:
-            raise self.damage_error(f"a row of its {table} is not one that was written")
-        return found
+        """The row without its checksum, which must be right."""
+        values = row[:-1]
+        if checksum(values) != row[-1]:
+            raise self.damage_error(f"a row of its {table} was changed")
+        return values
 
     def check(self, check_cancelled: Callable[[], None] = lambda: None) -> None:
-        """Looks the file through and reads every row, so that damage is told before something rests on it.
+        """Checks the file and reads every row.
 
         Args:
-            check_cancelled: is asked now and then, and raises InterruptedRunError to end it.
+            check_cancelled: called periodically; raise InterruptedRunError to end the check.
 
         Raises:
-            LedgerUnusableError: there is some.
+            LedgerUnusableError: the ledger is damaged.
         """
         with self.read_transaction(check_cancelled):
             check_integrity(self._db, self._path)
@@ -201,15 +197,13 @@ class LedgerView:
                 " (SELECT 1 FROM outcomes WHERE outcomes.urn = again.urn AND status = 'failed') LIMIT 1"
             )
             for (urn,) in self._db.execute(query):
-                raise self.damage_error(f"{urn} is to be asked again, and did not fail")
-
-    # What the tables and the manifest are made from.
+                raise self.damage_error(f"{urn} is requeued but did not fail")
 
     def rows(self) -> Iterator[tuple[str, Outcome | None]]:
-        """Every distinct URN with its outcome, or None where it was not attempted; in URN order, streamed.
+        """Streams all distinct URNs in order, each with its outcome; None where it was not attempted.
 
         Raises:
-            LedgerUnusableError: another URN or outcome stands there than was written, or one is missing or too many.
+            LedgerUnusableError: a URN or an outcome is changed, missing or additional.
         """
         total = self.count_urns()
         outcomes = self._outcomes()
@@ -218,7 +212,7 @@ class LedgerView:
         with translate_sqlite_errors(self._path):
             for urn, kept in self._db.execute("SELECT * FROM urns ORDER BY urn"):
                 if checksum_of_urn(urn) != kept or urn <= last:
-                    raise self.damage_error(f"{urn} is none of the URNs of its list")
+                    raise self.damage_error(f"{urn} is not a URN of its list")
                 if settled is not None and settled.urn == urn:
                     yield urn, settled
                     settled = next(outcomes, None)
@@ -227,54 +221,54 @@ class LedgerView:
                 last = urn
                 number += 1
         if settled is not None:
-            raise self.damage_error(f"{settled.urn} has an outcome, and is not in the list or not in its place")
-        if total not in (0, number):  # none are counted while a list goes in
-            raise self.damage_error(f"{number:,} URNs are there, and {total:,} were written")
+            raise self.damage_error(f"{settled.urn} has an outcome but is not in the list, or out of order")
+        if total not in (0, number):  # 0 while a list is loaded
+            raise self.damage_error(f"{number:,} URNs found, {total:,} written")
 
     def _outcomes(self) -> Iterator[Outcome]:
-        """What was settled, in URN order. Both tables are read from end to end: no outcome is looked for."""
+        """Streams outcomes in URN order, so that rows() joins two scans without a look-up."""
         with translate_sqlite_errors(self._path):
             for row in self._db.execute("SELECT * FROM outcomes ORDER BY urn"):
                 outcome = Outcome._make(row[:-1])
                 if checksum(outcome) != row[-1]:
-                    raise self.damage_error(f"the outcome of {outcome.urn} is not the one that was written")
+                    raise self.damage_error(f"the outcome of {outcome.urn} was changed")
                 yield outcome
 
     def rejects(self) -> Iterator[Reject]:
-        """The rejects by source and line, streamed."""
+        """Streams the rejects by source and line."""
         with translate_sqlite_errors(self._path):
             for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
                 yield Reject(*self._verified("rejects", row))
 
     def count_urns(self) -> int:
-        """How many distinct URNs there are."""
+        """The number of distinct URNs."""
         return sum(scope.urns for scope in self.scopes())
 
     def count_settled(self) -> int:
-        """How many URNs have an outcome and are not asked again."""
+        """The number of URNs with an outcome that are not requeued."""
         with translate_sqlite_errors(self._path):
             query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
             return int(self._db.execute(query).fetchone()[0])
 
     def count_failed(self) -> int:
-        """How many URNs failed."""
+        """The number of URNs that failed."""
         with translate_sqlite_errors(self._path):
             return int(self._db.execute("SELECT count(*) FROM outcomes WHERE status = 'failed'").fetchone()[0])
 
     def has_success(self, region: str, project_id: str) -> bool:
-        """Whether a call of the scope was answered by the service, in any session."""
+        """Whether the service answered a call of the scope, in any session."""
         first, end = urn_range(region, project_id)
         with translate_sqlite_errors(self._path):
             query = "SELECT 1 FROM outcomes WHERE urn > ? AND urn < ? AND status <> 'failed' LIMIT 1"
             return self._db.execute(query, (first, end)).fetchone() is not None
 
     def count_rejects(self) -> int:
-        """How many entries are not function URNs."""
+        """The number of entries that are not function URNs."""
         with translate_sqlite_errors(self._path):
             return int(self._db.execute("SELECT count(*) FROM rejects").fetchone()[0])
 
     def sources(self) -> list[SourceRead]:
-        """The sources that were read, by name."""
+        """The sources by name."""
         with translate_sqlite_errors(self._path):
             return [
                 SourceRead(*self._verified("sources", row))
@@ -288,7 +282,7 @@ class LedgerView:
             return [ScopeCount(*self._verified("scopes", row)) for row in self._db.execute(query)]
 
     def answers(self) -> list[AnswerCount]:
-        """The calls of all sessions of this run, by scope, operation and HTTP status."""
+        """The calls of all sessions by scope, operation and HTTP status."""
         with translate_sqlite_errors(self._path):
             query = "SELECT * FROM answers ORDER BY region, project_id, operation, http_status"
             return [AnswerCount(*self._verified("answers", row)) for row in self._db.execute(query)]
@@ -296,11 +290,11 @@ class LedgerView:
     def outcome(self, urn: str) -> Outcome | None:
         """The outcome of one URN; None where it has none."""
         with translate_sqlite_errors(self._path):
-            found = self._db.execute("SELECT * FROM outcomes WHERE urn = ?", (urn,)).fetchone()
-        return None if found is None else Outcome(*self._verified("outcomes", found))
+            row = self._db.execute("SELECT * FROM outcomes WHERE urn = ?", (urn,)).fetchone()
+        return None if row is None else Outcome(*self._verified("outcomes", row))
 
     def count_statuses(self, since: int) -> Iterator[StatusCount]:
-        """How the URNs of each scope ended, and how many of them after ``since`` (microseconds since 1970)."""
+        """Counts URNs by scope, status and error kind; ``since`` is in microseconds since 1970."""
         for region, project_id, _ in self.scopes():
             with translate_sqlite_errors(self._path):
                 cursor = self._db.execute(
@@ -313,14 +307,14 @@ class LedgerView:
                     yield StatusCount(region, project_id, *row)
 
     def last_finished(self) -> int | None:
-        """When the last outcome came, in microseconds since 1970; None where there is none."""
+        """The time of the last outcome in microseconds since 1970; None where there is none."""
         with translate_sqlite_errors(self._path):
-            found: int | None = self._db.execute("SELECT max(finished_at) FROM outcomes").fetchone()[0]
-        return found
+            last: int | None = self._db.execute("SELECT max(finished_at) FROM outcomes").fetchone()[0]
+        return last
 
     @contextmanager
     def read_transaction(self, check_cancelled: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """What is read in this block is of one moment, whatever is written meanwhile."""
+        """All reads in this block see one state of the ledger; ``check_cancelled`` may end it."""
         with cancellable(self._db, check_cancelled), translate_sqlite_errors(self._path):
             self._db.execute("BEGIN")
             try:
@@ -331,6 +325,6 @@ class LedgerView:
 
 
 def urn_range(region: str, project_id: str) -> tuple[str, str]:
-    """The sorted URNs of a scope lie from the first text to before the second (";" follows ":")."""
+    """The sorted URNs of a scope are from the first text to before the second (";" follows ":")."""
     prefix = scope_prefix(region, project_id)
     return prefix, f"{prefix[:-1]};"

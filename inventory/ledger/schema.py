@@ -1,7 +1,6 @@
-"""The tables of the ledger: names, keys, how a row is written, and how it is known again.
+"""The tables of the ledger: names, keys, row checksums.
 
-Owns their version, and the checksum at the end of each row: SQLite keeps the order of its pages, and sees nothing of a
-byte that changed inside a text. Knows no file.
+A checksum detects a changed byte inside a value, which SQLite does not notice.
 """
 
 from __future__ import annotations
@@ -43,23 +42,24 @@ CREATE TABLE answers (
     checksum INTEGER NOT NULL, PRIMARY KEY (region, project_id, operation, http_status)
 ) WITHOUT ROWID;
 """
-"""Without checksums are ``again``, which is made anew from the outcomes, and ``listed``, of which an error costs calls.
-``duration_ms`` has no type, lest SQLite make another number of it than was written."""
+"""``again`` and ``listed`` have no checksums: one is made from the outcomes, a mistake in the other only costs calls.
+``duration_ms`` has no type, so that SQLite does not convert the number.
+"""
 _STATEMENTS: Final = [statement.strip() for statement in CREATE.split(";") if statement.strip()]
 NAMES: Final = tuple(re.findall(r"CREATE TABLE (\w+)", CREATE))
 SCHEMA: Final = sorted(zip(NAMES, _STATEMENTS, strict=True))
-"""The tables as SQLite keeps them: name and text."""
+"""Name and text of each table, as SQLite stores them."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def checksum(row: Sequence[object]) -> int:
-    """What stands at the end of a row, made from its other values and their types."""
+    """CRC-32 of a row's values and their types: the last value of each row."""
     return zlib.crc32(_encode(row))
 
 
 def checksum_of_urn(urn: str) -> int:
-    """The same of a row of ``urns``, of which there may be millions."""
+    """The same for a row of ``urns``, of which there may be millions."""
     return zlib.crc32(urn.encode())
 
 
@@ -72,4 +72,4 @@ WRITE_CALLS: Final = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)"
 WRITE_OUTCOME: Final = f"INSERT OR REPLACE INTO outcomes VALUES ({', '.join('?' * (len(Outcome._fields) + 1))})"  # noqa: S608 - no input in it
 _BODILESS: Final = ", ".join("x''" if name == "body" else name for name in Outcome._fields)
 DROP_BODIES: Final = f"UPDATE outcomes SET body = x'', checksum = checksum({_BODILESS}) WHERE status <> 'failed'"  # noqa: S608 - our own names
-"""With the function :func:`checksum` made known to SQLite."""
+"""Needs the SQL function ``checksum``, which is :func:`checksum`."""

@@ -1,10 +1,6 @@
-"""The ledger: one SQLite file per run, the truth of which the tables are a pure function.
+"""Writes the ledger: the list, then outcomes in small commits.
 
-Owns what was asked for, what came back, and what a resumed run needs to know. The primary key removes duplicates, in
-bounded memory; "what has no outcome yet" is what is left to ask. Knows no HTTP and no table format.
-
-Each outcome is committed a moment after it arrives: between two commits there are never more than the caller allows, so
-that a kill repeats no more calls than that.
+The primary key removes duplicates in bounded memory; a URN without an outcome is pending.
 """
 
 from __future__ import annotations
@@ -63,35 +59,33 @@ _PENDING: Final = (
     " AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
     " OR EXISTS (SELECT 1 FROM again WHERE again.urn = urns.urn))"
 )
-"""The URNs between two that are to be asked for."""
+"""Pending URNs between two texts."""
 _SPARSE: Final = "sparse"
 _COMPACT: Final = "compact"
-"""How a file is from which bodies were dropped: as large as before, then made smaller."""
+"""States after bodies were dropped: as large as before, then compacted."""
 
 
 class Ledger(LedgerView):
-    """A ledger that one process writes, and others may read meanwhile.
+    """A ledger that one process writes; others may read it.
 
     Every method raises OutputError where the file cannot be read or written.
 
     Args:
-        path: the file; it is made where there is none.
-        check_cancelled: is asked now and then while a file that may be replaced is looked through, and raises
-            InterruptedRunError to end that.
-        replace: whether a file that is damaged or of another version is deleted and begun anew; a whole one stays as it
-            is until another list is loaded into it.
+        path: the file; created if it is missing.
+        check_cancelled: called periodically while the file is checked; raise InterruptedRunError to end that.
+        replace: deletes a file that is damaged or of another version, and starts a new one.
     """
 
-    def __init__(  # it opens it in its way
+    def __init__(  # does not call the reader's: it opens the file for writing
         self, path: Path, check_cancelled: Callable[[], None] = lambda: None, *, replace: bool = False
     ) -> None:
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
         self._pending_listed: list[str] = []
-        self._asks_again = False
+        self._has_requeued = False
         self._lock = Lock(lock_path(path))
-        self._lock.take(in_use_message(path), " or give another --output; --resume then goes on")
+        self._lock.take(in_use_message(path), " or give another --output; then continue with --resume")
         try:
             self._open_or_replace(check_cancelled, replace=replace)
         except (OutputError, InterruptedRunError):
@@ -131,36 +125,32 @@ class Ledger(LedgerView):
             self._db.executescript(f"BEGIN;{CREATE}PRAGMA user_version = {VERSION};COMMIT")
 
     def close(self) -> None:
-        """Commits what is left and closes the file, which is whole by itself then, whoever reads it."""
+        """Commits, and moves the log into the file, which is then complete by itself."""
         try:
             self.commit()
-            with suppress(sqlite3.Error):  # what could not be moved stays in the log, and is found there
+            with suppress(sqlite3.Error):  # the rest stays in the log
                 self._db.execute("PRAGMA busy_timeout = 500")
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._db.close()
             self._lock.release()
 
-    # Facts: what a resumed run must know of the run it goes on with.
-
     def set_fact(self, name: str, value: object) -> None:
-        """Writes a fact."""
+        """Stores a fact: something that a resumed run must know."""
         with translate_sqlite_errors(self._path):
             row = with_checksum((name, msgspec.json.encode(value).decode()))
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", row)
 
-    # The list going in.
-
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """One transaction around the loading of a list: it takes the place of all that was there, or leaves it."""
+        """One transaction for a whole list: it replaces everything, or nothing changes."""
         with translate_sqlite_errors(self._path), self._transaction():
             for table in NAMES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             yield
 
     def add_urns(self, urns: Iterable[str]) -> None:
-        """Adds URNs to ask for; a URN that is there already is not added again."""
+        """Adds URNs; duplicates are ignored."""
         with translate_sqlite_errors(self._path):
             rows = ((urn, checksum_of_urn(urn)) for urn in sorted(urns))
             self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?, ?)", rows)
@@ -171,12 +161,12 @@ class Ledger(LedgerView):
             self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?, ?)", map(with_checksum, rejects))
 
     def add_source(self, source: SourceRead) -> None:
-        """Notes a source that was read to its end."""
+        """Adds a source that was read to its end."""
         with translate_sqlite_errors(self._path):
             self._db.execute("INSERT INTO sources VALUES (?, ?, ?, ?)", with_checksum(source))
 
     def count_scopes(self, scopes: Iterable[tuple[str, str]]) -> None:
-        """Counts the URNs of each scope, once the list is in."""
+        """Stores the number of URNs of each scope, after the list is loaded."""
         with translate_sqlite_errors(self._path):
             for region, project_id in scopes:
                 first, end = urn_range(region, project_id)
@@ -187,7 +177,7 @@ class Ledger(LedgerView):
                 )
 
     def add_calls(self, calls: Iterable[AnswerCount]) -> None:
-        """Adds the calls that the finding of the list took."""
+        """Adds the calls that discovery made."""
         with translate_sqlite_errors(self._path):
             for *key, made in calls:
                 query = (
@@ -197,17 +187,15 @@ class Ledger(LedgerView):
                 before = 0 if found is None else self._verified("answers", found)[-1]
                 self._db.execute(WRITE_CALLS, with_checksum((*key, before + made)))
 
-    # The outcomes coming back.
-
     def requeue_failures(self) -> None:
-        """Makes the URNs that failed pending again. Until one is asked, it stays failed as it was."""
+        """Makes failed URNs pending again; each keeps its outcome until it has a new one."""
         with translate_sqlite_errors(self._path):
             self._db.execute("DELETE FROM again")
             self._db.execute("INSERT INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
-            self._asks_again = True
+            self._has_requeued = True
 
     def pending(self, region: str, project_id: str) -> Iterator[str]:
-        """The URNs of a scope to ask for, in URN order, read a block at a time."""
+        """The pending URNs of a scope in order, read in blocks."""
         last, end = urn_range(region, project_id)
         while True:
             with translate_sqlite_errors(self._path):
@@ -220,7 +208,7 @@ class Ledger(LedgerView):
             last = block[-1][0]
 
     def pending_samples(self, region: str, project_id: str) -> Iterator[str]:
-        """URNs of a scope to ask for, from other places than its beginning: the last one, then the middle one."""
+        """Pending URNs from the end and the middle of a scope."""
         bounds = urn_range(region, project_id)
         for count in (False, True):
             with translate_sqlite_errors(self._path):
@@ -231,15 +219,15 @@ class Ledger(LedgerView):
                 yield found[0]
 
     def record(self, outcome: Outcome) -> None:
-        """Takes an outcome, which waits for :meth:`commit`."""
+        """Queues an outcome for :meth:`commit`."""
         self._pending_outcomes.append(outcome)
 
     def count_call(self, region: str, project_id: str, operation: str, http_status: int) -> None:
-        """Counts a call that was made; ``http_status`` is NO_ANSWER where none came."""
+        """Counts a call; ``http_status`` is NO_ANSWER where none came."""
         self._pending_answers[region, project_id, operation, http_status] += 1
 
     def record_listed(self, function: str) -> None:
-        """Notes, with the next commit, that the configs of a function were listed; a run asks for that once."""
+        """Queues, for the next commit, that the configs of a function were listed."""
         self._pending_listed.append(function)
 
     def is_listed(self, function: str) -> bool:
@@ -249,20 +237,22 @@ class Ledger(LedgerView):
             return self._db.execute(query, (function,)).fetchone() is not None
 
     def commit(self) -> None:
-        """Writes what was taken, in one transaction."""
+        """Writes all queued outcomes and counts in one transaction."""
         if not self._pending_outcomes and not self._pending_answers and not self._pending_listed:
             return
         with translate_sqlite_errors(self._path), self._transaction():
-            outcomes = self._with_earlier_calls() if self._asks_again else self._pending_outcomes
+            outcomes = self._with_earlier_calls() if self._has_requeued else self._pending_outcomes
             self._db.executemany(WRITE_OUTCOME, map(with_checksum, outcomes))
             self.add_calls(AnswerCount(*key, calls) for key, calls in self._pending_answers.items())
-            self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", [(one,) for one in self._pending_listed])
+            self._db.executemany(
+                "INSERT OR IGNORE INTO listed VALUES (?)", [(function,) for function in self._pending_listed]
+            )
         self._pending_outcomes.clear()
         self._pending_listed.clear()
         self._pending_answers.clear()
 
     def _with_earlier_calls(self) -> Iterator[Outcome]:
-        """A URN that is asked again has one outcome still: the last, with the calls of both."""
+        """The new outcome of a requeued URN counts the calls of both."""
         for outcome in self._pending_outcomes:
             earlier = self.outcome(outcome.urn)
             if earlier is None:
@@ -273,12 +263,12 @@ class Ledger(LedgerView):
                 yield outcome._replace(attempts=attempts, throttled=throttled)
 
     def drop_bodies(self, check_cancelled: Callable[[], None] = lambda: None) -> None:
-        """Leaves out the bodies of what did not fail, for good, and makes the file smaller.
+        """Deletes the bodies of URNs that did not fail, and compacts the file.
 
-        Ended in the middle, it holds all bodies or none of them, and the next call makes the file smaller.
+        Interrupted, the ledger holds all bodies or none; the next call compacts it.
 
         Args:
-            check_cancelled: is asked now and then, and raises InterruptedRunError to end it.
+            check_cancelled: called periodically; raise InterruptedRunError to end it.
         """
         with translate_sqlite_errors(self._path), cancellable(self._db, check_cancelled):
             if not self.fact(BODIES_DROPPED):
@@ -292,7 +282,7 @@ class Ledger(LedgerView):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All of it, or nothing; SQLite itself has ended a transaction that a full disk broke."""
+        """All or nothing; after a full disk SQLite itself has rolled back."""
         self._db.execute("BEGIN")
         try:
             yield

@@ -25,7 +25,7 @@ from inventory.runs.listing_coverage import ListingCoverage
 from inventory.runs.manifest import now
 from inventory.scheduling import worker_pool
 from inventory.scheduling.connection_limit import connections
-from inventory.sources.formats import Entry
+from inventory.sources.tabular import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence

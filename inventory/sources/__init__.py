@@ -1,1 +1,1 @@
-"""Lists of URNs, read and written."""
+"""Lists of URNs, read lazily and written. Does not parse URNs."""

@@ -1,8 +1,4 @@
-"""Lists of URNs: every form that a SOURCE may have, read lazily, an entry at a time.
-
-Owns files: opening, decompressing, hashing, and what is wrong with one as a whole. Does not know what a URN is: it
-gives the text of each entry with the place it stands at.
-"""
+"""Reads a SOURCE: opens, decompresses, hashes and detects the format of a list."""
 
 from __future__ import annotations
 
@@ -23,15 +19,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from inventory.errors import SourceError, UsageError
-from inventory.sources.formats import BLOCK, Entry, ReadOptions, is_header, read_csv, read_parquet, read_text
-from inventory.sources.json_documents import is_json_line, read_json, read_jsonl
+from inventory.sources.formats import READERS, SUFFIXES, detect_format
+from inventory.sources.tabular import BLOCK, Entry, ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 STDIN: Final = "-"
-SUFFIXES: Final = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet")
-_IDLE_SECONDS: Final = 0.25
+_CHECK_SECONDS: Final = 0.25
 _BOM: Final = b"\xef\xbb\xbf"
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
@@ -52,19 +47,18 @@ _SIGNATURES: Final = {
     b"SQLite format 3": "an SQLite database; export the column of URNs as CSV",
     b"%PDF": "a PDF file; copy the URNs into a text file",
 }
-_JSON: Final = re.compile(r"\[\s*([\[{\"'\]]|$)|\{\s*([\"'}]|$)")
 _PAGE: Final = re.compile(rb"\s*<(!doctype|html|head|body|meta|table|script|\?xml)\b", re.IGNORECASE)
 
 
 class Source:
-    r"""One list of URNs: a file, a pipe or a descriptor, or ``-`` for standard input.
+    r"""One list of URNs: a file, a pipe, a descriptor, or ``-`` for standard input.
 
-    What cannot be sought in is read once, from its start to its end, and is never opened twice.
+    A stream is read once and never opened twice.
 
     Attributes:
-        name: as it was given; bytes of a file's name that are no UTF-8 are written as ``\xff``.
-        sha256: of the file's bytes; known when it was read to its end.
-        entries: how many were read.
+        name: as it was given; bytes that are not UTF-8 are written as ``\xff``.
+        sha256: of the file's bytes, after it was read to its end.
+        entries: the number of entries that were read.
     """
 
     def __init__(self, name: str, column: str | None = None) -> None:
@@ -81,54 +75,53 @@ class Source:
         if self._suffix not in SUFFIXES:
             if not self._is_stream:
                 endings = f"{', '.join(SUFFIXES)} (or these and .gz)"
-                raise SourceError(f"{self.name}: its name must end in {endings}{_way_out(self._suffix)}")
+                raise SourceError(f"{self.name}: its name must end in {endings}{_suffix_advice(self._suffix)}")
             self._suffix, self._zipped = "", False
 
     @property
     def sha256(self) -> str:
-        """Hexadecimal SHA-256 of what was read."""
+        """Hexadecimal SHA-256 of the bytes that were read."""
         return self._digest.hexdigest()
 
     @property
     def identity(self) -> object:
-        """What is the same of two sources that read one pipe, of which one gets the content; None: it is a file."""
+        """The same value for two names of one pipe; None for a file."""
         if not self._is_stream:
             return None
         try:
-            found = os.fstat(0) if self.name in _STDINS else self._path.stat()
+            status = os.fstat(0) if self.name in _STDINS else self._path.stat()
         except OSError:
             return self.name
-        is_file = stat.S_ISREG(found.st_mode) and self.name not in _STDINS
-        return None if is_file else (found.st_dev, found.st_ino)
+        is_file = stat.S_ISREG(status.st_mode) and self.name not in _STDINS
+        return None if is_file else (status.st_dev, status.st_ino)
 
     def check(self) -> None:
-        """Sees that there is a file that can be opened, before anything else is begun.
+        """Checks that the file can be opened.
 
         Raises:
-            SourceError: there is none.
+            SourceError: it cannot.
         """
         if self.name in _STDINS:
             return
-        with self._damage_is_named():
+        with self._translate_errors():
             if self._is_stream:
-                self._path.stat()  # a pipe that is opened and closed is lost for its writer
+                self._path.stat()  # opening and closing a pipe would break its writer
                 return
             with self._open_raw():
                 pass
 
     def read(self, check_cancelled: Callable[[], None] = lambda: None) -> Iterator[Entry]:
-        """Reads the entries, a block at a time.
+        """Reads the entries in blocks.
 
         Args:
-            check_cancelled: called now and then while nothing comes; what it raises ends the reading.
+            check_cancelled: called periodically while the reader waits; an exception ends the reading.
 
         Raises:
-            SourceError: the file cannot be opened, is damaged, or is not what its name says.
+            SourceError: the file cannot be opened, is damaged, or has another format than its name says.
         """
         self._check_cancelled = check_cancelled
-        readers = {".txt": read_text, ".jsonl": read_jsonl, ".json": read_json, ".parquet": read_parquet}
-        with self._damage_is_named(), self._open() as (stream, form):
-            reader = readers.get(form, read_csv)
+        with self._translate_errors(), self._open() as (stream, form):
+            reader = READERS[form]
             delimiter = "\t" if form == ".tsv" else ","
             for entry in reader(stream, ReadOptions(self.name, self._column, delimiter)):
                 self.entries += 1
@@ -137,16 +130,16 @@ class Source:
                 pass
 
     def digest(self, check_cancelled: Callable[[], None] = lambda: None) -> str:
-        """Reads the bytes alone: the SHA-256 without the entries; ``check_cancelled`` as in :meth:`read`."""
+        """Reads the bytes for the SHA-256 alone; ``check_cancelled`` as in :meth:`read`."""
         self._check_cancelled = check_cancelled
-        with self._damage_is_named(), self._open_raw() as raw:
+        with self._translate_errors(), self._open_raw() as raw:
             while raw.read(BLOCK):
                 pass
         return self.sha256
 
     @contextmanager
     def _open(self) -> Iterator[tuple[IO[bytes], str]]:
-        """The list as it is when it is decompressed, with the ending of its form."""
+        """The decompressed list and the suffix of its format."""
         with ExitStack() as stack:
             raw = stack.enter_context(self._open_raw())
             plain: IO[bytes] = raw
@@ -156,7 +149,7 @@ class Source:
                 start = b""
             start = start or _first_bytes(plain)
             if self._suffix == ".parquet" or (start.startswith(_PARQUET) and not self._suffix):
-                # Parquet is read from its end: what cannot be sought in goes through a file without a name.
+                # Parquet is read from its end, so it is copied to a seekable file.
                 spool = stack.enter_context(tempfile.TemporaryFile())
                 spool.write(start)
                 shutil.copyfileobj(plain, spool)
@@ -183,7 +176,7 @@ class Source:
             yield io.BufferedReader(_Hashed(stream, self._digest, self._check_cancelled), BLOCK)
 
     @contextmanager
-    def _damage_is_named(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:
@@ -197,12 +190,12 @@ class Source:
 
 
 def _open_unblocked(name: str, flags: int) -> int:
-    """Opens a pipe that may have no writer yet: otherwise it would block here, where no stop is heard."""
+    """Opens a pipe without waiting for its writer, so that a stop is noticed."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def is_stream(name: str | Path) -> bool:
-    """Whether something is read as it comes, and once: standard input, a descriptor (``<(command)``), a pipe."""
+    """Whether a source can be read only once: standard input, a descriptor (``<(command)``), a pipe."""
     if str(name) == STDIN or _DESCRIPTOR.fullmatch(str(name)):
         return True
     try:
@@ -213,10 +206,10 @@ def is_stream(name: str | Path) -> bool:
 
 
 def check_unique_streams(sources: Sequence[Any]) -> None:
-    """Refuses to read twice what can be read once.
+    """Checks that no stream is given twice.
 
     Raises:
-        UsageError: a pipe is given twice.
+        UsageError: one is.
     """
     seen: dict[object, str] = {}
     for source in sources:
@@ -227,25 +220,15 @@ def check_unique_streams(sources: Sequence[Any]) -> None:
         seen[identity] = source.name
 
 
-def detect_format(start: bytes, column: str | None) -> str:
-    """The ending of the form that a list has whose name does not say it, from its first bytes."""
-    text = start.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    line = re.split(r"[\r\n]", text, maxsplit=1)[0]
-    table = ReadOptions("", column, ",")
-    if _JSON.match(text):
-        return ".jsonl" if is_json_line(line, table) else ".json"
-    return ".csv" if is_header(line, table) else ".txt"
-
-
 class _Hashed(io.RawIOBase):
-    """A raw stream that adds what is read through it to a digest, and can be left while nothing comes."""
+    """A raw stream that hashes what is read, and checks for cancellation while it waits."""
 
     def __init__(self, stream: Any, digest: Any, check_cancelled: Callable[[], None]) -> None:  # noqa: ANN401 - stdin has no one type
         self._stream = stream
         self._digest = digest
         self._check_cancelled = check_cancelled
         try:
-            # A pipe or a terminal; a file is always ready, and elsewhere than here only sockets can be waited for.
+            # A pipe or a terminal; on Windows select works on sockets alone.
             self._waits = os.name == "posix" and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
         except (AttributeError, OSError):
             self._waits = False
@@ -255,10 +238,10 @@ class _Hashed(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a writable buffer
         size: int | None = None
-        while size is None:  # of a pipe that does not block: nothing was there after all
+        while size is None:  # a non-blocking pipe may have no data yet
             while self._waits:
                 self._check_cancelled()
-                if select.select([self._stream], [], [], _IDLE_SECONDS)[0]:
+                if select.select([self._stream], [], [], _CHECK_SECONDS)[0]:
                     break
             size = self._stream.readinto(buffer)
         self._digest.update(memoryview(buffer)[:size])
@@ -266,7 +249,7 @@ class _Hashed(io.RawIOBase):
 
 
 class _Rest(io.RawIOBase):
-    """A stream from its beginning again, of which the first bytes were read already."""
+    """A stream that starts with bytes that were read before."""
 
     def __init__(self, start: bytes, stream: IO[bytes]) -> None:
         self._start = start
@@ -286,7 +269,7 @@ class _Rest(io.RawIOBase):
 
 
 class _Lines(_Rest):
-    """A text of which each line ends with a line feed, whether it was CR LF, LF, or CR alone."""
+    """Converts the line ends CR LF and CR to LF."""
 
     _after_cr = False
 
@@ -303,7 +286,7 @@ class _Lines(_Rest):
 
 
 def _first_bytes(stream: IO[bytes]) -> bytes:
-    """Reads the beginning of a stream, up to the end of the first line that is not blank."""
+    """Reads up to the end of the first line that is not blank."""
     start = b""
     while len(start) < BLOCK:
         block = cast("io.BufferedReader", stream).read1(BLOCK - len(start))
@@ -313,7 +296,7 @@ def _first_bytes(stream: IO[bytes]) -> bytes:
     return start
 
 
-def _way_out(suffix: str) -> str:
+def _suffix_advice(suffix: str) -> str:
     if suffix in {".xlsx", ".xls", ".xlsm", ".ods", ".numbers"}:
         return f"; {_CSV}"
     return f"; name it so, or give its content to {STDIN}, which is read by what is in it"

@@ -1,298 +1,33 @@
-"""Lists as text, as CSV and as Parquet: from an open stream of bytes to entries, one at a time.
-
-Owns what each format looks like and what can be wrong with an entry. Does not know what a URN is, nor where the bytes
-come from. Whatever the size of a list or of one line in it, no more than a block of it is held.
-"""
+"""List formats: the reader of each suffix, and detection from the first bytes."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Final
 
-from inventory.errors import SourceError
-from inventory.urn import trim
+from inventory.sources.json_documents import is_json_line, read_json, read_jsonl
+from inventory.sources.tabular import Entry, ReadOptions, is_header, read_csv, read_parquet, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Iterator
 
-COLUMNS: Final = ("function_urn", "func_urn", "urn")
-"""Where the URNs stand in a table, in the order in which they are looked for."""
-MAX_LINE: Final = 256 * 1024
-"""Bytes of one line that are read; the rest of a longer line is passed over, and the entry is rejected."""
-BLOCK: Final = 64 * 1024
-"""Bytes that are read at a time."""
-BOM: Final = "\ufeff"
-_SURROGATE: Final = re.compile("[\udc80-\udcff]")
-_DELIMITERS: Final = (",", ";", "\t", "|")
-_SEP_LINE: Final = re.compile(r'"?sep=([^\w"\s]|\t)"?[,;|\t]*', re.IGNORECASE)
-"""The first line with which Excel is told the delimiter."""
-
-
-class Entry(NamedTuple):
-    """One entry of a list.
-
-    Attributes:
-        line: its line, or in a Parquet file its row, counted from 1.
-        text: what stands there.
-        reason: why it cannot be read as text of a URN; None where it can.
-        cleaned: whether invisible characters, or white space beyond ASCII, were removed at its ends.
-    """
-
-    line: int
-    text: str
-    reason: str | None = None
-    cleaned: bool = False
+READERS: Final[dict[str, Callable[[IO[bytes], ReadOptions], Iterator[Entry]]]] = {
+    ".txt": read_text,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".json": read_json,
+    ".jsonl": read_jsonl,
+    ".parquet": read_parquet,
+}
+SUFFIXES: Final = tuple(READERS)
+_JSON: Final = re.compile(r"\[\s*([\[{\"'\]]|$)|\{\s*([\"'}]|$)")
 
 
-class ReadOptions(NamedTuple):
-    """What a reader of a table needs to know: whose it is, which column, and what separates cells."""
-
-    name: str
-    column: str | None
-    delimiter: str
-
-    def find(self, names: Collection[str]) -> str | None:
-        """The name of the column or field that holds the URNs; case, spaces and invisible characters may differ."""
-        wanted = COLUMNS if self.column is None else (self.column,)
-        for name in wanted:
-            if name in names:
-                return name
-        known = {_plain(name): name for name in reversed(list(names))}
-        return next((known[_plain(name)] for name in wanted if _plain(name) in known), None)
-
-    def pick(self, names: list[str]) -> str:
-        """The name of the column that holds the URNs.
-
-        Raises:
-            SourceError: there is none.
-        """
-        found = self.find(names)
-        if found is not None:
-            return found
-        wanted = COLUMNS if self.column is None else (self.column,)
-        has = ", ".join(repr(name[:40]) for name in names[:10]) or "none"
-        advice = "give it a header" if names[:1] and names[0].startswith("urn:") else "say which it is with --column"
-        raise SourceError(
-            f"{self.name} has no column {' or '.join(repr(name) for name in wanted)} (its columns: {has}); {advice}"
-        )
-
-    def check_unique(self, name: str, names: list[str]) -> None:
-        """Checks that a table has one column of a name.
-
-        Raises:
-            SourceError: it has several.
-        """
-        if names.count(name) > 1:
-            raise SourceError(f"{self.name} has {names.count(name)} columns {name!r}; rename all but one")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", trim(name)[0].lower())
-
-
-def read_text(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
-    """A URN a line, maybe quoted, maybe with a comma behind it; ``#`` begins a comment; blank lines are no entries."""
-    is_first = True
-    for entry in lines_of(stream):
-        if entry.reason is not None:
-            yield entry
-            continue
-        text, cleaned = trim(entry.text)
-        if "#" in text:
-            text = re.split(r"(?:^|\s)#", text, maxsplit=1)[0]
-        text = text.rstrip(" \t,;")
-        if len(text) > 1 and text[0] == text[-1] == '"':
-            text = text[1:-1]
-        text, inside = trim(text)
-        if not text:
-            continue
-        if not (is_first and (table.find([text]) or table._replace(column=None).find([text]))):  # a header is no URN
-            yield Entry(entry.line, text, cleaned=cleaned or inside)
-        is_first = False
-
-
-csv.field_size_limit(MAX_LINE * 16)  # of the module, for all its readers: rows are bounded by their lines
-
-
-class _CsvLines:
-    """Lines for the csv module, which must see every quote: bytes that are no UTF-8 go through it as surrogates.
-
-    Lines that are too long are set aside for their place, unless they leave it open where a cell ends. A byte order
-    mark at the start of a line (of files that were joined) is removed, and noted.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._entries = lines_of(stream, for_csv=True)
-        self.number = 0
-        self.ruined: list[Entry] = []
-        self.had_bom = False
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        entry = next(self._entries)
-        self.number = entry.line
-        if entry.reason is not None:
-            self.ruined.append(entry)
-            return ""
-        self.had_bom = self.had_bom or entry.text.startswith(BOM)
-        return entry.text.lstrip(BOM)
-
-
-class _Header(NamedTuple):
-    """The first row of a table: its cells, what separates them, and which of them is above the URNs."""
-
-    names: list[str]
-    delimiter: str
-    position: int
-
-
-def _read_header(lines: _CsvLines, table: ReadOptions) -> _Header | None:
-    """Reads the header, with the first delimiter by which it has a column of URNs; None where there is no row.
-
-    Raises:
-        SourceError: it has no such column.
-        csv.Error: it is no row.
-    """
-    delimiters = [table.delimiter, *_DELIMITERS]
-    text = ""
-    for line in lines:
-        said = None if text else _SEP_LINE.fullmatch(line.rstrip("\r\n"))
-        if said:
-            delimiters.insert(0, said[1])
-        elif text or line.strip():
-            text += line
-            if text.count('"') % 2 == 0 or len(text) > MAX_LINE:  # otherwise a quoted cell goes on in the next line
-                break
-    if not text:
-        return None
-    found: list[list[str]] = []
-    for delimiter in dict.fromkeys(delimiters):
-        try:
-            row = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-        except csv.Error as error:
-            refused = error
-            continue
-        names = [trim(name)[0] for name in row]
-        column = table.find(names)
-        if column is not None:
-            table.check_unique(column, names)
-            return _Header(names, delimiter, names.index(column))
-        found.append(names)
-    if not found:
-        raise refused
-    table.pick(max(found, key=len))
-    return None
-
-
-def is_header(line: str, table: ReadOptions) -> bool:
-    """Whether a line is the first of a table: Excel's, or the names of several columns, one of URNs."""
-    if _SEP_LINE.fullmatch(line):
-        return True
-    rows = [next(csv.reader([line], delimiter=delimiter), []) for delimiter in _DELIMITERS if not line.startswith("#")]
-    return any(len(row) > 1 and table.find([trim(name)[0] for name in row]) is not None for row in rows)
-
-
-def read_csv(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
-    """A table with a header, which shows the delimiter; cells may be quoted, and then span lines."""
-    lines = _CsvLines(stream)
-    header: _Header | None = None
-    began = 1
-    try:
-        header = _read_header(lines, table)
-        yield from lines.ruined
-        lines.ruined.clear()
-        if header is None:
-            return
-        lines.had_bom = False
-        rows = csv.reader(lines, delimiter=header.delimiter, strict=True)
-        while True:
-            began = lines.number + 1
-            row = next(rows, None)
-            if lines.ruined:
-                yield from lines.ruined
-                lines.ruined.clear()
-                row = row and []  # what is left of a row with such a line in it is no row
-            if row is None:
-                return
-            entry = _entry_of_row(began, row, header)
-            if entry is not None:
-                yield entry._replace(cleaned=True) if lines.had_bom else entry
-            lines.had_bom = False
-    except csv.Error as error:
-        # Where a quote is astray, rows behind it are swallowed: none of them is guessed.
-        raise SourceError(f"{table.name} is no table from line {began} on: {error}; look for a stray quote") from None
-
-
-def _entry_of_row(line: int, row: list[str], header: _Header) -> Entry | None:
-    """The entry of a row; None where all its cells are empty, and where it is the header again (of joined files)."""
-    if any(_SURROGATE.search(cell) for cell in row):
-        whole = header.delimiter.join(row).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        return Entry(line, whole, "not UTF-8")
-    text, cleaned = trim(row[header.position]) if header.position < len(row) else ("", False)
-    if not text and not any(trim(cell)[0] for cell in row):
-        return None
-    if text == header.names[header.position] and [trim(cell)[0] for cell in row] == header.names:
-        return None
-    if header.position >= len(row):
-        return Entry(line, header.delimiter.join(row), f"the row has only {len(row)} cells")
-    return Entry(line, text, cleaned=cleaned)
-
-
-def read_parquet(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
-    """A column of texts, a batch of rows at a time; ``stream`` must be seekable."""
-    import pyarrow as pa  # noqa: PLC0415 - heavy, and only for lists in Parquet
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    try:
-        file = pq.ParquetFile(stream)
-        name = table.pick(file.schema_arrow.names)
-        table.check_unique(name, file.schema_arrow.names)
-        row = 0
-        for batch in file.iter_batches(batch_size=4096, columns=[name]):
-            for value in batch.column(0).cast(pa.string()).to_pylist():
-                row += 1
-                if value is None:
-                    yield Entry(row, "", "the cell is empty (null)")
-                else:
-                    text, cleaned = trim(value)
-                    yield Entry(row, text, cleaned=cleaned)
-    except pa.ArrowNotImplementedError:
-        raise SourceError(f"{table.name}: column {name!r} does not hold text") from None
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{table.name} is no whole Parquet file: {str(error).splitlines()[0]}") from None
-
-
-def lines_of(stream: IO[bytes], *, for_csv: bool = False) -> Iterator[Entry]:
-    """Lines of a text, each checked: too long and not UTF-8 are reasons. For CSV they keep their ends and all bytes.
-
-    Raises:
-        csv.Error: a line for CSV is too long, and a quote in it is open.
-    """
-    number = 0
-    while block := stream.readline(MAX_LINE):
-        number += 1
-        size = len(block)
-        if size == MAX_LINE and not block.endswith(b"\n"):
-            quotes = block.count(b'"')
-            while (rest := stream.readline(BLOCK)) and not rest.endswith(b"\n"):
-                size += len(rest)
-                quotes += rest.count(b'"')
-            size += len(rest)
-            if for_csv and (quotes + rest.count(b'"')) % 2:
-                raise csv.Error(f"a line of {size} bytes with an open quote")
-            start = block[:BLOCK].decode("utf-8", errors="replace")
-            yield Entry(number, start, f"the line is {size} bytes long: no function URN is longer than 269 characters")
-            continue
-        if for_csv:
-            yield Entry(number, block.decode("utf-8", errors="surrogateescape"))
-            continue
-        raw = block.rstrip(b"\r\n")
-        try:
-            yield Entry(number, raw.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            text = raw.decode("utf-8", errors="replace")
-            yield Entry(number, text, f"not UTF-8 (byte {error.start + 1} of the line)")
+def detect_format(start: bytes, column: str | None) -> str:
+    """The suffix of a list's format, detected from its first bytes."""
+    text = start.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    line = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    options = ReadOptions("", column, ",")
+    if _JSON.match(text):
+        return ".jsonl" if is_json_line(line, options) else ".json"
+    return ".csv" if is_header(line, options) else ".txt"

@@ -1,7 +1,6 @@
-"""Lists as JSON: arrays, lines, and what the API, the vendor's SDK and Terraform print.
+"""Readers of JSON lists: arrays, lines, and output of the API, the vendor's SDK and Terraform.
 
-Owns where the URNs are in each of them. Reads a value at a time, and holds no more than one. What is not a URN is never
-shown: beside URNs, such texts hold the environment variables of functions, and passwords.
+One value is held at a time. Other fields are never shown: they may hold passwords.
 
 Source: api-facts.md section 5; https://developer.hashicorp.com/terraform/internals/json-format; the attributes of the
 providers huaweicloud (docs/resources/fgs_function.md) and opentelekomcloud (docs/resources/fgs_function_v2.md).
@@ -14,20 +13,20 @@ import re
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from inventory.errors import SourceError
-from inventory.sources.formats import BOM, COLUMNS, Entry, ReadOptions, lines_of
 from inventory.sources.json_window import DECODER, MAX_DEPTH, JsonWindow, RepeatingObject
+from inventory.sources.tabular import BOM, COLUMNS, Entry, ReadOptions, lines_of
 from inventory.urn import trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PAGES: Final = ("functions", "async_invoke_configs", "versions", "aliases")
-"""What the answers of the API call their lists."""
+"""Names of the lists in answers of the API."""
 _ALIAS: Final = "alias_urn"
 _STATES: Final = ("values", "prior_state", "root_module", "child_modules", "resources")
-"""The way to the resources in what ``terraform show -json`` and ``terraform state pull`` print."""
+"""Path to the resources in ``terraform show -json`` and ``terraform state pull``."""
 _FORMAT: Final = "format_version"
-"""The first member of what ``terraform show -json`` prints: others than its states are passed over."""
+"""First member of ``terraform show -json``; then only its states are read."""
 _PLAIN_FIELDS: Final = 7
 _ATTRIBUTES: Final = ("values", "instances", "type", "address", "mode", "name")
 _FGS: Final = "_fgs_"
@@ -36,7 +35,7 @@ _BEGINNING: Final = "urn:fss:"
 
 
 def read_jsonl(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
-    """A JSON text or object a line; an object may be an answer of the API, with a list in it."""
+    """One JSON text or object a line; an object may be an answer of the API."""
     for entry in lines_of(stream):
         text, cleaned = trim(entry.text)
         if entry.reason is not None:
@@ -52,7 +51,7 @@ def read_jsonl(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
 
 
 def is_json_line(line: str, table: ReadOptions) -> bool:
-    """Whether a line is an object with a URN, as in a .jsonl list."""
+    """Whether a line is an object with a URN."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -61,7 +60,7 @@ def is_json_line(line: str, table: ReadOptions) -> bool:
 
 
 def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
-    """Reads arrays and objects, a value at a time, so that a list of any length fits in memory."""
+    """Reads arrays and objects value by value, in bounded memory."""
     window = JsonWindow(stream, table.name)
     sign = window.next_sign()
     while True:
@@ -83,7 +82,7 @@ def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
 
 
 def _read_object(window: JsonWindow, table: ReadOptions) -> Iterator[Entry]:
-    """Reads what stands alone: an answer of the API or an item of it, or what Terraform prints."""
+    """Reads a top-level object: an answer of the API, an item of one, or output of Terraform."""
     names: list[str] = []
     is_known = False
     for name in window.members():
@@ -114,7 +113,7 @@ def _read_object(window: JsonWindow, table: ReadOptions) -> Iterator[Entry]:
 
 
 def _entries_of_member(name: str, line: int, value: object, table: ReadOptions) -> list[Entry]:
-    """The URNs in a text or an output of Terraform that has a name; of a sensitive output nothing but URNs."""
+    """The URNs in a named text or Terraform output; nothing else of a sensitive output."""
     is_own = name == table.column
     if isinstance(value, dict):
         if not {"value", "sensitive"} <= value.keys() or not (is_own or table.column is None):
@@ -126,7 +125,7 @@ def _entries_of_member(name: str, line: int, value: object, table: ReadOptions) 
 
 
 def _read_state(window: JsonWindow, table: ReadOptions, depth: int = 0) -> Iterator[Entry]:
-    """Reads the resources of a state, and of the modules in it."""
+    """Reads the resources of a state and of its modules."""
     if depth > MAX_DEPTH:
         raise SourceError(f"{table.name} has more than {MAX_DEPTH} modules in each other, at line {window.line}")
     if window.next_sign() == "[":
@@ -150,7 +149,7 @@ def _read_state(window: JsonWindow, table: ReadOptions, depth: int = 0) -> Itera
 
 
 def _entries_of_resource(line: int, resource: dict[str, Any]) -> Iterator[Entry]:
-    """The functions that a resource or a data source of Terraform is, has or belongs to."""
+    """The functions of a Terraform resource or data source."""
     kind = str(resource.get("type"))
     if _FGS not in kind:
         return
@@ -174,7 +173,7 @@ def _entries_of_resource(line: int, resource: dict[str, Any]) -> Iterator[Entry]
 
 
 def _texts_in(value: object, *, is_own: bool) -> Iterator[str]:
-    """The URNs in an output of Terraform; all its texts where it is the one that was chosen."""
+    """The URNs in a Terraform output; all its texts if the user chose it."""
     left = [value]
     while left:
         one = left.pop()
@@ -185,7 +184,7 @@ def _texts_in(value: object, *, is_own: bool) -> Iterator[str]:
 
 
 def _entries_of(line: int, value: object, table: ReadOptions, page: str = "") -> list[Entry]:
-    """The entries of an element: one, but for an answer of the API that stands in an array or on a line."""
+    """The entries of an element: one, or those of an answer of the API."""
     if not isinstance(value, dict):
         return [_entry(line, value)]
     name = table.find(value)

@@ -7,13 +7,13 @@ import re
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from inventory.errors import SourceError
-from inventory.sources.formats import BLOCK
+from inventory.sources.tabular import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_ELEMENT: Final = 4 * 1024 * 1024
-"""Characters that one element of a JSON array may have."""
+"""Characters of one array element."""
 MAX_DEPTH: Final = 50
 _SIGN: Final = re.compile(r"[^ \t\r\n]")
 
@@ -35,7 +35,7 @@ DECODER: Final = json.JSONDecoder(object_pairs_hook=_object_of)
 
 
 class JsonWindow:
-    """The part of a JSON text that is being read: it moves on, and grows only as far as one value needs."""
+    """A window that moves over a JSON text and grows as one value needs."""
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self._stream = stream
@@ -47,13 +47,13 @@ class JsonWindow:
         self.line = 1
 
     def take(self, size: int) -> None:
-        """Moves on."""
+        """Moves the start of the window."""
         end = self._start + size
         self.line += self._text.count("\n", self._start, end)
         self._start = end
 
     def next_sign(self) -> str:
-        """The next character that is no white space; an empty text at the end."""
+        """The next character that is not white space; an empty text at the end."""
         while True:
             found = _SIGN.search(self._text, self._start)
             self.take((found.start() if found else len(self._text)) - self._start)
@@ -64,7 +64,7 @@ class JsonWindow:
             self._grow()
 
     def next_value(self) -> tuple[int, object]:
-        """The next value, and its line."""
+        """The next value and its line."""
         self.next_sign()
         line = self.line
         while True:
@@ -84,7 +84,7 @@ class JsonWindow:
             self._grow()
 
     def skip(self, depth: int = 0) -> None:
-        """Moves behind the next value, however long it is."""
+        """Skips the next value, however long it is."""
         sign = self.next_sign()
         _, size = self._decoded()
         if size:
@@ -96,7 +96,7 @@ class JsonWindow:
                 self.skip(depth + 1)
 
     def elements(self) -> Iterator[None]:
-        """Stands before each element of the next array in turn; who iterates takes it."""
+        """Yields before each element of the next array; the caller takes the element."""
         self.take(1)
         sign = self.next_sign()
         while sign != "]":
@@ -105,7 +105,7 @@ class JsonWindow:
         self.take(1)
 
     def members(self) -> Iterator[str]:
-        """Stands before each value of the next object in turn, and gives its name; who iterates takes it."""
+        """Yields the name of each member of the next object; the caller takes the value."""
         self.take(1)
         sign = self.next_sign()
         while sign != "}":
@@ -118,12 +118,12 @@ class JsonWindow:
         self.take(1)
 
     def hint(self) -> str:
-        """What a text may be that is no JSON."""
+        """What a text that is not JSON may be."""
         is_python = re.match(r"[\[{]?\s*'", self._text[self._start :])
         return "; it is what Python prints: write it with json.dumps" if is_python else ""
 
     def _behind(self, end: str) -> str:
-        """The sign behind a comma, or the one that ends an array or object."""
+        """The character after a comma, or the end of an array or object."""
         sign = self.next_sign()
         if sign == ",":
             self.take(1)
@@ -139,7 +139,7 @@ class JsonWindow:
         return SourceError(f"{self._name} is no whole JSON array or object: {what}{self.hint()}")
 
     def _decoded(self) -> tuple[object, int]:
-        """The next value and its length; 0 where it is not here as a whole. What ends here may go on: a number, say."""
+        """The next value and its length; 0 where the window does not hold all of it (a number may continue)."""
         try:
             value, end = self._decode(self._text, self._start)
         except (ValueError, RecursionError):

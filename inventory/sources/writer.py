@@ -1,7 +1,4 @@
-"""Lists of URNs, written so that ``inventory export`` reads them.
-
-Owns their forms. A list has its name only when it is whole.
-"""
+"""Writes lists of URNs that ``inventory export`` reads."""
 
 from __future__ import annotations
 
@@ -21,11 +18,11 @@ COLUMN: Final = "function_urn"
 
 
 def check_list(path: Path) -> None:
-    """Sees that a list can be written under this name, before thousands of calls are made for it.
+    """Checks that a list can be written, before calls are made for it.
 
     Raises:
-        UsageError: its name says no form that we know.
-        OutputError: its folder is not there, or may not be written to.
+        UsageError: the suffix is unknown.
+        OutputError: the folder does not exist or is not writable.
     """
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path}: its name must end in {', '.join(SUFFIXES)}")
@@ -37,7 +34,7 @@ def check_list(path: Path) -> None:
 
 
 def write_list(path: Path, urns: Sequence[str]) -> None:
-    """Writes a list in the form that its name says, in the place of one that is there.
+    """Writes or replaces a list in the format of its suffix.
 
     Raises:
         OutputError: it cannot be written.

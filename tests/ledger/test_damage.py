@@ -141,7 +141,7 @@ def test_no_byte_of_what_was_answered_or_asked_changes_unseen(path, whole):
 def test_the_sentence_names_the_urn(path, whole):
     """Whoever finds an answer damaged is told whose it is."""
     written(path, whole.replace(b'{"of":13,', b'{"of":31,'))
-    with pytest.raises(LedgerUnusableError, match=rf"damaged \(the outcome of {URNS[13]} is not the one that was wri"):
+    with pytest.raises(LedgerUnusableError, match=rf"damaged \(the outcome of {URNS[13]} was changed"):
         gone_on_with(path)
 
 

@@ -107,7 +107,7 @@ def test_without_any_locks_a_run_is_refused_with_the_way_out(path, monkeypatch):
     """A file system without locks of any kind gets no ledger; the sentence says where to write instead."""
     monkeypatch.setattr(file_lock._LOCKS, "flock", failing(errno.ENOLCK))
     monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(errno.ENOLCK))
-    with pytest.raises(OutputError, match=r"without locks.*an --output on a local disk, and copy the finished run"):
+    with pytest.raises(OutputError, match=r"without locks.*an --output on a local disk and copy the finished run"):
         Ledger(path)
     assert not path.exists()
 
@@ -153,7 +153,7 @@ def test_a_link_in_the_place_of_a_file_of_a_ledger_is_not_followed(path, tmp_pat
     path.with_name(name).symlink_to(other)
     with pytest.raises(OutputError, match="holds a run already"):
         RunFolder(tmp_path).prepare("new")
-    with pytest.raises(LedgerUnusableError, match=f"{name} is a link or no file"):
+    with pytest.raises(LedgerUnusableError, match=f"{name} is a link or not a regular file"):
         Ledger(path)
     with Ledger(path, replace=True) as ledger:
         load(ledger)
@@ -178,9 +178,9 @@ def test_a_hard_link_beside_a_ledger_is_not_written(path, tmp_path, name):
 def test_a_pipe_in_the_place_of_a_ledger_is_not_waited_for(path):
     """Who reads and who writes says what is there."""
     os.mkfifo(path)
-    with pytest.raises(OutputError, match="cannot be read: it is no file"):
+    with pytest.raises(OutputError, match="cannot be read: it is not a regular file"):
         LedgerView(path)
-    with pytest.raises(LedgerUnusableError, match="is a link or no file"):
+    with pytest.raises(LedgerUnusableError, match="is a link or not a regular file"):
         Ledger(path)
 
 
@@ -188,7 +188,7 @@ def test_a_name_that_is_too_long_for_sqlite_says_so(tmp_path):
     """The system takes longer names than SQLite does."""
     folder = tmp_path.joinpath(*["d" * 100] * 5)
     folder.mkdir(parents=True)
-    with pytest.raises(OutputError, match="SQLite takes names of up to 500 bytes: give a shorter --output"):
+    with pytest.raises(OutputError, match="SQLite allows paths of up to 500 bytes; give a shorter --output"):
         Ledger(folder / "ledger.sqlite")
 
 

@@ -152,7 +152,7 @@ def test_bodies_are_dropped_but_those_of_failures(path):
 @pytest.mark.parametrize("looks", [1, 4])
 def test_long_work_on_the_file_ends_at_a_stop_and_is_as_if_not_begun(path, monkeypatch, looks):
     """A stop ends the look through a file, and the dropping of its bodies; all is as it was, and the next does it."""
-    monkeypatch.setattr(database, "_STEPS_TO_A_LOOK", 20)
+    monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 20)
     with Ledger(path) as ledger:
         ledger.add_urns(urn(f"{number:04}") for number in range(300))
         for number in range(300):
@@ -175,7 +175,7 @@ def raised(error):
 
 def test_whoever_looks_at_a_run_can_be_stopped(path, monkeypatch):
     """A stop ends the look that status and --overwrite take; what is there stays, and nothing is locked."""
-    monkeypatch.setattr(database, "_STEPS_TO_A_LOOK", 1)
+    monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 1)
     with Ledger(path) as ledger:
         load(ledger)
     stop = partial(raised, InterruptedRunError(15))
@@ -190,7 +190,7 @@ def test_whoever_looks_at_a_run_can_be_stopped(path, monkeypatch):
 
 def test_ctrl_c_in_a_look_through_a_ledger_stays_ctrl_c(path, monkeypatch):
     """What a signal's handler raises while SQLite is at work gets lost in it, and becomes a KeyboardInterrupt again."""
-    monkeypatch.setattr(database, "_STEPS_TO_A_LOOK", 1)
+    monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 1)
     with Ledger(path) as ledger:
         load(ledger)
         with pytest.raises(KeyboardInterrupt):

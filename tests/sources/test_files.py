@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from inventory.errors import SourceError, UsageError
 from inventory.sources.files import Entry, ReadOptions, Source, _Lines, check_unique_streams
-from inventory.sources.formats import read_csv
+from inventory.sources.tabular import read_csv
 
 A = "urn:fss:cn-north-4:p:function:default:a"
 B = "urn:fss:cn-north-4:p:function:default:b:!prod"
