@@ -7,8 +7,8 @@ from inventory.settings import DEFAULT_ENDPOINT, ExportSettings
 from inventory.settings_file import check_settings, combine, describe, load_settings, restore
 
 
-def test_defaults_are_the_contracts():
-    """What is not said is what design.md section 4 says."""
+def test_defaults():
+    """The defaults are those of the documentation."""
     settings = check_settings(ExportSettings())
     assert settings.endpoint == "https://functiongraph.{region}.myhuaweicloud.com"
     assert settings.format == ("parquet",)
@@ -35,15 +35,15 @@ def test_defaults_are_the_contracts():
         ({"naive_timezone": ""}, "--naive-timezone"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named_in_the_words_of_the_command_line(changed, option):
-    """The message begins with the option that must change."""
+def test_an_invalid_value_is_an_error_that_names_the_option(changed, option):
+    """The message begins with the option."""
     with pytest.raises(SettingsError, match=f"^{option} "):
         check_settings(ExportSettings(**changed))
 
 
 @pytest.mark.parametrize("changed", [{"max_per_second": 0.0}, {"max_workers": 1}, {"naive_timezone": "Asia/Shanghai"}])
-def test_values_at_the_edge_are_taken(changed):
-    """No cap, one worker and a named zone are all allowed."""
+def test_boundary_values_are_valid(changed):
+    """No cap, one worker and a named zone are allowed."""
     assert check_settings(ExportSettings(**changed)) == ExportSettings(**changed)
 
 
@@ -69,15 +69,15 @@ def test_values_at_the_edge_are_taken(changed):
         "https://host/#f",
     ],
 )
-def test_what_is_no_endpoint_is_refused(endpoint):
-    """An endpoint is a scheme, a host, and maybe a port and a path; nothing else."""
+def test_an_invalid_endpoint_is_refused(endpoint):
+    """An endpoint is a scheme, a host, and optionally a port and a path."""
     with pytest.raises(SettingsError, match=r"^--endpoint "):
         check_settings(ExportSettings(endpoint=endpoint))
 
 
 @pytest.mark.parametrize("endpoint", ["https://user:hunter2@host", "ftp://user:hunter2@host", "https://user:hunter2@"])
-def test_a_password_in_an_endpoint_is_not_repeated(endpoint):
-    """A secret that was put into the endpoint by mistake does not end in a message."""
+def test_a_password_in_an_endpoint_is_not_in_the_message(endpoint):
+    """A secret in an endpoint does not get into a message."""
     with pytest.raises(SettingsError) as caught:
         check_settings(ExportSettings(endpoint=endpoint))
     assert "hunter2" not in str(caught.value)
@@ -94,7 +94,7 @@ def test_a_password_in_an_endpoint_is_not_repeated(endpoint):
     ],
 )
 def test_the_base_url_of_a_region(endpoint, base):
-    """The region goes where the endpoint says; a slash at the end does not double."""
+    """{region} is replaced; a final slash is removed."""
     assert check_settings(ExportSettings(endpoint=endpoint)).endpoint_for("eu-de") == base
 
 
@@ -118,18 +118,18 @@ def test_the_base_url_of_a_region(endpoint, base):
     ],
 )
 def test_a_region_cannot_lead_the_token_to_another_host(region):
-    """A region comes from a list of URNs, which anyone may have written: it must be one label of a host name."""
+    """A region, which comes from a list, must be one label of a host name."""
     with pytest.raises(UrnError, match="region"):
         ExportSettings().endpoint_for(region)
 
 
 def test_a_fixed_endpoint_takes_any_region():
-    """Where the host does not depend on the region, documentation's placeholders may stand in it."""
+    """Without {region} in the endpoint, the region may be any text."""
     assert ExportSettings(endpoint="http://127.0.0.1:1").endpoint_for("<region_id>") == "http://127.0.0.1:1"
 
 
-def test_a_settings_file_speaks_the_words_of_the_command_line(tmp_path):
-    """Keys are the options without their dashes; only what is written comes back."""
+def test_a_settings_file_has_the_names_of_the_options(tmp_path):
+    """Keys are the options without dashes; only keys of the file are returned."""
     path = tmp_path / "settings.toml"
     path.write_text('region = "eu-de"\nmax-workers = 8\nmax-per-second = 2\nformat = ["csv", "parquet"]\ntimeout = 5\n')
     assert load_settings(path) == {
@@ -151,7 +151,7 @@ def test_a_settings_file_speaks_the_words_of_the_command_line(tmp_path):
     ],
 )
 def test_an_unknown_key_names_the_nearest(tmp_path, key, nearest):
-    """A misspelt setting is refused with the setting that was meant."""
+    """A misspelt key is an error with the nearest setting."""
     path = tmp_path / "settings.toml"
     path.write_text(f'{key} = "x"\n')
     with pytest.raises(SettingsError, match=f"'{key}'.*'{nearest}'"):
@@ -163,7 +163,7 @@ def test_an_unknown_key_names_the_nearest(tmp_path, key, nearest):
     ['max-workers = "8"', "max-workers = 1.5", "region = 4", 'format = "csv"', 'format = ["xml"]', "timeout = true"],
 )
 def test_a_value_of_another_type_is_refused(tmp_path, line):
-    """A setting of the wrong type is named, not converted by guess."""
+    """A value of the wrong type is an error that names the setting."""
     path = tmp_path / "settings.toml"
     path.write_text(line + "\n")
     with pytest.raises(SettingsError, match=line.split(" ", maxsplit=1)[0]):
@@ -171,8 +171,8 @@ def test_a_value_of_another_type_is_refused(tmp_path, line):
 
 
 @pytest.mark.parametrize("content", [b"max-workers", b"= 1", b"\xff\xfe", b"a = 1\na = 2", b"\0"])
-def test_what_is_no_toml_is_refused(tmp_path, content):
-    """A broken settings file is an error of the settings that names the file."""
+def test_invalid_toml_is_refused(tmp_path, content):
+    """The message names the file."""
     path = tmp_path / "broken.toml"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"broken\.toml"):
@@ -180,14 +180,14 @@ def test_what_is_no_toml_is_refused(tmp_path, content):
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "."])
-def test_a_settings_file_that_cannot_be_read_is_named(tmp_path, name):
-    """No file, or a folder, is an error of the settings that says why."""
+def test_an_unreadable_settings_file_is_an_error(tmp_path, name):
+    """A missing file or a folder is an error with the reason."""
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings(tmp_path / name)
 
 
-def test_settings_describe_themselves_without_a_secret():
-    """What goes into the manifest are plain values in the words of the command line."""
+def test_described_settings_are_plain_values():
+    """The manifest gets plain values under the names of the options."""
     described = describe(ExportSettings(region="eu-de", max_per_second=0.0, token_file="secret.txt"))
     assert described["region"] == "eu-de"
     assert described["max-per-second"] == 0.0
@@ -239,8 +239,8 @@ regions = ["ap-southeast-1"]
 """
 
 
-def test_accounts_own_scopes_and_differ_in_what_they_say(tmp_path):
-    """A scope is the first account's whose regions and projects have it; what an account does not say is as for all."""
+def test_accounts_own_scopes_and_override_settings(tmp_path):
+    """The first account with the region and project owns a scope; its overrides apply there."""
     path = tmp_path / "inventory.toml"
     path.write_text(ACCOUNTS)
     settings = combine(path, {})
@@ -262,7 +262,7 @@ def test_accounts_own_scopes_and_differ_in_what_they_say(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "message"),
     [
         ("region = 'x'", "account 'a' has the key 'region', which is no setting; the nearest is 'regions'"),
         ("token = 'secret'", "account 'a' has the key 'token', which is no setting; the nearest is 'token-file'"),
@@ -275,18 +275,18 @@ def test_accounts_own_scopes_and_differ_in_what_they_say(tmp_path):
         ("[[accounts]]\nname = 'a'", "each a name of its own"),
     ],
 )
-def test_what_is_wrong_with_an_account_is_named(tmp_path, line, words):
-    """The account, the key and what fits instead; never a value that may be a secret under a wrong key."""
+def test_an_invalid_account_is_an_error(tmp_path, line, message):
+    """The message has the account, the key and the valid values, and no value of an unknown key."""
     path = tmp_path / "inventory.toml"
     path.write_text(f"[[accounts]]\nname = 'a'\n{line}\n")
     with pytest.raises(SettingsError) as caught:
         combine(path, {})
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
-def test_the_command_line_has_the_last_word_over_accounts(tmp_path):
-    """A limit or an endpoint that is given there holds for every account; what is not given stays the account's."""
+def test_the_command_line_wins_over_accounts(tmp_path):
+    """A limit or endpoint of the command line applies to every account."""
     path = tmp_path / "s.toml"
     path.write_text('[[accounts]]\nname = "a"\nendpoint = "https://a.example"\nmax-per-second = 500\nmax-workers = 3\n')
     scope = combine(path, {"endpoint": "http://127.0.0.1:1", "max_per_second": 5.0}).for_scope("r", "p")

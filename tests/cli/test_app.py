@@ -1,5 +1,3 @@
-"""The command by hand: what it prints, where, and the code it leaves with."""
-
 import json
 import os
 import signal
@@ -23,8 +21,8 @@ def server():
         yield emulator
 
 
-def test_an_export_prints_its_folder_and_nothing_else_on_stdout(tmp_path, write_list, server):
-    """Stdout is data: one line with the run's folder. stderr is words: the summary."""
+def test_an_export_prints_only_its_folder_on_stdout(tmp_path, write_list, server):
+    """Stdout has one line, the run's folder; stderr has the summary."""
     path = write_list([*server.urns(), "odd"])
     done = run_cli("export", path, "--endpoint", server.url, "--max-per-second", "0", cwd=tmp_path)
     assert done.returncode == 0
@@ -37,7 +35,7 @@ def test_an_export_prints_its_folder_and_nothing_else_on_stdout(tmp_path, write_
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "message"),
     [
         ([], 2, "Usage: inventory"),
         (["export"], 2, "no list of URNs: name a file, - for standard input, or --all"),
@@ -62,25 +60,25 @@ def test_an_export_prints_its_folder_and_nothing_else_on_stdout(tmp_path, write_
         (["emulate", "--state", "none.json"], 2, "none.json"),
     ],
 )
-def test_bad_input_gets_one_sentence_and_its_code(tmp_path, write_list, arguments, code, words):
-    """Whatever a user gets wrong ends with one clear sentence and the right exit code, and without a traceback."""
+def test_invalid_input_gives_one_sentence_and_an_exit_code(tmp_path, write_list, arguments, code, message):
+    """A usage error ends with one sentence and its exit code, without a traceback."""
     write_list([URN])
     (tmp_path / "folder.txt").mkdir()
     done = call_cli(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
-    assert words in done.stderr + done.stdout
+    assert message in done.stderr + done.stdout
 
 
-def test_without_a_token_nothing_is_begun(tmp_path, write_list):
-    """A missing token is exit code 3, says where a token comes from, and makes no folder."""
+def test_a_missing_token_stops_the_export(tmp_path, write_list):
+    """A missing token is exit code 3, with advice and without a run folder."""
     done = run_cli("export", write_list([URN]), "--output", tmp_path / "run", token=None)
     assert done.returncode == 3
     assert "set HW_AUTH_TOKEN to an IAM token, or give --token-file" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
-def test_a_refused_token_is_told_with_what_to_do(tmp_path, write_list, server):
-    """A refused token is exit code 3; the words name the scope, the vendor's reason and the command that goes on."""
+def test_a_refused_token_stops_the_export(tmp_path, write_list, server):
+    """A refused token is exit code 3, with the vendor's error code and the command that resumes."""
     path = write_list(server.urns())
     done = run_cli("export", path, "--endpoint", server.url, "--output", tmp_path / "run", token="a-dead-token-of-ours")
     assert done.returncode == 3
@@ -100,15 +98,15 @@ def test_standard_input_is_a_list(tmp_path, server):
     assert len(rows(tmp_path / "run")) == 5
 
 
-def test_a_dry_run_asks_nothing_and_leaves_nothing(tmp_path, write_list, server):
-    """--dry-run tells URNs, scopes, calls and time, makes no call, needs no token and leaves no folder."""
+def test_a_dry_run_makes_no_call_and_no_folder(tmp_path, write_list, server):
+    """--dry-run prints URNs, scopes, calls and time, and needs no token."""
     path = write_list([*server.urns(20), "odd"])
     done = run_cli(
         "export", path, "--endpoint", server.url, "--max-per-second", "2", "--dry-run", cwd=tmp_path, token=None
     )
     assert done.returncode == 0
-    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()[:7]}
-    assert told == {
+    figures = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()[:7]}
+    assert figures == {
         "entries": "21",
         "URNs": "20",
         "duplicates": "0",
@@ -121,8 +119,8 @@ def test_a_dry_run_asks_nothing_and_leaves_nothing(tmp_path, write_list, server)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_json_logs_are_json_to_the_last_line(tmp_path, write_list, server):
-    """With --log-format json every line on stderr is an object with a time and an event."""
+def test_json_logs_are_json_lines(tmp_path, write_list, server):
+    """With --log-format json each line on stderr is an object with a time and an event."""
     path = write_list(server.urns())
     done = run_cli("export", path, "--endpoint", server.url, "--log-format", "json", "--output", tmp_path / "run")
     events = [json.loads(line) for line in done.stderr.splitlines()]
@@ -132,15 +130,15 @@ def test_json_logs_are_json_to_the_last_line(tmp_path, write_list, server):
     assert json.loads(broken.stderr)["exit_code"] == 2
 
 
-def test_quiet_says_nothing_but_errors(tmp_path, write_list, server):
-    """--quiet leaves stderr empty when all is well, and the folder on stdout."""
+def test_quiet_shows_errors_only(tmp_path, write_list, server):
+    """With --quiet a complete run writes nothing to stderr."""
     path = write_list(server.urns(5))
     done = run_cli("export", path, "--endpoint", server.url, "--quiet", "--output", tmp_path / "run")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{tmp_path / 'run'}\n")
 
 
-def test_a_settings_file_stands_in_for_options(tmp_path, write_list, server):
-    """The keys of a settings file are the options; the command line wins."""
+def test_a_settings_file_sets_options(tmp_path, write_list, server):
+    """The options of a settings file apply to the export."""
     toml = tmp_path / "inventory.toml"
     toml.write_text(f'endpoint = "{server.url}"\nformat = ["csv"]\nmax-per-second = 0\n')
     done = run_cli("export", write_list(server.urns(5)), "--settings", toml, "--output", tmp_path / "run")
@@ -149,8 +147,8 @@ def test_a_settings_file_stands_in_for_options(tmp_path, write_list, server):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_that_can_go_on(tmp_path, write_list, number, code):
-    """A signal ends a run with its code and says how to go on; what was answered is not asked again."""
+def test_a_run_stopped_by_a_signal_can_be_resumed(tmp_path, write_list, number, code):
+    """A signal ends a run with its code and the resume command; answered URNs are not called again."""
     with Emulator(functions=80, faults=Faults(latency=0.2)).in_thread() as server:
         path = write_list(server.urns())
         command = [sys.executable, "-m", "inventory", "export", path, "--endpoint", server.url, "--max-workers", "8"]
@@ -179,7 +177,7 @@ def test_a_signal_ends_a_run_that_can_go_on(tmp_path, write_list, number, code):
 
 
 def in_shell(line, cwd=None):
-    """A command line as a shell runs it; $I is ours."""
+    """Runs a command line in bash; $I is the command."""
     environment = {**os.environ, "I": f"{sys.executable} -m inventory", "HW_AUTH_TOKEN": TOKEN}
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True, check=False
@@ -187,8 +185,8 @@ def in_shell(line, cwd=None):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_reading_of_a_list_that_does_not_come(tmp_path, number, code):
-    """Who waits for standard input can be stopped at once, and has left no trace."""
+def test_a_signal_stops_an_export_that_waits_for_stdin(tmp_path, number, code):
+    """The export ends at once and removes its folder."""
     command = [sys.executable, "-m", "inventory", "export", "-", "--output", tmp_path / "run"]
     environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -202,8 +200,8 @@ def test_a_signal_ends_the_reading_of_a_list_that_does_not_come(tmp_path, number
     assert not (tmp_path / "run").exists()
 
 
-def test_a_reader_that_leaves_makes_no_traceback_and_no_other_code():
-    """A closed pipe behind stdout ends the command quietly; who has read enough has made no error."""
+def test_a_closed_pipe_is_no_error():
+    """A closed pipe behind stdout ends the command with code 0 and no message."""
     done = in_shell("{ $I schema --format json; echo $? >&2; } | true")
     assert done.stderr == "0\n"
 
@@ -211,7 +209,7 @@ def test_a_reader_that_leaves_makes_no_traceback_and_no_other_code():
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")  # noqa: PTH110
 @pytest.mark.parametrize("command", ["schema", "--help", "--version", "export urns.txt --dry-run"])
 def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path, write_list, command):
-    """What cannot be printed is exit code 4 and a line, not a traceback, not even when the interpreter ends."""
+    """A full disk is exit code 4 and one line, without a traceback."""
     write_list([URN])
     done = in_shell(f"$I {command} > /dev/full", tmp_path)
     assert done.returncode == 4
@@ -220,16 +218,16 @@ def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path, write_list, command
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
-def test_closed_streams_harm_nothing(tmp_path, closed):
-    """A run whose standard streams are closed, as under some schedulers, ends as any other; no file gets its words."""
+def test_closed_streams_are_no_error(tmp_path, closed):
+    """A run with closed standard streams finishes, and its messages get into no file."""
     done = in_shell(f"$I demo --functions 5 --output run {closed}", tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert manifest_of(tmp_path / "run")["complete"]
     assert rows(tmp_path / "run")
 
 
-def test_a_name_of_any_bytes_is_a_name(tmp_path, write_list, server):
-    """File names that are no UTF-8 are read and written like others, and shown readably."""
+def test_file_names_may_be_any_bytes(tmp_path, write_list, server):
+    """File names that are no UTF-8 are read, written and shown escaped."""
     path = write_list([*server.urns(5), "odd"], os.fsdecode(b"\xff\xfe.txt"))
     output = tmp_path / os.fsdecode(b"run\xff")
     line = f"$I export '{path}' --endpoint {server.url} --output '{output}' --quiet > out"
@@ -238,16 +236,16 @@ def test_a_name_of_any_bytes_is_a_name(tmp_path, write_list, server):
     assert rows(output, "rejects")[0]["source"].endswith(r"\xff\xfe.txt")
 
 
-def test_few_failures_say_why(tmp_path, write_list):
-    """Where nobody answers for a list of one, the reason is on the screen, with what to do, and the code is 5."""
+def test_an_unreachable_endpoint_is_reported(tmp_path, write_list):
+    """A refused connection is exit code 5, with reason and advice."""
     done = run_cli("export", write_list([URN]), "--endpoint", "http://127.0.0.1:1", "--attempts", "1", cwd=tmp_path)
     assert done.returncode == 5
     assert "was stopped: connection: no connection to 127.0.0.1:1: Connection refused" in done.stderr
     assert "check that the endpoint is correct and reachable, then export them again with:" in done.stderr
 
 
-def test_a_list_without_a_urn_says_how_to_go_on(tmp_path, write_list):
-    """An empty list and one of rejects end with what is wrong and what to do."""
+def test_a_list_without_urns_is_an_error(tmp_path, write_list):
+    """An empty list and a list of rejects are exit code 2 with advice."""
     empty = run_cli("export", write_list([]), "--output", "a", cwd=tmp_path)
     odd = run_cli("export", write_list(["odd"]), "--output", "b", cwd=tmp_path)
     assert (empty.returncode, odd.returncode) == (2, 2)
@@ -256,8 +254,8 @@ def test_a_list_without_a_urn_says_how_to_go_on(tmp_path, write_list):
     assert run_cli("export", write_list([]), "--output", "a", "--overwrite", cwd=tmp_path).returncode == 2
 
 
-def test_emulate_serves_until_it_is_stopped():
-    """Emulate prints its URL, serves, and leaves with the signal's code."""
+def test_emulate_serves_until_a_signal():
+    """Emulate prints its URL, serves, and exits with the signal's code."""
     command = [sys.executable, "-m", "inventory", "emulate", "--port", "0", "--functions", "3"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as emulate:
         url = emulate.stdout.readline().strip()
@@ -274,8 +272,8 @@ def emulate_first_urn(url):
         return answer.readline().decode().strip()
 
 
-def test_the_demo_runs_without_anything(tmp_path):
-    """Demo needs no list, no token and no network: it ends well, names its files, and says what to try next."""
+def test_the_demo_needs_no_account(tmp_path):
+    """Demo runs without list, token and network, and prints its files and next steps."""
     done = run_cli("demo", "--functions", "60", "--output", tmp_path / "demo", token=None)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'demo'}\n"
@@ -286,8 +284,8 @@ def test_the_demo_runs_without_anything(tmp_path):
     assert manifest_of(tmp_path / "demo")["counts"]["status"]["configured"] > 50
 
 
-def test_the_demo_takes_no_folder_with_something_in_it(tmp_path):
-    """Demo writes over nothing, and does not lead to --resume, which it does not have."""
+def test_the_demo_needs_an_empty_folder(tmp_path):
+    """A folder with files is exit code 4; the files stay, and --resume is not suggested."""
     (tmp_path / "urns.txt").write_text("mine")
     done = run_cli("demo", "--functions", "5", "--output", tmp_path)
     assert done.returncode == 4
@@ -295,8 +293,8 @@ def test_the_demo_takes_no_folder_with_something_in_it(tmp_path):
     assert (tmp_path / "urns.txt").read_text() == "mine"
 
 
-def test_a_demo_that_is_stopped_gives_no_advice_that_cannot_work(tmp_path):
-    """The cloud of a demo is gone when it is stopped: there is nothing to resume."""
+def test_a_stopped_demo_does_not_suggest_resume(tmp_path):
+    """The emulated cloud ends with the demo, so there is nothing to resume."""
     command = [sys.executable, "-m", "inventory", "demo", "--functions", "5000", "--output", tmp_path / "run"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
         wait_for((tmp_path / "run" / "ledger.sqlite").exists)
@@ -308,8 +306,8 @@ def test_a_demo_that_is_stopped_gives_no_advice_that_cannot_work(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])
-def test_the_data_dictionary_has_every_column_in_every_form(form):
-    """Schema prints all columns of a table, as text, JSON or Markdown."""
+def test_the_data_dictionary_has_every_column(form):
+    """Schema prints all columns of a table as text, JSON or Markdown."""
     done = run_cli("schema", "rejects", "--format", form)
     assert done.returncode == 0
     for column in ("source", "line", "text", "reason"):
@@ -318,6 +316,6 @@ def test_the_data_dictionary_has_every_column_in_every_form(form):
         assert json.loads(done.stdout)[0]["name"] == "rejects"
 
 
-def test_the_version_is_told():
-    """--version tells the version of the package."""
+def test_the_version():
+    """--version prints the version of the package."""
     assert run_cli("--version").stdout == "inventory 0.1.0\n"

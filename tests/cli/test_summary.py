@@ -1,5 +1,3 @@
-"""What a run says at its end."""
-
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ from inventory.runs.output import Output
 
 
 def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):
-    """A result as a run gives it back."""
     urns = sum((statuses or {}).values())
     scopes = [
         {"region": "r", "project_id": f"p{n}", "endpoint": "https://x", "stopped": text, "limit_learnt": None}
@@ -35,13 +32,13 @@ def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):
     )
 
 
-def test_nothing_is_wrong_where_all_is_answered():
-    """A run without a failure has no trouble to tell."""
+def test_a_complete_run_has_no_problems():
+    """A run without a failure reports no problem."""
     assert summary.problems(result(stopped=[None], statuses={"configured": 5, "not_configured": 5})) == []
 
 
 def test_cleaned_entries_are_in_the_summary():
-    """The summary says how many entries had invisible characters; without any, it has no word of them."""
+    """The summary counts entries with invisible characters, if there are any."""
     run = result(statuses={"configured": 5})
     assert "invisible" not in summary.summary_lines(run)
     run.manifest["input"]["cleaned"] = 1200
@@ -49,19 +46,19 @@ def test_cleaned_entries_are_in_the_summary():
 
 
 def test_each_kind_of_failure_has_an_example():
-    """What failed is told by kind, in the words of the first, shortened, and with the command that asks again."""
-    told = summary.problems(
+    """Failures are reported by kind, with a shortened example and the command that retries."""
+    messages = summary.problems(
         result(
             statuses={"configured": 5, "failed": 3},
             kinds={"server_error": 2, "timeout": 1},
             examples={"server_error": "500 FSS.0500 " + "x" * 500, "timeout": "no whole answer in time"},
         )
     )
-    assert told[0].startswith("1 failed with timeout, such as: no whole answer in time")
-    assert told[1].startswith("2 failed with server_error, such as: 500 FSS.0500 xxx")
-    assert len(told[1]) < 250
-    assert told[2].startswith("3 URNs failed; export them again with: ")
-    assert told[2].endswith("export --resume --output 'a run'")
+    assert messages[0].startswith("1 failed with timeout, such as: no whole answer in time")
+    assert messages[1].startswith("2 failed with server_error, such as: 500 FSS.0500 xxx")
+    assert len(messages[1]) < 250
+    assert messages[2].startswith("3 URNs failed; export them again with: ")
+    assert messages[2].endswith("export --resume --output 'a run'")
 
 
 @pytest.mark.parametrize(
@@ -75,10 +72,10 @@ def test_each_kind_of_failure_has_an_example():
         ("wrong_endpoint: 404", "check that the endpoint is correct and reachable"),
     ],
 )
-def test_the_advice_fits_the_stop(stopped, advice):
-    """Why a scope stopped decides what to do about it; the reason itself is told once."""
+def test_advice_depends_on_the_reason_of_a_stop(stopped, advice):
+    """The reason is reported once, with advice for it."""
     kind = stopped.split(":")[0]
-    told = summary.problems(
+    messages = summary.problems(
         result(
             stopped=[stopped, None],
             statuses={"failed": 3, "not_attempted": 7},
@@ -86,21 +83,21 @@ def test_the_advice_fits_the_stop(stopped, advice):
             examples={kind: stopped},
         )
     )
-    assert told[0] == f"r/p0 at https://x was stopped: {stopped}"
-    assert told[1].startswith("7 URNs were not attempted: ")
-    assert advice in told[1]
-    assert len(told) == 2
+    assert messages[0] == f"r/p0 at https://x was stopped: {stopped}"
+    assert messages[1].startswith("7 URNs were not attempted: ")
+    assert advice in messages[1]
+    assert len(messages) == 2
 
 
-def test_two_reasons_give_both_advices():
-    """Scopes that stopped for different reasons need different things done."""
-    told = summary.problems(result(stopped=["blocked: 418", "refused: 401"], statuses={"not_attempted": 7}))
-    assert "firewall" in told[2]
-    assert "get a token" in told[2]
+def test_two_reasons_give_two_pieces_of_advice():
+    """Scopes that stopped for different reasons get different advice."""
+    messages = summary.problems(result(stopped=["blocked: 418", "refused: 401"], statuses={"not_attempted": 7}))
+    assert "firewall" in messages[2]
+    assert "get a token" in messages[2]
 
 
 def test_the_summary_adds_up():
-    """The table lists what came, under it the sum; then entries and calls."""
+    """The table has the counts and their sum; entries and calls follow."""
     text = "\n".join(summary.summary_lines(result(statuses={"configured": 1234, "failed": 1}, kinds={"timeout": 1})))
     assert text.splitlines() == [
         "  configured         1,234",
