@@ -63,12 +63,16 @@ def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     """Reads arrays and objects value by value, in bounded memory."""
     window = JsonWindow(stream, table.name)
     sign = window.next_sign()
+    has_text = False
     while True:
         if sign == "[":
             for _ in window.elements():
                 yield from _entries_of(*window.next_value(), table)
         elif sign == "{":
             yield from _read_object(window, table)
+        elif sign == '"' and not has_text:  # as terraform output -json NAME prints one
+            has_text = True
+            yield _entry(*window.next_value())
         else:
             raise SourceError(f"{table.name} is not a JSON array of URNs, or of objects with a URN each{window.hint()}")
         sign = window.next_sign()
@@ -77,8 +81,11 @@ def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
             sign = window.next_sign()
         if not sign:
             return
-        if sign not in "[{":
-            raise SourceError(f"{table.name}: there is more behind the array, at line {window.line}; see .jsonl")
+        if has_text or sign not in "[{":
+            raise SourceError(
+                f"{table.name}: there is more behind the {'text' if has_text else 'array'}, at line {window.line}; a "
+                "list with a JSON value in each line is named .jsonl"
+            )
 
 
 def _read_object(window: JsonWindow, table: ReadOptions) -> Iterator[Entry]:
@@ -95,6 +102,10 @@ def _read_object(window: JsonWindow, table: ReadOptions) -> Iterator[Entry]:
         elif name in _PAGES and sign == "n":  # null is an empty list
             is_known = True
             window.skip()
+        elif sign == "[" and _is_chosen(name, table):
+            is_known = True
+            for _ in window.elements():
+                yield from _entries_of(*window.next_value(), table._replace(column=None))
         elif name in _STATES and sign in "[{":
             is_known = True
             yield from _read_state(window, table)
@@ -112,10 +123,19 @@ def _read_object(window: JsonWindow, table: ReadOptions) -> Iterator[Entry]:
         )
 
 
+def _is_chosen(name: str, table: ReadOptions) -> bool:
+    """Whether ``--column`` names this field."""
+    return table.column is not None and table.find([name]) is not None
+
+
 def _entries_of_member(name: str, line: int, value: object, table: ReadOptions) -> list[Entry]:
     """The URNs in a named text or Terraform output; nothing else of a sensitive output."""
-    is_own = name == table.column
+    is_own = _is_chosen(name, table)
     if isinstance(value, dict):
+        if is_own and not {"value", "sensitive"} <= value.keys():
+            entries = _entries_of(line, value, table._replace(column=None))
+            is_read = any(entry.reason is None for entry in entries)
+            return entries if is_read else [_entry(line, text) for text in _texts_in(value, is_own=False)]
         if not {"value", "sensitive"} <= value.keys() or not (is_own or table.column is None):
             return []
         texts = _texts_in(value["value"], is_own=is_own and not value["sensitive"])
@@ -197,9 +217,16 @@ def _entries_of(line: int, value: object, table: ReadOptions, page: str = "") ->
         if isinstance(value, RepeatingObject) and inside in value.repeated:
             return [_entry_without_urn(line, value, f"the object has several fields {inside!r}")]
         return [entry for item in value[inside] for entry in _entries_of(line, item, table, inside)]
+    return _entries_of_field(line, value, name, table, page)
+
+
+def _entries_of_field(line: int, value: dict[str, Any], name: str, table: ReadOptions, page: str) -> list[Entry]:
+    """The entry of an object whose field has this name; several if ``--column`` chose a field with an array."""
     if isinstance(value, RepeatingObject):
         for field in value.repeated & {name, "version" if page == "versions" else name}:
             return [_entry(line, value[name])._replace(reason=f"the object has several fields {field!r}")]
+    if table.column is not None and isinstance(value[name], list):
+        return [entry for item in value[name] for entry in _entries_of(line, item, table._replace(column=None))]
     urn, version = value[name], value.get("version")
     if (
         page == "versions"

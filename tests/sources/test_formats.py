@@ -249,9 +249,9 @@ def test_a_number_at_the_end_of_a_block_is_one_number(source):
     assert [entry.text for entry in read.read()] == ["1234567"]
 
 
-@pytest.mark.parametrize("text", [json.dumps(A), json.dumps({"urns": [A]}), "", "  \n", A, "null", "\ufeff\ufeff[]"])
+@pytest.mark.parametrize("text", ["7", json.dumps({"urns": [A]}), "", "  \n", A, "null", "\ufeff\ufeff[]"])
 def test_what_is_no_array_is_refused(source, text):
-    """A .json list is one array; anything else is refused with that said."""
+    """A .json list is an array, an object with URNs or one text; anything else is refused with that said."""
     assert "JSON array" in broken(source("l.json", text))
 
 
@@ -421,3 +421,28 @@ def test_two_columns_of_one_name_are_refused(source, tmp_path):
     path = tmp_path / "list.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([A]), pa.array([B])], names=["urn", "urn"]), path)
     assert "2 columns 'urn'; rename all but one" in broken(Source(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "column"),
+    [
+        ("list.json", '{"note":1,"urns":["A","B"]}', "urns"),
+        ("list.json", '{"urns":{"value":["A","B"],"sensitive":false}}', "urns"),
+        ("list.json", '{"data":{"urns":["A",{"of":"B"}],"name":"x"}}', "data"),
+        ("list.json", '{"data":{"functions":[{"func_urn":"A"},{"func_urn":"B"}]}}', "data"),
+        ("list.json", '{"Functions":[{"func_urn":"A"},{"func_urn":"B"}]}', "Functions"),
+        ("list.jsonl", '{"urns":["A","B"]}\n', "urns"),
+        ("list.json", '[{"urns":["A"]},{"urns":["B"]}]', "urns"),
+        ("list.json", ' "A" ', None),
+    ],
+)
+def test_column_chooses_a_field_of_a_json_list(source, name, text, column):
+    """`--column` chooses a field with an array or object that has URNs; a JSON text alone is a list of one URN."""
+    entries = list(source(name, text.replace('"A"', f'"{A}"').replace('"B"', f'"{B}"'), column).read())
+    assert [entry[1:3] for entry in entries] == [(A, None), (B, None)][: len(entries)]
+    assert len(entries) == 1 + ('"B"' in text)
+
+
+def test_texts_in_lines_belong_into_jsonl(source):
+    """Several JSON texts in a file named .json get the advice to name it .jsonl."""
+    assert "more behind the text, at line 2; a list" in broken(source("list.json", f'"{A}"\n"{B}"\n'))
