@@ -1,6 +1,4 @@
-"""The grammar of function URNs: full forms, short forms, versions and aliases.
-
-Owns what a function URN is. Knows no file, no network and no endpoint.
+"""Parses function URNs: full forms, short forms, versions and aliases.
 
 Source: api-facts.md section 1 (vendor's function model, OTC API reference, read 2026-08).
 """
@@ -14,14 +12,14 @@ from typing import Literal, NamedTuple
 from inventory.errors import UrnError
 
 MAX_LENGTH = 1024
-"""Characters. The vendor documents 269; a little more is asked and left to the service to judge."""
+"""Characters. The vendor documents 269; the service decides on a few more."""
 
 _INVISIBLE = (
     r"\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     r"\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff"
 )
-"""The Unicode category Cf, and the other characters that are shown as nothing (Default_Ignorable_Code_Point)."""
+"""Unicode category Cf and Default_Ignorable_Code_Point."""
 _INNER = re.compile(rf"[^\s{_INVISIBLE}]")
 _FORBIDDEN_ASCII = re.compile(r"[\x00-\x20\x7f/?#%]")
 _FORBIDDEN = re.compile(rf"[\x00-\x20\x7f-\xa0/?#%\u2028\u2029\ud800-\udfff{_INVISIBLE}]|\s")
@@ -33,7 +31,7 @@ _MARKS = {
     "'": "\u2018\u2019\u201a\u201b\u2032\u2039\u203a",
     '"': "\u201c\u201d\u201e\u201f\u2033\xab\xbb",
 }
-"""Punctuation that looks like that of ASCII; what Unicode itself calls compatible is found by NFKC."""
+"""Punctuation that looks like ASCII; NFKC finds the rest."""
 _MARK_OF = {other: mark for mark, others in _MARKS.items() for other in others}
 _LETTER_OF = dict(
     zip(
@@ -46,7 +44,7 @@ _LETTER_OF = dict(
         strict=True,
     )
 )
-"""Letters of other scripts that cannot be told from an ASCII letter by eye."""
+"""Letters of other scripts that look like an ASCII letter."""
 _NOT_IN_A_PATH = (".", "..")
 _FIXED_CHARACTERS = len("urn:fss:::function:::")
 _FULL_FIELDS = (7, 8)
@@ -56,10 +54,7 @@ QualifierType = Literal["version", "alias"]
 
 
 class FunctionUrn(NamedTuple):
-    """One function, version or alias, as it was asked for.
-
-    A URN without a qualifier is its own identity: the service reads it as ``latest``, and we do not write that in.
-    """
+    """One function, version or alias. Without a qualifier, the service reads ``latest``; we do not add it."""
 
     region: str
     project_id: str
@@ -76,27 +71,27 @@ class FunctionUrn(NamedTuple):
 
 
 def scope_prefix(region: str, project_id: str) -> str:
-    """What every full URN of a scope begins with, so that a scope is one range of sorted URNs."""
+    """The prefix of all full URNs of a scope, which is one range of sorted URNs."""
     return f"urn:fss:{region}:{project_id}:"
 
 
 def parse(text: str, *, region: str | None = None, project_id: str | None = None) -> FunctionUrn:
-    """Reads a URN in any of the vendor's forms.
+    """Parses a URN in any of the vendor's forms.
 
     Args:
         text: 7 or 8 fields (``urn:fss:<region>:<project>:function:<package>:<name>[:<version>|:!<alias>]``), or a short
             form: ``name``, ``package:name``, ``project:package:name``, ``project:package:name:version-or-!alias``.
-        region: completes the short forms.
-        project_id: completes the short forms that do not say it.
+        region: of short forms.
+        project_id: of short forms without a project.
 
     Raises:
-        UrnError: the text is none of these; the message says why.
+        UrnError: with the reason.
     """
     if len(text) > MAX_LENGTH:
         raise UrnError(f"{len(text)} characters long: a function URN has at most 269")
-    found = (_FORBIDDEN_ASCII if text.isascii() else _FORBIDDEN).search(text)
-    if found:
-        character, position = describe_character(found.group()), found.start() + 1
+    forbidden = (_FORBIDDEN_ASCII if text.isascii() else _FORBIDDEN).search(text)
+    if forbidden:
+        character, position = describe_character(forbidden.group()), forbidden.start() + 1
         raise UrnError(f"character {character} at position {position} is not allowed in a function URN")
     _check_look_alikes(text)
     if not text:
@@ -112,7 +107,7 @@ def parse(text: str, *, region: str | None = None, project_id: str | None = None
 
 
 def trim(text: str) -> tuple[str, bool]:
-    """Removes white space and invisible characters at the ends; says whether more than ASCII white space was there."""
+    """Removes white space and invisible characters at the ends; True if more than ASCII white space was removed."""
     if text.isascii():
         return text.strip(), False
     end = len(text) - _size_of_edge(text[::-1])
@@ -126,17 +121,16 @@ def _size_of_edge(text: str) -> int:
 
 
 def describe_character(character: str) -> str:
-    """A character as a message shows it: as ASCII, or as its code point and its name."""
+    """A character for a message: itself, or its code point and name."""
     if character.isascii():
         return repr(character)
     return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
 
 
 def _check_look_alikes(text: str) -> None:
-    """Refuses characters that are taken for ASCII: another function would be asked for than the eye reads.
+    """Rejects characters that look like ASCII, because another function would be queried than the user reads.
 
-    A letter of another script is refused only where all such letters of its field look like ASCII, and ASCII letters
-    stand beside them: it is certainly not a name in that script.
+    A letter of another script is rejected only in a field with ASCII letters where all others look like ASCII too.
     """
     if text.isascii():
         return
@@ -158,7 +152,7 @@ def _check_look_alikes(text: str) -> None:
 
 
 def split_urn(text: str) -> FunctionUrn:
-    """Takes a full URN apart that :func:`parse` has made: nothing is checked again, which takes a third of the time."""
+    """Splits a full URN that :func:`parse` has checked, in a third of the time."""
     _, _, region, project_id, _, package, name, *rest = text.split(":")
     if not rest:
         return FunctionUrn(region, project_id, package, name)
@@ -198,10 +192,10 @@ def _short(fields: list[str], region: str | None, project_id: str | None) -> Fun
 
 
 def check_field(text: str, name: str) -> None:
-    """Sees that a text can be a field of a URN.
+    """Checks that a text can be a field of a URN.
 
     Raises:
-        UrnError: it cannot; the message names it.
+        UrnError: it cannot; the message contains ``name``.
     """
     if not text or ":" in text or text in _NOT_IN_A_PATH or _FORBIDDEN.search(text):
         raise UrnError(f"{name} {text!a} cannot be a field of a URN")
@@ -214,7 +208,7 @@ def check_field(text: str, name: str) -> None:
 def _build(region: str, project_id: str, package: str, name: str, qualifier: str | None) -> FunctionUrn:
     if sum(map(len, (region, project_id, package, name, qualifier or ""))) > MAX_LENGTH - _FIXED_CHARACTERS:
         raise UrnError(f"completed, it is over {MAX_LENGTH} characters long: a function URN has at most 269")
-    if project_id in _NOT_IN_A_PATH:  # it is a part of the call's path by itself
+    if project_id in _NOT_IN_A_PATH:  # a segment of the request path
         raise UrnError(f"project {project_id!r} cannot be a project id")
     if qualifier is None:
         return FunctionUrn(region, project_id, package, name)

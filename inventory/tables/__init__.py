@@ -1,1 +1,1 @@
-"""Table schema, flattening, Parquet and CSV."""
+"""Schema, flattening, Parquet and CSV. A pure function of the ledger: same rows, same bytes."""

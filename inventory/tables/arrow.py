@@ -1,7 +1,6 @@
-"""Python values to Arrow arrays, straight from their bytes.
+"""Converts Python values to Arrow arrays.
 
-Owns the conversion of a column. ``pyarrow.array`` would do the same, but it imports pandas wherever that is installed
-(its check for Series), which costs a batch job 50 MB and half a second for nothing.
+``pyarrow.array`` imports pandas wherever it is installed: 50 MB and half a second.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ TYPES: Final = {
     schema.FLOAT: pa.float64(),
     schema.TIME: pa.timestamp("us", tz="UTC"),
 }
-"""The Arrow types of the schema's type names."""
+"""Arrow type of each type name of the schema."""
 
 
 def to_array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     """Makes an array of one of :data:`TYPES`.
 
     Args:
-        values: texts, integers, booleans or floats, as the type asks; None for null. A time is an integer in the type's
-            unit since 1970-01-01 UTC.
-        arrow_type: what it becomes.
+        values: texts, integers, booleans or floats; None for null. A time is an integer in the type's unit since
+            1970-01-01 UTC.
+        arrow_type: of the array.
     """
     size = len(values)
     validity = None
@@ -59,19 +58,19 @@ def to_array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
 
 
 def to_scalar(value: Any, arrow_type: pa.DataType) -> pa.Scalar:  # noqa: ANN401 - as the type asks
-    """One value as Arrow's functions take it, for these load pandas too where they are given a Python value."""
+    """Makes a scalar; Arrow's functions load pandas for a Python value."""
     return to_array([value], arrow_type)[0]
 
 
 def combine_chunks(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column in one piece; Arrow's combine_chunks loads pandas where there is none."""
+    """A column as one array; Arrow's combine_chunks loads pandas for none."""
     if isinstance(column, pa.Array):
         return column
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
 
 
 def to_objects(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
-    """Rows as Python values; a time as :func:`to_array` takes it, for Arrow loads pandas to make one of Python's."""
+    """Rows as Python values; a time is an integer as in :func:`to_array`, for Arrow loads pandas for others."""
     for index, field in enumerate(rows.schema):
         if pa.types.is_timestamp(field.type):
             rows = rows.set_column(index, field.name, rows.column(index).cast(pa.int64()))

@@ -1,8 +1,4 @@
-"""A table in parts: a folder of files that readers take for one dataset, or one file where the rows are few.
-
-Owns when a part is full, and that a folder of parts has its name only when all of them are whole. How rows become a
-file is the matter of :mod:`inventory.tables.writer`.
-"""
+"""Writes and reads a table in parts: a folder that readers take for one dataset."""
 
 from __future__ import annotations
 
@@ -24,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class PartsWriter:
-    """Writes one table as :class:`inventory.tables.writer.TableWriter` does, a new file after so many rows.
+    """Writes one table, with a new file every ``rows_per_file`` rows; a table of one part is one file.
 
-    A table that has no more rows than that is one file. The same rows always make the same files.
+    The same rows always make the same files.
 
     Args:
-        table: what is written.
+        table: to write.
         folder: of the run.
-        formats: in which it is written.
-        rows_per_file: rows of a part; the last one may have less.
-        max_rows: no more rows than that will come; the names of the parts are as long as that needs.
+        formats: of the files.
+        rows_per_file: rows of each part but the last.
+        max_rows: the most rows that will come; decides the length of the parts' names.
     """
 
     def __init__(
@@ -43,7 +39,7 @@ class PartsWriter:
         self._folder = folder
         self._formats = formats
         self._rows_per_file = rows_per_file
-        self._most_parts = max_rows // rows_per_file
+        self._max_parts = max_rows // rows_per_file
         self._staging = layout.staging_folder(folder, table.name)
         self._stack = ExitStack()
         self._part = ExitStack()
@@ -53,7 +49,7 @@ class PartsWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack, _named(self._table.name):
-            layout.remove_table_file(self._staging)  # what a killed run left
+            layout.remove_table_file(self._staging)  # left by a killed run
             self._staging.mkdir()
             stack.callback(layout.remove_table_file, self._staging)
             self._writer = self._begin()
@@ -72,7 +68,7 @@ class PartsWriter:
         self._part.close()
 
     def add(self, row: Row, size: int) -> None:
-        """Adds a row of about so many bytes; rows come in the table's order."""
+        """Adds a row of about ``size`` bytes, in the table's order."""
         if self._rows == self._rows_per_file:
             self._stage()
             self._writer = self._begin()
@@ -80,7 +76,7 @@ class PartsWriter:
         self._rows += 1
 
     def finish(self) -> None:
-        """Writes what is left: the parts are whole, in a folder that has not its name yet."""
+        """Writes all parts under temporary names."""
         if self._finished:
             return
         self._stage()
@@ -97,16 +93,16 @@ class PartsWriter:
         return len(self._staged) > len(self._formats)
 
     def publish(self) -> list[TableFile]:
-        """Gives the whole files their names."""
+        """Renames the complete files."""
         self.finish()
         with _named(self._table.name):
             return [file for form in self._formats for file in self._publish(form)]
 
     def _stage(self) -> None:
-        """Ends a part, and puts it to the others of its format."""
+        """Ends a part and moves it to the staging folder of its format."""
         number = len(self._staged) // len(self._formats)
         for file in self._writer.publish():
-            name = layout.part_name(number, file.format, self._most_parts)
+            name = layout.part_name(number, file.format, self._max_parts)
             with _named(self._table.name):
                 (self._staging / file.format).mkdir(exist_ok=True)
                 (self._staging / file.path).replace(self._staging / file.format / name)
@@ -131,7 +127,7 @@ class PartsWriter:
 
 
 def read_parts(table: str, paths: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
-    """Reads a table that was written here, in one file or in parts; all of its columns, or those that are named.
+    """Reads a table in one file or in parts.
 
     Raises:
         OutputError: a file cannot be read as this table.

@@ -1,9 +1,4 @@
-"""What the files of a table are called: one file, or a folder of parts.
-
-Owns these names, and the rule that of a folder of parts only the parts are ours. Knows nothing of what is in them. The
-formats have folders of their own, as readers take a folder for one dataset: ``functions`` for Parquet and
-``functions-csv`` for CSV.
-"""
+"""Names of a table's files: one file, or a folder of parts for each format."""
 
 from __future__ import annotations
 
@@ -33,23 +28,23 @@ def folder_name(table: str, form: str) -> str:
     return table if form == "parquet" else f"{table}-{form}"
 
 
-def part_name(number: int, form: str, most: int) -> str:
-    """The name of a part, of ``most`` at most: sorted by name, the parts are in the table's order."""
-    return f"part-{number:0{max(_DIGITS, len(str(most)))}}.{form}"
+def part_name(number: int, form: str, max_number: int) -> str:
+    """The name of a part; names of up to ``max_number`` parts sort in the table's order."""
+    return f"part-{number:0{max(_DIGITS, len(str(max_number)))}}.{form}"
 
 
 def staging_folder(folder: Path, table: str) -> Path:
-    """The folder in which the parts of a table are until all of them are whole."""
+    """Where the parts of a table are until all are complete."""
     return temporary_name(folder / table)
 
 
 def is_part(name: str) -> bool:
-    """Whether a file of that name is a part of a table."""
+    """Whether a file name is that of a part."""
     return _PART.fullmatch(name) is not None
 
 
 def list_parts(folder: Path) -> list[Path]:
-    """The parts in a folder; none where it is no folder, or a link to one: what is there is not ours."""
+    """The parts in a folder; none for a link or a file."""
     if folder.is_symlink():
         return []
     try:
@@ -59,7 +54,7 @@ def list_parts(folder: Path) -> list[Path]:
 
 
 def is_replaceable(folder: Path) -> bool:
-    """Whether a folder may be written over: it is not there, or holds nothing but parts."""
+    """Whether a folder does not exist or contains nothing but parts."""
     if folder.is_symlink():
         return False
     try:
@@ -71,7 +66,7 @@ def is_replaceable(folder: Path) -> bool:
 
 
 def table_files(run: Path) -> list[Path]:
-    """All that a run may have left of tables in its folder, whole or not; not all of it is there."""
+    """All paths of tables, complete or not, that a run may have left; some do not exist."""
     single = [run / file_name(table, form) for table in TABLES for form in FORMATS]
     parts = [part for table in TABLES for form in FORMATS for part in list_parts(run / folder_name(table, form))]
     return [
@@ -83,7 +78,7 @@ def table_files(run: Path) -> list[Path]:
 
 
 def remove_table_file(path: Path) -> None:
-    """Removes a table's file, a part, or the folder in which parts are staged; a folder without parts goes with it.
+    """Removes a file, a part or a staging folder; a folder without parts goes too.
 
     Raises:
         OSError: it cannot be removed.
@@ -95,5 +90,5 @@ def remove_table_file(path: Path) -> None:
         return
     path.unlink(missing_ok=True)
     if is_part(path.name):
-        with suppress(OSError):  # what else is in there is not ours
+        with suppress(OSError):  # other files stay
             path.parent.rmdir()

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from inventory.errors import UsageError
 
 VERSION: Final = 2
-"""Raised when a column is added, removed, or changes its meaning."""
+"""Raised when a column is added or removed, or changes its meaning."""
 
 TEXT, INTEGER, BOOLEAN, TIME, FLOAT = "string", "int64", "bool", "timestamp[us, tz=UTC]", "double"
 
@@ -40,7 +40,7 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One table: its name, what one row of it is, what it is sorted by, and its columns."""
+    """One table: name, meaning of a row, sort columns, columns."""
 
     name: str
     row: str
@@ -330,10 +330,10 @@ TABLES: Final = {table.name: table for table in (FUNCTIONS, DESTINATIONS, CALLS,
 
 
 def find_table(name: str) -> Table:
-    """Finds a table.
+    """Finds a table by name.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none.
     """
     if name not in TABLES:
         raise UsageError(f"there is no table {name!r}; the tables are {', '.join(TABLES)}")

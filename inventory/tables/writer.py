@@ -1,8 +1,4 @@
-"""The tables on disk: Parquet and CSV, streamed, each under its final name only when it is whole.
-
-Owns how columns become files and how CSV is made safe for spreadsheets. Knows no ledger and no cloud: rows come in, in
-order, and the same rows always make the same bytes.
-"""
+"""Writes tables as streams of Parquet and CSV, and reads them."""
 
 from __future__ import annotations
 
@@ -26,21 +22,21 @@ if TYPE_CHECKING:
     from inventory.tables.flatten import Row
 
 ROWS_PER_BATCH: Final = 1_024
-"""Rows that are held as Python values at a time."""
+"""Rows held as Python values."""
 ROWS_PER_GROUP: Final = 24_576
-"""Rows of a Parquet row group: large enough to compress and skip well, small enough to hold while writing."""
+"""Rows of a Parquet row group: compresses and skips well, and fits in memory."""
 BYTES_PER_BATCH: Final = 4 * 1024 * 1024
 BYTES_PER_GROUP: Final = 32 * 1024 * 1024
-"""The same in bytes of the cells, whichever comes first: rows of a megabyte must not add up."""
-# A spreadsheet runs a cell that begins so as a formula; the quote is the guard itself.
-_RUNS: Final = frozenset("=+-@\t\r\n'")
+"""The same limits in bytes of the cells, for large rows."""
+# First characters of a formula in a spreadsheet, and of a guarded text.
+_GUARDED: Final = frozenset("=+-@\t\r\n'")
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _PAGE_BYTES: Final = 64 * 1024
 _CSV_WRITE: Final = pa_csv.WriteOptions(quoting_style="needed")
 
 
 class TableFile(NamedTuple):
-    """A table that was written. ``path`` is its name in the run's folder."""
+    """A file of a table; ``path`` is relative to the run's folder."""
 
     name: str
     format: str
@@ -57,7 +53,7 @@ class _Writer(Protocol):
 
 
 def arrow_schema(table: Table) -> pa.Schema:
-    """The Arrow schema of a table, its meanings and units in the fields' metadata."""
+    """The Arrow schema of a table, with meanings and units as metadata."""
     fields = []
     for column in table.columns:
         metadata = {"description": column.meaning, "source": column.source}
@@ -71,8 +67,7 @@ def arrow_schema(table: Table) -> pa.Schema:
 class TableWriter:
     """Writes one table in several formats at once.
 
-    The files appear under their names when :meth:`finish` and :meth:`publish` were called, and not before; leaving the
-    context without that removes what was written.
+    Files get their names in :meth:`publish`; leaving the context before removes them.
     """
 
     def __init__(self, table: Table, folder: Path, formats: tuple[str, ...]) -> None:
@@ -103,14 +98,14 @@ class TableWriter:
             self._stack.close()
 
     def add(self, row: Row, size: int) -> None:
-        """Adds a row; rows come in the table's order. ``size`` is about its bytes, which bound what is held."""
+        """Adds a row in the table's order; ``size`` (about its bytes) bounds the memory."""
         self._rows.append(row)
         self._row_bytes += size
         if len(self._rows) == ROWS_PER_BATCH or self._row_bytes >= BYTES_PER_BATCH:
             self._write()
 
     def finish(self) -> None:
-        """Writes what is left: the files are whole, under their temporary names."""
+        """Writes the rest; the files are complete under temporary names."""
         if self._finished:
             return
         self._write()
@@ -120,7 +115,7 @@ class TableWriter:
         self._finished = True
 
     def publish(self) -> list[TableFile]:
-        """Gives the whole files their names."""
+        """Renames the complete files."""
         self.finish()
         files = []
         with _named(self._table.name):
@@ -147,7 +142,7 @@ class TableWriter:
 
 
 class _ParquetWriter:
-    """Parquet by row groups. Until a group is full its batches wait compressed: four at once are much memory."""
+    """Parquet by row groups; batches wait compressed until their group is full."""
 
     def __init__(self, sink: IO[bytes], schema: pa.Schema, table: Table) -> None:
         names = [column.name for column in table.columns]
@@ -190,12 +185,12 @@ class _ParquetWriter:
         self._sink.close()
 
     def abandon(self) -> None:
-        with suppress(OSError, ValueError):  # what could not be written is removed: how it ends does not matter
+        with suppress(OSError, ValueError):  # the file is removed anyway
             self._writer.close()
 
 
 class _CsvWriter:
-    """CSV by batches, guarded against spreadsheets."""
+    """CSV by batches, with guarded texts."""
 
     def __init__(self, sink: IO[bytes], schema: pa.Schema, _table: Table) -> None:
         self._sink = sink
@@ -205,7 +200,7 @@ class _CsvWriter:
     def write(self, arrays: list[pa.Array], columns: list[tuple[Any, ...]]) -> None:
         guarded = [
             to_array([guard(value) for value in values], field.type)
-            if field.type == pa.string() and any(value and value[0] in _RUNS for value in values)
+            if field.type == pa.string() and any(value and value[0] in _GUARDED for value in values)
             else array
             for array, values, field in zip(arrays, columns, self._schema, strict=True)
         ]
@@ -221,12 +216,12 @@ class _CsvWriter:
 
 
 def guard(text: str | None) -> str | None:
-    """Puts a quote before what a spreadsheet would run as a formula, and before a quote, so that it comes off."""
-    return f"'{text}" if text and text[0] in _RUNS else text
+    """Puts a quote before a text that a spreadsheet runs as a formula, and before a leading quote."""
+    return f"'{text}" if text and text[0] in _GUARDED else text
 
 
 def remove_guards(table: pa.Table) -> pa.Table:
-    """Takes the quotes of :func:`guard` off again."""
+    """Removes the quotes of :func:`guard`."""
     import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB that writing does not need
 
     for index, field in enumerate(table.schema):
@@ -238,16 +233,15 @@ def remove_guards(table: pa.Table) -> pa.Table:
 
 
 def read_table(path: Path, name: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-    """Reads a table that was written here, from Parquet or CSV: the same cells from both.
+    """Reads a Parquet or CSV file of a table: the same cells from both.
 
     Args:
         path: the file.
-        name: of the table; without it, the file's.
-        columns: which of the table's columns to read; those that an older schema did not have are null. Without it, all
-            that the file has.
+        name: of the table; default: the file's.
+        columns: to read; those of a newer schema are null. Default: all columns of the file.
 
     Raises:
-        OutputError: the file cannot be read as that table.
+        OutputError: the file cannot be read as this table.
     """
     table = TABLES[name or path.stem]
     try:
@@ -261,20 +255,22 @@ def read_table(path: Path, name: str | None = None, columns: Sequence[str] | Non
 
 def _read_columns(file: IO[bytes], table: Table, columns: Sequence[str]) -> pa.Table:
     parquet = pq.ParquetFile(file)
-    there = [name for name in columns if name in parquet.schema_arrow.names]
-    read = parquet.read(columns=there)
+    present = [name for name in columns if name in parquet.schema_arrow.names]
+    read = parquet.read(columns=present)
     fields = [arrow_schema(table).field(name) for name in columns]
     rows = parquet.metadata.num_rows
-    arrays = [read[one.name].cast(one.type) if one.name in there else pa.nulls(rows, one.type) for one in fields]
+    arrays = [
+        read[field.name].cast(field.type) if field.name in present else pa.nulls(rows, field.type) for field in fields
+    ]
     return pa.table(arrays, schema=pa.schema(fields))
 
 
 def csv_convert_options(table: Table, columns: Sequence[str] | None = None) -> pa_csv.ConvertOptions:
-    """How the cells of a table are read from CSV.
+    """How CSV cells are read.
 
     Args:
-        table: which.
-        columns: those that are read; None: all of them.
+        table: of the file.
+        columns: to read; None: all.
     """
     return pa_csv.ConvertOptions(
         column_types={column.name: TYPES[column.type] for column in table.columns},
