@@ -14,7 +14,7 @@ from tenacity import wait_incrementing
 from yarl import URL
 
 from inventory.cloud.response_body import FAILURES, RawResponse, StatusOnlyError, read_response, to_call_error
-from inventory.cloud.responses import parse_retry_after, read_error_body
+from inventory.cloud.responses import is_from_intermediary, is_web_page, parse_retry_after, read_error_body
 from inventory.errors import (
     BadAnswerError,
     BlockedError,
@@ -103,6 +103,8 @@ class IamClient:
         self._refusals = 0  # number of 429, and seconds waited, since the last success
         self._waited = 0.0
         self._failed: CallError | None = None
+        self._was_accepted = False
+        self._blocked: BlockedError | None = None
 
     @property
     def paused_for(self) -> float:
@@ -113,7 +115,7 @@ class IamClient:
         """Runs a call with retries. A 429 is waited for and is not counted as an attempt.
 
         Raises:
-            CallError: the last error; it stops the scope if IAM is given up.
+            CallError: the last error; it stops the scope if IAM is given up or its responses are unusable.
         """
         counts = Attempts(self._clock())
         wait = wait_incrementing(_WAIT_SECONDS, _WAIT_SECONDS, tries * _WAIT_SECONDS)
@@ -123,7 +125,7 @@ class IamClient:
                 lambda: self._run_once(call, counts), counts, is_closed=lambda: tries == 1 or self._is_given_up()
             )
         except CallError as error:
-            if self._is_given_up():
+            if self._is_given_up() or (tries > 1 and isinstance(error, BadAnswerError)):
                 vars(error).update(retryable=False, stops_scope=True)
             raise
 
@@ -144,6 +146,9 @@ class IamClient:
         if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
             raise self._error_of(response, request.redactor)
         fault = response.fault
+        if response.status == HTTPStatus.OK and is_web_page(response.headers, response.body):
+            advice = "see that the IAM endpoint is right, and that no proxy or web filter answers for it"
+            raise BlockedError(f"IAM at {self.origin}: a web page and not JSON; {advice}")
         if fault is None:
             try:
                 return read_json(response.body)
@@ -154,6 +159,8 @@ class IamClient:
     async def _run_once(self, call: Callable[[], Awaitable[T]], counts: Attempts) -> T:
         """Asks once, in the line of all that ask this IAM; what came of it is counted."""
         self._give_up()
+        if self._blocked is not None:  # a further call would send the password to the web filter again
+            raise self._blocked
         queued = self._clock()
         began = await self._throttle.acquire()
         counts.waited += began - queued
@@ -166,10 +173,13 @@ class IamClient:
             self._throttle.record_no_answer(began)
             raise
         self._record_success(began)
+        self._was_accepted = True
         return answer
 
     def _record_error(self, error: CallError, sent: float, counts: Attempts) -> None:
         self._failed = error
+        if isinstance(error, BlockedError) and not self._was_accepted:
+            self._blocked = error
         if isinstance(error, ThrottledError):
             self._outage.record_answer()
             counts.throttled += 1
@@ -243,12 +253,15 @@ class IamClient:
         message = vendor.msg or response.fault or "no reason"
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and "Location" in response.headers:
             message = f"a redirect to {response.headers['Location']}, which is not followed"
+        is_foreign = vendor.code is None and is_from_intermediary(status, response.headers, response.body)
+        if is_foreign:
+            message = "something between here and IAM answered (a proxy or a web filter)"
         message = redactor.redact(f"IAM at {self.origin} said {status}: {message[:_MAX_MESSAGE_READ]}")[:_MAX_MESSAGE]
         code = None if vendor.code is None else redactor.redact(vendor.code[:_MAX_MESSAGE])
         cls = _ERROR_CLASSES.get(status) or (
             ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else WrongEndpointError
         )
-        error = cls(message, error_code=code)
+        error = (BlockedError if is_foreign else cls)(message, error_code=code)
         if isinstance(error, ThrottledError):
             error.with_hints(retry_after=parse_retry_after(response.headers), limit=None)
         return error

@@ -114,7 +114,7 @@ def classify_response(
     if status == HTTPStatus.NOT_FOUND and _is_broken_json(headers, body):
         raise error  # the missing part tells service and gateway apart
     cls = _error_class(status, error.error_code or "")
-    if error.error_code is None and _is_from_intermediary(status, headers, error.body):
+    if error.error_code is None and is_from_intermediary(status, headers, error.body):
         message = f"{_INTERMEDIARY}: {error.error_msg}"[:MAX_ERROR_MSG]
         raise BlockedError(message, status_code=status, request_id=error.request_id, body=error.body)
     if cls is ThrottledError:
@@ -212,12 +212,17 @@ def _error_class(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - 
     return BadRequestError if status >= HTTPStatus.BAD_REQUEST else BadAnswerError
 
 
-def _is_from_intermediary(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+def is_from_intermediary(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Returns True for a refusal by a proxy or web filter; service and gateway refuse in JSON."""
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return True
-    is_page = "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<"
-    return status == HTTPStatus.FORBIDDEN and is_page and bool(body.strip())
+    return status == HTTPStatus.FORBIDDEN and is_web_page(headers, body)
+
+
+def is_web_page(headers: Mapping[str, str], body: bytes) -> bool:
+    """Returns True for HTML, which neither service nor gateway sends."""
+    is_html = "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<"
+    return is_html and bool(body.strip())
 
 
 def _describe_problem(status: int, headers: Mapping[str, str], body: bytes) -> str | None:

@@ -273,6 +273,9 @@ async def test_token_is_cached_until_shortly_before_expiry(lifetime, kept, renew
         ({"status": 503, "text": ""}, ServerError, "said 503"),
         ({"status": 429, "text": ""}, ThrottledError, "said 429"),
         ({"status": 418, "text": "<html>"}, BlockedError, "said 418"),
+        ({"status": 403, "text": "<html>Filtered", "content_type": "text/html"}, BlockedError, "said 403: something"),
+        ({"status": 407, "text": ""}, BlockedError, "said 407: something between"),
+        ({"status": 200, "text": "<html>Welcome", "content_type": "text/html"}, BlockedError, "a web page"),
         (
             {"status": 302, "headers": {"Location": "http://x"}, "text": ""},
             WrongEndpointError,
@@ -543,9 +546,24 @@ async def test_unreadable_401_is_a_refusal(what):
         assert iam.calls == 4
 
 
-async def test_invalid_response_sends_the_password_three_times():
-    """A web page in place of IAM receives three passwords from twenty projects."""
-    iam = Raw(raw(200, b"<html>Welcome</html>"))
+@pytest.mark.parametrize("status", [200, 403])
+async def test_a_web_page_is_sent_a_password_once(status):
+    """Where something else answers for IAM, the password is sent once, however many projects there are."""
+    iam = Raw(raw(status, b"<html>Welcome</html>"))
+    async with iam.serve() as (url, session):
+        reader = user()
+        for number in range(20):
+            with pytest.raises(BlockedError) as caught:
+                await IamTokenCredential(
+                    session, url, reader, {"project": {"id": f"p{number}"}}, sleep=skip_sleep
+                ).prepare()
+            assert caught.value.stops_scope
+        assert iam.calls == 1
+
+
+async def test_broken_json_tries_a_password_three_times():
+    """A 200 that is no JSON may hide a refusal: it counts as one, however many projects there are."""
+    iam = Raw(raw(200, b'{"token":'))
     async with iam.serve() as (url, session):
         reader = user()
         for number in range(20):
@@ -554,6 +572,22 @@ async def test_invalid_response_sends_the_password_three_times():
                     session, url, reader, {"project": {"id": f"p{number}"}}, sleep=skip_sleep
                 ).prepare()
         assert iam.calls == 3
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Subject-Token": "two words"}])
+async def test_a_201_without_a_usable_token_stops_the_scope(tmp_path, write_list, headers):
+    """IAM is asked three times for all URNs together; the run stops and can be resumed."""
+    async with answering({"status": 201, "text": '{"token": {}}', "headers": headers}) as (url, _, bodies):
+        result = await export(
+            write_list(URNS[:10]),
+            tmp_path / "run",
+            endpoint="http://127.0.0.1:1",
+            iam_endpoint=url,
+            environment=VARIABLES,
+        )
+        assert len(bodies) == 3
+    assert result.exit_code == ExitCode.STOPPED
+    assert "gave no token" in result.manifest["scopes"][0]["stopped"]
 
 
 DOWN = {"status": 503, "text": ""}
