@@ -1,7 +1,4 @@
-"""How many files and connections the system lets this process have open.
-
-Owns that limit: what is left of it, and, for a process of our own, how it is raised. Knows no call and no table.
-"""
+"""Limit of open files: how many connections the process can open."""
 
 from __future__ import annotations
 
@@ -19,39 +16,37 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import resource
 
-_KEPT: Final = 10
-"""Descriptors that are left for other things than calls: name lookups, certificates, the ledger's file."""
-_LEAST: Final = 26
-"""Descriptors that a run uses beside what is open when it begins: ledger, loop, tables in both formats, one call.
-
-Measured: with one less, Arrow finds no time zone when it writes CSV.
-"""
+_RESERVED: Final = 10
+"""Descriptors for other things than calls: name lookups, certificates, the ledger."""
+_NEEDED_BY_RUN: Final = 26
+"""Descriptors that a run opens: ledger, event loop, tables in both formats, one call. Measured: with one less, Arrow
+finds no time zone when it writes CSV."""
 FEW: Final = 8
-"""Descriptors that a command uses which makes no call: a loop, a ledger, a listener."""
+"""Descriptors of a command that makes no call: event loop, ledger, listener."""
 _ENOUGH: Final = 4096
-_TAKEN_AS_OPEN: Final = 16
-"""Where the system does not say how many are."""
+_ASSUMED_OPEN: Final = 16
+"""Open descriptors, if the system does not tell."""
 
 
 def raise_limit() -> None:
-    """Takes what the system allows, as far as a run may need it. It is a matter of the whole process."""
+    """Raises the soft limit of the process as far as a run may need it."""
     if sys.platform != "win32":
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(_ENOUGH, hard)
         if soft != resource.RLIM_INFINITY and soft < wanted:
-            with suppress(OSError, ValueError):  # then there are fewer calls at a time
+            with suppress(OSError, ValueError):  # then there are fewer connections
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def check_enough(least: int = _LEAST) -> None:
-    """Makes sure that a run, or what else needs as many, can open its files, before anything is begun.
+def check_enough(needed: int = _NEEDED_BY_RUN) -> None:
+    """Checks before the start that a command can open its files.
 
     Raises:
-        OutputError: it could not: it would end somewhere in the middle, or not even be able to say so.
+        OutputError: the limit is too low.
     """
     if sys.platform != "win32":
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _open_ones() + least
+        wanted = _count_open() + needed
         if soft != resource.RLIM_INFINITY and soft < wanted:
             raise OutputError(
                 f"only {soft} files may be open at a time, and {wanted} are needed: allow more (ulimit -n)"
@@ -59,20 +54,20 @@ def check_enough(least: int = _LEAST) -> None:
 
 
 def connections(wanted: int) -> int:
-    """How many connections can be open at a time, at most as many as are wanted and at least one.
+    """How many connections can be open at a time, between 1 and ``wanted``.
 
-    A call that finds no descriptor would look like a server that cannot be reached.
+    Without a descriptor, a call would fail as if the server were unreachable.
     """
     if sys.platform != "win32":
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != resource.RLIM_INFINITY:
-            return max(1, min(wanted, soft - _open_ones() - _KEPT))
+            return max(1, min(wanted, soft - _count_open() - _RESERVED))
     return wanted
 
 
 @contextmanager
 def reserve_descriptors() -> Iterator[None]:
-    """Keeps four descriptors, for what comes after the block: a loop needs some to end in order."""
+    """Holds four descriptors during the block, so that the event loop can close cleanly after it."""
     kept = [*os.pipe(), *os.pipe()]
     try:
         yield
@@ -81,8 +76,8 @@ def reserve_descriptors() -> Iterator[None]:
             os.close(number)
 
 
-def _open_ones() -> int:
+def _count_open() -> int:
     try:
         return sum(1 for _ in Path("/dev/fd").iterdir())
     except OSError:
-        return _TAKEN_AS_OPEN
+        return _ASSUMED_OPEN

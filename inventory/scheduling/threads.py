@@ -1,9 +1,4 @@
-"""Work that cannot be given up, done in a thread of its own that a stop does not wait for.
-
-Owns that thread, and the rule which work must be waited for all the same. Calls of the vendor's SDK and of Arrow's S3
-client cannot be cancelled, and a server that says nothing holds them for a minute. What is left alone here must have
-nothing to end in order. Knows no cloud and no store.
-"""
+"""Runs uncancellable blocking calls in threads that shutdown does not wait for."""
 
 from __future__ import annotations
 
@@ -20,17 +15,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NAME: Final = "inventory-run_abandonable"
+_NAME: Final = "inventory-abandonable"
 _TICK_SECONDS: Final = 0.2
 GRACE_SECONDS: Final = 0.8
-"""How long work that sees a stop itself may take to end."""
+"""How long a call may take to end after a cancellation."""
 
 
 async def run_abandonable(work: Callable[..., T], *arguments: object) -> T:
-    """What the work returns; where this is cancelled, the thread is left alone and its result is lost.
+    """Runs a call in a thread of its own; a cancellation abandons the thread.
+
+    For calls of the vendor's SDK and Arrow's S3 client, which a silent server blocks for a minute. The call must need
+    no cleanup.
 
     Raises:
-        BaseException: what the work raises.
+        BaseException: the error of the call.
     """
     threads = ThreadPoolExecutor(1, _NAME)
     future = asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
@@ -41,12 +39,10 @@ async def run_abandonable(work: Callable[..., T], *arguments: object) -> T:
 
 
 async def run_in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """What the work returns, which can see a stop itself; where this is cancelled, its end is waited for.
-
-    What it works with is closed afterwards: a ledger that a thread still reads must not be.
+    """Runs a call in a thread; a cancellation waits for its end, because its ledger is closed afterwards.
 
     Raises:
-        BaseException: what the work raises.
+        BaseException: the error of the call.
     """
     future = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
     try:
@@ -59,10 +55,10 @@ async def run_in_thread(work: Callable[..., T], *arguments: object) -> T:
 
 
 async def run_cancellable(check: Callable[[], None], work: Callable[..., T], *arguments: object) -> T:
-    """What the work returns, unless ``check`` raises before.
+    """Runs a call in a thread of its own until ``check`` raises.
 
     Raises:
-        InterruptedRunError: a stop was asked for.
+        InterruptedRunError: the run was cancelled.
     """
     task = asyncio.ensure_future(run_abandonable(work, *arguments))
     try:
@@ -74,7 +70,7 @@ async def run_cancellable(check: Callable[[], None], work: Callable[..., T], *ar
                 check()
             except InterruptedRunError:
                 await asyncio.wait({task}, timeout=GRACE_SECONDS)
-                if not task.done() or task.exception() is not None:  # a stop outweighs what it may have caused
+                if not task.done() or task.exception() is not None:  # the cancellation may have caused the error
                     raise
         return task.result()
     finally:
@@ -83,5 +79,5 @@ async def run_cancellable(check: Callable[[], None], work: Callable[..., T], *ar
 
 
 def is_any_left() -> bool:
-    """Whether a thread is still at work: then a process that ends as usual would wait for it."""
+    """Whether an abandoned thread still runs, so that a normal exit would wait for it."""
     return any(thread.name.startswith(_NAME) for thread in threading.enumerate())

@@ -1,9 +1,4 @@
-"""A fixed number of workers over lanes of jobs.
-
-Owns the concurrency: how many jobs are under way, and that no task is left behind. Knows no cloud; a lane is whatever
-must not hold up the others. Jobs are taken from a lane's iterator one at a time, so nothing is read ahead of the work,
-and a lane is taken from the lanes' iterator when its first worker comes.
-"""
+"""Worker pool: a fixed number of workers over lanes of jobs."""
 
 from __future__ import annotations
 
@@ -18,9 +13,13 @@ Job = TypeVar("Job")
 
 
 class Lane(Generic[Job]):
-    """Jobs of one kind, what to do with each, and how many workers may be at it; None: all of them.
+    """Jobs that may wait without holding up other lanes.
 
-    ``close`` is called when the last job is done.
+    Args:
+        jobs: taken one at a time, when a worker is free.
+        work: called with each job.
+        limit: maximum number of workers; None for all.
+        close: called after the last job.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Lane(Generic[Job]):
 
 
 class _Lanes(Generic[Job]):
-    """The lanes in which a worker finds a place; those without a worker come first, then those with the fewest."""
+    """The lanes that are not full: first those without workers, then those with the fewest."""
 
     def __init__(self, lanes: Iterable[Lane[Job]]) -> None:
         self._unopened = enumerate(lanes)
@@ -46,7 +45,7 @@ class _Lanes(Generic[Job]):
         self._queue: list[tuple[int, int]] = []  # workers and number of each lane that is not full
 
     def take(self) -> tuple[int, Lane[Job]] | None:
-        """The lane that a worker goes to, with its number; None where every lane is empty or full."""
+        """The next lane for a worker, with its number; None if all lanes are empty or full."""
         number, lane = next(self._unopened, (0, None))
         if lane is not None:
             self._open[number] = lane
@@ -56,13 +55,13 @@ class _Lanes(Generic[Job]):
             _, number = heappop(self._queue)
             lane = self._open.get(number)
         lane.workers += 1
-        # The number of workers falls only where a lane is empty, so that a full lane need not be kept.
+        # Workers leave only empty lanes, so a full lane needs no place in the queue.
         if lane.limit is None or lane.workers < lane.limit:
             heappush(self._queue, (lane.workers, number))
         return number, lane
 
     def leave(self, number: int, lane: Lane[Job]) -> None:
-        """A worker found no job in a lane; who leaves last closes it."""
+        """Takes a worker from an empty lane; the last one closes it."""
         self._open.pop(number, None)
         lane.workers -= 1
         if not lane.workers:
@@ -70,12 +69,12 @@ class _Lanes(Generic[Job]):
 
 
 async def run(lanes: Iterable[Lane[Job]], size: int) -> None:
-    """Works all lanes off with ``size`` workers, who spread evenly over the lanes that still have jobs.
+    """Works off all lanes with ``size`` workers, spread evenly over the lanes that have jobs.
 
-    A worker stays with its lane until that is empty, so a lane that waits holds up only those who chose it.
+    A worker stays with its lane until the lane is empty. A lane is taken from the iterator when its first worker comes.
 
     Raises:
-        BaseException: the first error of a worker, as it is; the other workers are cancelled and awaited.
+        BaseException: the first error of a worker; the other workers are cancelled and awaited.
     """
     waiting = _Lanes(lanes)
 

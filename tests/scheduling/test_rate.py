@@ -9,7 +9,7 @@ from support.project import DATA
 
 from inventory.cloud.responses import read_limit
 from inventory.errors import RateLimit, ThrottledError
-from inventory.scheduling.rate import LEAST_MARGIN, MARGIN, START, Pace
+from inventory.scheduling.rate import MARGIN, MIN_MARGIN, START, AdaptiveRate
 
 RECORDED = [entry for entry in json.loads((DATA / "real_answers.json").read_text()) if entry["kind"] == "throttle"]
 LIMITS = {
@@ -68,21 +68,21 @@ class Calls:
     """A pace whose calls are sent, accepted and refused one after the other, a tenth of a second later each."""
 
     def __init__(self, cap: float = 200.0, share: float = 1.0) -> None:
-        self.pace = Pace(cap, share)
+        self.pace = AdaptiveRate(cap, share)
         self.now = 100.0
 
     def accept(self, times: int = 1, every: float | None = None) -> None:
         """So many calls are accepted."""
         for _ in range(times):
             self.now += 1.0 / self.pace.rate if every is None else every
-            self.pace.sent(self.now)
-            self.pace.accepted(self.now, self.now + 0.1)
+            self.pace.record_sent(self.now)
+            self.pace.record_accepted(self.now, self.now + 0.1)
 
     def refuse(self, **hints) -> float:
         """One call is refused; gives the pause, after which a call is accepted."""
         self.now += 0.01
-        self.pace.sent(self.now)
-        pause = self.pace.refuse(self.now, self.now + 0.1, refusal(**hints))
+        self.pace.record_sent(self.now)
+        pause = self.pace.record_throttled(self.now, self.now + 0.1, refusal(**hints))
         self.now += 0.1 + pause
         return pause
 
@@ -95,7 +95,7 @@ def test_a_scope_begins_gently_and_grows_up_to_the_cap():
     assert 30.0 < calls.pace.rate < 40.0
     calls.accept(100)
     assert calls.pace.rate == 50.0
-    assert Pace(5).rate == 5.0
+    assert AdaptiveRate(5).rate == 5.0
 
 
 def test_without_a_cap_there_is_no_slow_beginning():
@@ -154,29 +154,29 @@ def test_the_pause_ends_when_the_window_has_room():
 
 def test_what_was_under_way_tells_nothing_new():
     """Calls that went out before a refusal was heard make the pause no longer and the pace no lower."""
-    pace = Pace(200)
+    pace = AdaptiveRate(200)
     for number in range(10):
-        pace.sent(100.0 + number / 100)
-    assert pace.refuse(100.0, 100.2, refusal()) == 0.2
-    assert [pace.refuse(100.0 + number / 100, 100.2, refusal()) for number in range(1, 10)] == [0.0] * 9
+        pace.record_sent(100.0 + number / 100)
+    assert pace.record_throttled(100.0, 100.2, refusal()) == 0.2
+    assert [pace.record_throttled(100.0 + number / 100, 100.2, refusal()) for number in range(1, 10)] == [0.0] * 9
     assert pace.refused == 10
-    assert pace.refuse(100.09, 100.3, refusal(retry_after=7.0)) == 7.0
-    assert pace.refuse(100.09, 100.3, refusal(limit=RateLimit(60, 60.0))) == 0.0
+    assert pace.record_throttled(100.09, 100.3, refusal(retry_after=7.0)) == 7.0
+    assert pace.record_throttled(100.09, 100.3, refusal(limit=RateLimit(60, 60.0))) == 0.0
     assert pace.rate == MARGIN
 
 
 def test_an_answer_that_comes_late_tells_nothing_new():
     """A call that went out before the pause, and is refused only after the pause, begins no new one."""
-    pace = Pace(200)
+    pace = AdaptiveRate(200)
     for sent in (100.0, 100.1, 100.2):
-        pace.sent(sent)
-    assert pace.refuse(100.1, 100.3, refusal()) == 0.2
-    pace.sent(100.5)
-    pace.accepted(100.5, 100.6)
+        pace.record_sent(sent)
+    assert pace.record_throttled(100.1, 100.3, refusal()) == 0.2
+    pace.record_sent(100.5)
+    pace.record_accepted(100.5, 100.6)
     rate = pace.rate
-    assert pace.refuse(100.2, 101.0, refusal()) == 0.0
-    pace.sent(101.1)
-    pace.accepted(101.1, 101.2)
+    assert pace.record_throttled(100.2, 101.0, refusal()) == 0.0
+    pace.record_sent(101.1)
+    pace.record_accepted(101.1, 101.2)
     assert pace.rate == rate
 
 
@@ -206,7 +206,7 @@ def test_a_limit_that_was_a_little_too_much_is_used_a_little_less():
         calls.accept(300)
         calls.refuse(limit=limit)
     calls.accept()
-    assert calls.pace.rate == pytest.approx(100 * LEAST_MARGIN)
+    assert calls.pace.rate == pytest.approx(100 * MIN_MARGIN)
 
 
 def test_a_burst_from_before_a_limit_was_known_widens_no_margin():
@@ -230,7 +230,7 @@ def test_a_limit_that_is_counted_in_another_way_is_measured():
         calls.accept(120)
         calls.refuse(limit=limit)
     calls.accept()
-    assert 50.0 < calls.pace.rate < 100 * LEAST_MARGIN
+    assert 50.0 < calls.pace.rate < 100 * MIN_MARGIN
 
 
 def test_a_guess_is_no_shorter_than_a_slot_of_the_limit():
