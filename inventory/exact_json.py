@@ -1,9 +1,4 @@
-"""JSON texts that the cloud sends: read exactly, written again, and compared by what they say.
-
-Owns how a text becomes a value and a value a text, and when two of them say the same: the order of keys and white space
-are nothing, ``1`` and ``1.0`` are one number, ``true`` is no number, and a text that is no JSON, or too deep to be
-written again, is compared as it stands.
-"""
+"""JSON read exactly, written in one form, and compared by meaning."""
 
 from __future__ import annotations
 
@@ -15,23 +10,20 @@ from typing import Any, Final
 import msgspec
 
 DEEPEST: Final = 500
-"""Levels of a value; whoever writes one goes down by recursion, which ends at a thousand."""
+"""Maximum depth of a value: writers are recursive, and Python allows 1,000 levels."""
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _INT_DIGITS: Final = 4000
 """Python converts no longer text to an integer."""
-# A pair of surrogates, half a pair, or any other escape.
+# A surrogate pair, a lone surrogate, or any other escape.
 _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 REPEATED: Final = "repeated_keys"
-"""The key under which an object that holds a key twice has all values of that key, in their order.
-
-There it also has the values of a key of this name that the sender has used.
-"""
+"""Key for all values of a repeated key, in their order; also for a key of this name in the document."""
 
 
 class Number:
-    """A JSON number that no Python number writes with the same digits: it is kept as it was sent."""
+    """A JSON number whose digits a Python number would change; kept as text."""
 
     __slots__ = ("text",)
 
@@ -53,7 +45,7 @@ class Number:
 
     @property
     def value(self) -> Decimal | None:
-        """Its exact value; None where not even a decimal can hold it."""
+        """Exact value; None if a decimal cannot represent it."""
         try:
             return Decimal(self.text)
         except InvalidOperation:
@@ -67,16 +59,16 @@ def _text_of(number: float | Number) -> str:
 def read_json(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
     """Decodes a JSON document exactly.
 
-    A number whose digits would change is a :class:`Number`, a key that an object holds twice is also in ``REPEATED``,
-    half a surrogate pair stays an escape (as text), and a byte order mark before the document is skipped.
+    A number whose digits would change becomes a :class:`Number`; the values of a repeated key are in ``REPEATED``; a
+    lone surrogate stays an escape (as text); a byte order mark is skipped.
 
     Raises:
-        ValueError: it is none; the message says what is wrong, without quoting the document.
+        ValueError: it is not JSON; the message does not quote the document.
     """
     try:
         text = (body if isinstance(body, str) else body.decode()).removeprefix(_BYTE_ORDER_MARK)
         if "\\u" in text:
-            text = _ESCAPE.sub(_without_half_a_pair, text)
+            text = _ESCAPE.sub(_escape_lone_surrogate, text)
         value = _decode(text)
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
@@ -84,13 +76,13 @@ def read_json(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
         raise ValueError("text that is not UTF-8") from None
     except json.JSONDecodeError as error:
         is_cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
-        told = "it breaks off" if is_cut else error.msg
-        raise ValueError(f"broken JSON: {told} (character {error.pos})" if body else "an empty body") from None
+        reason = "it breaks off" if is_cut else error.msg
+        raise ValueError(f"broken JSON: {reason} (character {error.pos})" if body else "an empty body") from None
     return _shallow(text, value)
 
 
 def read_quickly(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
-    """Decodes a JSON document in a fraction of the time, where digits and repeated keys do not matter."""
+    """Decodes a JSON document fast; may change digits, and keeps one value of a repeated key."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -99,19 +91,21 @@ def read_quickly(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
 
 
 def _shallow(text: bytes | str, value: Any) -> Any:  # noqa: ANN401 - JSON is any value
-    """The value of a text, unless it is too deep to be written again wherever that is done."""
+    """Returns the value, or raises ValueError if it is too deep to be written."""
     opened = text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
     level, levels = [value], 0
     while level and opened > DEEPEST >= levels:
-        of_each = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
-        level = [inner for inners in of_each for inner in inners]
+        containers = (
+            item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)
+        )
+        level = [inner for container in containers for inner in container]
         levels += 1
     if levels > DEEPEST:
         raise ValueError("JSON nested too deeply")
     return value
 
 
-def _without_half_a_pair(escape: re.Match[str]) -> str:
+def _escape_lone_surrogate(escape: re.Match[str]) -> str:
     return f"\\\\{escape[1]}" if escape[1] else escape[0]
 
 
@@ -125,13 +119,13 @@ def _fraction(text: str) -> float | Number:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    decoded = dict(pairs)
+    if len(decoded) < len(pairs):
         values: dict[str, list[Any]] = {}
         for key, value in pairs:
             values.setdefault(key, []).append(value)
-        found[REPEATED] = {key: several for key, several in values.items() if len(several) > 1 or key == REPEATED}
-    return found
+        decoded[REPEATED] = {key: found for key, found in values.items() if len(found) > 1 or key == REPEATED}
+    return decoded
 
 
 def _no_number(text: str) -> None:
@@ -144,7 +138,7 @@ _decode = json.JSONDecoder(
 
 
 def json_text(value: object) -> str:
-    """The one JSON text of a value: compact, keys sorted, so that equal values make equal bytes."""
+    """Returns the JSON text of a value: compact, sorted keys; equal values give equal bytes."""
     return msgspec.json.encode(value, order="sorted", enc_hook=_as_sent).decode()
 
 
@@ -155,7 +149,7 @@ def _as_sent(value: object) -> msgspec.Raw:
 
 
 def parsed(text: str | None) -> tuple[Any, bool]:
-    """The value of a text, and whether it is JSON."""
+    """Returns the value of a text, and whether it is JSON."""
     if text is None:
         return None, False
     try:
@@ -165,13 +159,13 @@ def parsed(text: str | None) -> tuple[Any, bool]:
 
 
 def canonical(text: str | None) -> str | None:
-    """The one text of an object, with sorted keys; what is no JSON object stays as it is."""
+    """Returns a JSON object with sorted keys; other text stays as it is."""
     value, _ = parsed(text)
     return json_text(value) if isinstance(value, dict) else text
 
 
 def same_text(before: str | None, after: str | None) -> bool:
-    """Whether two texts say the same."""
+    """Tells whether two JSON texts mean the same."""
     if before == after:
         return True
     old, old_valid = parsed(before)
@@ -180,7 +174,7 @@ def same_text(before: str | None, after: str | None) -> bool:
 
 
 def same(before: object, after: object) -> bool:
-    """Whether two parsed values are the same. Not recursive: how deep they are is the sender's choice."""
+    """Tells whether two values are equal; not recursive, because values may be deep. ``true`` is no number."""
     waiting = [(before, after)]
     while waiting:
         old, new = waiting.pop()

@@ -55,7 +55,7 @@ def test_the_drawn_tree_is_the_tree_of_the_classes():
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - set(CALL_CLASSES) - {"InterruptedRunError"}))
 def test_plain_errors_pickle(name):
-    """An error with a sentence comes out of a pickle as it went in."""
+    """A plain error survives a pickle."""
     error = pickle.loads(pickle.dumps(CLASSES[name]("what, where, what to do")))  # noqa: S301 - our own bytes
     assert type(error) is CLASSES[name]
     assert (str(error), error.message, error.args) == ("what, where, what to do",) * 2 + (("what, where, what to do",),)
@@ -63,7 +63,7 @@ def test_plain_errors_pickle(name):
 
 @pytest.mark.parametrize("name", CALL_CLASSES)
 def test_call_errors_pickle_with_their_fields(name):
-    """The vendor's words survive a pickle."""
+    """All fields survive a pickle."""
     sent = CLASSES[name]("words", status_code=499, error_code="FSS.0499", request_id="r-1", body=b'{"a":1}')
     error = pickle.loads(pickle.dumps(sent))  # noqa: S301 - our own bytes
     assert type(error) is CLASSES[name]
@@ -74,21 +74,21 @@ def test_call_errors_pickle_with_their_fields(name):
 
 
 def test_the_hints_of_a_throttled_call_pickle():
-    """What a 429 says about the wait survives a pickle."""
+    """The hints of a 429 survive a pickle."""
     sent = ThrottledError("busy", status_code=429).with_hints(retry_after=7.5, limit=(200, 300.0))
     error = pickle.loads(pickle.dumps(sent))  # noqa: S301 - our own bytes
     assert (error.retry_after, error.limit, error.status_code) == (7.5, (200, 300.0), 429)
 
 
 def test_an_interruption_pickles_with_its_signal():
-    """The number of the signal survives a pickle."""
+    """The signal number survives a pickle."""
     error = pickle.loads(pickle.dumps(InterruptedRunError(15)))  # noqa: S301 - our own bytes
     assert error.signal_number == 15
     assert "SIGTERM" in str(error)
 
 
 def test_exit_codes_are_those_of_the_contract():
-    """The shell sees the numbers of design.md section 4."""
+    """The exit codes are the documented ones."""
     assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 70, 129, 130, 143]
 
 
@@ -115,12 +115,12 @@ def test_exit_codes_are_those_of_the_contract():
     ],
 )
 def test_each_error_that_ends_a_run_has_its_exit_code(error, code):
-    """A run that an error ends says the number that design.md section 4 gives to it."""
+    """Each error has its documented exit code."""
     assert error.exit_code == code
 
 
 def test_statuses_are_those_of_the_contract():
-    """The five statuses of design.md section 4, in its words."""
+    """The five statuses are the documented ones."""
     assert [str(status) for status in Status] == [
         "configured",
         "not_configured",
@@ -131,7 +131,7 @@ def test_statuses_are_those_of_the_contract():
 
 
 def test_kinds_are_those_of_the_contract():
-    """The ten values of ``error_kind`` of design.md section 4, in its words."""
+    """The ten error kinds are the documented ones."""
     assert [str(kind) for kind in ErrorKind] == [
         "throttled",
         "timeout",
@@ -147,14 +147,14 @@ def test_kinds_are_those_of_the_contract():
 
 
 def test_every_call_error_that_fails_a_urn_says_why():
-    """``failed`` has a kind, any other status has none; and each kind has a class."""
+    """Only errors of the status ``failed`` have a kind, and each kind has a class."""
     concrete = [CLASSES[name] for name in CALL_CLASSES if name != "CallError"]
     assert all((cls.kind is not None) == (cls.status == "failed") for cls in concrete)
     assert {cls.kind for cls in concrete} - {None} == set(ErrorKind)
 
 
 def test_the_two_flags_are_the_policy():
-    """What is asked again, and what stops a scope at once."""
+    """The flags say which errors are retried, and which stop a scope."""
     flagged = {(cls.__name__, cls.retryable, cls.stops_scope) for cls in map(CLASSES.get, CALL_CLASSES) if cls}
     assert {name for name, retryable, _ in flagged if retryable} == {
         "ThrottledError",
@@ -172,7 +172,7 @@ def test_the_two_flags_are_the_policy():
 
 
 def test_another_class_keeps_the_answer():
-    """What only the scope can know changes the class and nothing else."""
+    """as_kind changes the class and nothing else."""
     error = ForbiddenError("invalid token", status_code=403, error_code="FSS.0403", request_id="r", body=b"b")
     other = error.as_kind(CredentialRefusedError)
     assert type(other) is CredentialRefusedError

@@ -1,8 +1,4 @@
-"""The end of a run: its manifest, and what is left of its ledger.
-
-Owns what a run gives back, the facts that a manifest is written from again when the tables are built again, and when
-bodies may be dropped. Makes no call.
-"""
+"""End of a run: result, manifest, dropping of bodies."""
 
 from __future__ import annotations
 
@@ -27,15 +23,15 @@ if TYPE_CHECKING:
 
 
 class Result(NamedTuple):
-    """What a run gives back.
+    """Result of a run.
 
     Attributes:
-        output: where the tables are.
-        manifest: the content of its ``manifest.json``.
-        exit_code: what the process should say.
-        nothing_to_do: whether the run was complete already.
-        examples: of each kind of failure, what was told of the first.
-        note: what else must be said, or nothing.
+        output: folder or store of the tables.
+        manifest: content of ``manifest.json``.
+        exit_code: exit code for the process.
+        nothing_to_do: the run was already complete.
+        examples: by error kind, the answer to the first failed URN.
+        note: further message to the user, or empty.
     """
 
     output: Output
@@ -47,12 +43,12 @@ class Result(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """The folder that the run worked in."""
+        """Work folder of the run."""
         return self.output.folder
 
 
 def last_end(ledger: LedgerView, folder: RunFolder) -> RunEnd | None:
-    """How the last session of a run ended; None where it was killed or interrupted."""
+    """Returns the end of the last session; None if it was killed or interrupted."""
     end = RunFacts(ledger).ended
     if end is None and folder.manifest.exists():
         content = manifest.read(folder.manifest)
@@ -62,7 +58,7 @@ def last_end(ledger: LedgerView, folder: RunFolder) -> RunEnd | None:
 
 
 def is_manifest_of(ledger: LedgerView, content: dict[str, Any]) -> bool:
-    """Whether a manifest is of the run in a ledger: a killed --overwrite leaves the one of the run before."""
+    """Tells whether a manifest belongs to the ledger: a killed --overwrite leaves the old manifest."""
     started = RunFacts(ledger).started
     return bool(content["started"] == started and content["input"]["urns"] == ledger.count_urns())
 
@@ -70,7 +66,7 @@ def is_manifest_of(ledger: LedgerView, content: dict[str, Any]) -> bool:
 def write_manifest(
     ledger: Ledger, output: Output, end: RunEnd, tables: list[TableFile], counts: manifest.Counts
 ) -> Result:
-    """Writes the manifest: its presence says that the tables are whole."""
+    """Writes the manifest, which marks the tables as complete."""
     folder, facts = RunFolder(output.folder), RunFacts(ledger)
     end = end._replace(finished=_not_before(end.finished, ledger, counts))
     record_end(ledger, end)
@@ -98,39 +94,39 @@ def write_manifest(
 
 
 def _not_before(finished: str, ledger: LedgerView, counts: manifest.Counts) -> str:
-    """When a run ended: never before it began or its last outcome came, also where the clock went back."""
+    """Returns the end of a run, not before its start or its last outcome: the clock may have been set back."""
     last_outcome = manifest.text_of(datetime.fromtimestamp(counts.last_finished / 1e6, UTC))
     return max(finished, RunFacts(ledger).started or "", last_outcome)
 
 
 def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
-    """Makes sure that tables can be made from a ledger.
+    """Checks that tables can be built from a ledger.
 
     Args:
-        ledger: of the run.
-        folder: of the run.
-        again: whether what failed shall be asked again first, if there is something.
+        ledger: the run's ledger.
+        folder: the run's folder.
+        again: the failed URNs will be retried; then dropped bodies are allowed if no URN failed.
 
     Raises:
-        UsageError: the bodies are gone. Tables, manifest and ledger stay as they are.
+        UsageError: the bodies are dropped. Nothing was changed.
     """
     if not RunFacts(ledger).bodies_dropped:
         return
-    dropped = f"the bodies of the run in {folder} were dropped (--drop-bodies): its tables cannot be written anew"
+    dropped = f"the bodies of the run in {folder} were dropped (--drop-bodies): its tables cannot be built again"
     if not again:
-        raise UsageError(f"{dropped}, and what there is of them stays; a new export to another --output asks again")
+        raise UsageError(f"{dropped}; the existing tables stay; export to another --output")
     failed = ledger.count_failed()
     if failed:
         raise UsageError(
-            f"{dropped}, so its {failed:,} failed URNs cannot be asked again here; its table functions has them, by "
-            "status: export a list of them to another --output"
+            f"{dropped}, so its {failed:,} failed URNs cannot be retried here; select them by status in the table "
+            "functions, and export this list to another --output"
         )
 
 
 def drop_bodies(ledger: Ledger, result: Result, observer: ProgressObserver) -> Result:
-    """Drops the bodies of a run with whole tables, where nothing is left that --resume would need them for."""
+    """Drops the bodies of a run with complete tables, unless --resume needs them."""
     counts = result.manifest["counts"]["status"]
-    left = [f"{counts[status]:,} URNs {words}" for status, words in _LEFT.items() if counts[status]]
+    left = [f"{counts[status]:,} URNs {text}" for status, text in _LEFT.items() if counts[status]]
     if left:
         return result._replace(note=f"the bodies are kept in the ledger, as --resume needs them: {', '.join(left)}")
     ledger.drop_bodies(observer.check_cancelled)

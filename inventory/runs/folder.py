@@ -1,7 +1,4 @@
-"""The folder of one run: what may be begun in it, gone on with, or written over.
-
-Owns the names of a run's files and the rule that a run is never lost by accident. Knows nothing of what is in them.
-"""
+"""Folder of one run: file names, and checks before a run starts, continues or is overwritten."""
 
 from __future__ import annotations
 
@@ -27,19 +24,19 @@ Mode = Literal["new", "resume", "overwrite"]
 
 
 def default_folder() -> Path:
-    """``output/<UTC timestamp>``, with a number behind it where two runs begin in one second."""
+    """Returns ``output/<UTC timestamp>``, with a number if two runs start in one second."""
     first = DEFAULT_ROOT / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     names = itertools.chain([first], (first.with_name(f"{first.name}-{number}") for number in itertools.count(2)))
     return next(path for path in names if not exists(path))
 
 
 class RunFolder:
-    """The folder of one run.
+    """Folder of one run.
 
     Attributes:
-        path: where it is.
-        made: whether :meth:`prepare` made it.
-        fresh: whether :meth:`prepare` found nothing of a run there.
+        path: its path.
+        made: :meth:`prepare` made the folder.
+        fresh: :meth:`prepare` found no files of a run.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,37 +46,35 @@ class RunFolder:
 
     @property
     def ledger(self) -> Path:
-        """The ledger's file."""
+        """Path of the ledger."""
         return self.path / database.FILE_NAME
 
     @property
     def manifest(self) -> Path:
-        """The manifest's file."""
+        """Path of the manifest."""
         return self.path / manifest.FILE_NAME
 
     def prepare(self, mode: Mode) -> None:
-        """Makes the folder ready, or says why it cannot be. Nothing of a run that is there is touched.
+        """Makes the folder, or checks the run in it. Existing files are not changed.
 
         Raises:
-            UsageError: there is nothing to resume.
-            OutputError: the folder holds a run, another process works in it, or it cannot be written.
+            UsageError: there is no run to resume.
+            OutputError: the folder contains a run, another process works in it, or it cannot be written.
         """
         try:
             held = [path for path in (*self._results(), *database.ledger_files(self.ledger)) if _exists(path)]
         except OSError as error:
-            raise OutputError.from_os_error(
-                self.path, "cannot be looked into", error, "give another --output"
-            ) from None
+            raise OutputError.from_os_error(self.path, "cannot be read", error, "give another --output") from None
         if mode == "resume":
             if self.ledger not in held:
-                raise UsageError(f"--resume: {self.path} holds no run; leave --resume out to begin one there")
+                raise UsageError(f"--resume: {self.path} holds no run; leave --resume out to begin a run there")
             return
         if held and mode == "new":
             if self.ledger in held and database.is_in_use(self.ledger):
-                raise OutputError(f"another inventory process works in {self.path}; wait for its end")
+                raise OutputError(f"another inventory process works in {self.path}; wait until it ends")
             raise OutputError(
-                f"{self.path} holds a run already ({held[0].name}): --resume goes on with it, --overwrite begins "
-                "again, and another --output leaves it alone"
+                f"{self.path} holds a run already ({held[0].name}): --resume continues it, --overwrite starts "
+                "again, and another --output keeps it"
             )
         self.fresh = not held
         try:
@@ -89,21 +84,21 @@ class RunFolder:
             raise OutputError.from_os_error(self.path, "cannot be written", error, "give another --output") from None
 
     def check_run(self) -> None:
-        """Makes sure that the folder holds a run.
+        """Checks that the folder contains a run.
 
         Raises:
-            UsageError: it does not.
-            OutputError: it cannot be looked into.
+            UsageError: it contains none.
+            OutputError: it cannot be read.
         """
         try:
-            found = _exists(self.ledger)
+            has_ledger = _exists(self.ledger)
         except OSError as error:
-            raise OutputError.from_os_error(self.path, "cannot be looked into", error) from None
-        if not found:
+            raise OutputError.from_os_error(self.path, "cannot be read", error) from None
+        if not has_ledger:
             raise UsageError(f"{self.path} holds no run: there is no {database.FILE_NAME} in it")
 
     def remove_manifest(self) -> None:
-        """Removes the commit mark, before what it stands for changes.
+        """Removes the manifest, before the tables change.
 
         Raises:
             OutputError: it cannot be removed.
@@ -111,11 +106,11 @@ class RunFolder:
         _remove(self.manifest)
 
     def holds(self, tables: Iterable[Mapping[str, Any]]) -> bool:
-        """Whether the tables of a manifest are there, as large as it says."""
+        """Tells whether the tables of a manifest exist in the size that it says."""
         return all(_size(self.path / table["path"]) == table["bytes"] for table in tables)
 
     def is_whole(self) -> bool:
-        """Whether there is a manifest, and all the tables that it names.
+        """Tells whether the manifest and all its tables exist.
 
         Raises:
             OutputError: the manifest is damaged.
@@ -123,10 +118,10 @@ class RunFolder:
         return self.manifest.exists() and self.holds(manifest.read(self.manifest)["tables"])
 
     def remove_results(self, keep: Iterable[str] = ()) -> None:
-        """Removes manifest and tables of an earlier session, but those whose paths in the folder are to be kept.
+        """Removes manifest and tables, except the paths in ``keep``.
 
         Raises:
-            OutputError: one cannot be removed.
+            OutputError: a file cannot be removed.
         """
         kept = {self.path / name for name in keep}
         for path in self._results():
@@ -134,24 +129,24 @@ class RunFolder:
                 _remove(path)
 
     def remove_all(self) -> None:
-        """Removes a run that never began: its list could not be read. Its lock goes when it is let go."""
-        with suppress(OSError, OutputError):  # what went wrong before is what the user must hear
+        """Removes a run whose list could not be read; its lock file is removed on release."""
+        with suppress(OSError, OutputError):  # the user needs the first error
             self.remove_results()
             for path in database.ledger_files(self.ledger):
                 path.unlink(missing_ok=True)
 
     @contextmanager
     def unless_empty(self) -> Iterator[None]:
-        """Removes the folder after the block where it was made for the run, and nothing is in it."""
+        """Removes the folder after the block if the run made it and it is empty."""
         try:
             yield
         finally:
             if self.made:
-                with suppress(OSError):  # it is not empty
+                with suppress(OSError):  # not empty
                     self.path.rmdir()
 
     def _results(self) -> list[Path]:
-        """The manifest first: without it, nothing that is there is taken for whole."""
+        # The manifest first: without it, no table counts as complete.
         return [self.manifest, *paths.table_files(self.path), temporary_name(self.manifest)]
 
 
@@ -170,7 +165,7 @@ def _remove(path: Path) -> None:
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is a file; unlike ``Path.exists``, it tells "cannot be seen" from "is not there"."""
+    """Tells whether a file exists; unlike ``Path.exists``, an inaccessible folder is an OSError."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,12 +1,10 @@
-"""The manifest: what a run read, asked and wrote; written last, so that its presence is the commit mark.
-
-Owns the shape of ``manifest.json``. Pure but for :func:`write`. Knows no secret.
-"""
+"""The manifest of a run; its presence means that the tables are complete."""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -62,7 +60,7 @@ class _Table(msgspec.Struct):
 
 
 class _Read(msgspec.Struct):
-    """What is read again of a manifest: by --resume, and by whoever opens a run."""
+    """The keys that are read again."""
 
     started: _Moment
     finished: _Moment
@@ -75,10 +73,10 @@ class _Read(msgspec.Struct):
 
 
 class Counts(msgspec.Struct):
-    """What was counted while the tables were made, a URN at a time; of each kind of failure the first in the words.
+    """Counts of one pass over the outcomes.
 
-    ``told_by_lists`` are the URNs that a list settled, ``named_otherwise`` those whose config names another qualifier
-    or region, ``last_finished`` is the last ``finished_at`` of an outcome.
+    ``told_by_lists``: URNs settled by a list of configs. ``named_otherwise``: URNs whose config names another qualifier
+    or region. ``last_finished``: last ``finished_at``. ``examples``: first answer by error kind.
     """
 
     status: Counter[str] = msgspec.field(default_factory=Counter)
@@ -90,7 +88,7 @@ class Counts(msgspec.Struct):
     examples: dict[str, str] = msgspec.field(default_factory=dict)
 
     def add(self, outcome: Outcome | None, *, is_named_otherwise: bool = False) -> None:
-        """Counts one URN; None where it was not attempted."""
+        """Counts one URN; None: it was not attempted."""
         self.named_otherwise += is_named_otherwise
         self.status[Status.NOT_ATTEMPTED if outcome is None else outcome.status] += 1
         if outcome is not None:
@@ -102,18 +100,18 @@ class Counts(msgspec.Struct):
             if outcome.error_kind is not None:
                 self.error_kind[outcome.error_kind] += 1
                 if outcome.error_kind not in self.examples:
-                    told = (outcome.http_status, outcome.error_code, outcome.error_msg)
-                    self.examples[outcome.error_kind] = " ".join(str(part) for part in told if part is not None)
+                    parts = (outcome.http_status, outcome.error_code, outcome.error_msg)
+                    self.examples[outcome.error_kind] = " ".join(str(part) for part in parts if part is not None)
 
 
 class ScopeReport(NamedTuple):
-    """What a run knows of a scope beyond the ledger.
+    """What the ledger does not contain about a scope.
 
     Attributes:
-        endpoint: the base URL that it called.
-        limit: what it learnt, or None.
-        used: which part of the limit was used since it was learnt; None where there was too little time to tell.
-        stopped: why it stopped, or None.
+        endpoint: base URL of the calls.
+        limit: the learnt rate limit, or None.
+        used: used part of the limit since then; None after too little time.
+        stopped: why the scope stopped, or None.
     """
 
     endpoint: str
@@ -123,17 +121,17 @@ class ScopeReport(NamedTuple):
 
 
 def now() -> str:
-    """The time as the manifest writes it: RFC 3339, UTC, whole seconds."""
+    """Returns the current time in the manifest's format: RFC 3339, UTC, whole seconds."""
     return text_of(datetime.now(UTC))
 
 
 def text_of(moment: datetime) -> str:
-    """A moment as the manifest writes it."""
+    """Formats a time for the manifest."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def exit_code_of(counts: Counts, stops: Iterable[ExitCode]) -> ExitCode:
-    """What the process says. A refused credential outweighs a scope that stopped, and both outweigh a failed URN."""
+    """Returns the exit code: a refused credential before a stopped scope before a failed URN."""
     stopped = set(stops)
     if ExitCode.CREDENTIALS in stopped:
         return ExitCode.CREDENTIALS
@@ -147,7 +145,7 @@ def exit_code_of(counts: Counts, stops: Iterable[ExitCode]) -> ExitCode:
 def describe_input(
     sources: Iterable[SourceRead], urns: int, rejects: int, listed: object = None, cleaned: int = 0
 ) -> dict[str, Any]:
-    """The input block: entries = urns + duplicates + rejects.
+    """Makes the input block: entries = urns + duplicates + rejects.
 
     ``cleaned`` entries had invisible characters at their ends, which were removed.
     """
@@ -165,10 +163,9 @@ def describe_input(
 
 
 def describe_requests(answers: Iterable[AnswerCount], counts: Counts) -> dict[str, Any]:
-    """The requests block: every call of every session of the run.
+    """Makes the requests block: the calls of all sessions.
 
-    ``saved_by_lists`` are the URNs that lists of configs settled, less the calls that those lists took; 0
-    where they took more.
+    ``saved_by_lists``: URNs settled by lists of configs minus the calls for these lists, at least 0.
     """
     by_status: Counter[str] = Counter()
     by_operation: Counter[str] = Counter()
@@ -188,12 +185,12 @@ def describe_requests(answers: Iterable[AnswerCount], counts: Counts) -> dict[st
 def describe_scopes(
     scopes: Iterable[ScopeCount], answers: Iterable[AnswerCount], reports: dict[tuple[str, str], ScopeReport]
 ) -> list[dict[str, Any]]:
-    """The scopes block, by region and project."""
+    """Makes the scopes block, by region and project."""
     calls: Counter[tuple[str, str]] = Counter()
     refused: Counter[tuple[str, str]] = Counter()
     for answer in answers:
         calls[answer.region, answer.project_id] += answer.calls
-        if answer.http_status == 429:  # noqa: PLR2004 - too many requests
+        if answer.http_status == HTTPStatus.TOO_MANY_REQUESTS:
             refused[answer.region, answer.project_id] += answer.calls
     described = []
     for scope in scopes:
@@ -227,7 +224,7 @@ def describe(  # noqa: PLR0913 - the blocks of the manifest
     settings: dict[str, Any],
     exit_code: ExitCode,
 ) -> dict[str, Any]:
-    """The whole manifest."""
+    """Makes the manifest."""
     return {
         "tool": TOOL,
         "tool_version": __version__,
@@ -250,12 +247,12 @@ def describe(  # noqa: PLR0913 - the blocks of the manifest
 
 
 def write(path: Path, manifest: dict[str, Any]) -> None:
-    """Writes the manifest under its name when it is whole.
+    """Writes the manifest atomically.
 
     Raises:
         OutputError: it cannot be written.
     """
-    with atomic_write(path, ", then go on with --resume or tables", ours=True) as sink:
+    with atomic_write(path, ", then run export --resume or tables", ours=True) as sink:
         sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
@@ -263,19 +260,19 @@ def read(path: Path) -> dict[str, Any]:
     """Reads a manifest.
 
     Raises:
-        OutputError: there is none, or it is damaged.
+        OutputError: there is no manifest, or it is damaged.
     """
     try:
         content = read_file(path)
     except OSError as error:
         raise OutputError.from_os_error(
-            path, "cannot be read", error, "a run without a manifest is not whole"
+            path, "cannot be read", error, "a run without a manifest is not complete"
         ) from None
     return decode(content, str(path))
 
 
 def decode(content: bytes, path: str) -> dict[str, Any]:
-    """Reads the content of a manifest; ``path`` is what it is called.
+    """Parses the content of a manifest; ``path`` is for messages.
 
     Raises:
         OutputError: it is damaged.
@@ -283,11 +280,11 @@ def decode(content: bytes, path: str) -> dict[str, Any]:
     try:
         manifest = msgspec.json.decode(content)
     except (msgspec.DecodeError, ValueError) as error:
-        raise OutputError(f"{path} is damaged: {error}; without it, --resume writes the tables again") from None
+        raise OutputError(f"{path} is damaged: {error}; delete it, then --resume writes the tables again") from None
     try:
         msgspec.convert(manifest, _Read)
     except msgspec.ValidationError as error:
-        told = f"it is no manifest ({error})"
-        raise OutputError(f"{path} is damaged: {told}; without it, --resume writes the tables again") from None
-    found: dict[str, Any] = manifest
-    return found
+        reason = f"it is no manifest ({error})"
+        raise OutputError(f"{path} is damaged: {reason}; delete it, then --resume writes the tables again") from None
+    document: dict[str, Any] = manifest
+    return document

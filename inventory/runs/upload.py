@@ -1,8 +1,4 @@
-"""A run's results go up into an object store: the tables first, the manifest last.
-
-Owns the order, what is up already, and the rule that another run in the store is never lost by accident. Knows no cloud
-and no ledger: it takes what lies in the work folder.
-"""
+"""Uploads a run's results to an object store: tables first, manifest last."""
 
 from __future__ import annotations
 
@@ -34,22 +30,22 @@ _FILES: Final = {manifest.FILE_NAME, *(paths.file_name(table, form) for table in
 _FOLDERS: Final = tuple(paths.folder_name(table, form) for table in TABLES for form in FORMATS)
 
 
-class _Up(msgspec.Struct, frozen=True):
-    """An object that went up: what was sent, and how it was found there."""
+class _Uploaded(msgspec.Struct, frozen=True):
+    """An uploaded object: what was sent, and how the store lists it."""
 
     sent: Sent
     found: Found
 
 
 class _Record(msgspec.Struct):
-    """What the work folder knows of the store; it is written before and after each thing that is done there.
+    """State of the upload, in the work folder; written before and after each change of the store.
 
-    ``manifests`` are the sha256 of those that may be replaced: our own, and one that --overwrite was said to.
+    ``manifests``: SHA-256 of the manifests that may be replaced: this run's, and the one that --overwrite replaces.
     """
 
     url: str
     manifests: list[str] = []
-    files: dict[str, _Up] = {}
+    files: dict[str, _Uploaded] = {}
 
 
 def upload_hint(output: Output) -> str:
@@ -60,7 +56,7 @@ def upload_hint(output: Output) -> str:
 
 
 class Upload:
-    """The way of one run's results into a store; where the run has no store, all of it does nothing."""
+    """Upload of one run. Without a URL, the methods do nothing."""
 
     def __init__(self, url: ObjectUrl | None, folder: Path, environment: Mapping[str, str]) -> None:
         self._url = url
@@ -68,54 +64,54 @@ class Upload:
         self._environment = environment
 
     def prepare(self, mode: Mode) -> None:
-        """Looks whether the store can be used and what it holds, before anything is asked.
+        """Checks the store before the first call.
 
         Raises:
-            InventoryError: it cannot be used, or holds a run that must not be written over.
+            InventoryError: the store cannot be used, or contains a run that must not be overwritten.
         """
         if self._url is None:
             return
         store = ObjectStore(self._url, self._environment)
-        there = _of_a_run(store)
-        if there and mode == "new":
+        present = _objects_of_run(store)
+        if present and mode == "new":
             raise OutputError(
-                f"{self._url} holds a run already ({next(iter(there))}): --resume goes on with it, --overwrite begins "
-                "again, and another --output leaves it alone"
+                f"{self._url} holds a run already ({next(iter(present))}): --resume continues it, --overwrite starts "
+                "again, and another --output keeps it"
             )
-        if manifest.FILE_NAME not in there:
+        if manifest.FILE_NAME not in present:
             return
         record = self._record()
         if mode == "resume":
-            self._check_ours(store, record)
+            self._check_own_manifest(store, record)
         else:
             record.manifests.append(_digest_of_manifest(store))
-            self._keep(record)
+            self._save(record)
 
     def complete(self, tables: Iterable[Mapping[str, Any]], observer: ProgressObserver) -> bool:
-        """Sends up what is not there yet; whether there was anything to send.
+        """Uploads the missing files; returns whether there were any.
 
         Raises:
-            OutputError: it could not be done; a further run sends the rest.
-            InterruptedRunError: a stop was asked for.
+            OutputError: the upload failed; --resume uploads the rest.
+            InterruptedRunError: the run was cancelled.
         """
         if self._url is None:
             return False
         try:
             return self._complete(self._url, {table["path"]: table for table in tables}, observer)
         except OutputError as error:
-            observer.check_cancelled()  # a stop that was asked for meanwhile outweighs what it may have caused
-            error.message += "; what was answered is kept, and --resume sends up what is missing"
+            observer.check_cancelled()  # a cancelled run may be the cause of this error
+            error.message += "; all answers are kept, and --resume uploads the rest"
             raise
 
     def is_done(self) -> bool:
-        """Whether all went up as it is now, by what the work folder knows; the store is not asked.
+        """Tells whether the current files are uploaded, by the record in the work folder; makes no call.
 
         Raises:
             OutputError: the manifest cannot be read.
         """
         if self._url is None:
             return True
-        up = self._record().files.get(manifest.FILE_NAME)  # it went last
+        up = self._record().files.get(manifest.FILE_NAME)  # it is uploaded last
         return up is not None and up.sent == self._on_disk(manifest.FILE_NAME)
 
     def _complete(self, url: ObjectUrl, tables: Mapping[str, Mapping[str, Any]], observer: ProgressObserver) -> bool:
@@ -123,26 +119,26 @@ class Upload:
         record = self._record()
         wanted = {name: Sent(table["bytes"], table["sha256"]) for name, table in tables.items()}
         last = self._on_disk(manifest.FILE_NAME)
-        there = _of_a_run(store)
+        present = _objects_of_run(store)
 
         def is_up(name: str, sent: Sent) -> bool:
-            return name in there and record.files.get(name) == _Up(sent, there[name])
+            return name in present and record.files.get(name) == _Uploaded(sent, present[name])
 
         missing = [name for name, sent in wanted.items() if not is_up(name, sent)]
-        old = [name for name in there if name not in {*wanted, manifest.FILE_NAME}]
+        old = [name for name in present if name not in {*wanted, manifest.FILE_NAME}]
         if not missing and not old and is_up(manifest.FILE_NAME, last):
             return False
-        if manifest.FILE_NAME in there:  # once it is gone, nothing that is there is taken for whole
-            self._check_ours(store, record)
+        if manifest.FILE_NAME in present:  # without it, no table in the store counts as complete
+            self._check_own_manifest(store, record)
             store.remove(manifest.FILE_NAME)
         record.manifests = [last.sha256]
         record.files.pop(manifest.FILE_NAME, None)
-        self._keep(record)
+        self._save(record)
         for name in old:
             store.remove(name)
         before, total = 0, sum(wanted[name].size for name in missing) + last.size
         for name, sent in [*((name, wanted[name]) for name in missing), (manifest.FILE_NAME, last)]:
-            self._send(store, name, sent, record, partial(_tell, observer, before, total))
+            self._send(store, name, sent, record, partial(_report, observer, before, total))
             before += sent.size
         return True
 
@@ -152,18 +148,20 @@ class Upload:
         sent = store.put(name, path, tell)
         if sent != wanted:
             store.remove(name)
-            raise OutputError(f"{path} is not what this run wrote; remove it, and it is written again")
+            raise OutputError(
+                f"{path} differs from the file that this run wrote; remove it, then --resume writes it again"
+            )
         found = store.look_at(name)
         if found is None or found.size != sent.size:
-            raise OutputError(f"{store.url} does not hold {name} as it was sent; see that the endpoint is right")
-        record.files[name] = _Up(sent, found)
-        self._keep(record)
+            raise OutputError(f"{store.url} does not contain {name} as it was sent; check the endpoint")
+        record.files[name] = _Uploaded(sent, found)
+        self._save(record)
 
-    def _check_ours(self, store: ObjectStore, record: _Record) -> None:
+    def _check_own_manifest(self, store: ObjectStore, record: _Record) -> None:
         if _digest_of_manifest(store) not in record.manifests:
             raise OutputError(
-                f"{self._url} holds another run than {self._folder} by now: --overwrite begins again, and another "
-                "--output leaves it alone"
+                f"{self._url} contains another run than {self._folder}: start again with --overwrite, or give "
+                "another --output"
             )
 
     def _on_disk(self, name: str) -> Sent:
@@ -174,14 +172,14 @@ class Upload:
         return Sent(len(content), hashlib.sha256(content).hexdigest())
 
     def _record(self) -> _Record:
-        """What is known of this URL. A record that cannot be read is none: then all is sent again."""
+        """Reads the record; an unreadable record is empty: then all files are uploaded again."""
         try:
             record = msgspec.json.decode(read_file(self._folder / FILE_NAME), type=_Record)
         except (OSError, msgspec.DecodeError, ValueError):
             return _Record(str(self._url))
         return record if record.url == str(self._url) else _Record(str(self._url))
 
-    def _keep(self, record: _Record) -> None:
+    def _save(self, record: _Record) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -192,7 +190,7 @@ class Upload:
             sink.write(msgspec.json.encode(record))
 
 
-def _tell(observer: ProgressObserver, before: int, total: int, sent: int) -> None:
+def _report(observer: ProgressObserver, before: int, total: int, sent: int) -> None:
     observer.on_upload(before + sent, total)
 
 
@@ -200,12 +198,12 @@ def _digest_of_manifest(store: ObjectStore) -> str:
     return hashlib.sha256(store.read(manifest.FILE_NAME)).hexdigest()
 
 
-def _is_ours(name: str) -> bool:
+def _is_run_file(name: str) -> bool:
     folder, _, file = name.rpartition("/")
     return name in _FILES or (folder in _FOLDERS and paths.is_part(file))
 
 
-def _of_a_run(store: ObjectStore) -> dict[str, Found]:
-    """What the store holds of a run, the manifest first."""
-    found = {name: one for name, one in store.listed(_FOLDERS).items() if _is_ours(name)}
-    return dict(sorted(found.items(), key=lambda item: item[0] != manifest.FILE_NAME))
+def _objects_of_run(store: ObjectStore) -> dict[str, Found]:
+    """Returns the objects of a run, the manifest first."""
+    objects = {name: found for name, found in store.listed(_FOLDERS).items() if _is_run_file(name)}
+    return dict(sorted(objects.items(), key=lambda item: item[0] != manifest.FILE_NAME))

@@ -1,9 +1,4 @@
-"""One process at a time: a lock that the kernel takes back when its process dies.
-
-Owns the file that is locked, which is gone when its holder ended in good order; one that a killed process left stands
-in nobody's way. Knows nothing of what is locked. Where the system has no such locks (no ``fcntl``, or a file system
-without them), nothing is locked here, and ``held`` says so.
-"""
+"""Advisory file lock, released by the kernel when the process exits."""
 
 from __future__ import annotations
 
@@ -27,120 +22,119 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-_NOT_FOLLOWED: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""A planted link is not followed, and a planted pipe is not waited for."""
+_SAFE_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Flags against links and pipes that another user put there."""
 PATIENCE_SECONDS: Final = 0.5
-"""How long a lock is waited for: who only looks whether it is free holds it for a moment."""
+"""Maximum wait for a lock: :func:`is_locked` of another process holds it for a moment."""
 
 
 class Lock:
-    """A lock on a file of its own, from :meth:`take` to :meth:`release`.
+    """A lock on its own lock file, from :meth:`take` to :meth:`release`.
 
-    Attributes:
-        held: whether it is locked by this object.
+    Without ``fcntl``, or on a file system without locks, nothing is locked and ``held`` is False.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._number: int | None = None
+        self._descriptor: int | None = None
 
     @property
     def held(self) -> bool:
-        """Whether it is locked by this object."""
-        return self._number is not None
+        """This object has the lock."""
+        return self._descriptor is not None
 
     def take(self, in_use: str, advice: str) -> None:
-        """Locks it, or says who may not; does nothing where there are no locks.
+        """Takes the lock.
 
         Args:
-            in_use: what to say where another has it.
-            advice: what else to do where the file cannot be made.
+            in_use: message if another process has the lock.
+            advice: added to the message if the lock file cannot be made.
 
         Raises:
-            OutputError: another has it, or the file cannot be made.
+            OutputError: another process has the lock, or the lock file cannot be made.
         """
         if _LOCKS is None:
             return
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                number = _opened(self._path)
+                descriptor = _open(self._path)
             except OSError as error:
                 raise OutputError.from_os_error(self._path, "cannot be written", error, "{remedy}" + advice) from None
             try:
-                _LOCKS.flock(number, _LOCKS.LOCK_EX | _LOCKS.LOCK_NB)
+                _LOCKS.flock(descriptor, _LOCKS.LOCK_EX | _LOCKS.LOCK_NB)
             except BlockingIOError:
-                os.close(number)
+                os.close(descriptor)
                 if time.monotonic() >= deadline:
                     raise OutputError(in_use) from None
                 time.sleep(0.02)
             except OSError as error:
-                os.close(number)
-                if error.errno in UNSUPPORTED:  # a file system without such locks
+                os.close(descriptor)
+                if error.errno in UNSUPPORTED:  # the file system has no locks
                     return
                 raise OutputError.from_os_error(self._path, "cannot be locked", error, "{remedy}" + advice) from None
             else:
-                if _is_at(self._path, number):
-                    self._number = number
+                if _is_at(self._path, descriptor):
+                    self._descriptor = descriptor
                     return
-                os.close(number)  # its last holder removed it as we opened it: the next one has another file
+                os.close(descriptor)  # the last holder has just removed this file: try again with a new one
 
     def release(self) -> None:
-        """Removes the file, and lets it go."""
-        if self._number is not None:
-            with suppress(OSError):  # one that stays locks nobody out
-                if _is_at(self._path, self._number):
+        """Removes the lock file and releases the lock."""
+        if self._descriptor is not None:
+            with suppress(OSError):  # a lock file that stays does no harm
+                if _is_at(self._path, self._descriptor):
                     self._path.unlink()
-            os.close(self._number)
-            self._number = None
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def is_locked(path: Path) -> bool | None:
-    """Whether a process that lives has the lock; the file is not made for that. None: there are no locks to tell."""
+    """Tells whether a process has the lock; None: there are no locks. Makes no file."""
     if _LOCKS is None:
         return None
     try:
-        number = os.open(path, os.O_RDONLY | _NOT_FOLLOWED)
+        descriptor = os.open(path, os.O_RDONLY | _SAFE_FLAGS)
     except OSError:
         return False
     try:
-        _LOCKS.flock(number, _LOCKS.LOCK_SH | _LOCKS.LOCK_NB)
+        _LOCKS.flock(descriptor, _LOCKS.LOCK_SH | _LOCKS.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
         return None
     finally:
-        os.close(number)
+        os.close(descriptor)
     return False
 
 
 def has_record_locks(path: Path) -> bool:
-    """Whether the file system of a file has locks on parts of it, which SQLite needs; also where that is unknown."""
+    """Tells whether the file system has locks on byte ranges, which SQLite needs; True if unknown."""
     if _LOCKS is None:
         return True
     try:
-        number = os.open(path, os.O_RDWR | _NOT_FOLLOWED)
+        descriptor = os.open(path, os.O_RDWR | _SAFE_FLAGS)
     except OSError:
         return True
     try:
-        _LOCKS.lockf(number, _LOCKS.LOCK_EX | _LOCKS.LOCK_NB, 1)  # SQLite locks other bytes
+        _LOCKS.lockf(descriptor, _LOCKS.LOCK_EX | _LOCKS.LOCK_NB, 1)  # SQLite locks other bytes
     except OSError as error:
         return error.errno not in UNSUPPORTED
     finally:
-        os.close(number)
+        os.close(descriptor)
     return True
 
 
-def _opened(path: Path) -> int:
-    """Opens the file, which is made where there is none; a link or a pipe in its place is removed."""
+def _open(path: Path) -> int:
+    """Opens or makes the lock file; replaces a link or a pipe."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(path.lstat().st_mode):
             path.unlink()
-    return os.open(path, os.O_RDWR | os.O_CREAT | _NOT_FOLLOWED, 0o666)
+    return os.open(path, os.O_RDWR | os.O_CREAT | _SAFE_FLAGS, 0o666)
 
 
-def _is_at(path: Path, number: int) -> bool:
+def _is_at(path: Path, descriptor: int) -> bool:
     try:
-        return os.path.samestat(path.stat(), os.fstat(number))
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
     except OSError:
         return False

@@ -1,8 +1,4 @@
-"""Files that have their name only when they are whole.
-
-Owns the name that a file has until then, how that name is opened, and how a file gets to the disk. Knows nothing of
-what is in it.
-"""
+"""Atomic file writes: a file has its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -22,15 +18,12 @@ if TYPE_CHECKING:
 
 
 def temporary_name(path: Path) -> Path:
-    """The name that a file has until it is whole."""
+    """Returns the name of a file until it is complete."""
     return path.with_name(f".{path.name}.part")
 
 
 def open_new_file(temporary: Path) -> IO[bytes]:
-    """Opens a new file under a temporary name, to write it.
-
-    What has this name before loses it: a rest of a killed process, or a link or pipe that another user put there. No
-    link is followed.
+    """Makes a new file for writing. Replaces the rest of a killed process, or a link or pipe of another user.
 
     Raises:
         OSError: the file cannot be made.
@@ -41,57 +34,57 @@ def open_new_file(temporary: Path) -> IO[bytes]:
 
 
 def read_file(path: Path) -> bytes:
-    """Reads a file in one go; a pipe is not waited for.
+    """Reads a regular file; does not wait for a pipe.
 
     Raises:
-        OSError: it cannot be read, or is no file.
+        OSError: it cannot be read, or is not a regular file.
     """
-    with open(path, "rb", opener=_not_waiting) as file:
+    with open(path, "rb", opener=_open_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "It is no file", str(path))
         return file.read()
 
 
-def _not_waiting(name: str, flags: int) -> int:
+def _open_without_waiting(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def sync(number: int) -> None:
-    """Puts an open file on the disk, as far as its file system can do that.
+def sync(descriptor: int) -> None:
+    """Writes an open file to the disk, if the file system supports that.
 
     Raises:
         OSError: the disk failed or is full.
     """
     try:
-        os.fsync(number)
+        os.fsync(descriptor)
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise
 
 
 def has_sync(path: Path) -> bool:
-    """Whether the file system of a file that is there can put it on the disk; also where that failed."""
+    """Tells whether the file system supports sync; True if unknown."""
     syncs = (os.fsync, getattr(os, "fdatasync", os.fsync))
     try:
-        number = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return True
     try:
-        for one in syncs:
-            one(number)
+        for sync_file in syncs:
+            sync_file(descriptor)
     except OSError as error:
         return error.errno not in UNSUPPORTED
     finally:
-        os.close(number)
+        os.close(descriptor)
     return True
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A new folder for temporary files, which is gone after the block.
+    """Makes a folder for temporary files, and removes it after the block.
 
     Raises:
-        OutputError: there is no place for it.
+        OutputError: the folder cannot be made.
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix="inventory-", ignore_cleanup_errors=True)
@@ -104,19 +97,18 @@ def temporary_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_write(path: Path, way_on: str = "", *, ours: bool = False) -> Iterator[IO[bytes]]:
-    """A file to write, which takes its name when the block ends well, and is gone when it does not.
+def atomic_write(path: Path, next_step: str = "", *, ours: bool = False) -> Iterator[IO[bytes]]:
+    """Opens a file for writing; it gets its name at the end of the block, and is removed after an error.
 
-    A device or a pipe, such as /dev/stdout, is written as it is: a file in its place would end it for all. Where the
-    name is a link, what it leads to is the file. Not so with a name of our own: a link or pipe there is replaced.
+    A device or pipe, such as /dev/stdout, is written directly, and a link's target is replaced instead of the link.
 
     Args:
         path: its name.
-        ours: whether it is a fixed name in a run's folder; a user did not choose it.
-        way_on: what comes once that is mended for which it cannot be written, as in ", then --resume".
+        next_step: added to the message of an error, as in ", then --resume".
+        ours: the name is fixed by this program: a link or pipe of that name is replaced.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     temporary: Path | None = None
     try:
@@ -132,8 +124,8 @@ def atomic_write(path: Path, way_on: str = "", *, ours: bool = False) -> Iterato
             sync(sink.fileno())
         temporary.replace(name)
     except OSError as error:
-        raise OutputError.from_os_error(path, "cannot be written", error, "{remedy}" + way_on) from None
+        raise OutputError.from_os_error(path, "cannot be written", error, "{remedy}" + next_step) from None
     finally:
-        with suppress(OSError):  # as a rule it has its name by now
+        with suppress(OSError):  # usually renamed already
             if temporary is not None:
                 temporary.unlink()

@@ -1,8 +1,4 @@
-"""An object store: its URLs, how it is reached, and what its errors mean.
-
-Owns ``s3://`` and ``obs://``: addressing, credentials, time limits, and the sentence for what goes wrong. Knows no run:
-it moves bytes under names. Arrow and its client of S3 are loaded when a store is opened, and not before.
-"""
+"""Object stores s3:// and obs://: URLs, options, reading, writing, error messages."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
 OBS_ENDPOINT: Final = "https://obs.{region}.myhuaweicloud.com"
 CONNECT_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 20.0
-"""How long a store may send nothing before a call is made again."""
+"""Maximum silence of a store before a call is repeated."""
 ATTEMPTS: Final = 3
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
 _FORM: Final = "s3://bucket/prefix or obs://bucket/prefix"
@@ -40,18 +36,18 @@ _CONTENT_TYPES: Final = {".json": "application/json", ".csv": "text/csv"}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", re.ASCII)
 
-_CREDENTIAL: Final = ("the store refuses the credential", "see that the keys are right, whole and not expired")
+_CREDENTIAL: Final = ("the store refuses the credential", "check that the keys are correct, complete and not expired")
 _REGION: Final = ("the bucket is in another region", "name its region: {region}")
-_TROUBLE: Final = ("the store has trouble of its own", "try again later")
-_ENDPOINT: Final = ("what answers there is no object store", "see that the endpoint is right: {endpoint}")
-_SAID: Final = {
+_STORE_ERROR: Final = ("the store has an internal error", "try again later")
+_ENDPOINT: Final = ("the server there is not an object store", "check the endpoint: {endpoint}")
+_MEANINGS: Final = {
     "ACCESS_DENIED": ("the store denies access", "give a credential that may list, read, write and delete there"),
-    "NO_SUCH_BUCKET": ("there is no such bucket", "make it, or mend the URL or the endpoint"),
+    "NO_SUCH_BUCKET": ("there is no such bucket", "create it, or correct the URL or the endpoint"),
     "RESOURCE_NOT_FOUND": _ENDPOINT,
     "REQUEST_TIME_TOO_SKEWED": ("the clocks of this machine and of the store differ", "set this machine's clock"),
     "REQUEST_EXPIRED": ("the clocks of this machine and of the store differ", "set this machine's clock"),
-    "407": ("the proxy does not accept the user and password for it", "see that HTTPS_PROXY or HTTP_PROXY is right"),
-    "NETWORK_CONNECTION": ("the store cannot be reached", "see that network and endpoint are right: {endpoint}"),
+    "407": ("the proxy does not accept the user and password for it", "check HTTPS_PROXY or HTTP_PROXY"),
+    "NETWORK_CONNECTION": ("the store cannot be reached", "check network and endpoint: {endpoint}"),
     **dict.fromkeys(
         (
             *("INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "INVALID_SIGNATURE", "INVALID_CLIENT_TOKEN_ID"),
@@ -68,17 +64,17 @@ _SAID: Final = {
             *("SLOW_DOWN", "THROTTLING", "INTERNAL_FAILURE", "SERVICE_UNAVAILABLE", "REQUEST_TIMEOUT"),
             *("500", "502", "503", "504"),
         ),
-        _TROUBLE,
+        _STORE_ERROR,
     ),
 }
 _ERROR = re.compile(r"AWS Error (\w+)(?: \(HTTP status (\d+)\))? during (\w+) operation: (.*)", re.DOTALL)
 _UNPARSED = re.compile(r"Unable to parse ExceptionName: (\w+) Message: (.*)", re.DOTALL)
-_NOT_TOLD = re.compile(r"\(Request ID: [^)]*\)|curlCode: \d+, |; Details: .*|No response body\.?", re.DOTALL)
-_WORDS_CHARACTERS: Final = 200
+_NOISE = re.compile(r"\(Request ID: [^)]*\)|curlCode: \d+, |; Details: .*|No response body\.?", re.DOTALL)
+_MAX_QUOTED: Final = 200
 
 
 class ObjectUrl(NamedTuple):
-    """Where in a store a run's results are. It holds no secret."""
+    """URL of a run's results in a store; contains no secret."""
 
     scheme: str
     bucket: str
@@ -88,34 +84,34 @@ class ObjectUrl(NamedTuple):
         return f"{self.scheme}://{self.bucket}/{self.prefix}"
 
     def key(self, name: str) -> str:
-        """The path of an object as Arrow names it."""
+        """Returns the path of an object for Arrow."""
         return f"{self.bucket}/{self.prefix}/{name}"
 
 
 class Found(NamedTuple):
-    """An object that is there. ``modified`` is in whole seconds since 1970."""
+    """An object in the store. ``modified``: whole seconds since 1970."""
 
     size: int
     modified: int
 
 
 class Sent(NamedTuple):
-    """What of a file went to the store."""
+    """Content that was copied."""
 
     size: int
     sha256: str
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is meant as a URL, and not as a folder."""
+    """Tells whether a text is a URL, not a folder."""
     return _URL.match(text) is not None
 
 
 def parse(text: str) -> ObjectUrl:
-    """Reads a URL of a store. What may be a secret is refused, and not repeated.
+    """Parses a URL of a store. Refuses a URL with a secret, without quoting it.
 
     Raises:
-        UsageError: it is none that can be used.
+        UsageError: the URL is invalid.
     """
     match = _URL.fullmatch(text)
     scheme = match[1].lower() if match else ""
@@ -125,10 +121,10 @@ def parse(text: str) -> ObjectUrl:
     bucket, _, prefix = rest.removesuffix("/").partition("/")
     if "@" in rest or ":" in bucket:
         raise UsageError(
-            f"a store's URL must hold no user or password: credentials come from the environment; give {_FORM}"
+            f"a store's URL must contain no user or password: credentials come from the environment; give {_FORM}"
         )
     if set(rest) & set("?#"):
-        raise UsageError(f"a store's URL must hold no query or fragment; give {_FORM}")
+        raise UsageError(f"a store's URL must contain no query or fragment; give {_FORM}")
     parts = prefix.split("/")
     if not _BUCKET.fullmatch(bucket) or not prefix.isprintable() or any(part in {"", ".", ".."} for part in parts):
         raise UsageError(
@@ -138,14 +134,14 @@ def parse(text: str) -> ObjectUrl:
 
 
 def options_of(url: ObjectUrl, environment: Mapping[str, str]) -> dict[str, Any]:
-    """What ``S3FileSystem`` is told.
+    """Returns the options for ``S3FileSystem``.
 
-    For ``s3://`` the SDK's own chain finds the credential and the region (environment, profile, metadata). For ``obs://``
-    all is said, so that nothing of AWS is used by mistake.
+    For ``s3://`` the AWS SDK finds credential and region (environment, profile, metadata). For ``obs://`` all options
+    are set, so that no setting of AWS applies.
 
     Raises:
         CredentialsError: there are no access keys for OBS.
-        UsageError: an endpoint cannot be used, or OBS's region is not known.
+        UsageError: an endpoint is invalid, or the OBS region is unknown.
     """
     bounded = {"connect_timeout": CONNECT_SECONDS, "request_timeout": SILENT_SECONDS, "background_writes": False}
     if url.scheme == "s3":
@@ -169,7 +165,7 @@ def options_of(url: ObjectUrl, environment: Mapping[str, str]) -> dict[str, Any]
     return {
         **bounded,
         **_address("OBS_ENDPOINT", endpoint.replace("{region}", region or "")),
-        "region": region or "cn-north-4",  # a signature needs one; an endpoint of one's own may have none
+        "region": region or "cn-north-4",  # the signature needs a region; a private endpoint may have none
         "access_key": access_key,
         "secret_key": secret_key,
         "session_token": token,
@@ -178,7 +174,7 @@ def options_of(url: ObjectUrl, environment: Mapping[str, str]) -> dict[str, Any]
 
 
 def _proxy_options(url: ObjectUrl, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The proxy of the environment, which Arrow's client does not read itself."""
+    """Returns the proxy of the environment, which Arrow does not read."""
     host = options.get("endpoint_override") or f"s3.{options.get('region') or 'us-east-1'}.amazonaws.com"
     if options.get("force_virtual_addressing") or "endpoint_override" not in options:
         host = f"{url.bucket}.{host}"
@@ -197,15 +193,14 @@ def _address(variable: str, endpoint: str) -> dict[str, str]:
     except ValueError:
         plain = False
     if not plain or set(endpoint) & set("@?#{} ") or parts.path.strip("/"):
-        raise UsageError(f"{variable} must be a URL of a scheme, a host and maybe a port, and nothing else")
+        raise UsageError(f"{variable} must be a URL with scheme, host and optional port only")
     return {"scheme": parts.scheme, "endpoint_override": parts.netloc}
 
 
 class ObjectStore:
     """The objects under one URL.
 
-    Every method raises :class:`OutputError` where the store does not do what is asked: one sentence, in bounded time,
-    and no secret in it.
+    Every method raises :class:`OutputError` if a call fails: one sentence without secrets, in bounded time.
     """
 
     def __init__(self, url: ObjectUrl, environment: Mapping[str, str]) -> None:
@@ -222,53 +217,53 @@ class ObjectStore:
             raise OutputError(f"{url}: this pyarrow was built without S3; install the one from PyPI") from None
         trusted = object_store_tls_options(environment, make)
         self._selector, self._absent = fs.FileSelector, fs.FileType.NotFound
-        with self._told():
+        with self._translate_errors():
             self._files = make(retry_strategy=retries, **options, **_proxy_options(url, options), **trusted)
 
     def listed(self, folders: tuple[str, ...] = ()) -> dict[str, Found]:
-        """The objects under the URL, and those in such of the folders as are there."""
-        with self._told():
+        """Returns the objects under the URL and in the given folders."""
+        with self._translate_errors():
             entries = self._under()
-            found = {entry.base_name: _found(entry) for entry in entries if entry.is_file}
+            found = {entry.base_name: _to_found(entry) for entry in entries if entry.is_file}
             for folder in {entry.base_name for entry in entries if not entry.is_file}.intersection(folders):
                 inside = self._files.get_file_info(self._selector(self.url.key(folder), allow_not_found=True))
-                found |= {f"{folder}/{entry.base_name}": _found(entry) for entry in inside if entry.is_file}
+                found |= {f"{folder}/{entry.base_name}": _to_found(entry) for entry in inside if entry.is_file}
         return found
 
     def folders(self) -> list[str]:
-        """The names under the URL that have objects under them."""
-        with self._told():
+        """Returns the names of the folders under the URL."""
+        with self._translate_errors():
             return sorted(entry.base_name for entry in self._under() if not entry.is_file)
 
     def _under(self) -> list[Any]:
         entries: list[Any] = self._files.get_file_info(self._selector(self.url.key("")[:-1], allow_not_found=True))
         if not entries and self._files.get_file_info(self.url.bucket).type == self._absent:
-            raise OutputError(self._sentence(*_SAID["NO_SUCH_BUCKET"]))
+            raise OutputError(self._sentence(*_MEANINGS["NO_SUCH_BUCKET"]))
         return entries
 
     def look_at(self, name: str) -> Found | None:
-        """One object, or None where there is none."""
-        with self._told():
+        """Returns an object, or None."""
+        with self._translate_errors():
             entry = self._files.get_file_info(self.url.key(name))
-        return _found(entry) if entry.is_file else None
+        return _to_found(entry) if entry.is_file else None
 
     def read(self, name: str) -> bytes:
-        """A small object."""
-        with self._told(), self._files.open_input_stream(self.url.key(name)) as stream:
+        """Returns the content of a small object."""
+        with self._translate_errors(), self._files.open_input_stream(self.url.key(name)) as stream:
             return bytes(stream.read())
 
     def fetch(self, name: str, sink: IO[bytes]) -> Sent:
         """Copies an object into a file."""
-        with self._told(), self._files.open_input_stream(self.url.key(name)) as stream:
-            return _copied(lambda: stream.read(_CHUNK_BYTES), sink.write)
+        with self._translate_errors(), self._files.open_input_stream(self.url.key(name)) as stream:
+            return _copy(lambda: stream.read(_CHUNK_BYTES), sink.write)
 
     def put(self, name: str, path: Path, tell: Callable[[int], None]) -> Sent:
-        """Copies a file into the store. ``tell`` gets the bytes sent so far, and may raise: then none are there."""
+        """Uploads a file. ``tell`` gets the bytes sent so far; if it raises, no object is created."""
         try:
             source = path.open("rb")
         except OSError as error:
             raise OutputError.from_os_error(path, "cannot be read", error) from None
-        with source, self._told():
+        with source, self._translate_errors():
             kind = {"Content-Type": _CONTENT_TYPES.get(path.suffix, "application/octet-stream")}
             sink = self._files.open_output_stream(self.url.key(name), metadata=kind)
 
@@ -280,66 +275,69 @@ class ObjectStore:
                     raise OutputError.from_os_error(path, "cannot be read", error) from None
 
             try:
-                sent = _copied(read, sink.write)
+                sent = _copy(read, sink.write)
                 sink.close()
             except BaseException:
-                _never_closed(sink)
+                _prevent_close(sink)
                 raise
         return sent
 
     def remove(self, name: str) -> None:
-        """Removes an object; one that is gone is no error."""
-        with self._told(), suppress(FileNotFoundError):
+        """Removes an object; a missing object is no error."""
+        with self._translate_errors(), suppress(FileNotFoundError):
             self._files.delete_file(self.url.key(name))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:
-            raise OutputError(f"{self.url} does not hold what is looked for; see that the URL is right") from None
+            raise OutputError(f"{self.url} does not contain the object; check the URL") from None
         except (OSError, ValueError) as error:
             raise OutputError(self._sentence(*self._meaning(str(error)))) from None
 
     def _meaning(self, text: str) -> tuple[str, str]:
         match = _ERROR.search(text)
         if match is None:
-            return f"the store cannot be used ({self._words(text)})", "see that URL, endpoint and credential are right"
-        code, status, operation, words = match.groups()
-        if refused := explain_store_refusal(words):
+            return f"the store cannot be used ({self._quote(text)})", "check URL, endpoint and credential"
+        code, status, operation, text = match.groups()
+        if refused := explain_store_refusal(text):
             return refused
-        if unparsed := _UNPARSED.search(words):
-            code, words = unparsed.groups()
+        if unparsed := _UNPARSED.search(text):
+            code, text = unparsed.groups()
         for known in (code, status):
-            if known in _SAID:
-                reason, advice = _SAID[known]
-                said = f": {self._words(words)}" if code == "NETWORK_CONNECTION" else f" in {operation}"
-                return f"{reason} ({code}{said})", advice
-        return f"the store says {code} in {operation}: {self._words(words)}", "see what that means for this bucket"
+            if known in _MEANINGS:
+                reason, advice = _MEANINGS[known]
+                detail = f": {self._quote(text)}" if code == "NETWORK_CONNECTION" else f" in {operation}"
+                return f"{reason} ({code}{detail})", advice
+        return (
+            f"the store says {code} in {operation}: {self._quote(text)}",
+            "check the meaning of this code for the bucket",
+        )
 
-    def _words(self, text: str) -> str:
-        plain = " ".join(self._redactor.redact(_NOT_TOLD.sub("", text)).split())
-        return plain[:_WORDS_CHARACTERS].rstrip(".")
+    def _quote(self, text: str) -> str:
+        plain = " ".join(self._redactor.redact(_NOISE.sub("", text)).split())
+        return plain[:_MAX_QUOTED].rstrip(".")
 
     def _sentence(self, reason: str, advice: str) -> str:
         region = "AWS_REGION" if self.url.scheme == "s3" else "HW_REGION_NAME"
         return f"{self.url}: {reason}; {advice.format(region=region, endpoint=self._endpoint)}"
 
 
-def _never_closed(sink: Any) -> None:  # noqa: ANN401 - Arrow has no types
-    """Keeps an upload from ever being finished: what has not all its parts does not appear in a store.
+def _prevent_close(sink: Any) -> None:  # noqa: ANN401 - Arrow has no types
+    """Prevents that an upload is completed.
 
-    Arrow cannot give one up. It finishes what is closed, also after a part that failed, and closes what nobody refers
-    to any more: half a file would stand under the whole one's name. So a reference stays to the end of the process.
+    Arrow cannot abort an upload: closing a stream completes it, also after a failed part, and so does garbage
+    collection. A partial file would get the name of the complete one. So a reference stays until the process ends.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(sink))
 
 
-def _found(entry: Any) -> Found:  # noqa: ANN401 - Arrow has no types
+def _to_found(entry: Any) -> Found:  # noqa: ANN401 - Arrow has no types
     return Found(entry.size, entry.mtime_ns // 1_000_000_000)
 
 
-def _copied(read: Callable[[], bytes], write: Callable[[bytes], object]) -> Sent:
+def _copy(read: Callable[[], bytes], write: Callable[[bytes], object]) -> Sent:
     size, digest = 0, hashlib.sha256()
     while chunk := read():
         write(chunk)

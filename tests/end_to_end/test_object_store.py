@@ -97,7 +97,7 @@ async def test_tables_that_are_built_again_go_up_with_the_next_resume(run, store
 async def test_bodies_are_dropped_when_all_is_up(run, store, work):
     """Bodies are dropped only after the upload."""
     store.fault = lambda request: (403, "AccessDenied") if request["PATH_INFO"].endswith("calls.csv") else None
-    with pytest.raises(OutputError, match="--resume sends up what is missing"):
+    with pytest.raises(OutputError, match="--resume uploads the rest"):
         await run(drop_bodies=True)
     assert not are_dropped(work)
     assert goes_on(work) in read_status(work).next

@@ -34,7 +34,7 @@ async def exported(folder, write_list, server, failing=(), **settings):
 
 
 async def test_bodies_are_dropped_once_the_tables_are_whole(tmp_path, write_list):
-    """Tables and manifest are those of a run that keeps its bodies, and a resumption does nothing."""
+    """A run that drops its bodies has the same tables and manifest, and --resume does nothing."""
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "kept", write_list, server)
         result = await exported(tmp_path / "run", write_list, server, drop_bodies=True)
@@ -49,7 +49,7 @@ async def test_bodies_are_dropped_once_the_tables_are_whole(tmp_path, write_list
 
 
 async def test_an_export_keeps_what_its_resumption_needs(tmp_path, write_list):
-    """Where a URN failed, --drop-bodies keeps all and says why; when --resume has settled it, they are dropped."""
+    """--drop-bodies keeps the bodies while URNs failed, and drops them after a successful --resume."""
     async with Emulator(cloud_of(3)) as server:
         first = await exported(tmp_path / "run", write_list, server, ["f001"], drop_bodies=True)
         assert first.note == "the bodies are kept in the ledger, as --resume needs them: 1 URNs failed"
@@ -61,7 +61,7 @@ async def test_an_export_keeps_what_its_resumption_needs(tmp_path, write_list):
 
 
 async def test_a_run_that_was_asked_to_drop_does_so_when_it_is_resumed(tmp_path, write_list):
-    """--drop-bodies is a setting of the run: a resumption on the command line knows it, and so does one to come."""
+    """--drop-bodies is a setting of the run: --resume uses it."""
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "run", write_list, server, ["f001"], drop_bodies=True)
         server.clear()
@@ -71,7 +71,7 @@ async def test_a_run_that_was_asked_to_drop_does_so_when_it_is_resumed(tmp_path,
 
 
 async def test_bodies_of_a_complete_run_may_be_dropped_later(tmp_path, write_list):
-    """--resume --drop-bodies on a complete run drops them, without a call and with the tables as they are."""
+    """--resume --drop-bodies on a complete run drops the bodies without a call."""
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "run", write_list, server)
         before = contents(tmp_path / "run")
@@ -82,7 +82,7 @@ async def test_bodies_of_a_complete_run_may_be_dropped_later(tmp_path, write_lis
 
 
 async def test_tables_may_drop_them_with_failures(tmp_path, write_list):
-    """Who says so to `tables` drops all but what failed, and is told what that means."""
+    """`tables --drop-bodies` keeps the bodies of failed URNs, and prints a note."""
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "run", write_list, server, ["f001"])
         done = run_cli("tables", tmp_path / "run", "--drop-bodies", token=None)
@@ -92,7 +92,7 @@ async def test_tables_may_drop_them_with_failures(tmp_path, write_list):
 
 
 async def test_what_failed_is_a_list_of_its_own(tmp_path, write_list, monkeypatch):
-    """The guide's snippet writes a list of the failed URNs of a run without bodies, and an export reads it."""
+    """The guide's snippet writes a list of failed URNs that an export reads."""
     (snippet,) = blocks("output.md", "python")
     monkeypatch.chdir(tmp_path)
     async with Emulator(cloud_of(3)) as server:
@@ -105,17 +105,19 @@ async def test_what_failed_is_a_list_of_its_own(tmp_path, write_list, monkeypatc
 
 
 async def test_what_dropped_bodies_forbid_is_refused_before_anything_changes(tmp_path, write_list):
-    """Other tables, tables that are gone, and URNs that failed: one sentence each, no call, and all stays as it is."""
+    """Without bodies, other tables and retries are refused without a call or a change."""
     folder = tmp_path / "run"
     async with Emulator(cloud_of(3)) as server:
         await exported(folder, write_list, server, ["f001"], format=("parquet",))
         rebuild_tables(folder, {}, ProgressObserver(), drop_bodies=True)
         before, calls = contents(folder), len(server.requests)
         resumed = {"mode": "resume", "endpoint": server.url}
-        with pytest.raises(UsageError, match=r"dropped .* 1 failed URNs cannot be asked again here; .* by status"):
+        with pytest.raises(UsageError, match=r"dropped .* 1 failed URNs cannot be retried here; .* by status"):
             await export([], folder, **resumed, format=("parquet",))
         for shape in ({}, {"format": ("csv",)}):
-            with pytest.raises(UsageError, match=r"dropped .* its tables cannot be written anew, and what there is"):
+            with pytest.raises(
+                UsageError, match=r"dropped .* its tables cannot be built again; the existing tables stay"
+            ):
                 rebuild_tables(folder, shape, ProgressObserver())
         done = run_cli("status", folder)
         assert "next: export a list of the 1 failed URNs to another folder" in done.stdout
@@ -124,12 +126,12 @@ async def test_what_dropped_bodies_forbid_is_refused_before_anything_changes(tmp
 
 
 async def test_a_complete_run_without_bodies_does_nothing_or_says_why_not(tmp_path, write_list):
-    """As it was asked for, nothing is to be done; with another format it is refused, and may be resumed as before."""
+    """A complete run without bodies does nothing; another format is refused."""
     folder = tmp_path / "run"
     async with Emulator(cloud_of(3)) as server:
         await exported(folder, write_list, server, format=("parquet",), drop_bodies=True)
         resumed = {"mode": "resume", "endpoint": server.url, "format": ("parquet",)}
-        with pytest.raises(UsageError, match="its tables cannot be written anew"):
+        with pytest.raises(UsageError, match="its tables cannot be built again"):
             await export([], folder, **{**resumed, "format": ("csv",)})
         assert (await export([], folder, **resumed)).nothing_to_do
         await export(write_list(server.urns()), folder, mode="overwrite", endpoint=server.url)
@@ -138,7 +140,7 @@ async def test_a_complete_run_without_bodies_does_nothing_or_says_why_not(tmp_pa
 
 
 async def test_bodies_of_a_run_that_is_not_at_its_end_are_kept(tmp_path, write_list):
-    """Tables of an incomplete run may be built, but its bodies stay, and that is said."""
+    """The bodies of an incomplete run stay, with a note."""
     path = write_list(f"{P}f{number}:latest" for number in range(99))
     await export(path, tmp_path / "run", endpoint="http://127.0.0.1:1", attempts=1)
     result = rebuild_tables(tmp_path / "run", {}, ProgressObserver(), drop_bodies=True)
@@ -148,7 +150,7 @@ async def test_bodies_of_a_run_that_is_not_at_its_end_are_kept(tmp_path, write_l
 
 @pytest.mark.parametrize("step", ["UPDATE", "VACUUM"])
 async def test_a_kill_while_bodies_are_dropped_loses_nothing(tmp_path, write_list, step):
-    """Killed before or between, tables and manifest are whole; asked once more, the bodies go."""
+    """After a kill, tables and manifest are complete; the next try drops the bodies."""
     folder = tmp_path / "run"
     async with Emulator(cloud_of(3)) as server:
         await exported(folder, write_list, server)
@@ -162,7 +164,7 @@ async def test_a_kill_while_bodies_are_dropped_loses_nothing(tmp_path, write_lis
 
 
 async def test_tables_makes_a_file_smaller_that_a_kill_left_large(tmp_path, write_list):
-    """After a kill before the file was smaller, `tables --drop-bodies` does that, and leaves tables and manifest."""
+    """After a kill before the compaction, `tables --drop-bodies` compacts the file."""
     folder = tmp_path / "run"
     async with Emulator(cloud_of(60)) as server:
         await exported(folder, write_list, server)
@@ -187,7 +189,7 @@ def killed_at(folder, step):
 
 
 def test_no_room_for_the_smaller_file_is_one_sentence(tmp_path, write_list):
-    """To be made smaller the ledger needs room; without it, exit code 4, whole tables, and the next try does it."""
+    """A full disk during the compaction is exit code 4; the next try succeeds."""
     with Emulator(functions=300, token=TOKEN).in_thread() as server:
         assert asyncio.run(export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)).exit_code == 0
     before = contents(tmp_path / "run")

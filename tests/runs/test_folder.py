@@ -30,12 +30,12 @@ def folder(tmp_path):
 
 
 def test_the_default_folder_is_a_utc_timestamp():
-    """Without --output a run goes to output/<UTC timestamp>."""
+    """The default folder is output/<UTC timestamp>."""
     assert re.fullmatch(r"output/\d{8}T\d{6}Z", default_folder().as_posix())
 
 
 def test_a_new_folder_is_made(folder):
-    """The folder and those above it are made, and its files have the contract's names."""
+    """The folder and its parents are made; its files have the documented names."""
     folder.prepare("new")
     assert folder.path.is_dir()
     assert (folder.made, folder.ledger.name, folder.manifest.name) == (True, "ledger.sqlite", "manifest.json")
@@ -43,7 +43,7 @@ def test_a_new_folder_is_made(folder):
 
 @pytest.mark.parametrize("mode", ["new", "overwrite"])
 def test_other_files_in_the_folder_stay(folder, mode):
-    """A folder with other things in it may be used, and they are not touched."""
+    """A folder with other files may be used, and they stay."""
     folder.path.mkdir(parents=True)
     (folder.path / "notes.txt").write_text("mine")
     (folder.path / "other.parquet").write_text("mine")
@@ -54,7 +54,7 @@ def test_other_files_in_the_folder_stay(folder, mode):
 
 @pytest.mark.parametrize("name", LEFT_BY_A_RUN)
 def test_a_folder_that_holds_a_run_is_never_written_over(folder, name):
-    """Anything that a run left, whole or not, makes "new" an error that names both ways out."""
+    """A new run refuses a folder with files of a run; the message names both solutions."""
     folder.path.mkdir(parents=True)
     (folder.path / name).write_text("kept")
     with pytest.raises(OutputError, match=r"holds a run.*--resume.*--overwrite"):
@@ -63,7 +63,7 @@ def test_a_folder_that_holds_a_run_is_never_written_over(folder, name):
 
 
 def test_overwrite_touches_nothing_before_the_new_list_is_in(folder):
-    """--overwrite leaves the old run as it is: the new one may have no list that can be read."""
+    """--overwrite changes nothing until the new list is read."""
     folder.path.mkdir(parents=True)
     for name in (*LEFT_BY_A_RUN, "notes.txt"):
         (folder.path / name).write_text("x")
@@ -73,7 +73,7 @@ def test_overwrite_touches_nothing_before_the_new_list_is_in(folder):
 
 
 def test_results_go_manifest_first_and_all_but_what_is_kept(folder):
-    """Manifest, tables and unfinished files go; ledger, files of others and what is to be kept stay."""
+    """Manifest, tables and partial files are removed; other files stay."""
     folder.path.mkdir(parents=True)
     for name in (*LEFT_BY_A_RUN, "notes.txt"):
         (folder.path / name).write_text("x")
@@ -84,7 +84,7 @@ def test_results_go_manifest_first_and_all_but_what_is_kept(folder):
 
 
 def test_a_result_that_cannot_be_removed_is_named(folder):
-    """A folder in a table's place is an output error that names it, and never a traceback."""
+    """A folder at the path of a table is an output error."""
     folder.path.mkdir(parents=True)
     (folder.path / "calls.csv").mkdir()
     with pytest.raises(OutputError, match=r"calls\.csv cannot be removed: "):
@@ -92,14 +92,14 @@ def test_a_result_that_cannot_be_removed_is_named(folder):
 
 
 def test_resume_needs_a_run(folder):
-    """--resume of nothing is a usage error, and makes no folder."""
+    """--resume without a run is a usage error, and makes no folder."""
     with pytest.raises(UsageError, match="holds no run"):
         folder.prepare("resume")
     assert not folder.path.exists()
 
 
 def test_resume_leaves_all_as_it_is(folder):
-    """--resume touches nothing before it goes on."""
+    """--resume changes no file in prepare."""
     folder.path.mkdir(parents=True)
     for name in LEFT_BY_A_RUN:
         (folder.path / name).write_text("x")
@@ -109,7 +109,7 @@ def test_resume_leaves_all_as_it_is(folder):
 
 @pytest.mark.parametrize("mode", ["new", "overwrite"])
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path, mode):
-    """A file in the folder's place, or a path through a file, is one sentence."""
+    """A file in the path is one error message."""
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(OutputError, match="cannot be written"):
@@ -118,14 +118,14 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path, mode):
 
 @pytest.mark.parametrize("mode", ["new", "overwrite"])
 def test_a_name_that_the_system_refuses_is_an_output_error(tmp_path, mode):
-    """Whatever the system says against looking at the path is one sentence, not a traceback."""
+    """A path that the system refuses is one error message."""
     with pytest.raises(OutputError, match="File name too long; give another --output"):
         RunFolder(tmp_path / ("x" * 300)).prepare(mode)
 
 
 @pytest.mark.parametrize("mode", ["new", "overwrite", "resume"])
 def test_a_folder_that_may_not_be_looked_into_is_one_sentence(folder, mode, monkeypatch):
-    """A folder of somebody else ends in an output or usage error, not in a traceback."""
+    """An inaccessible folder is one error message."""
 
     def refuse(*_args, **_more):
         raise PermissionError(13, "Permission denied")
@@ -137,7 +137,7 @@ def test_a_folder_that_may_not_be_looked_into_is_one_sentence(folder, mode, monk
 
 
 def test_a_run_that_never_began_leaves_no_trace(folder):
-    """What was made for a run whose list could not be read goes away; a folder that was there stays."""
+    """A run without a readable list leaves nothing; an existing folder stays."""
     folder.prepare("new")
     folder.ledger.write_text("x")
     with folder.unless_empty():
@@ -154,7 +154,7 @@ def test_a_run_that_never_began_leaves_no_trace(folder):
 
 
 def test_remove_spares_what_is_not_ours(folder):
-    """Files of others keep their folder."""
+    """Other files keep their folder."""
     folder.prepare("new")
     (folder.path / "notes.txt").write_text("mine")
     with folder.unless_empty():
@@ -172,7 +172,7 @@ def parts_of_a_run(folder):
 
 
 def test_parts_are_results_of_a_run(folder):
-    """A folder of parts makes "new" an error, and goes with the results; what is not ours in it stays."""
+    """Parts of tables are results of a run; other files in their folder stay."""
     parts_of_a_run(folder)
     with pytest.raises(OutputError, match=r"holds a run already .*--overwrite"):
         folder.prepare("new")
@@ -183,7 +183,7 @@ def test_parts_are_results_of_a_run(folder):
 
 
 def test_parts_that_are_to_be_kept_stay(folder):
-    """Kept are the parts that the manifest names, by their paths in the folder, and no others."""
+    """Only the parts that the manifest names are kept."""
     kept, *_ = parts_of_a_run(folder)
     folder.remove_results(keep=[kept])
     assert [path.name for path in (folder.path / "functions").iterdir()] == ["part-00000.parquet"]

@@ -29,7 +29,7 @@ async def export_all(cloud, output, **options):
 
 
 async def test_what_the_service_lists_no_more_is_removed(tmp_path, monkeypatch):
-    """Of two runs of --all: functions and versions that left the list are gone; aliases, not asked for, are not."""
+    """Functions and versions that left a complete listing are removed; aliases that were not listed are not."""
     monkeypatch.setenv("HW_AUTH_TOKEN", "any")
     monkeypatch.setenv("HW_PROJECT_ID", PROJECT)
     kept = {urn("f"): config(), version("v2"): None}
@@ -54,7 +54,7 @@ async def test_what_the_service_lists_no_more_is_removed(tmp_path, monkeypatch):
 
 
 def test_a_list_of_the_service_says_nothing_of_what_was_never_there(tmp_path):
-    """What OLD did not find stays as it was, and what OLD never knew, or another project's, is not listed."""
+    """A listing proves no removal of a URN that OLD did not find, or of another project."""
     there = leading(on_failure=side("SMN", {}))
     short = urn("d").removesuffix(":latest")
     elsewhere = urn("f").replace(PROJECT, OTHER)
@@ -75,7 +75,7 @@ def test_a_list_of_the_service_says_nothing_of_what_was_never_there(tmp_path):
 
 
 async def test_a_404_that_names_nothing_is_no_whole_list_of_versions(tmp_path, monkeypatch):
-    """The function is not said to be gone, so its versions may be there: they do not count as listed."""
+    """A 404 without a code does not count as a complete list of versions."""
     monkeypatch.setenv("HW_AUTH_TOKEN", "any")
     answer = Emulator._answer
 

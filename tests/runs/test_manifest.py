@@ -44,7 +44,7 @@ def described(**changed) -> dict[str, object]:
 
 
 def test_every_urn_is_counted_by_its_status_and_kind():
-    """Counts are by status, failed ones by kind too; retries are the calls beyond each URN's first attempt.
+    """Counts are by status and error kind; retries are the calls after each URN's first attempt.
 
     A URN that a list settled shares its calls with others: they are no retries.
     """
@@ -66,7 +66,7 @@ def test_every_urn_is_counted_by_its_status_and_kind():
 
 
 def test_of_each_kind_of_failure_the_first_is_told_in_words():
-    """Status, code and text of the first URN of a kind are kept, those of the others are not."""
+    """The example of an error kind is the answer to its first URN."""
     counts = Counts()
     failed = outcome(Status.FAILED, ErrorKind.SERVER_ERROR)
     for settled in (
@@ -93,7 +93,7 @@ def test_the_first_equation_holds():
 
 
 def test_requests_are_all_calls_of_all_scopes():
-    """Calls are counted by HTTP status and by operation over the scopes; one without an answer is counted too."""
+    """Calls of all scopes are counted by HTTP status and operation, unanswered calls too."""
     assert manifest.describe_requests(iter(ANSWERS), Counts(retries=4, told_by_lists=9)) == {
         "total": 13,
         "retries": 4,
@@ -105,7 +105,7 @@ def test_requests_are_all_calls_of_all_scopes():
 
 
 def test_scopes_say_what_was_learnt():
-    """Each scope has its endpoint, its calls, the limit that it learnt and why it stopped."""
+    """Each scope has endpoint, calls, learnt limit and stop reason."""
     reports = {
         ("r", "p"): ScopeReport("https://r.example", RateLimit(200, 60.0, "user"), 0.98765, None),
         ("s", "q"): ScopeReport("https://s.example", None, None, "blocked: 418"),
@@ -141,13 +141,13 @@ def test_scopes_say_what_was_learnt():
     [(0, True), (1, True), (2, False), (3, False), (4, False), (5, False), (130, False), (143, False)],
 )
 def test_a_run_is_complete_when_every_urn_was_asked(code, complete):
-    """A run that something stopped is not complete, and its exit code is in its manifest."""
+    """A stopped run is not complete, and its exit code is in the manifest."""
     written = described(exit_code=ExitCode(code))
     assert (written["complete"], written["exit_code"]) == (complete, code)
 
 
 def test_the_manifest_has_the_contracts_blocks():
-    """The keys are those of design.md section 4, and the tables say name, format, path, rows, bytes and digest."""
+    """The manifest has the documented keys."""
     file = TableFile("calls", "csv", "calls.csv", 3, 120, "cc")
     written = described(tables=[file])
     assert list(written) == [
@@ -172,7 +172,7 @@ def test_the_manifest_has_the_contracts_blocks():
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path):
-    """The file is plain JSON, ends with a line end, and no temporary file is left."""
+    """The file is JSON with a final newline, and no temporary file is left."""
     path = tmp_path / "manifest.json"
     written = described()
     manifest.write(path, written)
@@ -182,7 +182,7 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
 
 
 def test_a_manifest_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
-    """A full disk is an output error; neither a half manifest nor its temporary file is left."""
+    """A full disk is an output error, and leaves no file."""
 
     def full(_descriptor):
         raise OSError(28, "No space left on device")
@@ -194,7 +194,7 @@ def test_a_manifest_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch)
 
 
 def test_a_folder_that_is_gone_is_an_output_error(tmp_path):
-    """No folder to write into is an output error."""
+    """A missing folder is an output error."""
     with pytest.raises(OutputError, match="cannot be written"):
         manifest.write(tmp_path / "gone" / "manifest.json", described())
 

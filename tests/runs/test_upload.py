@@ -55,7 +55,7 @@ def refuse(store, *, method, name):
 
 
 async def test_a_run_in_a_store_is_a_run_in_a_folder(run, store, server, tmp_path, write_list):
-    """All that a local run writes is in the store, byte for byte; only what differs from run to run does."""
+    """The store has the same bytes as a local run, except for times and settings."""
     result = await run()
     await export(write_list([*server.urns(), "odd"]), tmp_path / "local", endpoint=server.url)
     objects = {key.removeprefix(f"{PREFIX}/"): content for key, content in store.objects().items()}
@@ -70,14 +70,14 @@ async def test_a_run_in_a_store_is_a_run_in_a_folder(run, store, server, tmp_pat
 
 
 async def test_the_manifest_goes_up_last_and_once_all_is_there(run, store):
-    """The store sees each table become whole, and then the manifest."""
+    """Tables are uploaded first, the manifest last."""
     await run()
     assert store.writes() == [*(f"+{name}" for name in FILES), "+manifest.json"]
 
 
 @pytest.mark.parametrize("name", ["functions.parquet", "calls.csv", "rejects.csv", "manifest.json"])
 async def test_a_failed_upload_is_resumed_without_a_call(run, store, server, tmp_path, name):
-    """Whichever file fails: exit code 4, no manifest there, and --resume sends what is missing and asks nothing."""
+    """After a failed upload of any file there is no manifest, and --resume uploads the rest without a call."""
     refuse(store, method="POST", name=name)
     with pytest.raises(OutputError, match=r"denies access .* what was answered is kept, and --resume sends") as failed:
         await run()
@@ -94,7 +94,7 @@ async def test_a_failed_upload_is_resumed_without_a_call(run, store, server, tmp
 
 
 async def test_a_whole_run_that_is_resumed_does_nothing(run, store, server):
-    """Nothing is asked, sent or removed, and it says so."""
+    """A complete run changes nothing and says so."""
     await run()
     asked = len(server.requests)
     store.log.clear()
@@ -104,7 +104,7 @@ async def test_a_whole_run_that_is_resumed_does_nothing(run, store, server):
 
 @pytest.mark.parametrize("loss", ["changed", "removed"])
 async def test_what_somebody_else_changed_is_sent_again(run, store, loss):
-    """An object of another size, or none, is sent again by --resume, and the manifest stands aside meanwhile."""
+    """--resume uploads a missing or changed object again; meanwhile there is no manifest."""
     await run()
     key = f"{PREFIX}/calls.csv"
     before = store.objects()
@@ -119,7 +119,7 @@ async def test_what_somebody_else_changed_is_sent_again(run, store, loss):
 
 
 async def test_a_prefix_that_holds_a_run_is_not_written_over(run, store, server):
-    """Also where the work folder is gone: nothing is asked, nothing is changed, and both ways on are named."""
+    """A store with a run refuses a new run, also without a work folder; the message names both solutions."""
     await run()
     before, asked = store.objects(), len(server.requests)
     with pytest.raises(OutputError, match=rf"{TEXT} holds a run already \(manifest.json\): --resume .*--overwrite"):
@@ -128,7 +128,7 @@ async def test_a_prefix_that_holds_a_run_is_not_written_over(run, store, server)
 
 
 async def test_half_a_run_in_the_store_is_a_run_too(run, store, tmp_path):
-    """Tables without a manifest stand in the way of a new run as well."""
+    """A store with tables but no manifest refuses a new run."""
     refuse(store, method="POST", name="manifest.json")
     with pytest.raises(OutputError):
         await run()
@@ -139,7 +139,7 @@ async def test_half_a_run_in_the_store_is_a_run_too(run, store, tmp_path):
 
 
 async def test_other_objects_under_the_prefix_stay(run, store):
-    """Objects that are no run's are in nobody's way, and are not touched."""
+    """Objects that do not belong to a run are ignored and stay."""
     for name in ("notes.txt", "other.parquet", "functions/notes.txt"):
         store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/{name}", Body=b"mine")
     await run()
@@ -149,7 +149,7 @@ async def test_other_objects_under_the_prefix_stay(run, store):
 
 
 async def test_overwriting_takes_the_manifest_away_first(run, store):
-    """--overwrite removes the old manifest, then tables that the new run has not, and sends the new manifest last."""
+    """--overwrite removes the old manifest, then the other old tables, and uploads the new manifest last."""
     await run()
     store.log.clear()
     await run(mode="overwrite", work="another", format=("csv",))
@@ -162,7 +162,7 @@ async def test_overwriting_takes_the_manifest_away_first(run, store):
 
 
 async def test_an_overwriting_run_that_failed_goes_on(run, store):
-    """Where the old manifest could not even be removed, --resume may still replace it: that was said once."""
+    """If the old manifest could not be removed, --resume may still replace it."""
     await run()
     refuse(store, method="DELETE", name="manifest.json")
     with pytest.raises(OutputError):
@@ -173,31 +173,31 @@ async def test_an_overwriting_run_that_failed_goes_on(run, store):
 
 
 async def test_a_run_of_somebody_else_is_not_resumed_over(run, store, server):
-    """Where another run has taken the prefix since, --resume leaves it alone and asks nothing."""
+    """If another run uses the prefix now, --resume changes nothing and makes no call."""
     await run()
     await run(mode="overwrite", work="another")
     before, asked = store.objects(), len(server.requests)
-    with pytest.raises(OutputError, match=r"holds another run than .*work by now: --overwrite begins again"):
+    with pytest.raises(OutputError, match=r"contains another run than .*work: start again with --overwrite"):
         await run(mode="resume", again=True)
     assert (store.objects(), len(server.requests)) == (before, asked)
 
 
 async def test_of_two_runs_at_once_the_first_that_is_whole_stays(run, store):
-    """Two machines begin in one empty prefix: the second that comes to its end leaves the first one's run alone."""
+    """Of two machines that started in one empty prefix, the second does not overwrite the first."""
 
     class Slow(ProgressObserver):
         def on_build_tables(self, *_how_far):
             """Meanwhile the other one is done."""
             store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/manifest.json", Body=b"{}")
 
-    with pytest.raises(OutputError, match="holds another run than"):
+    with pytest.raises(OutputError, match="contains another run than"):
         await run(observer=Slow())
     assert store.objects() == {f"{PREFIX}/manifest.json": b"{}"}
 
 
 @pytest.mark.parametrize("url", ["s3://no-such-bucket/x", "obs://no-such-bucket/x"])
 async def test_a_wrong_bucket_is_said_before_anything_is_asked(run, server, tmp_path, url):
-    """A bucket that is not there costs no call of the cloud and leaves no folder."""
+    """A missing bucket is reported before any call, and leaves no folder."""
     with pytest.raises(OutputError, match="there is no such bucket"):
         await run(url=url)
     assert not server.requests
@@ -205,28 +205,28 @@ async def test_a_wrong_bucket_is_said_before_anything_is_asked(run, server, tmp_
 
 
 async def test_a_key_that_the_store_does_not_know_is_said_before_anything_is_asked(run, store, server):
-    """Moto's own refusal of a key is exit code 4, before a call of the cloud is made."""
+    """A refused key is exit code 4 before any call."""
     with store.refusing_strangers(), pytest.raises(OutputError, match=r"denies access|refuses the credential"):
         await run()
     assert not server.requests
 
 
 async def test_a_store_that_only_pretends_is_found_out(run, store):
-    """A proxy that answers 200 to everything is no store: what was sent is not there as it was sent."""
+    """A proxy that answers 200 to everything is detected: the object is not there after the upload."""
     store.fault = lambda request: (200, "") if request["REQUEST_METHOD"] in {"POST", "PUT"} else None
-    with pytest.raises(OutputError, match=r"does not hold functions\.parquet as it was sent; .*endpoint"):
+    with pytest.raises(OutputError, match=r"does not contain functions\.parquet as it was sent; .*endpoint"):
         await run()
 
 
 async def test_a_table_that_was_changed_since_is_not_sent(run, store, tmp_path):
-    """A table in the work folder that is not what the manifest says goes nowhere; once removed, it is written again."""
+    """A changed table in the work folder is not uploaded; once removed, it is written again."""
     refuse(store, method="POST", name="calls.csv")
     with pytest.raises(OutputError):
         await run()
     store.fault = lambda _request: None
     table = tmp_path / "work" / "calls.csv"
     table.write_bytes(table.read_bytes()[::-1])
-    with pytest.raises(OutputError, match=r"calls\.csv is not what this run wrote; remove it"):
+    with pytest.raises(OutputError, match=r"calls\.csv differs from the file that this run wrote; remove it"):
         await run(mode="resume", again=True)
     assert f"{PREFIX}/calls.csv" not in store.objects()
     table.unlink()
@@ -235,7 +235,7 @@ async def test_a_table_that_was_changed_since_is_not_sent(run, store, tmp_path):
 
 
 async def test_a_record_that_is_damaged_costs_only_time(run, store, tmp_path):
-    """Without what is known of the store all is sent again, and a manifest that may be another's is left alone."""
+    """Without the upload record all files are uploaded again, except over an unknown manifest."""
     refuse(store, method="POST", name="manifest.json")
     with pytest.raises(OutputError):
         await run()
@@ -245,13 +245,13 @@ async def test_a_record_that_is_damaged_costs_only_time(run, store, tmp_path):
     await run(mode="resume", again=True)
     assert store.writes() == [*(f"+{name}" for name in FILES), "+manifest.json"]
     (tmp_path / "work" / "delivery.json").unlink()
-    with pytest.raises(OutputError, match="holds another run"):
+    with pytest.raises(OutputError, match="contains another run"):
         await run(mode="resume", again=True)
 
 
 @pytest.mark.parametrize("name", ["functions.parquet", "rejects.csv", "manifest.json"])
 def test_a_killed_upload_goes_on(store, server, tmp_path, write_list, name):
-    """SIGKILL while a file goes up: there is no manifest, and --resume sends what is missing without a call."""
+    """After SIGKILL during an upload there is no manifest, and --resume uploads the rest without a call."""
     arguments = ["export", write_list(server.urns()), "--endpoint", server.url, "--output", TEXT, "--format", "csv"]
     environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
     command = [sys.executable, "-m", "inventory", *map(str, arguments), "--format", "parquet"]
@@ -273,7 +273,7 @@ def test_a_killed_upload_goes_on(store, server, tmp_path, write_list, name):
 
 
 async def test_failures_that_are_asked_again_replace_what_is_there(run, store, server):
-    """A run with failed URNs goes up; once they are answered, --resume sends what changed and a new manifest."""
+    """A run with failed URNs is uploaded; after a retry, --resume uploads the changes and a new manifest."""
     server.plan({next(iter(server.urns())): [Reply(500, b"{}")]})
     first = await run(attempts=1, batch=False)
     assert first.exit_code == ExitCode.SOME_FAILED
@@ -287,7 +287,7 @@ async def test_failures_that_are_asked_again_replace_what_is_there(run, store, s
 
 
 async def test_a_signal_ends_the_upload_in_good_order(run, store):
-    """A stop while tables go up leaves no manifest, and --resume goes on."""
+    """A cancelled upload leaves no manifest, and --resume continues."""
     observer = ProgressObserver()
 
     def stop(request):
@@ -305,7 +305,7 @@ async def test_a_signal_ends_the_upload_in_good_order(run, store):
 
 
 async def test_a_stop_outweighs_the_error_that_came_with_it(run, store):
-    """Where a stop is asked for while the store fails, the run was stopped, and is told so."""
+    """A cancellation during a store failure is reported as a cancellation."""
     observer = ProgressObserver()
 
     def stop_and_refuse(request):
@@ -320,7 +320,7 @@ async def test_a_stop_outweighs_the_error_that_came_with_it(run, store):
 
 
 async def test_how_far_the_upload_is_can_be_watched(run, store):
-    """A watcher is told bytes that grow, of a total that is all that goes up."""
+    """The observer gets growing byte counts of a constant total."""
     told = []
 
     class Looking(ProgressObserver):
@@ -335,7 +335,7 @@ async def test_how_far_the_upload_is_can_be_watched(run, store):
 
 
 async def test_obs_keys_are_needed_before_anything_is_asked(server, tmp_path, write_list):
-    """A token lets nobody write to OBS: exit code 3, no call, no folder."""
+    """OBS with a token only is exit code 3, without a call or folder."""
     place = Output(tmp_path / "work", ObjectUrl("obs", BUCKET, PREFIX))
     with pytest.raises(CredentialsError, match="set HW_ACCESS_KEY and HW_SECRET_KEY"):
         await export(write_list(server.urns()), place, endpoint=server.url)
@@ -345,7 +345,7 @@ async def test_obs_keys_are_needed_before_anything_is_asked(server, tmp_path, wr
 
 @pytest.mark.parametrize("scheme", ["s3", "obs"])
 async def test_a_snapshot_is_read_from_the_store(run, tmp_path, scheme):
-    """open_snapshot reads manifest and tables of a URL: the same frames as from the folder."""
+    """open_snapshot reads the same frames from a URL and from the folder."""
     url = TEXT.replace("s3", scheme)
     await run(url=url)
     there, here = inventory.open_snapshot(url), inventory.open_snapshot(tmp_path / "work")
@@ -357,20 +357,20 @@ async def test_a_snapshot_is_read_from_the_store(run, tmp_path, scheme):
 
 
 async def test_a_snapshot_of_csv_alone_is_read_from_the_store(run):
-    """Where a run has no Parquet, its CSV is read, guarded cells and all."""
+    """A run without Parquet is read from CSV, and the CSV guard is removed."""
     await run(format=("csv",))
     assert len(inventory.open_snapshot(TEXT).rejects) == 1
 
 
 async def test_a_snapshot_says_what_is_not_whole(run, store):
-    """No manifest, a damaged one, and a table that is not what it says are one sentence each."""
+    """A missing or damaged manifest, and a changed table, are one error message each."""
     with pytest.raises(
         UsageError, match=rf"{TEXT} holds no manifest.json: no run, or one whose tables are not all there"
     ):
         inventory.open_snapshot(TEXT)
     await run()
     store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/calls.parquet", Body=b"other")
-    with pytest.raises(OutputError, match=rf"{TEXT}/calls.parquet is not what the manifest says"):
+    with pytest.raises(OutputError, match=rf"{TEXT}/calls.parquet differs from the manifest"):
         inventory.open_snapshot(TEXT).table("calls")
     store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/manifest.json", Body=b"{")
     with pytest.raises(OutputError, match=rf"{TEXT}/manifest.json is damaged"):
@@ -378,7 +378,7 @@ async def test_a_snapshot_says_what_is_not_whole(run, store):
 
 
 def test_python_exports_to_a_store(store, server, tmp_path, write_list, monkeypatch):
-    """inventory.export takes the URL and the work folder, and opens what is in the store."""
+    """inventory.export accepts URL and work folder, and opens the tables of the store."""
     monkeypatch.setenv("HW_AUTH_TOKEN", TOKEN)
     snapshot = inventory.export(
         write_list(server.urns()), TEXT, work_dir=tmp_path / "work", endpoint=server.url, max_per_second=0.0
@@ -389,7 +389,7 @@ def test_python_exports_to_a_store(store, server, tmp_path, write_list, monkeypa
 
 
 def test_the_command_prints_the_url_and_tells_no_secret(store, server, tmp_path, write_list):
-    """Stdout is the URL; neither words, nor manifest, nor anything in the work folder holds a secret."""
+    """Stdout is the URL; messages, manifest and work folder contain no secret."""
     path = write_list(server.urns())
     done = run_cli("export", path, "--endpoint", server.url, "--output", f"{TEXT}/", "--max-per-second", "0")
     assert (done.returncode, done.stdout) == (0, f"{TEXT}\n"), done.stderr
@@ -408,13 +408,13 @@ def test_the_command_prints_the_url_and_tells_no_secret(store, server, tmp_path,
 
 
 def test_the_command_says_a_failed_upload_and_its_way_on(store, server, tmp_path, write_list):
-    """Exit code 4, one sentence without the secret that the store repeats, and the ledger is kept."""
+    """A failed upload is exit code 4 and one message without secrets; the ledger is kept."""
     refuse(store, method="POST", name="calls.parquet")
     arguments = ["export", write_list(server.urns()), "--endpoint", server.url, "--output", TEXT]
     done = run_cli(*arguments, "--work-dir", tmp_path / "work", "--max-per-second", "0")
     assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (4, "", False)
     assert "the store denies access (ACCESS_DENIED in " in done.stderr
-    assert "--resume sends up what is missing" in done.stderr
+    assert "--resume uploads the rest" in done.stderr
     assert SECRET_KEY not in done.stderr
     store.fault = lambda _request: None
     again = run_cli("export", "--resume", "--output", TEXT, "--work-dir", tmp_path / "work")
@@ -424,33 +424,33 @@ def test_the_command_says_a_failed_upload_and_its_way_on(store, server, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--output", "s3://AKIAX:SECRETX@bucket/x"], "a store's URL must hold no user or password"),
-        (["--output", "s3://bucket/x?secret=SECRETX"], "a store's URL must hold no query or fragment"),
+        (["--output", "s3://AKIAX:SECRETX@bucket/x"], "a store's URL must contain no user or password"),
+        (["--output", "s3://bucket/x?secret=SECRETX"], "a store's URL must contain no query or fragment"),
         (["--output", "x", "--work-dir", "y"], "--work-dir needs an --output of s3:// or obs://"),
     ],
 )
 def test_the_command_refuses_what_cannot_be_meant(tmp_path, write_list, arguments, words):
-    """A secret in the URL, and a work folder without one, are usage errors that repeat no secret."""
+    """A secret in the URL is a usage error that does not quote it."""
     done = run_cli("export", write_list(["x"]), *arguments, cwd=tmp_path)
     assert (done.returncode, words in done.stderr, "SECRETX" in done.stderr) == (2, True, False), done.stderr
 
 
 def test_a_demo_goes_into_a_folder(tmp_path):
-    """The demo takes no URL, and makes no folder that is called like one."""
+    """The demo refuses a URL and makes no folder of that name."""
     done = run_cli("demo", "--output", "s3://bucket/demo", cwd=tmp_path)
     assert done.returncode == 2
     assert not list(tmp_path.iterdir())
 
 
 async def test_a_work_folder_that_cannot_be_made_is_said(run, tmp_path):
-    """A file in the work folder's place is one sentence."""
+    """A file at the path of the work folder is one error message."""
     (tmp_path / "work").write_text("x")
     with pytest.raises(OutputError, match="cannot be written"):
         await run()
 
 
 async def test_an_empty_list_goes_up_too(run, store, tmp_path, server, write_list):
-    """A run of no URN writes its tables and manifest to the store as it does to a folder: exit code 2."""
+    """A run without URNs uploads tables and manifest: exit code 2."""
     place = Output(tmp_path / "work", ObjectUrl("s3", BUCKET, PREFIX))
     environment = {"HW_AUTH_TOKEN": TOKEN, **store.environment()}
     result = await export(write_list(["odd"]), place, environment=environment, endpoint=server.url)
@@ -459,7 +459,7 @@ async def test_an_empty_list_goes_up_too(run, store, tmp_path, server, write_lis
 
 
 async def test_a_list_that_cannot_be_read_leaves_the_store_as_it_was(run, store, tmp_path):
-    """Nothing goes up before the tables are whole: a run that never began changes nothing."""
+    """A run that did not start changes nothing in the store."""
     await run()
     before = store.objects()
     with pytest.raises(UsageError):

@@ -30,7 +30,7 @@ def nothing(_sent):
     ],
 )
 def test_a_url_is_a_bucket_and_a_prefix(text, written):
-    """A URL of a store is read into its parts, and is the same with and without the slash at its end."""
+    """A URL is parsed into its parts; a final slash is ignored."""
     assert is_url(text)
     assert str(parse(text)) == written
 
@@ -38,12 +38,12 @@ def test_a_url_is_a_bucket_and_a_prefix(text, written):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("s3://AKIAX:SECRETX@bucket/prefix", "must hold no user or password"),
-        ("s3://AKIAX:SECR/ETX@bucket/prefix", "must hold no user or password"),
-        ("s3://SECRETX@bucket/prefix", "must hold no user or password"),
-        ("obs://bucket:SECRETX/prefix", "must hold no user or password"),
-        ("s3://bucket/prefix?access_key=SECRETX", "must hold no query or fragment"),
-        ("s3://bucket/prefix#SECRETX", "must hold no query or fragment"),
+        ("s3://AKIAX:SECRETX@bucket/prefix", "must contain no user or password"),
+        ("s3://AKIAX:SECR/ETX@bucket/prefix", "must contain no user or password"),
+        ("s3://SECRETX@bucket/prefix", "must contain no user or password"),
+        ("obs://bucket:SECRETX/prefix", "must contain no user or password"),
+        ("s3://bucket/prefix?access_key=SECRETX", "must contain no query or fragment"),
+        ("s3://bucket/prefix#SECRETX", "must contain no query or fragment"),
         ("s3://bucket", "must name a bucket"),
         ("s3://bucket/", "must name a bucket"),
         ("s3:///prefix", "must name a bucket"),
@@ -55,7 +55,7 @@ def test_a_url_is_a_bucket_and_a_prefix(text, written):
     ],
 )
 def test_what_is_no_plain_url_is_refused_and_not_repeated(text, words):
-    """What may hold a secret, or names no place in a bucket, is one sentence that does not repeat it."""
+    """An invalid URL is refused without quoting it."""
     assert is_url(text)
     with pytest.raises(UsageError, match=words) as refused:
         parse(text)
@@ -65,12 +65,12 @@ def test_what_is_no_plain_url_is_refused_and_not_repeated(text, words):
 
 @pytest.mark.parametrize("text", ["output/today", "/s3/x", "s3:/bucket", "C:\\runs", "a:b", ""])
 def test_a_folder_is_no_url(text):
-    """What has no :// is a folder, as it was."""
+    """A text without :// is a folder."""
     assert not is_url(text)
 
 
 def test_s3_leaves_the_credential_to_the_sdk():
-    """For s3:// no key is handed over: the SDK's chain finds it. All waiting is bounded."""
+    """For s3:// the SDK finds the credential; all timeouts are set."""
     told = options_of(URL, {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, **KEYS})
     assert told == {"connect_timeout": 5.0, "request_timeout": 20.0, "background_writes": False, "region": None}
 
@@ -83,7 +83,7 @@ def test_s3_leaves_the_credential_to_the_sdk():
     ],
 )
 def test_the_endpoint_of_s3_is_the_environments(environment, scheme, host):
-    """AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, says where the store is."""
+    """The endpoint is AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL."""
     told = options_of(URL, environment)
     assert (told["scheme"], told["endpoint_override"]) == (scheme, host)
 
@@ -102,7 +102,7 @@ def test_the_endpoint_of_s3_is_the_environments(environment, scheme, host):
     ],
 )
 def test_obs_has_its_own_address_and_keys(environment):
-    """obs:// goes to the bucket's own host at OBS, signed with Huawei Cloud's keys, and uses nothing of AWS."""
+    """obs:// uses the bucket's host and Huawei Cloud's keys, and no setting of AWS."""
     told = options_of(OBS, {**environment, "AWS_ACCESS_KEY_ID": "x", "AWS_ENDPOINT_URL": "http://x", "AWS_REGION": "x"})
     assert {name: told[name] for name in told if name not in {"connect_timeout", "request_timeout"}} == {
         "background_writes": False,
@@ -117,7 +117,7 @@ def test_obs_has_its_own_address_and_keys(environment):
 
 
 def test_obs_of_the_european_partition_is_under_its_own_domain():
-    """As FunctionGraph and IAM of eu-west-1xx are; an endpoint that was given stays."""
+    """The European partition has its own domain; a given endpoint stays."""
     environment = {**KEYS, "HW_REGION_NAME": "eu-west-101"}
     assert options_of(OBS, environment)["endpoint_override"] == "obs.eu-west-101.myhuaweicloud.eu"
     environment["OBS_ENDPOINT"] = "https://obs.{region}.myhuaweicloud.com"
@@ -125,7 +125,7 @@ def test_obs_of_the_european_partition_is_under_its_own_domain():
 
 
 def test_obs_takes_temporary_keys():
-    """HW_SECURITY_TOKEN goes with temporary keys."""
+    """Temporary keys use HW_SECURITY_TOKEN."""
     environment = {**KEYS, "HW_SECURITY_TOKEN": "temporary", "HW_REGION_NAME": "cn-north-4"}
     assert options_of(OBS, environment)["session_token"] == "temporary"
 
@@ -144,7 +144,7 @@ def test_obs_takes_temporary_keys():
     ],
 )
 def test_what_is_missing_or_odd_is_said_before_anything_is_asked(url, environment, error, words):
-    """Missing keys, a region that nobody named, and endpoints that are no plain URL are one sentence each."""
+    """Missing keys, a missing region and invalid endpoints are one message each, before any call."""
     with pytest.raises(error, match=words) as refused:
         options_of(url, environment)
     assert "SECRETX" not in str(refused.value)
@@ -157,7 +157,7 @@ def objects(store):
 
 
 def test_what_is_put_is_found_read_and_removed(objects, store, tmp_path):
-    """A file goes up as it is, is listed with its size, comes back as it was, and can be removed."""
+    """An object can be written, listed, read and removed."""
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x" * 9_000_000 + b"end")
     sent = objects.put("calls.csv", path, nothing)
@@ -175,7 +175,7 @@ def test_what_is_put_is_found_read_and_removed(objects, store, tmp_path):
 
 
 def test_folders_of_split_tables_are_listed_and_others_are_not(objects, store):
-    """Objects one level below are listed where their folder is asked for; nothing of a neighbour is."""
+    """Objects of the given folders are listed, and no others."""
     for key in ("calls/part-00000.csv", "photos/1.csv", "a.csv", "calls/deeper/b.csv"):
         store.client().put_object(Bucket=BUCKET, Key=f"runs/today/{key}", Body=b"x")
     store.client().put_object(Bucket=BUCKET, Key="runs/today2/c.csv", Body=b"x")
@@ -183,7 +183,7 @@ def test_folders_of_split_tables_are_listed_and_others_are_not(objects, store):
 
 
 def test_an_object_that_was_stopped_half_way_is_not_there(objects, store, tmp_path):
-    """A stop in the middle of a file leaves no half object behind."""
+    """A cancelled upload leaves no object."""
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x" * 20_000_000)
     looks = []
@@ -202,7 +202,7 @@ def test_an_object_that_was_stopped_half_way_is_not_there(objects, store, tmp_pa
 
 
 def test_an_object_of_which_a_part_was_refused_is_not_there(objects, store, tmp_path):
-    """Where the store takes the first part of a large file and refuses the second, nothing stands under its name."""
+    """If a part of a large file is refused, there is no object."""
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x" * 30_000_000)
     store.fault = lambda request: (403, "AccessDenied") if "partNumber=2" in request["QUERY_STRING"] else None
@@ -215,7 +215,7 @@ def test_an_object_of_which_a_part_was_refused_is_not_there(objects, store, tmp_
 
 
 def test_an_object_that_was_given_up_does_not_appear_when_the_process_ends(store, tmp_path):
-    """A process that ends after a refused part finishes no object on its way out, and says nothing about it."""
+    """A process that exits after a refused part completes no object."""
     (tmp_path / "calls.csv").write_bytes(b"x" * 30_000_000)
     store.fault = lambda request: (403, "AccessDenied") if "partNumber=2" in request["QUERY_STRING"] else None
     code = (
@@ -232,18 +232,18 @@ def test_an_object_that_was_given_up_does_not_appear_when_the_process_ends(store
 
 
 def test_a_file_that_cannot_be_read_is_named(objects, store, tmp_path):
-    """A file that is gone is an output error about the file, not about the store."""
+    """A missing file is an error about the file, not about the store."""
     with pytest.raises(OutputError, match=r"calls\.csv cannot be read: No such file"):
         objects.put("calls.csv", tmp_path / "calls.csv", nothing)
     assert store.objects() == {}
 
 
 def test_a_bucket_that_is_not_there_is_said(store):
-    """Looking into, reading from and writing to a bucket that does not exist all say so."""
+    """Listing and reading a missing bucket are one message each."""
     missing = ObjectStore(ObjectUrl("s3", "no-such-bucket", "x"), store.environment())
-    with pytest.raises(OutputError, match="s3://no-such-bucket/x: there is no such bucket; make it"):
+    with pytest.raises(OutputError, match="s3://no-such-bucket/x: there is no such bucket; create it"):
         missing.listed()
-    with pytest.raises(OutputError, match="does not hold what is looked for"):
+    with pytest.raises(OutputError, match="does not contain the object"):
         missing.read("manifest.json")
 
 
@@ -257,17 +257,17 @@ def test_a_bucket_that_is_not_there_is_said(store):
         (400, "ExpiredToken", "refuses the credential"),
         (403, "RequestTimeTooSkewed", "the clocks of this machine and of the store differ"),
         (404, "NoSuchBucket", "there is no such bucket"),
-        (404, "", "there is no such bucket; .* or the endpoint|what answers there is no object store"),
+        (404, "", "there is no such bucket; .* or the endpoint|the server there is not an object store"),
         (301, "PermanentRedirect", "the bucket is in another region .*; name its region: AWS_REGION"),
         (400, "AuthorizationHeaderMalformed", "the bucket is in another region"),
-        (503, "SlowDown", "the store has trouble of its own"),
-        (500, "InternalError", "the store has trouble of its own"),
-        (502, "", "the store has trouble of its own"),
+        (503, "SlowDown", "the store has an internal error"),
+        (500, "InternalError", "the store has an internal error"),
+        (502, "", "the store has an internal error"),
         (403, "AccountProblem", "the store says AccountProblem in "),
     ],
 )
 def test_each_refusal_is_one_sentence(store, tmp_path, monkeypatch, status, code, words):
-    """What the store says becomes what it means and what to do, on one line and without the secret that it repeats."""
+    """Each refusal becomes a meaning and advice, on one line and without secrets."""
     monkeypatch.setattr(object_store, "ATTEMPTS", 1)
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x")
@@ -282,17 +282,19 @@ def test_each_refusal_is_one_sentence(store, tmp_path, monkeypatch, status, code
 
 
 def test_a_store_that_is_not_there_is_said(monkeypatch, store):
-    """A closed port is one sentence that names what to look at."""
+    """A closed port is one message that names the endpoint."""
     monkeypatch.setattr(object_store, "ATTEMPTS", 1)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     away = ObjectStore(URL, {**store.environment(), "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}"})
-    with pytest.raises(OutputError, match=rf"cannot be reached \(NETWORK_CONNECTION: .*\); .* right: 127.0.0.1:{port}"):
+    with pytest.raises(
+        OutputError, match=rf"cannot be reached \(NETWORK_CONNECTION: .*\); .* endpoint: 127.0.0.1:{port}"
+    ):
         away.listed()
 
 
 def test_a_store_that_never_answers_is_given_up(monkeypatch, store):
-    """A store that takes a connection and says nothing ends as one sentence; this test's own limit is the bound."""
+    """A silent store is one message after the timeout."""
     monkeypatch.setattr(object_store, "ATTEMPTS", 1)
     monkeypatch.setattr(object_store, "SILENT_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -303,7 +305,7 @@ def test_a_store_that_never_answers_is_given_up(monkeypatch, store):
 
 
 def test_obs_speaks_to_the_buckets_own_host(store, tmp_path):
-    """Through obs://, every request names the bucket in its host, and none in its path."""
+    """Requests of obs:// have the bucket in the host, not in the path."""
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x")
     hosts = []
