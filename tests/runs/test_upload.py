@@ -79,7 +79,7 @@ async def test_the_manifest_goes_up_last_and_once_all_is_there(run, store):
 async def test_a_failed_upload_is_resumed_without_a_call(run, store, server, tmp_path, name):
     """After a failed upload of any file there is no manifest, and --resume uploads the rest without a call."""
     refuse(store, method="POST", name=name)
-    with pytest.raises(OutputError, match=r"denies access .* what was answered is kept, and --resume sends") as failed:
+    with pytest.raises(OutputError, match=r"denies access .* all answers are kept, and --resume uploads") as failed:
         await run()
     assert failed.value.exit_code == ExitCode.OUTPUT
     up = [key.rsplit("/", 1)[-1] for key in store.objects()]
