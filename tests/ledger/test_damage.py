@@ -24,13 +24,11 @@ FRAME_HEADER = 24
 
 
 def answered(asked):
-    """What the cloud says of a URN, whenever it is asked."""
     number = int(asked[-2:])
     return outcome(asked, STATUSES[number % 5], b'{"of":%d,"text":"%s"}' % (number, b"y" * number * 9))
 
 
 def load(ledger):
-    """The list, with all that goes in with it."""
     with ledger.loading():
         ledger.set_fact("started", "2026-11-25T00:00:00Z")
         ledger.add_urns(URNS)
@@ -50,7 +48,7 @@ def ask(ledger, urns):
 
 
 def gone_on_with(path):
-    """All that tables are made from, after a resumed run has asked for what is left."""
+    """All that tables are made from, after a resumed run."""
     with Ledger(path) as ledger:
         ledger.check()
         if ledger.fact("loaded") is None:  # then the list is asked for again: nothing was answered before it was in
@@ -62,14 +60,14 @@ def gone_on_with(path):
 
 
 def looked_at(path):
-    """All that the status of a run is told from."""
+    """All that the status of a run is made from."""
     with LedgerView(path) as view:
         return (list(view.count_statuses(0)), view.count_settled(), view.scopes(), view.answers(), view.fact("started"))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The bytes of a ledger of which two thirds are settled."""
+    """A ledger of which two thirds are settled."""
     path = tmp_path_factory.mktemp("whole") / "ledger.sqlite"
     with Ledger(path) as ledger:
         load(ledger)
@@ -79,12 +77,10 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def path(tmp_path):
-    """Where the ledger is."""
     return tmp_path / "run" / "ledger.sqlite"
 
 
 def written(path, content, log=None):
-    """A run's folder with these bytes as its ledger, and nothing else."""
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir()
     path.write_bytes(content)
@@ -94,7 +90,7 @@ def written(path, content, log=None):
 
 
 def refused(read, path, right):
-    """Whether damage was told in one line that says where and what to do; if not, nothing may come of it."""
+    """Whether damage was reported in one line with place and advice."""
     error = None
     try:
         found = read(path)
@@ -111,7 +107,7 @@ def refused(read, path, right):
 
 @pytest.mark.parametrize("length", [1, 8, 700])
 def test_damage_at_any_place_is_refused_or_changes_nothing(path, whole, length):
-    """Flipped bytes wherever they are: one sentence, or the very same rows and figures; never a traceback."""
+    """Flipped bytes give one error message or the same rows and figures."""
     right = gone_on_with(written(path, whole)), looked_at(written(path, whole))
     dice = random.Random(length)
     told = 0
@@ -125,8 +121,8 @@ def test_damage_at_any_place_is_refused_or_changes_nothing(path, whole, length):
     assert told >= 40
 
 
-def test_no_byte_of_what_was_answered_or_asked_changes_unseen(path, whole):
-    """Every text and body is guarded: where one of its bytes is another, both readers refuse the ledger."""
+def test_every_changed_byte_of_a_text_is_detected(path, whole):
+    """Both readers refuse a ledger with a changed byte in a text or body."""
     texts = (URNS[7], URNS[40], answered(URNS[29]).body, "text 4", "list.txt", "2026-11-25T00", '{"endpoint":', "r-1")
     for text in texts:
         sought = text if isinstance(text, bytes) else text.encode()
@@ -138,8 +134,8 @@ def test_no_byte_of_what_was_answered_or_asked_changes_unseen(path, whole):
             assert refused(read, written(path, bytes(spoilt)), None), text
 
 
-def test_the_sentence_names_the_urn(path, whole):
-    """Whoever finds an answer damaged is told whose it is."""
+def test_the_message_names_the_damaged_urn(path, whole):
+    """The message names the URN of a damaged answer."""
     written(path, whole.replace(b'{"of":13,', b'{"of":31,'))
     with pytest.raises(LedgerUnusableError, match=rf"damaged \(the outcome of {URNS[13]} was changed"):
         gone_on_with(path)
@@ -156,8 +152,8 @@ def test_the_sentence_names_the_urn(path, whole):
         "DROP TABLE listed",
     ],
 )
-def test_what_is_missing_or_too_much_is_told(path, whole, statement):
-    """A URN that is gone, counts that do not agree and a table that is none of ours are damage too."""
+def test_missing_and_additional_rows_are_damage(path, whole, statement):
+    """Missing URNs, wrong counts and foreign tables are damage."""
     written(path, whole)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(statement)
@@ -166,8 +162,8 @@ def test_what_is_missing_or_too_much_is_told(path, whole, statement):
         assert refused(read, written(path, content), None)
 
 
-def test_a_log_that_is_lost_or_spoilt_costs_calls_at_most(path, tmp_path):
-    """Whatever becomes of a killed run's log: it goes on from what is left to the very same rows, or is refused."""
+def test_a_damaged_log_costs_only_calls(path, tmp_path):
+    """With a lost or damaged log, a killed run resumes to the same rows or is refused."""
     alive = tmp_path / "alive" / "ledger.sqlite"
     alive.parent.mkdir()
     with Ledger(alive) as ledger:
@@ -198,8 +194,8 @@ def test_a_log_that_is_lost_or_spoilt_costs_calls_at_most(path, tmp_path):
     assert told > 0
 
 
-def test_without_locks_of_the_system_a_run_at_work_is_still_told_from_one_that_was_killed(path, monkeypatch):
-    """Who begins in a folder where another works hears that, and not that it may be gone on with."""
+def test_without_system_locks_a_running_export_is_recognised(path, monkeypatch):
+    """Without system locks, a running export is reported as running, not as resumable."""
     monkeypatch.setattr(file_lock, "_LOCKS", None)
     path.parent.mkdir()
     with Ledger(path) as ledger:

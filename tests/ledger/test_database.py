@@ -43,7 +43,6 @@ os._exit(9)
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    """Where the ledger is; nobody waits for a lock."""
     monkeypatch.setattr(file_lock, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(database, "_WAIT_SECONDS", 0.0)
     return tmp_path / "ledger.sqlite"
@@ -51,7 +50,7 @@ def path(tmp_path, monkeypatch):
 
 @contextmanager
 def locked_for_sqlite(path):
-    """Another process has the bytes that SQLite locks: SQLite is told what it is told where there are no locks."""
+    """SQLite sees what it sees on a file system without locks."""
     arguments = [sys.executable, "-c", HOLDER, path]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
@@ -63,7 +62,7 @@ def locked_for_sqlite(path):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP])
 def test_a_file_system_without_record_locks_holds_a_ledger(path, monkeypatch, number):
-    """Our own lock is enough to write a ledger; nobody reads it meanwhile, and anybody afterwards."""
+    """Our own lock is enough to write; readers wait for the end."""
     monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(number))
     with locked_for_sqlite(path):
         with Ledger(path) as ledger:
@@ -82,7 +81,7 @@ def test_a_file_system_without_record_locks_holds_a_ledger(path, monkeypatch, nu
 
 
 def test_a_killed_run_on_a_file_system_without_record_locks_loses_nothing(path, monkeypatch):
-    """What was committed is read from the log, which stays as it is, and the run goes on with it."""
+    """Committed rows are read from the log, and the run resumes."""
     with locked_for_sqlite(path):
         arguments = [sys.executable, "-c", KILLED, path, ROOT / "tests"]
         assert subprocess.run(arguments, check=False).returncode == 9
@@ -96,15 +95,15 @@ def test_a_killed_run_on_a_file_system_without_record_locks_loses_nothing(path, 
             assert ledger.count_settled() == 1
 
 
-def test_a_ledger_that_a_foreign_program_has_locked_is_said_to_be_that(path):
-    """Where no inventory process works, none is waited for."""
+def test_a_lock_of_a_foreign_program_has_its_message(path):
+    """The message does not ask to wait for an inventory process."""
     Ledger(path).close()
     with locked_for_sqlite(path), pytest.raises(OutputError, match="locked by a program that is not inventory"):
         Ledger(path)
 
 
-def test_without_any_locks_a_run_is_refused_with_the_way_out(path, monkeypatch):
-    """A file system without locks of any kind gets no ledger; the sentence says where to write instead."""
+def test_without_any_locks_a_run_is_refused_with_advice(path, monkeypatch):
+    """A file system without any locks is refused with advice."""
     monkeypatch.setattr(file_lock._LOCKS, "flock", failing(errno.ENOLCK))
     monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(errno.ENOLCK))
     with pytest.raises(OutputError, match=r"without locks.*an --output on a local disk and copy the finished run"):
@@ -112,8 +111,8 @@ def test_without_any_locks_a_run_is_refused_with_the_way_out(path, monkeypatch):
     assert not path.exists()
 
 
-def test_without_any_locks_a_log_is_no_process(path, monkeypatch):
-    """The log of a killed run is not taken for a process at work where nothing can be locked."""
+def test_without_any_locks_a_log_does_not_count_as_a_process(path, monkeypatch):
+    """The log of a killed run does not count as a running process."""
     path.touch()
     path.with_name("ledger.sqlite-wal").write_bytes(b"x")
     lock_file = database.lock_path(path)
@@ -126,13 +125,13 @@ def test_without_any_locks_a_log_is_no_process(path, monkeypatch):
 
 
 def synchronous(ledger):
-    """SQLite's number of the setting: 0 for OFF, 1 for NORMAL."""
+    """0 for OFF, 1 for NORMAL."""
     return ledger._db.execute("PRAGMA synchronous").fetchone()[0]
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_where_there_is_no_sync_sqlite_does_not_try_it(path, monkeypatch, number):
-    """SQLite would take it for a broken disk."""
+def test_without_fsync_sqlite_does_not_sync(path, monkeypatch, number):
+    """SQLite would report a broken disk."""
     with Ledger(path) as ledger:
         assert synchronous(ledger) == 1
     monkeypatch.setattr("os.fsync", failing(number))
@@ -146,7 +145,7 @@ def test_where_there_is_no_sync_sqlite_does_not_try_it(path, monkeypatch, number
 @pytest.mark.parametrize("name", ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-journal"])
 @pytest.mark.parametrize("target", ["of another", None])
 def test_a_link_in_the_place_of_a_file_of_a_ledger_is_not_followed(path, tmp_path, name, target):
-    """A new run does not begin there, a run does not go on there, and --overwrite removes the link alone."""
+    """Runs refuse a link; --overwrite removes the link alone."""
     other = tmp_path / "other"
     if target is not None:
         other.write_text(target)
@@ -164,7 +163,7 @@ def test_a_link_in_the_place_of_a_file_of_a_ledger_is_not_followed(path, tmp_pat
 
 @pytest.mark.parametrize("name", ["ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal"])
 def test_a_hard_link_beside_a_ledger_is_not_written(path, tmp_path, name):
-    """The file of the other name stays as it is, also with --overwrite."""
+    """The file of the other name stays unchanged, also with --overwrite."""
     other = tmp_path / "other"
     other.write_text("of another")
     path.with_name(name).hardlink_to(other)
@@ -176,7 +175,7 @@ def test_a_hard_link_beside_a_ledger_is_not_written(path, tmp_path, name):
 
 
 def test_a_pipe_in_the_place_of_a_ledger_is_not_waited_for(path):
-    """Who reads and who writes says what is there."""
+    """Readers and writers report it."""
     os.mkfifo(path)
     with pytest.raises(OutputError, match="cannot be read: it is not a regular file"):
         LedgerView(path)
@@ -184,8 +183,8 @@ def test_a_pipe_in_the_place_of_a_ledger_is_not_waited_for(path):
         Ledger(path)
 
 
-def test_a_name_that_is_too_long_for_sqlite_says_so(tmp_path):
-    """The system takes longer names than SQLite does."""
+def test_a_path_too_long_for_sqlite_has_its_message(tmp_path):
+    """SQLite allows shorter paths than the system."""
     folder = tmp_path.joinpath(*["d" * 100] * 5)
     folder.mkdir(parents=True)
     with pytest.raises(OutputError, match="SQLite allows paths of up to 500 bytes; give a shorter --output"):
@@ -203,6 +202,6 @@ def test_a_name_that_is_too_long_for_sqlite_says_so(tmp_path):
         ("SQLITE_READONLY_DBMOVED", "grant write permission"),
     ],
 )
-def test_what_sqlite_cannot_write_says_what_helps(tmp_path, code, words):
-    """Room, a disk, a folder for temporary files, or rights."""
+def test_write_errors_of_sqlite_have_advice(tmp_path, code, words):
+    """Advice: space, disk, temporary folder or permission."""
     assert words in database._advice(tmp_path, code)

@@ -22,12 +22,11 @@ SINCE = 1_700_000_000_000_000
 
 @pytest.fixture
 def path(tmp_path):
-    """Where the ledger is."""
     return tmp_path / "ledger.sqlite"
 
 
 def test_a_ledger_is_read_while_it_is_written(path):
-    """A reader sees what is committed, at each moment, and does not stand in the writer's way."""
+    """A reader sees committed rows and does not block the writer."""
     with Ledger(path) as ledger:
         load(ledger)
         with LedgerView(path) as view:
@@ -41,7 +40,7 @@ def test_a_ledger_is_read_while_it_is_written(path):
 
 
 def test_reading_a_ledger_at_rest_leaves_no_file(path):
-    """A ledger that nobody writes is read as it is: no log and no lock is left beside it."""
+    """Reading an unused ledger creates no log and no lock."""
     with Ledger(path) as ledger:
         load(ledger)
     before = path.read_bytes()
@@ -52,7 +51,7 @@ def test_reading_a_ledger_at_rest_leaves_no_file(path):
 
 
 def test_a_writer_that_ends_under_a_reader_leaves_a_whole_file(path, tmp_path):
-    """What a run wrote is in the ledger itself, although a reader keeps the log from being removed."""
+    """The ledger is complete even if a reader keeps the log open."""
     with Ledger(path) as ledger, LedgerView(path) as view:
         load(ledger)
         assert view.count_settled() == 1
@@ -63,7 +62,7 @@ def test_a_writer_that_ends_under_a_reader_leaves_a_whole_file(path, tmp_path):
 
 
 def test_what_a_killed_process_committed_is_read(path):
-    """The log of a killed run is part of its ledger."""
+    """The log of a killed run is read."""
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
         "from inventory.ledger.writer import Ledger; import support.ledgers as t\n"
@@ -76,8 +75,8 @@ def test_what_a_killed_process_committed_is_read(path):
         assert ledger.count_settled() == 1
 
 
-def test_without_locks_of_the_system_the_second_is_refused_and_a_reader_too(path, monkeypatch):
-    """Where fcntl does not exist the ledger itself is locked: still one at a time, and nobody can look on."""
+def test_without_system_locks_a_second_process_is_refused(path, monkeypatch):
+    """Without fcntl, SQLite's lock excludes writers and readers."""
     monkeypatch.setattr(file_lock, "_LOCKS", None)
     with Ledger(path) as ledger:
         load(ledger)
@@ -99,7 +98,7 @@ def impatient():
 
 
 def test_without_shared_memory_a_run_works_still(path):
-    """A file system on which the log cannot be shared, as some network ones, holds a ledger that nobody looks at."""
+    """A file system without shared memory holds a ledger without concurrent readers."""
     path.with_name("ledger.sqlite-shm").symlink_to(path / "of" / "nothing")
     with Ledger(path) as ledger:
         load(ledger)
@@ -107,8 +106,8 @@ def test_without_shared_memory_a_run_works_still(path):
         assert view.count_settled() == 1
 
 
-def test_urns_are_tallied_by_scope_status_and_kind(path):
-    """Each scope's outcomes are counted alike with alike, with the first as an example, and those of late apart."""
+def test_urns_are_counted_by_scope_status_and_kind(path):
+    """Outcomes are counted by scope, status and kind, with an example and a recent count."""
     with Ledger(path) as ledger:
         with ledger.loading():
             ledger.add_urns([*map(urn, "abcde"), urn("a", "p2")])
@@ -133,7 +132,7 @@ def test_urns_are_tallied_by_scope_status_and_kind(path):
 
 
 def test_bodies_are_dropped_but_those_of_failures(path):
-    """Outcomes stay but for their bodies, what failed keeps them too, and the file is smaller."""
+    """Outcomes keep all but the body, failures keep it too, and the file is smaller."""
     with Ledger(path) as ledger:
         ledger.add_urns(map(urn, "abc"))
         for name, status in (("a", "configured"), ("b", "failed"), ("c", "not_found")):
@@ -150,8 +149,8 @@ def test_bodies_are_dropped_but_those_of_failures(path):
 
 
 @pytest.mark.parametrize("looks", [1, 4])
-def test_long_work_on_the_file_ends_at_a_stop_and_is_as_if_not_begun(path, monkeypatch, looks):
-    """A stop ends the look through a file, and the dropping of its bodies; all is as it was, and the next does it."""
+def test_cancelled_work_on_the_file_changes_nothing(path, monkeypatch, looks):
+    """Cancelling a check or drop_bodies changes nothing; the next call completes."""
     monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 20)
     with Ledger(path) as ledger:
         ledger.add_urns(urn(f"{number:04}") for number in range(300))
@@ -173,8 +172,8 @@ def raised(error):
         raise error
 
 
-def test_whoever_looks_at_a_run_can_be_stopped(path, monkeypatch):
-    """A stop ends the look that status and --overwrite take; what is there stays, and nothing is locked."""
+def test_reading_a_run_can_be_cancelled(path, monkeypatch):
+    """Cancelling the check of status and --overwrite leaves the files and no lock."""
     monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 1)
     with Ledger(path) as ledger:
         load(ledger)
@@ -188,8 +187,8 @@ def test_whoever_looks_at_a_run_can_be_stopped(path, monkeypatch):
         assert (view.count_urns(), view.count_settled()) == (3, 1)
 
 
-def test_ctrl_c_in_a_look_through_a_ledger_stays_ctrl_c(path, monkeypatch):
-    """What a signal's handler raises while SQLite is at work gets lost in it, and becomes a KeyboardInterrupt again."""
+def test_ctrl_c_during_a_check_stays_ctrl_c(path, monkeypatch):
+    """An exception of a signal handler inside SQLite becomes KeyboardInterrupt."""
     monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 1)
     with Ledger(path) as ledger:
         load(ledger)
@@ -198,7 +197,7 @@ def test_ctrl_c_in_a_look_through_a_ledger_stays_ctrl_c(path, monkeypatch):
 
 
 def test_a_file_of_small_bodies_is_smaller_without_them(path):
-    """Bodies of a few hundred bytes free no page of their own, and the file is made smaller all the same."""
+    """Small bodies free no pages, but the file still shrinks."""
     with Ledger(path) as ledger:
         ledger.add_urns(urn(f"{number:04}") for number in range(2000))
         for number in range(2000):
@@ -211,7 +210,7 @@ def test_a_file_of_small_bodies_is_smaller_without_them(path):
 
 
 def test_an_empty_file_holds_no_list(path):
-    """A run that was killed in its first moment left nothing to look at, and that is said."""
+    """The message for a run that was killed at its start."""
     path.touch()
     with pytest.raises(OutputError, match="holds no list yet"):
         LedgerView(path)
@@ -226,8 +225,8 @@ def test_an_empty_file_holds_no_list(path):
         (lambda path: path.mkdir(), "cannot be read: Is a directory$"),
     ],
 )
-def test_a_ledger_of_no_use_is_one_sentence(path, spoil, words):
-    """Damage, another version, and what is no file are told to who only reads, too."""
+def test_an_unusable_ledger_has_one_message(path, spoil, words):
+    """Readers report damage, other versions and missing files."""
     spoil(path)
     with pytest.raises(OutputError, match=words), LedgerView(path) as view:
         list(view.rows())

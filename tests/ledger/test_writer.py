@@ -17,19 +17,17 @@ from inventory.ledger.writer import AnswerCount, Ledger, Reject, ScopeCount, Sou
 
 @pytest.fixture
 def path(tmp_path):
-    """Where the ledger is."""
     return tmp_path / "ledger.sqlite"
 
 
 @pytest.fixture
 def ledger(path):
-    """An empty ledger."""
     with Ledger(path) as ledger:
         yield ledger
 
 
-def test_duplicates_are_asked_for_once(ledger):
-    """A URN is there once, however often and in whatever order it comes."""
+def test_duplicates_are_stored_once(ledger):
+    """A URN is stored once."""
     with ledger.loading():
         ledger.add_urns([urn("b"), urn("a"), urn("b")])
         ledger.add_urns(iter([urn("a"), urn("c")]))
@@ -39,7 +37,7 @@ def test_duplicates_are_asked_for_once(ledger):
 
 
 def test_what_is_settled_is_not_pending(ledger):
-    """A resumed run asks for what has no outcome, and for what failed, which stays failed until it is asked."""
+    """Pending are URNs without an outcome and requeued failures."""
     ledger.add_urns(map(urn, "abcd"))
     ledger.record(outcome(urn("a")))
     ledger.record(outcome(urn("b"), "failed"))
@@ -58,8 +56,8 @@ def test_what_is_settled_is_not_pending(ledger):
     assert (again.status, again.attempts, again.throttled) == ("configured", 4, 2), "the calls of both sessions count"
 
 
-def test_a_scope_was_welcome_where_a_call_of_it_was_answered(ledger):
-    """Failures alone show nothing; and what another project was answered shows nothing here."""
+def test_a_scope_has_success_after_an_answered_call(ledger):
+    """Only an answered call of the same scope counts as success."""
     ledger.add_urns([urn("a"), urn("b"), urn("a", "p2")])
     ledger.record(outcome(urn("a"), "failed"))
     ledger.record(outcome(urn("a", "p2"), "not_found"))
@@ -68,8 +66,8 @@ def test_a_scope_was_welcome_where_a_call_of_it_was_answered(ledger):
     assert ledger.has_success(R, "p2")
 
 
-def test_a_disk_that_is_full_while_the_list_goes_in_is_one_sentence(path, monkeypatch):
-    """SQLite ends the transaction itself then: that must not hide what happened."""
+def test_a_full_disk_while_loading_has_one_message(path, monkeypatch):
+    """SQLite's own rollback does not hide the error."""
 
     def fill_up(ledger):
         with ledger.loading():
@@ -83,7 +81,7 @@ def test_a_disk_that_is_full_while_the_list_goes_in_is_one_sentence(path, monkey
 
 
 def test_an_outcome_comes_out_as_it_went_in(ledger):
-    """All fields of an outcome are kept, the body byte for byte; who has none comes out as None."""
+    """All fields are kept, the body byte for byte."""
     sent = outcome(urn("b"), "failed", bytes(range(256)))
     ledger.add_urns([urn("b"), urn("a")])
     ledger.record(sent)
@@ -101,7 +99,7 @@ def test_an_outcome_that_comes_again_replaces_the_first(ledger):
 
 
 def test_outcomes_are_committed_in_batches(ledger, path, tmp_path):
-    """What is recorded waits; after a commit another process that opens the file finds it."""
+    """Another process sees outcomes after a commit."""
     ledger.add_urns(map(urn, "abc"))
     for name in "ab":
         ledger.record(outcome(urn(name)))
@@ -112,7 +110,7 @@ def test_outcomes_are_committed_in_batches(ledger, path, tmp_path):
 
 
 def copied(path, folder) -> tuple[int, int]:
-    """Outcomes and calls in a copy of the files as they are now: what a kill at this moment leaves."""
+    """What a kill at this moment leaves."""
     folder.mkdir()
     for file in path.parent.glob("ledger.sqlite*"):
         shutil.copy(file, folder)
@@ -130,7 +128,7 @@ def test_closing_commits_what_is_left(path):
 
 
 def test_a_killed_process_loses_only_what_was_not_committed(path):
-    """After a hard exit in the middle of a batch the ledger opens, with all that was committed."""
+    """After a hard exit the ledger has all committed outcomes."""
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
         "from inventory.ledger.writer import Ledger; import support.ledgers as t\n"
@@ -143,8 +141,8 @@ def test_a_killed_process_loses_only_what_was_not_committed(path):
         assert list(ledger.pending(R, P)) == [urn("b"), urn("c")]
 
 
-def test_scopes_do_not_bleed_into_their_neighbours(ledger):
-    """Projects and regions whose names begin alike, or sort just behind, are scopes of their own."""
+def test_scopes_with_similar_names_are_separate(ledger):
+    """Similar names of projects and regions are separate scopes."""
     scopes = [
         (R, "p"),
         (R, "p2"),
@@ -164,7 +162,7 @@ def test_scopes_do_not_bleed_into_their_neighbours(ledger):
 
 
 def test_pending_is_read_in_blocks_while_outcomes_come_in(ledger):
-    """All URNs of a scope come out once and in order, although outcomes are written in between."""
+    """All URNs come once, in order, while outcomes are written."""
     names = [f"f{n:05d}" for n in range(2000)]
     ledger.add_urns(map(urn, names))
     seen = []
@@ -179,7 +177,6 @@ def test_pending_is_read_in_blocks_while_outcomes_come_in(ledger):
 
 
 def half_loaded(ledger: Ledger, error: BaseException) -> None:
-    """Loads a list that breaks off."""
     with ledger.loading():
         ledger.add_urns([urn("a")])
         ledger.add_rejects([Reject("s", 1, "t", "r")])
@@ -189,7 +186,7 @@ def half_loaded(ledger: Ledger, error: BaseException) -> None:
 
 
 def test_loading_is_all_or_nothing(ledger):
-    """A list that breaks off leaves no trace in the ledger, whatever broke it."""
+    """A load that fails changes nothing."""
     for error in (OutputError("x"), KeyboardInterrupt()):
         with pytest.raises(type(error)):
             half_loaded(ledger, error)
@@ -201,7 +198,7 @@ def test_loading_is_all_or_nothing(ledger):
 
 
 def test_a_new_list_takes_the_place_of_the_old_run(path):
-    """Loading leaves nothing of what the ledger held; a load that breaks off leaves all of it."""
+    """Loading replaces everything; a load that fails replaces nothing."""
     with Ledger(path) as ledger:
         with ledger.loading():
             ledger.add_urns([urn("old")])
@@ -221,7 +218,7 @@ def test_a_new_list_takes_the_place_of_the_old_run(path):
 
 
 def test_facts(ledger):
-    """A fact is any JSON value, may be written again, and is None where it never was."""
+    """A fact is any JSON value, can be overwritten, and is None by default."""
     assert ledger.fact("x") is None
     for value in ({"a": [1, None]}, "é", False):
         ledger.set_fact("x", value)
@@ -229,7 +226,7 @@ def test_facts(ledger):
 
 
 def test_rejects_and_sources_are_sorted(ledger):
-    """Rejects come by source and line, equal ones as often as they were; sources by name."""
+    """Rejects by source and line, duplicates kept; sources by name."""
     last, first = Reject("b", 1, "x", "r"), Reject("a", 10, "y\0", "r")
     ledger.add_rejects([last, first, Reject("a", 9, "z", "r"), last])
     ledger.add_source(SourceRead("b", "1", 2))
@@ -240,7 +237,7 @@ def test_rejects_and_sources_are_sorted(ledger):
 
 
 def test_calls_add_up_over_sessions(path):
-    """Calls are counted by scope, operation and status, and go on in the next session."""
+    """Calls are counted by scope, operation and status over sessions."""
     for _ in range(2):
         with Ledger(path) as ledger:
             for status in (200, 200, 429, 0):
@@ -257,7 +254,7 @@ def test_calls_add_up_over_sessions(path):
 
 
 def test_a_ledger_of_another_version_is_refused(path):
-    """A file of another version is named with both versions, and left as it is."""
+    """The message names both versions; the file stays unchanged."""
     of_another_version(path)
     with pytest.raises(OutputError, match=r"ledger 99, not 3.*--overwrite"):
         Ledger(path)
@@ -265,14 +262,14 @@ def test_a_ledger_of_another_version_is_refused(path):
 
 @pytest.mark.parametrize("content", [b"no database" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
 def test_a_damaged_file_is_named(path, content):
-    """What is no ledger is one sentence with the way out, not a traceback."""
+    """One message with advice, no traceback."""
     path.write_bytes(content)
     with pytest.raises(OutputError, match=r"ledger\.sqlite is damaged.*--overwrite"):
         Ledger(path)
 
 
 def test_damage_behind_the_header_is_named(path):
-    """Damage that shows only when rows are read is one sentence too."""
+    """Damage that only reading rows shows is one message."""
     damaged_behind_its_header(path)
     with pytest.raises(OutputError, match="damaged"), Ledger(path) as ledger:
         list(ledger.rows())
@@ -281,8 +278,8 @@ def test_damage_behind_the_header_is_named(path):
 @pytest.mark.parametrize(
     "spoil", [of_another_version, damaged_behind_its_header, lambda path: path.write_bytes(b"no database" * 100)]
 )
-def test_replacing_begins_anew_where_the_old_file_is_of_no_use(path, spoil):
-    """--overwrite, to which the messages lead, gets past every ledger that cannot be used."""
+def test_overwrite_replaces_an_unusable_ledger(path, spoil):
+    """--overwrite replaces every unusable ledger."""
     spoil(path)
     with Ledger(path, replace=True) as ledger:
         assert list(ledger.rows()) == []
@@ -293,7 +290,7 @@ def test_replacing_begins_anew_where_the_old_file_is_of_no_use(path, spoil):
 
 @pytest.mark.parametrize("name", ["", "missing/ledger.sqlite"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path, name):
-    """A folder in the file's place, or no folder around it, is an output error."""
+    """A folder in place of the file, or a missing folder, is an output error."""
     with pytest.raises(OutputError, match="cannot be written"):
         Ledger(tmp_path / name)
 
@@ -309,7 +306,7 @@ def test_a_read_only_file_is_named(path):
 
 
 def test_a_ledger_in_use_is_named(ledger, path, monkeypatch):
-    """Two processes on one folder: the second is told to wait, from its first moment."""
+    """A second process is told to wait."""
     connect = sqlite3.connect
     monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
     with pytest.raises(OutputError, match="in use by another inventory process"):

@@ -33,8 +33,6 @@ FORMS = {
 
 @pytest.fixture
 def source(tmp_path):
-    """Writes a list and opens it."""
-
     def source(name: str, content: bytes | str, column: str | None = None) -> Source:
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -44,7 +42,6 @@ def source(tmp_path):
 
 
 def broken(source: Source) -> str:
-    """What is wrong with a list that cannot be read."""
     with pytest.raises(SourceError) as caught:
         list(source.read())
     return caught.value.message
@@ -72,7 +69,6 @@ def test_a_name_in_capitals_is_the_same_form(source):
 
 
 def feed(path, content: bytes) -> threading.Thread:
-    """Writes into a pipe, in a thread: a pipe takes little more than its reader reads."""
     writer = threading.Thread(target=path.write_bytes, args=(content,))
     writer.start()
     return writer

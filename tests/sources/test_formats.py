@@ -27,8 +27,6 @@ def _nested(values):
 
 @pytest.fixture
 def source(tmp_path):
-    """Writes a list and opens it."""
-
     def source(name: str, content: bytes | str, column: str | None = None) -> Source:
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -38,7 +36,6 @@ def source(tmp_path):
 
 
 def broken(source: Source) -> str:
-    """What is wrong with a list that cannot be read."""
     with pytest.raises(SourceError) as caught:
         list(source.read())
     return caught.value.message
@@ -316,7 +313,6 @@ def test_entries_can_always_be_written_down(source, name):
 
 
 def table(tmp_path, column, name="function_urn", **more) -> Source:
-    """Writes a Parquet list and opens it."""
     path = tmp_path / "l.parquet"
     pq.write_table(pa.table({**more, name: column}), path, row_group_size=3)
     return Source(str(path))

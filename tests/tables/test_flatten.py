@@ -22,14 +22,12 @@ T_14_50_02 = 1614840602000000  # 2021-03-04T06:50:02Z in microseconds, by `date 
 
 
 def settled(body: object, status: str = "configured", **fields: object) -> Outcome:
-    """An outcome with a body."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     values = {"error_kind": None, "http_status": 200, "error_code": None, "error_msg": None} | fields
     return Outcome(URN, status, *values.values(), raw, "ShowFunctionAsyncInvokeConfig", 1, 0, "r-1", 12.5, 1_000_000)
 
 
 def target(event: str) -> tuple[object, ...]:
-    """The row of a documented FunctionGraph destination."""
     kinds = (None, None, None, None, None, TARGET, None)
     return (*SIDE, event, "FunctionGraph", TARGET_PARAM, True, *kinds)
 

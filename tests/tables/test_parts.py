@@ -21,12 +21,10 @@ CALLS = schema.TABLES["calls"]
 
 
 def call(number: int) -> tuple[object, ...]:
-    """A row of ``calls``."""
     return (f"urn-{number:06d}", "Show", number % 5, 0, None if number % 3 else "=r", number / 7, 10**15 + number)
 
 
 def write(folder, rows, rows_per_file, formats=BOTH, max_rows=None):
-    """Writes rows in parts and gives the files their names."""
     most = rows if max_rows is None else max_rows
     with PartsWriter(CALLS, folder, formats, rows_per_file=rows_per_file, max_rows=most) as writer:
         for number in range(rows):
@@ -36,7 +34,6 @@ def write(folder, rows, rows_per_file, formats=BOTH, max_rows=None):
 
 
 def whole(folder, rows):
-    """The same rows in one file, as Arrow."""
     folder.mkdir()
     with TableWriter(CALLS, folder, ("parquet",)) as writer:
         for number in range(rows):

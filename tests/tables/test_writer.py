@@ -52,12 +52,10 @@ BOTH = ("parquet", "csv")
 
 
 def rows_of(table: schema.Table) -> st.SearchStrategy[list[tuple[object, ...]]]:
-    """Any rows of a table."""
     return st.lists(st.tuples(*(st.none() | VALUES[column.type] for column in table.columns)), max_size=6)
 
 
 def write(table: schema.Table, folder, rows, formats=BOTH):
-    """Writes rows and gives the files their names."""
     with TableWriter(table, folder, formats) as writer:
         for row in rows:
             writer.add(row, 100)
@@ -66,12 +64,10 @@ def write(table: schema.Table, folder, rows, formats=BOTH):
 
 
 def call(number: int) -> tuple[object, ...]:
-    """A row of ``calls``."""
     return (f"urn-{number:06d}", "Show", number % 5, 0, None if number % 3 else "r", number / 7, 10**15 + number)
 
 
 def breaking_off(rows: int, error: type[BaseException]):
-    """Rows that end in an error."""
     yield from map(call, range(rows))
     raise error
 
