@@ -188,9 +188,9 @@ def schema(
 ) -> None:
     """Show the data dictionary."""
     with exit_on_error("text", quiet=False):
-        from inventory.tables import schema as dictionary
+        from inventory.tables import dictionary, schema
 
-        tables = tuple(dictionary.TABLES.values()) if table is None else (dictionary.find_table(table),)
+        tables = tuple(schema.TABLES.values()) if table is None else (schema.find_table(table),)
         if format == "json":
             import json
 

@@ -13,7 +13,8 @@ from support.documents import GUIDES, generated, text_of
 from inventory.cli.app import app
 from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS
 from inventory.settings import ExportSettings
-from inventory.tables.schema import TABLES, to_markdown
+from inventory.tables.dictionary import to_markdown
+from inventory.tables.schema import TABLES
 
 
 def dictionary():

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from inventory.errors import UsageError
-from inventory.tables import schema
+from inventory.tables import dictionary, schema
 from inventory.tables.destinations import PARAMETERS
 
 COLUMNS = {
@@ -103,7 +103,7 @@ def test_an_unknown_table_is_a_usage_error_that_names_the_known():
 
 def test_markdown_has_a_line_for_each_column():
     """The dictionary is whole: 24 + 16 + 7 + 4 columns."""
-    text = schema.to_markdown(tuple(schema.TABLES.values()))
+    text = dictionary.to_markdown(tuple(schema.TABLES.values()))
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(lines) == 51
     assert all(line.count("|") == 6 for line in lines)
@@ -112,7 +112,7 @@ def test_markdown_has_a_line_for_each_column():
 
 def test_objects_say_the_same_as_the_columns():
     """The dictionary for machines names each table, what a row is, and its columns."""
-    (rejects,) = schema.to_json_objects((schema.REJECTS,))
+    (rejects,) = dictionary.to_json_objects((schema.REJECTS,))
     assert rejects["name"] == "rejects"
     assert rejects["sorted_by"] == ("source", "line")
     assert [column["name"] for column in rejects["columns"]] == ["source", "line", "text", "reason"]
