@@ -65,9 +65,7 @@ class TableFormat(StrEnum):
 def with_options(*names: str, helps: Mapping[str, str] | None = None) -> Callable[[Command], Command]:
     """Adds declared options to a command, which receives them as ``**options``.
 
-    Args:
-        names: the options in the order of ``--help``; a parameter of the command itself may stand among them.
-        helps: help texts that differ in this command.
+    ``names`` has the order of ``--help`` and may contain the command's own parameters; ``helps`` replaces help texts.
     """
 
     def add(command: Command) -> Command:

@@ -62,11 +62,7 @@ def run_export(
     environment: Mapping[str, str],
     log: Log,
 ) -> Result:
-    """Runs an export with a progress display. The first signal stops it cleanly, the second at once.
-
-    Raises:
-        InventoryError: the export did not finish.
-    """
+    """Runs an export with a progress display. The first signal stops it cleanly, the second at once."""
     from inventory.pipeline import export as pipeline
 
     with Display(log) as observer, _signals(observer, log):
@@ -76,11 +72,7 @@ def run_export(
 
 
 def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bool) -> Result:
-    """Rebuilds the tables of a run with a progress display. A signal stops it and leaves the tables as they were.
-
-    Raises:
-        InventoryError: the tables cannot be built.
-    """
+    """Rebuilds the tables of a run with a progress display. A signal stops it and leaves the tables as they were."""
     from inventory.pipeline.rebuild import rebuild_tables
 
     raise_limit()
@@ -90,11 +82,7 @@ def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bo
 
 
 def run_status(folder: Path) -> RunStatus:
-    """Reads the status of a run; a signal stops it.
-
-    Raises:
-        InventoryError: the status cannot be read.
-    """
+    """Reads the status of a run; a signal stops it."""
     import asyncio
 
     from inventory.runs.status import read_status
@@ -111,11 +99,7 @@ def run_status(folder: Path) -> RunStatus:
 def run_discovery(
     search: Discovery, settings: ExportSettings, *, environment: Mapping[str, str], log: Log
 ) -> Discovered:
-    """Lists functions with a progress display; a signal stops it.
-
-    Raises:
-        InventoryError: the listing did not finish.
-    """
+    """Lists functions with a progress display; a signal stops it."""
     from inventory.cloud.accounts import find_credentials
     from inventory.cloud.transport import HEADERS
     from inventory.pipeline.discover import discover
@@ -135,11 +119,7 @@ def run_checkup(
     settings: ExportSettings,
     environment: Mapping[str, str],
 ) -> list[Checkup]:
-    """Checks the scopes of lists and of projects; a signal stops it.
-
-    Raises:
-        InventoryError: there is no credential, or a list cannot be read.
-    """
+    """Checks the scopes of lists and of projects; a signal stops it."""
     from inventory.cloud.accounts import find_credentials
     from inventory.cloud.projects import find_projects
     from inventory.cloud.transport import HEADERS
@@ -160,11 +140,7 @@ def run_checkup(
 
 
 def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_run: bool) -> None:
-    """Removes the runs that a policy does not keep, and logs why the others stay. A signal stops it between two runs.
-
-    Raises:
-        InventoryError: a folder cannot be read or removed.
-    """
+    """Removes the runs that a policy does not keep, and logs why the others stay; a signal stops it between two."""
     from inventory.runs import prune
 
     observer = ProgressObserver()
@@ -186,11 +162,7 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
 
 
 async def _until_signal(work: Coroutine[Any, Any, T], observer: ProgressObserver) -> T:
-    """The result of work that a signal may cancel at any time.
-
-    Raises:
-        InterruptedRunError: a signal arrived.
-    """
+    """The result of work that a signal may cancel at any time."""
     import asyncio
 
     task = asyncio.ensure_future(work)
@@ -240,11 +212,7 @@ def print_and_exit(result: Result) -> None:
 
 
 def serve_until_signal(start: Callable[[], None]) -> None:
-    """Starts a service and waits for a signal, which may arrive during the start.
-
-    Raises:
-        InterruptedRunError: a signal arrived.
-    """
+    """Starts a service and waits for a signal, which may arrive during the start."""
     observer = ProgressObserver()
     with _signals(observer):
         start()

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 
 def print_data(text: str, *, end: str = "\n") -> None:
-    """Prints data on stdout, on a terminal with control characters escaped. A closed pipe is no error.
-
-    Raises:
-        OutputError: stdout cannot be written, as on a full disk.
-    """
+    """Prints data on stdout, on a terminal with control characters escaped. A closed pipe is no error."""
     if sys.stdout.isatty():
         text = printable_lines(text.split("\n"))
     try:
@@ -41,11 +37,7 @@ def print_data(text: str, *, end: str = "\n") -> None:
 
 
 def print_path(path: object) -> None:
-    """Prints a folder, file or URL on stdout, on a terminal as one printable line.
-
-    Raises:
-        OutputError: stdout cannot be written.
-    """
+    """Prints a folder, file or URL on stdout, on a terminal as one printable line."""
     print_data(printable(str(path)) if sys.stdout.isatty() else str(path))
 
 
@@ -80,10 +72,6 @@ class _Stdout(RawIOBase):
 @contextmanager
 def open_output(path: Path | None, *, binary: bool, escapes: bool = False) -> Iterator[IO[bytes]]:
     """Opens a file, which gets its name once it is complete, or standard output.
-
-    Args:
-        path: the file; None for standard output.
-        binary: whether the data is no text, which a terminal cannot show.
         escapes: whether the data contains foreign text that a terminal gets escaped.
 
     Raises:

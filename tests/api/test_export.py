@@ -24,7 +24,7 @@ def server():
 
 
 async def test_an_export_in_a_running_loop_gives_a_snapshot(tmp_path, write_list):
-    """Both doors take the command line's words and open the tables of the run, export beside the loop that runs."""
+    """export_async() and export() both work in a running loop and give the same tables; no thread remains."""
     async with inventory.Emulator(functions=30, token=TOKEN) as server:
         snapshot = await inventory.export_async(
             write_list(server.urns()), tmp_path / "run", endpoint=server.url, max_per_second=0, format="csv"
@@ -34,11 +34,11 @@ async def test_an_export_in_a_running_loop_gives_a_snapshot(tmp_path, write_list
     assert len(snapshot.functions) == snapshot.manifest["input"]["urns"] > 30
     assert same.table("functions").equals(snapshot.table("functions"))
     assert repr(snapshot).startswith(f"Snapshot({str(tmp_path / 'run')!r}: ")
-    assert not [one for one in threading.enumerate() if one.name.startswith(("inventory", "emulator"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("inventory", "emulator"))]
 
 
 def test_an_export_without_a_loop_takes_any_iterable(tmp_path, server):
-    """Rejects say the position in the list; the manifest names it; the run goes on without it, and with the same."""
+    """Rejects have their position; the run resumes without a list or with the same list."""
     urns = list(server.urns())
     one = {"output": tmp_path / "run", "endpoint": server.url, "max_per_second": 0}
     snapshot = inventory.export(iter([*urns, None]), **one)
@@ -53,7 +53,7 @@ def test_an_export_without_a_loop_takes_any_iterable(tmp_path, server):
 
 
 def test_all_functions_of_a_region_are_exported(tmp_path, server):
-    """all=True finds the list, as --all does."""
+    """all=True lists the functions, like --all."""
     scope = next(iter(server.state.scopes))
     one = {"endpoint": server.url, "region": [scope.region], "project_id": scope.project_id}
     plain = inventory.export(output=tmp_path / "run", all=True, **one)
@@ -61,20 +61,20 @@ def test_all_functions_of_a_region_are_exported(tmp_path, server):
     assert 0 < len(plain.functions) < len(more.functions)
 
 
-def test_what_is_unknown_is_a_warning(tmp_path, server):
-    """An export that did not learn all warns, with the words that ask again."""
+def test_unanswered_urns_are_a_warning(tmp_path, server):
+    """An export with unanswered URNs warns, with the call that exports them again."""
     urns = list(server.urns())
     server.plan({urns[0]: [inventory.emulator.Fault.HTML] * 9})
-    with pytest.warns(inventory.UnansweredWarning, match=r"1 URNs failed \(1 bad_answer\).*resume=True\)") as told:
+    with pytest.warns(inventory.UnansweredWarning, match=r"1 URNs failed \(1 bad_answer\).*resume=True\)") as warned:
         snapshot = inventory.export(urns, tmp_path / "run", endpoint=server.url, attempts=1, no_batch=True)
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     assert snapshot.manifest["exit_code"] == 1
     server.clear()
     assert inventory.export(output=snapshot.path, resume=True).unknown() == []
 
 
-async def test_a_cancelled_export_goes_on(tmp_path):
-    """Cancellation ends a run in good order, leaves no task, and says how to go on."""
+async def test_a_cancelled_export_can_be_resumed(tmp_path):
+    """Cancellation stops a run cleanly, leaves no task, and says how to resume."""
     asked = asyncio.Event()
     async with inventory.Emulator(functions=300) as server:
         urns = list(server.urns())
@@ -124,22 +124,24 @@ print([one.name for one in threading.enumerate()])
 """
 
 
-def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
-    """SIGINT in a script, with and without a loop that runs: one sentence that says how to go on, and it does."""
+def test_ctrl_c_stops_an_export_that_can_be_resumed(tmp_path):
+    """SIGINT in a script, with and without a running loop, gives one sentence that says how to resume."""
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT, "run"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    words = "the export was stopped; what was answered is kept; go on with: inventory.export(output='run', resume=True)"
-    assert done.stdout.splitlines() == [words, words, "[]", "['MainThread']"], done.stderr
+    message = (
+        "the export was stopped; what was answered is kept; go on with: inventory.export(output='run', resume=True)"
+    )
+    assert done.stdout.splitlines() == [message, message, "[]", "['MainThread']"], done.stderr
     assert done.stderr == ""
 
 
-async def test_words_that_an_export_does_not_know_are_refused(tmp_path, write_list):
-    """A wrong option is an error that names it in Python's words, and so is a run without a list; nothing is begun."""
+async def test_invalid_options_are_refused(tmp_path, write_list):
+    """An invalid option, or a missing list, is an error in Python wording; no run starts."""
     path = write_list([])
     with pytest.raises(TypeError, match="export has no option 'max_worker'; did you mean 'max_workers'"):
         await inventory.export_async(path, max_worker=3)
-    for options, words in (
+    for options, message in (
         ({"attempts": 0}, "attempts 0 cannot be used; give 1 or more"),
         ({"attempts": "3"}, "attempts must be a whole number, not str"),
         ({"max_workers": 2.5}, "max_workers must be a whole number, not float"),
@@ -164,7 +166,7 @@ async def test_words_that_an_export_does_not_know_are_refused(tmp_path, write_li
         ({"versions": True}, "versions=True and aliases=True need all=True"),
         ({"region": ["a", "b"]}, "region has 2 values: several go with all=True"),
     ):
-        with pytest.raises(UsageError, match=words):
+        with pytest.raises(UsageError, match=message):
             inventory.export(path, **options)
     for nothing in (None, []):
         with pytest.raises(UsageError, match="no list of URNs: give a file's name"):
@@ -174,8 +176,8 @@ async def test_words_that_an_export_does_not_know_are_refused(tmp_path, write_li
     assert not (tmp_path / "output").exists()
 
 
-def test_values_of_numpy_and_options_that_are_none_are_taken(tmp_path, server):
-    """A number of numpy is a number, None is an option that was not given, a column's values are a list of texts."""
+def test_numpy_values_and_none_are_valid(tmp_path, server):
+    """A numpy number is a number, None means not given, an array of texts is a list."""
     plain = {"attempts": np.int64(2), "timeout": np.float32(9), "max_per_second": np.float64(0), "no_batch": np.True_}
     snapshot = inventory.export(
         server.urns(), tmp_path / "run", endpoint=server.url, format=np.array(["csv"]), column=None, all=None, **plain
@@ -185,7 +187,7 @@ def test_values_of_numpy_and_options_that_are_none_are_taken(tmp_path, server):
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, server, write_list, monkeypatch):
-    """Of list, output and history alike, as no shell reads it here; nothing is made that is called ~."""
+    """~ is expanded in list, output and history."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     name = write_list(server.urns()).name
@@ -195,8 +197,8 @@ def test_a_tilde_is_the_home_folder(tmp_path, server, write_list, monkeypatch):
     assert not (tmp_path / "~").exists()
 
 
-def test_what_breaks_while_the_list_is_read_leaves_no_run(tmp_path, server):
-    """An iterable's own error is raised as it is; then, and after an empty list, the same output can be begun again."""
+def test_an_error_of_the_iterable_leaves_no_run(tmp_path, server):
+    """The iterable's own error is raised; after it, and after an empty list, the same output can be used again."""
 
     class Broken:
         def __iter__(self):
@@ -214,20 +216,20 @@ def test_what_breaks_while_the_list_is_read_leaves_no_run(tmp_path, server):
     assert inventory.export(server.urns(), overwrite=True, **one).unknown() == []
 
 
-def test_progress_is_shown_where_it_is_asked_for(tmp_path, server, capfd, monkeypatch):
-    """Nothing is said where there is no terminal, unless progress=True asks for lines."""
+def test_progress_is_shown_on_request(tmp_path, server, capfd, monkeypatch):
+    """Without a terminal nothing is printed, unless progress=True."""
     monkeypatch.setattr("inventory.display.terminal.LINE_SECONDS", 0.0)
     urns = list(server.urns())
     inventory.export(urns, tmp_path / "silent", endpoint=server.url)
     assert capfd.readouterr() == ("", "")
     inventory.export(urns, tmp_path / "said", endpoint=server.url, progress=True)
-    said = capfd.readouterr()
-    assert said.out == ""
-    assert f"writing tables: {len(set(urns))} of {len(set(urns))} URNs" in said.err
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert f"writing tables: {len(set(urns))} of {len(set(urns))} URNs" in printed.err
 
 
-def test_the_door_names_only_what_is_behind_it():
-    """Every name of __all__ can be had, and no other; dir() shows them, and help(export) every option."""
+def test_the_public_names():
+    """Every name of __all__ can be imported, and no other; help(export) names every option."""
     assert all(getattr(inventory, name) is not None for name in inventory.__all__)
     assert set(inventory.__all__) <= set(dir(inventory))
     assert [name for name in Options.__annotations__ if f"``{name}``" not in inventory.export.__doc__] == []

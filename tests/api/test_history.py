@@ -1,5 +1,3 @@
-"""A folder of runs as one history: what counts as a run, what is told of the rest, and columns across all of them."""
-
 from __future__ import annotations
 
 import re
@@ -39,8 +37,8 @@ def names(history):
     return [run.path.name for run in history.runs]
 
 
-def test_the_order_is_that_of_time_and_not_of_names(run, folder):
-    """Runs are sorted by when they ended, whatever their folders are called; indexes and slices give what they say."""
+def test_runs_are_sorted_by_time(run, folder):
+    """Runs are sorted by their end, not by folder name; indexes and slices work as for a list."""
     at(run, folder, "a", "2026-11-03T01:00:00Z")
     at(run, folder, "b", "2026-11-01T01:00:00Z")
     at(run, folder, "c", "2026-11-02T23:00:00-05:00", exit_code=5)
@@ -54,8 +52,8 @@ def test_the_order_is_that_of_time_and_not_of_names(run, folder):
     assert names(history.answered) == ["b", "a"]
 
 
-def test_what_is_no_whole_run_is_told_and_fails_nothing(run, folder):
-    """Each thing that is not a whole run is named with its reason, and the whole ones are there."""
+def test_other_entries_are_listed_with_a_reason(run, folder):
+    """Each entry that is no finished run has its reason; the finished runs are listed."""
     nights(run, folder, 2)
     for name in ("stopped", "working", "spoilt", "holed", "lost"):
         shutil.copytree(run, folder / name)
@@ -73,9 +71,9 @@ def test_what_is_no_whole_run_is_told_and_fails_nothing(run, folder):
     lock.take("in use", "")
     history = inventory.history(folder)
     lock.release()
-    told = {other.path.name: other.state for other in history.incomplete}
+    states = {other.path.name: other.state for other in history.incomplete}
     damaged, foreign = State.DAMAGED, State.FOREIGN
-    assert told == {
+    assert states == {
         **dict.fromkeys(("spoilt", "holed", "lost"), damaged),
         **dict.fromkeys(("site", "notes", "notes.txt", "latest"), foreign),
         "stopped": State.STOPPED,
@@ -85,21 +83,21 @@ def test_what_is_no_whole_run_is_told_and_fails_nothing(run, folder):
     assert all(other.reason for other in history.incomplete)
 
 
-def test_columns_across_runs_are_those_of_each_run(run, folder):
-    """The frame is the runs' own cells, one run after the other, with the time when each ended, in Arrow's types."""
+def test_load_concatenates_the_columns_of_all_runs(run, folder):
+    """The frame has the cells of each run in turn, with the end of the run, in Arrow types."""
     nights(run, folder, 3)
     frame = inventory.history(folder).load(COLUMNS)
     assert list(frame.columns) == ["snapshot_time", *COLUMNS]
-    told = [{name: row[name] for name in COLUMNS} for row in rows(run)]
+    cells = [{name: row[name] for name in COLUMNS} for row in rows(run)]
     times = [datetime(2026, 11, day, 1, tzinfo=UTC) for day in (1, 2, 3)]
-    expected = [{"snapshot_time": time, **row} for time in times for row in told]
+    expected = [{"snapshot_time": time, **row} for time in times for row in cells]
     assert pa.Table.from_pandas(frame, preserve_index=False).to_pylist() == expected
     assert frame.dtypes["snapshot_time"] == pd.ArrowDtype(pa.timestamp("us", "UTC"))
     assert frame.dtypes["max_async_retry_attempts"] == pd.ArrowDtype(pa.int64())
 
 
-def test_runs_that_ended_together_are_told_apart_by_name(run, folder):
-    """`run` among the columns is the folder's name; the newest run is the latest, also of a history turned round."""
+def test_the_column_run_is_the_folder_name(run, folder):
+    """`run` distinguishes runs that ended together; `latest` is the newest run in any order."""
     first, second = nights(run, folder, 2)
     describe(second, finished=manifest_of(first)["finished"])
     history = inventory.history(folder)
@@ -126,7 +124,7 @@ def test_every_table_can_be_loaded_from_both_formats(run, folder, table):
 
 
 def test_only_the_chosen_columns_are_read(run, folder):
-    """Bytes of other columns may be spoilt: nobody looks at them."""
+    """Damaged bytes of other columns are not read."""
     (path,) = nights(run, folder, 1)
     file = path / "functions.parquet"
     chunk = pq.ParquetFile(file).metadata.row_group(0).column(pq.read_schema(file).names.index("function_urn"))
@@ -142,7 +140,7 @@ def test_only_the_chosen_columns_are_read(run, folder):
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_a_column_that_an_older_schema_lacks_is_null(run, folder, form):
-    """A run of before the column was there has null in it, and the others their values."""
+    """A run of the older schema has nulls in the column."""
     old, new = nights(run, folder, 2)
     file = old / f"functions.{form}"
     if form == "parquet":
@@ -160,8 +158,8 @@ def test_a_column_that_an_older_schema_lacks_is_null(run, folder, form):
     assert first["status"] == second["status"]
 
 
-def test_tables_are_read_a_run_at_a_time(run, folder):
-    """The iterator opens a run when it comes to it, and not before: one that is gone meanwhile fails there."""
+def test_tables_are_read_one_run_at_a_time(run, folder):
+    """The iterator opens each run only when it reaches it."""
     first, second = nights(run, folder, 2)
     tables = inventory.history(folder).tables("status", "functions")
     shutil.rmtree(second)
@@ -170,8 +168,8 @@ def test_tables_are_read_a_run_at_a_time(run, folder):
         next(tables)
 
 
-def test_what_cannot_be_asked_is_one_sentence(run, folder, tmp_path):
-    """Unknown columns and tables, no run at all, a run itself, and no folder: each says what to do."""
+def test_invalid_requests_are_usage_errors(run, folder, tmp_path):
+    """Unknown columns and tables, no run, a run itself and no folder each give one sentence with advice."""
     nights(run, folder, 1)
     history = inventory.history(folder)
     with pytest.raises(UsageError, match=r"no column 'colour'; it has function_urn, region, .*function_exists"):
@@ -191,7 +189,7 @@ def test_what_cannot_be_asked_is_one_sentence(run, folder, tmp_path):
 
 
 def test_a_history_shows_itself(run, folder):
-    """As text and as HTML: each run with time, URNs, statuses, exit code; names are escaped; the summary has it all."""
+    """Text, HTML and summary() have time, URNs, statuses and exit code of each run; names are escaped."""
     nights(run, folder, 22)
     describe(folder / "20261122T010000Z", exit_code=1)
     (folder / "<b>notes").write_text("mine")
@@ -215,13 +213,13 @@ def test_the_snippet_of_the_guide_counts_every_urn(run, folder, monkeypatch, cap
     monkeypatch.chdir(folder.parent)
     (snippet,) = blocks("history.md", "python")
     exec(snippet.code, {})  # noqa: S102 - the guide is ours
-    told = capsys.readouterr().out
-    counts = re.findall(r"^(?:2026\S+ \S+)? +[a-z_]+ +(\d+)$", told, re.MULTILINE)
+    output = capsys.readouterr().out
+    counts = re.findall(r"^(?:2026\S+ \S+)? +[a-z_]+ +(\d+)$", output, re.MULTILINE)
     assert sum(map(int, counts)) == 2 * len(rows(run))
 
 
 def test_a_prefix_of_a_store_is_a_history(store, run, folder):
-    """Runs under an s3:// prefix are listed and loaded as those of a folder; what is not whole there is told."""
+    """Runs under an s3:// prefix are listed and loaded like those of a folder."""
     first, _ = nights(run, folder, 2)
     for path in folder.rglob("*"):
         if path.is_file() and path.name != "ledger.sqlite":
@@ -232,6 +230,6 @@ def test_a_prefix_of_a_store_is_a_history(store, run, folder):
     assert [str(other.path) for other in history.incomplete] == [f"s3://{BUCKET}/runs/half"]
     pd.testing.assert_frame_equal(history.load(COLUMNS), inventory.history(folder).load(COLUMNS))
     assert str(history[0].path) == f"s3://{BUCKET}/runs/{first.name}"
-    for place, words in ((f"runs/{first.name}", "is a run itself"), ("none", "contains no folder of a run")):
-        with pytest.raises(UsageError, match=words):
+    for place, message in ((f"runs/{first.name}", "is a run itself"), ("none", "contains no folder of a run")):
+        with pytest.raises(UsageError, match=message):
             inventory.history(f"s3://{BUCKET}/{place}")

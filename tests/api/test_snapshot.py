@@ -35,7 +35,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def copy(run, tmp_path):
-    """The same, to be spoilt."""
+    """A copy of the run, to be damaged."""
     return shutil.copytree(run, tmp_path / "run")
 
 
@@ -46,7 +46,7 @@ def change(folder, **values):
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_the_four_tables_are_frames(run, copy, form):
-    """From Parquet as from CSV, whole or in parts: Arrow's types, and categories where they surprise nobody."""
+    """Parquet and CSV, whole or in parts, give Arrow types, and categories where they are safe."""
     change(copy, tables=[t for t in json.loads((run / "manifest.json").read_text())["tables"] if t["format"] == form])
     snapshot = inventory.open_snapshot(copy)
     functions, types = snapshot.functions, snapshot.functions.dtypes.astype(str)
@@ -63,8 +63,8 @@ def test_the_four_tables_are_frames(run, copy, form):
     assert list(snapshot.rejects["text"]) == ["odd"]
 
 
-def test_what_analysts_do_with_frames_surprises_nobody(run):
-    """Counting, grouping, filling, joining, labels and prices give what they give with plain texts."""
+def test_common_operations_on_frames(run):
+    """Counting, grouping, filling and joining work as with plain texts."""
     functions = inventory.open_snapshot(run).functions
     counts = functions["status"].value_counts()
     assert counts["failed"] == 7
@@ -83,8 +83,8 @@ def test_what_analysts_do_with_frames_surprises_nobody(run):
     assert "failed" in functions.to_csv()
 
 
-def test_of_a_table_only_chosen_columns_are_read(run):
-    """Columns come in the order in which they are named; an unknown one is an error that names those that there are."""
+def test_chosen_columns_are_read(run):
+    """Columns have the given order; an unknown one is an error that lists the columns."""
     snapshot = inventory.open_snapshot(run)
     assert snapshot.table("functions", ["status", "region"]).column_names == ["status", "region"]
     assert list(snapshot.frame("destinations", columns=["event", "destination"]).columns) == ["event", "destination"]
@@ -111,24 +111,24 @@ class _Texts(HTMLParser):
 
 
 def test_a_snapshot_shows_itself(run, monkeypatch):
-    """Counts, coverage, destinations, failures and warnings are seen at once, and no frame is loaded for it."""
+    """The summary shows counts, coverage, destinations, failures and warnings, without loading a frame."""
     snapshot = inventory.open_snapshot(run)
     monkeypatch.setattr(type(snapshot), "frame", None)
     urns = snapshot.manifest["input"]["urns"]
     shown = " ".join(_Texts(snapshot._repr_html_()).texts)
     share = f"{100 * (urns - 7) / urns:.1f}% answered, {700 / urns:.1f}% unknown"
-    for words in (f"{urns} URNs", share, "bad_answer", "on_failure", "7 URNs failed", "no function URN"):
-        assert words in shown, words
+    for message in (f"{urns} URNs", share, "bad_answer", "on_failure", "7 URNs failed", "no function URN"):
+        assert message in shown, message
     text = repr(snapshot)
     assert text.startswith(f"Snapshot({str(run)!r}: {urns} URNs, {share}, ")
     assert "\n  finished, but some URNs failed\n  ! 7 URNs failed (7 bad_answer): " in text
 
 
-def test_what_comes_from_outside_is_shown_and_does_nothing():
-    """Names and words of a server are escaped in HTML, and control characters are shown in both."""
+def test_foreign_text_is_escaped():
+    """Text from outside is escaped in HTML, and its control characters in both forms."""
     evil = "<script>x</script>\x1b[2J\"'&"
     scope = {"region": evil, "project_id": evil, "stopped": evil}
-    told = {
+    manifest = {
         "finished": "2026-11-20T00:00:00Z",
         "exit_code": 5,
         "input": {"urns": 2, "entries": 3, "duplicates": 0, "rejects": 1},
@@ -136,18 +136,18 @@ def test_what_comes_from_outside_is_shown_and_does_nothing():
         "scopes": [scope] * 9,
         "requests": {"total": 1, "throttled": 0},
     }
-    facts = summary.SummaryData(evil, told, bodies_dropped=True, now=datetime(2026, 11, 25, tzinfo=UTC))
+    facts = summary.SummaryData(evil, manifest, bodies_dropped=True, now=datetime(2026, 11, 25, tzinfo=UTC))
     page = _Texts(summary.to_html(facts, summary.DestinationCounts({evil: {"on_success": 1}})))
     assert page.tags <= {"div", "span", "b", "code", "table", "tr", "th", "td", "br"}
     shown = " ".join(page.texts)
-    for words in ("5 days ago", "stopped by the service", "4 more scopes", "1 URNs were not attempted", "dropped"):
-        assert words in shown
+    for message in ("5 days ago", "stopped by the service", "4 more scopes", "1 URNs were not attempted", "dropped"):
+        assert message in shown
     assert "\x1b" not in shown + summary.to_text(facts)
     assert summary.to_html(facts, summary.DestinationCounts(None, evil)).count("<script") == 0
 
 
-def test_a_share_never_looks_like_all_or_nothing():
-    """One of a million is not 0%, and all but one not 100%."""
+def test_a_share_never_rounds_to_all_or_nothing():
+    """One of a million is not 0%, and all but one is not 100%."""
     assert [summary.format_share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
         "0%",
         "<0.1%",
@@ -157,23 +157,23 @@ def test_a_share_never_looks_like_all_or_nothing():
     ]
 
 
-def test_what_is_no_whole_run_is_told_with_what_to_do(copy, tmp_path):
-    """No folder, a file, another folder, a folder of runs, an unfinished run: one sentence each, with the fix."""
-    for path, words in (
+def test_what_is_no_finished_run_is_an_error(copy, tmp_path):
+    """No folder, a file, another folder, a folder of runs and an unfinished run each give one sentence with advice."""
+    for path, message in (
         (tmp_path / "none", "there is no such folder; name the folder of a run"),
         (copy / "rejects.csv", f"is a file; name the folder of its run: {copy}"),
         (copy / "functions", r"holds no run \(no manifest.json\); name the folder"),
         (tmp_path, f"but folders with runs: {copy}; name one"),
     ):
-        with pytest.raises(UsageError, match=words):
+        with pytest.raises(UsageError, match=message):
             inventory.open_snapshot(path)
     (copy / "manifest.json").unlink()
     with pytest.raises(UsageError, match=f"is not finished .*go on with: inventory export --resume --output {copy}"):
         inventory.open_snapshot(copy)
 
 
-def test_a_spoilt_table_is_told_with_what_to_do(copy):
-    """A missing and a damaged file are one sentence; the card still shows what the manifest tells."""
+def test_a_damaged_table_is_an_error(copy):
+    """A missing or damaged file is one sentence with advice; the summary still shows the manifest's figures."""
     (copy / "calls" / "part-00000.parquet").unlink()
     (copy / "rejects.parquet").write_bytes(b"PAR1 spoilt")
     snapshot = inventory.open_snapshot(copy)
@@ -189,20 +189,20 @@ def test_a_spoilt_table_is_told_with_what_to_do(copy):
 
 
 def test_a_newer_schema_is_refused(copy):
-    """Tables of a version that is not known yet are not guessed at."""
+    """Tables of a newer schema version are an error."""
     change(copy, schema_version=schema.VERSION + 1, tool_version="9.1")
     with pytest.raises(OutputError, match=r"of a newer inventory \(9.1, schema \d+; .*upgrade functiongraph-inventory"):
         inventory.open_snapshot(copy)
 
 
-def test_the_docstrings_tell_the_shapes_of_the_tables():
-    """The number of columns that each docstring tells is the schema's."""
+def test_the_docstrings_have_the_shapes_of_the_tables():
+    """Each docstring has the number of columns of the schema."""
     for name, table in schema.TABLES.items():
-        told = re.search(r"\(.*, (\d+)\), sorted by (.*)\.", getattr(inventory.Snapshot, name).__doc__)
-        assert int(told[1]) == len(table.columns)
-        assert re.findall(r"`(\w+)`", told[2]) == list(table.sorted_by)
+        shape = re.search(r"\(.*, (\d+)\), sorted by (.*)\.", getattr(inventory.Snapshot, name).__doc__)
+        assert int(shape[1]) == len(table.columns)
+        assert re.findall(r"`(\w+)`", shape[2]) == list(table.sorted_by)
 
 
 def test_the_types_travel_with_the_package():
-    """py.typed stands in the package, so that type checkers read its types."""
+    """The package contains py.typed."""
     assert Path(inventory.__file__).with_name("py.typed").exists()

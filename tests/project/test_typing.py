@@ -1,4 +1,4 @@
-"""The types that a user's type checker sees: one run of mypy over a program that uses the door rightly and wrongly."""
+"""Types of the public API: mypy over a program with correct and wrong uses."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 import inventory
 
 
-async def rightly(path: Path, urns: "pd.Series[str]") -> None:
+async def correct(path: Path, urns: "pd.Series[str]") -> None:
     snapshot = inventory.export(urns, "run", max_per_second=20, format=("parquet", "csv"), progress=True)
     assert_type(snapshot, inventory.Snapshot)
     assert_type(await inventory.export_async(path, resume=True), inventory.Snapshot)
@@ -38,7 +38,7 @@ async def rightly(path: Path, urns: "pd.Series[str]") -> None:
     assert_type(inventory.__version__, str)
 
 
-def wrongly(snapshot: inventory.Snapshot) -> None:
+def wrong(snapshot: inventory.Snapshot) -> None:
     inventory.export(3)  # arg-type
     inventory.export("urns.txt", resume="yes")  # arg-type
     inventory.export("urns.txt", max_worker=3)  # call-arg
@@ -53,12 +53,12 @@ def wrongly(snapshot: inventory.Snapshot) -> None:
 """
 
 
-def test_a_users_program_is_checked(tmp_path, monkeypatch):
-    """A strict mypy accepts what is right, with the exact types, and refuses each wrong line for its reason."""
-    monkeypatch.chdir(ROOT)  # with the settings of the project, so that its cache serves
+def test_a_type_checker_sees_the_public_types(tmp_path, monkeypatch):
+    """Strict mypy accepts the correct lines with their exact types, and reports each wrong line."""
+    monkeypatch.chdir(ROOT)  # for the settings and the cache of the project
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    told, complaints, _ = api.run([str(program)])
-    found = {int(line): code for line, code in re.findall(r"program\.py:(\d+): error: .*\[([a-z-]+)\]", told)}
+    output, complaints, _ = api.run([str(program)])
+    found = {int(line): code for line, code in re.findall(r"program\.py:(\d+): error: .*\[([a-z-]+)\]", output)}
     expected = {number: line.split("  # ")[1] for number, line in enumerate(PROGRAM.splitlines(), 1) if "  # " in line}
-    assert found == expected, f"{told}\n{complaints}"
+    assert found == expected, f"{output}\n{complaints}"
