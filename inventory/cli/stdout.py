@@ -72,6 +72,10 @@ class _Stdout(RawIOBase):
 @contextmanager
 def open_output(path: Path | None, *, binary: bool, escapes: bool = False) -> Iterator[IO[bytes]]:
     """Opens a file, which gets its name once it is complete, or standard output.
+
+    Args:
+        path: the file; None for standard output.
+        binary: whether the data is no text, which a terminal cannot show.
         escapes: whether the data contains foreign text that a terminal gets escaped.
 
     Raises:
