@@ -1,4 +1,4 @@
-"""Text that is not ours reaches a person as one line of printable characters."""
+"""Foreign text is shown as one printable line."""
 
 from __future__ import annotations
 

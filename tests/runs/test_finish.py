@@ -1,4 +1,4 @@
-"""A ledger that forgets raw bodies: when, what the run can still do, and that nothing is lost."""
+"""Dropping of raw bodies from the ledger."""
 
 from __future__ import annotations
 

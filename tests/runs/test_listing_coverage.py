@@ -1,4 +1,4 @@
-"""What two lists that the service gave in full say of a URN that is on one of them alone."""
+"""What two complete listings prove about a URN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old runs go as the policy says, and nothing else does, whatever happens in between."""
+"""Retention policy and removal of runs."""
 
 from __future__ import annotations
 

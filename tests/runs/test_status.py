@@ -1,4 +1,4 @@
-"""Where a run stands: while it runs, and afterwards."""
+"""Status of a run, at work and finished."""
 
 from __future__ import annotations
 

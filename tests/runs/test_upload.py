@@ -1,4 +1,4 @@
-"""Runs whose results go to a real S3 server on loopback, asked of the emulator."""
+"""Uploads to a real S3 server on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file has its name only when it is whole."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
