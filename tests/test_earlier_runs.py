@@ -1,0 +1,108 @@
+"""Runs that version 0.1.0 left: a ledger and a finished run resume, open, report, and differ as they did."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from runs import by_urn, call_cli, manifest_of, run_cli
+
+import inventory
+from inventory.emulator import Emulator, load_state
+from inventory.ledger import Ledger
+
+RUNS = Path(__file__).parent / "data" / "run_v0_1_0"
+TABLES = ("functions", "destinations", "calls", "rejects")
+FORMS = {"text": "txt", "json": "json", "csv": "csv", "parquet": "parquet", "markdown": "md"}
+
+
+def same_table(first, second):
+    """Whether two Parquet files hold the same table."""
+    return pq.read_table(first).equals(pq.read_table(second), check_metadata=True)
+
+
+def test_an_interrupted_run_resumes(tmp_path):
+    """URNs without an answer are asked for, and the tables are those of the run that was not interrupted."""
+    folder = tmp_path / "run"
+    shutil.copytree(RUNS / "interrupted", folder)
+    shutil.copy(RUNS / "urns.txt", tmp_path)
+    with Emulator(load_state(RUNS / "cloud.json")).in_thread() as server:
+        with Ledger(folder / "ledger.sqlite") as ledger:  # a run resumes at its endpoint, which now has another port
+            loaded = ledger.fact("loaded")
+            ledger.set_fact("loaded", {**loaded, "endpoint": server.url, "iam-endpoint": server.url})
+        options = ("--endpoint", server.url, "--iam-endpoint", server.url, "--max-per-second", "0", "--attempts", "2")
+        formats = ("--format", "parquet", "--format", "csv")
+        done = run_cli("export", "urns.txt", "--resume", "--output", folder, *options, *formats, cwd=tmp_path)
+        asked = len(server.requests)
+    assert done.returncode == 1, done.stderr
+    assert 25 <= asked < manifest_of(RUNS / "finished")["requests"]["total"], "what was answered is not asked for again"
+    for table in ("functions", "destinations", "rejects"):
+        name = f"{table}.csv"
+        assert (folder / name).read_bytes() == (RUNS / "finished" / name).read_bytes()
+        assert same_table(folder / f"{table}.parquet", RUNS / "finished" / f"{table}.parquet")
+    counts = manifest_of(RUNS / "finished")["counts"]
+    assert manifest_of(folder)["counts"] == counts
+
+
+def test_a_finished_run_opens():
+    """A snapshot has the frames of its tables, with a row for each URN."""
+    snapshot = inventory.open_snapshot(RUNS / "finished")
+    assert list(snapshot.functions["function_urn"]) == list(by_urn(RUNS / "finished"))
+    assert snapshot.functions["status"].value_counts().to_dict() == {
+        status: count for status, count in manifest_of(RUNS / "finished")["counts"]["status"].items() if count
+    }
+    assert len(snapshot.destinations) == 19
+
+
+def test_a_finished_run_reports():
+    """Its status is what it was, but for how the command is called that goes on with it."""
+    done = run_cli("status", "finished", "--format", "json", cwd=RUNS)
+    found = json.loads(done.stdout)
+    assert "export --resume --output finished" in found.pop("next")
+    assert found == json.loads((RUNS / "status.json").read_text())
+
+
+def test_the_tables_of_a_finished_run_are_built_again(tmp_path):
+    """Without a call, the ledger gives the tables that the run wrote."""
+    folder = tmp_path / "run"
+    shutil.copytree(RUNS / "finished", folder)
+    for table in TABLES:
+        (folder / f"{table}.csv").unlink()
+        (folder / f"{table}.parquet").unlink()
+    done = call_cli("tables", folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for table in TABLES:
+        assert (folder / f"{table}.csv").read_bytes() == (RUNS / "finished" / f"{table}.csv").read_bytes()
+        assert same_table(folder / f"{table}.parquet", RUNS / "finished" / f"{table}.parquet")
+
+
+@pytest.mark.parametrize(("form", "suffix"), FORMS.items())
+def test_two_finished_runs_differ_as_they_did(tmp_path, form, suffix):
+    """Each form of a difference is what version 0.1.0 wrote, byte for byte; only Parquet names the version of Arrow."""
+    path = tmp_path / "changes"
+    done = call_cli("diff", "finished", "later", "--format", form, "--output", path, cwd=RUNS)
+    assert done.returncode == 0, done.stderr
+    expected = RUNS / "diff" / f"changes.{suffix}"
+    if (
+        form == "parquet"
+        and pq.ParquetFile(expected).metadata.created_by != f"parquet-cpp-arrow version {pa.__version__}"
+    ):
+        assert same_table(path, expected)
+    else:
+        assert path.read_bytes() == expected.read_bytes()
+
+
+def test_the_difference_has_every_kind():
+    """The two runs are an example of each kind of change."""
+    assert all(inventory.diff(RUNS / "finished", RUNS / "later").counts.values())
+
+
+def test_the_runs_name_no_machine():
+    """No file of these runs holds a path of a machine, or the host of a real endpoint."""
+    for path in (path for path in RUNS.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        assert not any(word in content for word in (b"/tmp/", b"/root", b"/home", b"/work", b"huaweicloud.com")), path
