@@ -1,15 +1,11 @@
-"""Two runs become changes: a merge of two sorted lists of URNs, a span at a time.
+"""Compares two runs: joined rows become rows of changes, in the order of URNs.
 
-Owns what is a change and what is none. Never says ``removed`` of what NEW does not know: it was told so of the URN, or
-the service listed all to NEW, and this was not there. Knows no form of output.
-
-A time is compared by its text, then by its moment; ``param`` and ``extra`` by what they say (:mod:`json_value
-<inventory.json_value>`). What a failed call brought (error, request id) is no change of the cloud, and is not compared.
+Decides what is a change. A URN is ``removed`` only if the service said so in NEW, or if NEW has the complete list of
+the service and the URN is not on it. Error and request id of a failed call are not compared.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
@@ -17,39 +13,42 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from inventory.comparison.alignment import Aligned, align, among, differing, taken
-from inventory.comparison.kinds import Kind
-from inventory.comparison.sorted_rows import SortedRows
+from inventory.comparison.fields import FIELDS, FieldChanges, find_field_changes
+from inventory.comparison.join import COLUMNS, NUMBERS, SIDE_FIELDS, TIMES, UNANSWERED, JoinedTables, skip_equal_rows
+from inventory.comparison.kinds import CHANGES, Kind
+from inventory.comparison.windows import TableReader, read_ahead, read_windows
 from inventory.errors import OutputError, Status
-from inventory.exact_json import canonical, json_text, parsed, same_text
+from inventory.exact_json import json_text, parsed
 from inventory.runs.listing_coverage import read_coverage
 from inventory.tables import schema
-from inventory.tables.arrow import to_objects
-from inventory.urn import split_urn
+from inventory.tables.arrow import combine_chunks, from_flags, take_rows, to_array, to_flags, to_objects, to_scalar
+from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
+    from inventory.comparison.join import Window
     from inventory.runs.files import RunFiles
+    from inventory.tables.arrow import Numbers
 
     Cells = dict[str, Any]
     Row = tuple[Any, ...]
+    Sides = tuple[str, Cells | None, Cells | None]
 
-_NUMBERS: Final = ("max_async_event_age_in_seconds", "max_async_retry_attempts", "enable_async_status_log")
-_TIMES: Final = ("created_time", "last_modified")
-FIELDS: Final = tuple(sorted(("answered_urn", *_NUMBERS, *_TIMES, "extra")))
-"""What of ``functions`` is the config's, in the order of the rows; where destinations lead ``destinations`` tells."""
-EVENTS: Final = ("on_failure", "on_success")
-SIDE_FIELDS: Final = ("destination", "extra", "param")
-_JSON: Final = frozenset({"param", "extra"})
-_RAW: Final = ("answered_urn", *_NUMBERS, *(f"{name}_raw" for name in _TIMES), "extra")
-_FUNCTIONS: Final = ("function_urn", "status", "error_kind", "function_exists", *_RAW, *_TIMES)
-_DESTINATIONS: Final = ("function_urn", "event", *SIDE_FIELDS)
-_UNANSWERED: Final = (Status.FAILED.value, Status.NOT_ATTEMPTED.value)
 _THERE: Final = (Status.CONFIGURED.value, Status.NOT_CONFIGURED.value)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OF_OLD: Final = frozenset({Kind.UNKNOWN, Kind.NOT_LISTED})
+_FULL_URN_PARTS: Final = 7
+_TEXT: Final = pa.string()
+_SCHEMA: Final = arrow_schema(CHANGES)
+_CHANGE_COLUMNS: Final = list(_SCHEMA)[7:]
+"""The columns after those that identify the function."""
+_EVENTS: Final = to_array([event for event, _ in FIELDS], _TEXT)
+_FIELDS: Final = to_array([name for _, name in FIELDS], _TEXT)
+_LAST_MODIFIED: Final = FIELDS.index((None, "last_modified"))
+_SAVED_AGAIN: Final = to_array([None, "saved again: no other field differs"], _TEXT)
 
 
 def kind_of(old: str | None, new: str | None) -> Kind | None:  # noqa: PLR0911 - a line a case
@@ -61,11 +60,11 @@ def kind_of(old: str | None, new: str | None) -> Kind | None:  # noqa: PLR0911 -
     """
     if new is None:
         return Kind.NOT_LISTED
-    if new in _UNANSWERED:
+    if new in UNANSWERED:
         return Kind.UNKNOWN
     if old is None:
         return Kind.ADDED if new in _THERE else Kind.NEWLY_LISTED
-    if old in _UNANSWERED:
+    if old in UNANSWERED:
         return Kind.NEWLY_KNOWN
     if old == new:
         return None
@@ -90,7 +89,7 @@ def _gone_from_list(before: Cells) -> Kind | None:
 
 
 class Comparison:
-    """Compares OLD and NEW; :meth:`rows` is gone through once, and then :attr:`counts` is whole.
+    """Compares OLD and NEW; :meth:`changes` is consumed once, and then :attr:`counts` is complete.
 
     Attributes:
         counts: URNs by kind, and ``unchanged``.
@@ -100,75 +99,87 @@ class Comparison:
     def __init__(self, old: RunFiles, new: RunFiles) -> None:
         self.counts: Counter[str] = Counter()
         self.fields: Counter[str] = Counter()
-        self._old, self._new = old, new
+        self._runs = old, new
         self._coverage = read_coverage(old.manifest), read_coverage(new.manifest)
         self._finished = tuple(microseconds(run.manifest["finished"]) for run in (old, new))
+        self._calls = TableReader(old, schema.CALLS, ("function_urn", "finished_at"))
 
-    def rows(self) -> Iterator[Row]:
-        """The rows of :data:`inventory.comparison.kinds.CHANGES`, in order.
+    def changes(self) -> Iterator[pa.Table]:
+        """Yields the rows of :data:`inventory.comparison.kinds.CHANGES`, sorted, some URNs at a time.
 
         Raises:
-            OutputError: a table cannot be read, or is not sorted.
+            OutputError: a table cannot be read or is not sorted, or there is not enough memory or disk space.
         """
+        readers = [TableReader(run, table, columns) for table, columns in COLUMNS.items() for run in self._runs]
+        tables = JoinedTables()
         with ExitStack() as stack:
-            old, new = (stack.enter_context(closing(_Side(run))) for run in (self._old, self._new))
-            while ends := [end for end in (old.functions.last(), new.functions.last()) if end is not None]:
-                yield from self._span(old, new, min(ends))
+            for reader in (*readers, self._calls):
+                stack.callback(reader.close)
+            joins = stack.enter_context(closing(read_ahead(_join(tables, readers), tables.interrupt)))
+            for window, functions, destinations in joins:
+                by_status = to_flags(functions["by_status"])
+                fields = find_field_changes(functions, destinations, by_status)
+                self._count(fields)
+                known = int(np.count_nonzero(by_status & to_flags(functions["in_old"])))
+                self.counts["unchanged"] += window.old_rows - known - int(np.count_nonzero(fields.is_first))
+                status_rows = np.flatnonzero(by_status)
+                status_changes = self._status_changes(_sides_of(functions, status_rows, destinations), window.end)
+                yield _merge(functions, fields, status_rows, status_changes)
 
-    def _span(self, old: _Side, new: _Side, end: str) -> Iterator[Row]:
-        """The changes of all URNs up to one that is at hand on a side, so that a span is no larger than a batch."""
-        functions = old.functions.through(end), new.functions.through(end)
-        destinations = old.destinations.through(end), new.destinations.through(end)
-        aligned = align(*functions)
-        suspicious = differing(*functions, aligned, ("status", *_RAW))
-        suspicious |= among(functions[1].column("status"), _UNANSWERED)[aligned.new]
-        if moved := _moved(*destinations):
-            suspicious |= among(functions[0].column("function_urn"), moved)[aligned.old]
-        self.counts["unchanged"] += len(aligned.old) - int(np.count_nonzero(suspicious))
-        before = _objects(functions[0], np.concatenate([aligned.old[suspicious], aligned.only_old]))
-        after = _objects(functions[1], np.concatenate([aligned.new[suspicious], aligned.only_new]))
-        urns = sorted(before.keys() | after.keys())
-        for cells, sides in ((before, destinations[0]), (after, destinations[1])):
-            _put_destinations(cells, sides)
-        for urn in urns:
-            yield from self._changes(urn, before.get(urn), after.get(urn), old)
+    def _count(self, fields: FieldChanges) -> None:
+        if len(fields.rows):
+            self.counts[Kind.CHANGED] += int(np.count_nonzero(fields.is_first))
+            for (event, name), count in zip(FIELDS, np.bincount(fields.numbers, minlength=len(FIELDS)), strict=True):
+                if count:
+                    self.fields[f"{event}.{name}" if event else name] += int(count)
 
-    def _changes(self, urn: str, before: Cells | None, after: Cells | None, old: _Side) -> Iterator[Row]:
-        was, now = (None if cells is None else str(cells["status"]) for cells in (before, after))
-        kind = kind_of(was, now)
-        if kind == Kind.NOT_LISTED and before is not None and self._coverage[1].covers(urn):
-            kind = _gone_from_list(before)
-        if kind is None:
-            yield from self._field_changes(urn, before or {}, after or {})
-            return
-        self.counts[kind] += 1
-        known_at = old.answered_at(urn, before) if kind in _OF_OLD else None
-        yield (
-            *_identity(urn),
+    def _status_changes(self, sides: list[Sides], end: str) -> list[Row | None]:
+        """The cells of the rows of URNs whose statuses decide, without the columns that identify the function."""
+        kinds = [self._kind(*both) for both in sides]
+        old_answers = [
+            urn
+            for (urn, before, _), kind in zip(sides, kinds, strict=True)
+            if kind in _OF_OLD and before is not None and before["status"] not in UNANSWERED
+        ]
+        answered = self._answer_times(old_answers, end) if old_answers else {}
+        self.counts.update("unchanged" if kind is None else kind for kind in kinds)
+        return [
+            None if kind is None else self._status_change(kind, both, answered.get(both[0]))
+            for kind, both in zip(kinds, sides, strict=True)
+        ]
+
+    def _status_change(self, kind: Kind, sides: Sides, known_at: int | None) -> Row:
+        urn, before, after = sides
+        return (
             kind.value,
             None,
             None,
             config_text(before),
             config_text(after),
-            was,
-            now,
+            None if before is None else str(before["status"]),
+            None if after is None else str(after["status"]),
             None if after is None else after["error_kind"],
             known_at,
-            # Rounded up: a run's end is told in whole seconds, and its last answer may stand in the same one.
+            # Rounded up: a run ends at a whole second, and its last answer may have come within that second.
             None if known_at is None else -((known_at - self._finished[1]) // 1_000_000),
             self._note(urn, kind, before, after),
         )
 
-    def _field_changes(self, urn: str, before: Cells, after: Cells) -> Iterator[Row]:
-        changes = list(_differences(before, after)) if before["status"] == Status.CONFIGURED else []
-        self.counts[Kind.CHANGED if changes else "unchanged"] += 1
-        alone = all(field == "last_modified" for _event, field, _old, _new in changes)
-        note = "saved again: no other field differs" if alone else None
-        for event, field, was, now in changes:
-            self.fields[f"{event}.{field}" if event else field] += 1
-            statuses = before["status"], after["status"]
-            what = (Kind.CHANGED.value, event, field, was, now)
-            yield (*_identity(urn), *what, *statuses, None, None, None, note)
+    def _kind(self, urn: str, before: Cells | None, after: Cells | None) -> Kind | None:
+        was, now = (None if cells is None else str(cells["status"]) for cells in (before, after))
+        kind = kind_of(was, now)
+        if kind == Kind.NOT_LISTED and before is not None and self._coverage[1].covers(urn):
+            kind = _gone_from_list(before)
+        return kind
+
+    def _answer_times(self, urns: list[str], end: str) -> dict[str, int]:
+        """When OLD got its answers. URNs come in order, so the table is read once, and only if there are any."""
+        wanted = to_array(urns, _TEXT)
+        times: dict[str, int] = {}
+        for batch in self._calls.through(end):
+            for cells in to_objects(batch.filter(pc.is_in(batch.column(0), value_set=wanted))):
+                times[cells["function_urn"]] = cells["finished_at"]
+        return times
 
     def _note(self, urn: str, kind: Kind, before: Cells | None, after: Cells | None) -> str | None:
         if kind == Kind.ADDED:
@@ -179,7 +190,7 @@ class Comparison:
             return _how_status_changed(after)
         if kind == Kind.UNKNOWN and before is None:
             return "not on OLD's list either: nothing is known"
-        was_unknown = before is not None and before["status"] in _UNANSWERED
+        was_unknown = before is not None and before["status"] in UNANSWERED
         return "unknown in OLD too: nothing is known" if kind == Kind.UNKNOWN and was_unknown else None
 
     def _how_added(self, urn: str, before: Cells | None, after: Cells) -> str:
@@ -194,35 +205,6 @@ class Comparison:
         return f"newly listed: OLD did not ask for it; its config is {age} than OLD"
 
 
-class _Side:
-    """The tables of one run, as far as they are read."""
-
-    def __init__(self, run: RunFiles) -> None:
-        self.functions = SortedRows(run, schema.FUNCTIONS, _FUNCTIONS)
-        self.destinations = SortedRows(run, schema.DESTINATIONS, _DESTINATIONS)
-        self._calls = SortedRows(run, schema.CALLS, ("function_urn", "finished_at"))
-        self._answered: tuple[list[str], list[int | None]] = ([], [])
-
-    def close(self) -> None:
-        for rows in (self.functions, self.destinations, self._calls):
-            rows.close()
-
-    def answered_at(self, urn: str, cells: Cells | None) -> int | None:
-        """When a URN was answered; URNs are asked for in order, and the table is read where one is."""
-        if cells is None or cells["status"] in _UNANSWERED:
-            return None
-        while not self._answered[0] or self._answered[0][-1] < urn:
-            end = self._calls.last()
-            if end is None:
-                return None
-            calls = self._calls.through(end)
-            times = calls.column("finished_at").cast(pa.int64()).to_pylist()
-            self._answered = calls.column("function_urn").to_pylist(), times
-        urns, times = self._answered
-        place = bisect_left(urns, urn)
-        return times[place] if urns[place] == urn else None
-
-
 def microseconds(moment: str) -> int:
     """A moment of a manifest as Arrow counts it."""
     return (datetime.fromisoformat(moment) - _EPOCH) // timedelta(microseconds=1)
@@ -232,8 +214,8 @@ def config_text(cells: Cells | None) -> str | None:
     """A config as one JSON text; None where a side has none."""
     if cells is None or cells["status"] != Status.CONFIGURED:
         return None
-    config = {name: cells[name] for name in ("answered_urn", *_NUMBERS)}
-    config |= {name: cells[f"{name}_raw"] for name in _TIMES}
+    config = {name: cells[name] for name in ("answered_urn", *NUMBERS)}
+    config |= {name: cells[f"{name}_raw"] for name in TIMES}
     config["extra"] = parsed(cells["extra"])[0]
     for event, side in cells["sides"].items():
         param, _ = parsed(side["param"])
@@ -242,64 +224,97 @@ def config_text(cells: Cells | None) -> str | None:
     return json_text({name: value for name, value in config.items() if value is not None})
 
 
-def _moved(old: pa.Table, new: pa.Table) -> set[str]:
-    """The URNs of which a destination may differ."""
-    aligned: Aligned = align(old, new)
-    other = differing(old, new, aligned, SIDE_FIELDS)
-    urns: set[str] = set()
-    for rows, numbers in ((old, aligned.old[other]), (old, aligned.only_old), (new, aligned.only_new)):
-        urns.update(taken(rows.select(["function_urn"]), numbers).column(0).to_pylist())
-    return urns
+def _join(tables: JoinedTables, readers: Sequence[TableReader]) -> Generator[tuple[Window, pa.Table, pa.Table]]:
+    """Yields each window with its joined functions and its joined destinations."""
+    with tables:
+        for window in skip_equal_rows(read_windows(readers)):
+            yield window, *tables.join(window)
 
 
-def _objects(rows: pa.Table, numbers: Any) -> dict[str, Cells]:  # noqa: ANN401 - numpy's
-    return {cells["function_urn"]: {**cells, "sides": {}} for cells in to_objects(taken(rows, numbers))}
+def _sides_of(functions: pa.Table, rows: Numbers, destinations: pa.Table) -> list[Sides]:
+    """Joined rows as URN, cells of OLD and cells of NEW; None if a run does not list the URN."""
+    if not len(rows):
+        return []
+    events: dict[str, dict[str, Cells]] = {}
+    for row in destinations.to_pylist():
+        for run in ("old", "new"):
+            if row[f"in_{run}"]:
+                of_run = events.setdefault(row["function_urn"], {"old": {}, "new": {}})[run]
+                of_run[row["event"]] = {name: row[f"{run}_{name}"] for name in SIDE_FIELDS}
+    sides = []
+    for row in to_objects(take_rows(functions, rows)):
+        urn = row["function_urn"]
+        before, after = (
+            {name: row[f"{run}_{name}"] for name in COLUMNS[schema.FUNCTIONS][1:]}
+            | {"sides": events.get(urn, {}).get(run, {})}
+            if row[f"in_{run}"]
+            else None
+            for run in ("old", "new")
+        )
+        sides.append((urn, before, after))
+    return sides
 
 
-def _put_destinations(cells: dict[str, Cells], destinations: pa.Table) -> None:
-    if cells and destinations.num_rows:
-        numbers = np.flatnonzero(among(destinations.column("function_urn"), cells))
-        for side in taken(destinations, numbers).to_pylist():
-            cells[side["function_urn"]]["sides"][side["event"]] = side
+def _merge(functions: pa.Table, fields: FieldChanges, rows: Numbers, changes: list[Row | None]) -> pa.Table:
+    """Changes of fields and of statuses as one table, sorted.
+
+    Args:
+        functions: joined rows.
+        fields: changes of fields.
+        rows: row numbers of the functions whose statuses decide.
+        changes: the change of each of them, or None.
+    """
+    identity = _identify(combine_chunks(functions["function_urn"]))
+    columns = _columns_of_fields(fields)
+    order = fields.rows
+    if found := [change for change in changes if change is not None]:
+        has_change = np.fromiter((change is not None for change in changes), np.bool_, len(changes))
+        cells = zip(zip(*found, strict=True), _CHANGE_COLUMNS, strict=True)
+        more = [to_array(values, field.type) for values, field in cells]
+        order = np.concatenate([fields.rows, rows[has_change]])
+        places = np.argsort(order, kind="stable")
+        columns = [take_rows(pa.concat_arrays(pieces), places) for pieces in zip(columns, more, strict=True)]
+        order = order[places]
+    return pa.Table.from_arrays([*(take_rows(column, order) for column in identity), *columns], schema=_SCHEMA)
 
 
-def _differences(before: Cells, after: Cells) -> Iterator[tuple[str | None, str, str | None, str | None]]:
-    """Event, field, and both values as texts."""
-    for name in FIELDS:
-        raw = f"{name}_raw" if name in _TIMES else name
-        was, now = before[raw], after[raw]
-        moments = (before[name], after[name]) if name in _TIMES else (None, None)
-        if was == now or (moments[0] is not None and moments[0] == moments[1]):
-            continue
-        if name not in _JSON or not same_text(was, now):
-            yield None, name, _text(was), _text(now)
-    for event in EVENTS:
-        sides = before["sides"].get(event, {}), after["sides"].get(event, {})
-        if sides[0] == sides[1]:
-            continue
-        for name in SIDE_FIELDS:
-            was, now = (side.get(name) for side in sides)
-            if was != now and not (name in _JSON and same_text(was, now)):
-                yield event, name, canonical(was) if name in _JSON else was, canonical(now) if name in _JSON else now
+def _columns_of_fields(fields: FieldChanges) -> list[pa.Array]:
+    """The columns of changed fields, without those that identify the function."""
+    count = len(fields.rows)
+    kind, status = (_repeat(word, count) for word in (Kind.CHANGED.value, Status.CONFIGURED.value))
+    nulls = [pa.nulls(count, field.type) for field in _CHANGE_COLUMNS]
+    return [
+        kind,
+        take_rows(_EVENTS, fields.numbers),
+        take_rows(_FIELDS, fields.numbers),
+        fields.before,
+        fields.after,
+        status,
+        status,
+        *nulls[7:10],
+        take_rows(_SAVED_AGAIN, fields.is_alone(_LAST_MODIFIED).astype(np.int64)),
+    ]
 
 
-def _text(value: Any) -> str | None:  # noqa: ANN401 - a cell
-    if isinstance(value, bool):
-        return str(value).lower()
-    return None if value is None else str(value)
+def _identify(urns: pa.Array) -> list[pa.Array]:
+    """The columns that identify a function, split as in :func:`inventory.urn.split_urn`."""
+    parts = pc.split_pattern(urns, ":")
+    offsets = np.frombuffer(parts.buffers()[1], np.int32, len(parts) + 1, parts.offset * 4).astype(np.int64)
+    counts = np.diff(offsets)
+    for number in np.flatnonzero(counts < _FULL_URN_PARTS)[:1].tolist():
+        raise OutputError(
+            f"{str(urns[number])!r} is no full function URN, so this is no table of a run: export it again"
+        )
+    region, project_id, package, name = (take_rows(parts.values, offsets[:-1] + index) for index in (2, 3, 5, 6))
+    has_qualifier = counts > _FULL_URN_PARTS
+    last = take_rows(parts.values, np.where(has_qualifier, offsets[:-1] + _FULL_URN_PARTS, offsets[:-1]))
+    nothing = to_scalar(None, _TEXT)
+    last = pc.if_else(from_flags(has_qualifier), last, nothing)
+    is_alias = pc.starts_with(last, "!")
+    qualifier = pc.if_else(is_alias, pc.utf8_slice_codeunits(last, 1), last)
+    alias, version = to_scalar("alias", _TEXT), to_scalar("version", _TEXT)
+    return [urns, region, project_id, package, name, qualifier, pc.if_else(is_alias, alias, version)]
 
 
-def _identity(urn: str) -> Row:
-    try:
-        parts = split_urn(urn)
-    except ValueError:
-        raise OutputError(f"{urn!r} is no full function URN, so this is no table of a run: export it again") from None
-    return (
-        urn,
-        parts.region,
-        parts.project_id,
-        parts.package,
-        parts.function_name,
-        parts.qualifier,
-        parts.qualifier_type,
-    )
+def _repeat(word: str, count: int) -> pa.Array:
+    return take_rows(to_array([word], _TEXT), np.zeros(count, np.int64))

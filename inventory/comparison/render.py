@@ -12,17 +12,18 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from inventory.comparison.compare import EVENTS
+from inventory.comparison.fields import EVENTS
 from inventory.comparison.kinds import CHANGED_KINDS, Kind
 from inventory.comparison.result import meaning_of
 from inventory.display.formatting import duration
 from inventory.exact_json import json_text, parsed
 from inventory.printable import printable, printable_json
 from inventory.tables.arrow import to_array, to_objects
-from inventory.tables.writer import guard
+from inventory.tables.writer import FORMULA, guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,11 +137,15 @@ def _write_csv(diff: Diff, sink: IO[bytes]) -> None:
     options = pa_csv.WriteOptions(quoting_style="needed")
     with pa_csv.CSVWriter(pa.PythonFile(sink, "w"), diff.schema, write_options=options) as writer:
         for batch in diff.batches():
-            columns = [
-                to_array(list(map(guard, column.to_pylist())), column.type) if column.type == pa.string() else column
-                for column in batch.columns
-            ]
+            columns = [_guard_column(column) for column in batch.columns]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=diff.schema))
+
+
+def _guard_column(column: pa.Array) -> pa.Array:
+    """Applies :func:`inventory.tables.writer.guard` to a column; most columns need none."""
+    if column.type != pa.string() or not pc.any(pc.match_substring_regex(column, FORMULA)).as_py():
+        return column
+    return to_array(list(map(guard, column.to_pylist())), column.type)
 
 
 def _text(diff: Diff, paint: Paint) -> Iterator[str]:

@@ -11,11 +11,13 @@ import tempfile
 import threading
 import weakref
 from functools import cached_property
-from io import RawIOBase
+from io import BufferedWriter, RawIOBase
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from inventory.comparison.compare import Comparison, microseconds
 from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS, UNTOLD_KINDS, Kind
@@ -23,7 +25,7 @@ from inventory.errors import OutputError, Status, UsageError
 from inventory.runs.files import open_run
 from inventory.runs.listing_coverage import read_coverage
 from inventory.tables import schema
-from inventory.tables.arrow import to_array
+from inventory.tables.arrow import combine_chunks, to_numbers
 from inventory.tables.writer import BYTES_PER_BATCH, ROWS_PER_BATCH, arrow_schema
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from inventory.runs.files import RunFiles
 
 _IN_MEMORY_BYTES: Final = 4 * 1024 * 1024
+_BUFFER_BYTES: Final = 256 * 1024
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
-_TEXTS: Final = tuple(CHANGES.columns.index(column) for column in CHANGES.columns if column.name in {"before", "after"})
 
 
 class OfRun(Protocol):
@@ -138,9 +140,11 @@ class Diff:
 
     def _write(self, comparison: Comparison) -> None:
         try:
-            with pa.ipc.new_stream(pa.PythonFile(self._file, "w"), self.schema, options=_COMPRESSED) as writer:
-                for rows in _bounded(comparison.rows()):
-                    writer.write_batch(_batch_of(rows, self.schema))
+            sink = BufferedWriter(cast("RawIOBase", self._file), _BUFFER_BYTES)  # Arrow writes column by column
+            with pa.ipc.new_stream(pa.PythonFile(sink, "w"), self.schema, options=_COMPRESSED) as writer:
+                for batch in _split(comparison.changes()):
+                    writer.write_batch(batch)
+            sink.detach()
         except OSError as error:
             raise OutputError.from_os_error(
                 "the changes", "cannot be held in a temporary file", error, "free disk space, or set TMPDIR"
@@ -239,24 +243,37 @@ def _schema_of(old: RunSide, new: RunSide) -> pa.Schema:
     return fields.with_metadata({**fields.metadata, **about})
 
 
-def _bounded(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """Rows by batches that are bounded in number and in bytes."""
-    batch: list[tuple[Any, ...]] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        size += sum(len(row[index] or "") for index in _TEXTS)
-        if len(batch) == ROWS_PER_BATCH or size >= BYTES_PER_BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def _split(tables: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
+    """Cuts rows into batches with a bounded number of rows and of bytes."""
+    held: list[pa.Table] = []
+    for table in tables:
+        rows = pa.concat_tables([*held, table])
+        begin = 0
+        for end in _ends_of_batches(rows):
+            yield from _one_batch(rows.slice(begin, end - begin))
+            begin = end
+        held = [rows.slice(begin)]
+    for rows in held:
+        yield from _one_batch(rows)
 
 
-def _batch_of(rows: list[tuple[Any, ...]], fields: pa.Schema) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True)
-    arrays = [to_array(values, field.type) for values, field in zip(columns, fields, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=fields)
+def _ends_of_batches(rows: pa.Table) -> Iterator[int]:
+    """The row numbers at which a batch ends; the rows after the last one do not fill a batch."""
+    before, after = (to_numbers(pc.utf8_length(rows[name]).cast(pa.int64()), 0) for name in ("before", "after"))
+    sizes = before + after
+    begin = 0
+    while begin < rows.num_rows:
+        total = np.cumsum(sizes[begin : begin + ROWS_PER_BATCH])
+        end = begin + min(int(np.searchsorted(total, BYTES_PER_BATCH)) + 1, ROWS_PER_BATCH)
+        if end > rows.num_rows:
+            return
+        yield end
+        begin = end
+
+
+def _one_batch(rows: pa.Table) -> Iterator[pa.RecordBatch]:
+    if rows.num_rows:
+        yield pa.RecordBatch.from_arrays([combine_chunks(column) for column in rows.columns], schema=rows.schema)
 
 
 class _Reading(RawIOBase):

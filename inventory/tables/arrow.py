@@ -15,6 +15,9 @@ from inventory.tables import schema
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    Numbers = np.ndarray[Any, np.dtype[np.int64]]
+    Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
 TYPES: Final = {
     schema.TEXT: pa.string(),
     schema.INTEGER: pa.int64(),
@@ -69,6 +72,43 @@ def combine_chunks(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
 
 
+def take_rows(rows: pa.Array | pa.Table, numbers: Numbers) -> pa.Array | pa.Table:
+    """Selects rows by number; ``pyarrow.array`` would load pandas."""
+    return rows.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)]))
+
+
+def to_flags(column: pa.Array | pa.ChunkedArray) -> Flags:
+    """Booleans as a numpy array, null as False; Arrow's own ``to_numpy`` loads pandas."""
+    array = combine_chunks(column).fill_null(to_scalar(False, pa.bool_()))
+    if not len(array):
+        return np.zeros(0, np.bool_)
+    bits = np.frombuffer(array.buffers()[1], np.uint8)
+    return np.unpackbits(bits, bitorder="little")[array.offset : array.offset + len(array)].astype(np.bool_)
+
+
+def to_numbers(column: pa.Array | pa.ChunkedArray, null: int) -> Numbers:
+    """64-bit integers as a numpy array, with a number in place of null."""
+    array = combine_chunks(column).fill_null(to_scalar(null, pa.int64()))
+    if not len(array):
+        return np.zeros(0, np.int64)
+    return np.frombuffer(array.buffers()[1], np.int64, len(array), array.offset * 8)
+
+
+def from_flags(flags: Flags) -> pa.Array:
+    """A numpy array of booleans as an Arrow array."""
+    return pa.Array.from_buffers(pa.bool_(), len(flags), [None, _pack_bits(flags)])
+
+
+def compare_columns(before: pa.ChunkedArray, after: pa.ChunkedArray) -> Flags:
+    """Whether two columns differ, for each row; two nulls are equal."""
+    if before.equals(after):
+        return np.zeros(len(before), np.bool_)
+    import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB that writing does not need
+
+    differs = pc.fill_null(pc.not_equal(before, after), to_scalar(False, pa.bool_()))
+    return to_flags(pc.or_(differs, pc.xor(pc.is_null(before), pc.is_null(after))))
+
+
 def to_objects(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
     """Rows as Python values; a time is an integer as in :func:`to_array`, for Arrow loads pandas for others."""
     for index, field in enumerate(rows.schema):
@@ -78,5 +118,5 @@ def to_objects(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
     return objects
 
 
-def _pack_bits(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Buffer:
+def _pack_bits(flags: Flags) -> pa.Buffer:
     return pa.py_buffer(np.packbits(flags, bitorder="little"))

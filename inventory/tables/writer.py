@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
@@ -30,6 +31,8 @@ BYTES_PER_GROUP: Final = 32 * 1024 * 1024
 """The same limits in bytes of the cells, for large rows."""
 # First characters of a formula in a spreadsheet, and of a guarded text.
 _GUARDED: Final = frozenset("=+-@\t\r\n'")
+FORMULA: Final = rf"\A[{re.escape(''.join(sorted(_GUARDED)))}]"
+"""The same as a regular expression of Arrow."""
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _PAGE_BYTES: Final = 64 * 1024
 _CSV_WRITE: Final = pa_csv.WriteOptions(quoting_style="needed")

@@ -192,7 +192,9 @@ def truth(before, after):
 @given(pairs=st.lists(st.tuples(ANSWERS, ANSWERS), max_size=12), rows=st.integers(1, 4))
 def test_random_edits_are_told_exactly_and_the_other_way_round_too(tmp_path, monkeypatch, pairs, rows):
     """Whatever was edited, and however batches fall: exactly that is told; back again, before and after are swapped."""
-    monkeypatch.setattr("inventory.comparison.sorted_rows.ROWS_PER_BATCH", rows)
+    monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_BATCH", rows)
+    monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_WINDOW", rows)
+    monkeypatch.setattr("inventory.comparison.join.ROWS_PER_JOIN", rows)
     pairs = [pair for pair in pairs if pair != ("absent", "absent")]
     names = [f"f{number:02d}" for number in range(len(pairs))]
     old, new = (

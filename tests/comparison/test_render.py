@@ -29,11 +29,10 @@ from typer.testing import CliRunner
 
 import inventory
 from inventory.cli.app import app
-from inventory.comparison.compare import Comparison
 from inventory.comparison.kinds import CHANGES
 from inventory.emulator import Fault, FileCloud
 from inventory.errors import OutputError, UsageError
-from inventory.runs.files import RunFiles, open_run
+from inventory.runs.files import RunFiles
 from inventory.tables.writer import guard
 
 OLD = {
@@ -206,18 +205,20 @@ def test_a_diff_in_python_is_a_frame_a_table_and_a_word(runs):
     assert inventory.diff(runs[0], runs[0]).changes.empty
 
 
-def test_tables_are_read_as_far_as_they_are_needed(tmp_path, monkeypatch):
-    """The first change is told when no more than the first part of a table, and the one after it, are opened."""
-    old, new = ({urn(f"f{n}"): config(max_async_retry_attempts=tries) for n in range(8)} for tries in (1, 2))
-    runs = write_run(tmp_path / "old", old, rows_per_file=2), write_run(tmp_path / "new", new, rows_per_file=2)
+def test_calls_are_read_only_if_an_old_answer_is_needed(tmp_path, monkeypatch):
+    """The table of calls is opened if a URN is unknown in NEW, and only in OLD; a field that differs needs no call."""
+    old = write_run(tmp_path / "old", {urn("a"): config(), urn("b"): config()})
+    changed = write_run(tmp_path / "changed", {urn("a"): config(max_async_retry_attempts=1), urn("b"): config()})
+    unknown = write_run(tmp_path / "unknown", {urn("a"): FAILED, urn("b"): config()})
     opened = []
     on_disk = RunFiles.on_disk
-    monkeypatch.setattr(RunFiles, "on_disk", lambda run, file: opened.append(file["path"]) or on_disk(run, file))
-    rows = Comparison(*map(open_run, runs)).rows()
-    assert next(rows)[0] == urn("f0")
-    rows.close()
-    parts = ["functions/part-00000.parquet", "functions/part-00001.parquet"]
-    assert sorted(opened) == sorted(["destinations.parquet", *parts] * 2)
+    monkeypatch.setattr(
+        RunFiles, "on_disk", lambda run, file: opened.append((run.path, file["name"])) or on_disk(run, file)
+    )
+    assert inventory.diff(old, changed).counts["changed"] == 1
+    assert "calls" not in {name for _, name in opened}
+    assert inventory.diff(old, unknown).counts["unknown"] == 1
+    assert [path for path, name in opened if name == "calls"] == [old]
 
 
 def test_memory_does_not_grow_with_the_tables(tmp_path):

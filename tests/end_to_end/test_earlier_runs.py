@@ -6,23 +6,22 @@ import json
 import shutil
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from runs import by_urn, call_cli, manifest_of, run_cli
+from support.runs import by_urn, call_cli, manifest_of, run_cli
 
 import inventory
 from inventory.emulator import Emulator, load_state
-from inventory.ledger import Ledger
+from inventory.ledger.writer import Ledger
 
-RUNS = Path(__file__).parent / "data" / "run_v0_1_0"
+RUNS = Path(__file__).parents[1] / "data" / "run_v0_1_0"
 TABLES = ("functions", "destinations", "calls", "rejects")
 FORMS = {"text": "txt", "json": "json", "csv": "csv", "parquet": "parquet", "markdown": "md"}
 
 
 def same_table(first, second):
-    """Whether two Parquet files hold the same table."""
-    return pq.read_table(first).equals(pq.read_table(second), check_metadata=True)
+    """Whether two Parquet files hold the same rows and columns; descriptions of columns may have other words."""
+    return pq.read_table(first).equals(pq.read_table(second))
 
 
 def test_an_interrupted_run_resumes(tmp_path):
@@ -82,7 +81,7 @@ def test_the_tables_of_a_finished_run_are_built_again(tmp_path):
 
 @pytest.mark.parametrize(("form", "suffix"), FORMS.items())
 def test_two_finished_runs_differ_as_they_did(tmp_path, form, suffix):
-    """Each form of a difference is what version 0.1.0 wrote, byte for byte; only Parquet names the version of Arrow."""
+    """Each form of a difference is what version 0.1.0 wrote: the same bytes, and in Parquet the same rows."""
     path = tmp_path / "changes"
     done = call_cli("diff", "finished", "later", "--format", form, "--output", path, cwd=RUNS)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,182 @@
+"""Reads the tables of two runs side by side, in windows of URNs.
+
+Memory is bounded by one window, independent of the size of the tables. A table that is not sorted is refused.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import IO, TYPE_CHECKING, Final, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from inventory.errors import OutputError
+from inventory.tables.arrow import TYPES, to_scalar
+from inventory.tables.writer import csv_convert_options, remove_guards
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from inventory.runs.files import RunFiles
+    from inventory.tables.schema import Table
+
+T = TypeVar("T")
+
+ROWS_PER_BATCH: Final = 3_072
+ROWS_PER_WINDOW: Final = 6_144
+BYTES_PER_WINDOW: Final = 16 * 1024 * 1024
+_PAGE_BUFFER: Final = 64 * 1024
+_CSV_BLOCK: Final = 8 * 1024 * 1024
+"""Bytes that are parsed at a time. A row fits in: it is one answer, of one megabyte at most."""
+
+
+class TableReader:
+    """Reads a table once, from the first row to the last.
+
+    Args:
+        run: the run that the table belongs to.
+        table: the table.
+        columns: the columns to read; the first is ``function_urn``.
+    """
+
+    def __init__(self, run: RunFiles, table: Table, columns: tuple[str, ...]) -> None:
+        self._run = run
+        self._table = table
+        self.schema = pa.schema(
+            [(column.name, TYPES[column.type]) for name in columns for column in table.columns if column.name == name]
+        )
+        self._batches = read_ahead(self._read())
+        self._held: deque[pa.RecordBatch] = deque()
+        self._last_key: tuple[str, ...] = ()
+        self.is_exhausted = False
+
+    def close(self) -> None:
+        """Closes the open file."""
+        self._batches.close()
+
+    def fill(self) -> None:
+        """Reads until one window of rows is in memory, or the table ends."""
+        rows = size = 0
+        for batch in self._held:
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+        while rows < ROWS_PER_WINDOW and size < BYTES_PER_WINDOW and self._read_batch():
+            rows, size = rows + self._held[-1].num_rows, size + self._held[-1].nbytes
+
+    def last(self) -> str | None:
+        """Returns the last URN in memory, or None if no row is left."""
+        return str(self._held[-1].column(0)[-1]) if self._held else None
+
+    def through(self, urn: str) -> Iterator[pa.RecordBatch]:
+        """Yields the rows up to and including a URN."""
+        while self._held or self._read_batch():
+            batch = self._held.popleft()
+            if str(batch.column(0)[-1]) > urn:
+                rows = pc.sum(pc.less_equal(batch.column(0), to_scalar(urn, pa.string()))).as_py()
+                self._held.appendleft(batch.slice(rows))
+                if rows:
+                    yield batch.slice(0, rows)
+                return
+            yield batch
+
+    def _read_batch(self) -> bool:
+        batch = next(self._batches, None)
+        if batch is None:
+            self.is_exhausted = True
+            return False
+        self._held.append(batch)
+        return True
+
+    def _read(self) -> Generator[pa.RecordBatch]:
+        for file in self._run.of_table(self._table.name):
+            place = f"{self._run.name}/{file['path']}"
+            with self._run.on_disk(file) as path:
+                try:
+                    with path.open("rb") as source:  # Arrow takes no name that is not UTF-8
+                        parquet = path.suffix == ".parquet"
+                        for batch in self._from_parquet(source, place) if parquet else self._from_csv(source):
+                            if batch.num_rows:
+                                self._check_order(batch, place)
+                                yield batch
+                except (pa.ArrowException, OSError) as error:
+                    raise OutputError(f"{place} cannot be read as a table: {str(error).splitlines()[0]}") from None
+
+    def _from_parquet(self, source: IO[bytes], place: str) -> Iterator[pa.RecordBatch]:
+        # A column of a row group is read page by page: groups of other writers may hold a million rows.
+        file = pq.ParquetFile(source, buffer_size=_PAGE_BUFFER, pre_buffer=False)
+        for name in self.schema.names:
+            if name not in file.schema_arrow.names:
+                raise OutputError(f"{place} has no column {name}: it is no table {self._table.name} of this version")
+        for batch in file.iter_batches(ROWS_PER_BATCH, columns=self.schema.names, use_threads=False):
+            columns = [batch.column(field.name).cast(field.type) for field in self.schema]
+            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _from_csv(self, source: IO[bytes]) -> Iterator[pa.RecordBatch]:
+        with pa_csv.open_csv(
+            source,
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv_convert_options(self._table, self.schema.names),
+        ) as reader:
+            for batch in reader:
+                rows = remove_guards(pa.Table.from_batches([batch]).cast(self.schema))
+                yield from rows.to_batches(ROWS_PER_BATCH)
+
+    def _check_order(self, batch: pa.RecordBatch, place: str) -> None:
+        keys = [batch.column(name) for name in self._table.sorted_by]
+        first = tuple(str(key[0]) for key in keys)
+        if any(key.null_count for key in keys) or not self._last_key < first or not is_ascending(keys):
+            raise OutputError(
+                f"{place} is not sorted by {', '.join(self._table.sorted_by)}, or has a row twice, so it is not as it "
+                "was written: inventory tables writes it again from the ledger"
+            )
+        self._last_key = tuple(str(key[-1]) for key in keys)
+
+
+def is_ascending(keys: Sequence[pa.Array]) -> bool:
+    """Whether each row is greater than the row before."""
+    if len(keys[0]) < 2:  # noqa: PLR2004 - a single row is sorted
+        return True
+    ascending = pc.less(keys[0][:-1], keys[0][1:])
+    for number, key in enumerate(keys[1:], 1):
+        if ascending.true_count == len(ascending):
+            break
+        same = pc.equal(keys[number - 1][:-1], keys[number - 1][1:])
+        ascending = pc.or_(ascending, pc.and_(same, pc.less(key[:-1], key[1:])))
+    return bool(ascending.true_count == len(ascending))
+
+
+def read_windows(readers: Sequence[TableReader]) -> Iterator[tuple[str, list[pa.Table]]]:
+    """Yields the last URN of each window, and the rows of each table up to it."""
+    while True:
+        for reader in readers:
+            reader.fill()
+        ends = [(reader.is_exhausted, reader.last()) for reader in readers]
+        urns = [urn for is_exhausted, urn in ends if urn is not None and not is_exhausted]
+        end = min(urns) if urns else max((urn for _, urn in ends if urn is not None), default=None)
+        if end is None:
+            return
+        yield end, [pa.Table.from_batches(reader.through(end), reader.schema) for reader in readers]
+
+
+def read_ahead(items: Generator[T], interrupt: Callable[[], None] | None = None) -> Generator[T]:
+    """Computes the next item in a thread while the caller works on the current one.
+
+    Args:
+        items: is closed at the end.
+        interrupt: cancels the computation of an item, if the caller stops.
+    """
+    with closing(items), ThreadPoolExecutor(1, "inventory-read-ahead") as thread:
+        future = thread.submit(next, items, None)
+        try:
+            while (item := future.result()) is not None:
+                future = thread.submit(next, items, None)
+                yield item
+        except BaseException:
+            if interrupt is not None:
+                interrupt()
+            raise
