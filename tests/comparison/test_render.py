@@ -137,7 +137,7 @@ def test_exit_codes_are_fit_for_ci(tmp_path, runs):
     (runs[1] / "functions.parquet").write_bytes(b"PAR1")
     code, text, words = command(*runs, "--format", "csv", "--output", tmp_path / "changes.csv")
     assert (code, text) == (4, b"")
-    assert "is there, or choose another --output" in command(runs[0], runs[0], "--output", tmp_path / "no/x")[2]
+    assert "or choose another --output" in command(runs[0], runs[0], "--output", tmp_path / "no/x")[2]
     assert "functions.parquet cannot be read as a table" in words
     assert not (tmp_path / "changes.csv").exists()
 
