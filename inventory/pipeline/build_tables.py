@@ -1,8 +1,4 @@
-"""The tables of a run, made from its ledger in one pass, in URN order.
-
-Owns how the ledger's rows become the four tables, and the counts of the manifest, which come from the same pass. Makes
-no call: the same ledger always makes the same bytes.
-"""
+"""Builds the tables of a run from its ledger."""
 
 from __future__ import annotations
 
@@ -31,7 +27,7 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 4096
 _LEAST_BYTES: Final = 500
-"""About what a row has beside what the cloud sent."""
+"""Approximate size of a row without the body."""
 _Opened = AbstractContextManager["TableWriter | PartsWriter"]
 
 
@@ -43,7 +39,7 @@ def build_tables(
     *,
     before_names: Callable[[], None] = lambda: None,
 ) -> tuple[list[TableFile], Counts]:
-    """Writes the tables; they get their names when all four are whole.
+    """Writes the four tables in one pass in URN order; they get their names when all are complete.
 
     Args:
         ledger: what they are made from.

@@ -1,7 +1,4 @@
-"""A dry run: what an export of these lists would ask, and whom, without asking it.
-
-Owns the estimate. Makes no call and leaves no file.
-"""
+"""Dry run: which calls an export would make, without making them."""
 
 from __future__ import annotations
 
@@ -26,14 +23,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _loaded(sources: Sequence[Source], settings: ExportSettings) -> Iterator[Ledger]:
-    """A ledger with the lists in it, which is gone afterwards."""
+    """A temporary ledger with the lists."""
     with temporary_folder() as folder, Ledger(folder / FILE_NAME) as ledger:
         load(sources, ledger, settings, ProgressObserver())
         yield ledger
 
 
 def scopes_of(sources: Sequence[Source], settings: ExportSettings) -> list[tuple[str, str]]:
-    """The regions and projects that lists are about.
+    """The scopes of the lists, as (region, project id).
 
     Raises:
         SourceError: a list cannot be read.
@@ -43,7 +40,7 @@ def scopes_of(sources: Sequence[Source], settings: ExportSettings) -> list[tuple
 
 
 def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
-    """Says how many URNs, scopes and calls there are, and how long they take at the given pace.
+    """Text with the number of URNs, scopes and calls, and the expected time.
 
     Raises:
         SourceError: a list cannot be read.

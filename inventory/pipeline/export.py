@@ -1,7 +1,4 @@
-"""The flow of an export, on one screen: sources → ledger → pool → client → ledger → flatten → tables → manifest.
-
-Owns the order of the stages and what a run gives back. How each stage works is its own module's.
-"""
+"""The flow of an export: sources, ledger, calls, ledger, tables, manifest, upload."""
 
 from __future__ import annotations
 
@@ -14,13 +11,12 @@ from inventory.cloud.accounts import find_credentials
 from inventory.cloud.transport import HEADERS
 from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.ledger.writer import Ledger
-from inventory.pipeline import load as intake
+from inventory.pipeline import load
 from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.discover import Discovery, discover
 from inventory.pipeline.fetch import fetch_configs
 from inventory.pipeline.scope_settings import resolve_scope
-from inventory.runs import finish as ending
-from inventory.runs import manifest
+from inventory.runs import finish, manifest
 from inventory.runs.facts import RunEnd, RunFacts, record_end, record_output, save_table_options
 from inventory.runs.finish import Result
 from inventory.runs.folder import RunFolder
@@ -52,46 +48,46 @@ async def export(
     environment: Mapping[str, str],
     observer: ProgressObserver,
 ) -> Result:
-    """Runs one export, from a list of URNs, or from a search for all functions, to whole tables.
+    """Runs one export: sources, ledger, calls, tables, manifest, upload.
 
     Raises:
-        InventoryError: it could not be finished; its ``exit_code`` says how, and what was answered is kept.
+        InventoryError: the export could not finish; the ledger keeps the outcomes so far.
     """
     began = time.monotonic()
     check = partial(observer.check_cancelled, resumable=mode == "resume")
     account = await run_cancellable(check, find_credentials, settings, environment, HEADERS)
-    delivery = Upload(output.url, output.folder, with_ca_bundle(environment, settings.ca_bundle))
+    upload = Upload(output.url, output.folder, with_ca_bundle(environment, settings.ca_bundle))
     folder = RunFolder(output.folder)
-    await run_cancellable(check, delivery.prepare, mode)
+    await run_cancellable(check, upload.prepare, mode)
     folder.prepare(mode)
     with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
-        found = await _take_in(sources, ledger, folder, settings, mode, account, observer)
+        discovered = await _load_sources(sources, ledger, folder, settings, mode, account, observer)
         settings = RunFacts(ledger).merge_formats(settings)
         record_output(ledger, output)
         if _is_complete(folder, ledger, settings):
             done = manifest.read(folder.manifest)
-            sent = await run_cancellable(observer.check_cancelled, delivery.complete, done["tables"], observer)
+            sent = await run_cancellable(observer.check_cancelled, upload.complete, done["tables"], observer)
             result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
         else:
-            ending.check_bodies(ledger, folder.path)
+            finish.check_bodies(ledger, folder.path)
             save_table_options(ledger, settings)
             folder.remove_manifest()
             record_end(ledger, None)
-            # ledger ──► pool ── client ──► ledger
+            # ledger ──► worker pool ── client ──► ledger
             scopes = await fetch_configs(
-                ledger, settings, account, observer, found.throttles if found else {}, began=began
+                ledger, settings, account, observer, discovered.throttles if discovered else {}, began=began
             )
             # ledger ──► flatten ──► tables
             tables, counts = await run_in_thread(build_tables, ledger, folder.path, settings, observer)
             # tables ──► manifest
             result = await run_in_thread(_write_manifest, ledger, output, settings, scopes, tables, counts)
-            # tables, manifest ──► object store, where there is one
-            await run_cancellable(observer.check_cancelled, delivery.complete, result.manifest["tables"], observer)
-        return await run_in_thread(ending.drop_bodies, ledger, result, observer) if settings.drop_bodies else result
+            # tables, manifest ──► object store
+            await run_cancellable(observer.check_cancelled, upload.complete, result.manifest["tables"], observer)
+        return await run_in_thread(finish.drop_bodies, ledger, result, observer) if settings.drop_bodies else result
 
 
-async def _take_in(
+async def _load_sources(
     sources: Sequence[Source | MemorySource] | Discovery,
     ledger: Ledger,
     folder: RunFolder,
@@ -100,50 +96,50 @@ async def _take_in(
     account: CredentialProvider,
     observer: ProgressObserver,
 ) -> Discovered | None:
-    """Loads the list, which may have to be found first, or holds it against the one that a resumed run began with."""
+    """Loads the list into the ledger; a resumed run only checks that the list is the same."""
     if mode == "resume":
         await run_in_thread(ledger.check, observer.check_cancelled)
     if mode == "resume" and RunFacts(ledger).is_loaded:
         if isinstance(sources, Discovery):
             raise UsageError("--resume goes on with the list that was found: leave --all out")
-        await run_in_thread(intake.check_same_run, sources, ledger, settings, observer.check_cancelled)
-        ending.check_bodies(ledger, folder.path, again=True)
+        await run_in_thread(load.check_same_run, sources, ledger, settings, observer.check_cancelled)
+        finish.check_bodies(ledger, folder.path, again=True)
         ledger.requeue_failures()
         return None
-    if mode == "new" and RunFacts(ledger).is_loaded:  # while we waited for the file, another had it
+    if mode == "new" and RunFacts(ledger).is_loaded:  # another process used the ledger while this one waited for it
         raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
     keep = False
     try:
         if not sources:
             raise UsageError("the list of this run was never read to its end: name it again, or give --all again")
-        found: Discovered | None = None
+        discovered: Discovered | None = None
         if isinstance(sources, Discovery):
-            found, sources = await discover(sources, settings, account, observer), ()
-        await run_in_thread(intake.load, sources, ledger, settings, observer, found)
+            discovered, sources = await discover(sources, settings, account, observer), ()
+        await run_in_thread(load.load, sources, ledger, settings, observer, discovered)
         keep = True
     except OutputError:
-        keep = True  # --resume, to which a full disk leads, finds what it goes on with
+        keep = True  # after a full disk, --resume continues with the ledger
         raise
     finally:
-        # Nothing was asked: whatever went wrong, also in a caller's own iterable, no trace is left that would stand in
-        # the way of the next try.
+        # No call was made: leave nothing behind that would block the next export.
         if folder.fresh and not keep:
             folder.remove_all()
     folder.remove_results()
-    return found
+    return discovered
 
 
 def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> bool:
-    """Whether every URN is answered, and the tables are there as the settings ask for them."""
+    """Whether every URN has an outcome and the tables match the settings."""
     if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
         return False
     done = manifest.read(folder.manifest)
-    if not ending.is_manifest_of(ledger, done):
+    if not finish.is_manifest_of(ledger, done):
         return False
     written = {table["format"] for table in done["tables"]}
-    was = done["settings"]
-    as_asked = (was["naive-timezone"], was.get("rows-per-file", 0)) == (settings.naive_timezone, settings.rows_per_file)
-    return as_asked and written.issuperset(settings.format) and folder.holds(done["tables"])
+    before = done["settings"]
+    options = before["naive-timezone"], before.get("rows-per-file", 0)
+    is_same = options == (settings.naive_timezone, settings.rows_per_file)
+    return is_same and written.issuperset(settings.format) and folder.holds(done["tables"])
 
 
 def _write_manifest(
@@ -154,7 +150,7 @@ def _write_manifest(
     tables: list[TableFile],
     counts: manifest.Counts,
 ) -> Result:
-    """Writes the manifest: its presence says that the tables are whole."""
+    """Writes the manifest last: it marks the tables as complete."""
     reports = {
         key: manifest.ScopeReport(
             resolve_scope(settings, *key).endpoint,
@@ -170,4 +166,4 @@ def _write_manifest(
         manifest.describe_scopes(ledger.scopes(), ledger.answers(), reports),
         describe(settings),
     )
-    return ending.write_manifest(ledger, output, ended, tables, counts)
+    return finish.write_manifest(ledger, output, ended, tables, counts)

@@ -1,7 +1,4 @@
-"""The list goes into the ledger: each entry ends as a URN to ask for, a duplicate or a reject.
-
-Owns promise 1's first half: entries = URNs + duplicates + rejects. Knows no HTTP.
-"""
+"""Loads lists into the ledger; an entry becomes a URN, a duplicate or a reject."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from inventory.sources.memory import MemorySource
 
 _BINDING: Final = ("region", "project-id", "column")
-"""The settings that, with the endpoint, the list and the answers of a run depend on."""
+"""Settings that a resumed run must not change; the endpoint is checked too."""
 _BLOCK: Final = 4096
 _TEXT_KEPT: Final = 1000
 
@@ -39,17 +36,17 @@ def load(
     observer: ProgressObserver,
     discovered: Discovered | None = None,
 ) -> None:
-    """Reads all sources into the ledger; whole, or not at all: then what it held before stays.
+    """Reads all sources into the ledger in one transaction: entries = URNs + duplicates + rejects.
 
     Args:
         sources: the lists.
-        ledger: where they go, in the place of what it held.
-        settings: what completes the short forms, and which regions the endpoint can take.
-        observer: is told how far it is, and may stop it.
-        discovered: lists that come from the service, in the place of ``sources``.
+        ledger: its earlier content is replaced.
+        settings: completes short forms; resolves endpoints.
+        observer: receives the progress and can cancel.
+        discovered: listed functions, instead of ``sources``.
 
     Raises:
-        SourceError: a list cannot be read to its end.
+        SourceError: a list cannot be read completely.
     """
     scopes: dict[tuple[str, str], str | None] = {}
     found: list[str] = []
@@ -61,7 +58,7 @@ def load(
             for entry in source.read(check_cancelled=observer.on_wait):
                 try:
                     if entry.reason is not None:
-                        raise UrnError(entry.reason)  # noqa: TRY301 - one road for all that is rejected
+                        raise UrnError(entry.reason)  # noqa: TRY301 - one path for all rejects
                     urn = urns.parse(entry.text, region=settings.region, project_id=settings.project_id)
                     _check_scope(urn, scopes, settings)
                     found.append(entry.text if entry.text.startswith("urn:") else str(urn))
@@ -86,11 +83,11 @@ def check_same_run(
     settings: ExportSettings,
     check_cancelled: Callable[[], None] = lambda: None,
 ) -> None:
-    """Holds a resumed run against the one that it goes on with; ``check_cancelled`` as in :meth:`Source.read`.
+    """Checks that a resumed run has the list and the settings of its start.
 
     Raises:
-        SourceError: the list is another.
-        SettingsError: a setting that changes the answers is another.
+        SourceError: the list has changed.
+        SettingsError: a setting that changes the answers has changed.
     """
     if sources:
         began_with = sorted(source.sha256 for source in ledger.sources())
@@ -101,7 +98,7 @@ def check_same_run(
                 "and a changed list another --output"
             )
     began, now = RunFacts(ledger).settings or {}, describe(settings)
-    # An endpoint that was given may have a slash more than the same one that was not.
+    # An explicit endpoint may end with a slash, the default does not.
     _check_same("--endpoint", began["endpoint"].rstrip("/"), now["endpoint"].rstrip("/"))
     for name in _BINDING:
         _check_same(f"--{name}", began[name], now[name])
@@ -119,10 +116,10 @@ def _check_same(name: str, was: object, is_now: object) -> None:
 
 
 def began_with(folder: Path) -> ExportSettings | None:
-    """The settings that the run in a folder goes on with; None where its list was never read to its end.
+    """The settings of the run in a folder; None if its list was not read completely.
 
     Raises:
-        UsageError: the folder holds no run.
+        UsageError: the folder contains no run.
     """
     run = RunFolder(folder)
     run.prepare("resume")

@@ -1,9 +1,4 @@
-"""The tables of a run once more, from its ledger and without a call: for another schema, format, zone or size of files.
-
-Owns what becomes of a run's folder meanwhile: all is as it was until the new tables are whole, then the manifest goes,
-the tables get their names, and the manifest comes back with the same facts of the run. Asks nobody and knows no
-credential, not even a store's: what is there of such a run stays until --resume.
-"""
+"""Builds the tables of a run again from its ledger, without calls."""
 
 from __future__ import annotations
 
@@ -31,37 +26,37 @@ if TYPE_CHECKING:
     from inventory.progress import ProgressObserver
     from inventory.settings import ExportSettings
 
-_SHAPING: Final = ("format", "naive-timezone", "rows-per-file")
+_TABLE_OPTIONS: Final = ("format", "naive-timezone", "rows-per-file")
 
 
 def rebuild_tables(
     path: Path, shape: dict[str, Any], observer: ProgressObserver, *, drop_bodies: bool = False
 ) -> Result:
-    """Builds the tables of the run in a folder again.
+    """Builds the tables of a run again; the old ones stay until the new ones are complete.
 
     Args:
         path: the folder.
         shape: new ``format`` (added to the run's formats), ``naive_timezone``, ``rows_per_file``; others stay.
-        observer: is told how far it is, and may stop it.
-        drop_bodies: whether the ledger may forget afterwards what tables are made from.
+        observer: receives the progress and can cancel.
+        drop_bodies: whether to drop the raw answers from the ledger afterwards.
 
     Raises:
         UsageError: there is no run, its list was not read to its end, or its bodies are dropped.
         OutputError: the ledger is damaged or in use, or the tables cannot be written.
-        InterruptedRunError: a signal came, and the message says what that left.
+        InterruptedRunError: the run was cancelled; the message says what is complete.
     """
     folder = RunFolder(path)
     folder.check_run()
     with Ledger(folder.ledger) as ledger:
-        with _said("; the tables are as they were"):
+        with _add_to_interruption("; the tables are as they were"):
             ledger.check(observer.check_cancelled)
         facts = RunFacts(ledger)
         output, before = facts.output(path), facts.latest_settings()
         if before is None:
             raise UsageError(f"the list of the run in {path} was never read to its end: export it again with --resume")
         if drop_bodies and not shape and facts.bodies_dropped and folder.is_whole():
-            with _said("; the tables are as they were"):
-                ledger.drop_bodies(observer.check_cancelled)  # it may have been ended before the file was smaller
+            with _add_to_interruption("; the tables are as they were"):
+                ledger.drop_bodies(observer.check_cancelled)  # an interrupted drop may not have shrunk the file
             return Result(output, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
         settings = facts.merge_formats(check_settings(msgspec.structs.replace(before, **shape)))
@@ -72,32 +67,32 @@ def rebuild_tables(
             record_end(ledger, end)
             folder.remove_manifest()
 
-        with _said("; the tables are as they were"):
+        with _add_to_interruption("; the tables are as they were"):
             tables, counts = build_tables(ledger, path, settings, observer, before_names=before_names)
-        end = end or _reckoned(ledger, settings, counts)
+        end = end or _reconstruct_end(ledger, settings, counts)
         described = describe(settings)
-        end = end._replace(settings={**end.settings, **{name: described[name] for name in _SHAPING}})
+        end = end._replace(settings={**end.settings, **{name: described[name] for name in _TABLE_OPTIONS}})
         result = ending.write_manifest(ledger, output, end, tables, counts)
         if drop_bodies:
-            with _said("; the tables are whole, and --drop-bodies goes on with the bodies"):
-                result = _without_bodies(ledger, result, observer)
-        return result._replace(exit_code=ExitCode.ANSWERED)  # the tables were asked for, and are there
+            with _add_to_interruption("; the tables are whole, and --drop-bodies goes on with the bodies"):
+                result = _drop_bodies(ledger, result, observer)
+        return result._replace(exit_code=ExitCode.ANSWERED)  # exit code of building tables, not of the run
 
 
 @contextmanager
-def _said(words: str) -> Iterator[None]:
-    """Adds to the words of a stop what it left."""
+def _add_to_interruption(result: str) -> Iterator[None]:
+    """Adds to the message of an interruption what is complete."""
     try:
         yield
     except InterruptedRunError as error:
-        error.message += words
+        error.message += result
         raise
 
 
-def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts) -> RunEnd:
-    """How a run ended that could not say so itself."""
-    moment = ledger.last_finished()
-    finished = None if moment is None else manifest.text_of(datetime.fromtimestamp(moment / 1e6, UTC))
+def _reconstruct_end(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts) -> RunEnd:
+    """The end of a run that was killed before it recorded its own."""
+    last = ledger.last_finished()
+    finished = None if last is None else manifest.text_of(datetime.fromtimestamp(last / 1e6, UTC))
     scopes = ledger.scopes()
     reports = {
         (region, project_id): manifest.ScopeReport(
@@ -113,11 +108,8 @@ def _reckoned(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts)
     )
 
 
-def _without_bodies(ledger: Ledger, result: Result, observer: ProgressObserver) -> Result:
-    """Drops bodies also where URNs failed: who asks for it here knows that.
-
-    Not where the run is not at its end, or where its tables have to go up into a store with --resume.
-    """
+def _drop_bodies(ledger: Ledger, result: Result, observer: ProgressObserver) -> Result:
+    """Drops the bodies even if URNs failed, but not if --resume needs them: unfinished run, or upload to a store."""
     if result.manifest["counts"]["status"][Status.NOT_ATTEMPTED] or result.output.url is not None:
         return ending.drop_bodies(ledger, result, observer)
     ledger.drop_bodies(observer.check_cancelled)

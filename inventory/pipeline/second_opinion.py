@@ -1,10 +1,4 @@
-"""Settles URNs one by one; where the service refuses one with a 401, finds out whether the credential is meant.
-
-Owns where a second opinion is asked for: a list of functions, then URNs from elsewhere in the scope. What it means,
-the scope decides. Knows no pool.
-
-Source: api-facts.md section 3.2: the service says 401 FSS.0401 of functions that are deleted, too.
-"""
+"""Second opinions on a 401: is the credential refused or the function deleted?"""
 
 from __future__ import annotations
 
@@ -24,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class UrnFetcher:
-    """Settles the URNs of one scope.
+    """Fetches URNs of one scope one by one; on a 401 checks whether the credential is refused.
+
+    The service answers 401 FSS.0401 for deleted functions too (api-facts.md section 3.2). So a refusal is compared
+    with second opinions: a list of functions, then URNs from other parts of the list.
 
     Args:
         scope: makes the calls.

@@ -165,7 +165,7 @@ async def test_a_stop_leaves_all_as_it_was(run):
 
 async def test_a_stop_between_tables_and_bodies_says_which_are_done(run, monkeypatch):
     """Who is stopped while bodies are dropped has the new tables, is told so, and the next call does the rest."""
-    monkeypatch.setattr(ledger_file, "_STEPS_TO_A_LOOK", 1)
+    monkeypatch.setattr(ledger_file, "_STEPS_BETWEEN_CHECKS", 1)
     observer = ProgressObserver()
     monkeypatch.setattr(observer, "on_build_tables", lambda number, total: number == total and observer.cancel(15))
     with pytest.raises(InterruptedRunError, match="the tables are whole, and --drop-bodies goes on"):
