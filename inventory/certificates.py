@@ -21,18 +21,18 @@ BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE")
 _ADVICE: Final = "give a PEM file with the certificates of the authorities"
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _TRUST: Final = f"set {SYSTEM_FILE}, or give {OPTION}, with a PEM file that holds"
-_CLOCK: Final = "see that this machine's clock is right"
+_CLOCK: Final = "check this machine's clock"
 # Source: OpenSSL's x509_vfy.h.
 _REASONS: Final = {
     9: ("it is not valid yet", _CLOCK),
-    10: ("it has expired", f"have it renewed, and {_CLOCK}"),
-    18: ("it is self-signed, and not among those that are trusted", f"{_TRUST} it"),
+    10: ("it has expired", f"renew it, and {_CLOCK}"),
+    18: ("it is self-signed and not trusted", f"{_TRUST} it"),
     23: ("it was revoked", "ask who runs the server or the proxy"),
     **dict.fromkeys(
         (2, 19, 20, 21),
-        ("it was issued by an authority that is not known here", f"{_TRUST} that authority's certificate"),
+        ("it was issued by an unknown authority", f"{_TRUST} that authority's certificate"),
     ),
-    **dict.fromkeys((62, 64), ("it is of another host", "see that the endpoint's host name is right")),
+    **dict.fromkeys((62, 64), ("it was issued for another host", "check the host name of the endpoint")),
 }
 
 _UNKNOWN: Final = ("it cannot be verified", f"{_TRUST} its authority's certificate")
@@ -63,13 +63,11 @@ def create_ssl_context(ca_bundle: str | None, environment: Mapping[str, str]) ->
 
 
 def object_store_tls_options(environment: Mapping[str, str], make: object) -> dict[str, str]:
-    """Returns the TLS option for Arrow's object store client.
-
-    It is one file, which replaces the system's authorities.
+    """Returns the TLS option for Arrow's object store client: one file, which replaces the system's authorities.
 
     Args:
         environment: environment variables.
-        make: the client class; older versions of Arrow do not have the option.
+        make: the client class; older versions do not have the option.
 
     Raises:
         SettingsError: the configured file cannot be used.
@@ -80,9 +78,9 @@ def object_store_tls_options(environment: Mapping[str, str], make: object) -> di
     path = environment[name]
     _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), name, path)
     if Path(path).is_dir():
-        raise SettingsError(f"{name} names the folder {path!r}, and an object store needs a file; {_ADVICE}")
+        raise SettingsError(f"{name} names the folder {path!r}, but an object store needs a file; {_ADVICE}")
     if "tls_ca_file_path" not in (make.__doc__ or ""):
-        raise SettingsError(f"{name} is set, and this pyarrow is too old to use it for an object store; update pyarrow")
+        raise SettingsError(f"{name} is set, but this pyarrow cannot use it for an object store; update pyarrow")
     return {"tls_ca_file_path": path}
 
 
@@ -92,7 +90,7 @@ def with_ca_bundle(environment: Mapping[str, str], ca_bundle: str | None) -> Map
 
 
 def explain_store_refusal(text: str) -> tuple[str, str] | None:
-    """Returns reason and advice for a refused certificate, from the error text of the object store client."""
+    """Returns reason and advice for a refused certificate, or None."""
     if _REFUSED_BY_CURL not in text:
         return None
     match = _VERIFY_CODE.search(text)
@@ -102,7 +100,7 @@ def explain_store_refusal(text: str) -> tuple[str, str] | None:
 
 
 def to_certificate_error(error: BaseException, server: str) -> CertificateRefusedError | None:
-    """Returns a readable error if the server's certificate was refused, otherwise None."""
+    """Returns a readable error if the certificate was refused, otherwise None."""
     refused = getattr(error, "certificate_error", error)
     if not isinstance(refused, ssl.SSLCertVerificationError):
         return None
@@ -130,13 +128,13 @@ def _load(context: ssl.SSLContext, name: str, path: str) -> None:
         if Path(path).is_dir():
             if name != SYSTEM_FOLDERS and not any(map(_HASHED.fullmatch, os.listdir(path))):  # noqa: PTH208 - only names are needed
                 raise SettingsError(
-                    f"{name} names {path!r}, a folder without certificates that have hashed names; {_ADVICE}"
+                    f"{name} names {path!r}, a folder without certificates with hashed names; {_ADVICE}"
                 )
             context.load_verify_locations(capath=path)
         else:
             context.load_verify_locations(cafile=path)
     except ssl.SSLError:
-        raise SettingsError(f"{name} names {path!r}, which is no PEM file of certificates; {_ADVICE}") from None
+        raise SettingsError(f"{name} names {path!r}, which is not a PEM file of certificates; {_ADVICE}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(f"{name} names {path!r}, which cannot be read: {reason}; {_ADVICE}") from None

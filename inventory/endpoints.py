@@ -23,10 +23,9 @@ DEFAULT_FILE: Final = ".huaweicloud/regions.yaml"
 _HOST_PART: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _DOMAIN: Final = ".myhuaweicloud.com"
 _EUROPE: Final = ("eu-west-1", ".myhuaweicloud.eu")
-"""Prefix of the regions of the isolated European partition, and its domain.
+"""Prefix and domain of the isolated European partition; its tokens must not go to ``.com``.
 
-Source: api-facts.md sections 7 and 10 (SDK's IAM table, Terraform provider ``getCloudDomain`` and #2239, Java SDK
-#74). Other sources say ``.com``; a token of this partition must not go there.
+Source: api-facts.md sections 7 and 10 (SDK's IAM table, Terraform provider #2239, Java SDK #74).
 """
 
 
@@ -49,10 +48,10 @@ def expand_region(template: str, region: str) -> str:
     """Replaces ``{region}`` in an endpoint.
 
     Raises:
-        UrnError: the region is invalid in a host name; it could send the token to another host.
+        UrnError: the region is invalid in a host name; the token could go to another host.
     """
     if "{region}" in template and not _HOST_PART.fullmatch(region):
-        raise UrnError(f"region {region!r} cannot be part of the endpoint's host name")
+        raise UrnError(f"region {region!r} is invalid in the endpoint's host name")
     return template.replace("{region}", region).rstrip("/")
 
 
@@ -69,15 +68,12 @@ def check_endpoint(name: str, endpoint: str, example: str) -> None:
         usable = False
     if not usable or not endpoint.isascii() or re.search(r"\s", endpoint):
         shown = re.sub(r"//[^/]*@", "//...@", endpoint)
-        raise SettingsError(f"{name} {shown!r} is no URL such as {example}")
+        raise SettingsError(f"{name} {shown!r} is not a URL such as {example}")
     if set(endpoint) & set("@?#"):
-        raise SettingsError(
-            f"{name} must hold no user, password, query or fragment: a scheme, a host, and maybe a port and path"
-        )
+        raise SettingsError(f"{name} must not contain user, password, query or fragment")
 
 
 def _is_host(host: str) -> bool:
-    """Returns True for an IP address, or a name whose labels have a valid length."""
     return ":" in host or all(
         _HOST_PART.fullmatch(part.replace("_", "-")) for part in host.removesuffix(".").split(".")
     )
@@ -85,8 +81,6 @@ def _is_host(host: str) -> bool:
 
 def sdk_endpoints(environment: Mapping[str, str], home: Path | None) -> dict[str, str]:
     """Returns FunctionGraph's endpoints by region as the SDK reads them; variables override the file.
-
-    The first of several endpoints of a region is used. Underscores in a variable's name become ``-``.
 
     Raises:
         SettingsError: the file does not have the SDK's format.
@@ -119,5 +113,5 @@ def _of_file(path: Path) -> dict[str, str]:
                 if region.get("id") and first:
                     endpoints[str(region["id"])] = str(first)
     except (yaml.YAMLError, AttributeError, TypeError, ValueError):
-        raise SettingsError(f"{path} is no list of regions as the vendor's SDK reads it") from None
+        raise SettingsError(f"{path} is not a list of regions in the format of the vendor's SDK") from None
     return endpoints

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SHORTEST: Final = 3
-"""Minimum length of a user or password that is redacted on its own; shorter ones occur in any text."""
+"""A shorter user or password is not redacted on its own, because it occurs in any text."""
 _PORTS: Final = {"http": 80, "https": 443}
 _VARIABLES: Final = ("https_proxy", "http_proxy", "all_proxy")
 _NAMES: Final = tuple(
@@ -68,7 +68,7 @@ class Proxy(NamedTuple):
         return {"proxy": self.url, **({"proxy_headers": self.headers} if scheme == "https" else {})}
 
     def request_headers(self, scheme: str) -> dict[str, str]:
-        """Returns additional request headers: without TLS, the proxy reads the headers of the request itself."""
+        """Returns headers for the request itself, which the proxy reads without TLS."""
         return {} if scheme == "https" else self.headers
 
 
@@ -94,7 +94,7 @@ def _proxy_for(endpoint: str, _environment: object) -> Proxy | None:
 
 
 def _environment() -> tuple[str | None, ...]:
-    """Returns the variables that the cached functions depend on; reading the whole environment is slow."""
+    """Reading the whole environment is slow."""
     return tuple(map(os.environ.get, _NAMES))
 
 
@@ -168,7 +168,7 @@ def _parsed(value: str, scheme: str) -> Proxy:
     own = named[1].lower() if named else "http"
     if own.startswith("socks"):
         raise SettingsError(
-            f"{_variable_of(value, scheme)} names a SOCKS proxy, which is not supported: "
+            f"{_variable_of(value, scheme)} names a SOCKS proxy, which is not supported; "
             "give an HTTP proxy as http://host:port, or unset it"
         )
     form = _FORM.fullmatch(value[named.end() :] if named else value)
@@ -177,7 +177,7 @@ def _parsed(value: str, scheme: str) -> Proxy:
     # Basic authentication cannot represent a user with a colon.
     if form is None or own not in _PORTS or not 0 < port < 65536 or ":" in unquote(user) or not _is_host(form["host"]):  # noqa: PLR2004 - range of ports
         raise SettingsError(
-            f"{_variable_of(value, scheme)} is no proxy that can be used: give http://host:port or "
+            f"{_variable_of(value, scheme)} is not a valid proxy; give http://host:port or "
             "http://user:password@host:port, with special characters of user and password percent-encoded "
             "(%2F for /, %23 for #, %3F for ?, %40 for @)"
         )
@@ -200,7 +200,6 @@ def _variable_of(value: str, scheme: str) -> str:
 
 
 def _is_exempt(host: str, port: int | None, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
-    """Returns True if ``NO_PROXY`` contains the host, host and port, or a network of the address."""
     spelled = (host, f"{host}:{port}") if port and ":" not in host else (host,)
     if any(map(urllib.request.proxy_bypass, spelled)):
         return True
@@ -216,7 +215,7 @@ def _network_of(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | No
 
 
 def _to_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Parses an IP address, also in the short and numeric forms that the system accepts."""
+    """Also accepts the system's short and numeric forms."""
     try:
         address = ipaddress.ip_address(host.rstrip("."))
     except ValueError:

@@ -17,7 +17,7 @@ REDACTED: Final = "[redacted]"
 _SHORT: Final = 16
 """Characters. A shorter secret may be part of an ordinary word; for a longer one, a part is also secret."""
 _PIECE: Final = _SHORT // 2
-"""Characters. A text that contains _SHORT characters of a secret contains one whole aligned piece of this size."""
+"""Characters. _SHORT characters of a secret always contain one whole aligned piece of this size."""
 _SHORTEST: Final = 8
 """Characters. Shorter secrets remain in response bodies, because they may be ordinary words."""
 _RUNS: Final = re.compile(rf"[^\s\"'<>,;&\\]{{{_SHORT},}}")
@@ -42,7 +42,6 @@ _WORDS: Final = re.compile(r"[A-Za-z0-9]+|(?s:.)")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+")
 _HEXADECIMAL_RUNS: Final = re.compile(rf"[0-9a-f]{{{_PIECE},}}")
 _KEPT_RENEWALS: Final = 4
-"""Number of renewals whose secrets stay known."""
 _ENTITIES: Final = {text: name for name, text in html.entities.html5.items() if name.endswith(";") and len(text) == 1}
 
 
@@ -77,10 +76,7 @@ class Redactor:
             self._lasting[secret] = _Secret(secret)
 
     def renew(self, *secrets: str) -> None:
-        """Adds the secrets of a renewed credential.
-
-        Earlier secrets stay known for responses that are still in progress; the oldest are dropped.
-        """
+        """Adds the secrets of a renewed credential; the last renewals stay known for responses in progress."""
         self._renewed.append({secret: _Secret(secret) for secret in secrets if secret})
 
     def redact(self, text: str) -> str:
@@ -112,7 +108,7 @@ class Redactor:
 
 
 class _Secret:
-    """One secret and its search patterns, which are compiled when a text may contain it.
+    """One secret and its search patterns, compiled when needed.
 
     Args:
         text: the secret.
@@ -133,14 +129,13 @@ class _Secret:
         self._purges: list[re.Pattern[bytes]] | None = None
 
     def is_absent_from(self, text: str) -> bool:
-        """Returns True if an alphanumeric word contains no part of the secret; a fast check for request ids."""
+        """A fast check for alphanumeric words such as request ids."""
         if text == self.text or any(word in text for word in self._words):
             return False
         parts = self._hexadecimal if _HEXADECIMAL.fullmatch(text) else self._parts
         return not parts or not any(text[at : at + _PIECE] in parts for at in range(0, len(text), _PIECE))
 
     def redact(self, text: str) -> str:
-        """Removes the secret, plain, escaped or encoded."""
         has_escapes = "%" in text or "\\u" in text or "&" in text
         if not has_escapes and not any(word in text for word in self._words):
             return text
@@ -151,7 +146,6 @@ class _Secret:
         return text
 
     def redact_body(self, body: bytes, *, has_escapes: bool) -> bytes:
-        """Removes the secret from a body, unless it is short."""
         if not self._codes or not (has_escapes or any(word in body for word in self._raw_words)):
             return body
         if self._purges is None:
@@ -161,7 +155,7 @@ class _Secret:
         return body
 
     def has_part_in(self, run: str) -> bool:
-        """Returns True if a run of characters contains a revealing part of the secret, as in truncated text."""
+        """Returns True if a run of characters contains a revealing part, as in truncated text."""
         parts = self._parts
         for at in range(0, len(run) - _PIECE + 1, _PIECE) if parts else ():
             if run[at : at + _PIECE] in parts:
@@ -176,7 +170,7 @@ class _Secret:
         return [_pattern_of(self.text), *filter(None, [codes])]
 
     def _replace_match(self, match: re.Match[str]) -> str:
-        """Returns the replacement of a match; text after a complete long secret remains."""
+        """Keeps text after a complete long secret."""
         rest, clean = match[0], ""
         while (end := _find_end(self.text, rest) if len(self.text) >= _SHORT else None) is not None:
             clean, rest = clean + REDACTED, rest[end:]
@@ -204,7 +198,7 @@ def redact_everywhere(text: str) -> str:
 
 
 def _find_end(secret: str, text: str) -> int | None:
-    """Returns where the secret ends at the beginning of a text: letters and digits plain, others in any spelling."""
+    """Letters and digits must be plain, other characters may be in any spelling."""
     at = 0
     for word in _WORDS.findall(secret):
         if _PLAIN_WORD.match(word):
@@ -219,7 +213,7 @@ def _find_end(secret: str, text: str) -> int | None:
 
 
 def _pattern_of(secret: str) -> str:
-    """Returns a pattern for a secret in any spelling; for a long one, its beginning and any possible continuation."""
+    """Any spelling; for a long secret, its beginning and any possible continuation."""
     pattern = "".join(map(_character_pattern, secret[:_SHORT]))
     if len(secret) < _SHORT:
         return f"{_WORD_START}{pattern}{_WORD_END}"
@@ -227,7 +221,7 @@ def _pattern_of(secret: str) -> str:
 
 
 def _encodings_of(secret: str) -> list[str]:
-    """Returns a secret in base64, for each alignment, and in hexadecimal; for a long one, its beginning."""
+    """Base64 for each alignment, and hexadecimal; for a long secret, its beginning."""
     raw = secret.encode("utf-8", "surrogatepass")
     maximum = _SHORT if len(secret) >= _SHORT else None
     encodings = []
@@ -239,7 +233,6 @@ def _encodings_of(secret: str) -> list[str]:
 
 
 def _encoded_pattern(code: str) -> str:
-    """Returns a pattern for an encoded beginning and any possible continuation."""
     pattern = code.replace("+", r"(?:\+|-|%2[bB]|\\u002[bB])").replace("/", r"(?:/|_|%2[fF]|\\/|\\u002[fF])")
     return rf"{pattern}(?:[A-Za-z0-9+/_-]|%2[bBfF]|\\/)*(?:=|%3[dD]){{0,2}}"
 
@@ -250,7 +243,7 @@ def _longest_word(text: str) -> str:
 
 
 def _character_pattern(character: str) -> str:
-    """Returns a pattern for a character: plain, percent-encoded, JSON-escaped or HTML entity, also repeatedly."""
+    """Plain, percent-encoded, JSON-escaped or HTML entity, also repeatedly."""
     code = ord(character)
     units = character.encode("utf-16-be", "surrogatepass").hex()
     spelled = [

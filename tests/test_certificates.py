@@ -93,7 +93,7 @@ async def test_option_replaces_the_variables(monkeypatch):
     [
         ("expired", "it has expired"),
         ("future", "it is not valid yet"),
-        ("other", "it is of another host"),
+        ("other", "it was issued for another host"),
         ("selfsigned", "it is self-signed"),
         ("good", None),
     ],
@@ -117,7 +117,7 @@ async def test_unknown_authority_names_variable_and_option():
     async with tls() as (port, _):
         with pytest.raises(CertificateRefusedError) as caught:
             await show(port)
-    assert "an authority that is not known here" in caught.value.error_msg
+    assert "an unknown authority" in caught.value.error_msg
     assert "SSL_CERT_FILE" in caught.value.error_msg
     assert "--ca-bundle" in caught.value.error_msg
 
@@ -168,12 +168,12 @@ def test_without_settings_the_system_is_used():
 @pytest.mark.parametrize(
     ("certificate", "named", "words"),
     [
-        ("good", None, "an authority that is not known here; set AWS_CA_BUNDLE"),
+        ("good", None, "an unknown authority; set AWS_CA_BUNDLE"),
         ("good", "AWS_CA_BUNDLE", "there is no such bucket"),
         ("good", "SSL_CERT_FILE", "there is no such bucket"),
         ("good", "--ca-bundle", "there is no such bucket"),
         ("expired", "--ca-bundle", "it has expired"),
-        ("other", "--ca-bundle", "it is of another host"),
+        ("other", "--ca-bundle", "it was issued for another host"),
     ],
 )
 async def test_object_store_uses_the_same_authorities(certificate, named, words, monkeypatch):

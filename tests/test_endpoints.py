@@ -65,7 +65,7 @@ def test_invalid_file_is_named(home, content):
     """Without a traceback."""
     path = home / ".huaweicloud" / "regions.yaml"
     path.write_text(content)
-    with pytest.raises(SettingsError, match=r"regions\.yaml is no list of regions"):
+    with pytest.raises(SettingsError, match=r"regions\.yaml is not a list of regions"):
         sdk_endpoints({}, home)
 
 
@@ -95,7 +95,7 @@ def test_invalid_sdk_endpoint_is_named(tmp_path, write_list):
     variables = {"HUAWEICLOUD_SDK_REGION_FUNCTIONGRAPH_EU_DE": "eu-de"}
     done = run_cli("export", write_list(["x"]), "--dry-run", cwd=tmp_path, **variables)
     assert done.returncode == 2
-    assert "the endpoint of eu-de 'eu-de' is no URL such as https://" in done.stderr
+    assert "the endpoint of eu-de 'eu-de' is not a URL such as https://" in done.stderr
 
 
 def test_european_partition_has_its_own_domain(monkeypatch, home):

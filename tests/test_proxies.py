@@ -122,7 +122,9 @@ def test_proxy_url_is_parsed(monkeypatch, value, proxy):
 def test_invalid_proxy_is_not_quoted(monkeypatch, name, value):
     """The message names the variable."""
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=rf"^{name} (is no proxy.*percent-encoded|names a SOCKS proxy)") as caught:
+    with pytest.raises(
+        SettingsError, match=rf"^{name} (is not a valid proxy.*percent-encoded|names a SOCKS proxy)"
+    ) as caught:
         check_proxies()
     words = str(caught.value)
     assert ("SOCKS" in words) == value.lower().startswith("socks")
@@ -136,7 +138,7 @@ def test_commands_validate_proxies_first(tmp_path, write_list, monkeypatch, comm
     monkeypatch.setenv("HTTPS_PROXY", "http://svc:S3cr/t-pw@127.0.0.1:1")
     done = call_cli(*command, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("inventory: HTTPS_PROXY is no proxy that can be used")
+    assert done.stderr.startswith("inventory: HTTPS_PROXY is not a valid proxy")
     assert [path.name for path in tmp_path.iterdir()] == ["urns.txt"]
 
 

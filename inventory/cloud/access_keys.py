@@ -31,29 +31,26 @@ if TYPE_CHECKING:
 SdkObject = Any
 """The SDK and requests have no types."""
 _CHECK_SECONDS: Final = 60.0
-"""Interval between expiry checks of temporary keys; the SDK renews them in their last 40 minutes."""
+"""The SDK renews temporary keys in their last 40 minutes."""
 
 _VARIABLES: Final[dict[str, tuple[str, ...]]] = {
     "Oidc": ("HUAWEICLOUD_OIDC_",),
     "Env": ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_ID"),
     "PodIdentity": ("HC_CONTAINER_",),
 }
-"""Prefixes of the variables of each SDK provider; the metadata provider has none."""
+"""Prefixes of the variables of each SDK provider."""
 _SERVICE_STATUS: Final = re.compile(r"(?:status_code:\s*|detail: )(\d{3})\b")
 """HTTP status in an error message of the SDK."""
 _PROXY_STATUS: Final = re.compile(r"Tunnel connection failed: (\d{3})\b")
-"""HTTP status of a proxy, whose message may repeat secrets."""
 
 
 class AccessKeys:
-    """The keys of an account, shared by all its scopes.
-
-    The SDK blocks, so it renews keys in a thread; calls are signed with a copy.
+    """The keys of an account, shared by its scopes. The SDK renews them in a thread; calls use a copy.
 
     Args:
         sdk_credentials: credentials object of the SDK.
         origin: where the keys were found.
-        clock: returns seconds, for the expiry checks.
+        clock: returns seconds.
 
     Raises:
         CredentialsError: the keys are invalid in a header.
@@ -111,7 +108,7 @@ class AccessKeys:
         return signer.with_security_token(self._security_token) if self._security_token else signer
 
     def _copy_keys(self) -> None:
-        """Copies the SDK's keys. After a failed renewal the old keys remain, which may still be valid."""
+        """After a failed renewal the old keys remain, which may still be valid."""
         keys = (self._sdk_credentials.ak, self._sdk_credentials.sk, self._sdk_credentials.security_token)
         if self._sdk_credentials.sts_accessor is not None:
             self._look_at = min(self._look_at, self._clock() + _CHECK_SECONDS)
@@ -208,7 +205,7 @@ def _can_be_sent(secret: object) -> bool:
 
 
 def _check_keys(origin: str, *secrets: object) -> None:
-    """Raises CredentialsError if a key is invalid in a header; the message does not repeat it."""
+    """Raises CredentialsError without quoting the keys."""
     if not all(map(_can_be_sent, secrets)):
         raise CredentialsError(
             f"{origin or 'the SDK'} has an access key, secret key or security token with a space, a line break, a "
@@ -217,7 +214,7 @@ def _check_keys(origin: str, *secrets: object) -> None:
 
 
 def _configuration_of(provider: str) -> list[str]:
-    """Returns what is configured for a provider; an unconfigured provider without keys is not an error."""
+    """An unconfigured provider without keys is not an error."""
     if provider.startswith("Profile"):
         path_variable = os.environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
         path = Path(path_variable or (home_folder() or Path()) / ".huaweicloud/credentials")
@@ -229,25 +226,24 @@ def _configuration_of(provider: str) -> list[str]:
 
 
 def _sdk_errors() -> tuple[type[Exception], ...]:
-    """Returns the exceptions that the SDK raises if it finds no keys."""
     from huaweicloudsdkcore.exceptions.exceptions import SdkException  # noqa: PLC0415 - slow to import
 
     return (SdkException, configparser.Error, AttributeError, LookupError, TypeError, ValueError, OSError)
 
 
 def _describe_sdk_error(error: Exception) -> str:
-    """Describes an error without text that may contain secrets, such as a file's content or a response."""
+    """Omits text that may contain secrets, such as a file's content or a response."""
     if isinstance(error, configparser.Error):
-        return "it is no INI file as the SDK reads it (a % in a value is written %%)"
+        return "it is not an INI file for the SDK (write % as %%)"
     message = str(getattr(error, "error_msg", None) or error)
     status = getattr(error, "status_code", None) or next(iter(_SERVICE_STATUS.findall(message)), None)
     if proxy_status := _PROXY_STATUS.search(message):
-        return f"the proxy said {proxy_status[1]}"
+        return f"the proxy returned {proxy_status[1]}"
     if status is not None:  # the body may repeat the token
-        return f"its service said {status}"
+        return f"its service returned {status}"
     is_the_sdks = type(error).__module__.startswith("huaweicloudsdkcore")
     if isinstance(error, AttributeError | LookupError | TypeError | ValueError) and not is_the_sdks:
-        return "what it was given holds no keys in a form that the SDK reads"
+        return "it contains no keys in the SDK's format"
     return Redactor().redact(message)
 
 
@@ -266,7 +262,7 @@ def create_access_keys(ak: str, sk: str, security_token: str, origin: str = "") 
 
 
 def _renew_keys(sdk_credentials: SdkObject) -> str:
-    """Lets the SDK renew keys that expire soon; returns the error message or ""."""
+    """Returns the error message or ""."""
     try:
         sdk_credentials.process_sts(_http_client())
     except _sdk_errors() as error:
@@ -292,7 +288,7 @@ def _http_client() -> SdkObject:
 
 @functools.cache
 def _session_type() -> SdkObject:
-    """Creates a session class of requests that uses the proxies of :mod:`inventory.proxies`."""
+    """Creates a session class of requests that uses our proxies."""
     import requests  # noqa: PLC0415 - slow to import
     from requests.adapters import HTTPAdapter  # noqa: PLC0415 - slow to import
 
@@ -325,7 +321,7 @@ def _session_type() -> SdkObject:
 
 
 def _requests_replacement() -> SdkObject:
-    """Returns the part of the module ``requests`` that the SDK uses, with these sessions."""
+    """Returns the functions of ``requests`` that the SDK uses, with these sessions."""
     import requests  # noqa: PLC0415 - slow to import
 
     def send(method: str, **options: SdkObject) -> SdkObject:

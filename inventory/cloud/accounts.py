@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 PREFIX: Final = "HW"
 """Default prefix of the variables, as for the Terraform provider."""
 _CONTROL_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Control characters, invalid UTF-8, and line and paragraph separators."""
 
 
 class CredentialProvider(Protocol):
@@ -67,7 +66,7 @@ class PasswordProvider:
         return repr(self._user)
 
     def with_endpoint(self, iam_endpoint: Callable[[str], str]) -> PasswordProvider:
-        """Returns a provider with another IAM endpoint; both share the user, so that a wrong password is tried once."""
+        """Returns a provider with another IAM endpoint; the shared user tries a wrong password once."""
         return PasswordProvider(self._user, iam_endpoint)
 
     def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
@@ -82,9 +81,7 @@ class PasswordProvider:
         try:
             endpoint = self._iam_endpoint(region)
         except UrnError as error:
-            return MissingCredentials(
-                f"IAM's endpoint, which is made from the region, cannot be had: {error}; give --iam-endpoint"
-            )
+            return MissingCredentials(f"the IAM endpoint of the region is invalid: {error}; give --iam-endpoint")
         return IamTokenCredential(session, endpoint, self._user, scope)
 
 
@@ -110,7 +107,7 @@ class AccessKeyProvider:
 
 
 class MissingCredentials:
-    """Refuses every call before it is made, because no credential is available."""
+    """Refuses every call before it is made."""
 
     def __init__(self, reason: str) -> None:
         self.redactor = Redactor()
@@ -127,11 +124,7 @@ class MissingCredentials:
         return self
 
     async def prepare(self) -> None:
-        """Raises the reason.
-
-        Raises:
-            CredentialRefusedError: always.
-        """
+        """Raises CredentialRefusedError with the reason."""
         raise CredentialRefusedError(self._reason)
 
     def headers(self, _url: str) -> Mapping[str, str]:
@@ -144,7 +137,7 @@ class MissingCredentials:
 
 
 class AccountsProvider:
-    """Selects the account of each scope, as the settings file assigns them."""
+    """Selects the account of each scope."""
 
     def __init__(self, settings: ExportSettings, accounts: Mapping[str, CredentialProvider]) -> None:
         self._settings = settings
@@ -166,7 +159,7 @@ class AccountsProvider:
         owner = self._settings.account_of(region, project_id)
         if owner is None:
             return MissingCredentials(
-                f"no account of the settings file owns {region}/{project_id or '...'}: name it there"
+                f"no account in the settings file covers {region}/{project_id or '...'}; add it there"
             )
         return self._accounts[owner.name]
 
@@ -235,7 +228,7 @@ def find_account_credentials(
         environment: environment variables.
         iam_endpoint: returns IAM's base URL for a region.
         signed_headers: headers of every call, which a signature covers.
-        prefix: prefix of the variables. The SDK is used only with ``HW``, because it has one account.
+        prefix: prefix of the variables; the SDK is used only with ``HW``.
 
     Raises:
         CredentialsError: no complete credential was found.
@@ -253,7 +246,6 @@ def find_account_credentials(
 
 
 def _read_profile(path: Path) -> AccessKeys:
-    """Reads keys from an INI file of the SDK: ``[basic]`` with ``ak`` and ``sk``."""
     from inventory.cloud.access_keys import create_access_keys  # noqa: PLC0415 - the SDK is slow to import
 
     parser = configparser.ConfigParser(interpolation=None)
@@ -263,7 +255,7 @@ def _read_profile(path: Path) -> AccessKeys:
     except OSError as error:
         raise CredentialsError.from_os_error(f"profile {path}", "cannot be read", error) from None
     except (configparser.Error, UnicodeError, KeyError):  # their messages quote the file
-        raise CredentialsError(f"profile {path} is no INI file with a section [basic]") from None
+        raise CredentialsError(f"profile {path} is not an INI file with a section [basic]") from None
     if not profile.get("ak") or not profile.get("sk"):
         raise CredentialsError(f"profile {path} has no ak and sk in its section [basic]")
     return create_access_keys(profile["ak"], profile["sk"], profile.get("security_token", ""), f"profile {path}")
@@ -285,17 +277,15 @@ def _keys(read: _Variables, prefix: str) -> AccessKeys:
         raise CredentialsError(f"no credential: {'; '.join(problems)}")
     if keys is None:
         raise CredentialsError(
-            f"no credential: set {PREFIX}_AUTH_TOKEN to an IAM token, or give --token-file with a file that holds one; "
+            f"no credential: set {PREFIX}_AUTH_TOKEN to an IAM token, or give --token-file; "
             f"{PREFIX}_USER_NAME, {PREFIX}_USER_PASSWORD and {PREFIX}_DOMAIN_NAME, {PREFIX}_ACCESS_KEY and "
-            f"{PREFIX}_SECRET_KEY, and all that the vendor's SDK reads (HUAWEICLOUD_SDK_AK and ..._SK, "
+            f"{PREFIX}_SECRET_KEY, and everything that the vendor's SDK reads (HUAWEICLOUD_SDK_AK and ..._SK, "
             "~/.huaweicloud/credentials, the metadata of an ECS) do as well"
         )
     return keys
 
 
 class _Variables:
-    """Environment variables of an account."""
-
     def __init__(self, environment: Mapping[str, str], prefix: str = PREFIX) -> None:
         self._environment = environment
         self._prefix = prefix
@@ -304,27 +294,19 @@ class _Variables:
         return self._environment.get(f"{self._prefix}_{name}", "").strip()
 
     def require(self, *names: str) -> list[str]:
-        """Returns the values of variables that must all be set.
-
-        Raises:
-            CredentialsError: one is missing.
-        """
+        """Raises CredentialsError if one is missing."""
         missing = [f"{self._prefix}_{name}" for name in names if not self(name)]
         if missing:
             there = ", ".join(f"{self._prefix}_{name}" for name in names if self(name))
-            raise CredentialsError(f"{there} alone is no credential: set {' and '.join(missing)} too")
+            raise CredentialsError(f"{there} alone is not a credential; also set {' and '.join(missing)}")
         return [self(name) for name in names]
 
     def require_lines(self, *names: str) -> list[str]:
-        """Returns the same for values that must be one line of text.
-
-        Raises:
-            CredentialsError: one is missing or contains a control character.
-        """
+        """Also raises CredentialsError for control characters."""
         values = self.require(*names)
         for name, value in zip(names, values, strict=True):
             if any(unicodedata.category(character) in _CONTROL_CATEGORIES for character in value):
                 raise CredentialsError(
-                    f"{self._prefix}_{name} holds a line break or a control character: write it again"
+                    f"{self._prefix}_{name} contains a line break or control character; enter it again"
                 )
         return values

@@ -53,7 +53,7 @@ class Client:
         self._redactor = credential.redactor
 
     async def show_async_invoke_config(self, function_urn: str) -> Answer:
-        """Returns the async-invoke configuration of one function, version or alias.
+        """Returns the async-invoke config of one function, version or alias.
 
         Raises:
             CallError: no valid config was received.
@@ -65,18 +65,12 @@ class Client:
     async def list_functions(self, marker: int, maxitems: int) -> FunctionPage:
         """Returns a page of the project's functions; ``marker`` is an offset.
 
-        Raises:
-            CallError: no valid page was received.
-
         Source: ListFunctions (api-facts.md section 5).
         """
         return await self._list(f"?marker={marker}&maxitems={maxitems}", read_functions)
 
     async def list_function_versions(self, function_urn: str) -> list[str]:
         """Returns the names of a function's versions, including ``latest``.
-
-        Raises:
-            CallError: no valid list was received.
 
         Source: ListFunctionVersions (api-facts.md section 5).
         """
@@ -85,18 +79,12 @@ class Client:
     async def list_version_aliases(self, function_urn: str) -> list[str]:
         """Returns the names of a function's aliases.
 
-        Raises:
-            CallError: no valid list was received.
-
         Source: ListVersionAliases (api-facts.md section 5).
         """
         return await self._list(f"/{_in_path(function_urn)}/aliases", read_aliases)
 
     async def list_async_invoke_configs(self, function_urn: str, marker: int) -> ConfigPage:
-        """Returns a page of the async-invoke configurations of a function's versions.
-
-        Raises:
-            CallError: no valid page was received.
+        """Returns a page of the async-invoke configs of a function's versions.
 
         Source: ListFunctionAsyncInvokeConfig (api-facts.md section 5).
         """
@@ -140,5 +128,5 @@ class Client:
 
 
 def _in_path(function_urn: str) -> str:
-    """Keeps ":" and "!" of a URN unencoded in the path, as Terraform does; the service also accepts them encoded."""
+    """Keeps ":" and "!" unencoded in the path, as Terraform does."""
     return quote(function_urn, safe=":!~")

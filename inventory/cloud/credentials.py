@@ -48,7 +48,7 @@ class Credential(Protocol):
         """Returns the authentication headers of a GET to this percent-encoded URL."""
 
     async def renew(self, generation: int) -> bool:
-        """Called after a refusal; returns True if the secret is newer than this generation."""
+        """Called after a refusal; returns True if a newer secret is available."""
 
 
 class TokenCredential:
@@ -147,14 +147,14 @@ def is_header_safe(secret: str) -> bool:
 def _checked(value: str, origin: str) -> str:
     token = value.strip()
     if not token:
-        raise CredentialsError(f"{origin} holds no token; put an IAM token there")
+        raise CredentialsError(f"{origin} contains no token; put an IAM token there")
     if not is_header_safe(token):
-        raise CredentialsError(f"{origin} holds more than a token: a token is one line of printable ASCII")
+        raise CredentialsError(f"{origin} contains more than a token; a token is one line of printable ASCII")
     return token
 
 
 def _file_version(path: Path | None) -> tuple[int, int, int] | None:
-    """Returns values that change with the file's content; None if the file cannot be read twice, as a pipe."""
+    """None if the file cannot be read twice, as a pipe."""
     if path is None:
         return None
     try:

@@ -27,12 +27,10 @@ if TYPE_CHECKING:
     from inventory.cloud.iam_client import IamClient
 
 _MARGIN_SECONDS: Final = 300.0
-"""Renewal starts this long before expiry, or in the last tenth of a shorter lifetime."""
+"""Renewal starts this long before expiry; for short lifetimes, in the last tenth."""
 _TRIES: Final = 3
 _EARLY_TRIES: Final = 5
-"""Maximum number of renewals before expiry, if they fail."""
 _MAX_PAGES: Final = 1000
-"""Maximum number of pages of projects."""
 
 
 class IamUser:
@@ -135,7 +133,7 @@ class IamTokenCredential:
         return True
 
     async def _renew_early(self) -> None:
-        """Renews a valid token if IAM responds at once. A refusal is not retried before expiry."""
+        """A refusal is not retried before expiry."""
         async with self._lock:
             try:
                 if not self._iam.paused_for:
@@ -148,7 +146,7 @@ class IamTokenCredential:
             self._renew_at = min(self._ends, self._now() + max(self._between, self._iam.paused_for))
 
     async def _get_shared(self, is_needed: Callable[[], bool]) -> None:
-        """Gets a token if needed; concurrent callers share the result."""
+        """Concurrent callers share the result."""
         rounds = self._rounds
         async with self._lock:
             if not is_needed():
@@ -204,12 +202,12 @@ class IamTokenCredential:
             user.is_known = True
         content = self._iam.read(call, reply)
         if not token or not is_header_safe(token):
-            raise BadAnswerError(f"IAM at {self._iam.origin} gave no token")
+            raise BadAnswerError(f"IAM at {self._iam.origin} returned no token")
         user.is_known = True
         return token, content
 
     async def _is_password_right(self) -> bool:
-        """Requests a domain token, once a run: IAM refuses a wrong password and a wrong project in the same way."""
+        """Requests a domain token: IAM refuses a wrong password and a wrong project alike."""
         if self._user.is_doubted or "project" not in self._scope:
             return False
         self._user.is_doubted = True
@@ -220,7 +218,7 @@ class IamTokenCredential:
         return True
 
     def _lifetime(self, content: object) -> float | None:
-        """Returns the lifetime in seconds by IAM's clock (the local clock may be wrong); None if unknown."""
+        """Returns seconds by IAM's clock, because the local clock may be wrong; None if unknown."""
         issued, ends = _time_of(content, "issued_at"), _time_of(content, "expires_at")
         life = 0.0 if ends is None else ends - (self._now() if issued is None else issued)
         return life if life > 0 else None
@@ -242,14 +240,14 @@ async def list_projects(session: aiohttp.ClientSession, endpoint: str, credentia
     seen: set[str] = set()
     while target is not None:
         if target in seen or len(seen) >= _MAX_PAGES:
-            raise BadAnswerError(f"IAM at {iam.origin} lists its projects without an end")
+            raise BadAnswerError(f"IAM at {iam.origin} returned repeated or too many pages of projects")
         seen.add(target)
         await credential.prepare()
         call = IamRequest("GET", target, credential.headers, credential.redactor)
         content = await iam.run(partial(iam.fetch, call), _TRIES)
         projects = content.get("projects") if isinstance(content, dict) else None
         if not isinstance(projects, list):
-            raise BadAnswerError(f"IAM at {endpoint} did not answer with a list of projects")
+            raise BadAnswerError(f"IAM at {endpoint} did not return a list of projects")
         for project in projects:
             if not isinstance(project, dict):
                 continue
@@ -257,19 +255,13 @@ async def list_projects(session: aiohttp.ClientSession, endpoint: str, credentia
             if isinstance(project_id, str) and project_id:
                 projects_by_id[project_id] = str(name or "")
             elif name:
-                raise BadAnswerError(f"IAM at {endpoint} lists the project {name!r:.100} without an id")
+                raise BadAnswerError(f"IAM at {endpoint} returned the project {name!r:.100} without an id")
         target = _next_target(content.get("links"), target, endpoint)
     return projects_by_id
 
 
 def _next_target(links: object, target: str, endpoint: str) -> str | None:
-    """Returns path and query of the next page, or None.
-
-    Scheme and host of the link are ignored, because another host must not receive the credential.
-
-    Raises:
-        BadAnswerError: the link is invalid.
-    """
+    """Ignores scheme and host of the link: another host must not receive the credential."""
     link = links.get("next") if isinstance(links, dict) else links
     if link in (None, "", []):
         return None
@@ -279,7 +271,7 @@ def _next_target(links: object, target: str, endpoint: str) -> str | None:
         if not isinstance(link, str) or url.scheme not in ("http", "https") or not url.raw_path.startswith("/"):
             raise ValueError  # noqa: TRY301 - same handling as yarl's error
     except ValueError:
-        raise BadAnswerError(f"IAM at {endpoint} names a next page of projects that cannot be asked") from None
+        raise BadAnswerError(f"IAM at {endpoint} returned an invalid link to the next page of projects") from None
     path = url.raw_path.removeprefix(base) if url.raw_path.startswith(f"{base}/") else url.raw_path
     return f"{path}?{url.raw_query_string}" if url.raw_query_string else path
 

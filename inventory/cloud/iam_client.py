@@ -42,10 +42,9 @@ T = TypeVar("T")
 
 _WAIT_SECONDS: Final = 1.0
 _MAX_BODY: Final = 64 * 1024 * 1024
-"""Maximum size in bytes of a decompressed response; a project has about 300 bytes, a role of a token 100."""
+"""A project has about 300 bytes, a role of a token 100."""
 _MAX_MESSAGE_READ: Final = 16 * 1024
 _MAX_MESSAGE: Final = 500
-"""Maximum number of characters of IAM's message that are kept."""
 _NO_RESPONSE: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.SERVER_ERROR})
 _ERROR_CLASSES: Final[Mapping[int, type[CallError]]] = {
     HTTPStatus.BAD_REQUEST: CredentialRefusedError,
@@ -153,7 +152,7 @@ class IamClient:
             try:
                 return read_json(response.body)
             except ValueError:
-                fault = "an answer that is no JSON"
+                fault = "a response that is not JSON"
         raise BadAnswerError(request.redactor.redact(f"IAM at {self.origin}: {fault}"))
 
     async def _run_once(self, call: Callable[[], Awaitable[T]], counts: Attempts) -> T:
@@ -202,17 +201,15 @@ class IamClient:
         self._throttle.record_accepted(sent)
 
     def _is_given_up(self) -> bool:
-        """Returns True after too many 429 or too long without a response."""
         is_refused = is_throttled_too_long(self._refusals, self._waited)
         return is_refused or self._outage.is_too_long(self._clock())
 
     def _give_up(self) -> None:
-        """Raises the last error at once if IAM is given up and paused; after the pause, calls try again."""
+        """Raises the last error at once during the pause; after it, calls try again."""
         if self._failed is not None and self.paused_for > 0 and self._is_given_up():
             raise self._failed
 
     async def _wait(self, seconds: float) -> None:
-        """Waits for the throttle; ends early if IAM is given up."""
         self._give_up()
         self._waited += seconds
         await self._sleep(seconds)
@@ -236,10 +233,10 @@ class IamClient:
                 request.method, url, headers=headers, data=data, allow_redirects=False, **options
             ) as response:
                 if proxy is not None and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-                    raise CallConnectionError(f"{place}: the proxy said {response.status}")
+                    raise CallConnectionError(f"{place}: the proxy returned {response.status}")
                 return await read_response(response.status, response.headers, response.content, _MAX_BODY)
         except aiohttp.ClientHttpProxyError as error:
-            raise CallConnectionError(redact(f"{place}: the proxy said {error.status}")) from None
+            raise CallConnectionError(redact(f"{place}: the proxy returned {error.status}")) from None
         except BadAnswerError as error:
             raise BadAnswerError(redact(f"{place}: {error.error_msg}")) from None
         except StatusOnlyError as error:
@@ -255,8 +252,10 @@ class IamClient:
             message = f"a redirect to {response.headers['Location']}, which is not followed"
         is_foreign = vendor.code is None and is_from_intermediary(status, response.headers, response.body)
         if is_foreign:
-            message = "something between here and IAM answered (a proxy or a web filter)"
-        message = redactor.redact(f"IAM at {self.origin} said {status}: {message[:_MAX_MESSAGE_READ]}")[:_MAX_MESSAGE]
+            message = "a proxy or web filter answered instead of IAM"
+        message = redactor.redact(f"IAM at {self.origin} returned {status}: {message[:_MAX_MESSAGE_READ]}")[
+            :_MAX_MESSAGE
+        ]
         code = None if vendor.code is None else redactor.redact(vendor.code[:_MAX_MESSAGE])
         cls = _ERROR_CLASSES.get(status) or (
             ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else WrongEndpointError

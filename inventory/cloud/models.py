@@ -122,7 +122,7 @@ def read_func_urn(body: bytes) -> str | None:
 
 
 def _has_repeated_key(body: bytes, document: _Documented) -> bool:
-    """Returns True if a key may occur twice: msgspec keeps only the last value."""
+    """The decoder keeps only the last value of a repeated key."""
     sides = document.destination_config or _Sides()
     both = 2 - (sides.on_success is None) - (sides.on_failure is None)
     return (
@@ -155,7 +155,7 @@ def _read_softly(document: object) -> AsyncInvokeConfig:
     if not isinstance(document, dict):
         raise ValueError(f"a JSON {_json_type(document)} instead of a config")  # noqa: TRY004 - invalid data, not an invalid argument
     if _CONFIG_FIELDS.isdisjoint(document):
-        raise ValueError("a JSON object without any field of a config")
+        raise ValueError("a JSON object without a field of a config")
     extra: Json = {name: value for name, value in document.items() if name not in _CONFIG_FIELDS}
     sides, unread = _read_sides(document.get("destination_config"))
     if unread is not None:
@@ -186,13 +186,13 @@ def parse_int(value: object) -> tuple[int | None, bool]:
 
 
 def _whole_float(number: Number) -> float | None:
-    """Converts a number such as ``3.60e3`` to a float; None if the float is not exact."""
+    """Converts a number such as ``3.60e3``; None if the float is not exact."""
     value = float(number.text)
     return value if number == value else None
 
 
 def _read_sides(document: object) -> tuple[list[Destination | None], object]:
-    """Reads ``destination_config``; also returns the part that :class:`Destination` cannot hold."""
+    """Also returns the part of ``destination_config`` that :class:`Destination` cannot hold."""
     if not isinstance(document, dict):
         return [None, None], None if _is_empty(document) else document
     sides: list[Destination | None] = []
@@ -229,7 +229,6 @@ def _is_empty(document: object) -> bool:
 
 
 def _is_empty_side(document: object) -> bool:
-    """Returns True if a side has no destination and no other information."""
     if isinstance(document, dict):
         return (
             document.keys() <= _DESTINATION_FIELDS

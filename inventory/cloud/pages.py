@@ -33,7 +33,7 @@ class FunctionPage(NamedTuple):
     Attributes:
         urns: unqualified URNs of 7 fields.
         next_marker: offset of the next page, or None.
-        total: number of functions of the project, or None if the response has no count.
+        total: number of functions of the project, or None.
     """
 
     urns: list[str]
@@ -42,12 +42,12 @@ class FunctionPage(NamedTuple):
 
 
 class ConfigPage(NamedTuple):
-    """A page of the async-invoke configs of a function's versions.
+    """A page of configs of a function's versions.
 
     Attributes:
         configs: URN and raw JSON of each config.
         next_marker: offset of the next page, or None.
-        request_id: request id that the server returned.
+        request_id: request id of the response.
     """
 
     configs: list[tuple[str, bytes]]
@@ -77,15 +77,13 @@ def read_configs(body: bytes) -> ConfigPage:
             (msgspec.json.decode(raw, type=_Named).func_urn, bytes(raw)) for raw in document.async_invoke_configs or ()
         ]
     except msgspec.DecodeError as error:
-        raise ValueError(f"no list of configs: {error}") from None
+        raise ValueError(f"not a list of configs: {error}") from None
     following = _to_int(document.page_info.get("next_marker")) if isinstance(document.page_info, dict) else None
     return ConfigPage([(urn, item) for urn, item in items if isinstance(urn, str)], following or None)
 
 
 def read_functions(body: bytes) -> FunctionPage:
-    """Reads a response of ``ListFunctions``; a null list is an empty list.
-
-    Only URNs are kept: the items also contain environment variables, which may be secret.
+    """Reads a response of ``ListFunctions``; only URNs are kept, because environment variables may be secret.
 
     Raises:
         ValueError: the body has another form.
@@ -141,7 +139,7 @@ def _without_qualifier(text: str) -> str:
     try:
         return str(parse(text)._replace(qualifier=None, qualifier_type=None))
     except UrnError as error:
-        raise ValueError(f"an item whose func_urn is none: {error}") from None
+        raise ValueError(f"an item with an invalid func_urn: {error}") from None
 
 
 def _to_int(value: Any) -> int | None:  # noqa: ANN401 - any JSON value

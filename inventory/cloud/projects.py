@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ProjectRef(NamedTuple):
-    """A region and one of its projects; without an id, all projects that IAM cache."""
+    """A region and one of its projects; without an id, all projects that IAM lists."""
 
     region: str
     project_id: str | None = None
@@ -40,9 +40,9 @@ def select_projects(
     projects = projects or ([settings.project_id] if settings.project_id else [])
     check_scope_fields(regions, projects)
     if not regions:
-        raise UsageError("--region is missing: say where to look")
+        raise UsageError("--region is missing")
     if projects and len(regions) != 1:
-        raise UsageError("--project-id goes with one --region: run it once for each region")
+        raise UsageError("--project-id needs exactly one --region; run the command once for each region")
     return [ProjectRef(region, project) for region in regions for project in projects or (None,)]
 
 
@@ -99,7 +99,7 @@ async def _look_up(
             endpoint = _describe_endpoint(settings if owner is None else settings.for_account(owner), ref.region)
             name = None if owner is None else owner.name
             if owner in refused:
-                message = f"{ref.region}: IAM is not asked, as the credential was refused before"
+                message = f"{ref.region}: IAM was not called, because it refused the credential before"
                 missing.append(
                     RegionWithoutProjects(ref.region, endpoint, name, ListingError(message, ExitCode.CREDENTIALS))
                 )
@@ -112,8 +112,8 @@ async def _look_up(
                     refused.add(owner)
         if not project_ids and len(missing) == before:
             endpoint = _describe_endpoint(settings.for_scope(ref.region, None), ref.region)
-            message = f"{ref.region}: IAM at {endpoint} shows no project of this region"
-            advice = "see how it is spelled, or give --project-id"
+            message = f"{ref.region}: IAM at {endpoint} lists no project of this region"
+            advice = "check the spelling or give --project-id"
             missing.append(RegionWithoutProjects(ref.region, endpoint, None, ListingError(f"{message}: {advice}")))
         projects += [ProjectRef(ref.region, project_id) for project_id in project_ids]
     return list(dict.fromkeys(projects)), missing
@@ -127,7 +127,7 @@ async def _list_region(
     account: CredentialProvider,
     cache: dict[tuple[str, AccountSettings | None], dict[str, str]],
 ) -> list[str]:
-    """Returns an account's projects in a region; ``cache`` holds IAM's lists by endpoint and account."""
+    """``cache`` holds IAM's lists by endpoint and account."""
     if owner is not None:
         if owner.projects and owner.regions == (region,):
             return list(owner.projects)
@@ -139,7 +139,7 @@ async def _list_region(
             projects = await list_projects(session, endpoint, account.iam_credential(session, region))
             cache[endpoint, owner] = projects
     except (CallError, UrnError) as error:
-        message = f"{region}: its projects cannot be listed ({error}); --project-id names one"
+        message = f"{region}: its projects cannot be listed ({error}); give --project-id"
         raise ListingError(message, error.exit_code) from None
     return [
         project_id
@@ -149,7 +149,6 @@ async def _list_region(
 
 
 def _describe_endpoint(settings: ExportSettings, region: str) -> str:
-    """Returns the IAM endpoint for messages; "?" if the region is invalid in a host name."""
     try:
         return settings.iam_endpoint_for(region)
     except UrnError:

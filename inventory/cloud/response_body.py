@@ -52,13 +52,13 @@ _ZLIB_OR_GZIP: Final = 47
 
 
 class RawResponse(NamedTuple):
-    """A response as received; header lookup ignores case, the body is decompressed.
+    """A response as received, decompressed.
 
     Attributes:
         status: HTTP status.
-        headers: empty if they could not be parsed.
+        headers: with case-insensitive lookup; empty if they could not be parsed.
         body: the part that could be read.
-        fault: why the response is incomplete, if its status alone is sufficient; otherwise None.
+        fault: why the response is incomplete, or None.
     """
 
     status: int
@@ -104,10 +104,10 @@ def response_from_status_line(beginning: bytes, error: BaseException) -> RawResp
 def describe_fault(error: BaseException) -> str:
     """Describes why the rest of a response could not be read."""
     if isinstance(error, TimeoutError):
-        return "no whole answer in time"
+        return "no complete response in time"
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         return describe_parse_error(error.message)
-    return "the answer broke off"
+    return "the response was cut off"
 
 
 def describe_parse_error(message: str) -> str:
@@ -119,7 +119,7 @@ def describe_parse_error(message: str) -> str:
 async def read_response(
     status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, max_body: int
 ) -> RawResponse:
-    """Reads a body. If the status needs no body, an unreadable body is only recorded as ``fault``."""
+    """Reads a body. If the status needs no body, an unreadable one is only recorded as ``fault``."""
     if status in _NEED_BODY:
         return RawResponse(status, headers, await _read_bounded(status, headers, content, max_body))
     body = bytearray()
@@ -163,26 +163,25 @@ def _encoding_of(headers: Mapping[str, str]) -> str | None:
 
 
 def _decompress(body: bytes, headers: Mapping[str, str], max_body: int, status: int) -> bytes:
-    """Decompresses a body within a limit; older versions of aiohttp have none."""
     encoding = _encoding_of(headers)
     if encoding is None or not body:
         return body
     if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise BadAnswerError(f"an encoding that was not asked for: {encoding[:50]!a}", status_code=status)
+        raise BadAnswerError(f"an unsupported content encoding: {encoding[:50]!a}", status_code=status)
     decompressor = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
     try:
         unpacked = decompressor.decompress(body, max_body + 1)
     except zlib.error:
-        raise BadAnswerError("a compressed answer that is broken", status_code=status) from None
+        raise BadAnswerError("an invalid compressed response", status_code=status) from None
     if len(unpacked) > max_body:
         raise _too_large_error(max_body, status)
     if not decompressor.eof:
-        raise BadAnswerError("a compressed answer that is not whole", status_code=status)
+        raise BadAnswerError("an incomplete compressed response", status_code=status)
     return unpacked
 
 
 def _too_large_error(max_body: int, status: int) -> BadAnswerError:
-    return BadAnswerError(f"an answer of more than {max_body} bytes", status_code=status)
+    return BadAnswerError(f"a response of more than {max_body} bytes", status_code=status)
 
 
 def to_call_error(error: BaseException, server: str, redact: Callable[[str], str], *, prefix: str = "") -> CallError:
@@ -195,12 +194,12 @@ def to_call_error(error: BaseException, server: str, redact: Callable[[str], str
         prefix: beginning of the other messages.
     """
     if isinstance(error, TimeoutError):
-        return CallTimeoutError(f"{prefix}no whole answer in time")
+        return CallTimeoutError(f"{prefix}no complete response in time")
     certificate_error = to_certificate_error(error, server)
     if certificate_error is not None:
         return certificate_error
     if isinstance(error, aiohttp.ClientHttpProxyError):  # str(error) would contain the proxy's URL
-        message = redact(f"{prefix}the proxy said {error.status}: {_first_line(error.message)}")
+        message = redact(f"{prefix}the proxy returned {error.status}: {_first_line(error.message)}")
         if error.status in _PROXY_ADVICE:
             return BlockedError(f"{message}; {_PROXY_ADVICE[error.status]}")
         return CallConnectionError(message)
@@ -215,13 +214,13 @@ def _first_line(message: str) -> str:
 
 def _describe_connection_error(error: BaseException) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        when = "before it answered" if isinstance(error.message, str) else "within the head of its answer"
-        return f"the server closed the connection {when}"  # the error quotes the head
+        when = "without a response" if isinstance(error.message, str) else "within the head of its response"
+        return f"the server closed the connection {when}"  # str(error) would quote the head
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer broke off"
+        return "the response was cut off"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection to {error.host}:{error.port}: {_describe_os_error(error.os_error)}"
-    return f"the connection broke: {error}" if str(error) else f"the connection broke: {type(error).__name__}"
+    return f"the connection failed: {error}" if str(error) else f"the connection failed: {type(error).__name__}"
 
 
 def _describe_os_error(error: OSError) -> str:

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from inventory.urn import FunctionUrn
 
 MAX_ERROR_BODY: Final = 16 * 1024
-"""Maximum size in bytes of an error body that is kept."""
+"""Maximum number of bytes of an error body that are kept."""
 MAX_ERROR_MSG: Final = 2000
-"""Maximum number of characters of an error message that are kept."""
+"""Maximum number of characters of an error message."""
 MAX_REQUEST_ID: Final = 200
-"""Maximum number of characters of a request id; the vendor's have 32."""
+"""The vendor's ids have 32 characters."""
 MISSING_FUNCTION: Final = "FSS.1051"
 NOT_FOUND_CODES: Final = frozenset({MISSING_FUNCTION, "FSS.1052", "FSS.1053"})
 """Error codes for a missing function, version or alias."""
@@ -52,7 +52,7 @@ _UNIT_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _LIMIT_TEXT: Final = re.compile(
     r"(?:policy\s+(\w{1,20})\s.*?)?limit:\s*(\d{1,9}),\s*time:\s*(\d{1,6})\s*(second|minute|hour|day)s?", re.IGNORECASE
 )
-_INTERMEDIARY: Final = "something between here and the service answered (a proxy or a web filter)"
+_INTERMEDIARY: Final = "a proxy or web filter answered instead of the service"
 _TAG: Final = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
 
 
@@ -82,17 +82,15 @@ def classify_response(
     *,
     fault: str | None = None,
 ) -> Answer:
-    """Returns a valid response or raises its error.
-
-    The status decides first, then the error code.
+    """Returns a valid response or raises its error. The status decides first, then the error code.
 
     Args:
         status: HTTP status.
         headers: headers with case-insensitive lookup.
         body: complete body, decompressed.
         redact: removes secrets from text of the server.
-        check: validates the body of a 200 if the call is not for a config; raises ValueError.
-        expected_urn: URN that the config must belong to; None accepts any.
+        check: validates a 200 that is not a config; raises ValueError.
+        expected_urn: URN that the config must belong to.
         fault: why the response is incomplete.
 
     Raises:
@@ -125,11 +123,7 @@ def classify_response(
 
 
 def _belongs_to_other_function(actual_urn: str, expected_urn: str) -> bool:
-    """Returns True if the response names another function or version than the request.
-
-    A response may name a version for ``latest`` or an alias, and a region by another name. A name that is not
-    a URN proves nothing.
-    """
+    """A response may name a version for ``latest`` or an alias, and a region by another name."""
     if actual_urn in (expected_urn, f"{expected_urn}:{LATEST}"):  # the usual case, without parsing
         return False
     try:
@@ -144,7 +138,7 @@ def _belongs_to_other_function(actual_urn: str, expected_urn: str) -> bool:
 
 
 def is_named_otherwise(actual_urn: str | None, expected_urn: str) -> bool:
-    """Returns True if a config names another qualifier or region than the URN of the request."""
+    """Returns True if a config names another qualifier or region than requested."""
     if actual_urn is None or actual_urn in (expected_urn, f"{expected_urn}:{LATEST}"):
         return False
     try:
@@ -160,7 +154,7 @@ def _qualifier_of(urn: FunctionUrn) -> tuple[str, str]:
 
 
 def read_error_body(body: bytes | str) -> ErrorBody:
-    """Reads the vendor's fields from an error body in any documented form.
+    """Reads the vendor's fields from an error body.
 
     Source: api-facts.md sections 3.1 and 3.4.
     """
@@ -182,7 +176,6 @@ def read_error_body(body: bytes | str) -> ErrorBody:
 
 
 def _pop_first(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    """Removes and returns the first of these fields that is not null."""
     name = next((name for name in names if fields.get(name) is not None), names[0])
     return _as_text(fields.pop(name, None))
 
@@ -226,18 +219,17 @@ def is_web_page(headers: Mapping[str, str], body: bytes) -> bool:
 
 
 def _describe_problem(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
-    """Describes what is wrong with a response, if the status does not say it."""
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and "Location" in headers:
         return f"a redirect to {_printable(headers['Location'])}, which is not followed"
     if status < HTTPStatus.BAD_REQUEST:
-        return "a status that is not documented for this call"
+        return "an undocumented status"
     if status == HTTPStatus.NOT_FOUND and _is_broken_json(headers, body):
-        return "not whole JSON"
+        return "incomplete JSON"
     return None
 
 
 def _is_broken_json(headers: Mapping[str, str], body: bytes) -> bool:
-    """Returns True for an incomplete JSON body; an empty body and a web page are not JSON."""
+    """An empty body and a web page are not JSON."""
     if not body or "json" not in headers.get("Content-Type", "").lower():
         return False
     try:
@@ -266,7 +258,7 @@ def _create_error(
     problem: str | None,
     fault: str | None = None,
 ) -> BadAnswerError:
-    """Creates the error of a response; ``problem`` is None if the status says it."""
+    """``problem`` is None if the status describes it."""
     text = redact(body[:MAX_ERROR_BODY].decode("utf-8-sig", errors="replace"))
     error_body = read_error_body(text)
     if problem is None:
@@ -287,7 +279,7 @@ def _create_error(
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds of ``Retry-After``, a number or a date; None if it is missing or invalid."""
+    """Returns the seconds of ``Retry-After``, a number or a date, or None."""
     text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
         return float(text[:9])

@@ -72,10 +72,9 @@ class Transport(Protocol):
 
         Args:
             target: path and query, percent-encoded.
-            headers: headers of this request, in addition to those of every request.
+            headers: additional headers.
             max_body: maximum size in bytes of the decompressed body.
-            read: converts the response to the return value. After a BadAnswerError the connection is closed, because it
-                may still contain bytes of this response.
+            read: converts the response. After a BadAnswerError the connection is closed.
 
         Raises:
             CallError: the response is invalid or too large.
@@ -92,9 +91,8 @@ async def open_session(
     """The HTTP session of a run; both transports use its connection pool.
 
     Args:
-        timeout: seconds for one whole call. The pool has no connection limit, so no call spends its time waiting
-            for another call's connection.
-        ca_bundle: file of certificate authorities that replaces those of the system and the environment.
+        timeout: seconds for one whole call; it includes no wait for a connection, because their number is unlimited.
+        ca_bundle: file of certificate authorities that replaces all others.
 
     Raises:
         SettingsError: the certificate authorities cannot be read.
@@ -124,7 +122,6 @@ class _Connector(aiohttp.TCPConnector):
         self.kept: dict[str, list[tuple[float, Connection]]] = {}
 
     def close(self, **how: Any) -> Coroutine[Any, Any, None]:  # noqa: ANN401 - aiohttp's arguments
-        """Closes all connections."""
         for kept in self.kept.values():
             for _, connection in kept:
                 connection.close()
@@ -133,33 +130,31 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Handler(ResponseHandler):
-    """Parses responses with our limits; keeps the status line in case the rest cannot be parsed."""
+    """Parses with our limits; keeps the status line in case the rest cannot be parsed."""
 
     start = b""
 
     def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 - aiohttp's arguments
-        """Prepares for the next response."""
         self.start = b""
         super().set_response_params(**{**params, **_PARSER_LIMITS})
 
     def data_received(self, data: bytes) -> None:
-        """Receives bytes of a response."""
         if not has_final_status_line(self.start):
             self.start = skip_interim_responses(self.start + data)
         super().data_received(data)
 
 
 def create_transport(endpoint: str, session: aiohttp.ClientSession) -> Transport:
-    """Returns the transport for an endpoint, depending on the proxy settings of the environment."""
+    """Returns the transport for an endpoint and the proxies of the environment."""
     origin = str(URL(endpoint).origin())
     proxy = proxy_for(endpoint)
     return DirectTransport(session, origin) if proxy is None else SessionTransport(session, origin, proxy)
 
 
 class DirectTransport:
-    """Sends requests over kept connections with aiohttp's connector and parser, without its session.
+    """Sends requests with aiohttp's connector and parser, without its session.
 
-    A session creates about forty objects for each call, which is most of the cost of a small GET.
+    A session creates about forty objects for each call, most of the cost of a small GET.
     """
 
     def __init__(self, session: aiohttp.ClientSession, origin: str) -> None:
@@ -208,7 +203,7 @@ class DirectTransport:
         return answer
 
     async def _connect(self) -> tuple[Connection, ResponseHandler]:
-        """Returns a connection without unread bytes, which the next call would take for its response."""
+        """Returns a connection without unread bytes, which would become the next response."""
         while True:
             if self._kept:
                 last_used, connection = self._kept.pop()
@@ -231,12 +226,10 @@ class DirectTransport:
 
 
 class _UnexpectedBytesError(aiohttp.ClientConnectionError):
-    """A kept connection contains unread bytes, which the next call would take for its response."""
+    """A kept connection contains unread bytes."""
 
 
 class _Request(aiohttp.ClientRequest):
-    """Refuses to send on a connection with unread bytes."""
-
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         if conn.protocol is not None and conn.protocol.should_close:
             raise _UnexpectedBytesError
@@ -244,7 +237,7 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _Response(aiohttp.ClientResponse):
-    """Remembers its connection, which aiohttp releases as soon as the body is complete."""
+    """Remembers its connection, which aiohttp releases after the body."""
 
     _protocol_used: ResponseHandler | None = None
 
@@ -259,7 +252,6 @@ class _Response(aiohttp.ClientResponse):
             raise StatusOnlyError(reply) from None
 
     def close_connection(self) -> None:
-        """Prevents reuse of the connection."""
         if self._protocol_used is not None:
             self._protocol_used.force_close()
 

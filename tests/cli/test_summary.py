@@ -51,10 +51,10 @@ def test_each_kind_of_failure_has_an_example():
         result(
             statuses={"configured": 5, "failed": 3},
             kinds={"server_error": 2, "timeout": 1},
-            examples={"server_error": "500 FSS.0500 " + "x" * 500, "timeout": "no whole answer in time"},
+            examples={"server_error": "500 FSS.0500 " + "x" * 500, "timeout": "no complete response in time"},
         )
     )
-    assert messages[0].startswith("1 failed with timeout, such as: no whole answer in time")
+    assert messages[0].startswith("1 failed with timeout, such as: no complete response in time")
     assert messages[1].startswith("2 failed with server_error, such as: 500 FSS.0500 xxx")
     assert len(messages[1]) < 250
     assert messages[2].startswith("3 URNs failed; export them again with: ")

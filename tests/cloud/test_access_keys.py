@@ -256,11 +256,11 @@ def test_no_provider_returns_no_keys(monkeypatch):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (f"ak = {AK}\nsk = {SK}\n", "it is no INI file as the SDK reads it"),
-        (f"[basic]\nak = {AK}\nsk = {SK}%x\n", "it is no INI file as the SDK reads it"),
+        (f"ak = {AK}\nsk = {SK}\n", "it is not an INI file for the SDK"),
+        (f"[basic]\nak = {AK}\nsk = {SK}%x\n", "it is not an INI file for the SDK"),
         (f"[basic]\nak = {AK}\n", "does not exist in credentials file"),
         (f"[global]\nak = {AK}\nsk = {SK}\n", "credential type 'basic' does not exist"),
-        ("\udcff", "holds no keys in a form that the SDK reads"),
+        ("\udcff", "contains no keys in the SDK's format"),
         (None, "does not exist"),
     ],
 )
@@ -350,7 +350,7 @@ async def test_refusal_of_an_identity_shows_only_the_status(tmp_path, monkeypatc
         hindered = [str(caught.value)]
     await runner.cleanup()
     (one,) = hindered
-    assert one.endswith("its service said 403")
+    assert one.endswith("its service returned 403")
 
 
 async def test_token_run_does_not_import_the_sdk(tmp_path, write_list):

@@ -79,13 +79,13 @@ def test_sdk_is_last(sdk):
     [
         (
             {"HW_USER_NAME": "reader"},
-            "HW_USER_NAME alone is no credential: set HW_USER_PASSWORD and HW_DOMAIN_NAME too",
+            "HW_USER_NAME alone is not a credential; also set HW_USER_PASSWORD and HW_DOMAIN_NAME",
         ),
         (
             {**USER, "HW_USER_NAME": " "},
-            "HW_USER_PASSWORD, HW_DOMAIN_NAME alone is no credential: set HW_USER_NAME too",
+            "HW_USER_PASSWORD, HW_DOMAIN_NAME alone is not a credential; also set HW_USER_NAME",
         ),
-        ({"HW_SECRET_KEY": "x"}, "HW_SECRET_KEY alone is no credential: set HW_ACCESS_KEY too"),
+        ({"HW_SECRET_KEY": "x"}, "HW_SECRET_KEY alone is not a credential; also set HW_ACCESS_KEY"),
     ],
 )
 def test_incomplete_credential_is_an_error(environment, words):
@@ -117,7 +117,7 @@ def test_invalid_sdk_key_is_refused(sdk, monkeypatch):
 @pytest.mark.parametrize("name", sorted(USER))
 def test_control_characters_in_the_user_are_refused(name, odd):
     """The message names the variable, not the value."""
-    with pytest.raises(CredentialsError, match=f"{name} holds a line break or a control character") as caught:
+    with pytest.raises(CredentialsError, match=f"{name} contains a line break or control character") as caught:
         find({**USER, name: f"SECRETPART{odd}"})
     assert "SECRETPART" not in str(caught.value)
     find({**USER, name: "P\u00e4ss w\u20acrd \u201c"})
@@ -176,9 +176,9 @@ async def test_each_account_has_its_own_credential(tmp_path, sdk):
     ("content", "words"),
     [
         (None, "cannot be read: No such file"),
-        ("ak = AKOFTHEPROFILE000001", "is no INI file with a section"),
+        ("ak = AKOFTHEPROFILE000001", "is not an INI file with a section"),
         ("[basic]\nak = AKOFTHEPROFILE000001\n", "has no ak and sk"),
-        ("[global]\nak = AKOFTHEPROFILE000001\nsk = x\n", "is no INI file with a section"),
+        ("[global]\nak = AKOFTHEPROFILE000001\nsk = x\n", "is not an INI file with a section"),
         ("[basic]\nak = AKOFTHEPROFILE000001\nsk = \u201cx\u201d\n", "profile .*keys has .* not printable ASCII"),
     ],
 )

@@ -19,8 +19,8 @@ PLACE = URL("https://fg.example/v2")
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "holds no token"),
-        (b" \n\t\n", "holds no token"),
+        (b"", "contains no token"),
+        (b" \n\t\n", "contains no token"),
         (b"\xff\xfe\x00\x01", "is not text"),
         (b"secretline1\nsecretline2\n", "more than a token"),
         (b"secretline1 secretline2", "more than a token"),

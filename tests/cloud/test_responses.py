@@ -282,7 +282,7 @@ def test_incomplete_404_is_retryable(size):
     whole = b'{"error_code":"FSS.0404","error_msg":"can not find function"}'
     error = ask(404, whole[:size], Content_Type="application/json; charset=utf-8")
     assert (type(error).__name__, error.retryable, error.status_code) == ("BadAnswerError", True, 404)
-    assert error.error_msg.startswith("not whole JSON")
+    assert error.error_msg.startswith("incomplete JSON")
     assert type(ask(404, whole, Content_Type="application/json")).__name__ == "NotConfiguredError"
 
 
@@ -481,8 +481,8 @@ def test_page_of_a_web_filter_is_blocked(status, body, kind):
 def test_message_contains_body_and_fault():
     """An incomplete response shows both."""
     with pytest.raises(CallError) as caught:
-        classify_response(503, CIMultiDict(), b"<html>Busy</html>", str, fault="the answer broke off")
-    assert caught.value.error_msg == "Busy (the answer broke off)"
+        classify_response(503, CIMultiDict(), b"<html>Busy</html>", str, fault="the response was cut off")
+    assert caught.value.error_msg == "Busy (the response was cut off)"
 
 
 F = "urn:fss:r:p:function:default:f"

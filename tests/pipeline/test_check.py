@@ -222,9 +222,9 @@ async def test_a_region_that_no_endpoint_can_hold_fails_alone():
     account = PasswordProvider(IamUser("reader", "right", "company"), ExportSettings().iam_endpoint_for)
     settings = ExportSettings(endpoint="http://127.0.0.1:1")
     (found,) = await check_scopes([("cn_north_4", P)], settings, account)
-    assert "'cn_north_4' cannot be part of the endpoint's host name" in found.line()
+    assert "'cn_north_4' is invalid in the endpoint's host name" in found.line()
     (found,) = await check_scopes([("cn_north_4", P)], ExportSettings(), account)
     assert not found.ok
-    assert "'cn_north_4' cannot be part of the endpoint's host name" in found.line()
+    assert "'cn_north_4' is invalid in the endpoint's host name" in found.line()
     places, unseen = await find_projects([ProjectRef("cn_north_4")], settings, account)
     assert (places, [one.region for one in unseen]) == ([], ["cn_north_4"])

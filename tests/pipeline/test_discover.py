@@ -87,7 +87,7 @@ async def test_the_projects_of_a_region_are_looked_up():
         account = PasswordProvider(IamUser("reader", "password", "company"), lambda _region: server.url)
         found = await find(server, ProjectRef("cn-north-4"), account=account)
         assert found == [urn("a:latest", P), urn("b:latest", Q)]
-        with pytest.raises(ListingError, match="shows no project of this region: see how it is spelled"):
+        with pytest.raises(ListingError, match="lists no project of this region: check the spelling"):
             await find(server, ProjectRef("cn-north-9"), account=account)
 
 
@@ -241,7 +241,7 @@ def test_discover_writes_a_list_that_export_reads(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], 2, "--region is missing: say where to look"),
+        ([], 2, "--region is missing"),
         (["--region", "a", "--region", "b", "--project-id", "p"], 2, "--project-id goes with one --region"),
         (["--region", "a", "--project-id", "p", "--output", "no/list.txt"], 4, "there is no folder no"),
         (["--region", "a", "--project-id", "p", "--output", "list.csv"], 2, "list.csv: its name must end in .txt"),
