@@ -65,7 +65,7 @@ class AccessKeys:
         self._sdk_credentials = sdk_credentials
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._look_at = float("inf")
+        self._check_at = float("inf")
         self.redactor = Redactor()
         self.lockout = Lockout()
         self.generation = 0
@@ -91,14 +91,14 @@ class AccessKeys:
         async with self._lock:
             if self._is_fresh():  # renewed by another scope's call
                 return
-            self._look_at = self._clock() + _CHECK_SECONDS
+            self._check_at = self._clock() + _CHECK_SECONDS
             reason = await run_abandonable(_renew_keys, self._sdk_credentials)
             self._copy_keys()
             if not self.key:
                 raise CredentialRefusedError(self.redactor.redact(f"no access key: {reason}"))
 
     def _is_fresh(self) -> bool:
-        return bool(self.key) and self._clock() < self._look_at
+        return bool(self.key) and self._clock() < self._check_at
 
     def signer(self, project_id: str) -> SdkObject:
         """Returns SDK credentials of one project with the current keys."""
@@ -111,7 +111,7 @@ class AccessKeys:
         """After a failed renewal the old keys remain, which may still be valid."""
         keys = (self._sdk_credentials.ak, self._sdk_credentials.sk, self._sdk_credentials.security_token)
         if self._sdk_credentials.sts_accessor is not None:
-            self._look_at = min(self._look_at, self._clock() + _CHECK_SECONDS)
+            self._check_at = min(self._check_at, self._clock() + _CHECK_SECONDS)
         if not all(map(_can_be_sent, keys)):
             return
         if not keys[0] or not keys[1] or keys == (self.key, self._secret, self._security_token):
@@ -129,7 +129,7 @@ class SigningCredential:
         self._project_id = project_id
         self._default_headers = dict(headers)
         self._signer: Any = None
-        self._signer_of = -1
+        self._signer_generation = -1
         self.redactor = keys.redactor
         self.lockout = keys.lockout
 
@@ -149,17 +149,17 @@ class SigningCredential:
         """Returns the signed headers of a GET, including ``Host`` and the date."""
         from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - slow to import
 
-        if self._signer_of != self._keys.generation:
-            self._signer, self._signer_of = self._keys.signer(self._project_id), self._keys.generation
-        place = URL(url, encoded=True)
-        host = place.raw_host or ""
+        if self._signer_generation != self._keys.generation:
+            self._signer, self._signer_generation = self._keys.signer(self._project_id), self._keys.generation
+        parts = URL(url, encoded=True)
+        host = parts.raw_host or ""
         host = f"[{host}]" if ":" in host else host
         request = SdkRequest(
             method="GET",
-            schema=place.scheme,
-            host=host if place.is_default_port() else f"{host}:{place.port}",
-            resource_path=place.raw_path,
-            query_params=list(place.query.items()),
+            schema=parts.scheme,
+            host=host if parts.is_default_port() else f"{host}:{parts.port}",
+            resource_path=parts.raw_path,
+            query_params=list(parts.query.items()),
             header_params={**self._default_headers, "X-Sdk-Date": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")},
             body="",
         )
@@ -193,7 +193,7 @@ def find_access_keys() -> tuple[AccessKeys | None, list[str]]:
             sdk_credentials = sdk_provider.get_credentials()
         except _sdk_errors() as error:
             problems += [
-                f"{place}: {_describe_sdk_error(error)}" for place in _configuration_of(type(sdk_provider).__name__)
+                f"{source}: {_describe_sdk_error(error)}" for source in _configuration_of(type(sdk_provider).__name__)
             ]
         else:
             return AccessKeys(sdk_credentials, "; ".join(_configuration_of(type(sdk_provider).__name__))), problems
@@ -218,8 +218,8 @@ def _configuration_of(provider: str) -> list[str]:
     if provider.startswith("Profile"):
         path_variable = os.environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
         path = Path(path_variable or (home_folder() or Path()) / ".huaweicloud/credentials")
-        has_place = path_variable is not None or (home_folder() is not None and exists(path))
-        return [f"profile {path}"] if has_place else []
+        is_configured = path_variable is not None or (home_folder() is not None and exists(path))
+        return [f"profile {path}"] if is_configured else []
     prefixes = next((names for start, names in _VARIABLES.items() if provider.startswith(start)), ())
     names = [name for name in sorted(os.environ) if name.startswith(prefixes) and os.environ[name]]
     return [", ".join(names)] if names else []

@@ -71,7 +71,7 @@ class TokenCredential:
         self._file = file
         self._file_version = stamp or _file_version(file)
         self._clock = clock
-        self._look_at = clock() + _CHECK_SECONDS
+        self._check_at = clock() + _CHECK_SECONDS
         self._token = _checked(value, origin)
         self._headers = {"X-Auth-Token": self._token}
         self.redactor = Redactor()
@@ -87,8 +87,8 @@ class TokenCredential:
 
     async def prepare(self) -> None:
         """Reads the token file again if it changed."""
-        if self._file is not None and self._clock() >= self._look_at:
-            self._look_at = self._clock() + _CHECK_SECONDS
+        if self._file is not None and self._clock() >= self._check_at:
+            self._check_at = self._clock() + _CHECK_SECONDS
             self._reload(self._file)
 
     def headers(self, _url: str) -> Mapping[str, str]:

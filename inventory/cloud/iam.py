@@ -81,17 +81,17 @@ class IamTokenCredential:
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
-        self._place = (endpoint, session)
+        self._iam_arguments = (endpoint, session)
         self._sleep = sleep
         self._user = user
         self._scope = dict(scope)
         self._now = now
         self._lock = asyncio.Lock()
         self._headers: dict[str, str] = {}
-        self._renew_at = self._ends = -math.inf
-        self._between = 0.0
-        self._rounds = 0
-        self._failed: CallError | None = None
+        self._renew_at = self._expires_at = -math.inf
+        self._retry_interval = 0.0
+        self._completed = 0
+        self._last_error: CallError | None = None
         self.redactor = Redactor(parent=user.redactor)
         self.lockout = None
         self.generation = 0
@@ -101,7 +101,7 @@ class IamTokenCredential:
 
     @cached_property
     def _iam(self) -> IamClient:
-        return get_iam_client(*self._place, sleep=self._sleep)
+        return get_iam_client(*self._iam_arguments, sleep=self._sleep)
 
     async def prepare(self) -> None:
         """Gets a token if there is none or if it expires soon.
@@ -111,7 +111,7 @@ class IamTokenCredential:
         """
         if self._now() < self._renew_at:
             return
-        if self._now() < self._ends:
+        if self._now() < self._expires_at:
             if not self._lock.locked():
                 await self._renew_early()
             return
@@ -128,7 +128,7 @@ class IamTokenCredential:
             CallError: IAM returned no token.
         """
         if generation == self.generation:
-            self._renew_at = self._ends = -math.inf
+            self._renew_at = self._expires_at = -math.inf
         await self._get_shared(lambda: generation == self.generation)
         return True
 
@@ -141,35 +141,35 @@ class IamTokenCredential:
                     return
             except CallError as error:
                 if isinstance(error, CredentialRefusedError):
-                    self._renew_at = self._ends
+                    self._renew_at = self._expires_at
                     return
-            self._renew_at = min(self._ends, self._now() + max(self._between, self._iam.paused_for))
+            self._renew_at = min(self._expires_at, self._now() + max(self._retry_interval, self._iam.paused_for))
 
     async def _get_shared(self, is_needed: Callable[[], bool]) -> None:
         """Concurrent callers share the result."""
-        rounds = self._rounds
+        completed = self._completed
         async with self._lock:
             if not is_needed():
                 return
-            if self._rounds != rounds and self._failed is not None:
-                raise self._failed
+            if self._completed != completed and self._last_error is not None:
+                raise self._last_error
             await self._get(_TRIES)
 
     async def _get(self, tries: int) -> None:
-        self._failed = None
+        self._last_error = None
         try:
             token, content = await self._iam.run(self._request_serialized, tries)
         except CallError as error:
-            self._failed = error
+            self._last_error = error
             raise
         finally:
-            self._rounds += 1
+            self._completed += 1
         life = self._lifetime(content)
         seconds = 2 * _MARGIN_SECONDS if life is None else life
         margin = min(_MARGIN_SECONDS, seconds / 10)
         self._renew_at = self._now() + seconds - margin
-        self._ends = math.inf if life is None else self._now() + life
-        self._between = margin / _EARLY_TRIES
+        self._expires_at = math.inf if life is None else self._now() + life
+        self._retry_interval = margin / _EARLY_TRIES
         self._headers = {"X-Auth-Token": token}
         self.generation += 1
 
@@ -179,7 +179,7 @@ class IamTokenCredential:
         await user.lockout.acquire()
         refusal: CallError | None = None
         try:
-            return await self._ask(self._scope)
+            return await self._request_token(self._scope)
         except CredentialRefusedError as error:
             refusal = error
             user.is_known = user.is_known or await self._is_password_right()
@@ -190,17 +190,17 @@ class IamTokenCredential:
         finally:
             user.lockout.release(refusal, accepted=user.is_known)
 
-    async def _ask(self, scope: Mapping[str, Mapping[str, str]]) -> tuple[str, Any]:
+    async def _request_token(self, scope: Mapping[str, Mapping[str, str]]) -> tuple[str, Any]:
         user = self._user
         body = {"auth": {"identity": user.identity(), "scope": scope}}
-        call = IamRequest("POST", "/v3/auth/tokens?nocatalog=true", lambda _url: {}, self.redactor, body)
-        reply = await self._iam.send(call)
-        token = reply.headers.get("X-Subject-Token", "").strip()
+        request = IamRequest("POST", "/v3/auth/tokens?nocatalog=true", lambda _url: {}, self.redactor, body)
+        response = await self._iam.send(request)
+        token = response.headers.get("X-Subject-Token", "").strip()
         if token:
             self.redactor.renew(token)
-        if reply.status == HTTPStatus.CREATED:
+        if response.status == HTTPStatus.CREATED:
             user.is_known = True
-        content = self._iam.read(call, reply)
+        content = self._iam.read(request, response)
         if not token or not is_header_safe(token):
             raise BadAnswerError(f"IAM at {self._iam.origin} returned no token")
         user.is_known = True
@@ -212,7 +212,7 @@ class IamTokenCredential:
             return False
         self._user.is_doubted = True
         try:
-            await self._ask({"domain": {"name": self._user.domain}})
+            await self._request_token({"domain": {"name": self._user.domain}})
         except CallError:
             return self._user.is_known
         return True
@@ -243,8 +243,8 @@ async def list_projects(session: aiohttp.ClientSession, endpoint: str, credentia
             raise BadAnswerError(f"IAM at {iam.origin} returned repeated or too many pages of projects")
         seen.add(target)
         await credential.prepare()
-        call = IamRequest("GET", target, credential.headers, credential.redactor)
-        content = await iam.run(partial(iam.fetch, call), _TRIES)
+        request = IamRequest("GET", target, credential.headers, credential.redactor)
+        content = await iam.run(partial(iam.fetch, request), _TRIES)
         projects = content.get("projects") if isinstance(content, dict) else None
         if not isinstance(projects, list):
             raise BadAnswerError(f"IAM at {endpoint} did not return a list of projects")

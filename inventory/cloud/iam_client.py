@@ -101,7 +101,7 @@ class IamClient:
         self._outage = Outage()
         self._refusals = 0  # number of 429, and seconds waited, since the last success
         self._waited = 0.0
-        self._failed: CallError | None = None
+        self._last_error: CallError | None = None
         self._was_accepted = False
         self._blocked: BlockedError | None = None
 
@@ -143,7 +143,7 @@ class IamClient:
             CallError: the response is not as documented.
         """
         if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
-            raise self._error_of(response, request.redactor)
+            raise self._create_error(response, request.redactor)
         fault = response.fault
         if response.status == HTTPStatus.OK and is_web_page(response.headers, response.body):
             advice = "see that the IAM endpoint is right, and that no proxy or web filter answers for it"
@@ -156,49 +156,48 @@ class IamClient:
         raise BadAnswerError(request.redactor.redact(f"IAM at {self.origin}: {fault}"))
 
     async def _run_once(self, call: Callable[[], Awaitable[T]], counts: Attempts) -> T:
-        """Asks once, in the line of all that ask this IAM; what came of it is counted."""
         self._give_up()
         if self._blocked is not None:  # a further call would send the password to the web filter again
             raise self._blocked
         queued = self._clock()
-        began = await self._throttle.acquire()
-        counts.waited += began - queued
+        sent_at = await self._throttle.acquire()
+        counts.waited += sent_at - queued
         try:
             answer = await call()
         except CallError as error:
-            self._record_error(error, began, counts)
+            self._record_error(error, sent_at, counts)
             raise
         except BaseException:
-            self._throttle.record_no_answer(began)
+            self._throttle.record_no_answer(sent_at)
             raise
-        self._record_success(began)
+        self._record_success(sent_at)
         self._was_accepted = True
         return answer
 
     def _record_error(self, error: CallError, sent: float, counts: Attempts) -> None:
-        self._failed = error
+        self._last_error = error
         if isinstance(error, BlockedError) and not self._was_accepted:
             self._blocked = error
         if isinstance(error, ThrottledError):
             self._outage.record_answer()
             counts.throttled += 1
             self._refusals += 1
-            self._throttle.record_throttled(sent, error)
+            self._throttle.record_throttled(sent_at, error)
             return
         counts.record_failure(error, is_probe=False)
         if error.kind not in _NO_RESPONSE:
-            self._record_success(sent)
+            self._record_success(sent_at)
             return
-        self._throttle.record_no_answer(sent)
-        pause = self._outage.record_silence(sent, self._clock())
+        self._throttle.record_no_answer(sent_at)
+        pause = self._outage.record_silence(sent_at, self._clock())
         if pause:
             self._throttle.pause(pause)
 
-    def _record_success(self, sent: float) -> None:
-        self._failed = None
+    def _record_success(self, sent_at: float) -> None:
+        self._last_error = None
         self._refusals, self._waited = 0, 0.0
         self._outage.record_answer()
-        self._throttle.record_accepted(sent)
+        self._throttle.record_accepted(sent_at)
 
     def _is_given_up(self) -> bool:
         is_refused = is_throttled_too_long(self._refusals, self._waited)
@@ -206,8 +205,8 @@ class IamClient:
 
     def _give_up(self) -> None:
         """Raises the last error at once during the pause; after it, calls try again."""
-        if self._failed is not None and self.paused_for > 0 and self._is_given_up():
-            raise self._failed
+        if self._last_error is not None and self.paused_for > 0 and self._is_given_up():
+            raise self._last_error
 
     async def _wait(self, seconds: float) -> None:
         self._give_up()
@@ -221,7 +220,7 @@ class IamClient:
             CallError: no response with a readable status arrived.
         """
         url = URL(f"{self.endpoint}{request.target}", encoded=True)
-        redact, place = request.redactor.redact, f"IAM at {self.origin}"
+        redact, server = request.redactor.redact, f"IAM at {self.origin}"
         headers = request.headers(str(url))
         data = None if request.body is None else json.dumps(request.body).encode()
         proxy = proxy_for(str(self.origin))
@@ -233,30 +232,30 @@ class IamClient:
                 request.method, url, headers=headers, data=data, allow_redirects=False, **options
             ) as response:
                 if proxy is not None and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-                    raise CallConnectionError(f"{place}: the proxy returned {response.status}")
+                    raise CallConnectionError(f"{server}: the proxy returned {response.status}")
                 return await read_response(response.status, response.headers, response.content, _MAX_BODY)
         except aiohttp.ClientHttpProxyError as error:
-            raise CallConnectionError(redact(f"{place}: the proxy returned {error.status}")) from None
+            raise CallConnectionError(redact(f"{server}: the proxy returned {error.status}")) from None
         except BadAnswerError as error:
-            raise BadAnswerError(redact(f"{place}: {error.error_msg}")) from None
+            raise BadAnswerError(redact(f"{server}: {error.error_msg}")) from None
         except StatusOnlyError as error:
             return error.response
         except FAILURES as error:
-            raise to_call_error(error, place, redact, prefix=f"{place}: ") from None
+            raise to_call_error(error, server, redact, prefix=f"{server}: ") from None
 
-    def _error_of(self, response: RawResponse, redactor: Redactor) -> CallError:
+    def _create_error(self, response: RawResponse, redactor: Redactor) -> CallError:
         status = response.status
-        vendor = read_error_body(response.body)
-        message = vendor.msg or response.fault or "no reason"
+        error_body = read_error_body(response.body)
+        message = error_body.msg or response.fault or "no reason"
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and "Location" in response.headers:
             message = f"a redirect to {response.headers['Location']}, which is not followed"
-        is_foreign = vendor.code is None and is_from_intermediary(status, response.headers, response.body)
+        is_foreign = error_body.code is None and is_from_intermediary(status, response.headers, response.body)
         if is_foreign:
             message = "a proxy or web filter answered instead of IAM"
         message = redactor.redact(f"IAM at {self.origin} returned {status}: {message[:_MAX_MESSAGE_READ]}")[
             :_MAX_MESSAGE
         ]
-        code = None if vendor.code is None else redactor.redact(vendor.code[:_MAX_MESSAGE])
+        code = None if error_body.code is None else redactor.redact(error_body.code[:_MAX_MESSAGE])
         cls = _ERROR_CLASSES.get(status) or (
             ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else WrongEndpointError
         )

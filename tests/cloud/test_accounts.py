@@ -165,7 +165,7 @@ async def test_each_account_has_its_own_credential(tmp_path, sdk):
     assert "Access=AKOFTHEPROFILE000001," in found.credential(None, "r2", "p").headers(PLACE)["Authorization"]
     with pytest.raises(CredentialRefusedError, match=r"account 'three': no credential: set THREE_AUTH_TOKEN"):
         await found.credential(None, "r3", "p").prepare()
-    with pytest.raises(CredentialRefusedError, match=r"no account of the settings file owns r4/p"):
+    with pytest.raises(CredentialRefusedError, match=r"no account in the settings file covers r4/p"):
         await found.credential(None, "r4", "p").prepare()
     with pytest.raises(CredentialRefusedError, match=r"owns r4/\.\.\."):
         await found.iam_credential(None, "r4").prepare()

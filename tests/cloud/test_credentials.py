@@ -114,7 +114,7 @@ async def test_token_changed_during_the_first_read_is_read_again(tmp_path, monke
 
     monkeypatch.setattr(Path, "open", read_and_renew)
     token = read_token_file(path)
-    token._look_at = 0.0
+    token._check_at = 0.0
     await token.prepare()
     assert token.headers(PLACE) == {"X-Auth-Token": "another-token"}
 
@@ -137,7 +137,7 @@ async def test_pipe_is_read_once():
     os.write(other, SECRET.encode())
     os.close(other)
     token = read_token_file(Path(f"/dev/fd/{end}"))
-    token._look_at = 0.0
+    token._check_at = 0.0
     await token.prepare()
     assert not await token.renew(0)
     assert token.headers(PLACE) == {"X-Auth-Token": SECRET}
