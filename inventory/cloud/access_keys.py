@@ -102,7 +102,7 @@ class AccessKeys:
 
     def signer(self, project_id: str) -> SdkObject:
         """Returns SDK credentials of one project with the current keys."""
-        from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - slow to import
+        from huaweicloudsdkcore.auth.credentials import BasicCredentials
 
         signer = BasicCredentials(self.key, self._secret, project_id)
         return signer.with_security_token(self._security_token) if self._security_token else signer
@@ -147,7 +147,7 @@ class SigningCredential:
 
     def headers(self, url: str) -> Mapping[str, str]:
         """Returns the signed headers of a GET, including ``Host`` and the date."""
-        from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - slow to import
+        from huaweicloudsdkcore.sdk_request import SdkRequest
 
         if self._signer_generation != self._keys.generation:
             self._signer, self._signer_generation = self._keys.signer(self._project_id), self._keys.generation
@@ -182,7 +182,7 @@ def find_access_keys() -> tuple[AccessKeys | None, list[str]]:
     Raises:
         CredentialsError: the keys are invalid in a header.
     """
-    from huaweicloudsdkcore.auth import internal, provider  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.auth import internal, provider
 
     # The SDK calls requests directly for metadata and pods, without a setting for proxies.
     internal.requests = _requests_replacement()
@@ -226,7 +226,7 @@ def _configuration_of(provider: str) -> list[str]:
 
 
 def _sdk_errors() -> tuple[type[Exception], ...]:
-    from huaweicloudsdkcore.exceptions.exceptions import SdkException  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.exceptions.exceptions import SdkException
 
     return (SdkException, configparser.Error, AttributeError, LookupError, TypeError, ValueError, OSError)
 
@@ -253,7 +253,7 @@ def create_access_keys(ak: str, sk: str, security_token: str, origin: str = "") 
     Raises:
         CredentialsError: the keys are invalid in a header.
     """
-    from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.auth.credentials import BasicCredentials
 
     sdk_credentials = BasicCredentials(ak, sk)
     return AccessKeys(
@@ -273,10 +273,10 @@ def _renew_keys(sdk_credentials: SdkObject) -> str:
 @functools.cache
 def _http_client() -> SdkObject:
     """Creates the SDK's HTTP client without logging, because requests contain secrets."""
-    from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler  # noqa: PLC0415 - slow to import
-    from huaweicloudsdkcore.http.http_client import HttpClient  # noqa: PLC0415 - slow to import
-    from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415 - slow to import
-    from huaweicloudsdkcore.http.http_handler import HttpHandler  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler
+    from huaweicloudsdkcore.http.http_client import HttpClient
+    from huaweicloudsdkcore.http.http_config import HttpConfig
+    from huaweicloudsdkcore.http.http_handler import HttpHandler
 
     class Client(HttpClient):  # type: ignore[misc]
         def _init_session(self) -> SdkObject:
@@ -289,8 +289,8 @@ def _http_client() -> SdkObject:
 @functools.cache
 def _session_type() -> SdkObject:
     """Creates a session class of requests that uses our proxies."""
-    import requests  # noqa: PLC0415 - slow to import
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - slow to import
+    import requests
+    from requests.adapters import HTTPAdapter
 
     headers: dict[str, dict[str, str]] = {}
 
@@ -322,7 +322,7 @@ def _session_type() -> SdkObject:
 
 def _requests_replacement() -> SdkObject:
     """Returns the functions of ``requests`` that the SDK uses, with these sessions."""
-    import requests  # noqa: PLC0415 - slow to import
+    import requests
 
     def send(method: str, **options: SdkObject) -> SdkObject:
         with _session_type()() as session:
