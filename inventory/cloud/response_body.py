@@ -30,7 +30,7 @@ _STATUS_LINE: Final = re.compile(rb"(?i)HTTP/[0-9](?:\.[0-9])? +([2-9][0-9]{2})(
 _INTERIM: Final = re.compile(rb"(?i)HTTP/[0-9](?:\.[0-9])? +1[0-9]{2}")
 _END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS_LINE_BYTES: Final = 32
-_NOT_HTTP: Final = "an answer that is not HTTP"
+_NOT_HTTP: Final = "a response that is not HTTP"
 _PARSE_ERRORS: Final[Mapping[str, str]] = {
     "got more than": f"a header line of more than {MAX_HEADER_LINE} bytes, the limit",
     "too many headers": f"more than {MAX_HEADERS} header fields, the limit",
@@ -76,7 +76,7 @@ class StatusOnlyError(aiohttp.ClientError):
 
 
 def skip_interim_responses(received: bytes) -> bytes:
-    """Drops blank lines and 1xx responses; returns the bytes that are needed to find the final status line."""
+    """Drops blank lines and 1xx responses; returns the beginning of the final response."""
     while True:
         received = received.lstrip(b"\r\n")
         interim = _INTERIM.match(received)
@@ -89,7 +89,7 @@ def skip_interim_responses(received: bytes) -> bytes:
 
 
 def has_final_status_line(received: bytes) -> bool:
-    """Whether the result of :func:`skip_interim_responses` needs no further bytes."""
+    """Returns True if :func:`skip_interim_responses` needs no more bytes."""
     return len(received) >= _STATUS_LINE_BYTES and _INTERIM.match(received) is None
 
 

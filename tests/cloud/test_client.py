@@ -402,8 +402,8 @@ async def test_incomplete_401_is_a_refusal(sent, endpoint):
     ],
     ids=["hints", "many hints", "continue", "blank line", "cut", "version", "lower case"],
 )
-async def test_the_final_status_line_decides_whatever_precedes_it(raw, endpoint):
-    """A 401 whose head cannot be read is a refusal behind 1xx responses and blank lines, too."""
+async def test_401_after_interim_responses_is_a_refusal(raw, endpoint):
+    """Also after blank lines, and if its head is unreadable."""
     (error,) = await RawServer(raw).ask(endpoint=endpoint)
     assert (error.kind, error.status_code, error.stops_scope) == ("refused", 401, True), error
 
@@ -419,16 +419,16 @@ async def test_the_final_status_line_decides_whatever_precedes_it(raw, endpoint)
         f"Content-Length: {SECRET[::-1]}\r\n\r\nCLOSE",
     ],
 )
-async def test_no_part_of_a_broken_head_is_shown(rest, status, endpoint):
-    """The error says what is wrong in our own words: a head may hold secrets that are not known as such."""
+async def test_broken_head_is_not_quoted(rest, status, endpoint):
+    """It may contain secrets that the redactor does not know."""
     (error,) = await RawServer(f"HTTP/1.1 {status} OK\r\n{rest}".encode()).ask(endpoint=endpoint)
     assert error.retryable
     assert SECRET[::-1][:12] not in f"{error!r}{error}{error.body}"
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_interim_responses_are_skipped_in_pieces_of_any_size(size):
-    """The final status line is found however the bytes arrive, and little of them is kept."""
+def test_interim_responses_are_skipped(size):
+    """In pieces of any size, with little memory."""
     raw = b"\r\nHTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 5000 + b"\r\n\r\n\nHTTP/1.1 401 No\r\n" + b"y" * 100
     kept = b""
     for start in range(0, len(raw), size):

@@ -525,8 +525,8 @@ UNREADABLE = {
     ["\r\nContent-Le", "\r\n", "\x00\x01\r\n\r\n", "\r\nno colon\r\n\r\n", "\r\nContent-Length: 9\r\n\r\n{}"],
 )
 @pytest.mark.parametrize("status", [200, 201, 404])
-async def test_a_token_in_a_broken_answer_is_not_shown(status, rest):
-    """Whatever is wrong with an answer of IAM, its error holds no part of the head."""
+async def test_broken_response_is_not_quoted(status, rest):
+    """IAM's head contains the token."""
     async with Raw(f"HTTP/1.1 {status} X\r\nX-Subject-Token: the-token-of-iam{rest}".encode()).serve() as (
         url,
         session,
