@@ -174,7 +174,7 @@ class IamClient:
         self._was_accepted = True
         return answer
 
-    def _record_error(self, error: CallError, sent: float, counts: Attempts) -> None:
+    def _record_error(self, error: CallError, sent_at: float, counts: Attempts) -> None:
         self._last_error = error
         if isinstance(error, BlockedError) and not self._was_accepted:
             self._blocked = error
