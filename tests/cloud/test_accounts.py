@@ -167,7 +167,7 @@ async def test_each_account_has_its_own_credential(tmp_path, sdk):
         await found.credential(None, "r3", "p").prepare()
     with pytest.raises(CredentialRefusedError, match=r"no account in the settings file covers r4/p"):
         await found.credential(None, "r4", "p").prepare()
-    with pytest.raises(CredentialRefusedError, match=r"owns r4/\.\.\."):
+    with pytest.raises(CredentialRefusedError, match=r"covers r4/\.\.\."):
         await found.iam_credential(None, "r4").prepare()
     assert found.iam_credential(None, "r1").headers(PLACE) == {"X-Auth-Token": SECRET}
 

@@ -286,7 +286,7 @@ async def test_token_is_cached_until_shortly_before_expiry(lifetime, kept, renew
             "returned 302: a redirect to",
         ),
         ({"status": 201, "text": "{}"}, BadAnswerError, "returned no token"),
-        ({"status": 201, "text": "<html>", "headers": {"X-Subject-Token": "t"}}, BadAnswerError, "no JSON"),
+        ({"status": 201, "text": "<html>", "headers": {"X-Subject-Token": "t"}}, BadAnswerError, "not JSON"),
         (
             {"status": 401, "text": json.dumps({"error": {"message": f"bad {PASSWORD}"}})},
             CredentialRefusedError,
@@ -571,7 +571,7 @@ async def test_broken_json_tries_a_password_three_times():
     async with iam.serve() as (url, session):
         reader = user()
         for number in range(20):
-            with pytest.raises((BadAnswerError, CredentialRefusedError), match="no JSON"):
+            with pytest.raises((BadAnswerError, CredentialRefusedError), match="not JSON"):
                 await IamTokenCredential(
                     session, url, reader, {"project": {"id": f"p{number}"}}, sleep=skip_sleep
                 ).prepare()
@@ -591,7 +591,7 @@ async def test_a_201_without_a_usable_token_stops_the_scope(tmp_path, write_list
         )
         assert len(bodies) == 3
     assert result.exit_code == ExitCode.STOPPED
-    assert "gave no token" in result.manifest["scopes"][0]["stopped"]
+    assert "returned no token" in result.manifest["scopes"][0]["stopped"]
 
 
 DOWN = {"status": 503, "text": ""}
@@ -720,7 +720,7 @@ async def test_given_up_iam_stops_scopes_at_once(answer):
         ended = await asyncio.gather(*(token.prepare() for token in tokens), return_exceptions=True)
         asked, now = len(bodies), clock.now
         assert ended[-1].stops_scope
-        with pytest.raises(type(ended[-1]), match="said") as caught:
+        with pytest.raises(type(ended[-1]), match="returned") as caught:
             await tokens[0].prepare()
         assert caught.value.stops_scope
         assert (len(bodies), clock.now) == (asked, now)
