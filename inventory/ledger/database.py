@@ -280,4 +280,4 @@ def _in_use_error(path: Path) -> OutputError:
 
 def in_use_message(path: Path) -> str:
     """The message when another process works with a ledger."""
-    return f"{path} is in use by another inventory process; wait for its end"
+    return f"{path} is in use by another inventory process; wait until it ends"

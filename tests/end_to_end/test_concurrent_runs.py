@@ -49,7 +49,7 @@ def test_a_second_process_is_told_and_changes_nothing(tmp_path, server, path):
         for more in ((), ("--resume",), ("--overwrite",)):
             words = run(*command(server, path, folder, *more), code=4)
             assert "inventory process" in words
-            assert words.endswith("wait for its end\n")
+            assert words.endswith("wait until it ends\n")
             assert (files_of(folder), server._number) == (before, 1)
         first.kill()
     server.plan(None)

@@ -201,7 +201,7 @@ def test_without_system_locks_a_running_export_is_recognised(path, monkeypatch):
     with Ledger(path) as ledger:
         load(ledger)
         assert is_in_use(path)
-        with pytest.raises(OutputError, match=r"another inventory process works in .*; wait for its end"):
+        with pytest.raises(OutputError, match=r"another inventory process works in .*; wait until it ends"):
             RunFolder(path.parent).prepare("new")
         files = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     for name, content in files.items():
