@@ -157,13 +157,15 @@ class Scope:
             CallSkippedError: no call was made.
         """
         attempts = attempts or self.attempts()
+        is_of_list = operation != Operation.SHOW_CONFIG  # a second opinion that is throttled is not repeated
         await self._enter(attempts, is_obsolete, for_opinion=for_opinion)
         try:
+            make_call = partial(self._call, operation, call, attempts)
             result = await self._retry.run(
-                lambda: self._call(operation, call, attempts), attempts, is_closed=self._stop_event.is_set
+                make_call, attempts, is_closed=lambda: (for_opinion and is_of_list) or self.is_closed
             )
         except CallError as error:
-            self._record_failure(error)
+            self._record_failure(error, is_of_list=is_of_list)
             raise
         finally:
             attempts.error = None  # its traceback refers to the attempts
@@ -324,7 +326,7 @@ class Scope:
             self.stop(error)
         return self._breaker.is_in_outage
 
-    def _record_failure(self, error: CallError) -> None:
+    def _record_failure(self, error: CallError, *, is_of_list: bool) -> None:
         """Counts a failed URN and gives the scope up if the circuit breaker opens."""
         if error.kind is None:
             self._retry.budget.add()
@@ -332,7 +334,8 @@ class Scope:
             self._breaker.reset()
             return
         lockout = self._credential.lockout
-        if self._breaker.record_failure(error, is_secret_accepted=lockout is None or lockout.is_accepted):
+        is_accepted = lockout is None or lockout.is_accepted
+        if self._breaker.record_failure(error, is_secret_accepted=is_accepted, is_of_list=is_of_list):
             self.stop(error)
 
     def end_doubt(self, refusals: int) -> None:

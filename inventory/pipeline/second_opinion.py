@@ -69,6 +69,7 @@ class UrnFetcher:
 
     async def _ask_elsewhere(self) -> int:
         """Asks until one answer shows that the credential is accepted; how many were refused as well."""
+        was_proven = self._was_accepted or self._scope.is_proven
         try:
             list_is_refused = await self._is_list_refused()
         except CallSkippedError:
@@ -83,8 +84,8 @@ class UrnFetcher:
             self.early[urn] = outcome
             await self._keep([outcome])
             refusals += outcome.error_kind is ErrorKind.REFUSED
-        # Where URNs that failed before are asked again, their refusals alone are no news.
-        return 0 if self._was_accepted and not list_is_refused else refusals
+        # The refusals of URNs that failed before, or of deleted functions in a row, prove nothing.
+        return 0 if was_proven and not list_is_refused else refusals
 
     async def _is_list_refused(self) -> bool:
         counts = self._scope.attempts(maximum=1)

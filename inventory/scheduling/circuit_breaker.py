@@ -25,6 +25,11 @@ MAX_THROTTLED_SECONDS: Final = 400.0
 MAX_OPINIONS: Final = 2
 """A scope is given up after this many second opinions that are refused too."""
 
+_REFUSALS_BEFORE_OPINION: Final = (3, 10)
+"""Refused URNs in a row before the first and the second opinion of an accepted scope; before later ones the maximum."""
+_ANSWERS_BETWEEN_OPINIONS: Final = 100
+"""Answers after which the first of these numbers counts again."""
+
 # A scope is given up after this many failed URNs of a kind in a row. Before the first answer, silence means an
 # unreachable endpoint, the gateway's 403 a foreign project, anything else a wrong endpoint.
 _MAX_SILENT: Final = 6
@@ -92,6 +97,8 @@ class CircuitBreaker:
         self._failures: Counter[ErrorKind] = Counter()
         self._last_failure: CallError | None = None
         self._is_silent = True
+        self._opinions = 0  # that found the credential alive, and the answers since the last one
+        self._answers = 0
 
     @property
     def is_proven(self) -> bool:
@@ -123,13 +130,17 @@ class CircuitBreaker:
         """Resets the failure counters after a response from the service."""
         self._failures.clear()
         self._is_silent = False
+        self._answers += 1
+        if self._answers >= _ANSWERS_BETWEEN_OPINIONS:
+            self._opinions = 0
 
-    def record_failure(self, error: CallError, *, is_secret_accepted: bool) -> bool:
+    def record_failure(self, error: CallError, *, is_secret_accepted: bool, is_of_list: bool = False) -> bool:
         """Counts a failed URN; returns whether the scope is given up.
 
         Args:
             error: the last error of the URN.
             is_secret_accepted: whether the secret, which scopes may share, was accepted in this session.
+            is_of_list: whether a list was refused: it is the second opinion, or saves calls, and decides nothing alone.
         """
         kind = error.kind or ErrorKind.BAD_ANSWER
         is_of_urn = kind is ErrorKind.BAD_REQUEST or (self.is_proven and kind in _OF_ONE_URN)
@@ -144,12 +155,21 @@ class CircuitBreaker:
             self._warmup.count_refusal()
         if self._warmup.is_exhausted or error.stops_scope:
             return True
-        is_known = self.is_proven and is_secret_accepted
-        if is_refused and self._has_second_opinion and (are_many or not (is_known or self._is_examined)):
+        if is_refused and is_of_list and self._has_second_opinion:
+            return False
+        if is_refused and self._needs_opinion(is_secret_accepted=is_secret_accepted):
             self._doubt, self._are_many = error, are_many
             self._warmup.hold()
             return False
         return are_many
+
+    def _needs_opinion(self, *, is_secret_accepted: bool) -> bool:
+        """Whether the refusals so far may mean the credential. A list may contain any number of deleted functions."""
+        is_known = self._warmup.is_open and is_secret_accepted
+        is_first = not (is_known or self._is_examined)
+        steps = (*_REFUSALS_BEFORE_OPINION, _MAX_AFTER_ANSWERS)
+        maximum = steps[min(self._opinions, len(steps) - 1)] if self.is_proven else _MAX_OTHERS
+        return self._has_second_opinion and (is_first or self._failures[ErrorKind.REFUSED] >= maximum)
 
     def _limit_of(self, error: CallError, kind: ErrorKind) -> int:
         if self._warmup.is_open or (self.is_proven and kind not in _SILENT):
@@ -166,6 +186,8 @@ class CircuitBreaker:
         """
         is_given_up = self._warmup.is_held and (refusals >= MAX_OPINIONS or self._are_many)
         self._is_examined = True
+        self._opinions += not is_given_up
+        self._answers = 0
         self._warmup.end_hold()
         return self._doubt if is_given_up else None
 

@@ -242,10 +242,10 @@ async def test_a_resumed_run_is_never_worse_than_it_was(tmp_path, write_list):
         first = await export(write_list(cloud.urns()), tmp_path / "run", endpoint=server.url)
         before = {table: (tmp_path / "run" / f"{table}.parquet").read_bytes() for table in STABLE}
         again = await export([], tmp_path / "run", mode="resume", endpoint=server.url)
-        assert len(server.requests) == 30
+        assert len(server.requests) == 32  # with a list in each session: the refusals may mean the credential
     assert (first.exit_code, again.exit_code) == (ExitCode.SOME_FAILED, ExitCode.SOME_FAILED)
     assert {table: (tmp_path / "run" / f"{table}.parquet").read_bytes() for table in STABLE} == before
-    assert (again.manifest["requests"]["total"], again.manifest["requests"]["retries"]) == (30, 5)
+    assert (again.manifest["requests"]["total"], again.manifest["requests"]["retries"]) == (32, 5)
 
 
 async def test_a_resumed_run_that_is_stopped_keeps_what_it_knew(tmp_path, write_list):

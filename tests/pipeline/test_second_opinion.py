@@ -195,3 +195,50 @@ async def test_a_list_settles_no_urn_that_was_settled_out_of_turn(tmp_path, writ
     assert statuses(tmp_path / "run") == {"configured": 29, "failed": 1, "refused": 1}
     assert len(by_urn(tmp_path / "run")) == 30
     assert result.manifest["requests"]["saved_by_lists"] > 20
+
+
+@pytest.mark.parametrize("environment", [None, WITH_KEYS], ids=["token", "keys"])
+@pytest.mark.parametrize("workers", [1, 8])
+async def test_a_credential_that_dies_within_a_run_is_refused_a_few_times(
+    tmp_path, write_list, monkeypatch, workers, environment
+):
+    """Three refusals in a row ask for the list; a resumed run asks for it after the first."""
+    state = cloud(0, 300)
+    async with Emulator(state) as server:
+        answer = server._answer
+
+        def die(route, scope, found):
+            return REFUSED if server.counts[200] >= 100 else answer(route, scope, found)
+
+        monkeypatch.setattr(server, "_answer", die)
+        options = {"endpoint": server.url, "environment": environment, "max_workers": workers}
+        first = await export(write_list(state.urns()), tmp_path / "run", **options)
+        assert refused(server) <= 5 + workers
+        before = refused(server)
+        again = await export([], tmp_path / "run", mode="resume", **options)
+        assert refused(server) - before <= 3
+    assert (first.exit_code, again.exit_code) == (3, 3)
+    assert again.manifest["counts"]["status"]["not_attempted"] > 150
+
+
+async def test_deleted_functions_within_a_list_ask_for_few_lists(tmp_path, write_list):
+    """Opinions become rare: after 3, 10 and 100 refusals in a row, and again only after a hundred answers."""
+    refusals = {urn(f"f{n:04}"): REFUSED for n in range(600) if (n % 10 and n < 300) or n >= 400}
+    state = FileCloud({urn(f"f{n:04}"): {} for n in range(600) if urn(f"f{n:04}") not in refusals}, refusals)
+    async with Emulator(state) as server:
+        result = await export(write_list(state.urns()), tmp_path / "run", endpoint=server.url, max_workers=1)
+        lists = [request for request in server.requests if not request.urn]
+    assert len(lists) <= 8
+    assert statuses(tmp_path / "run")["refused"] == len(refusals)
+    assert result.exit_code == 1
+
+
+async def test_a_throttled_list_does_not_hold_up_the_scope(tmp_path, write_list, monkeypatch):
+    """The list is asked once; then URNs from elsewhere show that the credential is accepted."""
+    state = cloud(3, 20)
+    busy = Reply(429, b'{"error_code":"APIGW.0308","error_msg":"busy"}', {"Retry-After": "0"})
+    async with Emulator(state) as server:
+        answering(server, monkeypatch, listed=busy)
+        await export(write_list(state.urns()), tmp_path / "run", endpoint=server.url, max_workers=1)
+        assert server.counts[429] == 1
+    assert statuses(tmp_path / "run") == {"configured": 20, "failed": 3, "refused": 3}
