@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.errors import SourceError
 from inventory.urn import trim
@@ -252,17 +252,35 @@ def read_parquet(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
         table.check_unique(name, file.schema_arrow.names)
         row = 0
         for batch in file.iter_batches(batch_size=4096, columns=[name]):
-            for value in batch.column(0).cast(pa.string()).to_pylist():
+            for value in _cells_of(batch.column(0)):
                 row += 1
-                if value is None:
-                    yield Entry(row, "", "the cell is empty (null)")
-                else:
-                    text, cleaned = trim(value)
-                    yield Entry(row, text, cleaned=cleaned)
+                yield _entry_of_cell(row, value)
     except pa.ArrowNotImplementedError:
         raise SourceError(f"{table.name}: column {name!r} does not hold text") from None
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{table.name} is no whole Parquet file: {str(error).splitlines()[0]}") from None
+
+
+def _cells_of(column: Any) -> list[str | bytes | None]:  # noqa: ANN401 - pyarrow is imported late
+    import pyarrow as pa  # noqa: PLC0415 - as in read_parquet
+
+    try:
+        cells: list[str | bytes | None] = column.cast(pa.string()).to_pylist()
+    except (pa.ArrowInvalid, UnicodeDecodeError):  # one cell is not UTF-8
+        cells = column.cast(pa.binary()).to_pylist()
+    return cells
+
+
+def _entry_of_cell(row: int, value: str | bytes | None) -> Entry:
+    if value is None:
+        return Entry(row, "", "the cell is empty (null)")
+    if isinstance(value, bytes):
+        try:
+            value = value.decode()
+        except UnicodeDecodeError:
+            return Entry(row, value.decode("utf-8", "replace"), "not UTF-8")
+    text, cleaned = trim(value)
+    return Entry(row, text, cleaned=cleaned)
 
 
 def lines_of(stream: IO[bytes], *, for_csv: bool = False) -> Iterator[Entry]:

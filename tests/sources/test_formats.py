@@ -442,3 +442,19 @@ def test_column_chooses_a_field_of_a_json_list(source, name, text, column):
 def test_texts_in_lines_belong_into_jsonl(source):
     """Several JSON texts in a file named .json get the advice to name it .jsonl."""
     assert "more behind the text, at line 2; a list" in broken(source("list.json", f'"{A}"\n"{B}"\n'))
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int32(), pa.binary()), pa.string()])
+def test_a_cell_that_is_not_utf8_is_one_reject(tmp_path, kind):
+    """In a Parquet list a cell that is not UTF-8 is a reject, and all other cells are read."""
+    path = tmp_path / "list.parquet"
+    cells = pa.array([A.encode(), b"urn:\xff", None, B.encode()], pa.binary())
+    if kind == pa.string():
+        cells = cells.view(kind)  # without a check
+    elif pa.types.is_dictionary(kind):
+        cells = cells.dictionary_encode()
+    else:
+        cells = cells.cast(kind)
+    pq.write_table(pa.table({"urn": cells}), path)
+    entries = [(entry.text, entry.reason) for entry in Source(str(path)).read()]
+    assert entries == [(A, None), ("urn:\ufffd", "not UTF-8"), ("", "the cell is empty (null)"), (B, None)]
