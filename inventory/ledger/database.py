@@ -86,9 +86,13 @@ def open_writable(path: Path, *, locked: bool) -> sqlite3.Connection:
     with translate_sqlite_errors(path):
         _check_regular(path)
         if not locked and not has_record_locks(lock_path(path)):
+            advice = (
+                "copy this folder to a local disk and continue there"
+                if _has_content(path)
+                else "give an --output on a local disk and copy the finished run from there"
+            )
             raise OutputError(
-                f"{path.parent} is on a file system without locks, where two processes could damage a run: give an "
-                "--output on a local disk and copy the finished run from there"
+                f"{path.parent} is on a file system without locks, where two processes could damage a run: {advice}"
             )
         if locked:
             try:
@@ -111,20 +115,24 @@ def open_read_only(path: Path, *, in_use: bool) -> sqlite3.Connection:
         LedgerUnusableError: the file is damaged.
         OutputError: it cannot be read.
     """
-    with translate_sqlite_errors(path):
+    log = ledger_files(path)[0]
+    if log.is_symlink() or (log.exists() and not log.is_file()):
+        raise damage_error(path, f"{log.name} is a link or not a regular file")
+    with translate_sqlite_errors(path, is_reader=True):
         # immutable: otherwise a reader creates a log and leaves it.
-        if not in_use and not _has_content(ledger_files(path)[0]):
+        if not in_use and not _has_content(log):
             return _connect_uri(path, "immutable=1")
         database = _connect_uri(path, "mode=ro")
         try:
             database.execute("PRAGMA user_version")
         except sqlite3.OperationalError as error:
             database.close()
-            if not _code(error).startswith(_LOCKING) or has_record_locks(path):
+            has_no_locks = _code(error).startswith(_LOCKING) and not has_record_locks(path)
+            if not has_no_locks and (in_use or not _code(error).startswith(_NO_SHARED_MEMORY)):
                 raise
             if in_use:
                 raise _in_use_error(path) from None
-            # A killed run on a file system without locks: SQLite reads the log into memory.
+            # A killed run on a file system without locks or shared memory: SQLite reads the log into memory.
             database = _connect_uri(path, f"mode=ro&{_UNLOCKED}")
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
         return database
@@ -150,7 +158,7 @@ def _check_regular(path: Path) -> None:
     """
     for file in ledger_files(path):
         # SQLite follows no link to the shared memory.
-        if not file.name.endswith("-shm") and (file.is_symlink() or file.is_fifo()):
+        if not file.name.endswith("-shm") and (file.is_symlink() or file.is_fifo() or (file != path and file.is_dir())):
             raise damage_error(path, f"{file.name} is a link or not a regular file")
         if file != path and file.is_file() and file.stat(follow_symlinks=False).st_nlink > 1:
             raise LedgerUnusableError(
@@ -223,12 +231,12 @@ def cancellable(database: sqlite3.Connection, check_cancelled: Callable[[], None
 
 
 @contextmanager
-def translate_sqlite_errors(path: Path) -> Iterator[None]:
+def translate_sqlite_errors(path: Path, *, is_reader: bool = False) -> Iterator[None]:
     """Turns SQLite's errors into one sentence.
 
     Raises:
         LedgerUnusableError: the file is damaged.
-        OutputError: it is in use, or cannot be written.
+        OutputError: it is in use, or cannot be written (read, if ``is_reader``).
     """
     try:
         yield
@@ -247,6 +255,8 @@ def translate_sqlite_errors(path: Path) -> Iterator[None]:
         if code.startswith(_DAMAGED) or no_text or str(error) == _UNKNOWN_FORMAT:
             raise damage_error(path, str(error)) from None
         if code.startswith(_UNWRITABLE):
+            if is_reader:
+                raise OutputError(f"{path} cannot be read: {error}; {_advice_for_reader(code)}") from None
             raise OutputError(f"{path} cannot be written: {error}; {_advice(path, code)}") from None
         raise
 
@@ -255,7 +265,20 @@ def _advice(path: Path, code: str) -> str:
     if code.startswith("SQLITE_CANTOPEN") and len(os.fsencode(path.absolute())) > _LONGEST_NAME:
         return f"SQLite allows paths of up to {_LONGEST_NAME} bytes; give a shorter --output"
     first = next(advice for prefix, advice in _ADVICE if code.startswith(prefix))
-    return f"{first} or give another --output; then continue with --resume"
+    return f"{first}{way_out(path)}"
+
+
+def _advice_for_reader(code: str) -> str:
+    first = next(advice for prefix, advice in _ADVICE if code.startswith(prefix))
+    first = "grant read permission" if first == _ADVICE[-1][1] else first
+    return f"{first}, or use a copy of the folder on a local disk"
+
+
+def way_out(path: Path) -> str:
+    """The end of an advice: what else to do if a ledger cannot be written."""
+    if _has_content(path):
+        return " and continue, or copy the folder to another disk and continue there"
+    return " or give another --output"
 
 
 def _code(error: sqlite3.Error) -> str:

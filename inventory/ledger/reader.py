@@ -24,6 +24,7 @@ from inventory.urn import scope_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 BODIES_DROPPED: Final = "bodies-dropped"
@@ -126,9 +127,12 @@ class LedgerView:
                 raise OutputError(in_use_message(path)) from error
             raise
 
+    def _translate_errors(self) -> AbstractContextManager[None]:
+        return translate_sqlite_errors(self._path, is_reader=True)
+
     def _check(self, check_cancelled: Callable[[], None], *, whole: bool) -> None:
         try:
-            with translate_sqlite_errors(self._path):
+            with self._translate_errors():
                 self._check_version(self._version())
                 if whole:
                     self.check(check_cancelled)
@@ -162,7 +166,7 @@ class LedgerView:
 
     def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """Reads a fact; None where it was never written."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             row = self._db.execute("SELECT * FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else msgspec.json.decode(self._verified("facts", row)[1])
 
@@ -209,7 +213,7 @@ class LedgerView:
         outcomes = self._outcomes()
         settled = next(outcomes, None)
         number, last = 0, ""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             for urn, kept in self._db.execute("SELECT * FROM urns ORDER BY urn"):
                 if checksum_of_urn(urn) != kept or urn <= last:
                     raise self.damage_error(f"{urn} is not a URN of its list")
@@ -227,7 +231,7 @@ class LedgerView:
 
     def _outcomes(self) -> Iterator[Outcome]:
         """Streams outcomes in URN order, so that rows() joins two scans without a look-up."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             for row in self._db.execute("SELECT * FROM outcomes ORDER BY urn"):
                 outcome = Outcome._make(row[:-1])
                 if checksum(outcome) != row[-1]:
@@ -236,7 +240,7 @@ class LedgerView:
 
     def rejects(self) -> Iterator[Reject]:
         """Streams the rejects by source and line."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
                 yield Reject(*self._verified("rejects", row))
 
@@ -246,30 +250,30 @@ class LedgerView:
 
     def count_settled(self) -> int:
         """The number of URNs with an outcome that are not requeued."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
             return int(self._db.execute(query).fetchone()[0])
 
     def count_failed(self) -> int:
         """The number of URNs that failed."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             return int(self._db.execute("SELECT count(*) FROM outcomes WHERE status = 'failed'").fetchone()[0])
 
     def has_success(self, region: str, project_id: str) -> bool:
         """Whether the service answered a call of the scope, in any session."""
         first, end = urn_range(region, project_id)
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             query = "SELECT 1 FROM outcomes WHERE urn > ? AND urn < ? AND status <> 'failed' LIMIT 1"
             return self._db.execute(query, (first, end)).fetchone() is not None
 
     def count_rejects(self) -> int:
         """The number of entries that are not function URNs."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             return int(self._db.execute("SELECT count(*) FROM rejects").fetchone()[0])
 
     def sources(self) -> list[SourceRead]:
         """The sources by name."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             return [
                 SourceRead(*self._verified("sources", row))
                 for row in self._db.execute("SELECT * FROM sources ORDER BY name, sha256")
@@ -277,26 +281,26 @@ class LedgerView:
 
     def scopes(self) -> list[ScopeCount]:
         """The scopes, by region and project."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             query = "SELECT * FROM scopes ORDER BY region, project_id"
             return [ScopeCount(*self._verified("scopes", row)) for row in self._db.execute(query)]
 
     def answers(self) -> list[AnswerCount]:
         """The calls of all sessions by scope, operation and HTTP status."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             query = "SELECT * FROM answers ORDER BY region, project_id, operation, http_status"
             return [AnswerCount(*self._verified("answers", row)) for row in self._db.execute(query)]
 
     def outcome(self, urn: str) -> Outcome | None:
         """The outcome of one URN; None where it has none."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             row = self._db.execute("SELECT * FROM outcomes WHERE urn = ?", (urn,)).fetchone()
         return None if row is None else Outcome(*self._verified("outcomes", row))
 
     def count_statuses(self, since: int) -> Iterator[StatusCount]:
         """Counts URNs by scope, status and error kind; ``since`` is in microseconds since 1970."""
         for region, project_id, _ in self.scopes():
-            with translate_sqlite_errors(self._path):
+            with self._translate_errors():
                 cursor = self._db.execute(
                     "SELECT status, error_kind, count(*), min(urn), sum(finished_at > ?),"
                     " min(CASE WHEN finished_at > ? THEN finished_at END)"
@@ -308,14 +312,14 @@ class LedgerView:
 
     def last_finished(self) -> int | None:
         """The time of the last outcome in microseconds since 1970; None where there is none."""
-        with translate_sqlite_errors(self._path):
+        with self._translate_errors():
             last: int | None = self._db.execute("SELECT max(finished_at) FROM outcomes").fetchone()[0]
         return last
 
     @contextmanager
     def read_transaction(self, check_cancelled: Callable[[], None] = lambda: None) -> Iterator[None]:
         """All reads in this block see one state of the ledger; ``check_cancelled`` may end it."""
-        with cancellable(self._db, check_cancelled), translate_sqlite_errors(self._path):
+        with cancellable(self._db, check_cancelled), self._translate_errors():
             self._db.execute("BEGIN")
             try:
                 yield

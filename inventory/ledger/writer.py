@@ -21,6 +21,7 @@ from inventory.ledger.database import (
     lock_path,
     open_writable,
     translate_sqlite_errors,
+    way_out,
 )
 from inventory.ledger.reader import (
     BODIES_DROPPED,
@@ -47,6 +48,7 @@ from inventory.storage.file_lock import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from inventory.outcome import Outcome
@@ -85,12 +87,15 @@ class Ledger(LedgerView):
         self._pending_listed: list[str] = []
         self._has_requeued = False
         self._lock = Lock(lock_path(path))
-        self._lock.take(in_use_message(path), " or give another --output; then continue with --resume")
+        self._lock.take(in_use_message(path), way_out(path))
         try:
             self._open_or_replace(check_cancelled, replace=replace)
         except (OutputError, InterruptedRunError):
             self._lock.release()
             raise
+
+    def _translate_errors(self) -> AbstractContextManager[None]:
+        return translate_sqlite_errors(self._path)
 
     def _open_or_replace(self, check_cancelled: Callable[[], None], *, replace: bool) -> None:
         try:

@@ -161,7 +161,9 @@ def _remove(path: Path) -> None:
     try:
         paths.remove_table_file(path)
     except OSError as error:
-        raise OutputError.from_os_error(path, "cannot be removed", error, "give another --output") from None
+        raise OutputError.from_os_error(
+            path, "cannot be removed", error, "{remedy} and run the command again"
+        ) from None
 
 
 def _exists(path: Path) -> bool:

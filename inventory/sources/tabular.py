@@ -274,12 +274,10 @@ def _cells_of(column: Any) -> list[str | bytes | None]:  # noqa: ANN401 - pyarro
 def _entry_of_cell(row: int, value: str | bytes | None) -> Entry:
     if value is None:
         return Entry(row, "", "the cell is empty (null)")
-    if isinstance(value, bytes):
-        try:
-            value = value.decode()
-        except UnicodeDecodeError:
-            return Entry(row, value.decode("utf-8", "replace"), "not UTF-8")
-    text, cleaned = trim(value)
+    try:
+        text, cleaned = trim(value.decode() if isinstance(value, bytes) else value)
+    except UnicodeDecodeError as error:
+        return Entry(row, error.object.decode("utf-8", "replace"), "not UTF-8")
     return Entry(row, text, cleaned=cleaned)
 
 

@@ -85,7 +85,7 @@ class PartsWriter:
             with _named(self._table.name):
                 if self._is_split() and not layout.is_replaceable(place):
                     raise OutputError(
-                        f"{place} is in the way of the parts of a table: move it away, or give another --output"
+                        f"{place} is in the way of the parts of a table: move it away and run the command again"
                     )
         self._finished = True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -109,6 +110,57 @@ def test_without_any_locks_a_run_is_refused_with_advice(path, monkeypatch):
     with pytest.raises(OutputError, match=r"without locks.*an --output on a local disk and copy the finished run"):
         Ledger(path)
     assert not path.exists()
+
+
+def test_without_any_locks_a_run_is_copied(path, monkeypatch):
+    """For a run that exists the way out of a file system without locks is a copy of its folder."""
+    Ledger(path).close()
+    for name in ("flock", "lockf"):
+        monkeypatch.setattr(file_lock._LOCKS, name, failing(errno.ENOLCK))
+    with pytest.raises(OutputError, match=r"without locks.*: copy this folder to a local disk and continue there$"):
+        Ledger(path)
+
+
+@pytest.mark.parametrize("is_run", [False, True])
+def test_the_advice_can_be_followed(path, monkeypatch, is_run):
+    """A new run can get another --output; a run that exists is copied or continued where it is."""
+    if is_run:
+        Ledger(path).close()
+    monkeypatch.setattr(file_lock, "_opened", failing(errno.EROFS))
+    way_out = (
+        "and continue, or copy the folder to another disk and continue there" if is_run else "or give another --output"
+    )
+    with pytest.raises(OutputError, match=f"; make the file system writable {way_out}$"):
+        Ledger(path)
+
+
+@pytest.mark.parametrize("name", ["ledger.sqlite-wal", "ledger.sqlite-shm"])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_killed_run_is_read_without_shared_memory(path, name, is_link):
+    """A reader of a killed run needs no shared memory; what is in the place of the log is said; nothing is written."""
+    arguments = [sys.executable, "-c", KILLED, path, ROOT / "tests"]
+    assert subprocess.run(arguments, check=False).returncode == 9
+    planted = path.with_name(name)
+    planted.unlink(missing_ok=True)
+    if is_link:
+        planted.symlink_to(path.with_name("elsewhere"))
+    else:
+        planted.mkdir()
+    if name.endswith("-shm"):
+        with LedgerView(path) as view:
+            assert view.count_settled() == 1
+    else:
+        with pytest.raises(LedgerUnusableError, match="wal is a link or not a regular file"):
+            LedgerView(path)
+
+
+def test_a_reader_never_says_that_it_cannot_write(path):
+    """An error of SQLite in a command that only reads is about reading."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_READ"
+    advice = r"cannot be read: disk I/O error; check the disk, or use a copy of the folder on a local disk$"
+    with pytest.raises(OutputError, match=advice), database.translate_sqlite_errors(path, is_reader=True):
+        raise error
 
 
 def test_without_any_locks_a_log_does_not_count_as_a_process(path, monkeypatch):
