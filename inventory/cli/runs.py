@@ -162,7 +162,10 @@ def prune(
         int | None, typer.Option(min=1, help="Number of months of which to keep the last run.")
     ] = None,
     incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="Remove stopped and damaged runs too, if a newer run is complete.")
+        bool,
+        typer.Option(
+            "--incomplete", help="Remove damaged runs and runs without tables too, if a newer run has its tables."
+        ),
     ] = False,
     **options: Any,  # noqa: ANN401 - each option has its own type
 ) -> None:

@@ -126,7 +126,7 @@ def test_the_advice_can_be_followed(path, monkeypatch, is_run):
     """A new run can get another --output; a run that exists is copied or continued where it is."""
     if is_run:
         Ledger(path).close()
-    monkeypatch.setattr(file_lock, "", failing(errno.EROFS))
+    monkeypatch.setattr(file_lock, "_open", failing(errno.EROFS))
     way_out = (
         "and continue, or copy the folder to another disk and continue there" if is_run else "or give another --output"
     )

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.histories import at, nights, one_run
+from support.project import ROOT
 from typer.testing import CliRunner
 
 import inventory
@@ -346,3 +347,12 @@ def test_the_rules_keep_what_they_say(history, policy):
         there = {run.time.strftime(form) for run in history}
         expected = sorted(there, reverse=True)[:wanted]
         assert sorted(one for one in periods if one.startswith(name)) == sorted(f"{name} {one}" for one in expected)
+
+
+def test_the_rules_apply_to_a_run_that_ended_early(run, folder):
+    """A run that ended with tables and exit code 5 is complete for the rules, as the help and the guide say."""
+    at(run, folder, "early", "2026-11-01T01:00:00Z", exit_code=5, complete=False)
+    at(run, folder, "later", "2026-11-02T01:00:00Z")
+    assert prune(folder, "--keep-last", "1")[:2] == (0, [str(folder / "early")])
+    guide = (ROOT / "inventory" / "docs" / "history.md").read_text()
+    assert "The rules also apply to a run that ended with exit code 3 or 5" in guide
