@@ -45,6 +45,8 @@ _LETTER_OF = dict(
     )
 )
 """Letters of other scripts that look like an ASCII letter."""
+_MARK_CATEGORIES = ("Mn", "Mc")
+_FORBIDDEN_CATEGORIES = ("Cn", "Co", "Me", "So")
 _NOT_IN_A_PATH = (".", "..")
 _FIXED_CHARACTERS = len("urn:fss:::function:::")
 _FULL_FIELDS = (7, 8)
@@ -94,6 +96,7 @@ def parse(text: str, *, region: str | None = None, project_id: str | None = None
         character, position = describe_character(forbidden.group()), forbidden.start() + 1
         raise UrnError(f"character {character} at position {position} is not allowed in a function URN")
     _check_look_alikes(text)
+    _check_categories(text)
     if not text:
         raise UrnError("empty")
     fields = text.split(":")
@@ -151,6 +154,24 @@ def _check_look_alikes(text: str) -> None:
         position += len(field) + 1
 
 
+def _check_categories(text: str) -> None:
+    """Refuses symbols, private use, unassigned characters, and marks that belong to no letter."""
+    if text.isascii():
+        return
+    base = ""  # the last letter and the marks on it
+    for position, character in enumerate(text, 1):
+        category = unicodedata.category(character)
+        if category in _MARK_CATEGORIES:
+            base += character
+            is_allowed = base[0].isalpha() and (not base[0].isascii() or len(unicodedata.normalize("NFC", base)) == 1)
+        else:
+            base = character
+            is_allowed = character.isascii() or category not in _FORBIDDEN_CATEGORIES
+        if not is_allowed:
+            described = describe_character(character)
+            raise UrnError(f"character {described} at position {position} is not allowed in a function URN")
+
+
 def split_urn(text: str) -> FunctionUrn:
     """Splits a full URN that :func:`parse` has checked, in a third of the time."""
     _, _, region, project_id, _, package, name, *rest = text.split(":")
@@ -201,6 +222,7 @@ def check_field(text: str, name: str) -> None:
         raise UrnError(f"{name} {text!a} cannot be a field of a URN")
     try:
         _check_look_alikes(text)
+        _check_categories(text)
     except UrnError as error:
         raise UrnError(f"{name} {text!a} cannot be a field of a URN: {error.message}") from None
 

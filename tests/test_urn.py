@@ -334,3 +334,37 @@ def test_parsing_is_total(text, prefix):
         return
     assert parse(str(urn)) == urn
     assert str(urn).encode()
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        "\ufffd",
+        "\u0378",
+        "\ue000",
+        "\ufffe",
+        "\U0010ffff",
+        "\U0001f600",
+        "\u2500",
+        "\u20dd",
+        "\u20e3",
+        "\u0332",
+        "\u0338",
+    ],
+)
+def test_a_character_that_no_name_has_is_a_reject_with_its_code_point(character):
+    """Symbols, private use, unassigned characters and marks without a letter are refused by their code point."""
+    for text in (f"{FULL}{character}", f"{FULL}-{character}x", f"{FULL}:{character}"):
+        with pytest.raises(UrnError, match=rf"character U\+{ord(character):04X}.* at position \d+ is not allowed"):
+            parse(text)
+    with pytest.raises(UrnError, match="cannot be a field of a URN"):
+        check_field(f"a{character}", "--region")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["e\u0301t\u00e9", "\u4e2d\u6587", "\u0e17\u0e33", "\u0928\u093f", "\u05e9\u05c1\u05bc", "\u1ebf", "e\u0302\u0301"],
+)
+def test_letters_of_other_scripts_keep_their_marks(name):
+    """A letter with the marks of its script, composed or not, is allowed."""
+    assert parse(f"urn:fss:cn-north-4:p:function:default:{name}").function_name == name
