@@ -21,6 +21,8 @@ DEFAULT_FILE: Final = ".huaweicloud/regions.yaml"
 
 
 _HOST_PART: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_MAX_SHOWN: Final = 100
+"""Characters of an invalid region in a message."""
 _DOMAIN: Final = ".myhuaweicloud.com"
 _EUROPE: Final = ("eu-west-1", ".myhuaweicloud.eu")
 """Prefix and domain of the isolated European partition; its tokens must not go to ``.com``.
@@ -41,7 +43,7 @@ def expand_default_endpoint(template: str, region: str) -> str:
 def use_partition_domain(template: str, region: str) -> str:
     """Replaces the domain of a default endpoint by the domain of the region's partition."""
     prefix, domain = _EUROPE
-    return template.replace(_DOMAIN, domain) if region.startswith(prefix) else template
+    return template.replace(_DOMAIN, domain) if region.lower().startswith(prefix) else template
 
 
 def expand_region(template: str, region: str) -> str:
@@ -51,7 +53,7 @@ def expand_region(template: str, region: str) -> str:
         UrnError: the region is invalid in a host name; the token could go to another host.
     """
     if "{region}" in template and not _HOST_PART.fullmatch(region):
-        raise UrnError(f"region {region!r} is invalid in the endpoint's host name")
+        raise UrnError(f"region {region[:_MAX_SHOWN]!r} is invalid in the endpoint's host name")
     return template.replace("{region}", region).rstrip("/")
 
 

@@ -229,8 +229,9 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         """
         if self.endpoint != DEFAULT_ENDPOINT:
             return expand_region(self.endpoint, region)
-        if region in self.region_endpoints:
-            return self.region_endpoints[region].rstrip("/")
+        for name, endpoint in self.region_endpoints.items():
+            if name.lower() == region.lower():
+                return endpoint.rstrip("/")
         return expand_default_endpoint(DEFAULT_ENDPOINT, region)
 
     def iam_endpoint_for(self, region: str) -> str:

@@ -104,6 +104,8 @@ def test_european_partition_has_its_own_domain(monkeypatch, home):
     settings = combine(None, {})
     assert settings.endpoint_for("eu-west-101") == "https://functiongraph.eu-west-101.myhuaweicloud.eu"
     assert settings.iam_endpoint_for("eu-west-101") == "https://iam.eu-west-101.myhuaweicloud.eu"
+    assert settings.endpoint_for("EU-WEST-101").endswith(".myhuaweicloud.eu")
+    assert settings.iam_endpoint_for("Eu-West-101").endswith(".myhuaweicloud.eu")
     assert settings.endpoint_for("eu-west-0") == "https://functiongraph.eu-west-0.myhuaweicloud.com"
     given = combine(None, {"endpoint": DEFAULT_ENDPOINT, "iam_endpoint": DEFAULT_IAM_ENDPOINT})
     assert given.endpoint_for("eu-west-101") == "https://functiongraph.eu-west-101.myhuaweicloud.com"
@@ -187,3 +189,16 @@ def test_commands_warn_once_per_host(tmp_path, write_list, monkeypatch, command)
     project = ("--project-id", "p") if command[0] == "discover" else ()
     done = call_cli(*command, *places, *project, cwd=tmp_path)
     assert done.stderr.count("warning: the credential goes to fg.invalid over plain http") == 1
+
+
+def test_regions_of_the_sdk_are_compared_without_case():
+    """A URN's region finds its endpoint whatever its case."""
+    settings = ExportSettings(region_endpoints={"cn-North-4": "https://fg.internal"})
+    assert settings.endpoint_for("CN-NORTH-4") == "https://fg.internal"
+
+
+def test_message_shortens_an_overlong_region():
+    """A message holds at most 100 characters of an invalid region."""
+    with pytest.raises(UrnError) as caught:
+        ExportSettings().endpoint_for("x" * 5000)
+    assert len(str(caught.value)) < 200

@@ -263,7 +263,7 @@ async def list_projects(session: aiohttp.ClientSession, endpoint: str, credentia
 def _next_target(links: object, target: str, endpoint: str) -> str | None:
     """Ignores scheme and host of the link: another host must not receive the credential."""
     link = links.get("next") if isinstance(links, dict) else links
-    if link in (None, "", []):
+    if link is False or link in (None, "", []):
         return None
     base = URL(endpoint).raw_path.rstrip("/")
     try:

@@ -29,6 +29,7 @@ from inventory.errors import (
 )
 from inventory.pipeline.open_scope import open_scope
 from inventory.printable import printable
+from inventory.scheduling.circuit_breaker import is_from_service
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -124,7 +125,8 @@ async def _check(
     if isinstance(list_error, RefusedError):
         checkup.steps.append(_refused(list_error))
         return checkup
-    checkup.steps.append(Step("credential", ok=True))
+    is_accepted = list_error is None or is_from_service(list_error)
+    checkup.steps.append(Step("credential", ok=True if is_accepted else None))
     checkup.steps.append(await _project(scope_settings, session, account))
     checkup.steps.append(_permission("list", list_error))
     first = listed.urns[0] if listed and listed.urns else f"urn:fss:{region}:{project_id}:function:default:{_NOT_THERE}"
@@ -159,7 +161,9 @@ def _connection(endpoint: str, error: CallError | None) -> list[Step]:
         return [Step("endpoint", ok=False, words=f"{error}; {_ADVICE[CallConnectionError]}")]
     if isinstance(error, WrongEndpointError):
         return [Step("endpoint", ok=False, words=f"{error}; {_ADVICE[WrongEndpointError]}")]
-    return [Step("endpoint", ok=True), Step("TLS", ok=True) if secure else Step("TLS", ok=None, words="plain http")]
+    is_vendor = error is None or error.error_code is not None
+    endpoint_step = Step("endpoint", ok=True if is_vendor else None, words="" if is_vendor else f"{error}")
+    return [endpoint_step, Step("TLS", ok=True) if secure else Step("TLS", ok=None, words="plain http")]
 
 
 def _clock(date: str | None) -> Step:

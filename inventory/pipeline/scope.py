@@ -6,7 +6,7 @@ import asyncio
 import time
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from inventory.cloud.pages import Operation
 from inventory.cloud.responses import NOT_FOUND_CODES
@@ -20,7 +20,7 @@ from inventory.errors import (
 )
 from inventory.ledger.writer import NO_ANSWER
 from inventory.pipeline.outcomes import failure_outcome, success_outcome
-from inventory.scheduling.circuit_breaker import CircuitBreaker, is_from_service, is_throttled_too_long
+from inventory.scheduling.circuit_breaker import CircuitBreaker, is_throttled_too_long, shows_acceptance
 from inventory.scheduling.retry import Attempts, RetryPolicy
 from inventory.scheduling.stop_event import StopEvent
 from inventory.scheduling.throttle import Throttle
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from inventory.settings import ExportSettings
 
 T = TypeVar("T")
+
+_STALE_SECONDS: Final = 1.0  # a credential may expire while a call waits this long for its slot
 
 
 class CallSkippedError(Exception):
@@ -194,7 +196,7 @@ class Scope:
             answer = await self._call_in_slot(operation, call, attempts, sent)
             accepted = True
         except CallError as error:
-            accepted = error.error_code in NOT_FOUND_CODES or _shows_acceptance(error)
+            accepted = error.error_code in NOT_FOUND_CODES or shows_acceptance(error)
             if not accepted and error.status_code == HTTPStatus.UNAUTHORIZED and not error.retryable:
                 refusal = error.as_kind(RefusedError)
                 is_doubted = self._has_second_opinion and not error.stops_scope
@@ -214,6 +216,8 @@ class Scope:
         try:
             await self._credential.prepare()
             sent = await self.throttle.acquire()
+            if sent - began >= _STALE_SECONDS:
+                await self._credential.prepare()
             while lockout is not None and not self._stop_event.is_set():
                 has_waited = await lockout.acquire(self)
                 if not has_waited or not (self._stop_event.is_set() or self.throttle.paused_for):
@@ -344,9 +348,3 @@ class Scope:
             self.stop(error)
         if self._credential.lockout is not None:
             self._credential.lockout.end_reservation(self)
-
-
-def _shows_acceptance(error: CallError) -> bool:
-    """Whether the service, and not the gateway, rejected the request: then it accepted the credential."""
-    is_refusal = error.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
-    return is_from_service(error) and not is_refusal and 400 <= (error.status_code or 0) < 500  # noqa: PLR2004 - 4xx

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import ErrorKind
@@ -205,3 +206,9 @@ def is_throttled_too_long(pauses: int, seconds: float) -> bool:
 def is_from_service(error: CallError) -> bool:
     """Whether the service answered, and not the gateway in front of it."""
     return (error.error_code or "").startswith("FSS.")
+
+
+def shows_acceptance(error: CallError) -> bool:
+    """Whether the service, and not the gateway, rejected the request: then it accepted the credential."""
+    is_refusal = error.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+    return is_from_service(error) and not is_refusal and 400 <= (error.status_code or 0) < 500  # noqa: PLR2004 - 4xx

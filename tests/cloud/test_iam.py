@@ -413,6 +413,12 @@ async def test_invalid_next_page_is_an_error(link):
         await projects_of(a_page("a", link))
 
 
+@pytest.mark.parametrize("link", [None, "", False])
+async def test_last_page_has_no_next_page(link):
+    """All spellings of no next page end the list."""
+    assert (await projects_of(a_page("a", link)))[0] == {"a": "r"}
+
+
 async def test_cyclic_pages_are_an_error():
     """Two pages that link to each other end with an error."""
     with pytest.raises(BadAnswerError, match="repeated or too many pages"):

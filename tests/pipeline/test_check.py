@@ -228,3 +228,21 @@ async def test_a_region_that_no_endpoint_can_hold_fails_alone():
     assert "'cn_north_4' is invalid in the endpoint's host name" in found.line()
     places, unseen = await find_projects([ProjectRef("cn_north_4")], settings, account)
     assert (places, [one.region for one in unseen]) == ([], ["cn_north_4"])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(302, b"", {"Location": "https://login.example/"}),
+        Reply(200, b"<html>Welcome", {"Content-Type": "text/html"}),
+        Reply(204, b""),
+        Reply(511, b"<html>Portal", {"Content-Type": "text/html"}),
+    ],
+    ids=["302", "200", "204", "511"],
+)
+async def test_an_answer_of_something_else_accepts_nothing(monkeypatch, answer):
+    """Where neither service nor gateway answers, endpoint and credential are not known to be good."""
+    async with Emulator(GeneratedCloud(5, projects=[P])) as server:
+        monkeypatch.setattr(server, "_answer", lambda *_: answer)
+        found, steps = await steps_of(server)
+    assert (steps["endpoint"], steps["credential"], steps["list"], found.ok) == (None, None, False, False)

@@ -725,6 +725,30 @@ def test_waiting_does_not_use_up_the_time_for_retries(in_virtual_time):
     assert [outcome.status for outcome in outcomes] == ["configured"] * 2
 
 
+def test_a_credential_that_expires_in_the_throttle_is_renewed_before_the_call(in_virtual_time):
+    """A call that waited for its slot prepares its credential again."""
+    cloud = Cloud(after(ThrottledError("busy", status_code=429).with_hints(retry_after=60.0, limit=None), then=OK))
+    ages = []
+
+    class Aging(TokenCredential):
+        prepared = 0.0
+
+        async def prepare(self):
+            self.prepared = asyncio.get_running_loop().time()
+
+    cloud.credential = Aging("a-token", "x")
+    ask = cloud.ask
+
+    async def note_age(urn):
+        ages.append(asyncio.get_running_loop().time() - cloud.credential.prepared)
+        return await ask(urn)
+
+    cloud.ask = note_age
+    in_virtual_time(lambda clock: cloud.work_off(clock, urns=3, workers=3))
+    assert len(ages) == 4
+    assert max(ages) < 1.0
+
+
 def test_a_long_renewal_does_not_use_up_the_time_for_retries(in_virtual_time):
     """A URN whose token is renewed for ten minutes is tried again after a 500."""
     cloud = Cloud(after(OK, DEAD, ServerError("down", status_code=500), then=OK))
