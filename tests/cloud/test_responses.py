@@ -475,7 +475,7 @@ def test_page_of_a_web_filter_is_blocked(status, body, kind):
     """A 403 with a page and any 407 are not from the service."""
     error = ask(status, body)
     assert error.kind == kind
-    assert error.error_msg.startswith("something between here and the service") is (kind == "blocked")
+    assert error.error_msg.startswith("a proxy or web filter answered instead") is (kind == "blocked")
 
 
 def test_message_contains_body_and_fault():

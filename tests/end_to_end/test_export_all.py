@@ -214,7 +214,7 @@ def test_a_signal_during_the_listing_leaves_nothing(tmp_path):
         (["--all", "--region", "r", "--resume", "--output", "run"], "holds no run"),
         (["urns.txt", "--versions"], "--versions and --aliases go with --all"),
         (["urns.txt", "--region", "a", "--region", "b"], "--region is given 2 times: several go with --all"),
-        (["--all", "--region", "a", "--region", "b", "--project-id", "p"], "--project-id goes with one --region"),
+        (["--all", "--region", "a", "--region", "b", "--project-id", "p"], "--project-id needs exactly one --region"),
     ],
 )
 def test_what_does_not_go_with_all_is_one_sentence(tmp_path, arguments, words):

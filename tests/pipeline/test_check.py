@@ -193,7 +193,7 @@ def test_a_region_that_iam_does_not_tell_of_is_a_line_too(tmp_path):
     lines = done.stdout.splitlines()
     assert [line[:6].strip() for line in lines] == ["ok"] * 2 + ["FAILED"] * 4
     assert sum("project FAILED" in line and "its projects cannot be listed" in line for line in lines) == 3
-    assert sum("was refused before" in line for line in lines) == 1
+    assert sum("refused the credential before" in line for line in lines) == 1
     for name, url in accounts[1:]:
         assert sum(f" at {url}: project FAILED (account {name!r}: " in line for line in lines) == 2
 

@@ -242,7 +242,7 @@ def test_discover_writes_a_list_that_export_reads(tmp_path):
     ("arguments", "code", "words"),
     [
         ([], 2, "--region is missing"),
-        (["--region", "a", "--region", "b", "--project-id", "p"], 2, "--project-id goes with one --region"),
+        (["--region", "a", "--region", "b", "--project-id", "p"], 2, "--project-id needs exactly one --region"),
         (["--region", "a", "--project-id", "p", "--output", "no/list.txt"], 4, "there is no folder no"),
         (["--region", "a", "--project-id", "p", "--output", "list.csv"], 2, "list.csv: its name must end in .txt"),
         (
