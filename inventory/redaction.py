@@ -35,6 +35,11 @@ _WORD_END: Final = r"(?![A-Za-z0-9])"
 _BACKSLASH: Final = r"\\\\{0,7}"
 _PERCENT: Final = "%(?:25){0,3}"
 _AMPERSAND: Final = "&(?:amp;){0,3}"
+_BACKSLASHES: Final = r"(?:(?:\\\\){1,4}|\\(?!\")|(?=\\\"))"
+"""One backslash, plain or escaped. One that escapes a quote is not included: JSON must remain JSON."""
+_BACKSLASHES_WITHIN: Final = r"(?<!\\)(?:\\+(?![\\\"])|\\{2}(?=\")|\\{4}(?=\\\")|\\{8}(?=\\{3}\")|\\{16}(?=\\{7}\"))"
+"""In the rest of a long secret: a run of backslashes, less those that escape a quote in JSON nested 1 to 4 times."""
+_SHORT_ESCAPES: Final = {"\t": "t", "\n": "n", "\r": "r", "\b": "b", "\f": "f", '"': '"', "/": "/"}
 _ESCAPED: Final = rf"{_PERCENT}[0-9a-fA-F]{{2}}|{_BACKSLASH}u[0-9a-fA-F]{{4}}|{_BACKSLASH}/|{_AMPERSAND}#?\w{{1,8}};"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9]")
@@ -217,7 +222,11 @@ def _pattern_of(secret: str) -> str:
     pattern = "".join(map(_character_pattern, secret[:_SHORT]))
     if len(secret) < _SHORT:
         return f"{_WORD_START}{pattern}{_WORD_END}"
-    return rf"{pattern}(?:{_ESCAPED}|[A-Za-z0-9{''.join(map(re.escape, sorted(set(secret))))}])*"
+    escapes = [_ESCAPED, *(f"{_BACKSLASH}{_SHORT_ESCAPES[one]}" for one in sorted(set(secret) & set("\t\n\r\b\f")))]
+    if "\\" in secret:
+        escapes.append(_BACKSLASHES_WITHIN)
+    others = "".join(map(re.escape, sorted(set(secret) - {"\\"})))
+    return rf"{pattern}(?:{'|'.join(escapes)}|[A-Za-z0-9{others}])*"
 
 
 def _encodings_of(secret: str) -> list[str]:
@@ -247,13 +256,13 @@ def _character_pattern(character: str) -> str:
     code = ord(character)
     units = character.encode("utf-16-be", "surrogatepass").hex()
     spelled = [
-        re.escape(character),
+        _BACKSLASHES if character == "\\" else re.escape(character),
         "".join(f"{_PERCENT}{_any_case(f'{byte:02x}')}" for byte in character.encode("utf-8", "surrogatepass")),
         "".join(f"{_BACKSLASH}u{_any_case(units[at : at + 4])}" for at in range(0, len(units), 4)),
         f"{_AMPERSAND}#(?:0{{0,5}}{code}|[xX]0{{0,5}}{_any_case(f'{code:x}')});",
     ]
-    if character in '/"\\':
-        spelled.append(f"{_BACKSLASH}{re.escape(character)}")
+    if character in _SHORT_ESCAPES:
+        spelled.append(f"{_BACKSLASH}{_SHORT_ESCAPES[character]}")
     if character in _ENTITIES:
         spelled.append(f"{_AMPERSAND}{_ENTITIES[character]}")
     return f"(?:{'|'.join(spelled)})"

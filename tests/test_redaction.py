@@ -259,3 +259,35 @@ def test_escaped_megabyte_is_read_fast(sign):
     Redactor(SECRET, "Pass-word").redact_body(sign.encode() * (1_000_000 // len(sign)))
     Redactor(SECRET, "Pass-word").redact(sign * (16_384 // len(sign)))
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "DOM\\svc9word",
+        "comma\\word9",
+        "ends-here9\\",
+        "a-long-secret\\with-parts-9",
+        "a-long-secret-that-ends-in\\",
+        r"two\\backslashes",
+        "\\begins-with-one",
+        "tab\tword",
+        "line\nfeed\rword",
+        'quo"te9word',
+        "bell\b-and-\f-feed-word",
+    ],
+)
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_json_remains_json_around_a_secret_with_escapes(secret, times):
+    """Nested in JSON any number of times, the secret goes and each quote keeps its escape."""
+    text = f"user {secret}"
+    for _ in range(times):
+        text = json.dumps({"note": text, "next": "kept"})
+    redactor = Redactor(secret)
+    for redacted in (redactor.redact(text), redactor.redact_body(text.encode()).decode()):
+        note = redacted
+        for _ in range(times):
+            sent = json.loads(note)
+            assert sent["next"] == "kept"
+            note = sent["note"]
+        assert note == "user [redacted]"
