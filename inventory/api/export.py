@@ -120,6 +120,8 @@ class _Run:
         if unknown:
             if snapshot.manifest["input"]["urns"]:
                 advice = f"export these alone again with: {self.resume_call}"
+            elif snapshot.manifest["input"].get("listed"):
+                advice = "if the project has functions, check region and project_id"
             else:
                 advice = "fix the list, then export it again with overwrite=True"
             warnings.warn(f"{'; '.join(unknown)}; {advice}", UnansweredWarning, stacklevel=3)

@@ -78,6 +78,9 @@ def problems(result: Result) -> list[str]:
 
 def _no_urns(read: dict[str, Any]) -> str:
     names = ", ".join(file["path"] for file in read["files"])
+    if read.get("listed") and not read["entries"]:
+        who = "the project has" if len(read["files"]) == 1 else "the projects have"
+        return f"{names}: {who} no functions; if this is wrong, check --region and --project-id"
     entries = f"none of the {read['entries']:,} entries of {names} is a function URN, as the rejects table says"
     advice = "fix the list, then rerun with --overwrite"
     return f"{entries if read['entries'] else f'{names} contains no URN'}; {advice}"

@@ -136,7 +136,8 @@ def read_status(
             failures=_failures(ledger, counts),
             next="",
         )
-    return status._replace(next=_next_step(status, output))
+        is_listing = facts.listed is not None
+    return status._replace(next=_next_step(status, output, is_listing=is_listing))
 
 
 def _speed(counts: Sequence[StatusCount], now: float) -> float | None:
@@ -192,12 +193,14 @@ def _answer_text(outcome: Outcome | None) -> str:
     return " ".join(str(part) for part in parts if part is not None)
 
 
-def _next_step(status: RunStatus, output: Output) -> str:
+def _next_step(status: RunStatus, output: Output, *, is_listing: bool) -> str:
     if status.at_work:
         return "wait: a process is working on it"
     if status.started is None:
         return "its list was not read to its end: export it again with --resume"
     if not status.urns:
+        if is_listing:
+            return "nothing: the project has no functions; if this is wrong, check --region and --project-id"
         return "its list contains no URN: fix the list, then export it again with --overwrite"
     return _next_step_for_urns(status, output)
 

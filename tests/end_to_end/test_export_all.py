@@ -185,7 +185,9 @@ def test_the_command_does_both(tmp_path):
         place[3] = Q
         done = run_cli("export", "--all", *place, "--output", tmp_path / "empty")
         assert done.returncode == 2
-        assert f"{NORTH}/{Q} holds no URN" in done.stderr
+        assert f"{NORTH}/{Q}: the project has no functions; if this is wrong, check --region and" in done.stderr
+        assert "fix the list" not in done.stderr
+        assert "the project has no functions" in run_cli("status", tmp_path / "empty").stdout
 
 
 def test_a_signal_during_the_listing_leaves_nothing(tmp_path):
