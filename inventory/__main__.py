@@ -66,8 +66,8 @@ def _print_os_error(error: OSError) -> int:
     from inventory.os_errors import remedy_for  # noqa: PLC0415
 
     silence_stream(sys.stdout)
-    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-    Log("text").complain(f"{place}{error.strerror or error}; {remedy_for(error)}")
+    place = "standard output cannot be written" if error.filename is None else os.fsdecode(error.filename)
+    Log("text").complain(f"{place}: {error.strerror or error}; {remedy_for(error)}")
     return ExitCode.OUTPUT
 
 

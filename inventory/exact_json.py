@@ -18,6 +18,7 @@ _INT_DIGITS: Final = 4000
 _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
+_TEXT_OR_CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)', re.DOTALL)
 REPEATED: Final = "repeated_keys"
 """Key for all values of a repeated key, in their order; also for a key of this name in the document."""
 
@@ -78,6 +79,9 @@ def read_json(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
         is_cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
         reason = "it breaks off" if is_cut else error.msg
         raise ValueError(f"broken JSON: {reason} (character {error.pos})" if body else "an empty body") from None
+    except _NotNumberError as error:
+        found = next(found for found in _TEXT_OR_CONSTANT.finditer(text) if found[1])
+        raise ValueError(f"broken JSON: {error} (character {found.start()})") from None
     return _shallow(text, value)
 
 
@@ -128,8 +132,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return decoded
 
 
+class _NotNumberError(ValueError):
+    """NaN or Infinity; the decoder does not say where."""
+
+
 def _no_number(text: str) -> None:
-    raise json.JSONDecodeError(f"{text} is no JSON number", "", 0)
+    raise _NotNumberError(f"{text} is no JSON number")
 
 
 _decode = json.JSONDecoder(

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+_MAX_SIZE: Final = 4_000_000
+"""Bytes of a settings file; a device may have no end."""
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -42,7 +44,11 @@ def load_settings(path: Path) -> dict[str, Any]:
         SettingsError: it cannot be read, is no TOML, or has an unknown key or a value of another type.
     """
     try:
-        document = msgspec.toml.decode(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(_MAX_SIZE + 1)
+        if len(content) > _MAX_SIZE:
+            raise SettingsError(f"{path} is no settings file: it has over {_MAX_SIZE:,} bytes")
+        document = msgspec.toml.decode(content)
     except OSError as error:
         raise SettingsError.from_os_error(path, "cannot be read", error) from None
     except (msgspec.DecodeError, ValueError) as error:

@@ -94,3 +94,10 @@ def test_what_is_no_json_is_refused(text):
     """Constants that only Python's parser accepts are refused."""
     with pytest.raises(ValueError, match="broken JSON"):
         read_json(text)
+
+
+@pytest.mark.parametrize(("text", "place"), [('{"NaN":"NaN\\"","a":NaN}', 19), ("[1,-Infinity]", 3), ("NaN", 0)])
+def test_a_constant_that_is_no_number_is_named_with_its_place(text, place):
+    """The message about NaN or Infinity says at which character it is."""
+    with pytest.raises(ValueError, match=rf"is no JSON number \(character {place}\)"):
+        read_json(text)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from inventory.errors import SettingsError, UrnError
@@ -294,3 +296,10 @@ def test_the_command_line_wins_over_accounts(tmp_path):
     assert combine(path, {}).for_scope("r", "p").endpoint_for("r") == "https://a.example"
     with pytest.raises(SettingsError, match="--token-file holds the token of one account"):
         combine(path, {"token_file": "token.txt"})
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device of POSIX")
+def test_a_settings_file_without_end_is_refused():
+    """A settings file that is a device without end is read up to a bound, and refused."""
+    with pytest.raises(SettingsError, match="/dev/zero is no settings file: it has over 4,000,000 bytes"):
+        load_settings(Path("/dev/zero"))

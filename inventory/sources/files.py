@@ -147,7 +147,10 @@ class Source:
             if self._zipped or start.startswith(_GZIP):
                 plain = io.BufferedReader(gzip.GzipFile(fileobj=_Rest(start, raw)))
                 start = b""
+            is_unzipped = plain is not raw
             start = start or _first_bytes(plain)
+            if is_unzipped and start.startswith(_GZIP):
+                raise SourceError(f"{self.name} is compressed with gzip twice; {_DECOMPRESS}, once")
             if self._suffix == ".parquet" or (start.startswith(_PARQUET) and not self._suffix):
                 # Parquet is read from its end, so it is copied to a seekable file.
                 spool = stack.enter_context(tempfile.TemporaryFile())
@@ -306,6 +309,8 @@ def _refuse_binary(name: str, start: bytes) -> None:
     for signature, what in _SIGNATURES.items():
         if start.startswith(signature):
             raise SourceError(f"{name} is {what}")
+    if start[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") or re.match(rb"(\0\0\0[^\0]){2}|([^\0]\0\0\0){2}", start):
+        raise SourceError(f"{name} is UTF-32 text; save it as UTF-8")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") or re.match(rb"(\0[^\0]){4}|([^\0]\0){4}", start):
         raise SourceError(f"{name} is UTF-16 text; save it as UTF-8")
     if b"\0" in start:

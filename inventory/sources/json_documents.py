@@ -45,6 +45,9 @@ def read_jsonl(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
                 value = DECODER.decode(text)
             except (ValueError, RecursionError):
                 yield Entry(entry.line, entry.text, "not JSON: a line of a .jsonl list is a text or an object")
+                continue
+            if isinstance(value, list):
+                yield Entry(entry.line, entry.text, "an array: a line of a .jsonl list is a text or an object")
             else:
                 found = _entries_of(entry.line, value, table)
                 yield from (one._replace(cleaned=True) for one in found) if cleaned else found

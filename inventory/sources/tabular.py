@@ -73,6 +73,8 @@ class ReadOptions(NamedTuple):
         wanted = COLUMNS if self.column is None else (self.column,)
         has = ", ".join(repr(name[:40]) for name in names[:10]) or "none"
         advice = "give it a header" if names[:1] and names[0].startswith("urn:") else "say which it is with --column"
+        if len(names) == 1:
+            advice += ", or remove the lines above the header"
         raise SourceError(
             f"{self.name} has no column {' or '.join(repr(name) for name in wanted)} (its columns: {has}); {advice}"
         )

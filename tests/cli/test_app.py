@@ -218,7 +218,7 @@ def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path, write_list, command
     done = in_shell(f"$I {command} > /dev/full", tmp_path)
     assert done.returncode == 4
     assert done.stderr.splitlines() == [done.stderr.strip()]
-    assert "No space left on device" in done.stderr
+    assert "standard output cannot be written: No space left on device" in done.stderr
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from inventory.emulator import FileCloud, Missing, Reply, Scope, load_state
@@ -99,3 +101,10 @@ def test_a_file_that_is_not_there_is_a_settings_error(tmp_path):
     """The error names a missing file."""
     with pytest.raises(SettingsError, match=r"nope\.json: cannot be read: No such file"):
         load_state(tmp_path / "nope.json")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device of POSIX")
+def test_a_state_file_without_end_is_refused():
+    """A state file that is a device without end is read up to a bound, and refused."""
+    with pytest.raises(SettingsError, match="state file /dev/zero: no JSON of functions: it has over 64,000,000 bytes"):
+        load_state("/dev/zero")

@@ -458,3 +458,24 @@ def test_a_cell_that_is_not_utf8_is_one_reject(tmp_path, kind):
     pq.write_table(pa.table({"urn": cells}), path)
     entries = [(entry.text, entry.reason) for entry in Source(str(path)).read()]
     assert entries == [(A, None), ("urn:\ufffd", "not UTF-8"), ("", "the cell is empty (null)"), (B, None)]
+
+
+def test_text_in_utf32_and_gzip_in_gzip_are_named(source):
+    """UTF-32 is not called UTF-16, and a list that is compressed twice gets the advice to decompress it."""
+    for encoding in ("utf-32", "utf-32-le", "utf-32-be"):
+        assert "is UTF-32 text" in broken(source("list.txt", f"{A}\n".encode(encoding)))
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        assert "is UTF-16 text" in broken(source("list.txt", f"{A}\n".encode(encoding)))
+    twice = gzip.compress(gzip.compress(A.encode()))
+    assert "compressed with gzip twice; decompress it first, once" in broken(source("list.txt.gz", twice))
+
+
+def test_an_array_on_a_line_is_called_an_array(source):
+    """A line of a .jsonl list with an array is a reject that says so."""
+    (entry,) = source("list.jsonl", f'["{A}"]\n').read()
+    assert entry.reason == "an array: a line of a .jsonl list is a text or an object"
+
+
+def test_title_lines_above_the_header_get_advice(source):
+    """A table whose first line is a title gets the advice to remove it."""
+    assert "remove the lines above the header" in broken(source("list.csv", f"My report\nfunction_urn,name\n{A},x\n"))

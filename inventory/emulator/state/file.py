@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -28,6 +28,10 @@ _T = TypeVar("_T")
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     functions: dict[str, msgspec.Raw] = {}
     answers: dict[str, msgspec.Raw] = {}
+
+
+_MAX_SIZE: Final = 64_000_000
+"""Bytes of a state file; a device may have no end."""
 
 
 class _ExactAnswer(msgspec.Struct, forbid_unknown_fields=True):
@@ -104,16 +108,25 @@ def load_state(path: str | Path) -> FileCloud:
         SettingsError: the file is not readable or not valid; the message names file and place.
     """
     try:
-        content: _File = _decode("the file", Path(path).read_bytes(), _File)
+        content: _File = _decode("the file", _read_bytes(Path(path)), _File)
         functions: dict[str, dict[str, Any] | None] = {
-            urn: _decode(f"functions[{urn!r}]", raw, dict[str, Any] | None) for urn, raw in content.functions.items()
+            urn: _decode(f"functions[{urn!r}]", config, dict[str, Any] | None)
+            for urn, config in content.functions.items()
         }
-        answers = {urn: _reply(f"answers[{urn!r}]", raw) for urn, raw in content.answers.items()}
+        answers = {urn: _reply(f"answers[{urn!r}]", answer) for urn, answer in content.answers.items()}
         return FileCloud(functions, answers)
     except OSError as error:
         raise SettingsError.from_os_error(f"state file {path}:", "cannot be read", error) from error
     except SettingsError as error:
         raise SettingsError(f"state file {path}: {error}") from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(_MAX_SIZE + 1)
+    if len(content) > _MAX_SIZE:
+        raise SettingsError(f"no JSON of functions: it has over {_MAX_SIZE:,} bytes")
+    return content
 
 
 def _decode(place: str, raw: bytes | msgspec.Raw, kind: type[_T] | Any) -> _T:  # noqa: ANN401 - a union is no type
