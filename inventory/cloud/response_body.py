@@ -15,7 +15,14 @@ from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
 
 from inventory.certificates import to_certificate_error
-from inventory.errors import BadAnswerError, BlockedError, CallConnectionError, CallError, CallTimeoutError
+from inventory.errors import (
+    BadAnswerError,
+    BlockedError,
+    CallConnectionError,
+    CallError,
+    CallTimeoutError,
+    OutputError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,6 +54,7 @@ _PROXY_ADVICE: Final[Mapping[int, str]] = {
     HTTPStatus.FORBIDDEN: "ask the proxy's owner to allow this endpoint, or add it to NO_PROXY",
     HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "set the proxy's user and password in HTTPS_PROXY",
 }
+_NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _MAX_LENGTH_DIGITS: Final = 20
 _ZLIB_OR_GZIP: Final = 47
 
@@ -192,7 +200,12 @@ def to_call_error(error: BaseException, server: str, redact: Callable[[str], str
         server: name of the server in messages about its certificate.
         redact: removes secrets.
         prefix: beginning of the other messages.
+
+    Raises:
+        OutputError: this process has too many open files; no retry helps.
     """
+    if isinstance(error, OSError) and error.errno in _NO_DESCRIPTOR:
+        raise OutputError.from_os_error("a connection", "cannot be opened", error, "{remedy}")
     if isinstance(error, TimeoutError):
         return CallTimeoutError(f"{prefix}no complete response in time")
     certificate_error = to_certificate_error(error, server)
