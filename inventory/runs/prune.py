@@ -111,7 +111,7 @@ def plan_prune(folder: Path, policy: Policy, *, incomplete: bool = False) -> Pru
     Args:
         folder: contains the folders of the runs.
         policy: which complete runs to keep; an empty policy keeps all.
-        incomplete: also remove stopped and damaged runs that are older than the newest complete run.
+        incomplete: also remove damaged runs and runs without tables that are older than the newest complete run.
 
     Raises:
         UsageError: there is no such folder, or it is a run itself.
