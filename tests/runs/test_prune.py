@@ -201,8 +201,8 @@ def remove_killed_after(path, steps, monkeypatch):
         if left >= 0:
             real(lock)
         elif lock.held:
-            os.close(lock._number)  # as the kernel does for a process that is no more
-            lock._number = None
+            os.close(lock._descriptor)  # as the kernel does for a process that is no more
+            lock._descriptor = None
 
     with monkeypatch.context() as patch, suppress(Killed):
         patch.setattr(Lock, "release", release)
