@@ -117,6 +117,7 @@ class Comparison:
                 stack.callback(reader.close)
             joins = stack.enter_context(closing(read_ahead(_join(tables, readers), tables.interrupt)))
             for window, functions, destinations in joins:
+                identity = _identify(combine_chunks(functions["function_urn"]))
                 by_status = to_flags(functions["by_status"])
                 fields = find_field_changes(functions, destinations, by_status)
                 self._count(fields)
@@ -124,7 +125,7 @@ class Comparison:
                 self.counts["unchanged"] += window.old_rows - known - int(np.count_nonzero(fields.is_first))
                 status_rows = np.flatnonzero(by_status)
                 status_changes = self._status_changes(_sides_of(functions, status_rows, destinations), window.end)
-                yield _merge(functions, fields, status_rows, status_changes)
+                yield _merge(identity, fields, status_rows, status_changes)
 
     def _count(self, fields: FieldChanges) -> None:
         if len(fields.rows):
@@ -227,7 +228,7 @@ def config_text(cells: Cells | None) -> str | None:
 def _join(tables: JoinedTables, readers: Sequence[TableReader]) -> Generator[tuple[Window, pa.Table, pa.Table]]:
     """Yields each window with its joined functions and its joined destinations."""
     with tables:
-        for window in skip_equal_rows(read_windows(readers)):
+        for window in skip_equal_rows(read_windows(readers, tables.is_interrupted)):
             yield window, *tables.join(window)
 
 
@@ -235,36 +236,39 @@ def _sides_of(functions: pa.Table, rows: Numbers, destinations: pa.Table) -> lis
     """Joined rows as URN, cells of OLD and cells of NEW; None if a run does not list the URN."""
     if not len(rows):
         return []
-    events: dict[str, dict[str, Cells]] = {}
-    for row in destinations.to_pylist():
-        for run in ("old", "new"):
-            if row[f"in_{run}"]:
-                of_run = events.setdefault(row["function_urn"], {"old": {}, "new": {}})[run]
-                of_run[row["event"]] = {name: row[f"{run}_{name}"] for name in SIDE_FIELDS}
-    sides = []
-    for row in to_objects(take_rows(functions, rows)):
-        urn = row["function_urn"]
-        before, after = (
-            {name: row[f"{run}_{name}"] for name in COLUMNS[schema.FUNCTIONS][1:]}
-            | {"sides": events.get(urn, {}).get(run, {})}
-            if row[f"in_{run}"]
-            else None
-            for run in ("old", "new")
-        )
-        sides.append((urn, before, after))
-    return sides
+    joined = take_rows(functions, rows)
+    urns = joined["function_urn"].to_pylist()
+    sides: list[list[Cells | None]] = []
+    for run in ("old", "new"):
+        events: dict[str, dict[str, Cells]] = {}
+        keys = zip(destinations["function_urn"].to_pylist(), destinations["event"].to_pylist(), strict=True)
+        for (urn, event), cells in zip(keys, _cells_of(destinations, run, SIDE_FIELDS), strict=True):
+            if cells is not None:
+                events.setdefault(urn, {})[event] = cells
+        of_run = _cells_of(joined, run, COLUMNS[schema.FUNCTIONS][1:])
+        for urn, cells in zip(urns, of_run, strict=True):
+            if cells is not None:
+                cells["sides"] = events.get(urn, {})
+        sides.append(of_run)
+    return list(zip(urns, *sides, strict=True))
 
 
-def _merge(functions: pa.Table, fields: FieldChanges, rows: Numbers, changes: list[Row | None]) -> pa.Table:
+def _cells_of(joined: pa.Table, run: str, names: Sequence[str]) -> list[Cells | None]:
+    """The cells of one run; None if it does not have the row."""
+    cells = to_objects(joined.select([f"{run}_{name}" for name in names]).rename_columns(list(names)))
+    is_present = joined[f"in_{run}"].to_pylist()
+    return [row if present else None for row, present in zip(cells, is_present, strict=True)]
+
+
+def _merge(identity: list[pa.Array], fields: FieldChanges, rows: Numbers, changes: list[Row | None]) -> pa.Table:
     """Changes of fields and of statuses as one table, sorted.
 
     Args:
-        functions: joined rows.
+        identity: the columns that identify the functions of the join.
         fields: changes of fields.
         rows: row numbers of the functions whose statuses decide.
         changes: the change of each of them, or None.
     """
-    identity = _identify(combine_chunks(functions["function_urn"]))
     columns = _columns_of_fields(fields)
     order = fields.rows
     if found := [change for change in changes if change is not None]:

@@ -153,6 +153,7 @@ class JoinedTables:
         self._stack = ExitStack()
         self._sources: dict[str, _Source] = {}
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._is_interrupted = False
 
     def __enter__(self) -> Self:
         with ExitStack() as stack, _translate_errors():
@@ -173,9 +174,14 @@ class JoinedTables:
 
     def interrupt(self) -> None:
         """Cancels the join that runs in another thread."""
+        self._is_interrupted = True
         connection = self._connection
         if connection is not None:
             connection.interrupt()
+
+    def is_interrupted(self) -> bool:
+        """Whether :meth:`interrupt` was called."""
+        return self._is_interrupted
 
     def join(self, window: Window) -> tuple[pa.Table, pa.Table]:
         """Joins the rows of a window.

@@ -6,7 +6,7 @@ Memory is bounded by one window, independent of the size of the tables. A table 
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
@@ -30,6 +30,7 @@ T = TypeVar("T")
 ROWS_PER_BATCH: Final = 3_072
 ROWS_PER_WINDOW: Final = 6_144
 BYTES_PER_WINDOW: Final = 16 * 1024 * 1024
+_TICK_SECONDS: Final = 0.05
 _PAGE_BUFFER: Final = 64 * 1024
 _CSV_BLOCK: Final = 8 * 1024 * 1024
 """Bytes that are parsed at a time. A row fits in: it is one answer, of one megabyte at most."""
@@ -150,9 +151,11 @@ def is_ascending(keys: Sequence[pa.Array]) -> bool:
     return bool(ascending.true_count == len(ascending))
 
 
-def read_windows(readers: Sequence[TableReader]) -> Iterator[tuple[str, list[pa.Table]]]:
-    """Yields the last URN of each window, and the rows of each table up to it."""
-    while True:
+def read_windows(
+    readers: Sequence[TableReader], is_cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[str, list[pa.Table]]]:
+    """Yields the last URN of each window, and the rows of each table up to it; ends early if it is cancelled."""
+    while not is_cancelled():
         for reader in readers:
             reader.fill()
         ends = [(reader.is_exhausted, reader.last()) for reader in readers]
@@ -177,6 +180,7 @@ def read_ahead(items: Generator[T], interrupt: Callable[[], None] | None = None)
                 future = thread.submit(next, items, None)
                 yield item
         except BaseException:
-            if interrupt is not None:
-                interrupt()
+            while interrupt is not None and not future.done():
+                interrupt()  # again, as it has no effect on a query that has not started
+                wait([future], _TICK_SECONDS)
             raise

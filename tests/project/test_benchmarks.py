@@ -57,3 +57,13 @@ def test_the_benchmarks_run(tmp_path):
     assert len(figures["race"]) == 6
     assert all(figures[part] for part in ("limits", "start_up"))
     assert (tmp_path / "figures.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system does not tell what a child used")
+def test_the_benchmark_of_differences_runs():
+    """It compares small runs, with some changes and with nothing but changes, and prints a row for each."""
+    command = [sys.executable, BENCHMARKS / "diffs.py", "--rows", "2000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = table_rows(done.stdout)
+    assert [row[1] for row in rows] == ["1,000", "few, command, CSV", "2,000", "all, command, CSV"]
