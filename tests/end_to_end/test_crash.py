@@ -14,7 +14,7 @@ from inventory.redaction import Redactor
 known = Redactor("a-secret-that-a-redactor-knows")
 def fail(*_):
     raise RuntimeError(sys.stdin.read())
-with mock.patch("inventory.tables.schema.as_text", fail):
+with mock.patch("inventory.tables.dictionary.to_text", fail):
     sys.argv = ["inventory", "schema"]
     program.main()
 """

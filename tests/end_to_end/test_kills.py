@@ -201,5 +201,5 @@ def test_an_empty_list_that_is_killed_over_a_run_is_not_taken_for_it(tmp_path, u
     standing = read_status(folder)
     assert (standing.urns, standing.state, standing.exit_code) == (0, "stopped", None)
     words = run(*command(server, None, folder, "--resume"), code=2)
-    assert "none.txt holds no URN" in words
+    assert "none.txt contains no URN" in words
     assert manifest_of(folder)["input"]["urns"] == 0
