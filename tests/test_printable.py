@@ -108,7 +108,7 @@ def test_an_error_is_one_printable_line():
 def test_the_card_of_a_snapshot_is_printable():
     """Text of a server in a manifest is escaped in terminal and notebook."""
     scope = {"region": "r", "project_id": HOSTILE, "stopped": HOSTILE}
-    assert_ours("\n".join(card.unknown(card.Facts(HOSTILE, _manifest([scope]), False, None))))
+    assert_ours("\n".join(card.describe_unknown(card.SummaryData(HOSTILE, _manifest([scope]), False, None))))
 
 
 def _manifest(scopes):

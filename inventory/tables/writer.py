@@ -251,7 +251,8 @@ def read_table(path: Path, name: str | None = None, columns: Sequence[str] | Non
         with path.open("rb") as file:  # Arrow takes no name that is not UTF-8
             if path.suffix != ".parquet":
                 return _read_csv(file, table, columns)
-            return pq.read_table(file) if columns is None else _read_columns(file, table, columns)
+            # pq.read_table() leaves a thread that aborts the process if Python exits soon after.
+            return pq.ParquetFile(file).read() if columns is None else _read_columns(file, table, columns)
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
 

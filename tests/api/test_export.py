@@ -211,7 +211,7 @@ def test_an_error_of_the_iterable_leaves_no_run(tmp_path, server):
     assert not (tmp_path / "run").exists()
     with pytest.warns(inventory.UnansweredWarning, match=r"no function URN.*fix the list.*overwrite=True$"):
         inventory.export(iter([]), **one)
-    with pytest.raises(OutputError, match=r"run already .*: resume=True goes on with it, overwrite=True begins again"):
+    with pytest.raises(OutputError, match=r"run already .*: resume=True continues it, overwrite=True starts again"):
         inventory.export(server.urns(), **one)
     assert inventory.export(server.urns(), overwrite=True, **one).unknown() == []
 

@@ -282,3 +282,17 @@ def test_a_link_at_the_temporary_name_is_not_followed(tmp_path):
         writer.publish()
     assert target.read_text() == "of another"
     assert {file.name: file.is_symlink() for file in run.iterdir()} == {"calls.csv": False, "calls.parquet": False}
+
+
+def test_a_process_can_exit_directly_after_reading(tmp_path):
+    """Reading a table leaves no thread of Arrow that aborts the process at its exit."""
+    write(schema.CALLS, tmp_path, map(call, range(5)), ("parquet",))
+    code = (
+        "import sys; from pathlib import Path; from inventory.tables.writer import read_table\n"
+        "table = read_table(Path(sys.argv[1]))"
+    )
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "calls.parquet"], capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
