@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _print_usage_error(error: Any) -> int:  # noqa: ANN401 - click's, of which typer has a copy
-    from inventory.display.log import silence_stream  # noqa: PLC0415
+    from inventory.display.log import silence_stream  # noqa: PLC0415 - loaded only when needed
     from inventory.printable import printable  # noqa: PLC0415 - as little as can be, until signals have a sentence
 
     if type(error).__name__ != "NoArgsIsHelpError":  # whose message is the help, of several lines
@@ -63,7 +63,7 @@ def _print_usage_error(error: Any) -> int:  # noqa: ANN401 - click's, of which t
 def _print_os_error(error: OSError) -> int:
     from inventory.display.log import Log, silence_stream  # noqa: PLC0415 - loaded only after a failure
     from inventory.errors import ExitCode  # noqa: PLC0415 - as above
-    from inventory.os_errors import remedy_for  # noqa: PLC0415
+    from inventory.os_errors import remedy_for  # noqa: PLC0415 - as above
 
     silence_stream(sys.stdout)
     place = "standard output cannot be written" if error.filename is None else os.fsdecode(error.filename)
@@ -73,10 +73,10 @@ def _print_os_error(error: OSError) -> int:
 
 def _print_crash(_kind: type[BaseException], error: BaseException, _trace: object) -> NoReturn:
     """Prints the traceback of a bug, without secrets and with foreign text escaped."""
-    from inventory.display.log import silence_stream  # noqa: PLC0415
+    from inventory.display.log import silence_stream  # noqa: PLC0415 - loaded only when needed
     from inventory.errors import ExitCode  # noqa: PLC0415 - as above
-    from inventory.printable import printable_lines  # noqa: PLC0415
-    from inventory.redaction import Redactor, redact_everywhere  # noqa: PLC0415
+    from inventory.printable import printable_lines  # noqa: PLC0415 - loaded only for a traceback
+    from inventory.redaction import Redactor, redact_everywhere  # noqa: PLC0415 - as above
 
     redactor = Redactor(  # redact_everywhere uses every redactor that exists
         *(value for name, value in os.environ.items() if _MAY_BE_SECRET.search(name) and len(value) >= _SHORTEST_SECRET)
@@ -151,7 +151,7 @@ def _open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - open for the whole process
     if isinstance(sys.stdout, io.TextIOWrapper):
         codecs.register_error(_FILE_NAME_ERRORS, _encode_as_file_name)
         sys.stdout.reconfigure(errors=_FILE_NAME_ERRORS)

@@ -1,10 +1,9 @@
-"""Many qualifiers of one function settled by one call, where that saves calls.
+"""Settles several qualifiers of a function with one list call, where that saves calls.
 
-Owns when the configs of a function are listed, and what of a list is believed. A list is asked once a run, and only
-where its scope has answered before. What it does not mention is settled by a call of its own, so that the tables are
-those of asking for each URN alone. Knows no ledger and no pool.
+A function's configs are listed once a run, and only after a call of its scope succeeded. A list is not trusted: the
+first item of each shape is compared with the URN's own call. So the tables equal those without lists.
 
-Source: ListFunctionAsyncInvokeConfig (api-facts.md section 5: nobody has said whether it tells aliases).
+Source: ListFunctionAsyncInvokeConfig (api-facts.md section 5; whether it lists aliases is not documented).
 """
 
 from __future__ import annotations
@@ -33,85 +32,86 @@ if TYPE_CHECKING:
     from inventory.scheduling.retry import Attempts
 
 MAX_GROUP: Final = 1000
-"""URNs of a function that are held at a time; the vendor's quota is 30 versions and aliases a function."""
+"""URNs of a function in memory; the vendor's quota is 30 versions and aliases a function."""
 MAX_KEPT: Final = 5000
-"""Configs of a list that are kept for later groups of the same function. Where it has more, it is not read further."""
+"""Configs of a list kept for later groups of the function; a longer list is not read further."""
 _SHORT: Final = 50
-"""URNs of a scope. With fewer, the first list must save more than it costs to find out whether lists are right."""
+"""URNs of a scope; with fewer, a list must also save the calls that verify it."""
 _MAX_FAILURES: Final = 3
-"""Lists in a row that bring nothing, until no list is asked in the scope any more."""
+"""Consecutive failed lists after which the scope uses no more lists."""
 _NO_QUALIFIER: Final = "none"
-_GUESSED: Final = 20
-"""A URN is taken to be told of as often as others of its kind were; at first as if half of so many had been."""
+_PRIOR_URNS: Final = 20
+"""Weight of the initial guess that a list contains half of the URNs of a kind."""
 
 
-class Reading:
-    """The list of a function's configs, as far as it is read.
+class ConfigList:
+    """The pages read so far of a function's list.
 
     Attributes:
-        found: the configs that no URN has taken yet.
-        marker: where it goes on; None where it has ended.
-        request_id: of the last page.
+        configs: configs by URN that no group has used.
+        marker: offset of the next page; None after the last.
+        request_id: request id of the last page.
     """
 
     def __init__(self) -> None:
-        self.found: dict[str, bytes] = {}
+        self.configs: dict[str, bytes] = {}
         self.marker: int | None = 0
         self.request_id: str | None = None
-        self._doubtful: set[str] = set()
+        self._contradicting: set[str] = set()
 
     @property
     def is_used_up(self) -> bool:
-        """Whether it has nothing more to tell."""
-        return self.marker is None and not self.found
+        """Whether all configs are used and no page is left."""
+        return self.marker is None and not self.configs
 
     def add(self, page: ConfigPage) -> None:
-        """Takes a page. A URN that is told of in two ways is not told of; nor is one without a qualifier.
-
-        A list holds the configs of all versions: an item that does not say of which it is may be of any.
-        """
+        """Adds a page, without contradicting items and URNs without a qualifier, which may be any version."""
         for urn, body in page.configs:
-            if urn != _function_of(urn) and urn not in self._doubtful and self.found.setdefault(urn, body) != body:
-                self._doubtful.add(urn)
-                del self.found[urn]
+            if (
+                urn != _function_of(urn)
+                and urn not in self._contradicting
+                and self.configs.setdefault(urn, body) != body
+            ):
+                self._contradicting.add(urn)
+                del self.configs[urn]
         following, marker = page.next_marker or 0, self.marker or 0
-        self.marker = following if page.configs and following > marker and len(self.found) <= MAX_KEPT else None
+        self.marker = following if page.configs and following > marker and len(self.configs) <= MAX_KEPT else None
         self.request_id = page.request_id
 
     def take(self, urns: Iterable[str]) -> dict[str, bytes]:
-        """The configs of some URNs."""
-        return {urn: self.found.pop(urn) for urn in urns if urn in self.found}
+        """Removes and returns the configs of some URNs."""
+        return {urn: self.configs.pop(urn) for urn in urns if urn in self.configs}
 
 
 class FunctionGroup:
-    """URNs of one function that are asked for together.
+    """URNs of one function that share a list.
 
     Attributes:
-        function: the function's URN, without a qualifier.
-        waiting: those that are not settled yet, in their order.
-        reading: the list of the function, which its groups share.
-        previous: the group before it, which reads the list first.
+        function: the function's URN without a qualifier.
+        waiting: unsettled URNs, in order.
+        reading: the function's list, shared by its groups.
+        previous: the group before, which reads the list first.
     """
 
-    def __init__(self, function: str, urns: Sequence[str], reading: Reading, previous: FunctionGroup | None) -> None:
+    def __init__(self, function: str, urns: Sequence[str], reading: ConfigList, previous: FunctionGroup | None) -> None:
         self.function = function
         self.waiting = dict.fromkeys(urns)
         self.reading = reading
         self.previous = previous
-        self.is_led = False
-        self.was_led = asyncio.Event()
+        self.has_leader = False
+        self.list_done = asyncio.Event()
 
 
 class BatchFetcher:
-    """The URNs of one scope, some of which are settled by lists.
+    """Settles the URNs of one scope, with lists where they save calls.
 
     Args:
-        scope: makes the calls of lists.
-        urn_fetcher: settles the URNs that no list tells of.
-        list_configs: a page of the configs of a function, from an offset.
-        note_listed: is told, before the outcomes of a list are kept, that it was asked.
-        was_listed: whether that was noted before.
-        keep: takes outcomes that are settled together.
+        scope: makes the list calls.
+        urn_fetcher: settles URNs that no list contains.
+        list_configs: returns a page of a function's configs from an offset.
+        note_listed: records that a function was listed, in the commit of its outcomes.
+        was_listed: whether an earlier session recorded that.
+        keep: stores outcomes.
     """
 
     def __init__(
@@ -133,46 +133,46 @@ class BatchFetcher:
         self._on_trial = False
         self._failures = 0
         self._is_short = False
-        self._asked: Counter[str] = Counter()
-        self._told: Counter[str] = Counter()
+        self._requested: Counter[str] = Counter()
+        self._confirmed: Counter[str] = Counter()
         self._trust: dict[tuple[str, frozenset[str]], bool] = {}
 
     def jobs(self, urns: Iterator[str], total: int) -> Iterator[tuple[str, FunctionGroup | None]]:
-        """Sorted URNs, each with the group that it belongs to; None where it stands alone.
+        """Yields sorted URNs, each with its group; None without one.
 
         Args:
-            urns: those that are to be settled.
-            total: how many URNs the scope has.
+            urns: sorted pending URNs.
+            total: number of URNs in the scope.
         """
         self._is_short = total < _SHORT
-        for function, found in groupby(urns, key=_function_of):
-            reading, group = Reading(), None
+        for function, urns_of_function in groupby(urns, key=_function_of):
+            reading, group = ConfigList(), None
             is_listed = self._was_listed(function)
-            while some := list(islice(found, MAX_GROUP)):
-                group = FunctionGroup(function, some, reading, group) if len(some) > 1 and not is_listed else None
-                for urn in some:
+            while chunk := list(islice(urns_of_function, MAX_GROUP)):
+                group = FunctionGroup(function, chunk, reading, group) if len(chunk) > 1 and not is_listed else None
+                for urn in chunk:
                     if group is None or urn in group.waiting:
                         yield urn, group
 
     async def fetch(self, urn: str, group: FunctionGroup | None) -> None:
-        """Settles one URN; the first of a group sees to the list, and the others wait for it."""
+        """Settles one URN; the first of a group makes the list call, the others wait for it."""
         if group is not None:
-            if not group.is_led:
-                group.is_led = True
+            if not group.has_leader:
+                group.has_leader = True
                 try:
                     if group.previous is not None:
-                        await group.previous.was_led.wait()
+                        await group.previous.list_done.wait()
                         group.previous = None
                     await self._lead(group)
                 finally:
-                    group.was_led.set()
-            await group.was_led.wait()
+                    group.list_done.set()
+            await group.list_done.wait()
             if urn not in group.waiting:
                 return
         await self._urn_fetcher.fetch(urn)
 
     async def _lead(self, group: FunctionGroup) -> None:
-        """Asks for the list once the scope is proven, and while no other list is the first one; until then, alone."""
+        """Lists once the scope is proven and no other list is on trial; until then settles single URNs."""
         while self._is_worth_a_call(group):
             if self._scope.is_proven and not self._on_trial:
                 await self._list(group)
@@ -186,14 +186,16 @@ class BatchFetcher:
         if self._failures >= _MAX_FAILURES or self._scope.is_closed or group.reading.is_used_up:
             return False
         kinds = Counter(kind for kind in map(_kind_of, group.waiting) if kind != _NO_QUALIFIER)
-        share = {kind: (self._told[kind] + _GUESSED / 2) / (self._asked[kind] + _GUESSED) for kind in kinds}
+        share = {
+            kind: (self._confirmed[kind] + _PRIOR_URNS / 2) / (self._requested[kind] + _PRIOR_URNS) for kind in kinds
+        }
         expected = sum(number * share[kind] for kind, number in kinds.items())
-        if self._is_short:  # before a list is believed, a URN of each kind is asked alone as well
-            expected -= sum(not self._told[kind] for kind in kinds)
+        if self._is_short:  # one URN of each kind is also called to verify the list
+            expected -= sum(not self._confirmed[kind] for kind in kinds)
         return expected > 1
 
     async def _list(self, group: FunctionGroup) -> None:
-        self._on_trial = not self._told
+        self._on_trial = not self._confirmed
         counts = self._scope.attempts(maximum=1)
         try:
             await self._read(group, counts)
@@ -205,45 +207,45 @@ class BatchFetcher:
         finally:
             self._on_trial = False
         self._failures = 0
-        for urn in self._urn_fetcher.early:  # it has an outcome of its own
+        for urn in self._urn_fetcher.early:  # it has an outcome already
             group.waiting.pop(urn, None)
-        self._asked.update(map(_kind_of, group.waiting))
+        self._requested.update(map(_kind_of, group.waiting))
         self._note_listed(group.function)
         await self._use(group, group.reading.take(group.waiting), counts)
 
-    async def _use(self, group: FunctionGroup, told: dict[str, bytes], counts: Attempts) -> None:
-        """Settles what is believed; of each shape that was not seen before, one URN is asked alone first."""
+    async def _use(self, group: FunctionGroup, listed: dict[str, bytes], counts: Attempts) -> None:
+        """Stores the trusted items; verifies one item of each new shape with its own call."""
         while True:
-            believed = [urn for urn, body in told.items() if self._trust.get(_shape(urn, body))]
-            for urn in believed:
+            trusted = [urn for urn, body in listed.items() if self._trust.get(_shape(urn, body))]
+            for urn in trusted:
                 del group.waiting[urn]
-            self._told.update(map(_kind_of, believed))
+            self._confirmed.update(map(_kind_of, trusted))
             request_id = group.reading.request_id
             await self._keep(
                 [
-                    success_outcome(urn, Answer(told.pop(urn), request_id), Operation.LIST_CONFIGS, counts)
-                    for urn in believed
+                    success_outcome(urn, Answer(listed.pop(urn), request_id), Operation.LIST_CONFIGS, counts)
+                    for urn in trusted
                 ]
             )
-            untried = next((urn for urn, body in told.items() if _shape(urn, body) not in self._trust), None)
+            untried = next((urn for urn, body in listed.items() if _shape(urn, body) not in self._trust), None)
             if untried is None:
                 return
             outcome = await self._urn_fetcher.fetch(untried)
             if outcome is None:
                 return
             group.waiting.pop(untried, None)
-            body = told.pop(untried)
+            body = listed.pop(untried)
             if outcome.status == Status.CONFIGURED:
                 shape = _shape(untried, body)
                 is_right = read_config(body) == read_config(outcome.body)
                 self._trust[shape] = is_right and self._trust.get(shape, True)
-                self._told[_kind_of(untried)] += is_right
+                self._confirmed[_kind_of(untried)] += is_right
 
     async def _read(self, group: FunctionGroup, counts: Attempts) -> None:
-        """Reads all pages, or as many as tell of the whole group."""
+        """Reads pages until the group is complete."""
         reading = group.reading
         wanted = group.waiting.keys() - {group.function}
-        while reading.marker is not None and not wanted <= reading.found.keys():
+        while reading.marker is not None and not wanted <= reading.configs.keys():
             ask = functools.partial(self._list_configs, group.function, reading.marker)
             reading.add(await self._scope.fetch(Operation.LIST_CONFIGS, ask, counts))
 
@@ -253,10 +255,10 @@ def _function_of(urn: str) -> str:
 
 
 def _kind_of(urn: str) -> str:
-    """A version, an alias, or neither: a list may tell of some of these only."""
+    """Version, alias or neither: a list may contain some kinds only."""
     return parse(urn).qualifier_type or _NO_QUALIFIER
 
 
 def _shape(urn: str, body: bytes) -> tuple[str, frozenset[str]]:
-    """What must agree with a call of its own once, before it is believed: a list might leave out or add fields."""
+    """Kind and field names, which are verified once: a list might omit or add fields."""
     return _kind_of(urn), frozenset(read_json(body))

@@ -246,7 +246,7 @@ def _entry_of_row(line: int, row: list[str], header: _Header) -> Entry | None:
 def read_parquet(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
     """A column of texts in batches of rows; ``stream`` must be seekable."""
     import pyarrow as pa  # noqa: PLC0415 - heavy, and only for lists in Parquet
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only for Parquet lists
 
     try:
         file = pq.ParquetFile(stream)

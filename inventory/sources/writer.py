@@ -42,7 +42,7 @@ def write_list(path: Path, urns: Sequence[str]) -> None:
     with atomic_write(path, " or give another --output") as sink:
         if path.suffix == ".parquet":
             import pyarrow as pa  # noqa: PLC0415 - heavy, and only for Parquet
-            import pyarrow.parquet as pq  # noqa: PLC0415
+            import pyarrow.parquet as pq  # noqa: PLC0415 - only for Parquet lists
 
             table = pa.table({COLUMN: pa.array(list(urns), pa.string())})
             pq.write_table(table, sink, compression="zstd")
