@@ -1,4 +1,4 @@
-"""Endpoints of regions as the vendor's SDK is told them."""
+"""Endpoints of regions from the SDK's variables and file."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None) ->
 
 
 def verdict(diff: Diff) -> str:
-    """One sentence on what was found, and on what was not told."""
+    """One sentence on the changes and the unknown URNs."""
     changes = sum(diff.counts[kind] for kind in CHANGED_KINDS)
     words = [f"{changes:,} of {sum(diff.counts.values()):,} URNs changed"]
     if diff.counts[Kind.UNKNOWN]:
@@ -90,7 +90,7 @@ def _rows(diff: Diff) -> Iterator[Cells]:
 
 
 def _changes_first(diff: Diff) -> Iterator[tuple[str, Iterator[Cells]]]:
-    """For people: the changes, then what is not told and what the lists did, each with its title."""
+    """Titled sections: changes, unknown URNs, changes of the lists."""
     changed = any(diff.counts[kind] for kind in CHANGED_KINDS)
     if changed:
         yield "Changed", (cells for cells in _rows(diff) if cells["kind"] in CHANGED_KINDS)

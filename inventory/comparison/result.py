@@ -85,7 +85,7 @@ class Diff:
 
     @property
     def changed(self) -> bool:
-        """Whether the cloud changed, by what both runs were told."""
+        """Whether the cloud changed, by the answers of both runs."""
         return any(self.counts[kind] for kind in CHANGED_KINDS)
 
     @property
@@ -119,8 +119,10 @@ class Diff:
         return self.changed
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items() if count) or "no URN on either list"
-        return f"Diff({self.old.path!r} to {self.new.path!r}: {told})"
+        reported = (
+            ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items() if count) or "no URN on either list"
+        )
+        return f"Diff({self.old.path!r} to {self.new.path!r}: {reported})"
 
     def _repr_html_(self) -> str:
         sides = "".join(
@@ -152,7 +154,7 @@ class Diff:
 
 
 def diff(old: str | Path | OfRun, new: str | Path | OfRun) -> Diff:
-    """Compares two finished runs: what the cloud changed between them, and what cannot be told.
+    """Compares two finished runs: changes in the cloud, and URNs whose change is unknown.
 
     Args:
         old: the earlier run: its folder, ``s3://bucket/prefix``, ``obs://bucket/prefix``, or a snapshot.

@@ -45,7 +45,7 @@ def build_tables(
         ledger: what they are made from.
         folder: where they go.
         settings: in which formats, zone and files.
-        observer: is told how far it is, and may stop it.
+        observer: receives progress and can cancel.
         before_names: is called when all are whole and what was there before is still as it was.
 
     Raises:

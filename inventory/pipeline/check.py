@@ -52,7 +52,7 @@ class Step(NamedTuple):
 
     Attributes:
         name: what.
-        ok: whether it is well; None where it could not be told.
+        ok: whether the step succeeded; None if unknown.
         words: what was seen, and where it is not well what to do.
     """
 
@@ -76,9 +76,9 @@ class Checkup(NamedTuple):
 
     def line(self) -> str:
         """All of it on one line."""
-        told = [f"{step.name} {_WORDS[step.ok]}{f' ({step.words})' if step.words else ''}" for step in self.steps]
+        reported = [f"{step.name} {_WORDS[step.ok]}{f' ({step.words})' if step.words else ''}" for step in self.steps]
         verdict = "ok    " if self.ok else "FAILED"
-        return printable(f"{verdict}  {self.region}/{self.project_id} at {self.endpoint}: {', '.join(told)}")
+        return printable(f"{verdict}  {self.region}/{self.project_id} at {self.endpoint}: {', '.join(reported)}")
 
 
 _WORDS: Final = {True: "ok", False: "FAILED", None: "not known"}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from inventory.settings import ExportSettings
 
 OVERLAP: Final = 20
-"""Functions that a page has in common with the one before. If it has none of them, the list has changed."""
+"""Functions that two pages share; without a common one, the list has changed."""
 _MAX_STEPS_BACK: Final = 100
 _MAX_READINGS: Final = 4
 _TICK_SECONDS: Final = 0.25

@@ -96,7 +96,7 @@ def _measure(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _memory(folder: Path, url: str, size: int) -> dict[str, float]:
-    """Peak and pace of an export of so many URNs."""
+    """Peak memory and rate of an export."""
     sys.stderr.write(f"memory: {size} URNs\n")
     done = export(write_list(folder / f"memory-{size}.txt", size), url, folder / "memory.run")
     if done.configured != size:

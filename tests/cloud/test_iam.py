@@ -1,4 +1,4 @@
-"""Tokens from IAM: one per project, renewed in time, once, and never told."""
+"""IAM tokens: one per project, renewed in time, never shown."""
 
 from __future__ import annotations
 

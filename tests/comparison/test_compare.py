@@ -140,7 +140,7 @@ def test_what_is_unknown_carries_what_old_knew_and_how_old_that_is(tmp_path):
 
 
 def test_a_function_on_a_longer_list_is_told_from_one_that_was_made_since(tmp_path):
-    """Both are added; the note says that nobody asked before, and on which side of OLD's end the config was made."""
+    """Both are added; the note says that OLD did not list them and when the config was made."""
     new = {"f": config(), "g": config(created_time="2026-11-20T12:00:00Z"), "h": None, "i": config()}
     diff = compare(tmp_path, {"i": NOT_FOUND}, new)
     assert [note.rpartition("; ")[2] for (note,) in rows_of(diff, "note")] == [
@@ -168,14 +168,14 @@ ANSWERS = st.one_of(
 
 
 def status_of(answer):
-    """The status of an answer; None where nobody asks for it."""
+    """The status of an answer; None if it was not requested."""
     if isinstance(answer, dict):
         return Status.CONFIGURED
     return {None: "not_configured", "absent": None}.get(answer, answer)
 
 
 def truth(before, after):
-    """The rows of one function, told from the two answers alone: kind, event, field."""
+    """The expected rows of one function: kind, event, field."""
     kind = kind_of(status_of(before), status_of(after))
     if kind is not None:
         return [(kind.value, None, None)]
@@ -191,7 +191,7 @@ def truth(before, after):
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(st.tuples(ANSWERS, ANSWERS), max_size=12), rows=st.integers(1, 4))
 def test_random_edits_are_told_exactly_and_the_other_way_round_too(tmp_path, monkeypatch, pairs, rows):
-    """Whatever was edited, and however batches fall: exactly that is told; back again, before and after are swapped."""
+    """Random edits in any batches give exactly their rows; the reverse diff swaps them."""
     monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_BATCH", rows)
     monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_WINDOW", rows)
     monkeypatch.setattr("inventory.comparison.join.ROWS_PER_JOIN", rows)
@@ -203,9 +203,9 @@ def test_random_edits_are_told_exactly_and_the_other_way_round_too(tmp_path, mon
     )
     runs = write_run(tmp_path / "old", old), write_run(tmp_path / "new", new, day=1)
     there, back = inventory.diff(*runs), inventory.diff(*reversed(runs))
-    told = rows_of(there, "function_urn", "kind", "event", "field")
+    reported = rows_of(there, "function_urn", "kind", "event", "field")
     expected = [(urn(name), *row) for name, pair in zip(names, pairs, strict=True) for row in truth(*pair)]
-    assert told == expected == sorted(expected, key=lambda row: [part or "" for part in (row[0], *row[2:])])
+    assert reported == expected == sorted(expected, key=lambda row: [part or "" for part in (row[0], *row[2:])])
     assert sum(there.counts.values()) == sum(back.counts.values()) == len(pairs)
     fields = ("function_urn", "event", "field")
     forth, again = (
@@ -219,7 +219,7 @@ def test_random_edits_are_told_exactly_and_the_other_way_round_too(tmp_path, mon
 
 
 def test_the_kind_of_two_statuses_never_removes_what_new_does_not_know():
-    """Of all pairs of fates, removed is told only where NEW was answered that the function is not there."""
+    """Removed requires an answer of NEW that the function does not exist."""
     fates = [None, *(status.value for status in Status)]
     removed = {(old, new) for old in fates for new in fates if kind_of(old, new) == Kind.REMOVED}
     assert removed == {("configured", "not_found"), ("not_configured", "not_found")}

@@ -55,7 +55,7 @@ NEW = {
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two runs, of which all kinds of changes are told."""
+    """Two runs with every kind of change."""
     return write_run(tmp_path / "old", OLD), write_run(tmp_path / "new", NEW, day=1)
 
 
@@ -164,7 +164,7 @@ def test_sides_of_every_make_give_the_same_rows(tmp_path, runs, store):
 
 
 def test_what_cannot_be_compared_is_refused_and_what_is_odd_is_said(tmp_path, runs):
-    """Another version of the tables is refused; other endpoints, zones, order and projects are told."""
+    """Other table versions are refused; other endpoints, zones, order and projects are noted."""
     with pytest.raises(UsageError, match=r"has tables of version 1, .* inventory tables writes them again"):
         inventory.diff(write_run(tmp_path / "one", OLD, schema_version=1), runs[1])
     elsewhere = [{"region": "cn-north-4", "project_id": "0123456789abcdef0123456789abcdef", "endpoint": "https://two"}]
@@ -260,7 +260,7 @@ def test_the_command_loads_no_pandas(runs):
 
 
 async def test_two_exports_of_a_cloud_that_changed_in_between(tmp_path, write_list):
-    """From lists over real HTTP to changes: what was edited is told, and what failed meanwhile is unknown."""
+    """End to end: edits are changes, failures are unknown."""
     functions = {name: config() for name in (urn("a"), urn("b"), urn("c"), urn("d"))}
     later = {**functions, urn("a"): leading(on_success=side("DIS", {"stream_name": "s"})), urn("b"): None}
     del later[urn("c")]

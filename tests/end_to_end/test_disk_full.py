@@ -139,9 +139,9 @@ def test_few_descriptors_make_a_run_slower_and_no_worse(tmp_path, path, right, s
 def test_too_few_descriptors_are_told_before_anything_is_begun(tmp_path, path, right, server, most):
     """A run with too few descriptors to finish does not start."""
     limits = ("prlimit", f"--nofile={most}:{most}")
-    told = rf"^inventory: only {most} files may be open at a time, and \d+ are needed: allow more \(ulimit -n\)\n$"
-    assert re.match(told, run(*command(server, path, tmp_path / "run"), before=limits, code=4))
-    assert re.match(told, run("tables", str(tmp_path / "right"), "--naive-timezone", "UTC", before=limits, code=4))
+    reported = rf"^inventory: only {most} files may be open at a time, and \d+ are needed: allow more \(ulimit -n\)\n$"
+    assert re.match(reported, run(*command(server, path, tmp_path / "run"), before=limits, code=4))
+    assert re.match(reported, run("tables", str(tmp_path / "right"), "--naive-timezone", "UTC", before=limits, code=4))
     assert not (tmp_path / "run").exists()
     assert tables_of(tmp_path / "right") == right
     assert not server.requests

@@ -91,15 +91,15 @@ def test_every_cell_is_read_alike(folder, history, read, name):
         history / "output" / "today" / f"{name}.parquet",
     ]
     for path in paths:
-        told = pq.read_table(path.parent if "*" in path.name else path)
+        reported = pq.read_table(path.parent if "*" in path.name else path)
         found = read(path, name)
-        assert found.to_pylist() == told.to_pylist(), path
-        assert found.column_names == told.column_names
-        for ours, theirs in zip(told.schema, found.schema, strict=True):
+        assert found.to_pylist() == reported.to_pylist(), path
+        assert found.column_names == reported.column_names
+        for ours, theirs in zip(reported.schema, found.schema, strict=True):
             assert pa.types.is_temporal(ours.type) == pa.types.is_temporal(theirs.type)
             if not pa.types.is_string(ours.type):
                 assert theirs.type == ours.type, ours.name
-    assert told.num_rows
+    assert reported.num_rows
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -108,16 +108,16 @@ def test_csv_is_read_alike(folder, name):
     path = folder / "whole" / f"{name}.csv"
     types = {TEXT: "VARCHAR", INTEGER: "BIGINT", BOOLEAN: "BOOLEAN", FLOAT: "DOUBLE", TIME: "TIMESTAMPTZ"}
     columns = {column.name: types[column.type] for column in TABLES[name].columns}
-    told = read_table(folder / "whole" / f"{name}.parquet")
+    reported = read_table(folder / "whole" / f"{name}.parquet")
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")
         found = database.read_csv(str(path), header=True, columns=columns, allow_quoted_nulls=False)
-        assert remove_guards(found.to_arrow_table().cast(told.schema)).to_pylist() == told.to_pylist()
+        assert remove_guards(found.to_arrow_table().cast(reported.schema)).to_pylist() == reported.to_pylist()
     texts = [column.name for column in TABLES[name].columns if column.type == TEXT]
     space = {"pl": pl}
     exec(SNIPPETS[-1].replace("output/today/functions.csv", str(path)), space)  # noqa: S102 - the guide is ours
     unquoted = space["table"].with_columns(pl.col(texts).str.replace("^'", ""))
-    assert unquoted.select(texts).to_dicts() == told.select(texts).to_pylist()
+    assert unquoted.select(texts).to_dicts() == reported.select(texts).to_pylist()
 
 
 @pytest.mark.parametrize("code", SNIPPETS, ids=[code.split()[1] for code in SNIPPETS])

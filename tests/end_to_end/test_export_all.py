@@ -31,13 +31,13 @@ def urn(name, project=P, region=NORTH):
 
 async def export_all(server, output, *places, mode="new", environment=None, search=None, **settings):
     """An ``export --all`` of a server."""
-    told = check_settings(
+    reported = check_settings(
         ExportSettings(**{"endpoint": server.url, "iam_endpoint": server.url, "max_per_second": 0.0, **settings})
     )
     return await pipeline.export(
         Discovery(places, **search or {}),
         Output(output),
-        told,
+        reported,
         mode=mode,
         environment=environment or {"HW_AUTH_TOKEN": TOKEN},
         observer=ProgressObserver(),
@@ -256,9 +256,9 @@ async def test_each_account_of_a_region_is_listed(tmp_path):
 
 def test_places_are_said_or_are_those_of_the_settings():
     """Regions come from the command line, else the settings, else the accounts."""
-    told = ExportSettings(region="r", accounts=ACCOUNTS)
-    assert select_projects(told, ["a", "b"], None) == [ProjectRef("a"), ProjectRef("b")]
-    assert select_projects(told, None, None) == [ProjectRef("r")]
+    reported = ExportSettings(region="r", accounts=ACCOUNTS)
+    assert select_projects(reported, ["a", "b"], None) == [ProjectRef("a"), ProjectRef("b")]
+    assert select_projects(reported, None, None) == [ProjectRef("r")]
     assert select_projects(ExportSettings(region="r", project_id="p"), None, None) == [ProjectRef("r", "p")]
     assert select_projects(ExportSettings(region="r"), None, ["p", "q"]) == [ProjectRef("r", "p"), ProjectRef("r", "q")]
     with pytest.raises(UsageError):

@@ -63,11 +63,11 @@ async def test_parts_go_up_are_read_and_go_away(run, store, work):
     parts = {path for path in paths if "/part-" in path}
     assert {path.partition("/")[0] for path in parts} > {"functions", "functions-csv"}
     assert names(store) == {"manifest.json", *paths}
-    told = inventory.open_snapshot(work).table("functions")
-    assert inventory.open_snapshot(URL).table("functions").equals(told)
+    reported = inventory.open_snapshot(work).table("functions")
+    assert inventory.open_snapshot(URL).table("functions").equals(reported)
     await run(mode="resume", rows_per_file=0)
     assert not parts & names(store)
-    assert inventory.open_snapshot(URL).table("functions").equals(told)
+    assert inventory.open_snapshot(URL).table("functions").equals(reported)
 
 
 async def test_parts_that_are_not_ours_stay_and_are_no_run(run, store):

@@ -110,15 +110,15 @@ def test_damage_at_any_place_is_refused_or_changes_nothing(path, whole, length):
     """Flipped bytes give one error message or the same rows and figures."""
     right = gone_on_with(written(path, whole)), looked_at(written(path, whole))
     dice = random.Random(length)
-    told = 0
+    reported = 0
     for number in range(100):
         at = dice.randrange(100 if number % 5 == 0 else len(whole))  # the header is small, and all hangs on it
         spoilt = bytearray(whole)
         for place in range(at, min(at + length, len(whole))):
             spoilt[place] ^= dice.randrange(1, 256) if length > 1 else 1 << dice.randrange(8)
         for read, expected in zip((gone_on_with, looked_at), right, strict=True):
-            told += refused(read, written(path, bytes(spoilt)), expected)
-    assert told >= 40
+            reported += refused(read, written(path, bytes(spoilt)), expected)
+    assert reported >= 40
 
 
 def test_every_changed_byte_of_a_text_is_detected(path, whole):
@@ -181,7 +181,7 @@ def test_a_damaged_log_costs_only_calls(path, tmp_path):
         assert not refused(gone_on_with, written(path, base, bytes(spoilt)), right)
     # Worst of all: the log is lost while its pages go over into the ledger, and some of them have.
     frames = range(32, len(log), PAGE + FRAME_HEADER)
-    told = 0
+    reported = 0
     for _ in range(40):
         mixed = bytearray(base)
         taken = dice.random()
@@ -190,8 +190,8 @@ def test_a_damaged_log_costs_only_calls(path, tmp_path):
             mixed.extend(bytes(max(0, page * PAGE - len(mixed))))
             if dice.random() < taken:
                 mixed[(page - 1) * PAGE : page * PAGE] = log[at + FRAME_HEADER : at + FRAME_HEADER + PAGE]
-        told += refused(gone_on_with, written(path, bytes(mixed)), right)
-    assert told > 0
+        reported += refused(gone_on_with, written(path, bytes(mixed)), right)
+    assert reported > 0
 
 
 def test_without_system_locks_a_running_export_is_recognised(path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A ledger that is read while it is written, or when nobody writes it."""
+"""Read access to a ledger, with and without a writer."""
 
 from __future__ import annotations
 

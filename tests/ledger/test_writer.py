@@ -119,7 +119,7 @@ def copied(path, folder) -> tuple[int, int]:
 
 
 def test_closing_commits_what_is_left(path):
-    """A run that ends in good order loses nothing."""
+    """A closed ledger has every outcome."""
     with Ledger(path) as ledger:
         ledger.add_urns([urn("a")])
         ledger.record(outcome(urn("a")))
@@ -306,7 +306,7 @@ def test_a_read_only_file_is_named(path):
 
 
 def test_a_ledger_in_use_is_named(ledger, path, monkeypatch):
-    """A second process is told to wait."""
+    """A second process gets a clear message."""
     connect = sqlite3.connect
     monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
     with pytest.raises(OutputError, match="in use by another inventory process"):

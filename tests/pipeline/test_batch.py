@@ -78,8 +78,8 @@ async def test_the_tables_are_those_of_the_plain_way(tmp_path, write_list, lists
     saved = batched.manifest["requests"]["saved_by_lists"]
     assert asked == batched.manifest["requests"]["total"] == len(cloud) + 5 - saved
     assert calls_of(batched)[LIST_CONFIGS] <= 13
-    told = Counter(row["operation"] for row in rows(tmp_path / "batched", "calls"))
-    assert told[LIST_CONFIGS] == saved + calls_of(batched)[LIST_CONFIGS]
+    reported = Counter(row["operation"] for row in rows(tmp_path / "batched", "calls"))
+    assert reported[LIST_CONFIGS] == saved + calls_of(batched)[LIST_CONFIGS]
     configured = sum(row["status"] == "configured" for row in by_urn(tmp_path / "plain").values())
     assert saved > configured * (0.7 if lists_aliases else 0.4)
 
@@ -325,8 +325,8 @@ async def test_an_item_without_a_qualifier_settles_no_urn(tmp_path, write_list, 
         await export(write_list([*cloud, *plain]), tmp_path / "run", endpoint=server.url, max_workers=1)
     found = by_urn(tmp_path / "run")
     assert {found[one]["max_async_event_age_in_seconds"] for one in plain} == {100}
-    told = {row["function_urn"]: row["operation"] for row in rows(tmp_path / "run", "calls")}
-    assert {told[one] for one in plain} == {SHOW}
+    reported = {row["function_urn"]: row["operation"] for row in rows(tmp_path / "run", "calls")}
+    assert {reported[one] for one in plain} == {SHOW}
 
 
 @pytest.mark.parametrize("workers", [1, 64])

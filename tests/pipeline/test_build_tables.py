@@ -25,7 +25,7 @@ def outcome(name, status, kind=None, body=b"{}"):
 
 @pytest.fixture
 def ledger(tmp_path):
-    """Three URNs: one configured, one failed, one that nobody asked for; and a reject."""
+    """Three URNs (configured, failed, not attempted) and a reject."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         with ledger.loading():
             ledger.add_urns([f"{BASE}c", f"{BASE}a", f"{BASE}b"])
@@ -90,7 +90,7 @@ def test_rows_per_file_splits_the_tables_that_have_more(ledger, tmp_path):
 
 
 def test_what_was_there_stays_until_all_tables_are_whole(ledger, tmp_path):
-    """Who must know is told before the first name changes; until then a signal or a full disk leaves all as it was."""
+    """Until the first rename, a signal or a full disk changes nothing."""
     (tmp_path / "functions.csv").write_text("old")
     seen = []
     build_tables(

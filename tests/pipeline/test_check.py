@@ -82,7 +82,7 @@ async def test_each_refusal_is_a_step_of_its_own(monkeypatch, status, code, fail
 
 
 async def test_reading_may_be_refused_where_listing_is_not(monkeypatch):
-    """The two permissions are told apart."""
+    """The messages name the missing permission."""
     async with Emulator(GeneratedCloud(5, projects=[P])) as server:
         answer = server._answer
         body = b'{"error_code":"FSS.1126","error_msg":"no permission"}'
@@ -139,7 +139,7 @@ async def test_a_user_that_iam_refuses_asks_nothing_else():
 
 
 async def test_a_project_that_iam_does_not_show_fails():
-    """A mistyped project id is told where it can be."""
+    """A mistyped project id is reported."""
     async with Emulator(GeneratedCloud(1, projects=[P])) as server:
         _, steps = await steps_of(server, project="f" * 32)
     assert steps["project"] is False
@@ -200,7 +200,7 @@ def test_a_region_that_iam_does_not_tell_of_is_a_line_too(tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_check_at_once(number, code):
-    """A server that does not answer holds nobody up who presses Ctrl-C."""
+    """Ctrl-C ends a check of a stalled server."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         run = subprocess.Popen(

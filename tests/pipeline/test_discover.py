@@ -215,7 +215,7 @@ async def test_a_count_that_is_too_small_cuts_nothing_off(count, size, behind):
 
 
 async def test_a_list_without_a_count_ends_at_its_empty_page():
-    """Where no count is told, an empty page or a marker that stands still is the end."""
+    """Without a count, an empty page or an unchanged marker ends the list."""
     assert len(await listed(Listed([f"f{n}" for n in range(950)], total=False))) == 950
 
 
@@ -286,8 +286,8 @@ async def test_progress_counts_what_is_new_and_not_all_that_was_found(monkeypatc
     """The work for each function does not grow with the number of projects; the last count is that of all URNs."""
     projects = [f"{number:032x}" for number in range(30)]
     cloud = FileCloud({urn(f"f{n}:v1", project): None for n in range(5) for project in projects})
-    told = []
-    monkeypatch.setattr(ProgressObserver, "on_load", lambda _observer, entries: told.append(entries))
+    reported = []
+    monkeypatch.setattr(ProgressObserver, "on_load", lambda _observer, entries: reported.append(entries))
     init = discovery._Project.__init__
 
     def counted(project, *arguments):
@@ -298,7 +298,7 @@ async def test_progress_counts_what_is_new_and_not_all_that_was_found(monkeypatc
     monkeypatch.setattr(Counted, "asked", 0)
     async with Emulator(cloud) as server:
         found = await find(server, *(ProjectRef("cn-north-4", project) for project in projects), versions=True)
-    assert max(told) == len(found) == 300
+    assert max(reported) == len(found) == 300
     assert Counted.asked <= 3 * len(found)
 
 

@@ -12,13 +12,13 @@ from inventory.sources.files import Source
 URNS = [f"urn:fss:cn-north-4:p:function:default:f{n}" for n in range(300)] + ["urn:fss:eu-de:q:function:default:f"]
 
 
-def told(lists, **given):
+def reported(lists, **given):
     return estimate([Source(str(path)) for path in lists], ExportSettings(**given)).splitlines()
 
 
 def test_the_longest_scope_decides_the_time(write_list):
     """Scopes are asked side by side: the time is that of the largest, at the pace of each."""
-    lines = told([write_list([*URNS, URNS[0], "odd"])], max_per_second=2.0)
+    lines = reported([write_list([*URNS, URNS[0], "odd"])], max_per_second=2.0)
     assert lines[:7] == [
         "entries     303",
         "URNs        301",
@@ -37,8 +37,8 @@ def test_the_longest_scope_decides_the_time(write_list):
 def test_without_a_cap_the_service_decides(write_list):
     """No pace, no time; without a wish the gateway's documented pace is meant."""
     path = write_list(URNS)
-    assert "as fast as the service answers" in told([path], max_per_second=0.0)[6]
-    assert told([path])[6].endswith("at 200 calls per second and scope")
+    assert "as fast as the service answers" in reported([path], max_per_second=0.0)[6]
+    assert reported([path])[6].endswith("at 200 calls per second and scope")
 
 
 def test_scopes_of_several_lists(write_list):

@@ -278,7 +278,7 @@ async def test_the_tables_are_built_again_without_a_call(tmp_path, write_list):
 
 
 async def test_the_commit_mark_is_gone_while_a_resumed_run_asks(tmp_path, write_list):
-    """The old manifest must not stand beside tables that are being replaced."""
+    """The old manifest is removed before tables are replaced."""
     cloud = FileCloud({f"{P}a:latest": CONFIG})
     async with Emulator(cloud) as server:
         server.plan({f"{P}a:latest": [Fault.BAD_GATEWAY]})
@@ -342,7 +342,7 @@ async def test_a_list_without_a_urn_is_told(tmp_path, write_list, entries):
 
 
 async def test_a_limit_is_learnt_and_kept(tmp_path, write_list):
-    """Under a limit that nobody told us, every URN is answered, and the limit stands in the manifest."""
+    """An unnamed limit is learned: every URN is answered and the manifest has the limit."""
     cloud = FileCloud({f"{P}f{number:02}:latest": CONFIG for number in range(60)})
     async with Emulator(cloud, limit=Limit.parse("15/second")) as server:
         path = write_list(cloud.urns())
@@ -376,7 +376,7 @@ async def test_no_task_is_left_behind(tmp_path, write_list):
 
 
 async def test_a_run_that_is_out_of_time_ends_in_good_order(tmp_path, write_list):
-    """When ``--max-time`` is over, what was answered is kept and told (5), and the run goes on where it was."""
+    """After ``--max-time`` the run ends with exit code 5 and can resume."""
     cloud = FileCloud({f"{P}f{number:02}:latest": CONFIG for number in range(60)})
     async with Emulator(cloud) as server:
         path = write_list(cloud.urns())

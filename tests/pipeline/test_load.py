@@ -142,7 +142,7 @@ def test_more_than_a_block_of_entries(ledger, source):
 
 
 def test_a_resumed_run_needs_the_same_list(ledger, source):
-    """The same list, under any name and in any order, or none, goes on; a changed one is refused."""
+    """The same list, or none, resumes; a changed list is refused."""
     first, second = source(A, name="1.txt"), source(B, name="2.txt")
     load([first, second], ledger, FIXED, ProgressObserver())
     check_same_run([Source(second.name), Source(first.name)], ledger, FIXED)

@@ -57,13 +57,13 @@ async def test_csv_comes_to_what_is_there(run):
     }
     for table in TABLES:
         assert rows(run, table, "csv") == rows(run, table)
-    told = manifest_of(run)
-    assert {(table["name"], table["format"]) for table in told.pop("tables")} == {
+    reported = manifest_of(run)
+    assert {(table["name"], table["format"]) for table in reported.pop("tables")} == {
         (name, form) for name in TABLES for form in ("parquet", "csv")
     }
     manifest.pop("tables")
     manifest["settings"]["format"] = ["parquet", "csv"]
-    assert told == manifest
+    assert reported == manifest
 
 
 async def test_the_zone_of_a_time_may_be_said_later(run):
@@ -85,7 +85,7 @@ async def test_a_resumed_run_takes_the_tables_as_they_were_built_again(run):
 
 
 async def test_no_credential_and_no_network_is_needed(run):
-    """The command needs no token and calls nobody; stdout is the folder, and the words are on stderr."""
+    """The command needs no token and makes no call; stdout is the folder."""
     done = run_cli("tables", run, "--format", "csv", token=None)
     assert (done.returncode, done.stdout) == (0, f"{run}\n")
     assert "functions 25 rows, destinations 25 rows, calls 25 rows, rejects 1 rows (parquet, csv)" in done.stderr
@@ -107,7 +107,7 @@ async def test_what_was_stopped_stays_as_the_manifest_had_it(tmp_path, write_lis
 
 
 async def test_an_incomplete_run_has_tables_too(tmp_path, write_list):
-    """What has no outcome is not_attempted; the manifest says that the run is not complete, and --resume goes on."""
+    """URNs without an outcome are not_attempted; the manifest is incomplete; --resume continues."""
     observer, cloud, folder = ProgressObserver(), cloud_of(40), tmp_path / "run"
     async with Emulator(cloud) as server:
 
@@ -135,7 +135,7 @@ async def test_an_incomplete_run_has_tables_too(tmp_path, write_list):
 
 
 async def test_a_session_that_goes_on_forgets_how_the_last_one_ended(tmp_path, write_list):
-    """A run that failed, went on and was killed is told by its outcomes, and not by its older manifest."""
+    """A killed session uses the ledger's outcomes, not the older manifest."""
     cloud = cloud_of(3)
     async with Emulator(cloud) as server:
         server.plan({f"{P}f001:latest": [Fault.BAD_GATEWAY]})
@@ -164,7 +164,7 @@ async def test_a_stop_leaves_all_as_it_was(run):
 
 
 async def test_a_stop_between_tables_and_bodies_says_which_are_done(run, monkeypatch):
-    """Who is stopped while bodies are dropped has the new tables, is told so, and the next call does the rest."""
+    """A stop while dropping bodies leaves the new tables; the next call completes it."""
     monkeypatch.setattr(ledger_file, "_STEPS_BETWEEN_CHECKS", 1)
     observer = ProgressObserver()
     monkeypatch.setattr(observer, "on_build_tables", lambda number, total: number == total and observer.cancel(15))

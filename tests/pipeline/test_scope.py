@@ -260,7 +260,7 @@ def test_a_401_that_names_what_is_missing_is_no_refusal(in_virtual_time):
     ],
 )
 def test_a_short_list_that_nobody_answers_ends_like_a_long_one(in_virtual_time, error, stopped):
-    """With two URNs no count is reached, yet nobody was there: at the end of the session the scope says so."""
+    """A scope without any answer is stopped at the end, however few its URNs."""
     cloud = Cloud(after(then=error))
     scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2, attempts=1))
     assert scope.stopped is None

@@ -142,7 +142,7 @@ async def test_trouble_before_the_refusal_leaves_a_place_for_the_second_opinion(
 async def test_a_resumed_run_gets_past_deleted_functions(
     tmp_path, write_list, monkeypatch, workers, environment, listed
 ):
-    """A run that met nothing but refusals, and stopped, goes on where the credential is good."""
+    """A run that stopped after refusals resumes with a valid credential."""
     state = cloud(5, 20, (P, P[::-1]))
     async with Emulator(state) as server:
         with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""What an analyst does in a kernel of their own: export beside the running loop, interrupt it, go on."""
+"""Exports in a notebook kernel: with a running loop, interrupted, resumed."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ cloud.__exit__()
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the kernel's machinery
 def test_a_kernel_exports_and_can_be_interrupted(tmp_path, monkeypatch):
-    """A cell shows one line of progress and the snapshot; an interrupt says how to go on, and the run goes on."""
+    """A cell shows progress and the snapshot; an interrupted export can resume."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in CELLS.split("---")])
     place = {"metadata": {"path": str(tmp_path)}}

@@ -163,7 +163,7 @@ def test_remove_spares_what_is_not_ours(folder):
 
 
 def parts_of_a_run(folder):
-    """Parts of two tables and a staged one; and what is not ours beside them."""
+    """Parts of two tables, a staged one, and foreign files."""
     names = ("functions/part-00000.parquet", "functions/part-00001.parquet", "calls-csv/part-00000.csv")
     for name in (*names, ".functions.part/parquet/part-00000.parquet", "calls-csv/notes.txt", "calls/notes.txt"):
         (folder.path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -37,8 +37,8 @@ async def test_what_the_service_lists_no_more_is_removed(tmp_path, monkeypatch):
     await export_all(old, tmp_path / "old", versions=True, aliases=True)
     await export_all({**kept, urn("i"): None}, tmp_path / "new", versions=True)
     diff = inventory.diff(tmp_path / "old", tmp_path / "new")
-    told = {row["function_urn"]: (row["kind"], row["note"]) for row in diff.table().to_pylist()}
-    assert told == {
+    reported = {row["function_urn"]: (row["kind"], row["note"]) for row in diff.table().to_pylist()}
+    assert reported == {
         version("!live"): ("not_listed", None),
         version("v1"): ("removed", GONE),
         urn("g"): ("removed", GONE),

@@ -54,7 +54,7 @@ def content(folder):
 
 
 def old(path, day=1):
-    """Makes a run look as if nobody had touched it since a day of 1970."""
+    """Sets a run's modification times to 1970."""
     for one in path.iterdir():
         os.utime(one, (86400 * day, 86400 * day), follow_symlinks=False)
 
@@ -65,12 +65,12 @@ def test_a_dry_run_says_what_is_done_then(run, folder):
     at(run, folder, "october", "2026-10-31T01:00:00Z")
     before = content(folder)
     options = ("--keep-last", "1", "--keep-daily", "2", "--keep-monthly", "2")
-    code, gone, told = prune(folder, *options, "--dry-run")
+    code, gone, reported = prune(folder, *options, "--dry-run")
     assert (code, gone) == (0, [str(path) for path in made[:3]])
     assert content(folder) == before
-    assert f"kept {folder / 'october'}: month 2026-10\n" in told
-    assert f"kept {made[4]}: last, day 2026-11-05, month 2026-11, newest, newest that answered best\n" in told
-    assert told.endswith("3 runs would be removed, 3 kept, 0 left alone\n")
+    assert f"kept {folder / 'october'}: month 2026-10\n" in reported
+    assert f"kept {made[4]}: last, day 2026-11-05, month 2026-11, newest, newest that answered best\n" in reported
+    assert reported.endswith("3 runs would be removed, 3 kept, 0 left alone\n")
     assert prune(folder, *options)[:2] == (0, gone)
     assert content(folder) == {
         path: cell
@@ -104,12 +104,12 @@ def test_incomplete_runs_go_only_when_told_and_when_a_newer_one_is_whole(run, fo
     old(folder / "stopped")
     old(folder / "damaged")
     os.utime(folder / "fresh" / "ledger.sqlite", (4e9, 4e9))
-    code, gone, told = prune(folder, "--keep-last", "1")
+    code, gone, reported = prune(folder, "--keep-last", "1")
     assert (code, gone) == (0, [])
-    assert told.count("(--incomplete removes it)") == 3
-    code, gone, told = prune(folder, "--incomplete")
+    assert reported.count("(--incomplete removes it)") == 3
+    code, gone, reported = prune(folder, "--incomplete")
     assert (code, gone) == (0, [str(folder / "damaged"), str(folder / "stopped")])
-    assert "there is no newer complete run" in told
+    assert "there is no newer complete run" in reported
     assert sorted(folder.iterdir()) == [whole, folder / "fresh"]
 
 
@@ -122,9 +122,9 @@ def test_a_run_at_work_stays(run, folder):
     for lock in locks:
         lock.take("in use", "")
     before = content(folder)
-    code, gone, told = prune(folder, "--keep-last", "1", "--incomplete")
+    code, gone, reported = prune(folder, "--keep-last", "1", "--incomplete")
     assert (code, gone, content(folder)) == (0, [], before)
-    assert told.count("a process is working on it") == 2
+    assert reported.count("a process is working on it") == 2
     with pytest.raises(OutputError, match="in use by another inventory process"):
         remove_run(first)
     assert content(folder) == before
@@ -157,10 +157,10 @@ def test_what_is_not_ours_stays_and_no_link_is_followed(run, folder, tmp_path):
     (folder / "link").symlink_to(first)
     (folder / "a file").write_text("mine")
     before = content(elsewhere)
-    code, gone, told = prune(folder, "--keep-last", "1", "--quiet")
+    code, gone, reported = prune(folder, "--keep-last", "1", "--quiet")
     assert (code, gone) == (0, [str(first)])
     others = "functions, functions-csv, notes.txt, rejects.csv"
-    assert told == f"inventory: {first} stays, with files that are not of the run: {others}\n"
+    assert reported == f"inventory: {first} stays, with files that are not of the run: {others}\n"
     assert [path.name for path in (first / "functions").iterdir()] == ["mine.parquet"]
     assert content(elsewhere) == before
     assert (folder / "link").is_symlink()
@@ -172,9 +172,9 @@ def test_results_that_are_not_in_their_store_yet_stay(run, folder):
     first, _ = nights(run, folder, 2)
     with Ledger(first / "ledger.sqlite") as ledger:
         record_output(ledger, Output(first, parse("s3://bucket/runs/first")))
-    code, gone, told = prune(folder, "--keep-last", "1")
+    code, gone, reported = prune(folder, "--keep-last", "1")
     assert (code, gone) == (0, [])
-    assert "its results are not in s3://bucket/runs/first yet" in told
+    assert "its results are not in s3://bucket/runs/first yet" in reported
     (first / RECORD).write_text("{}")
     assert prune(folder, "--keep-last", "1")[1] == []
 
@@ -184,7 +184,7 @@ class Killed(BaseException):
 
 
 def remove_killed_after(path, steps, monkeypatch):
-    """Removes a run in a process that is killed after so many changes of its files; whether it came to its end."""
+    """Removes a run in a process that is killed after some file changes; returns whether it finished."""
     left = steps
 
     def count(real):
@@ -248,10 +248,10 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(run, folder, monkeypat
 
     replace = Path.replace
     monkeypatch.setattr(Path, "replace", refuse)
-    code, gone, told = prune(folder, "--keep-last", "1", "--quiet")
+    code, gone, reported = prune(folder, "--keep-last", "1", "--quiet")
     assert (code, gone) == (4, [str(first)])
     words = "Permission denied; check that this folder is writable, then prune again"
-    assert told == f"inventory: {second} cannot be removed: {words}\n"
+    assert reported == f"inventory: {second} cannot be removed: {words}\n"
     assert inventory.history(folder).latest.path == third
     assert len(inventory.history(folder)) == 2
 

@@ -31,7 +31,7 @@ LOADED = {"format": ["parquet"]}
 
 
 def outcome(urn, status, age, message=None):
-    """How a URN was settled, so many seconds before now."""
+    """An outcome of some seconds ago."""
     kind = "timeout" if status == "failed" else None
     finished = round((NOW - age) * 1e6)
     return Outcome(urn, status, kind, None, None, message, b"", "Show", 1, 0, None, 1.0, finished)
@@ -218,9 +218,9 @@ def test_the_command_shows_a_process_at_work_and_its_death(tmp_path, write_list)
     assert (second.returncode, tables.returncode) == (4, 4)
     assert "in use by another inventory process" in second.stderr
     assert "in use by another inventory process" in tables.stderr
-    told = json.loads(as_json.stdout)
-    assert told["at_work"] is True
-    assert sum(scope["status"]["not_attempted"] for scope in told["scopes"]) == told["left"] > 0
+    reported = json.loads(as_json.stdout)
+    assert reported["at_work"] is True
+    assert sum(scope["status"]["not_attempted"] for scope in reported["scopes"]) == reported["left"] > 0
     assert (killed.returncode, "export --resume --output" in killed.stdout) == (0, True)
 
 

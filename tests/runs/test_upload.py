@@ -321,17 +321,17 @@ async def test_a_stop_outweighs_the_error_that_came_with_it(run, store):
 
 async def test_how_far_the_upload_is_can_be_watched(run, store):
     """The observer gets growing byte counts of a constant total."""
-    told = []
+    reported = []
 
     class Looking(ProgressObserver):
         def on_upload(self, sent, total):
-            """Keeps what it is told."""
-            told.append((sent, total))
+            """Records uploads."""
+            reported.append((sent, total))
 
     await run(observer=Looking())
-    sent = [sent for sent, _ in told]
+    sent = [sent for sent, _ in reported]
     assert sent == sorted(sent)
-    assert {total for _, total in told} == {sent[-1]} == {sum(map(len, store.objects().values()))}
+    assert {total for _, total in reported} == {sent[-1]} == {sum(map(len, store.objects().values()))}
 
 
 async def test_obs_keys_are_needed_before_anything_is_asked(server, tmp_path, write_list):

@@ -1,4 +1,4 @@
-"""What a pace learns: limits that are told, limits that are not, and what is no matter of pace."""
+"""The adaptive rate learns limits that messages name and limits that they do not."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Calls:
         self.now = 100.0
 
     def accept(self, times: int = 1, every: float | None = None) -> None:
-        """So many calls are accepted."""
+        """Accepts a number of calls."""
         for _ in range(times):
             self.now += 1.0 / self.pace.rate if every is None else every
             self.pace.record_sent(self.now)
@@ -99,7 +99,7 @@ def test_a_scope_begins_gently_and_grows_up_to_the_cap():
 
 
 def test_without_a_cap_there_is_no_slow_beginning():
-    """0 lifts the cap; a limit that is told is one all the same."""
+    """A cap of 0 is no cap; a named limit still applies."""
     calls = Calls(0)
     assert calls.pace.rate == float("inf")
     calls.accept(100, every=0.001)
@@ -119,7 +119,7 @@ def test_a_limit_is_the_pace_at_once_and_never_lifts_the_cap():
 
 
 def test_limits_of_several_policies_hold_at_once():
-    """The narrowest counts, whichever was told last; a policy that tells another limit has changed."""
+    """The strictest named limit applies; a policy's new limit replaces its old one."""
     calls = Calls()
     for limit in (RateLimit(200, 300.0, "user"), RateLimit(2000, 60.0, "api")):
         calls.refuse(limit=limit)
@@ -131,10 +131,10 @@ def test_limits_of_several_policies_hold_at_once():
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
 def test_only_a_share_of_a_limit_is_used(share):
-    """``--quota-share`` leaves room for others, in a limit that is told and in one that is measured."""
-    told = Calls(share=share)
-    told.refuse(limit=RateLimit(100, 1.0))
-    assert told.pace.rate == pytest.approx(share * MARGIN * 100)
+    """``--quota-share`` applies to named and measured limits."""
+    reported = Calls(share=share)
+    reported.refuse(limit=RateLimit(100, 1.0))
+    assert reported.pace.rate == pytest.approx(share * MARGIN * 100)
     measured = Calls(share=share)
     measured.accept(400, every=0.01)
     measured.refuse()
@@ -198,7 +198,7 @@ def test_the_servers_wait_is_believed_and_capped(asked, waited):
 
 
 def test_a_limit_that_was_a_little_too_much_is_used_a_little_less():
-    """Where we are refused although we kept to the limit, and nobody else used it, the margin grows, to a bound."""
+    """Refusals below the limit increase the margin, up to a bound."""
     calls = Calls()
     limit = RateLimit(100, 1.0)
     calls.refuse(limit=limit)
@@ -268,7 +268,7 @@ def test_refusals_that_no_slowing_down_makes_rarer_are_no_matter_of_pace():
 
 
 def test_how_much_of_a_limit_was_used():
-    """The part is told once a window has passed since the limit was learnt; before that, nothing is."""
+    """The used share is known after one window."""
     calls = Calls()
     assert calls.pace.used(calls.now) is None
     calls.refuse(limit=RateLimit(100, 10.0))

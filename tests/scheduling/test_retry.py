@@ -99,7 +99,7 @@ async def test_what_will_not_pass_is_raised_at_once(cls, before):
 
 @pytest.mark.parametrize("attempts", [1, 2, 7])
 async def test_attempts_are_bounded_and_the_last_error_is_raised(attempts):
-    """So many calls are made as the setting says, and the last error comes out as it is."""
+    """The policy makes as many calls as set and raises the last error."""
     errors = [ServerError(f"number {n}", status_code=500 + n) for n in range(10)]
     bench = Bench(*errors)
     with pytest.raises(ServerError) as caught:
@@ -151,7 +151,7 @@ async def test_a_urn_alone_waits_as_long_as_the_server_says():
 
 
 async def test_refusals_of_the_whole_scope_are_no_urns_fault():
-    """Where nobody is let through, a URN is not given up: that is the scope's to judge."""
+    """A URN that is throttled with all others does not fail; the scope decides."""
     bench = Bench(*[ThrottledError("busy")] * 50, "answer")
     assert await bench.run() == "answer"
 

@@ -51,7 +51,7 @@ async def test_an_idle_time_saves_nothing_up():
 
 
 async def test_zero_is_no_cap():
-    """With 0 nobody waits."""
+    """A rate of 0 means no limit."""
     assert await Line(0).take(1000) == [0.0] * 1000
 
 

@@ -205,7 +205,7 @@ def test_a_limit_that_nobody_told_may_be_lifted(in_virtual_time):
 
 
 def test_a_limit_that_was_told_is_never_exceeded_again(in_virtual_time):
-    """Not even where it was lifted: who told it will tell the new one only to those who ask for too much."""
+    """A named limit is not probed again."""
     server = Changes(FixedWindow(30, 1.0), FixedWindow(100, 1.0), at=50.0)
     run = simulate(in_virtual_time, server, calls=5000)
     assert run.per_second(60.0) <= 30.0

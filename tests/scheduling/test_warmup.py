@@ -6,7 +6,7 @@ from inventory.scheduling.warmup import Warmup
 
 
 def entered(warmup, times):
-    """How many of so many are let in."""
+    """How many callers enter."""
     return sum(warmup.try_enter() for _ in range(times))
 
 
@@ -24,7 +24,7 @@ def test_one_goes_first_then_three_then_all():
 
 
 def test_three_refusals_shut_it():
-    """The place of one that was refused stays taken: after three nobody is let in, and that is known."""
+    """A refused call keeps its slot: after three refusals no call enters."""
     warmup = Warmup()
     warmup.widen()
     for number in range(3):

@@ -33,7 +33,7 @@ async def test_nothing_to_do_ends(lanes):
 
 @pytest.mark.parametrize("size", [1, 3, 16])
 async def test_the_size_is_respected_and_used(size):
-    """So many jobs are under way at a time, no more and no fewer."""
+    """The pool runs exactly as many jobs at a time as set."""
     busy = most = 0
 
     async def work(_job):
@@ -167,7 +167,7 @@ async def test_workers_of_an_empty_lane_help_the_others():
 
 
 async def test_a_lane_has_no_more_workers_than_its_limit():
-    """A capped lane takes so many and no more; the others have the rest, and everything is worked off."""
+    """A capped lane has at most its workers; the other lanes use the rest."""
     under_way = {"a": 0, "b": 0}
     most = {"a": 0, "b": 0}
     done = []

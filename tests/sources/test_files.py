@@ -165,7 +165,7 @@ def test_text_lines(source):
 
 @pytest.mark.parametrize("header", ["func_urn", "urn", "function_urn", " urn ", '"func_urn"'])
 def test_the_columns_that_are_looked_for(source, header):
-    """The three names of the contract are found without being told."""
+    """The three documented column names are found."""
     assert list(source("l.csv", f"x,{header}\n1,{A}\n").read()) == [Entry(2, A)]
 
 
@@ -285,7 +285,7 @@ def test_the_header_shows_the_delimiter(source, name, text):
 @pytest.mark.parametrize("said", ["sep=;", '"sep=;"', "SEP=;", "sep=;;"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_the_first_line_of_excel(source, said, end):
-    """The line with which Excel is told the delimiter is no header; it is a line, though."""
+    """Excel's ``sep=`` line is not a header but counts as a line."""
     text = f"{said}\n{ROWS.replace(',', ';')}".replace("\n", end)
     assert list(source("l.csv", text).read()) == [Entry(3, A), Entry(4, B)]
 
@@ -333,7 +333,7 @@ def test_a_line_of_text_as_people_copy_it(source):
     st.sampled_from(["\n", "\r\n", "\r"]),
 )
 def test_every_table_that_is_written_is_read(notes, delimiter, end):
-    """A row a URN, whatever stands in the cells beside it, whatever separates cells and lines."""
+    """Every row is a URN, with any other cells, delimiters and line ends."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
     writer.writerows([["note", "function_urn"], *([note, f"{A}{n}"] for n, note in enumerate(notes))])

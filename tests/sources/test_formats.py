@@ -241,7 +241,7 @@ def test_an_array_larger_than_a_block(source, indent):
 
 
 def test_a_number_at_the_end_of_a_block_is_one_number(source):
-    """A number that goes on in the next block is not two entries."""
+    """A number across two blocks is one entry."""
     read = source("l.json", "[" + " " * (65536 - 3) + "1234567]")
     assert [entry.text for entry in read.read()] == ["1234567"]
 
@@ -412,7 +412,7 @@ def test_a_repeated_field_with_one_value_is_read(source):
 
 
 def test_two_columns_of_one_name_are_refused(source, tmp_path):
-    """A table with two columns of the name that is read is refused, because none of them is the right one."""
+    """A table with two columns of the chosen name is refused."""
     assert "2 columns 'urn'; rename all but one" in broken(source("list.csv", f"urn,name,urn\n{A},x,{B}\n"))
     path = tmp_path / "list.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([A]), pa.array([B])], names=["urn", "urn"]), path)

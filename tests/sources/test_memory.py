@@ -99,7 +99,7 @@ def test_texts_are_urns_and_names_of_files_are_files():
 
 
 def test_a_list_has_the_digest_of_a_file_with_a_urn_a_line(write_list):
-    """So a run that began with a file goes on with the same list from memory; sets are told apart from no order."""
+    """A run of a file resumes with the same list from memory; a set has no order."""
     lines = sorted(f"{URN}{number}" for number in range(50))
     digest = Source(str(write_list(lines))).digest()
     for same in (lines, iter(lines), set(lines), pd.Series(lines)):

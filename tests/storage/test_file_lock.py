@@ -16,7 +16,7 @@ IN_USE, ADVICE = "the thing is in use", " or go elsewhere"
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    """Where the lock is; nobody waits for it."""
+    """The lock's path, without waiting."""
     monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
     return tmp_path / "thing-lock"
 

@@ -71,8 +71,8 @@ def test_a_folder_is_no_url(text):
 
 def test_s3_leaves_the_credential_to_the_sdk():
     """For s3:// the SDK finds the credential; all timeouts are set."""
-    told = options_of(URL, {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, **KEYS})
-    assert told == {"connect_timeout": 5.0, "request_timeout": 20.0, "background_writes": False, "region": None}
+    reported = options_of(URL, {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, **KEYS})
+    assert reported == {"connect_timeout": 5.0, "request_timeout": 20.0, "background_writes": False, "region": None}
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_s3_leaves_the_credential_to_the_sdk():
 )
 def test_the_endpoint_of_s3_is_the_environments(environment, scheme, host):
     """The endpoint is AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL."""
-    told = options_of(URL, environment)
-    assert (told["scheme"], told["endpoint_override"]) == (scheme, host)
+    reported = options_of(URL, environment)
+    assert (reported["scheme"], reported["endpoint_override"]) == (scheme, host)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,10 @@ def test_the_endpoint_of_s3_is_the_environments(environment, scheme, host):
 )
 def test_obs_has_its_own_address_and_keys(environment):
     """obs:// uses the bucket's host and Huawei Cloud's keys, and no setting of AWS."""
-    told = options_of(OBS, {**environment, "AWS_ACCESS_KEY_ID": "x", "AWS_ENDPOINT_URL": "http://x", "AWS_REGION": "x"})
-    assert {name: told[name] for name in told if name not in {"connect_timeout", "request_timeout"}} == {
+    reported = options_of(
+        OBS, {**environment, "AWS_ACCESS_KEY_ID": "x", "AWS_ENDPOINT_URL": "http://x", "AWS_REGION": "x"}
+    )
+    assert {name: reported[name] for name in reported if name not in {"connect_timeout", "request_timeout"}} == {
         "background_writes": False,
         "scheme": "https",
         "endpoint_override": "obs.ap-southeast-1.myhuaweicloud.com",

@@ -63,7 +63,7 @@ def happen_at(happening, step):
 
 
 def jump(seed):
-    """Makes the wall clock jump, at each look, to anywhere between 1970 and 2100; the monotonic clock goes on."""
+    """Makes the wall clock jump at each call, between 1970 and 2100."""
     dice = random.Random(seed)
     moment = functools.partial(dice.uniform, 0.0, 4.1e9)
     time.time = moment

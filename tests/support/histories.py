@@ -35,6 +35,6 @@ def describe(run, **changes):
 
 
 def nights(run, folder, count, month=11):
-    """So many runs, one a night; gives their folders, oldest first."""
+    """Makes one run a night; returns their folders, oldest first."""
     made = [(f"2026{month:02}{day:02}T010000Z", f"2026-{month:02}-{day:02}T01:00:00Z") for day in range(1, count + 1)]
     return [at(run, folder, name, finished) for name, finished in made]

@@ -8,7 +8,7 @@ from collections import deque
 
 
 class FixedWindow:
-    """So many calls in each window; windows begin with the first call, or at an hour of their own."""
+    """A fixed window of calls, from the first call or a fixed time."""
 
     def __init__(self, calls: int, seconds: float, *, offset: float | None = None, others: float = 0.0) -> None:
         self.calls, self.seconds, self.offset, self.others = calls, seconds, offset, others
@@ -33,7 +33,7 @@ class FixedWindow:
 
 
 class SlidingWindow:
-    """So many calls in any stretch of time of some length."""
+    """A sliding window of calls."""
 
     def __init__(self, calls: int, seconds: float, *, others: float = 0.0) -> None:
         self.calls, self.seconds, self.others = calls, seconds, others

@@ -90,7 +90,7 @@ class Store:
 
     @contextmanager
     def refusing_strangers(self):
-        """Meanwhile moto asks whose key it is, and knows nobody."""
+        """Moto checks keys meanwhile."""
         self._ask_for_keys_after("0")
         yield
         self._ask_for_keys_after("inf")

@@ -120,7 +120,7 @@ def write_manifest(folder, files, urns, finished, *, left=0, **changed):
 
 
 def write_many(folder, rows, *, day=0, changed=()):
-    """Writes a run of so many functions straight from columns; those whose number is given have another retry count."""
+    """Writes a large run from columns; the given numbers have another retry count."""
     folder.mkdir(parents=True)
     at = int(FIRST.timestamp()) + day * DAY
     names = [urn(f"f{number:08d}") for number in range(rows)]
