@@ -1,1 +1,1 @@
-"""One run, from list to manifest; export.py is the flow on one screen."""
+"""One run, from list to manifest; the flow is in export.py."""

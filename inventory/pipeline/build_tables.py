@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 4096
 _LEAST_BYTES: Final = 500
-"""Approximate size of a row without the body."""
+"""Approximate size of a row without body."""
 _Opened = AbstractContextManager["TableWriter | PartsWriter"]
 
 
@@ -39,19 +39,14 @@ def build_tables(
     *,
     before_names: Callable[[], None] = lambda: None,
 ) -> tuple[list[TableFile], Counts]:
-    """Writes the four tables in one pass in URN order; they get their names when all are complete.
+    """Writes the four tables in one pass in URN order; renames them when all are complete.
 
-    Args:
-        ledger: what they are made from.
-        folder: where they go.
-        settings: in which formats, zone and files.
-        observer: receives progress and can cancel.
-        before_names: is called when all are whole and what was there before is still as it was.
+    ``before_names`` is called before that.
 
     Raises:
-        LedgerUnusableError: a body was changed since it was written.
-        OutputError: they cannot be written.
-        InterruptedRunError: a signal came; no table of this pass is left.
+        LedgerUnusableError: a body is damaged.
+        OutputError: a table cannot be written.
+        InterruptedRunError: the run was cancelled; no new table remains.
     """
     counts = Counts()
     total = ledger.count_urns()
@@ -84,7 +79,7 @@ def build_tables(
 
 
 def _flattened(ledger: Ledger, urn: str, outcome: Outcome | None, zone: ZoneInfo | None, *, listed: bool) -> Rows:
-    """The rows of a URN; where other bytes stand in the ledger than were written, SQLite may see nothing of it."""
+    """The rows of a URN; detects damaged bodies, which SQLite does not notice."""
     try:
         return flatten(urn, outcome, zone, listed=listed)
     except (ValueError, UrnError) as error:

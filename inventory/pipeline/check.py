@@ -1,7 +1,4 @@
-"""Whether an account is ready to be exported: each scope is tried with two calls, and each step gets its word.
-
-Owns the steps and what to do about each failure. Writes nothing.
-"""
+"""Checks with two calls per scope whether an account is ready for an export."""
 
 from __future__ import annotations
 
@@ -43,17 +40,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_SKEW_SECONDS: Final = 15 * 60
-"""How far a signed call's clock may be off. Source: api-facts.md section 3.3."""
+"""Maximum clock skew of a signed call. Source: api-facts.md section 3.3."""
 _NOT_THERE: Final = "inventory-check"
 
 
 class Step(NamedTuple):
-    """One thing that was looked at.
+    """One check.
 
     Attributes:
-        name: what.
-        ok: whether the step succeeded; None if unknown.
-        words: what was seen, and where it is not well what to do.
+        ok: the result; None if unknown.
+        words: the finding, with advice after a failure.
     """
 
     name: str
@@ -62,7 +58,7 @@ class Step(NamedTuple):
 
 
 class Checkup(NamedTuple):
-    """What was seen of one scope."""
+    """The checks of one scope."""
 
     region: str
     project_id: str
@@ -71,11 +67,11 @@ class Checkup(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong with it."""
+        """Whether no check failed."""
         return not any(step.ok is False for step in self.steps)
 
     def line(self) -> str:
-        """All of it on one line."""
+        """All results on one line."""
         reported = [f"{step.name} {_WORDS[step.ok]}{f' ({step.words})' if step.words else ''}" for step in self.steps]
         verdict = "ok    " if self.ok else "FAILED"
         return printable(f"{verdict}  {self.region}/{self.project_id} at {self.endpoint}: {', '.join(reported)}")
@@ -87,13 +83,13 @@ _WORDS: Final = {True: "ok", False: "FAILED", None: "not known"}
 async def check_scopes(
     scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: CredentialProvider
 ) -> list[Checkup]:
-    """Tries every scope, one after the other; an error of a call is what is looked for, and is not raised."""
+    """Checks the scopes one by one; errors of calls become results."""
     async with open_session(settings.timeout, settings.ca_bundle) as session:
         return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]
 
 
 def without_project(region: str, iam_endpoint: str, account: str | None, error: InventoryError) -> Checkup:
-    """What is seen of a region in which an account has no project to try."""
+    """The result for a region without projects."""
     words = str(error) if account is None else f"account {account!r}: {error}"
     return Checkup(region, "?", iam_endpoint, [Step("project", ok=False, words=words)])
 
@@ -148,9 +144,8 @@ def _refused(error: CallError) -> Step:
 
 
 def _connection(endpoint: str, error: CallError | None) -> list[Step]:
-    """Whether somebody is there, whether the connection is a safe one, and whether it is the right one."""
     secure = urlsplit(endpoint).scheme == "https"
-    if isinstance(error, CertificateRefusedError):  # its sentence says what to do
+    if isinstance(error, CertificateRefusedError):  # the message contains the advice
         return [Step("endpoint", ok=True), Step("TLS", ok=False, words=str(error))]
     if isinstance(error, BlockedError):
         return [Step("endpoint", ok=False, words=str(error))]
@@ -177,7 +172,7 @@ def _clock(date: str | None) -> Step:
 
 
 async def _project(scope: ScopeSettings, session: aiohttp.ClientSession, account: CredentialProvider) -> Step:
-    """Whether IAM shows the project; a credential that may not ask IAM can still be a good one."""
+    """Whether IAM shows the project; unknown without permission for IAM."""
     try:
         projects = await list_projects(session, scope.iam_endpoint, account.iam_credential(session, scope.region))
     except (CallError, UrnError) as error:

@@ -1,4 +1,4 @@
-"""Lists the functions of projects with their versions and aliases; completely, or not at all.
+"""Lists functions, versions and aliases of projects, completely or not at all.
 
 Source: api-facts.md sections 5 and 6.
 """
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from inventory.settings import ExportSettings
 
 OVERLAP: Final = 20
-"""Functions that two pages share; without a common one, the list has changed."""
+"""Functions that two pages share. Without a shared one, the list has changed."""
 _MAX_STEPS_BACK: Final = 100
 _MAX_READINGS: Final = 4
 _TICK_SECONDS: Final = 0.25
@@ -52,7 +52,7 @@ _CallCounts = Counter[tuple[str, str, str, int]]
 
 @dataclass(frozen=True)
 class Discovery:
-    """What to list: the functions of projects as ``…:latest``, and optionally their versions and aliases."""
+    """What to list: functions as ``…:latest``, optionally versions and aliases."""
 
     projects: Sequence[ProjectRef]
     versions: bool = False
@@ -64,9 +64,7 @@ class Listing:
 
     Attributes:
         name: region and project.
-        urns: sorted.
         sha256: of a file with one URN per line.
-        entries: number of URNs.
     """
 
     def __init__(self, name: str, urns: Sequence[str]) -> None:
@@ -84,11 +82,8 @@ class Discovered(NamedTuple):
     """The result of a discovery.
 
     Attributes:
-        listings: one per project.
-        calls: number of calls.
-        throttles: by region and project; they have learned the rates.
-        began: time of the first call, as the manifest writes times.
-        coverage: what was listed completely.
+        throttles: by region and project, with learned rates.
+        began: time of the first call, in the manifest's format.
     """
 
     listings: list[Listing]
@@ -103,13 +98,10 @@ class Discovered(NamedTuple):
 
 
 class _Project:
-    """One project while it is listed. Its scope exists only while calls are made.
+    """One project while it is listed. Its scope exists only during calls.
 
     Attributes:
-        functions: listed URNs without a qualifier.
-        urns: all listed URNs.
-        unclear: operations that a 404 answered without saying that the function is gone.
-        throttle: of the scope; None before the first call.
+        unclear: operations answered with a 404 that does not mean a deleted function.
     """
 
     def __init__(self, ref: ProjectRef, opener: Callable[[], OpenScope], calls: _CallCounts) -> None:
@@ -123,7 +115,6 @@ class _Project:
         self._calls = calls
 
     def open(self) -> None:
-        """Starts the scope."""
         opened = self._opened()
         self.client, self.scope = opened.client, opened.start(self._count_call)
         if self.throttle is not None:
@@ -131,20 +122,20 @@ class _Project:
         self.throttle = self.scope.throttle
 
     def close(self) -> None:
-        """Drops the scope; its throttle and credential stay."""
+        """Drops the scope, but not its throttle and credential."""
         del self.client, self.scope
 
     def _count_call(self, operation: str, http_status: int) -> None:
         self._calls[*self.key, operation, http_status] += 1
 
     def add(self, urns: Iterable[str]) -> int:
-        """Adds URNs; returns how many are new."""
+        """Returns how many URNs are new."""
         before = len(self.urns)
         self.urns.update(urns)
         return len(self.urns) - before
 
     async def fetch(self, operation: str, call: Callable[[], Awaitable[list[str]]]) -> list[str]:
-        """A list of one function; empty if the function has been deleted meanwhile."""
+        """A list of one function; empty if the function is deleted."""
         try:
             return await self.scope.fetch(operation, call)
         except NotFoundError:
@@ -156,7 +147,6 @@ class _Project:
             raise self._incomplete(operation, error) from None
 
     async def fetch_page(self, marker: int) -> FunctionPage:
-        """A page of functions."""
         try:
             return await self.scope.fetch(
                 Operation.LIST_FUNCTIONS, lambda: self.client.list_functions(marker, MAX_ITEMS)
@@ -178,7 +168,7 @@ async def discover(
     """Lists the functions of all projects.
 
     Raises:
-        ListingError: a list is incomplete; its ``exit_code`` has the reason.
+        ListingError: a list is incomplete; ``exit_code`` has the reason.
         OutOfTimeError: ``max_time`` is over.
         InterruptedRunError: the run was cancelled.
     """
@@ -262,11 +252,7 @@ def _result(projects: Sequence[_Project], discovery: Discovery, calls: _CallCoun
 
 
 async def _list_functions(project: _Project, observer: ProgressObserver) -> list[str]:
-    """The functions of a project, without qualifiers.
-
-    A list that changed while it was read is read again until a reading has nothing new. A list that is shorter than
-    the service says is read again once.
-    """
+    """Reads a changing list again until nothing is new, and a list shorter than its total once more."""
     found: dict[str, None] = {}
     for reading in range(_MAX_READINGS):
         before = len(found)
@@ -283,14 +269,13 @@ async def _list_functions(project: _Project, observer: ProgressObserver) -> list
 
 
 async def _read_pages(project: _Project, observer: ProgressObserver, found: dict[str, None]) -> list[int]:
-    """Reads a list once; returns the total number of functions that each page states.
+    """Reads a list once; returns the total that each page states.
 
-    Offsets move when functions are created or deleted. Pages overlap, so that a deletion between two pages is noticed
-    and no function is skipped.
+    Deletions shift offsets. Overlapping pages reveal this, so no function is skipped.
     """
     marker = reached = steps_back = longest = 0
     totals: list[int] = []
-    previous: set[str] = set()  # the last page, if the next one overlaps it
+    previous: set[str] = set()  # URNs of the last page, if pages overlap
     while True:
         observer.on_load(len(found))
         page = await project.fetch_page(marker)
@@ -309,7 +294,7 @@ async def _read_pages(project: _Project, observer: ProgressObserver, found: dict
         longest = max(longest, len(page.urns))
         is_full = len(page.urns) >= (longest if marker else MAX_ITEMS)
         if page.total is not None and following >= page.total and not is_full:
-            break  # after a full page there may be more: the total may be older than the list
+            break  # the total may be outdated, so a full page may have a successor
         overlap = min(OVERLAP, len(page.urns) // 4)
         previous, reached = set(page.urns if overlap else ()), following
         marker = following - overlap

@@ -1,4 +1,4 @@
-"""Dry run: which calls an export would make, without making them."""
+"""Dry run: estimates the calls of an export without making them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _loaded(sources: Sequence[Source], settings: ExportSettings) -> Iterator[Ledger]:
-    """A temporary ledger with the lists."""
     with temporary_folder() as folder, Ledger(folder / FILE_NAME) as ledger:
         load(sources, ledger, settings, ProgressObserver())
         yield ledger
 
 
 def scopes_of(sources: Sequence[Source], settings: ExportSettings) -> list[tuple[str, str]]:
-    """The scopes of the lists, as (region, project id).
+    """The scopes of the lists: (region, project id).
 
     Raises:
         SourceError: a list cannot be read.
@@ -40,7 +39,7 @@ def scopes_of(sources: Sequence[Source], settings: ExportSettings) -> list[tuple
 
 
 def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
-    """Text with the number of URNs, scopes and calls, and the expected time.
+    """Text with the expected calls and time.
 
     Raises:
         SourceError: a list cannot be read.

@@ -48,10 +48,10 @@ async def export(
     environment: Mapping[str, str],
     observer: ProgressObserver,
 ) -> Result:
-    """Runs one export: sources, ledger, calls, tables, manifest, upload.
+    """Runs one export.
 
     Raises:
-        InventoryError: the export could not finish; the ledger keeps the outcomes so far.
+        InventoryError: the export could not finish; the ledger keeps the outcomes.
     """
     began = time.monotonic()
     check = partial(observer.check_cancelled, resumable=mode == "resume")
@@ -96,7 +96,7 @@ async def _load_sources(
     account: CredentialProvider,
     observer: ProgressObserver,
 ) -> Discovered | None:
-    """Loads the list into the ledger; a resumed run only checks that the list is the same."""
+    """Loads the list into the ledger; a resumed run only verifies it."""
     if mode == "resume":
         await run_in_thread(ledger.check, observer.check_cancelled)
     if mode == "resume" and RunFacts(ledger).is_loaded:
@@ -106,7 +106,7 @@ async def _load_sources(
         finish.check_bodies(ledger, folder.path, again=True)
         ledger.requeue_failures()
         return None
-    if mode == "new" and RunFacts(ledger).is_loaded:  # another process used the ledger while this one waited for it
+    if mode == "new" and RunFacts(ledger).is_loaded:  # it ran while this process waited
         raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
     keep = False
     try:
@@ -118,10 +118,10 @@ async def _load_sources(
         await run_in_thread(load.load, sources, ledger, settings, observer, discovered)
         keep = True
     except OutputError:
-        keep = True  # after a full disk, --resume continues with the ledger
+        keep = True  # --resume continues after a full disk
         raise
     finally:
-        # No call was made: leave nothing behind that would block the next export.
+        # Without calls, nothing may block the next export.
         if folder.fresh and not keep:
             folder.remove_all()
     folder.remove_results()
@@ -150,7 +150,7 @@ def _write_manifest(
     tables: list[TableFile],
     counts: manifest.Counts,
 ) -> Result:
-    """Writes the manifest last: it marks the tables as complete."""
+    """Writes the manifest last, as the mark of complete tables."""
     reports = {
         key: manifest.ScopeReport(
             resolve_scope(settings, *key).endpoint,

@@ -1,4 +1,4 @@
-"""Fetches the config of every pending URN and stores the outcomes in the ledger."""
+"""Fetches the configs of pending URNs and stores the outcomes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS: Final = 0.25
 GRACE_SECONDS: Final = 1.0
-"""How long calls in flight may take after a signal."""
+"""Maximum duration of calls in flight after a signal."""
 
 _ScopeKey = tuple[str, str]
 _Job = tuple[str, FunctionGroup | None]
@@ -45,10 +45,9 @@ class ScopeEnd(NamedTuple):
     """How a scope ended.
 
     Attributes:
-        stopped: the message why it was given up; None if it was not.
-        exit_code: of that reason.
-        limit: the learned limit, if any.
-        used: the share of the limit that was used, if known.
+        stopped: why it was given up, or None.
+        limit: learned from the service.
+        used: share of the limit.
     """
 
     stopped: str | None = None
@@ -68,18 +67,11 @@ async def fetch_configs(
 ) -> dict[_ScopeKey, ScopeEnd]:
     """Fetches every URN without an outcome; returns how each scope ended.
 
-    A worker commits an outcome before its next call. So a kill loses at most ``max_workers`` calls.
-
-    Args:
-        ledger: the pending URNs and their outcomes.
-        settings: options of the run.
-        account: the credentials.
-        observer: receives the progress and can cancel.
-        throttles: the throttles of the listing, which have learned the scopes' rates.
-        began: start of the run, on the monotonic clock; default now.
+    A worker commits an outcome before its next call, so a kill loses at most ``max_workers`` calls. ``throttles`` are
+    those of the listing; ``began`` is the start on the monotonic clock.
 
     Raises:
-        InterruptedRunError: the run was cancelled; the ledger has the outcomes so far.
+        InterruptedRunError: the run was cancelled; the ledger has the outcomes.
         OutputError: the ledger cannot be written.
     """
     async with open_session(settings.timeout, settings.ca_bundle) as session:
@@ -94,7 +86,7 @@ async def fetch_configs(
 
 
 class _Fetcher:
-    """Opens a scope when its first worker comes, and keeps only the end of a finished scope."""
+    """Opens a scope for its first worker; keeps only the end of a finished scope."""
 
     def __init__(self, ledger: Ledger, settings: ExportSettings, observer: ProgressObserver) -> None:
         self._open: dict[_ScopeKey, Scope] = {}
@@ -112,7 +104,6 @@ class _Fetcher:
     def lanes(
         self, scopes: Iterator[tuple[OpenScope, int]], throttles: Mapping[_ScopeKey, Throttle]
     ) -> Iterator[worker_pool.Lane[_Job]]:
-        """The lane of each scope, opened one at a time."""
         while not self._is_over and (opened := next(scopes, None)) is not None:
             yield self._lane(*opened, throttles)
 
@@ -179,11 +170,11 @@ class _Fetcher:
             if outcome.finished_at < self._began:  # the clock was set back
                 outcome = outcome._replace(finished_at=self._began)  # noqa: PLW2901 - the same outcome
             self._ledger.record(outcome)
-        await asyncio.sleep(0)  # outcomes of the same moment share the commit
+        await asyncio.sleep(0)  # simultaneous outcomes share the commit
         self._ledger.commit()
 
     async def run(self, lanes: Iterator[worker_pool.Lane[_Job]], deadline: float) -> dict[_ScopeKey, ScopeEnd]:
-        """Works off all lanes; commits and reports progress a few times a second."""
+        """Runs all lanes; commits and reports progress every ``TICK_SECONDS``."""
         workers = asyncio.create_task(worker_pool.run(lanes, connections(self._settings.max_workers)))
         try:
             while not workers.done():

@@ -1,4 +1,4 @@
-"""Loads lists into the ledger; an entry becomes a URN, a duplicate or a reject."""
+"""Loads lists into the ledger as URNs, duplicates and rejects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inventory.sources.memory import MemorySource
 
 _BINDING: Final = ("region", "project-id", "column")
-"""Settings that a resumed run must not change; the endpoint is checked too."""
+"""Settings that a resumed run must not change, in addition to the endpoint."""
 _BLOCK: Final = 4096
 _TEXT_KEPT: Final = 1000
 
@@ -36,14 +36,9 @@ def load(
     observer: ProgressObserver,
     discovered: Discovered | None = None,
 ) -> None:
-    """Reads all sources into the ledger in one transaction: entries = URNs + duplicates + rejects.
+    """Reads all sources in one transaction: entries = URNs + duplicates + rejects.
 
-    Args:
-        sources: the lists.
-        ledger: its earlier content is replaced.
-        settings: completes short forms; resolves endpoints.
-        observer: receives the progress and can cancel.
-        discovered: listed functions, instead of ``sources``.
+    The earlier content of the ledger is replaced. ``discovered`` replaces ``sources``.
 
     Raises:
         SourceError: a list cannot be read completely.
@@ -83,11 +78,11 @@ def check_same_run(
     settings: ExportSettings,
     check_cancelled: Callable[[], None] = lambda: None,
 ) -> None:
-    """Checks that a resumed run has the list and the settings of its start.
+    """Checks that a resumed run has its original list and settings.
 
     Raises:
         SourceError: the list has changed.
-        SettingsError: a setting that changes the answers has changed.
+        SettingsError: a setting that affects the answers has changed.
     """
     if sources:
         began_with = sorted(source.sha256 for source in ledger.sources())
@@ -98,7 +93,7 @@ def check_same_run(
                 "and a changed list another --output"
             )
     began, now = RunFacts(ledger).settings or {}, describe(settings)
-    # An explicit endpoint may end with a slash, the default does not.
+    # Only an explicit endpoint may end with a slash.
     _check_same("--endpoint", began["endpoint"].rstrip("/"), now["endpoint"].rstrip("/"))
     for name in _BINDING:
         _check_same(f"--{name}", began[name], now[name])
@@ -116,7 +111,7 @@ def _check_same(name: str, was: object, is_now: object) -> None:
 
 
 def began_with(folder: Path) -> ExportSettings | None:
-    """The settings of the run in a folder; None if its list was not read completely.
+    """The settings of the run in a folder; None if its list is incomplete.
 
     Raises:
         UsageError: the folder contains no run.

@@ -1,4 +1,4 @@
-"""Opens a scope: its settings, credential and client."""
+"""Opens a scope: settings, credential, client."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class OpenScope(NamedTuple):
         was_accepted: bool = False,
         has_second_opinion: bool = False,
     ) -> Scope:
-        """A new :class:`Scope`, which makes the calls by its rules."""
+        """A new :class:`Scope`."""
         return Scope(
             self.client.show_async_invoke_config,
             self.credential,
@@ -46,10 +46,10 @@ class OpenScope(NamedTuple):
 def open_scope(
     session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider, region: str, project_id: str
 ) -> OpenScope:
-    """Opens one scope; makes no call.
+    """Opens a scope without a call.
 
     Raises:
-        UrnError: the endpoint is made from the region, and the region cannot be part of a host name.
+        UrnError: the region cannot be part of the endpoint's host name.
     """
     scope_settings = resolve_scope(settings, region, project_id)
     credential = account.credential(session, region, project_id)

@@ -1,4 +1,4 @@
-"""Builds the outcome of a URN from an answer or an error."""
+"""Builds outcomes from answers and errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def success_outcome(urn: str, answer: Answer, operation: str, attempts: Attempts) -> Outcome:
-    """The outcome of a URN whose config was received."""
+    """The outcome of a received config."""
     return Outcome(
         urn,
         Status.CONFIGURED,
@@ -34,7 +34,7 @@ def success_outcome(urn: str, answer: Answer, operation: str, attempts: Attempts
 
 
 def failure_outcome(urn: str, error: CallError, operation: str, attempts: Attempts) -> Outcome:
-    """The outcome of a URN for which no config was received."""
+    """The outcome of a failed URN."""
     return Outcome(
         urn,
         error.status,

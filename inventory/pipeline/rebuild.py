@@ -1,4 +1,4 @@
-"""Builds the tables of a run again from its ledger, without calls."""
+"""Rebuilds the tables of a run from its ledger, without calls."""
 
 from __future__ import annotations
 
@@ -32,16 +32,12 @@ _TABLE_OPTIONS: Final = ("format", "naive-timezone", "rows-per-file")
 def rebuild_tables(
     path: Path, shape: dict[str, Any], observer: ProgressObserver, *, drop_bodies: bool = False
 ) -> Result:
-    """Builds the tables of a run again; the old ones stay until the new ones are complete.
+    """Rebuilds the tables; the old ones remain until the new ones are complete.
 
-    Args:
-        path: the folder.
-        shape: new ``format`` (added to the run's formats), ``naive_timezone``, ``rows_per_file``; others stay.
-        observer: receives the progress and can cancel.
-        drop_bodies: whether to drop the raw answers from the ledger afterwards.
+    ``shape`` has new ``format`` (added to the run's formats), ``naive_timezone``, ``rows_per_file``.
 
     Raises:
-        UsageError: there is no run, its list was not read to its end, or its bodies are dropped.
+        UsageError: there is no run, its list is incomplete, or its bodies are dropped.
         OutputError: the ledger is damaged or in use, or the tables cannot be written.
         InterruptedRunError: the run was cancelled; the message says what is complete.
     """
@@ -56,7 +52,7 @@ def rebuild_tables(
             raise UsageError(f"the list of the run in {path} was never read to its end: export it again with --resume")
         if drop_bodies and not shape and facts.bodies_dropped and folder.is_whole():
             with _add_to_interruption("; the tables are as they were"):
-                ledger.drop_bodies(observer.check_cancelled)  # an interrupted drop may not have shrunk the file
+                ledger.drop_bodies(observer.check_cancelled)  # an interrupted drop may leave the file large
             return Result(output, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
         settings = facts.merge_formats(check_settings(msgspec.structs.replace(before, **shape)))
@@ -76,12 +72,11 @@ def rebuild_tables(
         if drop_bodies:
             with _add_to_interruption("; the tables are whole, and --drop-bodies goes on with the bodies"):
                 result = _drop_bodies(ledger, result, observer)
-        return result._replace(exit_code=ExitCode.ANSWERED)  # exit code of building tables, not of the run
+        return result._replace(exit_code=ExitCode.ANSWERED)  # of the rebuild, not of the run
 
 
 @contextmanager
 def _add_to_interruption(result: str) -> Iterator[None]:
-    """Adds to the message of an interruption what is complete."""
     try:
         yield
     except InterruptedRunError as error:
@@ -90,7 +85,7 @@ def _add_to_interruption(result: str) -> Iterator[None]:
 
 
 def _reconstruct_end(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts) -> RunEnd:
-    """The end of a run that was killed before it recorded its own."""
+    """The end of a run that was killed before it recorded one."""
     last = ledger.last_finished()
     finished = None if last is None else manifest.text_of(datetime.fromtimestamp(last / 1e6, UTC))
     scopes = ledger.scopes()
@@ -109,7 +104,7 @@ def _reconstruct_end(ledger: Ledger, settings: ExportSettings, counts: manifest.
 
 
 def _drop_bodies(ledger: Ledger, result: Result, observer: ProgressObserver) -> Result:
-    """Drops the bodies even if URNs failed, but not if --resume needs them: unfinished run, or upload to a store."""
+    """Drops bodies also after failures, unless --resume needs them (unfinished run, upload)."""
     if result.manifest["counts"]["status"][Status.NOT_ATTEMPTED] or result.output.url is not None:
         return ending.drop_bodies(ledger, result, observer)
     ledger.drop_bodies(observer.check_cancelled)

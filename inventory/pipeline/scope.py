@@ -1,4 +1,4 @@
-"""Scope: makes the calls of one (account, region, project) by its rules."""
+"""Makes the calls of one scope: (account, region, project)."""
 
 from __future__ import annotations
 
@@ -36,28 +36,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_STALE_SECONDS: Final = 1.0  # a credential may expire while a call waits this long for its slot
+_STALE_SECONDS: Final = 1.0  # a credential may expire during such a wait
 
 
 class CallSkippedError(Exception):
-    """The call was not made: the scope closed, or the call became obsolete."""
+    """No call was made: the scope closed, or the call became obsolete."""
 
 
 class Scope:
-    """Makes calls with warm-up, rate limit, retries, renewal of the credential and circuit breaker.
+    """Makes calls with warm-up, rate limit, retries, credential renewal and circuit breaker.
 
     Args:
-        fetch_config: asks for the config of one URN.
+        fetch_config: requests the config of a URN.
         credential: signs the calls.
         settings: rate, quota share and attempts.
-        count_call: called with operation and HTTP status after each call.
-        was_accepted: whether a call was accepted in an earlier session of the run.
-        has_second_opinion: whether a refusal is checked with other calls, see :mod:`inventory.pipeline.second_opinion`.
-        clock: a monotonic clock.
+        count_call: called with operation and HTTP status.
+        was_accepted: in an earlier session of the run.
+        has_second_opinion: see :mod:`inventory.pipeline.second_opinion`.
+        clock: monotonic.
 
     Attributes:
-        stopped: why the scope was given up; None while it is open.
-        throttle: spaces the calls.
+        stopped: why the scope was given up, or None.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Scope:
 
     @property
     def is_closed(self) -> bool:
-        """Whether no further call is made."""
+        """Whether no more calls are made."""
         return self._stop_event.is_set()
 
     @property
@@ -100,32 +99,32 @@ class Scope:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the service accepted a call of this scope once."""
+        """Whether the service accepted a call of this scope."""
         return self._breaker.is_proven
 
     def close(self) -> None:
-        """Makes no further call and wakes all that wait."""
+        """Prevents further calls and ends all waits."""
         self._stop_event.set()
         self._warmup.notify()
 
     def stop(self, error: CallError | OutOfTimeError) -> None:
-        """Closes the scope and keeps the first reason."""
+        """Closes the scope; keeps the first reason."""
         self.stopped = self.stopped or error
         self.close()
 
     def conclude(self) -> None:
-        """Marks a scope as given up at the end of a session if nothing ever answered, however few its URNs were."""
+        """At the end of a session, gives up a scope that never answered."""
         if (error := self._breaker.unreachable()) is not None:
             self.stop(error)
 
     def attempts(self, maximum: int | None = None) -> Attempts:
-        """Counters for the calls for one URN or page, to pass to :meth:`fetch`."""
+        """Counters for one URN or page."""
         return Attempts(self._clock(), maximum)
 
     async def fetch_config(
         self, urn: str, *, is_obsolete: Callable[[], bool] = lambda: False, for_opinion: bool = False
     ) -> Outcome | None:
-        """Asks for the config of one URN; None if no call was made."""
+        """Requests the config of a URN; None if no call was made."""
         operation, attempts = Operation.SHOW_CONFIG, self.attempts()
         call = partial(self._fetch_config, urn)
         try:
@@ -147,19 +146,14 @@ class Scope:
     ) -> T:
         """Makes any call of the scope.
 
-        Args:
-            operation: the vendor's name of the API operation.
-            call: makes one call.
-            attempts: the counters.
-            is_obsolete: whether the result is no longer needed.
-            for_opinion: whether the call is a second opinion, for which other calls wait.
+        Other calls wait for a call that is ``for_opinion``.
 
         Raises:
             CallError: the call failed.
             CallSkippedError: no call was made.
         """
         attempts = attempts or self.attempts()
-        is_of_list = operation != Operation.SHOW_CONFIG  # a second opinion that is throttled is not repeated
+        is_of_list = operation != Operation.SHOW_CONFIG  # as a second opinion, it is not retried
         await self._enter(attempts, is_obsolete, for_opinion=for_opinion)
         try:
             make_call = partial(self._call, operation, call, attempts)
@@ -170,7 +164,7 @@ class Scope:
             self._record_failure(error, is_of_list=is_of_list)
             raise
         finally:
-            attempts.error = None  # its traceback refers to the attempts
+            attempts.error = None  # reference cycle with its traceback
             self._warmup.leave()
         self._retry.budget.add()
         self._breaker.reset()
@@ -185,7 +179,7 @@ class Scope:
         attempts.waited += self._clock() - began
 
     async def _call(self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
-        """Makes one call; while the secret is unproven, holds its lockout meanwhile."""
+        """Makes one call; holds the lockout if the secret is unproven."""
         sent = await self._wait_for_slot(attempts)
         lockout = self._credential.lockout
         if lockout is None:
@@ -206,9 +200,9 @@ class Scope:
         return answer
 
     async def _wait_for_slot(self, attempts: Attempts) -> float:
-        """Waits until a call may be sent; returns that moment.
+        """Returns the time of sending.
 
-        The throttle comes before the lockout, so that a paused scope does not hold up others with the same secret.
+        The throttle precedes the lockout, so a paused scope does not block others with the same secret.
         """
         began, lockout = self._clock(), self._credential.lockout
         if self._stop_event.is_set():
@@ -222,7 +216,7 @@ class Scope:
                 has_waited = await lockout.acquire(self)
                 if not has_waited or not (self._stop_event.is_set() or self.throttle.paused_for):
                     break
-                lockout.release()  # the scope was paused while it waited
+                lockout.release()  # paused meanwhile
                 self.throttle.record_no_answer(sent)
                 sent = await self.throttle.acquire()
         except CallError as error:
@@ -239,7 +233,6 @@ class Scope:
     async def _call_in_slot(
         self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts, sent: float
     ) -> T:
-        """Makes one call and counts its result."""
         generation = self._credential.generation
         try:
             answer = await call()
@@ -250,7 +243,7 @@ class Scope:
         except CallError as raised:
             attempts.record_call(self._clock() - sent, raised)
             self._count_call(operation, raised.status_code or NO_ANSWER)
-            # No local name for the error: its traceback refers to this frame, and only the collector would free both.
+            # No local name: the error's traceback refers to this frame, a reference cycle.
             raise self._record_error(await self._reclassify(raised, generation, operation), sent, attempts) from None
         attempts.record_call(self._clock() - sent, None)
         self._count_call(operation, HTTPStatus.OK.value)
@@ -261,7 +254,7 @@ class Scope:
         return answer
 
     async def _reclassify(self, error: CallError, generation: int, operation: str) -> CallError:
-        """Adjusts an error to what is known of the scope and of the credential's age."""
+        """Adjusts an error to the state of scope and credential."""
         may_be_permission = self.is_proven or (self.is_in_doubt and operation != Operation.SHOW_CONFIG)
         is_403 = error.error_code == "FSS.0403" and error.status_code == HTTPStatus.FORBIDDEN
         if is_403 and not may_be_permission:
@@ -270,18 +263,17 @@ class Scope:
             return error
         if generation > self._renewed_generation:
             if self._accepted_when_renewed == self._accepted:
-                return error  # the renewed credential is refused too
+                return error  # renewed and refused again
             self._renewed_generation, self._accepted_when_renewed = generation, self._accepted
         try:
             is_renewed = await self._credential.renew(generation)
         except CallError as reason:
             if isinstance(reason, ThrottledError):
-                self.stop(reason)  # the renewal has waited for IAM
+                self.stop(reason)  # the renewal waited for IAM
             return error if isinstance(reason, RefusedError) else reason
         return error.as_kind(CredentialExpiredError) if is_renewed else error
 
     def _record_acceptance(self) -> None:
-        """Opens the warm-up: an answer of the service shows that the credential is accepted."""
         self._accepted += 1
         self._warmup.open()
 
@@ -291,10 +283,9 @@ class Scope:
         self.throttle.record_accepted(sent)
 
     def _record_error(self, error: CallError, sent: float, attempts: Attempts) -> CallError:
-        """Counts a failed call; returns its error."""
         attempts.error = error
-        attempts.waited += self._clock() - sent - attempts.duration_ms / 1000  # for the renewal of the credential
-        if not isinstance(error, CredentialExpiredError):  # the same call tries the renewed credential alone
+        attempts.waited += self._clock() - sent - attempts.duration_ms / 1000  # credential renewal
+        if not isinstance(error, CredentialExpiredError):  # only this call tries the renewed credential
             self._warmup.widen()
         if isinstance(error, ThrottledError):
             self._record_throttled(error, sent, attempts)
@@ -306,7 +297,7 @@ class Scope:
         attempts.record_failure(error, is_probe=self._is_probe(error, sent))
         if error.stops_scope:
             self.stop(error)
-        if error.kind is None or error.error_code in NOT_FOUND_CODES:  # the service has looked for the function
+        if error.kind is None or error.error_code in NOT_FOUND_CODES:  # the service searched for the function
             self._record_acceptance()
         return error
 
@@ -314,14 +305,13 @@ class Scope:
         self._breaker.record_answer()
         attempts.record_throttled(self._answered)
         if attempts.is_alone:
-            self.throttle.record_no_answer(sent)  # only this URN waits: other calls are accepted
+            self.throttle.record_no_answer(sent)  # other calls are accepted
             return
         self.throttle.record_throttled(sent, error)
         if is_throttled_too_long(self.throttle.pauses, self._clock() - self._answered_at):
             self.stop(error)
 
     def _is_probe(self, error: CallError, sent: float) -> bool:
-        """Whether a failed call was a probe in an outage."""
         now = self._clock()
         pause = self._breaker.record_call(error, sent, now)
         if pause:
@@ -331,7 +321,6 @@ class Scope:
         return self._breaker.is_in_outage
 
     def _record_failure(self, error: CallError, *, is_of_list: bool) -> None:
-        """Counts a failed URN and gives the scope up if the circuit breaker opens."""
         if error.kind is None:
             self._retry.budget.add()
         if error.kind is None or error.error_code in NOT_FOUND_CODES:
@@ -343,7 +332,7 @@ class Scope:
             self.stop(error)
 
     def end_doubt(self, refusals: int) -> None:
-        """Ends the wait for a second opinion; ``refusals`` is the number of refused opinions."""
+        """Ends the wait for a second opinion, after ``refusals`` refused ones."""
         if (error := self._breaker.end_doubt(refusals)) is not None:
             self.stop(error)
         if self._credential.lockout is not None:

@@ -11,13 +11,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScopeSettings:
-    """What holds for one (account, region, project).
+    """Settings of one (account, region, project).
 
     Attributes:
-        region: of the scope.
-        project_id: of the scope.
         endpoint: base URL of FunctionGraph.
-        options: the options of the run, with the overrides of the account.
+        options: with the overrides of the account.
     """
 
     region: str
@@ -36,12 +34,12 @@ class ScopeSettings:
 
     @property
     def max_per_second(self) -> float:
-        """Calls per second; 0 for no cap."""
+        """Calls per second; 0: no cap."""
         return self.options.pace
 
     @property
     def max_workers(self) -> int:
-        """Calls at a time."""
+        """Concurrent calls."""
         return self.options.max_workers
 
 
@@ -49,7 +47,7 @@ def resolve_scope(settings: ExportSettings, region: str, project_id: str) -> Sco
     """Resolves the settings of one scope.
 
     Raises:
-        UrnError: the endpoint is made from the region, and the region cannot be part of a host name.
+        UrnError: the region cannot be part of the endpoint's host name.
     """
     options = settings.for_scope(region, project_id)
     return ScopeSettings(region, project_id, options.endpoint_for(region), options)

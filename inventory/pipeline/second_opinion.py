@@ -1,4 +1,4 @@
-"""Second opinions on a 401: is the credential refused or the function deleted?"""
+"""Second opinions on a 401: refused credential or deleted function?"""
 
 from __future__ import annotations
 
@@ -18,20 +18,13 @@ if TYPE_CHECKING:
 
 
 class UrnFetcher:
-    """Fetches URNs of one scope one by one; on a 401 checks whether the credential is refused.
+    """Fetches single URNs; verifies a refusal with second opinions.
 
-    The service answers 401 FSS.0401 for deleted functions too (api-facts.md section 3.2). So a refusal is compared
-    with second opinions: a list of functions, then URNs from other parts of the list.
-
-    Args:
-        scope: makes the calls.
-        list_functions: asks for a page of functions: its offset and its size.
-        elsewhere: URNs of the scope that have no outcome, from other places than its beginning.
-        keep: takes the outcomes.
-        was_accepted: whether a call of the scope was answered in an earlier session.
+    The service answers 401 FSS.0401 for deleted functions too (api-facts.md section 3.2). Second opinions are a list of
+    functions and URNs from other parts of the list (``elsewhere``).
 
     Attributes:
-        early: the outcomes of URNs that were settled out of turn.
+        early: outcomes of second opinions.
     """
 
     def __init__(
@@ -52,7 +45,7 @@ class UrnFetcher:
         self._is_asking = False
 
     async def fetch(self, urn: str) -> Outcome | None:
-        """Settles one URN and keeps its outcome; None where the scope closed before a call was made."""
+        """Settles one URN; None if the scope closed before the call."""
         outcome = await self._scope.fetch_config(urn, is_obsolete=lambda: urn in self.early)
         if outcome is None:
             return self.early.get(urn)
@@ -68,7 +61,7 @@ class UrnFetcher:
         return outcome
 
     async def _ask_elsewhere(self) -> int:
-        """Asks until one answer shows that the credential is accepted; how many were refused as well."""
+        """Asks until the credential is accepted; returns the number of refusals."""
         was_proven = self._was_accepted or self._scope.is_proven
         try:
             list_is_refused = await self._is_list_refused()
@@ -84,7 +77,7 @@ class UrnFetcher:
             self.early[urn] = outcome
             await self._keep([outcome])
             refusals += outcome.error_kind is ErrorKind.REFUSED
-        # The refusals of URNs that failed before, or of deleted functions in a row, prove nothing.
+        # URNs that failed before and deleted functions prove nothing.
         return 0 if was_proven and not list_is_refused else refusals
 
     async def _is_list_refused(self) -> bool:

@@ -1,1 +1,1 @@
-"""Workers, rate limit, retries, circuit breaker. Knows no HTTP."""
+"""Workers, rate limit, retries, circuit breaker."""

@@ -1,4 +1,4 @@
-"""Circuit breaker: when a scope is paused and probed, and when it is given up."""
+"""Circuit breaker: pauses, probes and gives up a scope."""
 
 from __future__ import annotations
 
@@ -13,42 +13,38 @@ if TYPE_CHECKING:
     from inventory.scheduling.warmup import Warmup
 
 OUTAGE_CALLS: Final = 10
-"""Unanswered calls in a row that are an outage."""
+"""Unanswered calls in a row that start an outage."""
 MAX_OUTAGE_SECONDS: Final = 120.0
-"""A scope is given up after an outage of this length."""
+"""Outage after which a scope is given up."""
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 
 MAX_PAUSES: Final = 10
 MAX_THROTTLED_SECONDS: Final = 400.0
-"""A scope is given up after this many pauses in a row and this many seconds with 429 answers only."""
+"""A scope is given up after both: pauses in a row, and seconds with only 429 answers."""
 
 MAX_OPINIONS: Final = 2
-"""A scope is given up after this many second opinions that are refused too."""
+"""Refused second opinions after which a scope is given up."""
 
 _REFUSALS_BEFORE_OPINION: Final = (3, 10)
-"""Refused URNs in a row before the first and the second opinion of an accepted scope; before later ones the maximum."""
+"""Refusals in a row before the first and second opinion of an accepted scope; later, the maximum."""
 _ANSWERS_BETWEEN_OPINIONS: Final = 100
-"""Answers after which the first of these numbers counts again."""
+"""Answers after which the opinions count from the first again."""
 
-# A scope is given up after this many failed URNs of a kind in a row. Before the first answer, silence means an
-# unreachable endpoint, the gateway's 403 a foreign project, anything else a wrong endpoint.
+# Failed URNs of a kind in a row after which a scope is given up. Before the first answer, silence means an
+# unreachable endpoint, the gateway's 403 a foreign project, others a wrong endpoint.
 _MAX_SILENT: Final = 6
 _MAX_GATEWAY_403: Final = 3
 _MAX_OTHERS: Final = 20
 _MAX_AFTER_ANSWERS: Final = 100
 _SILENT: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT})
 _UNREACHABLE: Final = _SILENT | {ErrorKind.WRONG_ENDPOINT}
-# The service answers with these for single functions; a list may contain any number of them in a row.
+# Errors of single functions, any number in a row.
 _OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.SERVER_ERROR})
 
 
 class Outage:
-    """Calls in a row that were not answered, and the pauses between the probes.
-
-    Attributes:
-        is_on: whether there is an outage.
-    """
+    """Unanswered calls in a row, and the pauses between probes."""
 
     def __init__(self) -> None:
         self.is_on = False
@@ -56,17 +52,17 @@ class Outage:
         self._since = self._noticed_at = self._pause = 0.0
 
     def record_answer(self) -> None:
-        """Ends the outage after an answer of any kind."""
+        """Ends the outage."""
         self._unanswered = 0
         self.is_on = False
 
     def record_silence(self, sent: float, now: float) -> float:
-        """Counts an unanswered call that was sent at ``sent``; returns for how many seconds to pause."""
+        """Counts an unanswered call; returns the pause in seconds."""
         if not self._unanswered:
             self._since = now
         self._unanswered += 1
         if self.is_on and sent <= self._noticed_at:
-            return 0.0  # it was in flight when the outage began
+            return 0.0  # in flight when the outage began
         if not self.is_on and self._unanswered < OUTAGE_CALLS:
             return 0.0
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS) if self.is_on else _FIRST_PAUSE_SECONDS
@@ -74,18 +70,17 @@ class Outage:
         return self._pause
 
     def is_too_long(self, now: float) -> bool:
-        """Whether the outage has reached its maximum length."""
+        """Whether the maximum length is reached."""
         return self.is_on and now - self._since >= MAX_OUTAGE_SECONDS
 
 
 class CircuitBreaker:
-    """Counts failures of one scope and decides when the scope is given up.
+    """Counts failures of a scope and decides when to give it up.
 
     Args:
-        warmup: admits the scope's calls; held while a second opinion is awaited.
-        was_accepted: whether an earlier session of the run was accepted. Then failed URNs are not counted as the
-            scope's.
-        has_second_opinion: whether a refusal is checked with other calls before the scope is given up.
+        warmup: held while a second opinion is awaited.
+        was_accepted: in an earlier session of the run.
+        has_second_opinion: whether other calls verify a refusal.
     """
 
     def __init__(self, warmup: Warmup, *, was_accepted: bool, has_second_opinion: bool) -> None:
@@ -98,25 +93,25 @@ class CircuitBreaker:
         self._failures: Counter[ErrorKind] = Counter()
         self._last_failure: CallError | None = None
         self._is_silent = True
-        self._opinions = 0  # that found the credential alive, and the answers since the last one
+        self._opinions = 0  # with an accepted credential; then the answers since
         self._answers = 0
 
     @property
     def is_proven(self) -> bool:
-        """Whether the scope was accepted once; then a refusal concerns one URN."""
+        """Whether the scope was accepted once, so that a refusal concerns one URN."""
         return self._warmup.is_open or self._was_accepted
 
     @property
     def is_in_outage(self) -> bool:
-        """Whether calls are probes: the scope answered before and does not answer now."""
+        """Whether calls are probes."""
         return self._outage.is_on
 
     def record_answer(self) -> None:
-        """Ends an outage after an answer of any kind."""
+        """Ends an outage."""
         self._outage.record_answer()
 
     def record_call(self, error: CallError, sent: float, now: float) -> float:
-        """Counts a failed call that was sent at ``sent``; returns for how many seconds to pause."""
+        """Counts a failed call; returns the pause in seconds."""
         is_of_gateway = error.kind is ErrorKind.SERVER_ERROR and not is_from_service(error)
         if not self._warmup.is_open or (error.kind not in _SILENT and not is_of_gateway):
             self._outage.record_answer()
@@ -124,11 +119,11 @@ class CircuitBreaker:
         return self._outage.record_silence(sent, now)
 
     def is_outage_too_long(self, now: float) -> bool:
-        """Whether the scope is given up because of an outage."""
+        """Whether an outage ends the scope."""
         return self._outage.is_too_long(now)
 
     def reset(self) -> None:
-        """Resets the failure counters after a response from the service."""
+        """Resets the failure counters after an answer of the service."""
         self._failures.clear()
         self._is_silent = False
         self._answers += 1
@@ -139,9 +134,9 @@ class CircuitBreaker:
         """Counts a failed URN; returns whether the scope is given up.
 
         Args:
-            error: the last error of the URN.
-            is_secret_accepted: whether the secret, which scopes may share, was accepted in this session.
-            is_of_list: whether a list was refused: it is the second opinion, or saves calls, and decides nothing alone.
+            error: the last error.
+            is_secret_accepted: in this session; scopes may share the secret.
+            is_of_list: a refused list decides nothing alone.
         """
         kind = error.kind or ErrorKind.BAD_ANSWER
         is_of_urn = kind is ErrorKind.BAD_REQUEST or (self.is_proven and kind in _OF_ONE_URN)
@@ -165,7 +160,7 @@ class CircuitBreaker:
         return are_many
 
     def _needs_opinion(self, *, is_secret_accepted: bool) -> bool:
-        """Whether the refusals so far may mean the credential. A list may contain any number of deleted functions."""
+        """Deleted functions are refused too, and a list may contain any number of them."""
         is_known = self._warmup.is_open and is_secret_accepted
         is_first = not (is_known or self._is_examined)
         steps = (*_REFUSALS_BEFORE_OPINION, _MAX_AFTER_ANSWERS)
@@ -180,11 +175,7 @@ class CircuitBreaker:
         return _MAX_SILENT if kind in _SILENT else _MAX_OTHERS
 
     def end_doubt(self, refusals: int) -> CallError | None:
-        """Ends the wait for a second opinion; returns the error if the scope is given up.
-
-        Args:
-            refusals: how many second opinions were refused.
-        """
+        """Ends the wait after ``refusals`` refused opinions; returns the error of a given-up scope."""
         is_given_up = self._warmup.is_held and (refusals >= MAX_OPINIONS or self._are_many)
         self._is_examined = True
         self._opinions += not is_given_up
@@ -193,22 +184,22 @@ class CircuitBreaker:
         return self._doubt if is_given_up else None
 
     def unreachable(self) -> CallError | None:
-        """The last failure, if nothing that looks like the service ever answered."""
+        """The last failure, if the service never answered."""
         is_unreachable = self._is_silent and self._failures.keys() <= _UNREACHABLE
         return self._last_failure if is_unreachable and not self.is_proven else None
 
 
 def is_throttled_too_long(pauses: int, seconds: float) -> bool:
-    """Whether to give up after a number of pauses in a row, and seconds, with 429 answers only."""
+    """Whether 429 answers end the scope."""
     return pauses >= MAX_PAUSES and seconds >= MAX_THROTTLED_SECONDS
 
 
 def is_from_service(error: CallError) -> bool:
-    """Whether the service answered, and not the gateway in front of it."""
+    """Whether the service answered, not its gateway."""
     return (error.error_code or "").startswith("FSS.")
 
 
 def shows_acceptance(error: CallError) -> bool:
-    """Whether the service, and not the gateway, rejected the request: then it accepted the credential."""
+    """Whether the service rejected the request and so accepted the credential."""
     is_refusal = error.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
     return is_from_service(error) and not is_refusal and 400 <= (error.status_code or 0) < 500  # noqa: PLR2004 - 4xx

@@ -1,4 +1,4 @@
-"""Limit of open files: how many connections the process can open."""
+"""Limit of open files and so of connections."""
 
 from __future__ import annotations
 
@@ -17,29 +17,28 @@ if sys.platform != "win32":
     import resource
 
 _RESERVED: Final = 10
-"""Descriptors for other things than calls: name lookups, certificates, the ledger."""
+"""Descriptors for name lookups, certificates and the ledger."""
 _NEEDED_BY_RUN: Final = 26
-"""Descriptors that a run opens: ledger, event loop, tables in both formats, one call. Measured: with one less, Arrow
-finds no time zone when it writes CSV."""
+"""Descriptors of a run, measured: with one less, Arrow finds no time zone for CSV."""
 FEW: Final = 8
-"""Descriptors of a command that makes no call: event loop, ledger, listener."""
+"""Descriptors of a command without calls."""
 _ENOUGH: Final = 4096
 _ASSUMED_OPEN: Final = 16
-"""Open descriptors, if the system does not tell."""
+"""Open descriptors, if unknown."""
 
 
 def raise_limit() -> None:
-    """Raises the soft limit of the process as far as a run may need it."""
+    """Raises the soft limit as far as a run needs."""
     if sys.platform != "win32":
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(_ENOUGH, hard)
         if soft != resource.RLIM_INFINITY and soft < wanted:
-            with suppress(OSError, ValueError):  # then there are fewer connections
+            with suppress(OSError, ValueError):  # fewer connections then
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def check_enough(needed: int = _NEEDED_BY_RUN) -> None:
-    """Checks before the start that a command can open its files.
+    """Checks that a command can open its files.
 
     Raises:
         OutputError: the limit is too low.
@@ -54,9 +53,9 @@ def check_enough(needed: int = _NEEDED_BY_RUN) -> None:
 
 
 def connections(wanted: int) -> int:
-    """How many connections can be open at a time, between 1 and ``wanted``.
+    """How many connections can be open, from 1 to ``wanted``.
 
-    Without a descriptor, a call would fail as if the server were unreachable.
+    A call without descriptor looks like an unreachable server.
     """
     if sys.platform != "win32":
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -67,7 +66,7 @@ def connections(wanted: int) -> int:
 
 @contextmanager
 def reserve_descriptors() -> Iterator[None]:
-    """Holds four descriptors during the block, so that the event loop can close cleanly after it."""
+    """Reserves four descriptors so that the event loop can close after the block."""
     kept = [*os.pipe(), *os.pipe()]
     try:
         yield

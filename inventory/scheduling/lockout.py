@@ -1,4 +1,4 @@
-"""Lockout protection: scopes that share an unproven secret try it one after the other."""
+"""Lockout protection: scopes try a shared, unproven secret one by one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ if TYPE_CHECKING:
     from inventory.errors import CallError
 
 MAX_REFUSALS: Final = 3
-"""Refusals in a row after which a secret that was never accepted is not tried again. The vendor locks an access key
-after more than five (api-facts.md section 3.3)."""
+"""Refusals in a row before a secret is given up.
+
+The vendor locks an access key after more than five (api-facts.md section 3.3).
+"""
 
 
 class Lockout:
     """Limits the attempts with a secret until it is accepted once.
 
-    One refusal is not enough: a key may be unknown in a region that is a partition of its own.
-
-    Attributes:
-        is_accepted: whether the secret was accepted.
+    One refusal is not enough: a separate partition may not know the key.
     """
 
     def __init__(self) -> None:
@@ -33,7 +32,7 @@ class Lockout:
         self._changed = asyncio.Event()
 
     async def acquire(self, owner: object = None) -> bool:
-        """Waits for the next attempt, to be ended with :meth:`release`; returns whether it waited.
+        """Waits for an attempt, which :meth:`release` ends; returns whether it waited.
 
         Raises:
             CredentialRefusedError: the secret was refused too often; a copy of the last refusal.
@@ -53,9 +52,9 @@ class Lockout:
         """Ends an attempt.
 
         Args:
-            refusal: the error that refused the secret, if it was refused.
+            refusal: the error of a refused secret.
             accepted: whether the secret was accepted.
-            reserved_for: the owner of all further attempts until :meth:`end_reservation`.
+            reserved_for: owner of further attempts until :meth:`end_reservation`.
         """
         if self.is_accepted:
             return
@@ -69,7 +68,7 @@ class Lockout:
         self._notify()
 
     def end_reservation(self, owner: object) -> None:
-        """Opens the attempts that were reserved for an owner to all."""
+        """Opens the attempts of an owner to all."""
         if self._reserved_for is owner:
             self._reserved_for = None
             self._notify()

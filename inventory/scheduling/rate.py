@@ -1,4 +1,4 @@
-"""Adaptive rate of a scope: learns from accepted and refused calls how fast to call."""
+"""Adaptive rate of a scope, learned from accepted and refused calls."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ if TYPE_CHECKING:
     from inventory.errors import RateLimit, ThrottledError
 
 START: Final = 20.0
-"""First calls per second of a scope with a cap."""
+"""First calls per second under a cap."""
 MARGIN: Final = 0.99
-"""Share of a limit that is used, because transit times vary."""
+"""Used share of a limit, because transit times vary."""
 MIN_MARGIN: Final = 0.95
-"""Smallest share, after refusals at a larger one."""
+"""Smallest share, after refusals."""
 _MARGIN_STEP: Final = 0.005
 MAX_PAUSE_SECONDS: Final = 900.0
-"""The longest pause that ``Retry-After`` can cause."""
+"""Longest pause from ``Retry-After``."""
 _OPENING_STEP: Final = 1.0
 """Calls per second that an accepted call adds before the first refusal."""
 _FIRST_ESTIMATE_SECONDS: Final = 0.2
 _ESTIMATE_GROWTH: Final = 1.5
 _MAX_ESTIMATE_SECONDS: Final = 60.0
 _FILLED: Final = 0.95
-"""Share of a limit that our own calls must have used to explain a refusal."""
+"""Share of a limit that our calls must use to explain a refusal."""
 _RARE_CALLS: Final = 250
-"""Calls between refusals that are accepted, if the limit is known and the margin is at its minimum."""
+"""Accepted calls between refusals that are rare enough at the minimum margin."""
 _SHARE_OF_MEASURED: Final = 0.985
-"""Share of a measured limit that is used."""
+"""Used share of a measured limit."""
 _HORIZON: Final = 10.0
-"""A limit is measured over this multiple of the pause."""
+"""Measuring time, as a multiple of the pause."""
 _SHORTEST_HORIZON_SECONDS: Final = 2.0
 _HOLD_SECONDS: Final = 20.0
 _LONGEST_HOLD_SECONDS: Final = 1280.0
 _TOLERANCE: Final = 0.15
-"""Relative difference at which two measurements confirm each other."""
+"""Relative difference of measurements that confirm each other."""
 _GROWTH_PER_SECOND: Final = 0.005
-"""Relative growth of a measured rate after its hold time."""
+"""Relative growth after the hold time."""
 _FAST_GROWTH_PER_SECOND: Final = 0.02
-"""The same if the rate is far above the measurement: the limit has been lifted."""
+"""The same far above the measurement, when the limit is lifted."""
 _GROWTH_PER_CALL: Final = 0.002
-"""Largest relative growth by one call."""
+"""Maximum relative growth per call."""
 _FAST_GROWTH_PER_CALL: Final = 0.005
 _WELL_ABOVE: Final = 1.1
 _MIN_RATE: Final = 0.05
 _SERIES: Final = 4
-"""Number of refusals that are compared with as many later ones."""
+"""Refusals that are compared with as many later ones."""
 _FAR_SHARE_OF_MEASURED: Final = 0.75
 _SLOWED: Final = 0.8
 _RARER: Final = 2.0
 _REMEMBERED: Final = 8192
-"""Minimum number of calls whose times are kept: the largest window that is measured."""
+"""Minimum call times kept: the largest measured window."""
 
 
 @dataclass
@@ -62,10 +62,10 @@ class _Refusals:
     """Refused calls between two accepted calls.
 
     Attributes:
-        began: when the first refused call was sent.
-        last: when the last refused probe was sent.
-        heard: when that probe's refusal came; calls sent earlier were in flight.
-        explained: whether the rate was above a limit that is known now.
+        began: when the first was sent.
+        last: when the last probe was sent.
+        heard: when its refusal came.
+        explained: whether the rate exceeded a limit known now.
     """
 
     began: float
@@ -75,25 +75,25 @@ class _Refusals:
 
 
 class AdaptiveRate:
-    """The rate of a scope, learned from accepted and refused calls. Keeps no time itself and waits for nothing.
+    """The rate of a scope, learned from accepted and refused calls. Has no clock and never waits.
 
-    - **Opening.** The rate starts low and grows with each accepted call up to the cap, until the first refusal.
+    - **Opening.** The rate grows with each accepted call up to the cap, until the first refusal.
     - **Stated limit** (``limit:N,time:M unit``). It sets the rate, less a margin; the pause lasts until the window has
-      room for our calls. One limit per policy is kept; the narrowest applies.
-    - **Refusal within the stated limit.** If our calls nearly filled the window, the margin grows to its maximum; rare
-      refusals are accepted then. Otherwise other clients use the limit too, and the rate that was accepted lately
-      (at least one window) is what they leave.
+      room. The narrowest limit of all policies applies.
+    - **Refusal within the stated limit.** If our calls nearly filled the window, the margin grows to its maximum; then
+      rare refusals are accepted. Otherwise other clients use the limit too, and the recently accepted rate (at least
+      one window) applies.
     - **Refusal without a stated limit.** The limit is measured: accepted calls since the previous refusals, over that
       time plus the pause.
-    - **After a measurement** the rate stays a little below it for a hold time, which doubles each time the same limit
-      is found again, and then grows slowly.
-    - **Refusals that a lower rate does not make rarer** do not depend on the rate: it stays.
+    - **After a measurement** the rate stays a little below it for a hold time, then grows slowly. The hold time doubles
+      when the same limit is found again.
+    - **Refusals that a lower rate does not make rarer** do not change the rate.
 
     Units: ``rate`` in calls per second, ``inf`` without a cap; ``refused`` in calls.
 
     Args:
-        cap: maximum calls per second; 0 for none, which also disables the slow opening.
-        share: share of a learned limit that is used; the rest is left to other clients.
+        cap: maximum calls per second; 0 for none, also without opening.
+        share: used share of a learned limit, the rest is for other clients.
     """
 
     def __init__(self, cap: float, share: float = 1.0) -> None:
@@ -125,14 +125,14 @@ class AdaptiveRate:
         return min(self._limits.values(), key=lambda limit: limit.per_second, default=None)
 
     def used(self, now: float) -> float | None:
-        """The share of the stated limit that was used; None without a limit or within its first window."""
+        """The used share of the stated limit; None without a limit or in its first window."""
         limit, since = self.limit, self._used_since
         if limit is None or since is None or now - since[0] < limit.seconds:
             return None
         return (self._accepted - since[1]) / (limit.per_second * (now - since[0]))
 
     def ready_at(self) -> float:
-        """When the next call respects all stated limits, for any position of their windows."""
+        """When the next call respects all stated limits, wherever their windows begin."""
         ready = -math.inf
         for limit in self._limits.values():
             maximum = max(1, int(self._share * limit.calls))
@@ -141,29 +141,29 @@ class AdaptiveRate:
         return ready
 
     def record_sent(self, now: float) -> None:
-        """Records that a call is sent."""
+        """Records a sent call."""
         self._sent.append(now)
         if len(self._sent) > 2 * _REMEMBERED:
             del self._sent[:_REMEMBERED]
             del self._refused[: bisect_left(self._refused, self._sent[0])]
 
     def record_accepted(self, sent: float, now: float) -> None:
-        """Records that a call sent at ``sent`` was answered with anything but a 429."""
+        """Records an answer other than 429."""
         self._accepted += 1
         if self._refusals is None:
             if self.rate < self._bound:
                 self._grow(now)
-        elif sent > self._refusals.heard:  # else it was in flight when the pause began
+        elif sent > self._refusals.heard:  # else in flight when the pause began
             self._settle(self._refusals, sent, now)
 
     def record_throttled(self, sent: float, now: float, error: ThrottledError) -> float:
-        """Records that a call sent at ``sent`` was answered 429; returns for how many seconds to pause."""
+        """Records a 429; returns the pause in seconds."""
         self.refused += 1
         insort(self._refused, sent)
         is_new = error.limit is not None and self._learn(error.limit, now)
         refusals = self._refusals
         if sent <= (self._accepted_since if refusals is None else refusals.heard):
-            # It was in flight when an earlier refusal came: only its limit is new information.
+            # In flight at an earlier refusal: only its limit is new.
             if refusals is not None:
                 refusals.explained |= is_new
             pause = error.retry_after or 0.0
@@ -176,7 +176,6 @@ class AdaptiveRate:
         return min(pause, MAX_PAUSE_SECONDS)
 
     def _learn(self, limit: RateLimit, now: float) -> bool:
-        """Stores a stated limit; returns whether it is new."""
         if self._limits.get(limit.policy) == limit:
             return False
         self._limits[limit.policy] = limit
@@ -194,21 +193,19 @@ class AdaptiveRate:
         self._bound = min(self._cap, stated)
 
     def _seconds_until_room(self, now: float, limit: RateLimit | None) -> float:
-        """Seconds until the window has room for our calls; otherwise an estimate that grows each time."""
+        """Seconds until the window has room; otherwise a growing estimate."""
         shortest, longest = 0.0, _MAX_ESTIMATE_SECONDS
         if limit is not None:
             shortest, longest = 1.0 / limit.per_second, limit.seconds
             in_window = len(self._sent) - bisect_right(self._sent, now - limit.seconds)
             if in_window >= limit.calls:
-                # Our last calls fill the window, so there is room when the first of them leaves it. This holds for a
-                # fixed window too, which began no later than that call.
+                # The window has room when our first call leaves it; a fixed window began no later than that call.
                 return self._sent[-limit.calls] + limit.seconds - now
         pause = min(max(self._estimate, shortest), longest)
         self._estimate = _ESTIMATE_GROWTH * pause
         return pause
 
     def _settle(self, refusals: _Refusals, sent: float, now: float) -> None:
-        """Sets the rate after the first accepted call after refusals."""
         self._refusals = None
         self._estimate = _FIRST_ESTIMATE_SECONDS
         limit = self.limit
@@ -221,7 +218,7 @@ class AdaptiveRate:
         self._accepted_since = sent
 
     def _is_caused_by_us(self, refusals: _Refusals) -> bool:
-        """Whether our own calls had used nearly all of a limit; widens the margin then."""
+        """Whether our calls nearly filled a limit; widens the margin then."""
         limit = self.limit
         if limit is None:
             return False
@@ -229,25 +226,24 @@ class AdaptiveRate:
         if in_window < _FILLED * self._share * limit.calls - 1:
             return False
         if refusals.began - self._learned_at < limit.seconds:
-            return True  # faster calls from before the limit was known are still in the window
+            return True  # the window contains calls from before the limit was known
         if self._margin > MIN_MARGIN:
             self._margin = max(MIN_MARGIN, self._margin - _MARGIN_STEP)
             self._update_bound()
             self.rate = min(self.rate, self._bound)
             return True
-        return self._calls_before(refusals) >= _RARE_CALLS  # otherwise the server counts in another way
+        return self._calls_before(refusals) >= _RARE_CALLS  # otherwise the server counts differently
 
     def _calls_before(self, refusals: _Refusals) -> int:
-        """How many calls were accepted since the previous refusals."""
         return _between(self._sent, self._accepted_since, refusals.began)
 
     def _is_independent_of_rate(self, refusals: _Refusals, measured: float) -> bool:
-        """Whether calls are refused as often as before although the rate is much lower."""
+        """Whether refusals are as frequent as before at a much lower rate."""
         calls = self._calls_before(refusals)
         if self._calls_between is None and measured < _FAR_SHARE_OF_MEASURED * self.rate:
-            self._series.clear()  # far less is accepted: this is a limit
+            self._series.clear()  # far fewer are accepted: a limit
             return False
-        if refusals.last - refusals.began > 2 * _FIRST_ESTIMATE_SECONDS:  # and so are refused probes
+        if refusals.last - refusals.began > 2 * _FIRST_ESTIMATE_SECONDS:  # refused probes: also a limit
             self._calls_between = None
             self._series.clear()
             return False
@@ -255,7 +251,7 @@ class AdaptiveRate:
         later = sum(calls for _, calls in list(self._series)[-_SERIES:]) / _SERIES
         if self._calls_between is not None:
             if len(self._series) >= _SERIES and later * _RARER < self._calls_between:
-                self._calls_between = None  # more often than before, at the higher rate
+                self._calls_between = None  # more refusals at the higher rate
                 self._series.clear()
         elif len(self._series) == 2 * _SERIES:
             earlier = sum(calls for _, calls in list(self._series)[:_SERIES]) / _SERIES
@@ -268,9 +264,9 @@ class AdaptiveRate:
     def _measure(self, refusals: _Refusals, sent: float) -> float:
         """Calls per second that were accepted before the refusals.
 
-        With a known limit, it is measured over at least one window, pauses included: a shorter time would measure our
-        own past, such as a burst that leaves the window now. Without one, over the time since the previous refusals
-        plus the pause, whose true length is between the last refused and the first accepted probe.
+        With a known limit: over at least one window, pauses included, because a burst distorts a shorter time.
+        Otherwise: since the previous refusals plus the pause, which ends between the last refused and the first
+        accepted probe.
         """
         shortest, longest = refusals.last - refusals.began, sent - refusals.began
         look_back = max(_HORIZON * longest, _SHORTEST_HORIZON_SECONDS)
@@ -286,11 +282,10 @@ class AdaptiveRate:
         return math.sqrt(most * min(most, calls / (took + longest)))
 
     def _count_accepted(self, since: float, until: float) -> int:
-        """Calls that were sent in a period and not refused."""
         return _between(self._sent, since, until) - _between(self._refused, since, until)
 
     def _slow_down_to(self, measured: float, refusals: _Refusals, now: float) -> None:
-        """Sets the rate a little below the measurement; holds it longer if it confirms an earlier one."""
+        """Sets the rate below the measurement; a confirmed measurement holds longer."""
         before, self._measured = self._measured, measured
         if before is None or abs(measured / before - 1.0) > _TOLERANCE:
             self._hold_seconds = _HOLD_SECONDS if self.limit is None else max(_HOLD_SECONDS, 2 * self.limit.seconds)
@@ -300,7 +295,6 @@ class AdaptiveRate:
         self.rate = max(_MIN_RATE, min(self.rate, self._bound, self._share * _SHARE_OF_MEASURED * measured))
 
     def _grow(self, now: float) -> None:
-        """Raises the rate after an accepted call: at once before the first refusal, later after the hold time."""
         if self._measured is None:
             self.rate = min(self._bound, self.rate + _OPENING_STEP)
         elif now >= self._hold_until:
@@ -319,5 +313,5 @@ class AdaptiveRate:
 
 
 def _between(moments: array[float], since: float, until: float) -> int:
-    """Number of sorted moments in [since, until)."""
+    """Sorted moments in [since, until)."""
     return bisect_left(moments, until) - bisect_left(moments, since)

@@ -1,4 +1,4 @@
-"""Stop event of a scope: its sleeps end when the scope closes."""
+"""Stop event: ends the sleeps of a scope when it closes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 
 
 class StopEvent(asyncio.Event):
-    """Set when a scope closes. It does not refer to the scope, so that no reference cycle arises."""
+    """Set when a scope closes. Has no reference to the scope, which avoids a cycle."""
 
     async def sleep(self, seconds: float) -> None:
-        """Sleeps; returns early when the event is set."""
+        """Sleeps until the time is over or the event is set."""
         if seconds <= 0:
             return
         try:

@@ -1,4 +1,4 @@
-"""Runs uncancellable blocking calls in threads that shutdown does not wait for."""
+"""Runs blocking calls in threads that shutdown does not wait for."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ T = TypeVar("T")
 _NAME: Final = "inventory-abandonable"
 _TICK_SECONDS: Final = 0.2
 GRACE_SECONDS: Final = 0.8
-"""How long a call may take to end after a cancellation."""
+"""Maximum time for a call to end after a cancellation."""
 
 
 async def run_abandonable(work: Callable[..., T], *arguments: object) -> T:
-    """Runs a call in a thread of its own; a cancellation abandons the thread.
+    """Runs a call in its own thread; a cancellation abandons the thread.
 
-    For calls of the vendor's SDK and Arrow's S3 client, which a silent server blocks for a minute. The call must need
-    no cleanup.
+    For the vendor's SDK and Arrow's S3 client, which a silent server blocks for a minute. The call must need no
+    cleanup.
 
     Raises:
         BaseException: the error of the call.
@@ -39,7 +39,7 @@ async def run_abandonable(work: Callable[..., T], *arguments: object) -> T:
 
 
 async def run_in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """Runs a call in a thread; a cancellation waits for its end, because its ledger is closed afterwards.
+    """Runs a call in a thread; a cancellation waits for it, because its ledger is closed afterwards.
 
     Raises:
         BaseException: the error of the call.
@@ -55,7 +55,7 @@ async def run_in_thread(work: Callable[..., T], *arguments: object) -> T:
 
 
 async def run_cancellable(check: Callable[[], None], work: Callable[..., T], *arguments: object) -> T:
-    """Runs a call in a thread of its own until ``check`` raises.
+    """Runs a call in its own thread until ``check`` raises.
 
     Raises:
         InterruptedRunError: the run was cancelled.
@@ -79,5 +79,5 @@ async def run_cancellable(check: Callable[[], None], work: Callable[..., T], *ar
 
 
 def is_any_left() -> bool:
-    """Whether an abandoned thread still runs, so that a normal exit would wait for it."""
+    """Whether an abandoned thread would delay a normal exit."""
     return any(thread.name.startswith(_NAME) for thread in threading.enumerate())

@@ -1,4 +1,4 @@
-"""Throttle of a scope: spaces its calls evenly and pauses the scope after a 429."""
+"""Throttle of a scope: spaces calls evenly and pauses after a 429."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ if TYPE_CHECKING:
     from inventory.errors import ThrottledError
 
 _LATE_SECONDS: Final = 0.01
-"""How late a call may be without moving the slots after it; with a known limit, half of its margin."""
+"""Delay of a call that does not move later slots; with a known limit, half its margin."""
 _SHORTEST_SECONDS: Final = 1e-6
-"""The shortest sleep: a shorter one may not move the clock."""
+"""Shortest sleep that moves the clock."""
 _PROBE_SECONDS: Final = 2.0
-"""How long the answer to a probe is awaited before the next probe is sent."""
+"""Maximum wait for a probe's answer before the next probe."""
 _POLL_SECONDS: Final = 0.02
-"""How often to check for the answer to a probe."""
+"""Interval of checks for a probe's answer."""
 
 
 class Throttle:
     """Spaces the calls of all workers of a scope.
 
-    Slots are ``1 / rate`` apart, without a burst, so fixed and sliding windows are both respected. After a pause one
-    call is sent as a probe and the others wait for its answer, so that a pause that was too short costs one call.
+    Slots are ``1 / rate`` apart, without bursts, which respects fixed and sliding windows. After a pause, other calls
+    wait for the answer to one probe, so a pause that was too short costs one call.
 
     Attributes:
-        pace: the rate, and what was learned about it.
-        pauses: pauses in a row without an accepted call between them.
+        pauses: pauses in a row without an accepted call.
     """
 
     def __init__(
@@ -54,23 +53,23 @@ class Throttle:
         self._probe_sent: float | None = None
 
     def continue_from(self, earlier: Throttle) -> None:
-        """Continues with the state of an earlier throttle of the same scope."""
+        """Takes over the state of an earlier throttle of the scope."""
         self.pace = earlier.pace
         self._paused_until, self._next_slot = earlier._paused_until, earlier._next_slot
         self.pauses, self._is_probing = earlier.pauses, earlier._is_probing
 
     @property
     def paused_for(self) -> float:
-        """Remaining seconds of the pause; 0 without a pause."""
+        """Remaining seconds of the pause."""
         return max(0.0, self._paused_until - self._clock())
 
     @property
     def used(self) -> float | None:
-        """The share of the learned limit that was used since; None if unknown."""
+        """The used share of the learned limit; None if unknown."""
         return self.pace.used(self._clock())
 
     async def acquire(self) -> float:
-        """Waits for the next slot; returns the time of sending, which identifies the call in the other methods."""
+        """Waits for a slot; returns the time of sending, which identifies the call."""
         now = self._clock()
         if self._ready_at(now) <= now and not self._turn.locked():
             return self._take(now, now)
@@ -78,7 +77,7 @@ class Throttle:
             return await self._wait()
 
     def record_accepted(self, sent: float) -> None:
-        """Records that a call was answered with anything but a 429."""
+        """Records an answer other than 429."""
         self.pace.record_accepted(sent, self._clock())
         if self._is_probing or self.pauses:
             self.pauses = 0
@@ -86,15 +85,15 @@ class Throttle:
                 self._is_probing, self._probe_sent = False, None
 
     def record_throttled(self, sent: float, error: ThrottledError) -> None:
-        """Pauses the scope after a 429, for as long as the server says or as estimated."""
+        """Pauses after a 429, as the server says or as estimated."""
         now = self._clock()
         self.pauses += sent >= self._paused_until
         seconds = self.pace.record_throttled(sent, now, error)
-        if seconds > 0:  # 0: it was in flight when another call started this pause
+        if seconds > 0:  # 0: in flight when the pause began
             self.pause(seconds)
 
     def record_no_answer(self, sent: float) -> None:
-        """Records that a call was not answered; if it was the probe, another one may be sent."""
+        """Records an unanswered call; after a probe, another may follow."""
         if sent == self._probe_sent:
             self._probe_sent = None
 
@@ -113,7 +112,7 @@ class Throttle:
         return ready
 
     async def _wait(self) -> float:
-        """Waits as the first in the queue; slots may move meanwhile, and a sleep may be too long."""
+        """Waits as the first in the queue; slots may move, and sleeps may be too long."""
         late = 0.0
         while True:
             now = self._clock()
@@ -123,11 +122,11 @@ class Throttle:
             moves = self._moves
             await self._sleep(max(ready - now, _SHORTEST_SECONDS))
             late = self._may_be_late()
-            if self._clock() < ready and self._moves == moves:  # the scope closed, or the timer is coarse
+            if self._clock() < ready and self._moves == moves:  # scope closed, or coarse timer
                 return self._take(ready, self._clock())
 
     def _take(self, slot: float, now: float) -> float:
-        """Takes a slot. Lost time is not made up for, so that a suspended process sends no burst afterwards."""
+        """Takes a slot. Lost time is not made up for, so a suspended process sends no burst."""
         rate = self.pace.rate
         if rate < math.inf:
             self._next_slot = slot + 1.0 / rate

@@ -1,4 +1,4 @@
-"""Warm-up: one call, then three, then all workers after the first success."""
+"""Warm-up: one call, then three, then all after the first success."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 from typing import Final
 
 WIDTH: Final = 3
-"""Calls that are admitted before the first success; refused calls count."""
+"""Calls admitted before the first success, refused ones included."""
 
 
 class Warmup:
-    """Admits the first calls of a scope, so that a dead credential is tried at most three times.
+    """Admits the first calls of a scope; a dead credential is tried at most three times.
 
     Args:
-        reserve: how many of the three places are kept for a second opinion on a refusal.
+        reserve: places kept for a second opinion.
 
     Attributes:
-        is_open: whether a call succeeded; then all calls are admitted.
-        is_held: whether a second opinion is awaited; then only its calls are admitted.
+        is_open: whether a call succeeded; admits all calls.
+        is_held: whether a second opinion is awaited; admits only its calls.
     """
 
     def __init__(self, reserve: int = 0) -> None:
@@ -31,11 +31,11 @@ class Warmup:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether all places are used up by refused calls, so that no call is admitted any more."""
+        """Whether refused calls use up all places."""
         return not self.is_open and self._refused >= WIDTH
 
     def try_enter(self, *, for_opinion: bool = False) -> bool:
-        """Admits a call if there is room; an admitted call ends with :meth:`leave`."""
+        """Admits a call if there is room; :meth:`leave` ends it."""
         width = WIDTH - self._reserve if self._is_wide else 1
         has_room = not self.is_held and (self.is_open or self._inside + self._refused < width)
         is_admitted = for_opinion or has_room
@@ -49,19 +49,19 @@ class Warmup:
             self.notify()
 
     def widen(self) -> None:
-        """Admits three calls at a time, once the first call is answered or timed out."""
+        """Admits three calls after the first answer or timeout."""
         if not self._is_wide:
             self._is_wide = True
             self.notify()
 
     def open(self) -> None:
-        """Admits all calls, after the first success."""
+        """Admits all calls after the first success."""
         if not self.is_open or self.is_held:
             self.is_open, self.is_held = True, False
             self.notify()
 
     def count_refusal(self) -> None:
-        """Counts a refused call; its place is not released."""
+        """Counts a refused call, which keeps its place."""
         self._refused += 1
 
     def hold(self) -> None:
@@ -69,15 +69,15 @@ class Warmup:
         self.is_held = True
 
     def end_hold(self) -> None:
-        """Ends :meth:`hold`; the reserved places are free from now on."""
+        """Ends :meth:`hold` and frees the reserved places."""
         self.is_held, self._reserve = False, 0
         self.notify()
 
     async def wait(self) -> None:
-        """Waits until :meth:`try_enter` may give another result."""
+        """Waits for a change."""
         await self._changed.wait()
 
     def notify(self) -> None:
-        """Wakes all calls that wait."""
+        """Wakes all waiting calls."""
         self._changed.set()
         self._changed = asyncio.Event()

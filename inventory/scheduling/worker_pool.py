@@ -13,12 +13,12 @@ Job = TypeVar("Job")
 
 
 class Lane(Generic[Job]):
-    """Jobs that may wait without holding up other lanes.
+    """Jobs that do not block other lanes.
 
     Args:
-        jobs: taken one at a time, when a worker is free.
+        jobs: taken one by one by free workers.
         work: called with each job.
-        limit: maximum number of workers; None for all.
+        limit: maximum workers; None for all.
         close: called after the last job.
     """
 
@@ -37,15 +37,15 @@ class Lane(Generic[Job]):
 
 
 class _Lanes(Generic[Job]):
-    """The lanes that are not full: first those without workers, then those with the fewest."""
+    """Lanes with room: first those without workers, then those with the fewest."""
 
     def __init__(self, lanes: Iterable[Lane[Job]]) -> None:
         self._unopened = enumerate(lanes)
         self._open: dict[int, Lane[Job]] = {}
-        self._queue: list[tuple[int, int]] = []  # workers and number of each lane that is not full
+        self._queue: list[tuple[int, int]] = []  # (workers, number) of lanes with room
 
     def take(self) -> tuple[int, Lane[Job]] | None:
-        """The next lane for a worker, with its number; None if all lanes are empty or full."""
+        """The next lane and its number; None if all are empty or full."""
         number, lane = next(self._unopened, (0, None))
         if lane is not None:
             self._open[number] = lane
@@ -55,13 +55,12 @@ class _Lanes(Generic[Job]):
             _, number = heappop(self._queue)
             lane = self._open.get(number)
         lane.workers += 1
-        # Workers leave only empty lanes, so a full lane needs no place in the queue.
+        # Workers leave only empty lanes, so the queue needs no full lane.
         if lane.limit is None or lane.workers < lane.limit:
             heappush(self._queue, (lane.workers, number))
         return number, lane
 
     def leave(self, number: int, lane: Lane[Job]) -> None:
-        """Takes a worker from an empty lane; the last one closes it."""
         self._open.pop(number, None)
         lane.workers -= 1
         if not lane.workers:
@@ -69,12 +68,12 @@ class _Lanes(Generic[Job]):
 
 
 async def run(lanes: Iterable[Lane[Job]], size: int) -> None:
-    """Works off all lanes with ``size`` workers, spread evenly over the lanes that have jobs.
+    """Runs all lanes with ``size`` workers, spread evenly.
 
-    A worker stays with its lane until the lane is empty. A lane is taken from the iterator when its first worker comes.
+    A worker stays until its lane is empty. A lane is taken from the iterator for its first worker.
 
     Raises:
-        BaseException: the first error of a worker; the other workers are cancelled and awaited.
+        BaseException: the first error; the other workers are cancelled and awaited.
     """
     waiting = _Lanes(lanes)
 
