@@ -35,7 +35,7 @@ _MARKS = {
 _MARK_OF = {other: mark for mark, others in _MARKS.items() for other in others}
 _LETTER_OF = dict(
     zip(
-        # Latin, Greek and Cyrillic; of each the small letters first
+        # Latin, Greek and Cyrillic; small letters first
         "\u0131\u0251\u0261\u03b1\u03b9\u03ba\u03bd\u03bf\u03c1\u03c5\u03f2\u03f3"
         "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7"
         "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0455\u0456\u0458\u0475\u04bb\u04cf\u0501\u051b\u051d"
@@ -110,7 +110,7 @@ def parse(text: str, *, region: str | None = None, project_id: str | None = None
 
 
 def trim(text: str) -> tuple[str, bool]:
-    """Removes white space and invisible characters at the ends; True if more than ASCII white space was removed."""
+    """Trims white space and invisible characters; True if it removes more than ASCII white space."""
     if text.isascii():
         return text.strip(), False
     end = len(text) - _size_of_edge(text[::-1])
@@ -131,9 +131,9 @@ def describe_character(character: str) -> str:
 
 
 def _check_look_alikes(text: str) -> None:
-    """Rejects characters that look like ASCII, because another function would be queried than the user reads.
+    """Rejects ASCII look-alikes, which would query another function than the user reads.
 
-    A letter of another script is rejected only in a field with ASCII letters where all others look like ASCII too.
+    Letters of other scripts: only in a field with ASCII letters where all others look like ASCII too.
     """
     if text.isascii():
         return
@@ -155,10 +155,10 @@ def _check_look_alikes(text: str) -> None:
 
 
 def _check_categories(text: str) -> None:
-    """Refuses symbols, private use, unassigned characters, and marks that belong to no letter."""
+    """Rejects symbols, private use, unassigned characters, and marks without a letter."""
     if text.isascii():
         return
-    base = ""  # the last letter and the marks on it
+    base = ""  # the last letter and its marks
     for position, character in enumerate(text, 1):
         category = unicodedata.category(character)
         if category in _MARK_CATEGORIES:
@@ -186,7 +186,7 @@ def split_urn(text: str) -> FunctionUrn:
 def _full(fields: list[str]) -> FunctionUrn:
     if fields[1:2] != ["fss"]:
         raise UrnError("a URN of another service: a function URN begins with 'urn:fss:'")
-    if len(fields) > 4 and fields[4] != "function":  # noqa: PLR2004 - the field that says what the URN names
+    if len(fields) > 4 and fields[4] != "function":  # noqa: PLR2004 - type of the URN
         raise UrnError(f"a {fields[4]} URN, not a function URN")
     if len(fields) not in _FULL_FIELDS:
         raise UrnError(f"{len(fields)} fields where a function URN has 7 or 8")
@@ -216,7 +216,7 @@ def check_field(text: str, name: str) -> None:
     """Checks that a text can be a field of a URN.
 
     Raises:
-        UrnError: it cannot; the message contains ``name``.
+        UrnError: with ``name`` in the message.
     """
     if not text or ":" in text or text in _NOT_IN_A_PATH or _FORBIDDEN.search(text):
         raise UrnError(f"{name} {text!a} cannot be a field of a URN")

@@ -1,1 +1,1 @@
-"""The SQLite file of a run: URNs, outcomes, facts. Imports no HTTP and no table format."""
+"""The SQLite file of a run: URNs, outcomes and facts."""

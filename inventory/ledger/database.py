@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "ledger.sqlite"
 _WAIT_SECONDS: Final = 1.0
-"""Wait for a process that is about to exit; a running export holds the lock for longer."""
+"""Enough for a process that exits; a running export holds the lock for longer."""
 _PAGES_TO_CHECKPOINT: Final = 16_000
-"""64 MB: calls stop during a checkpoint, and large checkpoints write each page fewer times."""
+"""64 MB: calls wait during a checkpoint."""
 _IN_USE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 _UNKNOWN_FORMAT: Final = "unsupported file format"
-"""SQLite's message for an unknown value in the file header; its error code is that of a wrong statement."""
+"""SQLite's message for a damaged file header; its error code is ambiguous."""
 _UNWRITABLE: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
 _ADVICE: Final = (
     ("SQLITE_IOERR_GETTEMPPATH", "set TMPDIR to a folder for temporary files"),
@@ -32,15 +32,14 @@ _ADVICE: Final = (
     ("SQLITE_FULL", "free disk space"),
     ("SQLITE_", "grant write permission"),
 )
-"""Advice by prefix of SQLite's error name; the first match applies."""
+"""Advice by prefix of SQLite's error name; first match."""
 _LOCKING: Final = (*_IN_USE, *(f"SQLITE_IOERR_{kind}" for kind in ("LOCK", "RDLOCK", "UNLOCK", "CHECKRESERVEDLOCK")))
-"""Errors when a lock is taken, also on file systems without record locks."""
 _LONGEST_NAME: Final = 500
-"""Bytes of a path: SQLite allows 512, including its suffixes."""
+"""Bytes of a path: SQLite allows 512 with its suffixes."""
 _STEPS_BETWEEN_CHECKS: Final = 100_000
-"""Virtual machine steps between two checks: some milliseconds."""
+"""Virtual machine steps: some milliseconds."""
 _UNLOCKED: Final = "vfs=unix-none"
-"""Opens a file without locks; only under our own lock, by one connection (EXCLUSIVE)."""
+"""Opens without SQLite's locks; needs our lock and EXCLUSIVE mode."""
 _NO_SHARED_MEMORY: Final = ("SQLITE_IOERR_SHM", "SQLITE_IOERR_LOCK", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
@@ -50,34 +49,34 @@ def ledger_files(path: Path) -> list[Path]:
 
 
 def lock_path(path: Path) -> Path:
-    """The lock file of the process that writes a ledger."""
+    """The lock file of a ledger."""
     return path.with_name(f"{path.name}-lock")
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a process works with a ledger. Changes nothing and does not wait."""
+    """Whether a process works with a ledger; does not wait."""
     locked = is_locked(lock_path(path))
     return _is_busy(path) if locked is None else locked
 
 
 def _is_busy(path: Path) -> bool:
-    """The same without our lock: a writer then holds SQLite's exclusive lock, and there is a log."""
+    """Without our lock, a writer holds SQLite's exclusive lock and has a log."""
     if not ledger_files(path)[0].exists():
         return False
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as database:
         try:
             database.execute("PRAGMA user_version")
-        except sqlite3.Error as error:  # the process that opens it reports other errors
+        except sqlite3.Error as error:  # the open reports other errors
             return _code(error).startswith(_IN_USE) and has_record_locks(path)
     return False
 
 
 def open_writable(path: Path, *, locked: bool) -> sqlite3.Connection:
-    """Connects to a ledger; creates the file if it is missing.
+    """Connects to a ledger; creates a missing file.
 
     Args:
         path: the file.
-        locked: whether our lock keeps other writers out, so that readers may connect; otherwise SQLite locks out both.
+        locked: whether our lock excludes other writers; otherwise SQLite locks out readers too.
 
     Raises:
         LedgerUnusableError: the file is damaged.
@@ -100,7 +99,7 @@ def open_writable(path: Path, *, locked: bool) -> sqlite3.Connection:
             except sqlite3.OperationalError as error:  # some network file systems
                 code = _code(error)
                 if code.startswith(_LOCKING) and not has_record_locks(path):
-                    return _connect(path, "EXCLUSIVE", _UNLOCKED)  # our own lock keeps other runs out
+                    return _connect(path, "EXCLUSIVE", _UNLOCKED)  # our lock excludes other runs
                 if not code.startswith(_NO_SHARED_MEMORY):
                     if code.startswith(_IN_USE):
                         raise _foreign_lock_error(path) from None
@@ -109,7 +108,7 @@ def open_writable(path: Path, *, locked: bool) -> sqlite3.Connection:
 
 
 def open_read_only(path: Path, *, in_use: bool) -> sqlite3.Connection:
-    """Connects to a ledger without writing; another process may write it (``in_use``).
+    """Connects to a ledger for reading; another process may write it (``in_use``).
 
     Raises:
         LedgerUnusableError: the file is damaged.
@@ -119,7 +118,7 @@ def open_read_only(path: Path, *, in_use: bool) -> sqlite3.Connection:
     if log.is_symlink() or (log.exists() and not log.is_file()):
         raise damage_error(path, f"{log.name} is a link or not a regular file")
     with translate_sqlite_errors(path, is_reader=True):
-        # immutable: otherwise a reader creates a log and leaves it.
+        # Without "immutable", a reader creates a log and leaves it.
         if not in_use and not _has_content(log):
             return _connect_uri(path, "immutable=1")
         database = _connect_uri(path, "mode=ro")
@@ -132,7 +131,7 @@ def open_read_only(path: Path, *, in_use: bool) -> sqlite3.Connection:
                 raise
             if in_use:
                 raise _in_use_error(path) from None
-            # A killed run on a file system without locks or shared memory: SQLite reads the log into memory.
+            # A killed run without locks or shared memory: SQLite reads the log into memory.
             database = _connect_uri(path, f"mode=ro&{_UNLOCKED}")
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
         return database
@@ -151,11 +150,7 @@ def _connect_uri(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _check_regular(path: Path) -> None:
-    """Checks that SQLite writes to no file outside the folder.
-
-    Raises:
-        LedgerUnusableError: one of the files is a link or a pipe.
-    """
+    """Refuses links and pipes: SQLite must write inside the folder."""
     for file in ledger_files(path):
         # SQLite follows no link to the shared memory.
         if not file.name.endswith("-shm") and (file.is_symlink() or file.is_fifo() or (file != path and file.is_dir())):
@@ -168,9 +163,9 @@ def _check_regular(path: Path) -> None:
 
 
 def _connect(path: Path, locking: str, options: str = "mode=rwc") -> sqlite3.Connection:
-    # One connection: threads use it one after the other.
+    # Threads use the connection in turn.
     address = f"{path.absolute().as_uri()}?{options}"
-    # With NORMAL, a killed process loses nothing that was committed.
+    # NORMAL keeps all commits of a killed process.
     synchronous = "NORMAL" if has_sync(lock_path(path)) else "OFF"
     database = sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -179,18 +174,18 @@ def _connect(path: Path, locking: str, options: str = "mode=rwc") -> sqlite3.Con
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA cache_size = -4000")
         database.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_TO_CHECKPOINT}")
-        database.execute("PRAGMA user_version")  # only the first read opens the log
+        database.execute("PRAGMA user_version")  # the first read opens the log
     except sqlite3.Error:
         database.close()
         raise
-    if not path.exists():  # another process removed it meanwhile
+    if not path.exists():  # another process removed it
         database.close()
         raise _in_use_error(path)
     return database
 
 
 def check_integrity(database: sqlite3.Connection, path: Path) -> None:
-    """Checks the structure of all pages; the checksums of rows check their content.
+    """Checks the structure of all pages; row checksums cover the content.
 
     Raises:
         LedgerUnusableError: the file is damaged.
@@ -205,8 +200,8 @@ def cancellable(database: sqlite3.Connection, check_cancelled: Callable[[], None
     """Interrupts long statements when ``check_cancelled`` raises; their transaction is rolled back.
 
     Raises:
-        InterruptedRunError: raised by ``check_cancelled``.
-        KeyboardInterrupt: a signal handler raised during the check.
+        InterruptedRunError: from ``check_cancelled``.
+        KeyboardInterrupt: from a signal handler.
     """
     stops: list[InterruptedRunError] = []
 
@@ -250,7 +245,7 @@ def translate_sqlite_errors(path: Path, *, is_reader: bool = False) -> Iterator[
         code = _code(error)
         if code.startswith(_IN_USE):
             raise _in_use_error(path) from None
-        # Without a code it is an error of Python's module: a value that is not text.
+        # Python's module raises errors without a code for a value that is not text.
         no_text = not code and isinstance(error, sqlite3.OperationalError)
         if code.startswith(_DAMAGED) or no_text or str(error) == _UNKNOWN_FORMAT:
             raise damage_error(path, str(error)) from None
@@ -275,7 +270,7 @@ def _advice_for_reader(code: str) -> str:
 
 
 def way_out(path: Path) -> str:
-    """The end of an advice: what else to do if a ledger cannot be written."""
+    """Advice for a ledger that cannot be written."""
     if _has_content(path):
         return " and continue, or copy the folder to another disk and continue there"
     return " or give another --output"
@@ -286,7 +281,7 @@ def _code(error: sqlite3.Error) -> str:
 
 
 def damage_error(path: Path, what: str) -> LedgerUnusableError:
-    """The error of a file with other content than was written."""
+    """The error of a damaged file."""
     return LedgerUnusableError(f"{path} is damaged ({' '.join(what.split())}); start again with --overwrite")
 
 
@@ -302,5 +297,5 @@ def _in_use_error(path: Path) -> OutputError:
 
 
 def in_use_message(path: Path) -> str:
-    """The message when another process works with a ledger."""
+    """The message for a ledger in use."""
     return f"{path} is in use by another inventory process; wait until it ends"

@@ -1,4 +1,4 @@
-"""Reads a ledger, also while a run writes it: the source of tables, manifest and status."""
+"""Reads a ledger, also while a run writes it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BODIES_DROPPED: Final = "bodies-dropped"
-"""Fact: the bodies of URNs that did not fail are gone."""
+"""Fact: the bodies of successful URNs are deleted."""
 NO_ANSWER: Final = 0
-"""The HTTP status of a call without an answer."""
+"""HTTP status of a call without an answer."""
 
 
 class Reject(NamedTuple):
-    """An entry of the input that is not a function URN."""
+    """An input entry that is not a function URN."""
 
     source: str
     line: int
@@ -43,7 +43,7 @@ class Reject(NamedTuple):
 
 
 class SourceRead(NamedTuple):
-    """A source that was read to its end."""
+    """A source, read to its end."""
 
     name: str
     sha256: str
@@ -51,7 +51,7 @@ class SourceRead(NamedTuple):
 
 
 class ScopeCount(NamedTuple):
-    """The number of distinct URNs of a scope."""
+    """Distinct URNs of a scope."""
 
     region: str
     project_id: str
@@ -59,7 +59,7 @@ class ScopeCount(NamedTuple):
 
 
 class AnswerCount(NamedTuple):
-    """The number of calls of an operation in a scope with one HTTP status."""
+    """Calls of an operation in a scope with one HTTP status."""
 
     region: str
     project_id: str
@@ -69,19 +69,16 @@ class AnswerCount(NamedTuple):
 
 
 class StatusCount(NamedTuple):
-    """The number of URNs of a scope with one status and error kind.
+    """URNs of a scope with one status and error kind.
 
     Units: ``first_finished`` microseconds since 1970-01-01 UTC.
 
     Attributes:
-        region: of the scope.
-        project_id: of the scope.
-        status: of the URNs.
         error_kind: None unless they failed.
         urns: their number.
         example: the first URN.
         recent: how many finished after ``since``.
-        first_finished: the earliest finish after ``since``; None where there is none.
+        first_finished: the earliest finish after ``since``, or None.
     """
 
     region: str
@@ -95,17 +92,15 @@ class StatusCount(NamedTuple):
 
 
 class LedgerView:
-    """Read access to a ledger; changes none of the run's files.
+    """Read access to a ledger; changes no file of the run.
 
-    A ledger that no process writes is checked for damage first; the process that writes one has checked it itself. The
-    check takes seconds with a million URNs, and a fact has its own checksum: callers that only read facts skip it.
-
-    Every method raises OutputError where the file cannot be read.
+    The constructor checks a ledger without a writer for damage: seconds for a million URNs.
+    Every method raises OutputError if the file cannot be read.
 
     Args:
         path: the file.
         check_cancelled: called periodically during the check; raise InterruptedRunError to end it.
-        facts_alone: skips the check, because only facts are read.
+        facts_alone: skips the check; each fact has its own checksum.
     """
 
     def __init__(
@@ -117,7 +112,7 @@ class LedgerView:
             if path.is_fifo():  # opening it would block
                 raise OutputError(f"{path} cannot be read: it is not a regular file")
             path.open("rb").close()
-        except OSError as error:  # SQLite does not give the reason
+        except OSError as error:  # SQLite gives no reason
             raise OutputError.from_os_error(path, "cannot be read", error) from None
         try:
             self._db = open_read_only(path, in_use=in_use)
@@ -165,17 +160,17 @@ class LedgerView:
         self.close()
 
     def fact(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
-        """Reads a fact; None where it was never written."""
+        """Reads a fact, or None."""
         with self._translate_errors():
             row = self._db.execute("SELECT * FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else msgspec.json.decode(self._verified("facts", row)[1])
 
     def damage_error(self, what: str) -> LedgerUnusableError:
-        """The error of a ledger with other content than was written."""
+        """The error of a damaged ledger."""
         return damage_error(self._path, what)
 
     def _verified(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The row without its checksum, which must be right."""
+        """Checks and removes the checksum of a row."""
         values = row[:-1]
         if checksum(values) != row[-1]:
             raise self.damage_error(f"a row of its {table} was changed")
@@ -204,7 +199,7 @@ class LedgerView:
                 raise self.damage_error(f"{urn} is requeued but did not fail")
 
     def rows(self) -> Iterator[tuple[str, Outcome | None]]:
-        """Streams all distinct URNs in order, each with its outcome; None where it was not attempted.
+        """Streams all distinct URNs in order, each with its outcome or None.
 
         Raises:
             LedgerUnusableError: a URN or an outcome is changed, missing or additional.
@@ -226,11 +221,11 @@ class LedgerView:
                 number += 1
         if settled is not None:
             raise self.damage_error(f"{settled.urn} has an outcome but is not in the list, or out of order")
-        if total not in (0, number):  # 0 while a list is loaded
+        if total not in (0, number):  # 0 during a load
             raise self.damage_error(f"{number:,} URNs found, {total:,} written")
 
     def _outcomes(self) -> Iterator[Outcome]:
-        """Streams outcomes in URN order, so that rows() joins two scans without a look-up."""
+        """URN order lets rows() join two scans without a look-up."""
         with self._translate_errors():
             for row in self._db.execute("SELECT * FROM outcomes ORDER BY urn"):
                 outcome = Outcome._make(row[:-1])
@@ -249,13 +244,13 @@ class LedgerView:
         return sum(scope.urns for scope in self.scopes())
 
     def count_settled(self) -> int:
-        """The number of URNs with an outcome that are not requeued."""
+        """The number of URNs with an outcome, without requeued ones."""
         with self._translate_errors():
             query = "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM again)"
             return int(self._db.execute(query).fetchone()[0])
 
     def count_failed(self) -> int:
-        """The number of URNs that failed."""
+        """The number of failed URNs."""
         with self._translate_errors():
             return int(self._db.execute("SELECT count(*) FROM outcomes WHERE status = 'failed'").fetchone()[0])
 
@@ -267,7 +262,7 @@ class LedgerView:
             return self._db.execute(query, (first, end)).fetchone() is not None
 
     def count_rejects(self) -> int:
-        """The number of entries that are not function URNs."""
+        """The number of rejects."""
         with self._translate_errors():
             return int(self._db.execute("SELECT count(*) FROM rejects").fetchone()[0])
 
@@ -292,7 +287,7 @@ class LedgerView:
             return [AnswerCount(*self._verified("answers", row)) for row in self._db.execute(query)]
 
     def outcome(self, urn: str) -> Outcome | None:
-        """The outcome of one URN; None where it has none."""
+        """The outcome of one URN, or None."""
         with self._translate_errors():
             row = self._db.execute("SELECT * FROM outcomes WHERE urn = ?", (urn,)).fetchone()
         return None if row is None else Outcome(*self._verified("outcomes", row))
@@ -311,14 +306,14 @@ class LedgerView:
                     yield StatusCount(region, project_id, *row)
 
     def last_finished(self) -> int | None:
-        """The time of the last outcome in microseconds since 1970; None where there is none."""
+        """The time of the last outcome in microseconds since 1970, or None."""
         with self._translate_errors():
             last: int | None = self._db.execute("SELECT max(finished_at) FROM outcomes").fetchone()[0]
         return last
 
     @contextmanager
     def read_transaction(self, check_cancelled: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """All reads in this block see one state of the ledger; ``check_cancelled`` may end it."""
+        """All reads in this block see one state; ``check_cancelled`` may end it."""
         with cancellable(self._db, check_cancelled), self._translate_errors():
             self._db.execute("BEGIN")
             try:

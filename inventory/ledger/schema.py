@@ -1,6 +1,6 @@
-"""The tables of the ledger: names, keys, row checksums.
+"""The tables of the ledger: names, keys and row checksums.
 
-A checksum detects a changed byte inside a value, which SQLite does not notice.
+SQLite does not notice a changed byte in a value; a checksum does.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ CREATE TABLE answers (
     checksum INTEGER NOT NULL, PRIMARY KEY (region, project_id, operation, http_status)
 ) WITHOUT ROWID;
 """
-"""``again`` and ``listed`` have no checksums: one is made from the outcomes, a mistake in the other only costs calls.
-``duration_ms`` has no type, so that SQLite does not convert the number.
-"""
+"""No checksum: ``again`` comes from outcomes; an error in ``listed`` costs calls. ``duration_ms`` is not converted."""
 _STATEMENTS: Final = [statement.strip() for statement in CREATE.split(";") if statement.strip()]
 NAMES: Final = tuple(re.findall(r"CREATE TABLE (\w+)", CREATE))
 SCHEMA: Final = sorted(zip(NAMES, _STATEMENTS, strict=True))
@@ -54,22 +52,22 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def checksum(row: Sequence[object]) -> int:
-    """CRC-32 of a row's values and their types: the last value of each row."""
+    """CRC-32 of a row's values and types."""
     return zlib.crc32(_encode(row))
 
 
 def checksum_of_urn(urn: str) -> int:
-    """The same for a row of ``urns``, of which there may be millions."""
+    """The same, faster, for a row of ``urns``."""
     return zlib.crc32(urn.encode())
 
 
 def with_checksum(row: tuple[object, ...]) -> tuple[object, ...]:
-    """A row as it is written."""
-    return row + (checksum(row),)  # noqa: RUF005 - a third of the time, for each of a million rows
+    """Appends the checksum to a row."""
+    return row + (checksum(row),)  # noqa: RUF005 - a third of the time
 
 
 WRITE_CALLS: Final = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)"
-WRITE_OUTCOME: Final = f"INSERT OR REPLACE INTO outcomes VALUES ({', '.join('?' * (len(Outcome._fields) + 1))})"  # noqa: S608 - no input in it
+WRITE_OUTCOME: Final = f"INSERT OR REPLACE INTO outcomes VALUES ({', '.join('?' * (len(Outcome._fields) + 1))})"  # noqa: S608 - no input
 _BODILESS: Final = ", ".join("x''" if name == "body" else name for name in Outcome._fields)
-DROP_BODIES: Final = f"UPDATE outcomes SET body = x'', checksum = checksum({_BODILESS}) WHERE status <> 'failed'"  # noqa: S608 - our own names
+DROP_BODIES: Final = f"UPDATE outcomes SET body = x'', checksum = checksum({_BODILESS}) WHERE status <> 'failed'"  # noqa: S608 - no input
 """Needs the SQL function ``checksum``, which is :func:`checksum`."""

@@ -1,7 +1,4 @@
-"""Writes the ledger: the list, then outcomes in small commits.
-
-The primary key removes duplicates in bounded memory; a URN without an outcome is pending.
-"""
+"""Writes the ledger: the list, then outcomes in small commits."""
 
 from __future__ import annotations
 
@@ -61,24 +58,23 @@ _PENDING: Final = (
     " AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
     " OR EXISTS (SELECT 1 FROM again WHERE again.urn = urns.urn))"
 )
-"""Pending URNs between two texts."""
 _SPARSE: Final = "sparse"
 _COMPACT: Final = "compact"
-"""States after bodies were dropped: as large as before, then compacted."""
+"""Values of BODIES_DROPPED, before and after compaction."""
 
 
 class Ledger(LedgerView):
-    """A ledger that one process writes; others may read it.
+    """A ledger with one writer and many readers.
 
-    Every method raises OutputError where the file cannot be read or written.
+    Every method raises OutputError if the file cannot be read or written.
 
     Args:
-        path: the file; created if it is missing.
-        check_cancelled: called periodically while the file is checked; raise InterruptedRunError to end that.
-        replace: deletes a file that is damaged or of another version, and starts a new one.
+        path: the file; created if missing.
+        check_cancelled: called periodically during the check; raise InterruptedRunError to end it.
+        replace: replaces a file that is damaged or of another version.
     """
 
-    def __init__(  # does not call the reader's: it opens the file for writing
+    def __init__(  # opens the file for writing
         self, path: Path, check_cancelled: Callable[[], None] = lambda: None, *, replace: bool = False
     ) -> None:
         self._path = path
@@ -130,7 +126,7 @@ class Ledger(LedgerView):
             self._db.executescript(f"BEGIN;{CREATE}PRAGMA user_version = {VERSION};COMMIT")
 
     def close(self) -> None:
-        """Commits, and moves the log into the file, which is then complete by itself."""
+        """Commits, and moves the log into the file."""
         try:
             self.commit()
             with suppress(sqlite3.Error):  # the rest stays in the log
@@ -141,27 +137,27 @@ class Ledger(LedgerView):
             self._lock.release()
 
     def set_fact(self, name: str, value: object) -> None:
-        """Stores a fact: something that a resumed run must know."""
+        """Stores a fact for resumed runs."""
         with translate_sqlite_errors(self._path):
             row = with_checksum((name, msgspec.json.encode(value).decode()))
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", row)
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """One transaction for a whole list: it replaces everything, or nothing changes."""
+        """One transaction that replaces the whole list."""
         with translate_sqlite_errors(self._path), self._transaction():
             for table in NAMES:
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - no input
             yield
 
     def add_urns(self, urns: Iterable[str]) -> None:
-        """Adds URNs; duplicates are ignored."""
+        """Adds URNs; ignores duplicates."""
         with translate_sqlite_errors(self._path):
             rows = ((urn, checksum_of_urn(urn)) for urn in sorted(urns))
             self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?, ?)", rows)
 
     def add_rejects(self, rejects: Iterable[Reject]) -> None:
-        """Adds entries that are not function URNs."""
+        """Adds input entries that are not function URNs."""
         with translate_sqlite_errors(self._path):
             self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?, ?)", map(with_checksum, rejects))
 
@@ -171,7 +167,7 @@ class Ledger(LedgerView):
             self._db.execute("INSERT INTO sources VALUES (?, ?, ?, ?)", with_checksum(source))
 
     def count_scopes(self, scopes: Iterable[tuple[str, str]]) -> None:
-        """Stores the number of URNs of each scope, after the list is loaded."""
+        """Stores the number of URNs of each scope, after the load."""
         with translate_sqlite_errors(self._path):
             for region, project_id in scopes:
                 first, end = urn_range(region, project_id)
@@ -182,7 +178,7 @@ class Ledger(LedgerView):
                 )
 
     def add_calls(self, calls: Iterable[AnswerCount]) -> None:
-        """Adds the calls that discovery made."""
+        """Adds the calls of discovery."""
         with translate_sqlite_errors(self._path):
             for *key, made in calls:
                 query = (
@@ -193,7 +189,7 @@ class Ledger(LedgerView):
                 self._db.execute(WRITE_CALLS, with_checksum((*key, before + made)))
 
     def requeue_failures(self) -> None:
-        """Makes failed URNs pending again; each keeps its outcome until it has a new one."""
+        """Makes failed URNs pending; each keeps its outcome until the next."""
         with translate_sqlite_errors(self._path):
             self._db.execute("DELETE FROM again")
             self._db.execute("INSERT INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
@@ -228,11 +224,11 @@ class Ledger(LedgerView):
         self._pending_outcomes.append(outcome)
 
     def count_call(self, region: str, project_id: str, operation: str, http_status: int) -> None:
-        """Counts a call; ``http_status`` is NO_ANSWER where none came."""
+        """Counts a call; ``http_status`` may be NO_ANSWER."""
         self._pending_answers[region, project_id, operation, http_status] += 1
 
     def record_listed(self, function: str) -> None:
-        """Queues, for the next commit, that the configs of a function were listed."""
+        """Queues for the next commit that the configs of a function were listed."""
         self._pending_listed.append(function)
 
     def is_listed(self, function: str) -> bool:
@@ -242,7 +238,7 @@ class Ledger(LedgerView):
             return self._db.execute(query, (function,)).fetchone() is not None
 
     def commit(self) -> None:
-        """Writes all queued outcomes and counts in one transaction."""
+        """Writes queued outcomes and counts in one transaction."""
         if not self._pending_outcomes and not self._pending_answers and not self._pending_listed:
             return
         with translate_sqlite_errors(self._path), self._transaction():
@@ -257,7 +253,7 @@ class Ledger(LedgerView):
         self._pending_answers.clear()
 
     def _with_earlier_calls(self) -> Iterator[Outcome]:
-        """The new outcome of a requeued URN counts the calls of both."""
+        """A requeued URN counts the calls of both outcomes."""
         for outcome in self._pending_outcomes:
             earlier = self.outcome(outcome.urn)
             if earlier is None:
@@ -270,7 +266,7 @@ class Ledger(LedgerView):
     def drop_bodies(self, check_cancelled: Callable[[], None] = lambda: None) -> None:
         """Deletes the bodies of URNs that did not fail, and compacts the file.
 
-        Interrupted, the ledger holds all bodies or none; the next call compacts it.
+        After an interruption the ledger has all bodies or none; the next call compacts it.
 
         Args:
             check_cancelled: called periodically; raise InterruptedRunError to end it.
@@ -287,7 +283,7 @@ class Ledger(LedgerView):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All or nothing; after a full disk SQLite itself has rolled back."""
+        """After a full disk SQLite itself has rolled back."""
         self._db.execute("BEGIN")
         try:
             yield

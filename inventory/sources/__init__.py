@@ -1,1 +1,1 @@
-"""Lists of URNs, read lazily and written. Does not parse URNs."""
+"""Reads and writes lists of URNs."""

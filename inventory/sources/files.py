@@ -1,4 +1,4 @@
-"""Reads a SOURCE: opens, decompresses, hashes and detects the format of a list."""
+"""Opens, decompresses and hashes a list, and detects its format."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ _PAGE: Final = re.compile(rb"\s*<(!doctype|html|head|body|meta|table|script|\?xm
 class Source:
     r"""One list of URNs: a file, a pipe, a descriptor, or ``-`` for standard input.
 
-    A stream is read once and never opened twice.
+    A stream is opened and read once.
 
     Attributes:
-        name: as it was given; bytes that are not UTF-8 are written as ``\xff``.
-        sha256: of the file's bytes, after it was read to its end.
-        entries: the number of entries that were read.
+        name: as given; bytes that are not UTF-8 are written as ``\xff``.
+        sha256: of the file's bytes, after the read.
+        entries: the number of entries read.
     """
 
     def __init__(self, name: str, column: str | None = None) -> None:
@@ -80,12 +80,12 @@ class Source:
 
     @property
     def sha256(self) -> str:
-        """Hexadecimal SHA-256 of the bytes that were read."""
+        """Hexadecimal SHA-256 of the bytes read."""
         return self._digest.hexdigest()
 
     @property
     def identity(self) -> object:
-        """The same value for two names of one pipe; None for a file."""
+        """Equal for two names of one pipe; None for a file."""
         if not self._is_stream:
             return None
         try:
@@ -114,10 +114,10 @@ class Source:
         """Reads the entries in blocks.
 
         Args:
-            check_cancelled: called periodically while the reader waits; an exception ends the reading.
+            check_cancelled: called periodically during a wait; an exception ends the read.
 
         Raises:
-            SourceError: the file cannot be opened, is damaged, or has another format than its name says.
+            SourceError: the file cannot be opened, is damaged, or has another format than its suffix.
         """
         self._check_cancelled = check_cancelled
         with self._translate_errors(), self._open() as (stream, form):
@@ -130,7 +130,7 @@ class Source:
                 pass
 
     def digest(self, check_cancelled: Callable[[], None] = lambda: None) -> str:
-        """Reads the bytes for the SHA-256 alone; ``check_cancelled`` as in :meth:`read`."""
+        """Computes the SHA-256 alone; ``check_cancelled`` as in :meth:`read`."""
         self._check_cancelled = check_cancelled
         with self._translate_errors(), self._open_raw() as raw:
             while raw.read(BLOCK):
@@ -152,7 +152,7 @@ class Source:
             if is_unzipped and start.startswith(_GZIP):
                 raise SourceError(f"{self.name} is compressed with gzip twice; {_DECOMPRESS}, once")
             if self._suffix == ".parquet" or (start.startswith(_PARQUET) and not self._suffix):
-                # Parquet is read from its end, so it is copied to a seekable file.
+                # Parquet is read from its end and needs a seekable file.
                 spool = stack.enter_context(tempfile.TemporaryFile())
                 spool.write(start)
                 shutil.copyfileobj(plain, spool)
@@ -193,7 +193,7 @@ class Source:
 
 
 def _open_unblocked(name: str, flags: int) -> int:
-    """Opens a pipe without waiting for its writer, so that a stop is noticed."""
+    """Opens a pipe without a wait for its writer, so that a stop works."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -224,14 +224,14 @@ def check_unique_streams(sources: Sequence[Any]) -> None:
 
 
 class _Hashed(io.RawIOBase):
-    """A raw stream that hashes what is read, and checks for cancellation while it waits."""
+    """Hashes a raw stream, and checks for cancellation during waits."""
 
     def __init__(self, stream: Any, digest: Any, check_cancelled: Callable[[], None]) -> None:  # noqa: ANN401 - stdin has no one type
         self._stream = stream
         self._digest = digest
         self._check_cancelled = check_cancelled
         try:
-            # A pipe or a terminal; on Windows select works on sockets alone.
+            # Windows' select works only on sockets.
             self._waits = os.name == "posix" and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
         except (AttributeError, OSError):
             self._waits = False
@@ -252,7 +252,7 @@ class _Hashed(io.RawIOBase):
 
 
 class _Rest(io.RawIOBase):
-    """A stream that starts with bytes that were read before."""
+    """Puts bytes back before a stream."""
 
     def __init__(self, start: bytes, stream: IO[bytes]) -> None:
         self._start = start
@@ -272,7 +272,7 @@ class _Rest(io.RawIOBase):
 
 
 class _Lines(_Rest):
-    """Converts the line ends CR LF and CR to LF."""
+    """Converts CR LF and CR to LF."""
 
     _after_cr = False
 
@@ -289,7 +289,7 @@ class _Lines(_Rest):
 
 
 def _first_bytes(stream: IO[bytes]) -> bytes:
-    """Reads up to the end of the first line that is not blank."""
+    """Reads to the end of the first line that is not blank."""
     start = b""
     while len(start) < BLOCK:
         block = cast("io.BufferedReader", stream).read1(BLOCK - len(start))

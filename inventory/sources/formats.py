@@ -24,7 +24,7 @@ _JSON: Final = re.compile(r"\[\s*([\[{\"'\]]|$)|\{\s*([\"'}]|$)")
 
 
 def detect_format(start: bytes, column: str | None) -> str:
-    """The suffix of a list's format, detected from its first bytes."""
+    """The suffix of a list's format, from its first bytes."""
     text = start.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     line = re.split(r"[\r\n]", text, maxsplit=1)[0]
     options = ReadOptions("", column, ",")

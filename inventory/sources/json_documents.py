@@ -1,6 +1,6 @@
-"""Readers of JSON lists: arrays, lines, and output of the API, the vendor's SDK and Terraform.
+"""Readers of JSON lists: arrays, lines, output of the API, SDK and Terraform.
 
-One value is held at a time. Other fields are never shown: they may hold passwords.
+Memory holds one value. Messages show no other fields: they may contain passwords.
 
 Source: api-facts.md section 5; https://developer.hashicorp.com/terraform/internals/json-format; the attributes of the
 providers huaweicloud (docs/resources/fgs_function.md) and opentelekomcloud (docs/resources/fgs_function_v2.md).
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PAGES: Final = ("functions", "async_invoke_configs", "versions", "aliases")
-"""Names of the lists in answers of the API."""
+"""The lists in answers of the API."""
 _ALIAS: Final = "alias_urn"
 _STATES: Final = ("values", "prior_state", "root_module", "child_modules", "resources")
 """Path to the resources in ``terraform show -json`` and ``terraform state pull``."""
 _FORMAT: Final = "format_version"
-"""First member of ``terraform show -json``; then only its states are read."""
+"""First member of ``terraform show -json``; only its states are read."""
 _PLAIN_FIELDS: Final = 7
 _ATTRIBUTES: Final = ("values", "instances", "type", "address", "mode", "name")
 _FGS: Final = "_fgs_"
@@ -35,7 +35,7 @@ _BEGINNING: Final = "urn:fss:"
 
 
 def read_jsonl(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
-    """One JSON text or object a line; an object may be an answer of the API."""
+    """One JSON text, object or API answer a line."""
     for entry in lines_of(stream):
         text, cleaned = trim(entry.text)
         if entry.reason is not None:
@@ -63,7 +63,7 @@ def is_json_line(line: str, table: ReadOptions) -> bool:
 
 
 def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
-    """Reads arrays and objects value by value, in bounded memory."""
+    """Reads arrays and objects value by value."""
     window = JsonWindow(stream, table.name)
     sign = window.next_sign()
     has_text = False
@@ -73,13 +73,13 @@ def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
                 yield from _entries_of(*window.next_value(), table)
         elif sign == "{":
             yield from _read_object(window, table)
-        elif sign == '"' and not has_text:  # as terraform output -json NAME prints one
+        elif sign == '"' and not has_text:  # as in terraform output -json NAME
             has_text = True
             yield _entry(*window.next_value())
         else:
             raise SourceError(f"{table.name} is not a JSON array of URNs, or of objects with a URN each{window.hint()}")
         sign = window.next_sign()
-        while sign == BOM:  # of files that were joined
+        while sign == BOM:  # of joined files
             window.take(1)
             sign = window.next_sign()
         if not sign:
@@ -92,7 +92,7 @@ def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
 
 
 def _read_object(window: JsonWindow, table: ReadOptions) -> Iterator[Entry]:
-    """Reads a top-level object: an answer of the API, an item of one, or output of Terraform."""
+    """Reads an API answer, an item of one, or Terraform output."""
     names: list[str] = []
     is_known = False
     for name in window.members():
@@ -132,7 +132,7 @@ def _is_chosen(name: str, table: ReadOptions) -> bool:
 
 
 def _entries_of_member(name: str, line: int, value: object, table: ReadOptions) -> list[Entry]:
-    """The URNs in a named text or Terraform output; nothing else of a sensitive output."""
+    """The URNs in a text or Terraform output; nothing else of a sensitive output."""
     is_own = _is_chosen(name, table)
     if isinstance(value, dict):
         if is_own and not {"value", "sensitive"} <= value.keys():
@@ -172,7 +172,6 @@ def _read_state(window: JsonWindow, table: ReadOptions, depth: int = 0) -> Itera
 
 
 def _entries_of_resource(line: int, resource: dict[str, Any]) -> Iterator[Entry]:
-    """The functions of a Terraform resource or data source."""
     kind = str(resource.get("type"))
     if _FGS not in kind:
         return
@@ -196,7 +195,7 @@ def _entries_of_resource(line: int, resource: dict[str, Any]) -> Iterator[Entry]
 
 
 def _texts_in(value: object, *, is_own: bool) -> Iterator[str]:
-    """The URNs in a Terraform output; all its texts if the user chose it."""
+    """The URNs in a Terraform output; all its texts if ``--column`` names it."""
     left = [value]
     while left:
         one = left.pop()
@@ -207,7 +206,7 @@ def _texts_in(value: object, *, is_own: bool) -> Iterator[str]:
 
 
 def _entries_of(line: int, value: object, table: ReadOptions, page: str = "") -> list[Entry]:
-    """The entries of an element: one, or those of an answer of the API."""
+    """The entries of an element or an API answer."""
     if not isinstance(value, dict):
         return [_entry(line, value)]
     name = table.find(value)
@@ -224,7 +223,7 @@ def _entries_of(line: int, value: object, table: ReadOptions, page: str = "") ->
 
 
 def _entries_of_field(line: int, value: dict[str, Any], name: str, table: ReadOptions, page: str) -> list[Entry]:
-    """The entry of an object whose field has this name; several if ``--column`` chose a field with an array."""
+    """The entry in a field; several for an array that ``--column`` names."""
     if isinstance(value, RepeatingObject):
         for field in value.repeated & {name, "version" if page == "versions" else name}:
             return [_entry(line, value[name])._replace(reason=f"the object has several fields {field!r}")]
@@ -237,7 +236,7 @@ def _entries_of_field(line: int, value: dict[str, Any], name: str, table: ReadOp
         and isinstance(version, str)
         and len(urn.split(":")) == _PLAIN_FIELDS
     ):
-        urn = f"{urn}:{version}"  # the service lists each version under the URN of its function
+        urn = f"{urn}:{version}"  # the service lists versions under the URN of the function
     return [_entry(line, urn)]
 
 

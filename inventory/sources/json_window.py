@@ -19,7 +19,7 @@ _SIGN: Final = re.compile(r"[^ \t\r\n]")
 
 
 class RepeatingObject(dict[str, Any]):
-    """A JSON object that has different values under one key; ``repeated`` has these keys."""
+    """An object with different values under the keys in ``repeated``."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -35,7 +35,7 @@ DECODER: Final = json.JSONDecoder(object_pairs_hook=_object_of)
 
 
 class JsonWindow:
-    """A window that moves over a JSON text and grows as one value needs."""
+    """A window over a JSON text that grows to the size of one value."""
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self._stream = stream
@@ -53,7 +53,7 @@ class JsonWindow:
         self._start = end
 
     def next_sign(self) -> str:
-        """The next character that is not white space; an empty text at the end."""
+        """The next character that is not white space; empty at the end."""
         while True:
             found = _SIGN.search(self._text, self._start)
             self.take((found.start() if found else len(self._text)) - self._start)
@@ -84,7 +84,7 @@ class JsonWindow:
             self._grow()
 
     def skip(self, depth: int = 0) -> None:
-        """Skips the next value, however long it is."""
+        """Skips the next value of any length."""
         sign = self.next_sign()
         _, size = self._decoded()
         if size:
@@ -139,7 +139,7 @@ class JsonWindow:
         return SourceError(f"{self._name} is no whole JSON array or object: {what}{self.hint()}")
 
     def _decoded(self) -> tuple[object, int]:
-        """The next value and its length; 0 where the window does not hold all of it (a number may continue)."""
+        """The next value and its length; 0 if the window may hold only a part."""
         try:
             value, end = self._decode(self._text, self._start)
         except (ValueError, RecursionError):

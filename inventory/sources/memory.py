@@ -1,6 +1,6 @@
-"""Lists of URNs from Python: iterables, columns of frames or Arrow, or file names.
+"""Lists of URNs from Python: iterables, columns, frames or file names.
 
-Columns are recognised by their methods, so that no library is loaded.
+Methods identify a column, so that no library is loaded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _MISSING: Final = frozenset({"NoneType", "NAType", "NaTType"})
-_BLOCK: Final = 64  # few rows, so that a slow cursor can be cancelled
+_BLOCK: Final = 64  # small, so that a slow cursor can be cancelled
 _SHOWN: Final = 80
 
 
@@ -35,15 +35,15 @@ class MemorySource:
 
     Attributes:
         name: in rejects and manifest, such as ``<list>`` or ``<Series 'function_urn'>``.
-        sha256: of a file with one entry a line, after it was read to its end.
-        entries: the number of entries that were read.
+        sha256: of a file with one entry a line, after the read.
+        entries: the number of entries read.
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
         label = getattr(values, "name", None)
         shown = f" {label[:_SHOWN]!r}" if isinstance(label, str) else ""
         self.name = f"<{type(values).__name__}{shown}>"
-        # Sorted, because a set has another order in each process, and --resume compares digests.
+        # A set's order differs between processes; --resume compares digests.
         self._values = sorted(values, key=str) if isinstance(values, AbstractSet) else values
         self._spool: IO[bytes] | None = None
         self.entries = 0
@@ -56,7 +56,7 @@ class MemorySource:
         """Does nothing: there is no file."""
 
     def read(self, check_cancelled: Callable[[], None] = lambda: None) -> Iterator[Entry]:
-        """The entries; ``line`` is the position, counted from 1. ``check_cancelled`` is called periodically."""
+        """The entries; ``line`` counts from 1. ``check_cancelled`` is called periodically."""
         digest = hashlib.sha256()
         self.entries = 0
         for entry in self._entries():
@@ -82,10 +82,7 @@ class MemorySource:
 
 
 def _spool_iterator(values: Iterator[Any]) -> IO[bytes]:
-    """Copies an iterator to a temporary file.
-
-    Runs in the caller's thread: database cursors work in no other, and errors appear before the run.
-    """
+    """Copies an iterator to a temporary file in the caller's thread, which database cursors need."""
     with ExitStack() as stack:
         spool = stack.enter_context(tempfile.TemporaryFile())
         spool.writelines(json.dumps(_entry(line, value)).encode() + b"\n" for line, value in enumerate(values, 1))
@@ -93,7 +90,7 @@ def _spool_iterator(values: Iterator[Any]) -> IO[bytes]:
         return spool
 
 
-def _entry(line: int, value: Any) -> Entry:  # noqa: ANN401 - whatever a list holds
+def _entry(line: int, value: Any) -> Entry:  # noqa: ANN401 - any element
     if not isinstance(value, str) and hasattr(value, "as_py"):
         value = value.as_py()  # Arrow's scalars
     if isinstance(value, str):
@@ -106,7 +103,7 @@ def _entry(line: int, value: Any) -> Entry:  # noqa: ANN401 - whatever a list ho
 
 
 def to_sources(value: object, column: str | None) -> list[Source | MemorySource]:
-    """Converts the argument of ``export()`` to sources; only iterators are read.
+    """Converts the argument of ``export()`` to sources; reads only iterators.
 
     A text that begins with ``urn:`` is a URN, any other text is a file. In a list or tuple, paths and texts with the
     suffix of a list (``.txt``, ``.csv.gz``, ...) are files; all others are entries.
@@ -135,8 +132,8 @@ def to_sources(value: object, column: str | None) -> list[Source | MemorySource]
 
 
 def _to_column(value: object, column: str | None) -> MemorySource:
-    """An iterable, or the URN column of a frame or an Arrow table."""
-    is_query = hasattr(value, "collect") or hasattr(value, "fetchall")  # of polars and Spark, of DuckDB
+    """An iterable, or the URN column of a table."""
+    is_query = hasattr(value, "collect") or hasattr(value, "fetchall")  # polars and Spark; DuckDB
     if is_query and not isinstance(value, Iterable):
         raise UsageError(
             f"{type(value).__name__} is a query that has not run; give what it brings: a frame or a column"
@@ -148,7 +145,7 @@ def _to_column(value: object, column: str | None) -> MemorySource:
         name = ReadOptions(f"<{type(value).__name__}>", column, ",").pick([str(name) for name in names])
         frame: Any = value
         selected = frame[name]
-        if hasattr(selected, "columns"):  # of pandas, where two columns have the name
+        if hasattr(selected, "columns"):  # pandas, for two columns of the name
             raise SourceError(f"<{type(value).__name__}> has two columns {name!r}; give one of them as the list")
         return MemorySource(selected)
     if isinstance(value, bytes | bytearray) or not isinstance(value, Iterable):

@@ -1,7 +1,4 @@
-"""Readers of text, CSV and Parquet lists: a stream of bytes becomes entries.
-
-Memory is bounded, whatever the size of a list or of one line.
-"""
+"""Readers of text, CSV and Parquet lists in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,23 +16,23 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("function_urn", "func_urn", "urn")
 """Names of the URN column, in order of preference."""
 MAX_LINE: Final = 256 * 1024
-"""Bytes of one line that are read; a longer line is skipped and rejected."""
+"""Bytes; a longer line is rejected."""
 BLOCK: Final = 64 * 1024
 """Bytes per read."""
 BOM: Final = "\ufeff"
 _SURROGATE: Final = re.compile("[\udc80-\udcff]")
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SEP_LINE: Final = re.compile(r'"?sep=([^\w"\s]|\t)"?[,;|\t]*', re.IGNORECASE)
-"""A first line that tells Excel the delimiter."""
+"""Excel's line for the delimiter."""
 
 
 class Entry(NamedTuple):
     """One entry of a list.
 
     Attributes:
-        line: its line, or in a Parquet file its row, counted from 1.
+        line: or row in a Parquet file, from 1.
         text: of the entry.
-        reason: why it cannot be a URN's text; None where it can.
+        reason: why it cannot be a URN's text, or None.
         cleaned: whether invisible characters or white space beyond ASCII were removed at its ends.
     """
 
@@ -46,7 +43,7 @@ class Entry(NamedTuple):
 
 
 class ReadOptions(NamedTuple):
-    """What a reader needs: the list's name, the user's column, and the delimiter."""
+    """The list's name, the user's column, and the delimiter."""
 
     name: str
     column: str | None
@@ -80,10 +77,10 @@ class ReadOptions(NamedTuple):
         )
 
     def check_unique(self, name: str, names: list[str]) -> None:
-        """Checks that a table has one column of a name.
+        """Checks that a column name is unique.
 
         Raises:
-            SourceError: it has several.
+            SourceError: it is not.
         """
         if names.count(name) > 1:
             raise SourceError(f"{self.name} has {names.count(name)} columns {name!r}; rename all but one")
@@ -94,7 +91,7 @@ def _plain(name: str) -> str:
 
 
 def read_text(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
-    """One URN a line, maybe quoted, maybe with a comma behind it; ``#`` begins a comment."""
+    """One URN a line, maybe quoted or with a comma after it; ``#`` begins a comment."""
     is_first = True
     for entry in lines_of(stream):
         if entry.reason is not None:
@@ -114,14 +111,13 @@ def read_text(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
         is_first = False
 
 
-csv.field_size_limit(MAX_LINE * 16)  # of the module, for all its readers: rows are bounded by their lines
+csv.field_size_limit(MAX_LINE * 16)  # global; rows are bounded by their lines
 
 
 class _CsvLines:
-    """Lines for the csv module, which must see every quote: invalid bytes pass through it as surrogates.
+    """Lines for the csv module; invalid bytes become surrogates, so that it sees every quote.
 
-    Lines that are too long are collected in ``ruined``. A byte order mark at the start of a line (of joined files) is
-    removed and noted.
+    ``ruined`` collects lines that are too long. Byte order marks of joined files are removed and noted.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -144,7 +140,7 @@ class _CsvLines:
 
 
 class _Header(NamedTuple):
-    """The first row of a table: cells, delimiter, position of the URN column."""
+    """The first row of a table."""
 
     names: list[str]
     delimiter: str
@@ -166,7 +162,7 @@ def _read_header(lines: _CsvLines, table: ReadOptions) -> _Header | None:
             delimiters.insert(0, said[1])
         elif text or line.strip():
             text += line
-            if text.count('"') % 2 == 0 or len(text) > MAX_LINE:  # otherwise a quoted cell goes on in the next line
+            if text.count('"') % 2 == 0 or len(text) > MAX_LINE:  # otherwise a quoted cell continues in the next line
                 break
     if not text:
         return None
@@ -190,7 +186,7 @@ def _read_header(lines: _CsvLines, table: ReadOptions) -> _Header | None:
 
 
 def is_header(line: str, table: ReadOptions) -> bool:
-    """Whether a line is the first of a table: Excel's, or several column names with one of URNs."""
+    """Whether a line is Excel's, or has several column names with one of URNs."""
     if _SEP_LINE.fullmatch(line):
         return True
     rows = [next(csv.reader([line], delimiter=delimiter), []) for delimiter in _DELIMITERS if not line.startswith("#")]
@@ -216,7 +212,7 @@ def read_csv(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
             if lines.ruined:
                 yield from lines.ruined
                 lines.ruined.clear()
-                row = row and []  # what is left of a row with such a line in it is no row
+                row = row and []  # a row that contains such a line is invalid
             if row is None:
                 return
             entry = _entry_of_row(began, row, header)
@@ -224,12 +220,12 @@ def read_csv(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
                 yield entry._replace(cleaned=True) if lines.had_bom else entry
             lines.had_bom = False
     except csv.Error as error:
-        # Where a quote is astray, rows behind it are swallowed: none of them is guessed.
+        # An open quote swallows later rows: no guess.
         raise SourceError(f"{table.name} is no table from line {began} on: {error}; look for a stray quote") from None
 
 
 def _entry_of_row(line: int, row: list[str], header: _Header) -> Entry | None:
-    """The entry of a row; None where all cells are empty, or for a repeated header (of joined files)."""
+    """The entry of a row; None for empty cells or the header of a joined file."""
     if any(_SURROGATE.search(cell) for cell in row):
         whole = header.delimiter.join(row).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         return Entry(line, whole, "not UTF-8")
@@ -263,8 +259,8 @@ def read_parquet(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
         raise SourceError(f"{table.name} is no whole Parquet file: {str(error).splitlines()[0]}") from None
 
 
-def _cells_of(column: Any) -> list[str | bytes | None]:  # noqa: ANN401 - pyarrow is imported late
-    import pyarrow as pa  # noqa: PLC0415 - as in read_parquet
+def _cells_of(column: Any) -> list[str | bytes | None]:  # noqa: ANN401 - late import
+    import pyarrow as pa  # noqa: PLC0415 - heavy
 
     try:
         cells: list[str | bytes | None] = column.cast(pa.string()).to_pylist()

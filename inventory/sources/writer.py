@@ -18,7 +18,7 @@ COLUMN: Final = "function_urn"
 
 
 def check_list(path: Path) -> None:
-    """Checks that a list can be written, before calls are made for it.
+    """Checks, before any call, that a list can be written.
 
     Raises:
         UsageError: the suffix is unknown.

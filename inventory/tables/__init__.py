@@ -1,1 +1,1 @@
-"""Schema, flattening, Parquet and CSV. A pure function of the ledger: same rows, same bytes."""
+"""Schema, flattening, Parquet and CSV: the same rows make the same bytes."""

@@ -1,6 +1,6 @@
 """Converts Python values to Arrow arrays.
 
-``pyarrow.array`` imports pandas wherever it is installed: 50 MB and half a second.
+``pyarrow.array`` imports pandas if it is installed: 50 MB and half a second.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def to_array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     """Makes an array of one of :data:`TYPES`.
 
     Args:
-        values: texts, integers, booleans or floats; None for null. A time is an integer in the type's unit since
+        values: texts, integers, booleans, floats or None. A time is an integer in the type's unit since
             1970-01-01 UTC.
         arrow_type: of the array.
     """
@@ -47,7 +47,7 @@ def to_array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
         texts = values if validity is None else ["" if value is None else value for value in values]
         joined = "".join(texts)
         encoded = joined.encode()
-        pieces = texts if joined.isascii() else map(str.encode, texts)  # an ASCII text has as many bytes as characters
+        pieces = texts if joined.isascii() else map(str.encode, texts)  # ASCII: one byte a character
         offsets = np.zeros(size + 1, np.int32)
         np.cumsum(np.fromiter(map(len, pieces), np.int32, size), out=offsets[1:])
         buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(encoded)]
@@ -61,24 +61,24 @@ def to_array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
 
 
 def to_scalar(value: Any, arrow_type: pa.DataType) -> pa.Scalar:  # noqa: ANN401 - as the type asks
-    """Makes a scalar; Arrow's functions load pandas for a Python value."""
+    """Makes a scalar without pandas."""
     return to_array([value], arrow_type)[0]
 
 
 def combine_chunks(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column as one array; Arrow's combine_chunks loads pandas for none."""
+    """A column as one array, without pandas."""
     if isinstance(column, pa.Array):
         return column
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
 
 
 def take_rows(rows: pa.Array | pa.Table, numbers: Numbers) -> pa.Array | pa.Table:
-    """Selects rows by number; ``pyarrow.array`` would load pandas."""
+    """Selects rows by number, without pandas."""
     return rows.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)]))
 
 
 def to_flags(column: pa.Array | pa.ChunkedArray) -> Flags:
-    """Booleans as a numpy array, null as False; Arrow's own ``to_numpy`` loads pandas."""
+    """Booleans as a numpy array, null as False, without pandas."""
     array = combine_chunks(column).fill_null(to_scalar(False, pa.bool_()))
     if not len(array):
         return np.zeros(0, np.bool_)
@@ -103,14 +103,14 @@ def compare_columns(before: pa.ChunkedArray, after: pa.ChunkedArray) -> Flags:
     """Whether two columns differ, for each row; two nulls are equal."""
     if before.equals(after):
         return np.zeros(len(before), np.bool_)
-    import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB that writing does not need
+    import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB; writing does not need it
 
     differs = pc.fill_null(pc.not_equal(before, after), to_scalar(False, pa.bool_()))
     return to_flags(pc.or_(differs, pc.xor(pc.is_null(before), pc.is_null(after))))
 
 
 def to_objects(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
-    """Rows as Python values; a time is an integer as in :func:`to_array`, for Arrow loads pandas for others."""
+    """Rows as Python values without pandas; a time is an integer as in :func:`to_array`."""
     for index, field in enumerate(rows.schema):
         if pa.types.is_timestamp(field.type):
             rows = rows.set_column(index, field.name, rows.column(index).cast(pa.int64()))

@@ -28,11 +28,11 @@ PARAMETERS: Final[dict[str, dict[str, tuple[str, Callable[[object], object]]]]] 
     "DIS": {"stream_name": ("dis_stream_name", _text)},
     "FunctionGraph": {"func_urn": ("target_function_urn", _text)},
 }
-"""By destination type: its parameters, each with its column in ``destinations`` and the reader of its value."""
+"""Parameters of each destination type, each with its column in ``destinations`` and its reader."""
 
 
 class Parameters:
-    """The typed cells of one destination: an attribute for each column, null where the type has no such parameter.
+    """The typed cells of one destination; null where the type has no such parameter.
 
     A value of another type is null here and stays in ``param``.
     """

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def to_markdown(tables: tuple[Table, ...]) -> str:
-    """The data dictionary as Markdown, for the guide on tables."""
+    """The data dictionary as Markdown."""
     parts: list[str] = []
     for table in tables:
         parts.append(f"**`{table.name}`**: a row is {table.row}; sorted by {', '.join(table.sorted_by)}.\n")
@@ -33,7 +33,7 @@ def to_text(tables: tuple[Table, ...]) -> str:
 
 
 def to_json_objects(tables: tuple[Table, ...]) -> list[dict[str, object]]:
-    """The data dictionary as plain objects, for JSON."""
+    """The data dictionary for JSON."""
     return [{**table._asdict(), "columns": [_column_object(column) for column in table.columns]} for table in tables]
 
 

@@ -1,7 +1,4 @@
-"""Flattens one settled URN into rows of the tables.
-
-Total: any JSON becomes rows, and nothing of it is lost.
-"""
+"""Flattens one settled URN into rows; any JSON becomes rows without loss."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-# fromisoformat accepts any separator, and so reads a year out of a count of milliseconds.
+# fromisoformat accepts any separator, and reads a year from a count of milliseconds.
 _DATE_AND_TIME: Final = re.compile(r"\s*\d{4}-?\d{2}-?\d{2}[Tt ]\d")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -36,13 +33,13 @@ _NOT_ATTEMPTED: Final = Outcome("", Status.NOT_ATTEMPTED, None, None, None, None
 
 
 class Rows(NamedTuple):
-    """What one URN adds to the tables.
+    """The rows of one URN.
 
     Attributes:
         function: its row of ``functions``.
-        destinations: its rows of ``destinations``, sorted by event: none, one or two.
-        call: its row of ``calls``; None where no call was made.
-        answered_urn: the URN that the config names.
+        destinations: up to two rows of ``destinations``, by event.
+        call: its row of ``calls``; None without a call.
+        answered_urn: the URN in the config.
     """
 
     function: Row
@@ -55,10 +52,10 @@ class UrnRow:
     """One settled URN: the attributes that ``Column.value`` in :mod:`inventory.tables.schema` names.
 
     Attributes:
-        function_urn: as it was asked for.
+        function_urn: the requested URN.
         urn: its fields.
-        outcome: how it was settled; its status is ``not_attempted`` where it was not.
-        config: all fields are None where there is no config.
+        outcome: its status is ``not_attempted`` without an attempt.
+        config: all fields are None without a config.
     """
 
     __slots__ = (
@@ -97,7 +94,7 @@ class UrnRow:
 
 
 class DestinationRow(Parameters):
-    """One destination of a URN, as :class:`UrnRow`; its parameters are attributes too."""
+    """One destination of a URN, as :class:`UrnRow`, with its parameters."""
 
     def __init__(self, row: UrnRow, event: str, side: Destination) -> None:
         param = side.param_object
@@ -112,7 +109,7 @@ class DestinationRow(Parameters):
 
 
 def _reader(table: Table) -> Callable[[object], Row]:
-    """A function that reads all values of a row at once: half the time of a call for each cell."""
+    """Reads all values of a row at once: half the time of single cells."""
     return attrgetter(*(column.value for column in table.columns))
 
 
@@ -128,9 +125,9 @@ def flatten(
 
     Args:
         function_urn: a full function URN.
-        outcome: how it was settled; None where it was not attempted.
+        outcome: None without an attempt.
         naive_zone: the zone of times without a zone; None: they are not read.
-        listed: whether the service itself listed the function in this run.
+        listed: whether the service listed the function in this run.
 
     Raises:
         ValueError: the body of a configured URN is not a config.
@@ -146,9 +143,9 @@ def flatten(
 
 
 def read_time(text: str | None, naive_zone: tzinfo | None = None) -> int | None:
-    """Reads a time of the cloud.
+    """Reads a time of the cloud; None without a valid time or a zone.
 
-    Units: microseconds since 1970-01-01 UTC. None where the text is not a time, or has no zone and none is known.
+    Units: microseconds since 1970-01-01 UTC.
     """
     if text is None or not _DATE_AND_TIME.match(text):
         return None
@@ -158,14 +155,14 @@ def read_time(text: str | None, naive_zone: tzinfo | None = None) -> int | None:
             if naive_zone is None:
                 return None
             time = time.replace(tzinfo=naive_zone)
-        # astimezone raises OverflowError outside the years 1 to 9999.
+        # OverflowError: outside the years 1 to 9999.
         return (time.astimezone(UTC) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return None
 
 
 def _function_exists(outcome: Outcome, *, listed: bool) -> bool | None:
-    """Whether the function exists; its version or alias may be missing. None where it is not known."""
+    """Whether the function (not its version or alias) exists; None if unknown."""
     if outcome.error_code == MISSING_FUNCTION:
         return False
     return True if listed or outcome.status == Status.CONFIGURED else None

@@ -1,4 +1,4 @@
-"""Writes and reads a table in parts: a folder that readers take for one dataset."""
+"""Writes and reads a table as a folder of parts, which is one dataset."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class PartsWriter:
-    """Writes one table, with a new file every ``rows_per_file`` rows; a table of one part is one file.
+    """Writes one table with ``rows_per_file`` rows a file; a table of one part is one file.
 
-    The same rows always make the same files.
+    The same rows make the same files.
 
     Args:
         table: to write.
         folder: of the run.
         formats: of the files.
-        rows_per_file: rows of each part but the last.
-        max_rows: the most rows that will come; decides the length of the parts' names.
+        rows_per_file: of each part but the last.
+        max_rows: upper bound of rows; decides the length of the parts' names.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class PartsWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack, _named(self._table.name):
-            layout.remove_table_file(self._staging)  # left by a killed run
+            layout.remove_table_file(self._staging)  # of a killed run
             self._staging.mkdir()
             stack.callback(layout.remove_table_file, self._staging)
             self._writer = self._begin()
@@ -99,7 +99,7 @@ class PartsWriter:
             return [file for form in self._formats for file in self._publish(form)]
 
     def _stage(self) -> None:
-        """Ends a part and moves it to the staging folder of its format."""
+        """Moves a complete part to the staging folder of its format."""
         number = len(self._staged) // len(self._formats)
         for file in self._writer.publish():
             name = layout.part_name(number, file.format, self._max_parts)

@@ -34,7 +34,7 @@ def part_name(number: int, form: str, max_number: int) -> str:
 
 
 def staging_folder(folder: Path, table: str) -> Path:
-    """Where the parts of a table are until all are complete."""
+    """The folder of incomplete parts."""
     return temporary_name(folder / table)
 
 
@@ -54,7 +54,7 @@ def list_parts(folder: Path) -> list[Path]:
 
 
 def is_replaceable(folder: Path) -> bool:
-    """Whether a folder does not exist or contains nothing but parts."""
+    """Whether a folder is missing or contains only parts."""
     if folder.is_symlink():
         return False
     try:
@@ -66,7 +66,7 @@ def is_replaceable(folder: Path) -> bool:
 
 
 def table_files(run: Path) -> list[Path]:
-    """All paths of tables, complete or not, that a run may have left; some do not exist."""
+    """All paths of tables, complete or not, that a run may leave."""
     single = [run / file_name(table, form) for table in TABLES for form in FORMATS]
     parts = [part for table in TABLES for form in FORMATS for part in list_parts(run / folder_name(table, form))]
     return [
@@ -78,7 +78,7 @@ def table_files(run: Path) -> list[Path]:
 
 
 def remove_table_file(path: Path) -> None:
-    """Removes a file, a part or a staging folder; a folder without parts goes too.
+    """Removes a file, a part or a staging folder, and a folder without parts.
 
     Raises:
         OSError: it cannot be removed.

@@ -1,6 +1,6 @@
-"""The data dictionary: each column of each table, declared once.
+"""The data dictionary: each column of each table.
 
-Arrow types are text here, so that ``inventory schema`` does not load Arrow.
+Arrow types are text, so that ``inventory schema`` does not load Arrow.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from inventory.errors import UsageError
 
 VERSION: Final = 2
-"""Raised when a column is added or removed, or changes its meaning."""
+"""Increases with each added, removed or redefined column."""
 
 TEXT, INTEGER, BOOLEAN, TIME, FLOAT = "string", "int64", "bool", "timestamp[us, tz=UTC]", "double"
 
@@ -25,10 +25,10 @@ class Column(NamedTuple):
     Attributes:
         name: of the column.
         type: Arrow type as text.
-        unit: None where there is none.
+        unit: or None.
         meaning: one sentence for the data dictionary.
-        source: where the value comes from.
-        value: the attribute of a row in :mod:`inventory.tables.flatten` that holds the value, such as ``urn.region``.
+        source: of the value.
+        value: the attribute of a row in :mod:`inventory.tables.flatten`, such as ``urn.region``.
     """
 
     name: str

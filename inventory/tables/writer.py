@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from inventory.tables.flatten import Row
 
 ROWS_PER_BATCH: Final = 1_024
-"""Rows held as Python values."""
+"""Rows as Python values."""
 ROWS_PER_GROUP: Final = 24_576
-"""Rows of a Parquet row group: compresses and skips well, and fits in memory."""
+"""Rows of a Parquet row group: compresses well and fits in memory."""
 BYTES_PER_BATCH: Final = 4 * 1024 * 1024
 BYTES_PER_GROUP: Final = 32 * 1024 * 1024
-"""The same limits in bytes of the cells, for large rows."""
-# First characters of a formula in a spreadsheet, and of a guarded text.
+"""Bytes of the cells, for large rows."""
+# First characters of a spreadsheet formula and of a guarded text.
 _GUARDED: Final = frozenset("=+-@\t\r\n'")
 FORMULA: Final = rf"\A[{re.escape(''.join(sorted(_GUARDED)))}]"
 """The same as a regular expression of Arrow."""
@@ -70,7 +70,7 @@ def arrow_schema(table: Table) -> pa.Schema:
 class TableWriter:
     """Writes one table in several formats at once.
 
-    Files get their names in :meth:`publish`; leaving the context before removes them.
+    :meth:`publish` names the files; an earlier exit removes them.
     """
 
     def __init__(self, table: Table, folder: Path, formats: tuple[str, ...]) -> None:
@@ -101,14 +101,14 @@ class TableWriter:
             self._stack.close()
 
     def add(self, row: Row, size: int) -> None:
-        """Adds a row in the table's order; ``size`` (about its bytes) bounds the memory."""
+        """Adds a row in the table's order; ``size`` in bytes bounds the memory."""
         self._rows.append(row)
         self._row_bytes += size
         if len(self._rows) == ROWS_PER_BATCH or self._row_bytes >= BYTES_PER_BATCH:
             self._write()
 
     def finish(self) -> None:
-        """Writes the rest; the files are complete under temporary names."""
+        """Completes the files under temporary names."""
         if self._finished:
             return
         self._write()
@@ -145,7 +145,7 @@ class TableWriter:
 
 
 class _ParquetWriter:
-    """Parquet by row groups; batches wait compressed until their group is full."""
+    """Parquet by row groups; batches wait compressed for a full group."""
 
     def __init__(self, sink: IO[bytes], schema: pa.Schema, table: Table) -> None:
         names = [column.name for column in table.columns]
@@ -219,13 +219,13 @@ class _CsvWriter:
 
 
 def guard(text: str | None) -> str | None:
-    """Puts a quote before a text that a spreadsheet runs as a formula, and before a leading quote."""
+    """Puts a quote before a spreadsheet formula and before a leading quote."""
     return f"'{text}" if text and text[0] in _GUARDED else text
 
 
 def remove_guards(table: pa.Table) -> pa.Table:
     """Removes the quotes of :func:`guard`."""
-    import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB that writing does not need
+    import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB; writing does not need it
 
     for index, field in enumerate(table.schema):
         if field.type == pa.string():
@@ -241,14 +241,14 @@ def read_table(path: Path, name: str | None = None, columns: Sequence[str] | Non
     Args:
         path: the file.
         name: of the table; default: the file's.
-        columns: to read; those of a newer schema are null. Default: all columns of the file.
+        columns: to read; those of a newer schema are null. Default: all.
 
     Raises:
         OutputError: the file cannot be read as this table.
     """
     table = TABLES[name or path.stem]
     try:
-        with path.open("rb") as file:  # Arrow takes no name that is not UTF-8
+        with path.open("rb") as file:  # Arrow accepts only UTF-8 names
             if path.suffix != ".parquet":
                 return _read_csv(file, table, columns)
             # pq.read_table() leaves a thread that aborts the process if Python exits soon after.
@@ -270,12 +270,7 @@ def _read_columns(file: IO[bytes], table: Table, columns: Sequence[str]) -> pa.T
 
 
 def csv_convert_options(table: Table, columns: Sequence[str] | None = None) -> pa_csv.ConvertOptions:
-    """How CSV cells are read.
-
-    Args:
-        table: of the file.
-        columns: to read; None: all.
-    """
+    """How CSV cells are read; ``columns`` None: all."""
     return pa_csv.ConvertOptions(
         column_types={column.name: TYPES[column.type] for column in table.columns},
         include_columns=[column.name for column in table.columns] if columns is None else list(columns),

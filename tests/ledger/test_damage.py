@@ -1,4 +1,4 @@
-"""A ledger in which something else stands than was written: it is refused, or nothing comes of it."""
+"""Damaged ledgers: refused, or without effect."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def gone_on_with(path):
     """All that tables are made from, after a resumed run."""
     with Ledger(path) as ledger:
         ledger.check()
-        if ledger.fact("loaded") is None:  # then the list is asked for again: nothing was answered before it was in
+        if ledger.fact("loaded") is None:  # the list is loaded again; no call was made before
             assert ledger.count_settled() == 0
             load(ledger)
         for scope in ledger.scopes():
@@ -60,14 +60,14 @@ def gone_on_with(path):
 
 
 def looked_at(path):
-    """All that the status of a run is made from."""
+    """All that status is made from."""
     with LedgerView(path) as view:
         return (list(view.count_statuses(0)), view.count_settled(), view.scopes(), view.answers(), view.fact("started"))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A ledger of which two thirds are settled."""
+    """A ledger with two thirds of its URNs settled."""
     path = tmp_path_factory.mktemp("whole") / "ledger.sqlite"
     with Ledger(path) as ledger:
         load(ledger)
@@ -90,7 +90,7 @@ def written(path, content, log=None):
 
 
 def refused(read, path, right):
-    """Whether damage was reported in one line with place and advice."""
+    """Whether damage has one line with place and advice."""
     error = None
     try:
         found = read(path)
@@ -112,7 +112,7 @@ def test_damage_at_any_place_is_refused_or_changes_nothing(path, whole, length):
     dice = random.Random(length)
     reported = 0
     for number in range(100):
-        at = dice.randrange(100 if number % 5 == 0 else len(whole))  # the header is small, and all hangs on it
+        at = dice.randrange(100 if number % 5 == 0 else len(whole))  # the header is small but vital
         spoilt = bytearray(whole)
         for place in range(at, min(at + length, len(whole))):
             spoilt[place] ^= dice.randrange(1, 256) if length > 1 else 1 << dice.randrange(8)
@@ -122,7 +122,7 @@ def test_damage_at_any_place_is_refused_or_changes_nothing(path, whole, length):
 
 
 def test_every_changed_byte_of_a_text_is_detected(path, whole):
-    """Both readers refuse a ledger with a changed byte in a text or body."""
+    """Both readers refuse a changed byte in a text or body."""
     texts = (URNS[7], URNS[40], answered(URNS[29]).body, "text 4", "list.txt", "2026-11-25T00", '{"endpoint":', "r-1")
     for text in texts:
         sought = text if isinstance(text, bytes) else text.encode()
@@ -179,7 +179,7 @@ def test_a_damaged_log_costs_only_calls(path, tmp_path):
         spoilt = bytearray(log)
         spoilt[dice.randrange(len(log))] ^= 1 << dice.randrange(8)
         assert not refused(gone_on_with, written(path, base, bytes(spoilt)), right)
-    # Worst of all: the log is lost while its pages go over into the ledger, and some of them have.
+    # Worst case: the log is lost during a checkpoint.
     frames = range(32, len(log), PAGE + FRAME_HEADER)
     reported = 0
     for _ in range(40):
@@ -195,7 +195,7 @@ def test_a_damaged_log_costs_only_calls(path, tmp_path):
 
 
 def test_without_system_locks_a_running_export_is_recognised(path, monkeypatch):
-    """Without system locks, a running export is reported as running, not as resumable."""
+    """Without system locks, a running export is reported as running."""
     monkeypatch.setattr(file_lock, "_LOCKS", None)
     path.parent.mkdir()
     with Ledger(path) as ledger:

@@ -1,4 +1,4 @@
-"""A ledger on file systems of all kinds: without locks, without sync, with planted links and long names."""
+"""Ledgers on unusual file systems: no locks, no sync, links, long names."""
 
 from __future__ import annotations
 
@@ -51,7 +51,6 @@ def path(tmp_path, monkeypatch):
 
 @contextmanager
 def locked_for_sqlite(path):
-    """SQLite sees what it sees on a file system without locks."""
     arguments = [sys.executable, "-c", HOLDER, path]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
@@ -63,7 +62,7 @@ def locked_for_sqlite(path):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP])
 def test_a_file_system_without_record_locks_holds_a_ledger(path, monkeypatch, number):
-    """Our own lock is enough to write; readers wait for the end."""
+    """Our own lock is enough to write; readers wait."""
     monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(number))
     with locked_for_sqlite(path):
         with Ledger(path) as ledger:
@@ -113,7 +112,7 @@ def test_without_any_locks_a_run_is_refused_with_advice(path, monkeypatch):
 
 
 def test_without_any_locks_a_run_is_copied(path, monkeypatch):
-    """For a run that exists the way out of a file system without locks is a copy of its folder."""
+    """The advice for an existing run is to copy its folder."""
     Ledger(path).close()
     for name in ("flock", "lockf"):
         monkeypatch.setattr(file_lock._LOCKS, name, failing(errno.ENOLCK))
@@ -123,7 +122,7 @@ def test_without_any_locks_a_run_is_copied(path, monkeypatch):
 
 @pytest.mark.parametrize("is_run", [False, True])
 def test_the_advice_can_be_followed(path, monkeypatch, is_run):
-    """A new run can get another --output; a run that exists is copied or continued where it is."""
+    """A new run can use another --output; an existing run is copied or resumed."""
     if is_run:
         Ledger(path).close()
     monkeypatch.setattr(file_lock, "_open", failing(errno.EROFS))
@@ -137,7 +136,7 @@ def test_the_advice_can_be_followed(path, monkeypatch, is_run):
 @pytest.mark.parametrize("name", ["ledger.sqlite-wal", "ledger.sqlite-shm"])
 @pytest.mark.parametrize("is_link", [False, True])
 def test_a_killed_run_is_read_without_shared_memory(path, name, is_link):
-    """A reader of a killed run needs no shared memory; what is in the place of the log is said; nothing is written."""
+    """A reader of a killed run needs no shared memory, names what replaces the log, and writes nothing."""
     arguments = [sys.executable, "-c", KILLED, path, ROOT / "tests"]
     assert subprocess.run(arguments, check=False).returncode == 9
     planted = path.with_name(name)
@@ -155,7 +154,7 @@ def test_a_killed_run_is_read_without_shared_memory(path, name, is_link):
 
 
 def test_a_reader_never_says_that_it_cannot_write(path):
-    """An error of SQLite in a command that only reads is about reading."""
+    """A command that only reads reports errors about reading."""
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = "SQLITE_IOERR_READ"
     advice = r"cannot be read: disk I/O error; check the disk, or use a copy of the folder on a local disk$"
@@ -164,7 +163,7 @@ def test_a_reader_never_says_that_it_cannot_write(path):
 
 
 def test_without_any_locks_a_log_does_not_count_as_a_process(path, monkeypatch):
-    """The log of a killed run does not count as a running process."""
+    """The log of a killed run is not a running process."""
     path.touch()
     path.with_name("ledger.sqlite-wal").write_bytes(b"x")
     lock_file = database.lock_path(path)
@@ -177,7 +176,6 @@ def test_without_any_locks_a_log_does_not_count_as_a_process(path, monkeypatch):
 
 
 def synchronous(ledger):
-    """0 for OFF, 1 for NORMAL."""
     return ledger._db.execute("PRAGMA synchronous").fetchone()[0]
 
 
@@ -197,7 +195,7 @@ def test_without_fsync_sqlite_does_not_sync(path, monkeypatch, number):
 @pytest.mark.parametrize("name", ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-journal"])
 @pytest.mark.parametrize("target", ["of another", None])
 def test_a_link_in_the_place_of_a_file_of_a_ledger_is_not_followed(path, tmp_path, name, target):
-    """Runs refuse a link; --overwrite removes the link alone."""
+    """Runs refuse a link; --overwrite removes only the link."""
     other = tmp_path / "other"
     if target is not None:
         other.write_text(target)
@@ -227,7 +225,7 @@ def test_a_hard_link_beside_a_ledger_is_not_written(path, tmp_path, name):
 
 
 def test_a_pipe_in_the_place_of_a_ledger_is_not_waited_for(path):
-    """Readers and writers report it."""
+    """Readers and writers report a pipe."""
     os.mkfifo(path)
     with pytest.raises(OutputError, match="cannot be read: it is not a regular file"):
         LedgerView(path)

@@ -40,7 +40,7 @@ def test_a_ledger_is_read_while_it_is_written(path):
 
 
 def test_reading_a_ledger_at_rest_leaves_no_file(path):
-    """Reading an unused ledger creates no log and no lock."""
+    """A read of an unused ledger creates no log and no lock."""
     with Ledger(path) as ledger:
         load(ledger)
     before = path.read_bytes()
@@ -91,7 +91,7 @@ def test_without_system_locks_a_second_process_is_refused(path, monkeypatch):
 
 
 def impatient():
-    import sqlite3  # noqa: PLC0415 - its connect is replaced, and called by what replaces it
+    import sqlite3  # noqa: PLC0415 - its connect is replaced
 
     connect = sqlite3.connect
     return lambda *args, **more: connect(*args, **{**more, "timeout": 0.0})
@@ -107,7 +107,7 @@ def test_without_shared_memory_a_run_works_still(path):
 
 
 def test_urns_are_counted_by_scope_status_and_kind(path):
-    """Outcomes are counted by scope, status and kind, with an example and a recent count."""
+    """Counts by scope, status and kind have an example and a recent count."""
     with Ledger(path) as ledger:
         with ledger.loading():
             ledger.add_urns([*map(urn, "abcde"), urn("a", "p2")])
@@ -132,7 +132,7 @@ def test_urns_are_counted_by_scope_status_and_kind(path):
 
 
 def test_bodies_are_dropped_but_those_of_failures(path):
-    """Outcomes keep all but the body, failures keep it too, and the file is smaller."""
+    """Only failures keep the body; the file shrinks."""
     with Ledger(path) as ledger:
         ledger.add_urns(map(urn, "abc"))
         for name, status in (("a", "configured"), ("b", "failed"), ("c", "not_found")):
@@ -150,7 +150,7 @@ def test_bodies_are_dropped_but_those_of_failures(path):
 
 @pytest.mark.parametrize("looks", [1, 4])
 def test_cancelled_work_on_the_file_changes_nothing(path, monkeypatch, looks):
-    """Cancelling a check or drop_bodies changes nothing; the next call completes."""
+    """A cancelled check or drop_bodies changes nothing; the next call completes."""
     monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 20)
     with Ledger(path) as ledger:
         ledger.add_urns(urn(f"{number:04}") for number in range(300))
@@ -173,7 +173,7 @@ def raised(error):
 
 
 def test_reading_a_run_can_be_cancelled(path, monkeypatch):
-    """Cancelling the check of status and --overwrite leaves the files and no lock."""
+    """A cancelled check of status or --overwrite keeps the files and leaves no lock."""
     monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 1)
     with Ledger(path) as ledger:
         load(ledger)
@@ -197,7 +197,7 @@ def test_ctrl_c_during_a_check_stays_ctrl_c(path, monkeypatch):
 
 
 def test_a_file_of_small_bodies_is_smaller_without_them(path):
-    """Small bodies free no pages, but the file still shrinks."""
+    """Small bodies free no pages, but the file shrinks."""
     with Ledger(path) as ledger:
         ledger.add_urns(urn(f"{number:04}") for number in range(2000))
         for number in range(2000):
@@ -210,7 +210,7 @@ def test_a_file_of_small_bodies_is_smaller_without_them(path):
 
 
 def test_an_empty_file_holds_no_list(path):
-    """The message for a run that was killed at its start."""
+    """A run that was killed at its start has its own message."""
     path.touch()
     with pytest.raises(OutputError, match="holds no list yet"):
         LedgerView(path)

@@ -37,7 +37,7 @@ def test_duplicates_are_stored_once(ledger):
 
 
 def test_what_is_settled_is_not_pending(ledger):
-    """Pending are URNs without an outcome and requeued failures."""
+    """URNs without an outcome and requeued failures are pending."""
     ledger.add_urns(map(urn, "abcd"))
     ledger.record(outcome(urn("a")))
     ledger.record(outcome(urn("b"), "failed"))
@@ -57,7 +57,7 @@ def test_what_is_settled_is_not_pending(ledger):
 
 
 def test_a_scope_has_success_after_an_answered_call(ledger):
-    """Only an answered call of the same scope counts as success."""
+    """Only an answered call of the same scope is a success."""
     ledger.add_urns([urn("a"), urn("b"), urn("a", "p2")])
     ledger.record(outcome(urn("a"), "failed"))
     ledger.record(outcome(urn("a", "p2"), "not_found"))
@@ -110,7 +110,7 @@ def test_outcomes_are_committed_in_batches(ledger, path, tmp_path):
 
 
 def copied(path, folder) -> tuple[int, int]:
-    """What a kill at this moment leaves."""
+    """The files that a kill leaves now."""
     folder.mkdir()
     for file in path.parent.glob("ledger.sqlite*"):
         shutil.copy(file, folder)
@@ -162,7 +162,7 @@ def test_scopes_with_similar_names_are_separate(ledger):
 
 
 def test_pending_is_read_in_blocks_while_outcomes_come_in(ledger):
-    """All URNs come once, in order, while outcomes are written."""
+    """All URNs come once, in order, during writes of outcomes."""
     names = [f"f{n:05d}" for n in range(2000)]
     ledger.add_urns(map(urn, names))
     seen = []
@@ -186,7 +186,7 @@ def half_loaded(ledger: Ledger, error: BaseException) -> None:
 
 
 def test_loading_is_all_or_nothing(ledger):
-    """A load that fails changes nothing."""
+    """A failed load changes nothing."""
     for error in (OutputError("x"), KeyboardInterrupt()):
         with pytest.raises(type(error)):
             half_loaded(ledger, error)
@@ -198,7 +198,7 @@ def test_loading_is_all_or_nothing(ledger):
 
 
 def test_a_new_list_takes_the_place_of_the_old_run(path):
-    """Loading replaces everything; a load that fails replaces nothing."""
+    """A load replaces everything; a failed load replaces nothing."""
     with Ledger(path) as ledger:
         with ledger.loading():
             ledger.add_urns([urn("old")])
@@ -226,7 +226,7 @@ def test_facts(ledger):
 
 
 def test_rejects_and_sources_are_sorted(ledger):
-    """Rejects by source and line, duplicates kept; sources by name."""
+    """Rejects are sorted by source and line with duplicates, sources by name."""
     last, first = Reject("b", 1, "x", "r"), Reject("a", 10, "y\0", "r")
     ledger.add_rejects([last, first, Reject("a", 9, "z", "r"), last])
     ledger.add_source(SourceRead("b", "1", 2))
@@ -237,7 +237,7 @@ def test_rejects_and_sources_are_sorted(ledger):
 
 
 def test_calls_add_up_over_sessions(path):
-    """Calls are counted by scope, operation and status over sessions."""
+    """Calls add up by scope, operation and status over sessions."""
     for _ in range(2):
         with Ledger(path) as ledger:
             for status in (200, 200, 429, 0):
@@ -262,14 +262,14 @@ def test_a_ledger_of_another_version_is_refused(path):
 
 @pytest.mark.parametrize("content", [b"no database" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
 def test_a_damaged_file_is_named(path, content):
-    """One message with advice, no traceback."""
+    """Damage has one message with advice."""
     path.write_bytes(content)
     with pytest.raises(OutputError, match=r"ledger\.sqlite is damaged.*--overwrite"):
         Ledger(path)
 
 
 def test_damage_behind_the_header_is_named(path):
-    """Damage that only reading rows shows is one message."""
+    """Damage in rows has one message."""
     damaged_behind_its_header(path)
     with pytest.raises(OutputError, match="damaged"), Ledger(path) as ledger:
         list(ledger.rows())
@@ -297,7 +297,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, name):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
 def test_a_read_only_file_is_named(path):
-    """A ledger without the right to write is an output error."""
+    """A read-only ledger is an output error."""
     Ledger(path).close()
     path.chmod(0o400)
     path.parent.chmod(0o500)
@@ -316,7 +316,7 @@ def test_a_ledger_in_use_is_named(ledger, path, monkeypatch):
 
 
 def test_a_ledger_that_was_only_opened_is_in_use_too(path, monkeypatch):
-    """A resumed run that has not written yet already keeps others out."""
+    """A resumed run excludes others before its first write."""
     connect = sqlite3.connect
     monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
     Ledger(path).close()

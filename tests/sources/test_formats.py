@@ -53,7 +53,7 @@ def broken(source: Source) -> str:
     ],
 )
 def test_arrays(source, text, entries):
-    """An array on one line, pretty printed, of texts or of objects: each element is an entry at its line."""
+    """Each element of an array is an entry at its line."""
     read = list(source("l.json", text).read())
     if entries is None:
         assert [(entry.line, entry.text) for entry in read] == [
@@ -124,7 +124,7 @@ ONES = {
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("name", ONES)
 def test_what_the_api_the_sdk_and_terraform_print(source, name, indent):
-    """The URNs in it are the list, each at its line; nothing else of it becomes an entry."""
+    """Only the URNs become entries, each at its line."""
     value, expected = ONES[name]
     text = json.dumps(value, indent=indent)
     entries = list(source("l.json", text).read())
@@ -134,14 +134,14 @@ def test_what_the_api_the_sdk_and_terraform_print(source, name, indent):
 
 
 def test_pages_one_behind_the_other(source):
-    """Answers that were printed in turn, on lines of .jsonl or in one .json, are one list."""
+    """Successive answers, in .jsonl or .json, are one list."""
     text = json.dumps({"functions": [FUNCTION]}) + "\n" + json.dumps({"functions": [{"func_urn": B}]}) + "\n"
     for name in ("l.json", "l.jsonl"):
         assert list(source(name, text).read()) == [Entry(1, F), Entry(2, B)]
 
 
 def test_an_output_of_terraform_is_chosen_by_name(source):
-    """``--column`` names one output, of which each text is an entry; what is sensitive is never an entry."""
+    """``--column`` selects an output with its texts; a sensitive text is never an entry."""
     sent = {"names": {"sensitive": False, "value": ["a", "b"]}, "password": {"sensitive": True, "value": "hunter2"}}
     assert [entry.text for entry in source("l.json", json.dumps(sent), "names").read()] == ["a", "b"]
     for column in (None, "password"):
@@ -151,7 +151,7 @@ def test_an_output_of_terraform_is_chosen_by_name(source):
 
 
 def test_items_without_a_urn_show_no_values(source):
-    """A reject of JSON names its fields: their values may be the environment of a function."""
+    """A JSON reject shows field names: values may be secrets."""
     text = json.dumps({"functions": [{"func_name": "a", "user_data": "hunter2"}]})
     (entry,) = source("l.json", text).read()
     assert (entry.text, entry.reason) == ('{"func_name", "user_data"}', "no field with a URN; see --column")
@@ -164,7 +164,7 @@ def test_items_without_a_urn_show_no_values(source):
 
 @pytest.mark.parametrize("text", [repr([A]), repr({"functions": [{"func_urn": A}]})])
 def test_what_python_prints_is_named(source, text):
-    """A printed dictionary or list is no JSON, and the message says how to write one."""
+    """Python's output is not JSON and gets advice."""
     assert "what Python prints: write it with json.dumps" in broken(source("l.json", text))
 
 
@@ -184,12 +184,12 @@ def test_what_python_prints_is_named(source, text):
     ],
 )
 def test_an_object_that_is_no_list_is_refused(source, text):
-    """Half an answer, an answer that is an error, and other objects are refused in one sentence."""
+    """Partial answers, errors and other objects are refused in one sentence."""
     assert broken(source("l.json", text)).startswith(str(source("l.json", text).name))
 
 
 def test_a_large_state_is_read_in_bounded_memory(source):
-    """Of what Terraform prints, one value is held at a time; what is no state is passed over, however large."""
+    """Terraform output is read one value at a time; other values of any size are skipped."""
     resources = [resource(f"{F}{number}", tags="x" * 300) for number in range(10_000)]
     plan = {"format_version": "1.2", "planned_values": {"root_module": {"resources": resources}}}
     read = source("l.json", json.dumps(plan | {"prior_state": state(*resources)}))
@@ -204,7 +204,7 @@ def test_a_large_state_is_read_in_bounded_memory(source):
 
 
 def test_a_value_that_is_too_large_says_so(source):
-    """An output of more than some megabytes is not held: the message says what to write in its place."""
+    """The message for an output of several megabytes gives an alternative."""
     sent = {"urns": {"sensitive": False, "value": ["x" * 1000] * 10_000}}
     message = broken(source("l.json", json.dumps(sent)))
     assert "a value of over 4,194,304 characters at line 1" in message
@@ -213,7 +213,7 @@ def test_a_value_that_is_too_large_says_so(source):
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), _nested, max_leaves=20), st.data())
 def test_any_json_is_a_list_or_is_refused(value, data):
-    """Whatever JSON comes, in blocks of whatever size: entries, or one sentence; the same as in one block."""
+    """Any JSON in any block size gives entries or one sentence, as in one block."""
     text = json.dumps(value, indent=data.draw(st.sampled_from([None, 1]))).encode()
 
     def outcome(stream):
@@ -231,7 +231,7 @@ def test_any_json_is_a_list_or_is_refused(value, data):
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_an_array_larger_than_a_block(source, indent):
-    """Elements that are cut by the end of a block are read whole, at their right lines."""
+    """Elements across blocks keep their lines."""
     urns = [f"{A}{n:05d}" + "é" * (n % 7) for n in range(9000)]
     read = source("l.json", json.dumps(urns, indent=indent, ensure_ascii=False))
     entries = list(read.read())
@@ -248,7 +248,7 @@ def test_a_number_at_the_end_of_a_block_is_one_number(source):
 
 @pytest.mark.parametrize("text", ["7", json.dumps({"urns": [A]}), "", "  \n", A, "null", "\ufeff\ufeff[]"])
 def test_what_is_no_array_is_refused(source, text):
-    """A .json list is an array, an object with URNs or one text; anything else is refused with that said."""
+    """A .json list is an array, an object with URNs or a text; others are refused."""
     assert "JSON array" in broken(source("l.json", text))
 
 
@@ -256,13 +256,13 @@ def test_what_is_no_array_is_refused(source, text):
     "text", [f'["{A}"', f'["{A}", "urn:fss', f'["{A}",', "[", f'["{A}", nope]', f'["{A}", {{"urn": ]']
 )
 def test_an_array_that_breaks_off_is_refused(source, text):
-    """Half a list is no list: a run never takes the first half for the whole."""
+    """A truncated array is refused."""
     assert "no whole JSON array" in broken(source("l.json", text))
 
 
 @pytest.mark.parametrize("text", [f'["{A}"]\n["{B}"]', f'["{A}"] "{B}"', f'["{A}"], "{B}"'])
 def test_what_stands_behind_the_array_is_not_lost(source, text):
-    """Two arrays in one file are not read as the first alone: every entry is accounted for, or the list is refused."""
+    """Two arrays in one file give all entries or an error."""
     try:
         texts = [entry.text for entry in source("l.json", text).read()]
     except SourceError:
@@ -271,24 +271,24 @@ def test_what_stands_behind_the_array_is_not_lost(source, text):
 
 
 def test_an_array_that_is_not_utf8_is_refused(source):
-    """Bytes of another encoding are named."""
+    """Invalid UTF-8 is named."""
     assert "UTF-8" in broken(source("l.json", b'["\xe9"]'))
 
 
 def test_an_element_of_a_megabyte_is_a_defined_outcome(source):
-    """A text of a megabyte is a reject or a refused list, never a crash."""
+    """A text of a megabyte is a reject or a refused list."""
     read = source("l.json", json.dumps([A, "x" * 1_000_000, B]))
     try:
         entries = list(read.read())
     except SourceError as error:
-        assert "l.json" in error.message  # noqa: PT017 - either outcome is friendly
+        assert "l.json" in error.message  # noqa: PT017 - both outcomes are valid
     else:
         assert [entries[0], entries[2]] == [Entry(1, A), Entry(1, B)]
 
 
 @pytest.mark.parametrize("line", ["{", "nope", '"a" "b"', "[" * 100_000, "9" * 5000, "{'urn': 1}"])
 def test_a_broken_line_of_jsonl_is_an_entry_with_a_reason(source, line):
-    """A line that is no JSON costs itself, and the next is read at its own line."""
+    """An invalid line is one reject; the next keeps its number."""
     first, second = source("l.jsonl", f"{line}\n{json.dumps(B)}\n").read()
     assert first.line == 1
     assert first.reason
@@ -297,7 +297,7 @@ def test_a_broken_line_of_jsonl_is_an_entry_with_a_reason(source, line):
 
 @pytest.mark.parametrize("line", ["12", "null", "[1]", '{"name": "x"}', '{"urn": 5}', '{"urn": null}', "true"])
 def test_a_line_without_a_urn_is_an_entry_with_a_reason(source, line):
-    """JSON of another shape is not guessed at."""
+    """JSON of another shape is a reject."""
     (entry,) = source("l.jsonl", line).read()
     assert entry.line == 1
     assert entry.reason
@@ -305,7 +305,7 @@ def test_a_line_without_a_urn_is_an_entry_with_a_reason(source, line):
 
 @pytest.mark.parametrize("name", ["l.json", "l.jsonl"])
 def test_entries_can_always_be_written_down(source, name):
-    r"""JSON can say "\ud800", which no file can hold: such an entry has a reason and a text that encodes."""
+    r"""A lone surrogate ("\ud800") is a reject with a text that encodes."""
     text = f'["{A}\\ud800"]' if name == "l.json" else f'"{A}\\ud800"'
     (entry,) = source(name, text).read()
     assert entry.text.encode()
@@ -320,14 +320,14 @@ def table(tmp_path, column, name="function_urn", **more) -> Source:
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_parquet(tmp_path, zipped):
-    """Rows are counted from 1 through all row groups, plain and compressed; the digest is the file's."""
+    """Rows count from 1 over all row groups, plain and compressed; the checksum is the file's."""
     read = table(tmp_path, [A, B] * 5, other=list(range(10)))
     if zipped:
         path = tmp_path / "l.parquet.gz"
         path.write_bytes(gzip.compress((tmp_path / "l.parquet").read_bytes()))
         read = Source(str(path))
     assert list(read.read()) == [Entry(n + 1, [A, B][n % 2]) for n in range(10)]
-    with open(read.name, "rb") as file:  # noqa: PTH123 - the same name as the source's
+    with open(read.name, "rb") as file:  # noqa: PTH123 - the source's name
         assert read.sha256 == hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -338,7 +338,7 @@ def test_parquet_texts_of_every_type(tmp_path, kind):
 
 
 def test_parquet_nulls_are_entries_with_a_reason(tmp_path):
-    """An empty cell is counted, and its row is right."""
+    """Empty cells are rejects with the right row."""
     first, second, third = table(tmp_path, [A, None, B]).read()
     assert (first, third) == (Entry(1, A), Entry(3, B))
     assert (second.line, second.text) == (2, "")
@@ -346,28 +346,28 @@ def test_parquet_nulls_are_entries_with_a_reason(tmp_path):
 
 
 def test_a_parquet_column_of_nulls_only(tmp_path):
-    """A column that holds nothing is rows with a reason."""
+    """Rows of a null column are rejects."""
     assert [entry.line for entry in table(tmp_path, pa.nulls(2)).read() if entry.reason] == [1, 2]
 
 
 def test_a_parquet_column_of_numbers_is_no_urn(tmp_path):
-    """Numbers become entries that no URN parser takes, or a named error."""
+    """Numbers are rejects or an error."""
     assert [entry.text for entry in table(tmp_path, [1, 2]).read()] == ["1", "2"]
 
 
 def test_a_parquet_column_of_lists_is_refused(tmp_path):
-    """A column of another kind is named."""
+    """A column of lists is an error that names it."""
     assert "does not hold text" in broken(table(tmp_path, [[A], [B]]))
 
 
 def test_a_parquet_file_without_the_column(tmp_path):
-    """A missing column names those that are there."""
+    """A missing column gets the names of the file's columns."""
     assert "its columns: 'x', 'y'" in broken(table(tmp_path, [1], "y", x=[2]))
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -1, -20])
 def test_a_truncated_parquet_file_is_refused(tmp_path, cut):
-    """A Parquet file that is not whole is named, wherever it breaks off."""
+    """A truncated Parquet file is an error at any length."""
     read = table(tmp_path, [A] * 50)
     path = tmp_path / "l.parquet"
     path.write_bytes(path.read_bytes()[:cut])
@@ -375,7 +375,7 @@ def test_a_truncated_parquet_file_is_refused(tmp_path, cut):
 
 
 def test_an_empty_parquet_list(tmp_path):
-    """A table without rows is a list of nothing."""
+    """A table without rows is an empty list."""
     assert list(table(tmp_path, pa.array([], pa.string())).read()) == []
 
 
@@ -385,7 +385,7 @@ def test_an_empty_parquet_list(tmp_path):
 )
 @pytest.mark.parametrize("name", ["list.txt", "list.csv"])
 def test_a_header_of_one_column_is_matched_as_in_a_table(source, name, header, column):
-    """The header of a list of one column is no URN in any spelling that a table accepts; later lines are entries."""
+    """The header of a one-column list matches as in a table; later lines are entries."""
     entries = list(source(name, f"{header}\n{A}\nurn\n", column).read())
     assert [entry.text for entry in entries] == [A, "urn"]
 
@@ -401,13 +401,13 @@ def test_a_header_of_one_column_is_matched_as_in_a_table(source, name, header, c
     ],
 )
 def test_a_field_that_has_two_values_is_a_reject(source, name, text):
-    """An object with two different values of the field that is read is a reject that names the field."""
+    """An object with two values of the read field is a reject that names it."""
     (entry,) = source(name, text.replace('"A"', f'"{A}"').replace('"B"', f'"{B}"')).read()
     assert "the object has several fields" in entry.reason
 
 
 def test_a_repeated_field_with_one_value_is_read(source):
-    """A repeated field with equal values says one URN."""
+    """A repeated field with equal values is one URN."""
     assert [entry[1:3] for entry in source("list.json", f'[{{"urn":"{A}","urn":"{A}"}}]').read()] == [(A, None)]
 
 
@@ -433,24 +433,24 @@ def test_two_columns_of_one_name_are_refused(source, tmp_path):
     ],
 )
 def test_column_chooses_a_field_of_a_json_list(source, name, text, column):
-    """`--column` chooses a field with an array or object that has URNs; a JSON text alone is a list of one URN."""
+    """`--column` selects a field with an array or object of URNs; one JSON text is one URN."""
     entries = list(source(name, text.replace('"A"', f'"{A}"').replace('"B"', f'"{B}"'), column).read())
     assert [entry[1:3] for entry in entries] == [(A, None), (B, None)][: len(entries)]
     assert len(entries) == 1 + ('"B"' in text)
 
 
 def test_texts_in_lines_belong_into_jsonl(source):
-    """Several JSON texts in a file named .json get the advice to name it .jsonl."""
+    """Several JSON texts in a .json file get the advice .jsonl."""
     assert "more behind the text, at line 2; a list" in broken(source("list.json", f'"{A}"\n"{B}"\n'))
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int32(), pa.binary()), pa.string()])
 def test_a_cell_that_is_not_utf8_is_one_reject(tmp_path, kind):
-    """In a Parquet list a cell that is not UTF-8 is a reject, and all other cells are read."""
+    """A cell that is not UTF-8 is one reject; other cells are read."""
     path = tmp_path / "list.parquet"
     cells = pa.array([A.encode(), b"urn:\xff", None, B.encode()], pa.binary())
     if kind == pa.string():
-        cells = cells.view(kind)  # without a check
+        cells = cells.view(kind)  # no check
     elif pa.types.is_dictionary(kind):
         cells = cells.dictionary_encode()
     else:
@@ -461,7 +461,7 @@ def test_a_cell_that_is_not_utf8_is_one_reject(tmp_path, kind):
 
 
 def test_text_in_utf32_and_gzip_in_gzip_are_named(source):
-    """UTF-32 is not called UTF-16, and a list that is compressed twice gets the advice to decompress it."""
+    """UTF-32 is named, and double compression gets advice."""
     for encoding in ("utf-32", "utf-32-le", "utf-32-be"):
         assert "is UTF-32 text" in broken(source("list.txt", f"{A}\n".encode(encoding)))
     for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
@@ -471,11 +471,11 @@ def test_text_in_utf32_and_gzip_in_gzip_are_named(source):
 
 
 def test_an_array_on_a_line_is_called_an_array(source):
-    """A line of a .jsonl list with an array is a reject that says so."""
+    """An array on a .jsonl line is a reject that says so."""
     (entry,) = source("list.jsonl", f'["{A}"]\n').read()
     assert entry.reason == "an array: a line of a .jsonl list is a text or an object"
 
 
 def test_title_lines_above_the_header_get_advice(source):
-    """A table whose first line is a title gets the advice to remove it."""
+    """A title line gets the advice to remove it."""
     assert "remove the lines above the header" in broken(source("list.csv", f"My report\nfunction_urn,name\n{A},x\n"))

@@ -36,7 +36,7 @@ def target(event: str) -> tuple[object, ...]:
     ("number", "last_modified", "raw"), [(0, None, "2021-03-04 14:50:02"), (1, T_14_50_02, "2021-03-04T14:50:02+08:00")]
 )
 def test_the_documented_answers(number, last_modified, raw):
-    """The answer of the seed page and that of the official definition, column for column."""
+    """Both documented answers match column for column."""
     rows = flatten(URN, settled(RECORDED[number]["body"]))
     answered = "urn:fss:xxxxxxxxx:7aad83af3e8d42e99ac194xxxxxxxxxx:function:default:test:latest"
     assert rows.function == (
@@ -49,7 +49,7 @@ def test_the_documented_answers(number, last_modified, raw):
 
 
 def test_the_documented_item_of_the_list_api():
-    """An item of the documented list has two fields that a config has not: they are in ``extra``."""
+    """Two fields of a documented list item are not in a config: they are in ``extra``."""
     rows = flatten(URN, settled(RECORDED[2]["body"]["async_invoke_configs"][0]))
     assert rows.function[7:] == (
         *("configured", None, 200, None, None),
@@ -79,7 +79,7 @@ FRAGMENTS = {
 @pytest.mark.parametrize("number", FRAGMENTS)
 @pytest.mark.parametrize("event", ["on_success", "on_failure"])
 def test_the_recorded_destinations(number, event):
-    """Each recorded destination becomes one row with its own typed columns."""
+    """Each recorded destination is one row with its own typed columns."""
     assert RECORDED[number]["api"] == "FuncDestinationConfig fragment"
     rows = flatten(URN, settled({"func_urn": "u", "destination_config": {event: RECORDED[number]["body"]}}))
     assert rows.destinations == [(*SIDE, event, *FRAGMENTS[number])]
@@ -90,7 +90,7 @@ def test_the_recorded_destinations(number, event):
 
 @pytest.mark.parametrize("number", [2, 7, 8, 9, 10, 11, 12, 13])
 def test_recorded_answers_of_other_operations_are_no_config(number):
-    """An answer of another operation is not taken for a config, except for a version that has its times."""
+    """Only a version with its times is a config among answers of other operations."""
     body = RECORDED[number]["body"]
     if number == 11:
         rows = flatten(URN, settled(body))
@@ -102,7 +102,7 @@ def test_recorded_answers_of_other_operations_are_no_config(number):
 
 
 def test_every_recorded_response_is_a_case():
-    """The cases above are all there are."""
+    """Every recorded response has a case."""
     assert len(RECORDED) == 14
     assert {0, 1, 2, *FRAGMENTS, 7, 8, 9, 10, 11, 12, 13} == set(range(14))
 
@@ -111,7 +111,7 @@ def test_every_recorded_response_is_a_case():
     "side", [None, {}, "", "{}", {"destination": "", "param": ""}, {"destination": "", "param": "{}"}]
 )
 def test_an_empty_side_makes_no_row(side):
-    """A side without a destination makes no row in any of its shapes, and the other side keeps its own."""
+    """An empty side makes no row in any shape; the other side keeps its own."""
     sides = {"on_success": side, "on_failure": {"destination": "SMN", "param": '{"topic_urn":"t"}'}}
     rows = flatten(URN, settled({"destination_config": sides}))
     assert [row[5:8] for row in rows.destinations] == [("on_failure", "SMN", '{"topic_urn":"t"}')]
@@ -119,7 +119,7 @@ def test_an_empty_side_makes_no_row(side):
 
 
 def test_an_empty_destination_with_a_param_is_kept():
-    """``destination: ""`` with parameters makes no row, and its parameters are in ``extra``."""
+    """``destination: ""`` with parameters makes no row; ``extra`` has the parameters."""
     side = {"destination": "", "param": '{"bucket":"b"}'}
     rows = flatten(URN, settled({"destination_config": {"on_success": side}}))
     assert rows.destinations == []
@@ -161,7 +161,7 @@ def test_an_empty_destination_with_a_param_is_kept():
     ],
 )
 def test_destinations_that_are_not_as_documented(side, expected):
-    """An unknown type, a broken param and a param of another type keep their row, and lose nothing."""
+    """An unknown type, a broken param and a param of another type keep their row and data."""
     rows = flatten(URN, settled({"destination_config": {"on_failure": side}}))
     assert rows.destinations == [(*SIDE, "on_failure", *expected)]
 
@@ -178,7 +178,7 @@ def test_destinations_that_are_not_as_documented(side, expected):
         ("2021-03-04 06:50:02", UTC, T_14_50_02),
         ("2021-03-04T06:50:02Z", ZoneInfo("Asia/Shanghai"), T_14_50_02),
         ("1969-12-31T23:59:59Z", None, -1_000_000),
-        ("0001-01-01T00:00:00+14:00", None, None),  # no reader of the tables has a year 0 or 10000
+        ("0001-01-01T00:00:00+14:00", None, None),  # the tables' readers have no year 0 or 10000
         ("9999-12-31T23:59:59-14:00", None, None),
         ("0001-01-01 00:00:00", timezone(timedelta(hours=14)), None),
         ("9999-12-31T23:59:59Z", None, 253402300799000000),
@@ -191,26 +191,26 @@ def test_destinations_that_are_not_as_documented(side, expected):
     ],
 )
 def test_times(text, zone, microseconds):
-    """A time with a zone is read; one without is read only in a zone that the user names; nothing else is."""
+    """Only times with a zone, or with a zone from the user, are read."""
     assert read_time(text, zone) == microseconds
 
 
 def test_the_raw_time_stays_beside_the_typed_one():
-    """Whatever the typed column holds, ``_raw`` has the cloud's own words."""
+    """``_raw`` has the cloud's text in all cases."""
     body = {"created_time": "2021-03-04 14:50:02", "last_modified": "soon"}
     row = flatten(URN, settled(body), ZoneInfo("Asia/Shanghai")).function
     assert row[18:22] == (T_14_50_02, "2021-03-04 14:50:02", None, "soon")
 
 
 def test_a_urn_that_was_not_attempted():
-    """Without an outcome there is the URN, its status, and nothing else; no call is counted."""
+    """Without an outcome, a row has only the URN and its status, and no call."""
     rows = flatten("urn:fss:r:p:function:d:f", None)
     assert rows.function == ("urn:fss:r:p:function:d:f", "r", "p", "d", "f", None, None, "not_attempted", *[None] * 16)
     assert (rows.destinations, rows.call) == ([], None)
 
 
 def test_an_error_keeps_the_vendors_words_and_the_rest():
-    """A URN without a config has the code, the text and what else the answer said."""
+    """A URN without a config has the code, the message and the rest of the answer."""
     body = {"error_code": "FSS.1051", "error_msg": "gone", "request_id": "r", "details": {"error_msg": "d"}}
     outcome = settled(body, "not_found", error_kind=None, http_status=404, error_code="FSS.1051", error_msg="gone")
     assert flatten(URN, outcome).function == (
@@ -234,7 +234,7 @@ def test_an_error_keeps_the_vendors_words_and_the_rest():
     ],
 )
 def test_whether_a_function_exists_is_said_or_not_known(status, code, known, listed):
-    """A config proves the function and FSS.1051 its absence; anything else is known of a listed function only."""
+    """A config proves the function, FSS.1051 its absence; a list settles other cases."""
     outcome = status and settled({"func_urn": "x"}, status, error_code=code)
     assert flatten(URN, outcome).function[-1] is known
     assert flatten(URN, outcome, listed=True).function[-1] is listed
@@ -274,7 +274,7 @@ VALUES = (
     st.dictionaries(st.text(st.characters(categories=["Lu"]), min_size=1, max_size=5), VALUES, max_size=3),
 )
 def test_flattening_is_total(known, unknown):
-    """Any config makes rows with exactly the schema's number of columns, and every unknown field is in ``extra``."""
+    """Any config makes complete rows, with unknown fields in ``extra``."""
     rows = flatten(URN, settled({**known, **unknown}), UTC)
     assert len(rows.function) == 24
     assert [len(row) for row in rows.destinations] == [16] * len(rows.destinations)
