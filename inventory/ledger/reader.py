@@ -75,7 +75,6 @@ class StatusCount(NamedTuple):
 
     Attributes:
         error_kind: None unless they failed.
-        urns: their number.
         example: the first URN.
         recent: how many finished after ``since``.
         first_finished: the earliest finish after ``since``, or None.
@@ -98,7 +97,6 @@ class LedgerView:
     Every method raises OutputError if the file cannot be read.
 
     Args:
-        path: the file.
         check_cancelled: called periodically during the check; raise InterruptedRunError to end it.
         facts_alone: skips the check; each fact has its own checksum.
     """
@@ -170,7 +168,6 @@ class LedgerView:
         return damage_error(self._path, what)
 
     def _verified(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Checks and removes the checksum of a row."""
         values = row[:-1]
         if checksum(values) != row[-1]:
             raise self.damage_error(f"a row of its {table} was changed")

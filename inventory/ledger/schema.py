@@ -46,7 +46,6 @@ CREATE TABLE answers (
 _STATEMENTS: Final = [statement.strip() for statement in CREATE.split(";") if statement.strip()]
 NAMES: Final = tuple(re.findall(r"CREATE TABLE (\w+)", CREATE))
 SCHEMA: Final = sorted(zip(NAMES, _STATEMENTS, strict=True))
-"""Name and text of each table, as SQLite stores them."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 

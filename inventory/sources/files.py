@@ -58,7 +58,6 @@ class Source:
     Attributes:
         name: as given; bytes that are not UTF-8 are written as ``\xff``.
         sha256: of the file's bytes, after the read.
-        entries: the number of entries read.
     """
 
     def __init__(self, name: str, column: str | None = None) -> None:
@@ -139,7 +138,6 @@ class Source:
 
     @contextmanager
     def _open(self) -> Iterator[tuple[IO[bytes], str]]:
-        """The decompressed list and the suffix of its format."""
         with ExitStack() as stack:
             raw = stack.enter_context(self._open_raw())
             plain: IO[bytes] = raw
@@ -272,8 +270,6 @@ class _Rest(io.RawIOBase):
 
 
 class _Lines(_Rest):
-    """Converts CR LF and CR to LF."""
-
     _after_cr = False
 
     def _next(self, size: int) -> bytes:
@@ -289,7 +285,6 @@ class _Lines(_Rest):
 
 
 def _first_bytes(stream: IO[bytes]) -> bytes:
-    """Reads to the end of the first line that is not blank."""
     start = b""
     while len(start) < BLOCK:
         block = cast("io.BufferedReader", stream).read1(BLOCK - len(start))

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PAGES: Final = ("functions", "async_invoke_configs", "versions", "aliases")
-"""The lists in answers of the API."""
 _ALIAS: Final = "alias_urn"
 _STATES: Final = ("values", "prior_state", "root_module", "child_modules", "resources")
 """Path to the resources in ``terraform show -json`` and ``terraform state pull``."""
@@ -92,7 +91,6 @@ def read_json(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
 
 
 def _read_object(window: JsonWindow, table: ReadOptions) -> Iterator[Entry]:
-    """Reads an API answer, an item of one, or Terraform output."""
     names: list[str] = []
     is_known = False
     for name in window.members():
@@ -127,7 +125,6 @@ def _read_object(window: JsonWindow, table: ReadOptions) -> Iterator[Entry]:
 
 
 def _is_chosen(name: str, table: ReadOptions) -> bool:
-    """Whether ``--column`` names this field."""
     return table.column is not None and table.find([name]) is not None
 
 
@@ -148,7 +145,6 @@ def _entries_of_member(name: str, line: int, value: object, table: ReadOptions) 
 
 
 def _read_state(window: JsonWindow, table: ReadOptions, depth: int = 0) -> Iterator[Entry]:
-    """Reads the resources of a state and of its modules."""
     if depth > MAX_DEPTH:
         raise SourceError(f"{table.name} has more than {MAX_DEPTH} modules in each other, at line {window.line}")
     if window.next_sign() == "[":
@@ -206,7 +202,6 @@ def _texts_in(value: object, *, is_own: bool) -> Iterator[str]:
 
 
 def _entries_of(line: int, value: object, table: ReadOptions, page: str = "") -> list[Entry]:
-    """The entries of an element or an API answer."""
     if not isinstance(value, dict):
         return [_entry(line, value)]
     name = table.find(value)

@@ -36,7 +36,6 @@ class MemorySource:
     Attributes:
         name: in rejects and manifest, such as ``<list>`` or ``<Series 'function_urn'>``.
         sha256: of a file with one entry a line, after the read.
-        entries: the number of entries read.
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
@@ -132,7 +131,6 @@ def to_sources(value: object, column: str | None) -> list[Source | MemorySource]
 
 
 def _to_column(value: object, column: str | None) -> MemorySource:
-    """An iterable, or the URN column of a table."""
     is_query = hasattr(value, "collect") or hasattr(value, "fetchall")  # polars and Spark; DuckDB
     if is_query and not isinstance(value, Iterable):
         raise UsageError(

@@ -31,7 +31,6 @@ class Entry(NamedTuple):
 
     Attributes:
         line: or row in a Parquet file, from 1.
-        text: of the entry.
         reason: why it cannot be a URN's text, or None.
         cleaned: whether invisible characters or white space beyond ASCII were removed at its ends.
     """
@@ -140,8 +139,6 @@ class _CsvLines:
 
 
 class _Header(NamedTuple):
-    """The first row of a table."""
-
     names: list[str]
     delimiter: str
     position: int

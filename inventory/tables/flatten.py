@@ -36,7 +36,6 @@ class Rows(NamedTuple):
     """The rows of one URN.
 
     Attributes:
-        function: its row of ``functions``.
         destinations: up to two rows of ``destinations``, by event.
         call: its row of ``calls``; None without a call.
         answered_urn: the URN in the config.
@@ -52,8 +51,6 @@ class UrnRow:
     """One settled URN: the attributes that ``Column.value`` in :mod:`inventory.tables.schema` names.
 
     Attributes:
-        function_urn: the requested URN.
-        urn: its fields.
         outcome: its status is ``not_attempted`` without an attempt.
         config: all fields are None without a config.
     """

@@ -25,9 +25,6 @@ class PartsWriter:
     The same rows make the same files.
 
     Args:
-        table: to write.
-        folder: of the run.
-        formats: of the files.
         rows_per_file: of each part but the last.
         max_rows: upper bound of rows; decides the length of the parts' names.
     """
@@ -99,7 +96,6 @@ class PartsWriter:
             return [file for form in self._formats for file in self._publish(form)]
 
     def _stage(self) -> None:
-        """Moves a complete part to the staging folder of its format."""
         number = len(self._staged) // len(self._formats)
         for file in self._writer.publish():
             name = layout.part_name(number, file.format, self._max_parts)

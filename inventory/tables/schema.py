@@ -23,7 +23,6 @@ class Column(NamedTuple):
     """One column.
 
     Attributes:
-        name: of the column.
         type: Arrow type as text.
         unit: or None.
         meaning: one sentence for the data dictionary.

@@ -193,8 +193,6 @@ class _ParquetWriter:
 
 
 class _CsvWriter:
-    """CSV by batches, with guarded texts."""
-
     def __init__(self, sink: IO[bytes], schema: pa.Schema, _table: Table) -> None:
         self._sink = sink
         self._schema = schema
