@@ -1,4 +1,4 @@
-"""Reads, combines and checks settings: TOML file, options, environment, earlier run."""
+"""Combines and checks settings: TOML file, options, environment, earlier run."""
 
 from __future__ import annotations
 

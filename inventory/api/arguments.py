@@ -1,4 +1,4 @@
-"""Checks the keyword arguments of export(); rewrites command-line names in messages."""
+"""Checks keyword arguments of export(); rewrites option names in messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many runs of a folder: which are complete, and columns of all of them in one frame."""
+"""The complete runs of a folder, and their columns in one frame."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Huawei Cloud over HTTP: credentials, requests, responses. Nothing here writes to the cloud."""
+"""Huawei Cloud over HTTP: credentials, requests, responses. Read-only."""

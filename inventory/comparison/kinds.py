@@ -1,4 +1,4 @@
-"""What a difference between two runs is made of: its kinds, and the columns of its rows, each declared once.
+"""Kinds of changes between two runs, and the columns of their rows.
 
 Owns these words. Knows no file and how nothing is found.
 """

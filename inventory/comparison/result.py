@@ -1,4 +1,4 @@
-"""What differs between two runs: counts, and the changes as Arrow batches, an Arrow table or a pandas frame.
+"""Result of a diff: counts, and changes as Arrow or pandas.
 
 Owns whether two runs may be compared, and where the changes wait: in memory while they are few, else in a file that has
 no name. pandas is loaded by :attr:`Diff.changes` alone.

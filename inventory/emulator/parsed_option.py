@@ -1,4 +1,4 @@
-"""A setting of the emulator that is given as a value or as text, such as ``limit="150/second"``."""
+"""Emulator settings given as a value or as text: ``limit="150/second"``."""
 
 from __future__ import annotations
 

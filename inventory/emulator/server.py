@@ -1,4 +1,4 @@
-"""The emulator as an HTTP server: event loop, and the order in which a call is judged."""
+"""The emulator's HTTP server, and the order in which it judges a call."""
 
 from __future__ import annotations
 

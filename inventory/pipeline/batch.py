@@ -1,4 +1,4 @@
-"""Settles several qualifiers of a function with one list call, where that saves calls.
+"""Settles several qualifiers of a function with one list call.
 
 A function's configs are listed once a run, and only after a call of its scope succeeded. A list is not trusted: the
 first item of each shape is compared with the URN's own call. So the tables equal those without lists.

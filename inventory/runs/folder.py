@@ -1,4 +1,4 @@
-"""Folder of one run: file names, and checks before a run starts, continues or is overwritten."""
+"""Folder of one run: file names, and checks before a run starts."""
 
 from __future__ import annotations
 

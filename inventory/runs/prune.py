@@ -1,4 +1,4 @@
-"""Deletes runs by retention policy; a crash never leaves a partial run that looks complete."""
+"""Deletes runs by retention policy; a crash leaves no run half deleted."""
 
 from __future__ import annotations
 
