@@ -37,7 +37,6 @@ def _nothing_named(monkeypatch):
 
 @asynccontextmanager
 async def tls(certificate: str = "good", answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" + CONFIG):
-    """A TLS server; its port and number of calls."""
     calls = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,7 +59,6 @@ async def tls(certificate: str = "good", answer: bytes = b"HTTP/1.1 200 OK\r\nCo
 
 
 async def show(port: int, ca_bundle: str | None = None) -> bytes:
-    """Makes one call to the server."""
     async with open_session(5.0, ca_bundle) as session:
         client = Client(session, f"https://127.0.0.1:{port}", "p0", TokenCredential("the-token", "x"))
         return (await client.show_async_invoke_config(URN)).body
@@ -68,7 +66,6 @@ async def show(port: int, ca_bundle: str | None = None) -> bytes:
 
 @pytest.mark.parametrize("name", [*NAMES, "--ca-bundle"])
 async def test_authority_of_variable_or_option_is_trusted(name, monkeypatch, tmp_path):
-    """Each variable and --ca-bundle."""
     path = AUTHORITY
     if name == "SSL_CERT_DIR":
         path = str(tmp_path)
@@ -80,7 +77,6 @@ async def test_authority_of_variable_or_option_is_trusted(name, monkeypatch, tmp
 
 
 async def test_option_replaces_the_variables(monkeypatch):
-    """With --ca-bundle no other authority is trusted."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", AUTHORITY)
     async with tls() as (port, calls):
         with pytest.raises(CertificateRefusedError):
@@ -99,7 +95,6 @@ async def test_option_replaces_the_variables(monkeypatch):
     ],
 )
 async def test_refused_certificate_has_a_reason(certificate, words, monkeypatch):
-    """The call is not retried."""
     monkeypatch.setenv("SSL_CERT_FILE", AUTHORITY)
     async with tls(certificate) as (port, _):
         if words is None:
@@ -113,7 +108,6 @@ async def test_refused_certificate_has_a_reason(certificate, words, monkeypatch)
 
 
 async def test_unknown_authority_names_variable_and_option():
-    """For a company's own authority."""
     async with tls() as (port, _):
         with pytest.raises(CertificateRefusedError) as caught:
             await show(port)
@@ -123,7 +117,6 @@ async def test_unknown_authority_names_variable_and_option():
 
 
 async def test_refused_certificate_of_iam_is_not_retried():
-    """The message is the same as the service's."""
     async with tls("expired") as (port, calls), open_session(5.0, AUTHORITY) as session:
         with pytest.raises(CertificateRefusedError, match=r"IAM at https://127\.0\.0\.1.* it has expired"):
             await list_projects(session, f"https://127.0.0.1:{port}", TokenCredential("the-token", "x"))
@@ -131,7 +124,6 @@ async def test_refused_certificate_of_iam_is_not_retried():
 
 
 async def test_refused_certificate_stops_the_run(tmp_path, write_list):
-    """FunctionGraph receives no request; exit code 5."""
     urns = write_list([f"{URN}{number}" for number in range(100)])
     async with tls("expired") as (port, _):
         result = await export(urns, tmp_path / "run", endpoint=f"https://127.0.0.1:{port}", ca_bundle=AUTHORITY)
@@ -142,7 +134,6 @@ async def test_refused_certificate_stops_the_run(tmp_path, write_list):
 
 @pytest.mark.parametrize("name", [*NAMES, "--ca-bundle"])
 def test_invalid_authority_file_is_named(name, monkeypatch, tmp_path):
-    """Before any call, for every client."""
     (tmp_path / "empty").write_text("")
     (tmp_path / "key").write_bytes((CERTIFICATES / "key.pem").read_bytes())
     kinds = ["missing"] if name == "SSL_CERT_DIR" else ["missing", "empty", "key"]
@@ -160,7 +151,6 @@ def test_invalid_authority_file_is_named(name, monkeypatch, tmp_path):
 
 
 def test_without_settings_the_system_is_used():
-    """An empty variable is ignored."""
     assert create_ssl_context(None, {}) is create_ssl_context(None, {"REQUESTS_CA_BUNDLE": ""}) is None
     assert object_store_tls_options({}, S3FileSystem) == {}
 
@@ -177,7 +167,6 @@ def test_without_settings_the_system_is_used():
     ],
 )
 async def test_object_store_uses_the_same_authorities(certificate, named, words, monkeypatch):
-    """A refused certificate has a reason."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "k" * 20)
     missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -31,14 +31,12 @@ ECS:
 
 @pytest.fixture
 def home(tmp_path):
-    """A home folder with the SDK's file."""
     (tmp_path / ".huaweicloud").mkdir()
     (tmp_path / ".huaweicloud" / "regions.yaml").write_text(FILE)
     return tmp_path
 
 
 def test_file_is_read_as_by_the_sdk(home, monkeypatch):
-    """Region by region, only for FunctionGraph."""
     found = sdk_endpoints({}, home)
     assert found == {"cn-north-4": "https://one.example", "eu-de": "https://two.example"}
     monkeypatch.setenv("HUAWEICLOUD_SDK_REGIONS_FILE", str(home / ".huaweicloud" / "regions.yaml"))
@@ -49,7 +47,6 @@ def test_file_is_read_as_by_the_sdk(home, monkeypatch):
 
 
 def test_variable_overrides_the_file(home):
-    """The first of several endpoints is used."""
     variables = {
         "HUAWEICLOUD_SDK_REGION_FUNCTIONGRAPH_CN_NORTH_4": "https://four.example,https://five.example",
         "HUAWEICLOUD_SDK_REGION_FUNCTIONGRAPH_EU_DE": " ",
@@ -62,7 +59,6 @@ def test_variable_overrides_the_file(home):
 
 @pytest.mark.parametrize("content", ["[", "- a", "FunctionGraph: 7", "FunctionGraph: [x]"])
 def test_invalid_file_is_named(home, content):
-    """Without a traceback."""
     path = home / ".huaweicloud" / "regions.yaml"
     path.write_text(content)
     with pytest.raises(SettingsError, match=r"regions\.yaml is not a list of regions"):
@@ -70,7 +66,6 @@ def test_invalid_file_is_named(home, content):
 
 
 def test_sdk_endpoints_replace_only_the_default(home, monkeypatch):
-    """--endpoint has priority; other regions keep the default."""
     monkeypatch.setenv("HOME", str(home))
     settings = combine(None, {})
     assert settings.endpoint_for("cn-north-4") == "https://one.example"
@@ -81,7 +76,6 @@ def test_sdk_endpoints_replace_only_the_default(home, monkeypatch):
 
 
 def test_sdk_iam_endpoint_replaces_the_default(home, monkeypatch):
-    """--iam-endpoint has priority."""
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", "https://iam.one.example")
     assert combine(None, {}).iam_endpoint_for("eu-de") == "https://iam.one.example"
@@ -91,7 +85,6 @@ def test_sdk_iam_endpoint_replaces_the_default(home, monkeypatch):
 
 
 def test_invalid_sdk_endpoint_is_named(tmp_path, write_list):
-    """The error names the region."""
     variables = {"HUAWEICLOUD_SDK_REGION_FUNCTIONGRAPH_EU_DE": "eu-de"}
     done = run_cli("export", write_list(["x"]), "--dry-run", cwd=tmp_path, **variables)
     assert done.returncode == 2
@@ -99,7 +92,6 @@ def test_invalid_sdk_endpoint_is_named(tmp_path, write_list):
 
 
 def test_european_partition_has_its_own_domain(monkeypatch, home):
-    """Its credentials do not go to myhuaweicloud.com by default."""
     monkeypatch.setenv("HOME", str(home))
     settings = combine(None, {})
     assert settings.endpoint_for("eu-west-101") == "https://functiongraph.eu-west-101.myhuaweicloud.eu"
@@ -116,7 +108,6 @@ def test_european_partition_has_its_own_domain(monkeypatch, home):
 
 @pytest.mark.parametrize("where", ["command line", "file", "account"])
 def test_explicit_default_endpoint_has_priority(monkeypatch, home, tmp_path, where):
-    """Also when a run is resumed."""
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", "https://iam.one.example")
     path = tmp_path / "inventory.toml"
@@ -135,7 +126,6 @@ def test_explicit_default_endpoint_has_priority(monkeypatch, home, tmp_path, whe
 
 
 def test_region_endpoints_have_priority_over_the_files_default(home, tmp_path, monkeypatch):
-    """The command line has priority over both."""
     monkeypatch.setenv("HOME", str(home))
     path = tmp_path / "inventory.toml"
     path.write_text(f'endpoint = "{DEFAULT_ENDPOINT}"\n[region-endpoints]\neu-de = "https://one.example"\n')
@@ -145,7 +135,6 @@ def test_region_endpoints_have_priority_over_the_files_default(home, tmp_path, m
 
 
 def test_old_ledger_resumes_with_the_same_endpoint(home, tmp_path, monkeypatch, write_list):
-    """Such a ledger does not record whether the endpoint was explicit."""
     monkeypatch.setenv("HOME", str(tmp_path))
     urns = write_list(["urn:fss:cn-north-4:p:function:default:f"])
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -171,7 +160,6 @@ def test_old_ledger_resumes_with_the_same_endpoint(home, tmp_path, monkeypatch, 
     ],
 )
 def test_plain_http_causes_a_warning(given, hosts):
-    """Once for each host, except this machine."""
     words = plain_http_warnings(ExportSettings(**given))
     assert [one.split(" over plain http")[0].rsplit(" ", 1)[1] for one in words] == hosts
 
@@ -181,7 +169,6 @@ def test_plain_http_causes_a_warning(given, hosts):
     [("export", "urns.txt", "--attempts", "1"), ("check", "urns.txt"), ("discover", "--region", "cn-north-4")],
 )
 def test_commands_warn_once_per_host(tmp_path, write_list, monkeypatch, command):
-    """One line for all calls and scopes."""
     write_list([f"urn:fss:cn-north-{n}:p:function:default:f" for n in range(3)])
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -192,13 +179,11 @@ def test_commands_warn_once_per_host(tmp_path, write_list, monkeypatch, command)
 
 
 def test_regions_of_the_sdk_are_compared_without_case():
-    """A URN's region finds its endpoint whatever its case."""
     settings = ExportSettings(region_endpoints={"cn-North-4": "https://fg.internal"})
     assert settings.endpoint_for("CN-NORTH-4") == "https://fg.internal"
 
 
 def test_message_shortens_an_overlong_region():
-    """A message holds at most 100 characters of an invalid region."""
     with pytest.raises(UrnError) as caught:
         ExportSettings().endpoint_for("x" * 5000)
     assert len(str(caught.value)) < 200

@@ -34,7 +34,6 @@ CALL_CLASSES = sorted(name for name, cls in CLASSES.items() if issubclass(cls, C
 
 
 def drawn() -> dict[str, str]:
-    """Each class of the drawing in the docstring of the module, with the class that it hangs from."""
     parents: dict[str, str] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -48,14 +47,12 @@ def drawn() -> dict[str, str]:
 
 
 def test_the_drawn_tree_is_the_tree_of_the_classes():
-    """The drawing names every class once, under its base."""
     assert drawn() == {name: cls.__bases__[0].__name__ for name, cls in CLASSES.items()}
     assert len(drawn()) == 27
 
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - set(CALL_CLASSES) - {"InterruptedRunError"}))
 def test_plain_errors_pickle(name):
-    """A plain error survives a pickle."""
     error = pickle.loads(pickle.dumps(CLASSES[name]("what, where, what to do")))  # noqa: S301 - our own bytes
     assert type(error) is CLASSES[name]
     assert (str(error), error.message, error.args) == ("what, where, what to do",) * 2 + (("what, where, what to do",),)
@@ -63,7 +60,6 @@ def test_plain_errors_pickle(name):
 
 @pytest.mark.parametrize("name", CALL_CLASSES)
 def test_call_errors_pickle_with_their_fields(name):
-    """All fields survive a pickle."""
     sent = CLASSES[name]("words", status_code=499, error_code="FSS.0499", request_id="r-1", body=b'{"a":1}')
     error = pickle.loads(pickle.dumps(sent))  # noqa: S301 - our own bytes
     assert type(error) is CLASSES[name]
@@ -74,21 +70,18 @@ def test_call_errors_pickle_with_their_fields(name):
 
 
 def test_the_hints_of_a_throttled_call_pickle():
-    """The hints of a 429 survive a pickle."""
     sent = ThrottledError("busy", status_code=429).with_hints(retry_after=7.5, limit=(200, 300.0))
     error = pickle.loads(pickle.dumps(sent))  # noqa: S301 - our own bytes
     assert (error.retry_after, error.limit, error.status_code) == (7.5, (200, 300.0), 429)
 
 
 def test_an_interruption_pickles_with_its_signal():
-    """The signal number survives a pickle."""
     error = pickle.loads(pickle.dumps(InterruptedRunError(15)))  # noqa: S301 - our own bytes
     assert error.signal_number == 15
     assert "SIGTERM" in str(error)
 
 
 def test_exit_codes_are_those_of_the_contract():
-    """The exit codes are the documented ones."""
     assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 70, 129, 130, 143]
 
 
@@ -115,12 +108,10 @@ def test_exit_codes_are_those_of_the_contract():
     ],
 )
 def test_each_error_that_ends_a_run_has_its_exit_code(error, code):
-    """Each error has its documented exit code."""
     assert error.exit_code == code
 
 
 def test_statuses_are_those_of_the_contract():
-    """The five statuses are the documented ones."""
     assert [str(status) for status in Status] == [
         "configured",
         "not_configured",
@@ -131,7 +122,6 @@ def test_statuses_are_those_of_the_contract():
 
 
 def test_kinds_are_those_of_the_contract():
-    """The ten error kinds are the documented ones."""
     assert [str(kind) for kind in ErrorKind] == [
         "throttled",
         "timeout",
@@ -147,14 +137,12 @@ def test_kinds_are_those_of_the_contract():
 
 
 def test_every_call_error_that_fails_a_urn_says_why():
-    """Only errors of the status ``failed`` have a kind, and each kind has a class."""
     concrete = [CLASSES[name] for name in CALL_CLASSES if name != "CallError"]
     assert all((cls.kind is not None) == (cls.status == "failed") for cls in concrete)
     assert {cls.kind for cls in concrete} - {None} == set(ErrorKind)
 
 
 def test_the_two_flags_are_the_policy():
-    """The flags say which errors are retried, and which stop a scope."""
     flagged = {(cls.__name__, cls.retryable, cls.stops_scope) for cls in map(CLASSES.get, CALL_CLASSES) if cls}
     assert {name for name, retryable, _ in flagged if retryable} == {
         "ThrottledError",
@@ -172,7 +160,6 @@ def test_the_two_flags_are_the_policy():
 
 
 def test_another_class_keeps_the_answer():
-    """as_kind changes the class and nothing else."""
     error = ForbiddenError("invalid token", status_code=403, error_code="FSS.0403", request_id="r", body=b"b")
     other = error.as_kind(CredentialRefusedError)
     assert type(other) is CredentialRefusedError
@@ -186,13 +173,11 @@ def test_another_class_keeps_the_answer():
 
 
 def test_a_call_error_is_a_sentence_even_without_an_answer():
-    """The text of an error is never empty."""
     assert str(NotConfiguredError()) == "not_configured: no answer"
     assert str(ThrottledError("busy", status_code=429, error_code="FSS.0429")) == "throttled: 429 FSS.0429 busy"
 
 
 def test_an_os_error_becomes_a_sentence():
-    """The sentence has subject, problem, reason and hint; {remedy} becomes the advice for the reason."""
     full = OSError(28, "No space left on device")
     error = OutputError.from_os_error("a", "cannot be written", full, "{remedy}, then rerun")
     assert (type(error), str(error)) == (

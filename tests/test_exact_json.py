@@ -20,12 +20,10 @@ from inventory.exact_json import DEEPEST, REPEATED, canonical, json_text, read_j
     ],
 )
 def test_texts_are_the_same_when_they_say_the_same(before, after, is_same):
-    """Comparison is by value, symmetric, and exact for text that is not JSON."""
     assert same_text(before, after) is same_text(after, before) is is_same
 
 
 def test_however_deep_a_value_is_it_is_told():
-    """A text is compared as a value up to the depth limit, and as text beyond it."""
     for depth in (*range(DEEPEST - 3, DEEPEST + 3), *range(980, 1010)):
         text = '{"a":' * depth + " 1" + "}" * depth
         assert same_text(text, text.replace(" ", "")) is (depth <= DEEPEST)
@@ -37,7 +35,6 @@ def test_however_deep_a_value_is_it_is_told():
     ["0.10000000000000000001", "-0", "1e400", "1E5", "3600.00", "123456789012345678901234567890", "0.1", "9" * 5000],
 )
 def test_numbers_keep_their_digits(text):
-    """A number is written with the same digits."""
     written = f'{{"a":[{text}]}}'
     assert json_text(read_json(written)) == written
 
@@ -55,12 +52,10 @@ def test_numbers_keep_their_digits(text):
     ],
 )
 def test_numbers_are_compared_by_their_exact_value(before, after, is_same):
-    """Numbers are equal if their exact values are."""
     assert same_text(f"[{before}]", f"[ {after}]") is same_text(f"[{after}]", f"[ {before}]") is is_same
 
 
 def test_a_repeated_key_is_reported_with_all_its_values():
-    """A repeated key has its last value, and all values are listed."""
     assert read_json('{"a":1,"b":{"c":1,"c":1},"a":[2]}') == {
         "a": [2],
         "b": {"c": 1, REPEATED: {"c": [1, 1]}},
@@ -79,25 +74,21 @@ def test_a_repeated_key_is_reported_with_all_its_values():
     ],
 )
 def test_half_a_pair_of_surrogates_stays_an_escape(text, value):
-    """A lone surrogate stays an escape; a pair becomes its character."""
     assert read_json(text) == read_json(text.encode()) == read_quickly(text) == value
     json_text(value).encode()
 
 
 def test_a_byte_order_mark_is_skipped():
-    """A byte order mark is not part of the document."""
     assert read_json(b"\xef\xbb\xbf[1]") == read_quickly(b"\xef\xbb\xbf[1]") == read_json("\ufeff[1]") == [1]
 
 
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", "-Infinity", "[1", '"a', "01", "[1,]"])
 def test_what_is_no_json_is_refused(text):
-    """Constants that only Python's parser accepts are refused."""
     with pytest.raises(ValueError, match="broken JSON"):
         read_json(text)
 
 
 @pytest.mark.parametrize(("text", "place"), [('{"NaN":"NaN\\"","a":NaN}', 19), ("[1,-Infinity]", 3), ("NaN", 0)])
 def test_a_constant_that_is_no_number_is_named_with_its_place(text, place):
-    """The message about NaN or Infinity says at which character it is."""
     with pytest.raises(ValueError, match=rf"is no JSON number \(character {place}\)"):
         read_json(text)

@@ -25,10 +25,8 @@ from inventory.os_errors import remedy_for
     ],
 )
 def test_advice_matches_the_system_error(number, expected):
-    """Each error number has its advice."""
     assert expected in remedy_for(OSError(number, "x"))
 
 
 def test_an_error_without_a_number_gets_general_advice():
-    """Errors of Arrow may have no number."""
     assert remedy_for(OSError("x")) == "fix the problem above"

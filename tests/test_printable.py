@@ -33,7 +33,6 @@ ALLOWED = {"\n"}
 
 
 def assert_ours(text, *, where=""):
-    """No character of a text steers a terminal, and no line of it is one that somebody else made."""
     for character in set(text) - ALLOWED:
         assert unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}, (where, text)
     assert not [line for line in re.split(r"[\r\n\x0b\x0c\x85\u2028\u2029]", text) if line.startswith(LIE)], where
@@ -53,25 +52,21 @@ def assert_ours(text, *, where=""):
     ],
 )
 def test_what_does_not_print_is_escaped(text, shown):
-    """The result is one printable line, and stays the same when escaped again."""
     assert printable(text) == shown
     assert printable(shown) == shown
 
 
 def test_every_character_comes_out_printable():
-    """Every code point that is not printable is escaped."""
     for code in range(sys.maxunicode + 1):
         assert printable(chr(code)).isprintable()
 
 
 def test_a_long_text_is_cut_with_a_mark():
-    """The maximum counts escaped characters."""
     assert printable("a\n" * 5, 4) == r"a\na ..."
     assert printable("abcd", 4) == "abcd"
 
 
 def test_json_keeps_what_it_says():
-    """Escaped JSON has the same value and only printable characters."""
     value = {"text": HOSTILE, "path": "\udcff"}
     text = printable_json(json.dumps(value, ensure_ascii=False))
     assert json.loads(text) == value
@@ -79,13 +74,11 @@ def test_json_keeps_what_it_says():
 
 
 def test_lines_are_ours():
-    """A line break inside a line is escaped."""
     assert printable_lines(["a\nb", "c"]) == "a\\nb\nc"
 
 
 @pytest.mark.parametrize("text", ["plain", "two words", "quo'te", HOSTILE, "back\\slash\n", os.fsdecode(b"\xff\n'")])
 def test_a_word_of_a_command_is_read_back_by_the_shell(text):
-    """A shell reads a quoted word back."""
     word = shell_word(text)
     assert printable(word) == word
     read = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
@@ -93,7 +86,6 @@ def test_a_word_of_a_command_is_read_back_by_the_shell(text):
 
 
 def test_an_error_is_one_printable_line():
-    """Text, message and repr of an error are one line; the vendor's text is kept."""
     for error in (InventoryError(HOSTILE), CallError(HOSTILE, error_code=HOSTILE, status_code=500)):
         for text in (str(error), error.message, repr(error)):
             assert_ours(text)
@@ -106,7 +98,6 @@ def test_an_error_is_one_printable_line():
 
 
 def test_the_card_of_a_snapshot_is_printable():
-    """Text of a server in a manifest is escaped in terminal and notebook."""
     scope = {"region": "r", "project_id": HOSTILE, "stopped": HOSTILE}
     assert_ours("\n".join(card.describe_unknown(card.SummaryData(HOSTILE, _manifest([scope]), False, None))))
 
@@ -146,7 +137,6 @@ class _Hostile(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hostile():
-    """A server whose every text is hostile; gives a way to set its status, and its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Hostile) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield lambda status: setattr(_Hostile, "status", status), f"http://127.0.0.1:{server.server_port}"
@@ -155,7 +145,6 @@ def hostile():
 
 @pytest.mark.parametrize("status", [200, 401, 403, 404, 418, 500])
 def test_a_hostile_server_makes_no_line(hostile, tmp_path, write_list, status):
-    """No command prints a control character or line of a server."""
     answer, url = hostile
     answer(status)
     path = write_list([f"{URN}a", f"{URN}b:v1"])
@@ -174,7 +163,6 @@ def test_a_hostile_server_makes_no_line(hostile, tmp_path, write_list, status):
 
 
 def test_a_hostile_proxy_makes_no_line(hostile, write_list, tmp_path):
-    """The reason phrase of a proxy is escaped."""
     answer, url = hostile
     answer(407)
     done = run_cli(
@@ -187,7 +175,6 @@ def test_a_hostile_proxy_makes_no_line(hostile, write_list, tmp_path):
 
 
 def test_a_hostile_list_makes_no_line(tmp_path):
-    """URNs, column names and cells of lists are escaped in messages."""
     with Emulator(FileCloud({})).in_thread() as server:
         for name, text in {
             "a.txt": f"{HOSTILE}{URN}{ODD}\n{URN}a\n",
@@ -226,7 +213,6 @@ def test_a_hostile_list_makes_no_line(tmp_path):
     ],
 )
 def test_a_hostile_settings_file_makes_no_line(tmp_path, write_list, text):
-    """Keys, values and TOML errors are escaped."""
     path = tmp_path / "settings.toml"
     path.write_text(text, encoding="utf-8")
     for command in (("export", write_list([f"{URN}a"]), "--dry-run"), ("check", "--region", "cn-north-4")):
@@ -236,7 +222,6 @@ def test_a_hostile_settings_file_makes_no_line(tmp_path, write_list, text):
 
 
 def test_hostile_names_and_environment_make_no_line(tmp_path, write_list):
-    """Paths, options and environment values are escaped; printed commands can be pasted."""
     odd = HOSTILE.strip().replace("/", "")[:60]
     path = write_list([f"{URN}a", "no urn"])
     named = tmp_path / f"{odd}.txt"
@@ -282,7 +267,6 @@ def test_hostile_names_and_environment_make_no_line(tmp_path, write_list):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1:strict"])
 def test_a_name_of_any_bytes_is_printed_as_it_is(tmp_path, write_list, encoding):
-    """The folder's name is printed in its bytes, whatever the encoding of stdout."""
     folder = tmp_path / os.fsdecode("\u4e2d".encode() + b"\xff")
     with Emulator(FileCloud({f"{URN}a:latest": None}), token=TOKEN).in_thread() as server:
         command = [sys.executable, "-m", "inventory", "export", write_list([f"{URN}a"]), "--endpoint", server.url]
@@ -298,7 +282,6 @@ def test_a_name_of_any_bytes_is_printed_as_it_is(tmp_path, write_list, encoding)
 
 
 def test_an_empty_name_of_the_folder_of_runs_is_refused():
-    """An empty folder name does not mean the current folder."""
     done = run_cli("prune", "", "--keep-last", "1")
     assert (done.returncode, done.stdout) == (2, "")
     assert "the name of the folder is empty" in done.stderr

@@ -32,7 +32,6 @@ def _no_proxies_from_outside(monkeypatch):
 
 @contextmanager
 def proxy_that(answer):
-    """A proxy; its port and the request heads."""
     heads = []
 
     def serve(connection):
@@ -61,8 +60,6 @@ def proxy_that(answer):
 
 
 def refuse(named, status="407 Proxy Authentication Required"):
-    """A response that repeats the credentials."""
-
     def answer(head):
         sent = next((line for line in head.splitlines() if line.lower().startswith("proxy-authorization")), "")
         body = f'{{"error_code": "{named}", "error_msg": "no {named} {quote(named, safe="")} {sent}"}}'
@@ -92,7 +89,6 @@ def refuse(named, status="407 Proxy Authentication Required"):
     ],
 )
 def test_proxy_url_is_parsed(monkeypatch, value, proxy):
-    """Scheme, port, user and password are optional."""
     monkeypatch.setenv("https_proxy", value)
     assert proxy_for("https://fg.example") == proxy
     assert "@" not in repr(proxy_for("https://fg.example"))
@@ -120,7 +116,6 @@ def test_proxy_url_is_parsed(monkeypatch, value, proxy):
 )
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
 def test_invalid_proxy_is_not_quoted(monkeypatch, name, value):
-    """The message names the variable."""
     monkeypatch.setenv(name, value)
     with pytest.raises(
         SettingsError, match=rf"^{name} (is not a valid proxy.*percent-encoded|names a SOCKS proxy)"
@@ -133,7 +128,6 @@ def test_invalid_proxy_is_not_quoted(monkeypatch, name, value):
 
 @pytest.mark.parametrize("command", [("export", "urns.txt"), ("check", "urns.txt"), ("discover", "--region", "r")])
 def test_commands_validate_proxies_first(tmp_path, write_list, monkeypatch, command):
-    """Exit code 2 before any call or file."""
     write_list([URN])
     monkeypatch.setenv("HTTPS_PROXY", "http://svc:S3cr/t-pw@127.0.0.1:1")
     done = call_cli(*command, cwd=tmp_path)
@@ -143,7 +137,6 @@ def test_commands_validate_proxies_first(tmp_path, write_list, monkeypatch, comm
 
 
 def test_all_proxy_is_the_default(monkeypatch):
-    """An unused SOCKS proxy is not an error."""
     monkeypatch.setenv("ALL_PROXY", "proxy:1")
     assert proxy_for("http://fg.example") == proxy_for("https://fg.example") == Proxy("http", "proxy", 1)
     monkeypatch.setenv("ALL_PROXY", "socks://proxy:1")
@@ -161,7 +154,6 @@ def test_all_proxy_is_the_default(monkeypatch):
     ],
 )
 def test_local_addresses_need_no_proxy(monkeypatch, host):
-    """Loopback and metadata in any form."""
     monkeypatch.setenv("http_proxy", "proxy:1")
     monkeypatch.setenv("no_proxy", "")
     assert proxy_for(f"http://{host}:80/path") is None
@@ -185,7 +177,6 @@ def test_local_addresses_need_no_proxy(monkeypatch, host):
     ],
 )
 def test_no_proxy_is_applied(monkeypatch, exempt, endpoint, is_used):
-    """Hosts, domains, ports and networks."""
     monkeypatch.setenv("https_proxy", "proxy:1")
     monkeypatch.setenv("NO_PROXY", exempt)
     assert (proxy_for(endpoint) is not None) == is_used
@@ -200,7 +191,6 @@ PASSWORDS = [
 @pytest.mark.parametrize("password", PASSWORDS)
 @pytest.mark.parametrize("user", ["svc", "DOM\\svc", ""])
 def test_proxy_secrets_are_always_redacted(monkeypatch, user, password):
-    """Plain, percent-encoded, combined, and in the header's form."""
     plain = f"{user}:{password}"
     encoded = f"{quote(user, safe='')}:{quote(password, safe='')}"
     header = base64.b64encode(plain.encode()).decode()
@@ -213,7 +203,6 @@ def test_proxy_secrets_are_always_redacted(monkeypatch, user, password):
 
 
 def test_proxy_user_remains_in_bodies(monkeypatch):
-    """It may be the name of a team and a package."""
     monkeypatch.setenv("HTTPS_PROXY", "http://payments:a-password-of-them@proxy:1")
     assert Redactor().redact_body(b'{"package": "payments"}') == b'{"package": "payments"}'
     assert Redactor().redact("payments is locked") == "[redacted] is locked"
@@ -223,7 +212,6 @@ LOCAL = "huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT"
 
 
 def test_sdk_calls_metadata_directly(monkeypatch):
-    """HTTP_PROXY does not apply."""
     with proxy_that(lambda _head: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as (port, heads):
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
@@ -236,7 +224,6 @@ def test_sdk_calls_metadata_directly(monkeypatch):
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_sdk_calls_other_services_through_the_proxy(tmp_path, monkeypatch, scheme):
-    """Errors do not contain user and password."""
     (tmp_path / "token").write_text("the-pods-token")
     monkeypatch.setenv("HC_CONTAINER_CREDENTIALS_FULL_URI", f"{scheme}://iam.example/credentials")
     monkeypatch.setenv("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
@@ -254,8 +241,6 @@ def test_sdk_calls_other_services_through_the_proxy(tmp_path, monkeypatch, schem
 
 
 def test_object_store_is_reached_through_the_proxy(store, monkeypatch, tmp_path):
-    """Each request has the proxy's credentials."""
-
     def forward(head):
         place = store.url.removeprefix("http://")
         plain = re.sub(r"(?i)connection: .*\r\n|proxy-.*\r\n", "", head.replace("http://s3.example", "", 1))
@@ -288,7 +273,6 @@ def test_object_store_is_reached_through_the_proxy(store, monkeypatch, tmp_path)
     ],
 )
 def test_refusing_proxy_of_a_store_is_reported(monkeypatch, url, place):
-    """Without secrets; NO_PROXY bypasses the proxy."""
     environment = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
     environment |= {"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b", "HW_REGION_NAME": "eu-west-101"}
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -324,7 +308,6 @@ LONG, SHORT = "S3cr/t \u00e4", "p/1"
     ],
 )
 def test_run_folder_contains_no_proxy_secret(tmp_path, write_list, command, scheme, status, password):
-    """For an unreachable proxy, and one that repeats the credentials."""
     user = "svc7"
     encoded = f"{quote(user)}:{quote(password, safe='')}"
     forms = (user, password, quote(password, safe=""), base64.b64encode(f"{user}:{password}".encode()).decode())

@@ -10,7 +10,6 @@ from inventory.settings_file import check_settings, combine, describe, load_sett
 
 
 def test_defaults():
-    """The defaults are those of the documentation."""
     settings = check_settings(ExportSettings())
     assert settings.endpoint == "https://functiongraph.{region}.myhuaweicloud.com"
     assert settings.format == ("parquet",)
@@ -38,14 +37,12 @@ def test_defaults():
     ],
 )
 def test_an_invalid_value_is_an_error_that_names_the_option(changed, option):
-    """The message begins with the option."""
     with pytest.raises(SettingsError, match=f"^{option} "):
         check_settings(ExportSettings(**changed))
 
 
 @pytest.mark.parametrize("changed", [{"max_per_second": 0.0}, {"max_workers": 1}, {"naive_timezone": "Asia/Shanghai"}])
 def test_boundary_values_are_valid(changed):
-    """No cap, one worker and a named zone are allowed."""
     assert check_settings(ExportSettings(**changed)) == ExportSettings(**changed)
 
 
@@ -72,14 +69,12 @@ def test_boundary_values_are_valid(changed):
     ],
 )
 def test_an_invalid_endpoint_is_refused(endpoint):
-    """An endpoint is a scheme, a host, and optionally a port and a path."""
     with pytest.raises(SettingsError, match=r"^--endpoint "):
         check_settings(ExportSettings(endpoint=endpoint))
 
 
 @pytest.mark.parametrize("endpoint", ["https://user:hunter2@host", "ftp://user:hunter2@host", "https://user:hunter2@"])
 def test_a_password_in_an_endpoint_is_not_in_the_message(endpoint):
-    """A secret in an endpoint does not get into a message."""
     with pytest.raises(SettingsError) as caught:
         check_settings(ExportSettings(endpoint=endpoint))
     assert "hunter2" not in str(caught.value)
@@ -96,7 +91,6 @@ def test_a_password_in_an_endpoint_is_not_in_the_message(endpoint):
     ],
 )
 def test_the_base_url_of_a_region(endpoint, base):
-    """{region} is replaced; a final slash is removed."""
     assert check_settings(ExportSettings(endpoint=endpoint)).endpoint_for("eu-de") == base
 
 
@@ -120,18 +114,15 @@ def test_the_base_url_of_a_region(endpoint, base):
     ],
 )
 def test_a_region_cannot_lead_the_token_to_another_host(region):
-    """A region, which comes from a list, must be one label of a host name."""
     with pytest.raises(UrnError, match="region"):
         ExportSettings().endpoint_for(region)
 
 
 def test_a_fixed_endpoint_takes_any_region():
-    """Without {region} in the endpoint, the region may be any text."""
     assert ExportSettings(endpoint="http://127.0.0.1:1").endpoint_for("<region_id>") == "http://127.0.0.1:1"
 
 
 def test_a_settings_file_has_the_names_of_the_options(tmp_path):
-    """Keys are the options without dashes; only keys of the file are returned."""
     path = tmp_path / "settings.toml"
     path.write_text('region = "eu-de"\nmax-workers = 8\nmax-per-second = 2\nformat = ["csv", "parquet"]\ntimeout = 5\n')
     assert load_settings(path) == {
@@ -153,7 +144,6 @@ def test_a_settings_file_has_the_names_of_the_options(tmp_path):
     ],
 )
 def test_an_unknown_key_names_the_nearest(tmp_path, key, nearest):
-    """A misspelt key is an error with the nearest setting."""
     path = tmp_path / "settings.toml"
     path.write_text(f'{key} = "x"\n')
     with pytest.raises(SettingsError, match=f"'{key}'.*'{nearest}'"):
@@ -165,7 +155,6 @@ def test_an_unknown_key_names_the_nearest(tmp_path, key, nearest):
     ['max-workers = "8"', "max-workers = 1.5", "region = 4", 'format = "csv"', 'format = ["xml"]', "timeout = true"],
 )
 def test_a_value_of_another_type_is_refused(tmp_path, line):
-    """A value of the wrong type is an error that names the setting."""
     path = tmp_path / "settings.toml"
     path.write_text(line + "\n")
     with pytest.raises(SettingsError, match=line.split(" ", maxsplit=1)[0]):
@@ -174,7 +163,6 @@ def test_a_value_of_another_type_is_refused(tmp_path, line):
 
 @pytest.mark.parametrize("content", [b"max-workers", b"= 1", b"\xff\xfe", b"a = 1\na = 2", b"\0"])
 def test_invalid_toml_is_refused(tmp_path, content):
-    """The message names the file."""
     path = tmp_path / "broken.toml"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"broken\.toml"):
@@ -183,13 +171,11 @@ def test_invalid_toml_is_refused(tmp_path, content):
 
 @pytest.mark.parametrize("name", ["missing.toml", "."])
 def test_an_unreadable_settings_file_is_an_error(tmp_path, name):
-    """A missing file or a folder is an error with the reason."""
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings(tmp_path / name)
 
 
 def test_described_settings_are_plain_values():
-    """The manifest gets plain values under the names of the options."""
     described = describe(ExportSettings(region="eu-de", max_per_second=0.0, token_file="secret.txt"))
     assert described["region"] == "eu-de"
     assert described["max-per-second"] == 0.0
@@ -242,7 +228,6 @@ regions = ["ap-southeast-1"]
 
 
 def test_accounts_own_scopes_and_override_settings(tmp_path):
-    """The first account with the region and project owns a scope; its overrides apply there."""
     path = tmp_path / "inventory.toml"
     path.write_text(ACCOUNTS)
     settings = combine(path, {})
@@ -278,7 +263,6 @@ def test_accounts_own_scopes_and_override_settings(tmp_path):
     ],
 )
 def test_an_invalid_account_is_an_error(tmp_path, line, message):
-    """The message has the account, the key and the valid values, and no value of an unknown key."""
     path = tmp_path / "inventory.toml"
     path.write_text(f"[[accounts]]\nname = 'a'\n{line}\n")
     with pytest.raises(SettingsError) as caught:
@@ -288,7 +272,6 @@ def test_an_invalid_account_is_an_error(tmp_path, line, message):
 
 
 def test_the_command_line_wins_over_accounts(tmp_path):
-    """A limit or endpoint of the command line applies to every account."""
     path = tmp_path / "s.toml"
     path.write_text('[[accounts]]\nname = "a"\nendpoint = "https://a.example"\nmax-per-second = 500\nmax-workers = 3\n')
     scope = combine(path, {"endpoint": "http://127.0.0.1:1", "max_per_second": 5.0}).for_scope("r", "p")
@@ -300,6 +283,5 @@ def test_the_command_line_wins_over_accounts(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device of POSIX")
 def test_a_settings_file_without_end_is_refused():
-    """A settings file that is a device without end is read up to a bound, and refused."""
     with pytest.raises(SettingsError, match="/dev/zero is no settings file: it has over 4,000,000 bytes"):
         load_settings(Path("/dev/zero"))

@@ -96,7 +96,6 @@ RECORDED_PARSED = {
 
 @pytest.mark.parametrize("text", RECORDED)
 def test_recorded_urns(text):
-    """Recorded URNs have their parts; the workflow is refused by name."""
     expected = RECORDED_PARSED[text]
     if expected is None:
         with pytest.raises(UrnError, match="workflow"):
@@ -106,7 +105,6 @@ def test_recorded_urns(text):
 
 
 def test_every_recorded_urn_has_an_expectation():
-    """Recorded and expected URNs are the same."""
     assert set(RECORDED) == set(RECORDED_PARSED)
 
 
@@ -126,18 +124,15 @@ def test_every_recorded_urn_has_an_expectation():
     ],
 )
 def test_all_forms(text, parts):
-    """Full forms are complete; short forms are completed (api-facts.md section 1)."""
     assert tuple(parse(text, region="eu-de", project_id="p0")) == parts
 
 
 def test_seven_fields_stay_seven_fields():
-    """A URN without a version differs from ``:latest``."""
     assert str(parse(FULL)) == FULL
     assert parse(FULL) != parse(f"{FULL}:latest")
 
 
 def test_a_short_form_becomes_a_full_urn():
-    """A short form gets a full text."""
     assert str(parse("pkg:f", region="eu-de", project_id="p0")) == "urn:fss:eu-de:p0:function:pkg:f"
     assert str(parse("p1:pkg:f:!a", region="eu-de")) == "urn:fss:eu-de:p1:function:pkg:f:!a"
 
@@ -169,7 +164,6 @@ def test_a_short_form_becomes_a_full_urn():
     ],
 )
 def test_refused_texts_say_why(text, reason):
-    """The reason for a refusal names the place."""
     with pytest.raises(UrnError, match=reason):
         parse(text, region="eu-de", project_id="p0")
 
@@ -177,7 +171,6 @@ def test_refused_texts_say_why(text, reason):
 @pytest.mark.parametrize("char", ["\0", "\t", "\n", "\r", "\x1f", " ", "\x7f", "\x85", "\xa0", "\u2003", *"/?#%"])
 @pytest.mark.parametrize("place", [0, 12, len(FULL)])
 def test_characters_that_no_urn_has(char, place):
-    """Control characters, white space and / ? # % are refused anywhere."""
     with pytest.raises(UrnError, match=f"position {place + 1} "):
         parse(FULL[:place] + char + FULL[place:])
 
@@ -188,14 +181,12 @@ SPACES = ["\xa0", "\u3000", "\u2003", "\u2028", "\x85"]
 
 
 def test_every_invisible_character_inside_is_refused():
-    """Each invisible character inside a URN is a reject."""
     for character in INVISIBLE:
         with pytest.raises(UrnError, match="position 9 is not allowed"):
             parse(FULL[:8] + character + FULL[8:])
 
 
 def test_a_refused_character_is_named():
-    """The reason has code point and name."""
     with pytest.raises(UrnError, match=r"^character U\+200B ZERO WIDTH SPACE at position 5 is not allowed"):
         parse("my-f\u200bunction", region="eu-de", project_id="p0")
     assert [describe_character(one) for one in (" ", "\xa0", "\x85")] == ["' '", "U+00A0 NO-BREAK SPACE", "U+0085"]
@@ -203,7 +194,6 @@ def test_a_refused_character_is_named():
 
 @pytest.mark.parametrize("character", [*SPACES, *INVISIBLE[::9], "\ufeff", "\u200b"])
 def test_invisible_characters_at_the_ends_are_removed(character):
-    """Invisible characters at the ends are removed and reported, except ASCII white space."""
     for text in (character + FULL, FULL + character, f" {character}{FULL}{character} {character}"):
         assert trim(text) == (FULL, True)
     assert trim(f" \t{FULL}\r\n") == (FULL, False)
@@ -212,7 +202,6 @@ def test_invisible_characters_at_the_ends_are_removed(character):
 
 @given(st.text(st.sampled_from([*"ab é\n", *INVISIBLE[:30], *SPACES]), max_size=12))
 def test_trimming_takes_nothing_from_the_middle(text):
-    """A trimmed text is a visible part of the text and stays the same if trimmed again."""
     left, cleaned = trim(text)
     assert left in text
     assert trim(left) == (left, False)
@@ -236,7 +225,6 @@ def test_trimming_takes_nothing_from_the_middle(text):
     ],
 )
 def test_what_looks_like_ascii_is_refused_by_name(text, words):
-    """The reason names a look-alike of ASCII in any form."""
     with pytest.raises(UrnError, match=re.escape(words)):
         parse(text, region="eu-de", project_id="p0")
     with pytest.raises(UrnError):
@@ -245,12 +233,10 @@ def test_what_looks_like_ascii_is_refused_by_name(text, words):
 
 @pytest.mark.parametrize("name", ["\u51fd\u6570", "caf\xe9", "my-\u0444\u0443\u043d\u043a\u0446\u0438\u044f", "\u043e"])
 def test_names_in_other_scripts_are_asked_for(name):
-    """The service decides on names in other scripts."""
     assert parse(name, region="eu-de", project_id="p0").function_name == name
 
 
 def test_a_lone_surrogate_is_refused():
-    r"""A lone surrogate ("\ud800") fits neither a file nor the ledger."""
     with pytest.raises(UrnError):
         parse(f"{FULL}\ud800")
 
@@ -260,7 +246,6 @@ def test_a_lone_surrogate_is_refused():
     [(None, "p0", "--region"), (None, None, "--region"), ("eu-de", None, "--project-id")],
 )
 def test_a_short_form_needs_what_it_does_not_say(region, project_id, reason):
-    """An incomplete short form gets the option that completes it."""
     with pytest.raises(UrnError, match=reason):
         parse("pkg:f", region=region, project_id=project_id)
 
@@ -279,7 +264,6 @@ def test_a_short_form_needs_what_it_does_not_say(region, project_id, reason):
     ],
 )
 def test_a_completed_short_form_is_a_urn_or_is_refused(region, project_id):
-    """A completed short form follows the grammar."""
     try:
         urn = parse("f", region=region, project_id=project_id)
     except UrnError:
@@ -288,7 +272,6 @@ def test_a_completed_short_form_is_a_urn_or_is_refused(region, project_id):
 
 
 def test_a_long_short_form_is_a_urn_or_is_refused():
-    """A short form that becomes too long is refused."""
     try:
         urn = parse("x" * 1020, region="eu-de", project_id="p0")
     except UrnError:
@@ -319,7 +302,6 @@ FIELD = st.text(
     qualifier=st.none() | st.tuples(FIELD, st.sampled_from(["version", "alias"])),
 )
 def test_a_urn_survives_its_text(region, project_id, package, name, qualifier):
-    """parse(str(urn)) is the urn, and its text begins with its scope."""
     urn = FunctionUrn(region, project_id, package, name, *(qualifier or (None, None)))
     assert parse(str(urn)) == split_urn(str(urn)) == urn
     assert str(urn).startswith(scope_prefix(region, project_id))
@@ -327,7 +309,6 @@ def test_a_urn_survives_its_text(region, project_id, package, name, qualifier):
 
 @given(st.text(max_size=60), st.sampled_from(["", "urn:fss:r:p:function:", "urn:fss:", "urn:"]))
 def test_parsing_is_total(text, prefix):
-    """Any text is a URN that parses to itself, or a reject with a reason."""
     try:
         urn = parse(prefix + text, region="eu-de", project_id="p0")
     except UrnError:
@@ -353,7 +334,6 @@ def test_parsing_is_total(text, prefix):
     ],
 )
 def test_a_character_that_no_name_has_is_a_reject_with_its_code_point(character):
-    """Symbols, private use, unassigned characters and bare marks are refused by code point."""
     for text in (f"{FULL}{character}", f"{FULL}-{character}x", f"{FULL}:{character}"):
         with pytest.raises(UrnError, match=rf"character U\+{ord(character):04X}.* at position \d+ is not allowed"):
             parse(text)
@@ -366,5 +346,4 @@ def test_a_character_that_no_name_has_is_a_reject_with_its_code_point(character)
     ["e\u0301t\u00e9", "\u4e2d\u6587", "\u0e17\u0e33", "\u0928\u093f", "\u05e9\u05c1\u05bc", "\u1ebf", "e\u0302\u0301"],
 )
 def test_letters_of_other_scripts_keep_their_marks(name):
-    """A letter may have the marks of its script, composed or not."""
     assert parse(f"urn:fss:cn-north-4:p:function:default:{name}").function_name == name

@@ -8,7 +8,6 @@ from inventory.settings import declared_options
 
 
 def test_the_signature_of_export_has_every_declared_option():
-    """The keywords of export() and their types are those that settings.py declares, no more and no fewer."""
     declared = {
         name: option.python_kind for name, option in declared_options().items() if option.option.is_python_keyword
     }
@@ -26,5 +25,4 @@ def test_the_signature_of_export_has_every_declared_option():
     ],
 )
 def test_messages_have_python_keywords(message, expected):
-    """A command-line flag becomes `keyword=True`, any other option its keyword."""
     assert to_python_wording(message) == expected

@@ -24,7 +24,6 @@ def server():
 
 
 async def test_an_export_in_a_running_loop_gives_a_snapshot(tmp_path, write_list):
-    """export_async() and export() both work in a running loop and give the same tables; no thread remains."""
     async with inventory.Emulator(functions=30, token=TOKEN) as server:
         snapshot = await inventory.export_async(
             write_list(server.urns()), tmp_path / "run", endpoint=server.url, max_per_second=0, format="csv"
@@ -38,7 +37,6 @@ async def test_an_export_in_a_running_loop_gives_a_snapshot(tmp_path, write_list
 
 
 def test_an_export_without_a_loop_takes_any_iterable(tmp_path, server):
-    """Rejects have their position; the run resumes without a list or with the same list."""
     urns = list(server.urns())
     one = {"output": tmp_path / "run", "endpoint": server.url, "max_per_second": 0}
     snapshot = inventory.export(iter([*urns, None]), **one)
@@ -53,7 +51,6 @@ def test_an_export_without_a_loop_takes_any_iterable(tmp_path, server):
 
 
 def test_all_functions_of_a_region_are_exported(tmp_path, server):
-    """all=True lists the functions, like --all."""
     scope = next(iter(server.state.scopes))
     one = {"endpoint": server.url, "region": [scope.region], "project_id": scope.project_id}
     plain = inventory.export(output=tmp_path / "run", all=True, **one)
@@ -62,7 +59,6 @@ def test_all_functions_of_a_region_are_exported(tmp_path, server):
 
 
 def test_unanswered_urns_are_a_warning(tmp_path, server):
-    """An export with unanswered URNs warns, with the call that exports them again."""
     urns = list(server.urns())
     server.plan({urns[0]: [inventory.emulator.Fault.HTML] * 9})
     with pytest.warns(inventory.UnansweredWarning, match=r"1 URNs failed \(1 bad_answer\).*resume=True\)") as warned:
@@ -74,7 +70,6 @@ def test_unanswered_urns_are_a_warning(tmp_path, server):
 
 
 async def test_a_cancelled_export_can_be_resumed(tmp_path):
-    """Cancellation stops a run cleanly, leaves no task, and says how to resume."""
     asked = asyncio.Event()
     async with inventory.Emulator(functions=300) as server:
         urns = list(server.urns())
@@ -125,7 +120,6 @@ print([one.name for one in threading.enumerate()])
 
 
 def test_ctrl_c_stops_an_export_that_can_be_resumed(tmp_path):
-    """SIGINT in a script, with and without a running loop, gives one sentence that says how to resume."""
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT, "run"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -137,7 +131,6 @@ def test_ctrl_c_stops_an_export_that_can_be_resumed(tmp_path):
 
 
 async def test_invalid_options_are_refused(tmp_path, write_list):
-    """An invalid option, or a missing list, is an error in Python wording; no run starts."""
     path = write_list([])
     with pytest.raises(TypeError, match="export has no option 'max_worker'; did you mean 'max_workers'"):
         await inventory.export_async(path, max_worker=3)
@@ -177,7 +170,6 @@ async def test_invalid_options_are_refused(tmp_path, write_list):
 
 
 def test_numpy_values_and_none_are_valid(tmp_path, server):
-    """A numpy number is a number, None means not given, an array of texts is a list."""
     plain = {"attempts": np.int64(2), "timeout": np.float32(9), "max_per_second": np.float64(0), "no_batch": np.True_}
     snapshot = inventory.export(
         server.urns(), tmp_path / "run", endpoint=server.url, format=np.array(["csv"]), column=None, all=None, **plain
@@ -187,7 +179,6 @@ def test_numpy_values_and_none_are_valid(tmp_path, server):
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, server, write_list, monkeypatch):
-    """~ is expanded in list, output and history."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     name = write_list(server.urns()).name
@@ -198,8 +189,6 @@ def test_a_tilde_is_the_home_folder(tmp_path, server, write_list, monkeypatch):
 
 
 def test_an_error_of_the_iterable_leaves_no_run(tmp_path, server):
-    """The iterable's own error is raised; after it, and after an empty list, the same output can be used again."""
-
     class Broken:
         def __iter__(self):
             yield from list(server.urns())[:3]
@@ -217,7 +206,6 @@ def test_an_error_of_the_iterable_leaves_no_run(tmp_path, server):
 
 
 def test_progress_is_shown_on_request(tmp_path, server, capfd, monkeypatch):
-    """Without a terminal nothing is printed, unless progress=True."""
     monkeypatch.setattr("inventory.display.terminal.LINE_SECONDS", 0.0)
     urns = list(server.urns())
     inventory.export(urns, tmp_path / "silent", endpoint=server.url)
@@ -229,7 +217,6 @@ def test_progress_is_shown_on_request(tmp_path, server, capfd, monkeypatch):
 
 
 def test_the_public_names():
-    """Every name of __all__ can be imported, and no other; help(export) names every option."""
     assert all(getattr(inventory, name) is not None for name in inventory.__all__)
     assert set(inventory.__all__) <= set(dir(inventory))
     assert [name for name in Options.__annotations__ if f"``{name}``" not in inventory.export.__doc__] == []

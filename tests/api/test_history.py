@@ -38,7 +38,6 @@ def names(history):
 
 
 def test_runs_are_sorted_by_time(run, folder):
-    """Runs are sorted by their end, not by folder name; indexes and slices work as for a list."""
     at(run, folder, "a", "2026-11-03T01:00:00Z")
     at(run, folder, "b", "2026-11-01T01:00:00Z")
     at(run, folder, "c", "2026-11-02T23:00:00-05:00", exit_code=5)
@@ -53,7 +52,6 @@ def test_runs_are_sorted_by_time(run, folder):
 
 
 def test_other_entries_are_listed_with_a_reason(run, folder):
-    """Each entry that is no finished run has its reason; the finished runs are listed."""
     nights(run, folder, 2)
     for name in ("stopped", "working", "spoilt", "holed", "lost"):
         shutil.copytree(run, folder / name)
@@ -84,7 +82,6 @@ def test_other_entries_are_listed_with_a_reason(run, folder):
 
 
 def test_load_concatenates_the_columns_of_all_runs(run, folder):
-    """The frame has the cells of each run in turn, with the end of the run, in Arrow types."""
     nights(run, folder, 3)
     frame = inventory.history(folder).load(COLUMNS)
     assert list(frame.columns) == ["snapshot_time", *COLUMNS]
@@ -97,7 +94,6 @@ def test_load_concatenates_the_columns_of_all_runs(run, folder):
 
 
 def test_the_column_run_is_the_folder_name(run, folder):
-    """`run` distinguishes runs that ended together; `latest` is the newest run in any order."""
     first, second = nights(run, folder, 2)
     describe(second, finished=manifest_of(first)["finished"])
     history = inventory.history(folder)
@@ -112,7 +108,6 @@ def test_the_column_run_is_the_folder_name(run, folder):
 
 @pytest.mark.parametrize("table", ["destinations", "calls", "rejects"])
 def test_every_table_can_be_loaded_from_both_formats(run, folder, table):
-    """All columns of a table are the same from Parquet and from CSV."""
     nights(run, folder, 2)
     history = inventory.history(folder)
     columns = list(rows(run, table)[0])
@@ -124,7 +119,6 @@ def test_every_table_can_be_loaded_from_both_formats(run, folder, table):
 
 
 def test_only_the_chosen_columns_are_read(run, folder):
-    """Damaged bytes of other columns are not read."""
     (path,) = nights(run, folder, 1)
     file = path / "functions.parquet"
     chunk = pq.ParquetFile(file).metadata.row_group(0).column(pq.read_schema(file).names.index("function_urn"))
@@ -140,7 +134,6 @@ def test_only_the_chosen_columns_are_read(run, folder):
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_a_column_that_an_older_schema_lacks_is_null(run, folder, form):
-    """A run of the older schema has nulls in the column."""
     old, new = nights(run, folder, 2)
     file = old / f"functions.{form}"
     if form == "parquet":
@@ -159,7 +152,6 @@ def test_a_column_that_an_older_schema_lacks_is_null(run, folder, form):
 
 
 def test_tables_are_read_one_run_at_a_time(run, folder):
-    """The iterator opens each run only when it reaches it."""
     first, second = nights(run, folder, 2)
     tables = inventory.history(folder).tables("status", "functions")
     shutil.rmtree(second)
@@ -169,7 +161,6 @@ def test_tables_are_read_one_run_at_a_time(run, folder):
 
 
 def test_invalid_requests_are_usage_errors(run, folder, tmp_path):
-    """Unknown columns and tables, no run, a run itself and no folder each give one sentence with advice."""
     nights(run, folder, 1)
     history = inventory.history(folder)
     with pytest.raises(UsageError, match=r"no column 'colour'; it has function_urn, region, .*function_exists"):
@@ -189,7 +180,6 @@ def test_invalid_requests_are_usage_errors(run, folder, tmp_path):
 
 
 def test_a_history_shows_itself(run, folder):
-    """Text, HTML and summary() have time, URNs, statuses and exit code of each run; names are escaped."""
     nights(run, folder, 22)
     describe(folder / "20261122T010000Z", exit_code=1)
     (folder / "<b>notes").write_text("mine")
@@ -208,7 +198,6 @@ def test_a_history_shows_itself(run, folder):
 
 
 def test_the_snippet_of_the_guide_counts_every_urn(run, folder, monkeypatch, capsys):
-    """The Python snippet of the guide runs in the folder above the runs and counts every URN of each run."""
     nights(run, folder, 2)
     monkeypatch.chdir(folder.parent)
     (snippet,) = blocks("history.md", "python")
@@ -219,7 +208,6 @@ def test_the_snippet_of_the_guide_counts_every_urn(run, folder, monkeypatch, cap
 
 
 def test_a_prefix_of_a_store_is_a_history(store, run, folder):
-    """Runs under an s3:// prefix are listed and loaded like those of a folder."""
     first, _ = nights(run, folder, 2)
     for path in folder.rglob("*"):
         if path.is_file() and path.name != "ledger.sqlite":

@@ -21,7 +21,6 @@ PANDAS_3 = int(pd.__version__.split(".")[0]) >= 3
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run with failures, rejects and parts, in both formats."""
     folder = tmp_path_factory.mktemp("runs")
     with inventory.Emulator(functions=60) as server:
         urns = list(server.urns())
@@ -35,7 +34,6 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def copy(run, tmp_path):
-    """A copy of the run, to be damaged."""
     return shutil.copytree(run, tmp_path / "run")
 
 
@@ -46,7 +44,6 @@ def change(folder, **values):
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_the_four_tables_are_frames(run, copy, form):
-    """Parquet and CSV, whole or in parts, give Arrow types, and categories where they are safe."""
     change(copy, tables=[t for t in json.loads((run / "manifest.json").read_text())["tables"] if t["format"] == form])
     snapshot = inventory.open_snapshot(copy)
     functions, types = snapshot.functions, snapshot.functions.dtypes.astype(str)
@@ -64,7 +61,6 @@ def test_the_four_tables_are_frames(run, copy, form):
 
 
 def test_common_operations_on_frames(run):
-    """Counting, grouping, filling and joining work as with plain texts."""
     functions = inventory.open_snapshot(run).functions
     counts = functions["status"].value_counts()
     assert counts["failed"] == 7
@@ -84,7 +80,6 @@ def test_common_operations_on_frames(run):
 
 
 def test_chosen_columns_are_read(run):
-    """Columns have the given order; an unknown one is an error that lists the columns."""
     snapshot = inventory.open_snapshot(run)
     assert snapshot.table("functions", ["status", "region"]).column_names == ["status", "region"]
     assert list(snapshot.frame("destinations", columns=["event", "destination"]).columns) == ["event", "destination"]
@@ -111,7 +106,6 @@ class _Texts(HTMLParser):
 
 
 def test_a_snapshot_shows_itself(run, monkeypatch):
-    """The summary shows counts, coverage, destinations, failures and warnings, without loading a frame."""
     snapshot = inventory.open_snapshot(run)
     monkeypatch.setattr(type(snapshot), "frame", None)
     urns = snapshot.manifest["input"]["urns"]
@@ -125,7 +119,6 @@ def test_a_snapshot_shows_itself(run, monkeypatch):
 
 
 def test_foreign_text_is_escaped():
-    """Text from outside is escaped in HTML, and its control characters in both forms."""
     evil = "<script>x</script>\x1b[2J\"'&"
     scope = {"region": evil, "project_id": evil, "stopped": evil}
     manifest = {
@@ -147,7 +140,6 @@ def test_foreign_text_is_escaped():
 
 
 def test_a_share_never_rounds_to_all_or_nothing():
-    """One of a million is not 0%, and all but one is not 100%."""
     assert [summary.format_share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
         "0%",
         "<0.1%",
@@ -158,7 +150,6 @@ def test_a_share_never_rounds_to_all_or_nothing():
 
 
 def test_what_is_no_finished_run_is_an_error(copy, tmp_path):
-    """No folder, a file, another folder, a folder of runs and an unfinished run each give one sentence with advice."""
     for path, message in (
         (tmp_path / "none", "there is no such folder; name the folder of a run"),
         (copy / "rejects.csv", f"is a file; name the folder of its run: {copy}"),
@@ -173,7 +164,6 @@ def test_what_is_no_finished_run_is_an_error(copy, tmp_path):
 
 
 def test_a_damaged_table_is_an_error(copy):
-    """A missing or damaged file is one sentence with advice; the summary still shows the manifest's figures."""
     (copy / "calls" / "part-00000.parquet").unlink()
     (copy / "rejects.parquet").write_bytes(b"PAR1 spoilt")
     snapshot = inventory.open_snapshot(copy)
@@ -189,14 +179,12 @@ def test_a_damaged_table_is_an_error(copy):
 
 
 def test_a_newer_schema_is_refused(copy):
-    """Tables of a newer schema version are an error."""
     change(copy, schema_version=schema.VERSION + 1, tool_version="9.1")
     with pytest.raises(OutputError, match=r"of a newer inventory \(9.1, schema \d+; .*upgrade functiongraph-inventory"):
         inventory.open_snapshot(copy)
 
 
 def test_the_docstrings_have_the_shapes_of_the_tables():
-    """Each docstring has the number of columns of the schema."""
     for name, table in schema.TABLES.items():
         shape = re.search(r"\(.*, (\d+)\), sorted by (.*)\.", getattr(inventory.Snapshot, name).__doc__)
         assert int(shape[1]) == len(table.columns)
@@ -204,5 +192,4 @@ def test_the_docstrings_have_the_shapes_of_the_tables():
 
 
 def test_the_types_travel_with_the_package():
-    """The package contains py.typed."""
     assert Path(inventory.__file__).with_name("py.typed").exists()

@@ -22,7 +22,6 @@ def server():
 
 
 def test_an_export_prints_only_its_folder_on_stdout(tmp_path, write_list, server):
-    """Stdout has one line, the run's folder; stderr has the summary."""
     path = write_list([*server.urns(), "odd"])
     done = run_cli("export", path, "--endpoint", server.url, "--max-per-second", "0", cwd=tmp_path)
     assert done.returncode == 0
@@ -65,7 +64,6 @@ def test_an_export_prints_only_its_folder_on_stdout(tmp_path, write_list, server
     ],
 )
 def test_invalid_input_gives_one_sentence_and_an_exit_code(tmp_path, write_list, arguments, code, message):
-    """A usage error ends with one sentence and its exit code, without a traceback."""
     write_list([URN])
     (tmp_path / "folder.txt").mkdir()
     done = call_cli(*arguments, cwd=tmp_path)
@@ -74,7 +72,6 @@ def test_invalid_input_gives_one_sentence_and_an_exit_code(tmp_path, write_list,
 
 
 def test_a_missing_token_stops_the_export(tmp_path, write_list):
-    """A missing token is exit code 3, with advice and without a run folder."""
     done = run_cli("export", write_list([URN]), "--output", tmp_path / "run", token=None)
     assert done.returncode == 3
     assert "set HW_AUTH_TOKEN to an IAM token, or give --token-file" in done.stderr
@@ -82,7 +79,6 @@ def test_a_missing_token_stops_the_export(tmp_path, write_list):
 
 
 def test_a_refused_token_stops_the_export(tmp_path, write_list, server):
-    """A refused token is exit code 3, with the vendor's error code and the command that resumes."""
     path = write_list(server.urns())
     done = run_cli("export", path, "--endpoint", server.url, "--output", tmp_path / "run", token="a-dead-token-of-ours")
     assert done.returncode == 3
@@ -94,7 +90,6 @@ def test_a_refused_token_stops_the_export(tmp_path, write_list, server):
 
 
 def test_standard_input_is_a_list(tmp_path, server):
-    """- reads a list from standard input."""
     done = run_cli(
         "export", "-", "--endpoint", server.url, "--output", tmp_path / "run", stdin="\n".join(server.urns(5))
     )
@@ -103,7 +98,6 @@ def test_standard_input_is_a_list(tmp_path, server):
 
 
 def test_a_dry_run_makes_no_call_and_no_folder(tmp_path, write_list, server):
-    """--dry-run prints URNs, scopes, calls and time, and needs no token."""
     path = write_list([*server.urns(20), "odd"])
     done = run_cli(
         "export", path, "--endpoint", server.url, "--max-per-second", "2", "--dry-run", cwd=tmp_path, token=None
@@ -124,7 +118,6 @@ def test_a_dry_run_makes_no_call_and_no_folder(tmp_path, write_list, server):
 
 
 def test_json_logs_are_json_lines(tmp_path, write_list, server):
-    """With --log-format json each line on stderr is an object with a time and an event."""
     path = write_list(server.urns())
     done = run_cli("export", path, "--endpoint", server.url, "--log-format", "json", "--output", tmp_path / "run")
     events = [json.loads(line) for line in done.stderr.splitlines()]
@@ -135,14 +128,12 @@ def test_json_logs_are_json_lines(tmp_path, write_list, server):
 
 
 def test_quiet_shows_errors_only(tmp_path, write_list, server):
-    """With --quiet a complete run writes nothing to stderr."""
     path = write_list(server.urns(5))
     done = run_cli("export", path, "--endpoint", server.url, "--quiet", "--output", tmp_path / "run")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{tmp_path / 'run'}\n")
 
 
 def test_a_settings_file_sets_options(tmp_path, write_list, server):
-    """The options of a settings file apply to the export."""
     toml = tmp_path / "inventory.toml"
     toml.write_text(f'endpoint = "{server.url}"\nformat = ["csv"]\nmax-per-second = 0\n')
     done = run_cli("export", write_list(server.urns(5)), "--settings", toml, "--output", tmp_path / "run")
@@ -152,7 +143,6 @@ def test_a_settings_file_sets_options(tmp_path, write_list, server):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_run_stopped_by_a_signal_can_be_resumed(tmp_path, write_list, number, code):
-    """A signal ends a run with its code and the resume command; answered URNs are not called again."""
     with Emulator(functions=80, faults=Faults(latency=0.2)).in_thread() as server:
         path = write_list(server.urns())
         command = [sys.executable, "-m", "inventory", "export", path, "--endpoint", server.url, "--max-workers", "8"]
@@ -181,7 +171,6 @@ def test_a_run_stopped_by_a_signal_can_be_resumed(tmp_path, write_list, number, 
 
 
 def in_shell(line, cwd=None):
-    """Runs a command line in bash; $I is the command."""
     environment = {**os.environ, "I": f"{sys.executable} -m inventory", "HW_AUTH_TOKEN": TOKEN}
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True, check=False
@@ -190,7 +179,6 @@ def in_shell(line, cwd=None):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_an_export_that_waits_for_stdin(tmp_path, number, code):
-    """The export ends at once and removes its folder."""
     command = [sys.executable, "-m", "inventory", "export", "-", "--output", tmp_path / "run"]
     environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -205,7 +193,6 @@ def test_a_signal_stops_an_export_that_waits_for_stdin(tmp_path, number, code):
 
 
 def test_a_closed_pipe_is_no_error():
-    """A closed pipe behind stdout ends the command with code 0 and no message."""
     done = in_shell("{ $I schema --format json; echo $? >&2; } | true")
     assert done.stderr == "0\n"
 
@@ -213,7 +200,6 @@ def test_a_closed_pipe_is_no_error():
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")  # noqa: PTH110
 @pytest.mark.parametrize("command", ["schema", "--help", "--version", "export urns.txt --dry-run"])
 def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path, write_list, command):
-    """A full disk is exit code 4 and one line, without a traceback."""
     write_list([URN])
     done = in_shell(f"$I {command} > /dev/full", tmp_path)
     assert done.returncode == 4
@@ -223,7 +209,6 @@ def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path, write_list, command
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
 def test_closed_streams_are_no_error(tmp_path, closed):
-    """A run with closed standard streams finishes, and its messages get into no file."""
     done = in_shell(f"$I demo --functions 5 --output run {closed}", tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert manifest_of(tmp_path / "run")["complete"]
@@ -231,7 +216,6 @@ def test_closed_streams_are_no_error(tmp_path, closed):
 
 
 def test_file_names_may_be_any_bytes(tmp_path, write_list, server):
-    """File names that are no UTF-8 are read, written and shown escaped."""
     path = write_list([*server.urns(5), "odd"], os.fsdecode(b"\xff\xfe.txt"))
     output = tmp_path / os.fsdecode(b"run\xff")
     line = f"$I export '{path}' --endpoint {server.url} --output '{output}' --quiet > out"
@@ -241,7 +225,6 @@ def test_file_names_may_be_any_bytes(tmp_path, write_list, server):
 
 
 def test_an_unreachable_endpoint_is_reported(tmp_path, write_list):
-    """A refused connection is exit code 5, with reason and advice."""
     done = run_cli("export", write_list([URN]), "--endpoint", "http://127.0.0.1:1", "--attempts", "1", cwd=tmp_path)
     assert done.returncode == 5
     assert "was stopped: connection: no connection to 127.0.0.1:1: Connection refused" in done.stderr
@@ -249,7 +232,6 @@ def test_an_unreachable_endpoint_is_reported(tmp_path, write_list):
 
 
 def test_a_list_without_urns_is_an_error(tmp_path, write_list):
-    """An empty list and a list of rejects are exit code 2 with advice."""
     empty = run_cli("export", write_list([]), "--output", "a", cwd=tmp_path)
     odd = run_cli("export", write_list(["odd"]), "--output", "b", cwd=tmp_path)
     assert (empty.returncode, odd.returncode) == (2, 2)
@@ -259,7 +241,6 @@ def test_a_list_without_urns_is_an_error(tmp_path, write_list):
 
 
 def test_emulate_serves_until_a_signal():
-    """Emulate prints its URL, serves, and exits with the signal's code."""
     command = [sys.executable, "-m", "inventory", "emulate", "--port", "0", "--functions", "3"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as emulate:
         url = emulate.stdout.readline().strip()
@@ -277,7 +258,6 @@ def emulate_first_urn(url):
 
 
 def test_the_demo_needs_no_account(tmp_path):
-    """Demo runs without list, token and network, and prints its files and next steps."""
     done = run_cli("demo", "--functions", "60", "--output", tmp_path / "demo", token=None)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'demo'}\n"
@@ -289,7 +269,6 @@ def test_the_demo_needs_no_account(tmp_path):
 
 
 def test_the_demo_needs_an_empty_folder(tmp_path):
-    """A folder with files is exit code 4; the files stay, and --resume is not suggested."""
     (tmp_path / "urns.txt").write_text("mine")
     done = run_cli("demo", "--functions", "5", "--output", tmp_path)
     assert done.returncode == 4
@@ -298,7 +277,6 @@ def test_the_demo_needs_an_empty_folder(tmp_path):
 
 
 def test_a_stopped_demo_does_not_suggest_resume(tmp_path):
-    """The emulated cloud ends with the demo, so there is nothing to resume."""
     command = [sys.executable, "-m", "inventory", "demo", "--functions", "5000", "--output", tmp_path / "run"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
         wait_for((tmp_path / "run" / "ledger.sqlite").exists)
@@ -311,7 +289,6 @@ def test_a_stopped_demo_does_not_suggest_resume(tmp_path):
 
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])
 def test_the_data_dictionary_has_every_column(form):
-    """Schema prints all columns of a table as text, JSON or Markdown."""
     done = run_cli("schema", "rejects", "--format", form)
     assert done.returncode == 0
     for column in ("source", "line", "text", "reason"):
@@ -321,5 +298,4 @@ def test_the_data_dictionary_has_every_column(form):
 
 
 def test_the_version():
-    """--version prints the version of the package."""
     assert run_cli("--version").stdout == "inventory 0.1.0\n"

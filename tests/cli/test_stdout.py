@@ -13,7 +13,6 @@ FOREIGN = "\x1b[31mred \x1b]0;title\x07 \x9b31m \u202eesrever \u200bé"
 
 
 def test_csv_on_a_terminal_is_escaped_and_in_a_pipe_is_raw(tmp_path):
-    """`diff --format csv` writes foreign text raw into a pipe, and with printable characters only on a terminal."""
     runs = [write_run(tmp_path / str(day), {urn("a"): config(note=f"{day} {FOREIGN}")}, day=day) for day in range(2)]
     command = [sys.executable, "-m", "inventory", "diff", *map(str, runs), "--format", "csv"]
     raw = subprocess.run(command, check=True, capture_output=True).stdout.decode()

@@ -33,12 +33,10 @@ def result(*, stopped=(), statuses=None, kinds=None, entries=10, examples=None):
 
 
 def test_a_complete_run_has_no_problems():
-    """A run without a failure reports no problem."""
     assert summary.problems(result(stopped=[None], statuses={"configured": 5, "not_configured": 5})) == []
 
 
 def test_cleaned_entries_are_in_the_summary():
-    """The summary counts entries with invisible characters, if there are any."""
     run = result(statuses={"configured": 5})
     assert "invisible" not in summary.summary_lines(run)
     run.manifest["input"]["cleaned"] = 1200
@@ -46,7 +44,6 @@ def test_cleaned_entries_are_in_the_summary():
 
 
 def test_each_kind_of_failure_has_an_example():
-    """Failures are reported by kind, with a shortened example and the command that retries."""
     messages = summary.problems(
         result(
             statuses={"configured": 5, "failed": 3},
@@ -73,7 +70,6 @@ def test_each_kind_of_failure_has_an_example():
     ],
 )
 def test_advice_depends_on_the_reason_of_a_stop(stopped, advice):
-    """The reason is reported once, with advice for it."""
     kind = stopped.split(":")[0]
     messages = summary.problems(
         result(
@@ -90,14 +86,12 @@ def test_advice_depends_on_the_reason_of_a_stop(stopped, advice):
 
 
 def test_two_reasons_give_two_pieces_of_advice():
-    """Scopes that stopped for different reasons get different advice."""
     messages = summary.problems(result(stopped=["blocked: 418", "refused: 401"], statuses={"not_attempted": 7}))
     assert "firewall" in messages[2]
     assert "get a token" in messages[2]
 
 
 def test_the_summary_adds_up():
-    """The table has the counts and their sum; entries and calls follow."""
     text = "\n".join(summary.summary_lines(result(statuses={"configured": 1234, "failed": 1}, kinds={"timeout": 1})))
     assert text.splitlines() == [
         "  configured         1,234",

@@ -48,7 +48,6 @@ class SdkKeys:
         self.error = error
 
     def process_sts(self, _http_client) -> None:
-        """Renews the keys."""
         self.threads.add(threading.current_thread().name)
         assert self.until is None or self.until.wait(20), "the loop stood still"
         if self.error is not None:
@@ -59,7 +58,6 @@ class SdkKeys:
 
 
 def test_signature_equals_the_sdks(monkeypatch):
-    """Recorded with the vendor's client 3.1.219."""
     monkeypatch.setattr("inventory.cloud.access_keys.datetime", SimpleNamespace(now=lambda _zone: Moment()))
     signature = SigningCredential(create_access_keys(AK, SK, ""), P, HEADERS)
     url = URL(f"https://fg.example/v2/{P}/fgs/functions/{BASE}f.x:!prod/async-invoke-config", encoded=True)
@@ -76,7 +74,6 @@ class Moment:
     """A fixed time."""
 
     def strftime(self, _form) -> str:
-        """Returns the format of the signature."""
         return "20261124T030000Z"
 
 
@@ -90,13 +87,11 @@ class Moment:
     ],
 )
 def test_host_is_signed_as_sent(url, host):
-    """A port that is not the default is included."""
     assert SigningCredential(create_access_keys(AK, SK, ""), P, HEADERS).headers(URL(url))["Host"] == host
 
 
 @pytest.mark.parametrize("sts", ["", STS])
 async def test_gateway_accepts_every_signature(tmp_path, write_list, monkeypatch, sts):
-    """With unusual URNs and a port in the host."""
     urns = [f"{BASE}f:latest", f"{BASE}f:!prod", f"{BASE}f:v1.0-x_y", f"{BASE}g"]
     for name, value in (("AK", AK), ("SK", SK), ("SECURITY_TOKEN", sts)):
         monkeypatch.setenv(f"HUAWEICLOUD_SDK_{name}", value)
@@ -111,7 +106,6 @@ async def test_gateway_accepts_every_signature(tmp_path, write_list, monkeypatch
 
 @pytest.mark.parametrize("wrong", [{AK: "another"}, {"another": SK}])
 async def test_refused_keys_stop_the_scope(tmp_path, write_list, wrong):
-    """64 workers make one call, and the gateway's echo is redacted."""
     urns = [f"{BASE}f{number}:latest" for number in range(100)]
     environment = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK}
     async with Emulator(FileCloud(dict.fromkeys(urns, CONFIG))) as server:
@@ -128,7 +122,6 @@ async def test_refused_keys_stop_the_scope(tmp_path, write_list, wrong):
 
 
 async def test_temporary_keys_are_renewed_once_in_a_thread():
-    """Many scopes share the renewal; the loop is not blocked."""
     clock = SimpleNamespace(now=0.0)
     beaten = threading.Event()
     found = SdkKeys(until=beaten)
@@ -164,7 +157,6 @@ async def test_temporary_keys_are_renewed_once_in_a_thread():
 
 
 async def test_failed_renewal_keeps_the_keys():
-    """Without any keys the scope stops."""
     clock = SimpleNamespace(now=0.0)
     found = SdkKeys()
     keys = AccessKeys(found, clock=lambda: clock.now)
@@ -178,7 +170,6 @@ async def test_failed_renewal_keeps_the_keys():
 
 
 def test_keys_do_not_reveal_secrets():
-    """Neither repr nor pickle contains a key."""
     keys = create_access_keys(AK, SK, STS)
     assert repr(keys) == "AccessKeys(temporary)"
     assert repr(SigningCredential(keys, "p", HEADERS)) == "SigningCredential(AccessKeys(temporary), project p)"
@@ -188,7 +179,6 @@ def test_keys_do_not_reveal_secrets():
 
 
 def test_profile_file_is_found(tmp_path, monkeypatch):
-    """It has the SDK's format."""
     profile = tmp_path / "credentials"
     profile.write_text(f"[basic]\nak = {AK}\nsk = {SK}\n")
     monkeypatch.setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", str(profile))
@@ -197,7 +187,6 @@ def test_profile_file_is_found(tmp_path, monkeypatch):
 
 
 async def test_pod_identity_is_found_without_metadata(tmp_path, monkeypatch):
-    """The SDK's own chain would stop at the metadata."""
     from aiohttp import web  # noqa: PLC0415
 
     async def give(request):
@@ -221,7 +210,6 @@ async def test_pod_identity_is_found_without_metadata(tmp_path, monkeypatch):
 
 
 async def test_instance_metadata_are_found(monkeypatch):
-    """An ECS agency provides temporary keys."""
     from aiohttp import web  # noqa: PLC0415
 
     asked = Counter()
@@ -248,7 +236,6 @@ async def test_instance_metadata_are_found(monkeypatch):
 
 
 def test_no_provider_returns_no_keys(monkeypatch):
-    """Without variable, profile, metadata and pod."""
     monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
     assert find_access_keys() == (None, [])
 
@@ -265,7 +252,6 @@ def test_no_provider_returns_no_keys(monkeypatch):
     ],
 )
 def test_invalid_profile_is_reported(tmp_path, monkeypatch, content, words):
-    """The message does not quote the file."""
     profile = tmp_path / "credentials"
     if content is not None:
         profile.write_bytes(content.encode("utf-8", "surrogateescape"))
@@ -286,7 +272,6 @@ def test_invalid_profile_is_reported(tmp_path, monkeypatch, content, words):
     ],
 )
 def test_incomplete_sdk_variables_are_reported(monkeypatch, name, words):
-    """The message does not contain the values."""
     monkeypatch.setattr("huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv(name, AK)
     keys, hindered = find_access_keys()
@@ -298,7 +283,6 @@ def test_incomplete_sdk_variables_are_reported(monkeypatch, name, words):
 
 @pytest.mark.parametrize("sent", [b"[]", b'{"credential": null}', b"{}", b"no JSON"])
 async def test_invalid_metadata_are_ignored(monkeypatch, sent):
-    """Another server may use the metadata address."""
     from aiohttp import web  # noqa: PLC0415
 
     async def answer(_request):
@@ -317,7 +301,6 @@ async def test_invalid_metadata_are_ignored(monkeypatch, sent):
 
 @pytest.mark.parametrize("provider", ["OIDC", "pod"])
 async def test_refusal_of_an_identity_shows_only_the_status(tmp_path, monkeypatch, provider):
-    """The body may repeat the token."""
     from aiohttp import web  # noqa: PLC0415
 
     async def refuse(request):
@@ -354,7 +337,6 @@ async def test_refusal_of_an_identity_shows_only_the_status(tmp_path, monkeypatc
 
 
 async def test_token_run_does_not_import_the_sdk(tmp_path, write_list):
-    """Start-up stays fast."""
     import subprocess  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
@@ -374,7 +356,6 @@ async def test_token_run_does_not_import_the_sdk(tmp_path, write_list):
 
 @pytest.mark.parametrize("refusing", [("region-0", "region-5", "region-7"), tuple(f"region-{n}" for n in range(12))])
 async def test_wrong_key_is_tried_three_times(tmp_path, write_list, refusing):
-    """Also with twelve scopes, so that the account is not locked."""
     regions = [f"region-{number}" for number in range(12)]
     urns = [f"urn:fss:{region}:{P}:function:default:f" for region in regions]
     cloud = FileCloud(dict.fromkeys(urns, CONFIG))
@@ -396,7 +377,6 @@ async def test_wrong_key_is_tried_three_times(tmp_path, write_list, refusing):
 
 
 async def test_check_of_many_scopes_does_not_lock_the_key():
-    """The fourth scope reports the error without a call."""
     scopes = [(f"region-{number}", P) for number in range(12)]
     async with Emulator(FileCloud({})) as server:
         server.keys = Keys({AK: "another"}, now=time.time)

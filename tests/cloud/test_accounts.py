@@ -26,7 +26,6 @@ def find(environment, token_file=None):
 
 @pytest.fixture
 def sdk(monkeypatch):
-    """The SDK reads the variables of the process."""
     for name, value in SDK.items():
         monkeypatch.setenv(name, value)
 
@@ -36,7 +35,6 @@ def headers_of(account):
 
 
 def test_token_file_has_priority(tmp_path, sdk):
-    """Its line end is ignored."""
     path = tmp_path / "token"
     path.write_text(f"\n  {SECRET}\r\n")
     everything = {"HW_AUTH_TOKEN": "other-token", **USER, **KEYS}
@@ -44,14 +42,12 @@ def test_token_file_has_priority(tmp_path, sdk):
 
 
 def test_token_is_next(sdk):
-    """HW_AUTH_TOKEN is sent to every scope."""
     account = find({"HW_AUTH_TOKEN": SECRET, **USER, **KEYS})
     assert headers_of(account) == {"X-Auth-Token": SECRET}
     assert account.iam_credential(None, "r") is account.credential(None, "r2", "p2")
 
 
 def test_user_is_next(sdk):
-    """Each project has a token; the password is not shown."""
     account = find({**USER, **KEYS})
     assert repr(account) == "IamUser('reader' of 'company')"
     token = account.credential(None, "r", "p1")
@@ -60,7 +56,6 @@ def test_user_is_next(sdk):
 
 
 def test_terraform_keys_have_priority_over_the_sdk(sdk):
-    """With HW_SECURITY_TOKEN if set."""
     signed = headers_of(find({**KEYS, "HW_SECURITY_TOKEN": "temporary-token-of-terraform"}))
     assert "Access=AKOFTERRAFORM0000001," in signed["Authorization"]
     assert signed["X-Security-Token"] == "temporary-token-of-terraform"
@@ -68,7 +63,6 @@ def test_terraform_keys_have_priority_over_the_sdk(sdk):
 
 
 def test_sdk_is_last(sdk):
-    """Only without our variables."""
     account = find({})
     assert "Access=AKOFTHESDK0000000001," in headers_of(account)["Authorization"]
     assert not any(secret in repr(account) for secret in SDK.values())
@@ -89,7 +83,6 @@ def test_sdk_is_last(sdk):
     ],
 )
 def test_incomplete_credential_is_an_error(environment, words):
-    """The message names the missing variables."""
     with pytest.raises(CredentialsError) as caught:
         find(environment)
     assert str(caught.value) == words
@@ -98,7 +91,6 @@ def test_incomplete_credential_is_an_error(environment, words):
 @pytest.mark.parametrize("odd", ["a b", "a\u00a0b", "\u201cab\u201d", "a\nb", "a\x00b", "a\u200bb", "a\udcffb"])
 @pytest.mark.parametrize("name", ["HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"])
 def test_invalid_key_is_refused(name, odd):
-    """The message names the variable, not the key."""
     with pytest.raises(CredentialsError, match=r"HW_ACCESS_KEY has .* not printable ASCII") as caught:
         find({**KEYS, "HW_SECURITY_TOKEN": "temporary", name: f"SECRETPART{odd}"})
     assert "SECRETPART" not in str(caught.value)
@@ -106,7 +98,6 @@ def test_invalid_key_is_refused(name, odd):
 
 
 def test_invalid_sdk_key_is_refused(sdk, monkeypatch):
-    """No other provider is tried."""
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "SECRETPART \u201d")
     with pytest.raises(CredentialsError, match="HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK has ") as caught:
         find({})
@@ -116,7 +107,6 @@ def test_invalid_sdk_key_is_refused(sdk, monkeypatch):
 @pytest.mark.parametrize("odd", ["a\nb", "a\x1bb", "a\x85b", "a\u2028b", "a\udcffb"])
 @pytest.mark.parametrize("name", sorted(USER))
 def test_control_characters_in_the_user_are_refused(name, odd):
-    """The message names the variable, not the value."""
     with pytest.raises(CredentialsError, match=f"{name} contains a line break or control character") as caught:
         find({**USER, name: f"SECRETPART{odd}"})
     assert "SECRETPART" not in str(caught.value)
@@ -125,14 +115,12 @@ def test_control_characters_in_the_user_are_refused(name, odd):
 
 @pytest.mark.parametrize("environment", [{}, {"HW_AUTH_TOKEN": ""}, {"HW_AUTH_TOKEN": " \n"}])
 def test_missing_credential_lists_the_options(environment, monkeypatch):
-    """The message names the places that are searched."""
     monkeypatch.setattr("inventory.cloud.access_keys.find_access_keys", lambda: (None, []))
     with pytest.raises(CredentialsError, match=r"HW_AUTH_TOKEN.*--token-file.*HW_USER_NAME.*HUAWEICLOUD_SDK_AK"):
         find(environment)
 
 
 def accounts(tmp_path, environment, *more):
-    """Accounts by variables, by profile, and without a credential."""
     profile = tmp_path / "profile"
     profile.write_text("[basic]\nak = AKOFTHEPROFILE000001\nsk = SK%OF%THE%PROFILE\n")
     described = (
@@ -145,7 +133,6 @@ def accounts(tmp_path, environment, *more):
 
 
 def test_accounts_share_one_secret(tmp_path):
-    """A wrong one is not tried by each account."""
     shared = [AccountSettings(name, environment="ONE", regions=(f"x{name}",)) for name in ("a", "b")]
     profile = tmp_path / "keys"
     profile.write_text("[basic]\nak = AKOFTHEPROFILE000001\nsk = SKOFTHEPROFILE\n")
@@ -159,7 +146,6 @@ def test_accounts_share_one_secret(tmp_path):
 
 
 async def test_each_account_has_its_own_credential(tmp_path, sdk):
-    """A missing credential refuses only its own scopes."""
     found = accounts(tmp_path, {"ONE_AUTH_TOKEN": SECRET, "HW_AUTH_TOKEN": "another"})
     assert found.credential(None, "r1", "p").headers(PLACE) == {"X-Auth-Token": SECRET}
     assert "Access=AKOFTHEPROFILE000001," in found.credential(None, "r2", "p").headers(PLACE)["Authorization"]
@@ -183,7 +169,6 @@ async def test_each_account_has_its_own_credential(tmp_path, sdk):
     ],
 )
 async def test_invalid_profile_is_not_quoted(tmp_path, content, words):
-    """The message names the problem only."""
     path = tmp_path / "keys"
     if content is not None:
         path.write_text(content)
@@ -194,7 +179,6 @@ async def test_invalid_profile_is_not_quoted(tmp_path, content, words):
 
 
 async def test_failing_accounts_do_not_stop_others(tmp_path, write_list):
-    """One is refused, one is down, the third completes."""
     clouds = [GeneratedCloud(20, seed=seed, regions=("cn-north-4", "ap-southeast-1")) for seed in range(3)]
     urns = [urn for cloud in clouds for urn in cloud.urns()]
     async with Emulator(clouds[0], token="token-of-the-first") as good, Emulator(clouds[1], token="right") as refusing:

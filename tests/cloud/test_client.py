@@ -30,7 +30,6 @@ PATH = f"/v2/p0/fgs/functions/{URN}/async-invoke-config"
 
 
 def answer(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
-    """A complete response as bytes."""
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
@@ -48,7 +47,6 @@ class RawServer:
         """Bytes that are written once, when the client is done with the first answer."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Handles one connection."""
         self.tasks.append(asyncio.current_task())
         self.connections += 1
         self.writer = writer
@@ -80,7 +78,6 @@ class RawServer:
         timeout: float = 5.0,  # noqa: ASYNC109 - the client's
         endpoint: str = "http://127.0.0.1:{port}",
     ) -> list[object]:
-        """Makes calls over one session; returns answers and errors."""
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         results: list[object] = []
@@ -101,7 +98,6 @@ class RawServer:
 
     @asynccontextmanager
     async def proxied(self, endpoint: str, port: int):
-        """Sets this server as proxy for other endpoints."""
         with pytest.MonkeyPatch.context() as patch:
             if "{port}" not in endpoint:
                 patch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
@@ -109,7 +105,6 @@ class RawServer:
             yield
 
     async def ask_at_once(self, times: int) -> list[object]:
-        """Makes concurrent calls."""
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server, open_session(20.0) as session:
@@ -129,7 +124,6 @@ class Response(aiohttp.ClientResponse):
 
 @pytest.fixture
 def web(monkeypatch):
-    """Responses without a network, through SessionTransport."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     with aioresponses() as web:
         web.get = partial(web.get, response_class=Response)
@@ -137,13 +131,11 @@ def web(monkeypatch):
 
 
 async def show(endpoint: str = "https://fg.example", urn: str = URN, project: str = "p0"):
-    """Makes one call."""
     async with open_session(5.0) as session:
         return await Client(session, endpoint, project, TokenCredential(SECRET, "x")).show_async_invoke_config(urn)
 
 
 async def test_show_config_requests_the_documented_path(web):
-    """The URN is in the path unchanged; body and request id are returned."""
     web.get(f"https://fg.example{PATH}", body=CONFIG, headers={"X-Request-Id": "r-1"})
     found = await show()
     assert (found.body, found.request_id) == (CONFIG, "r-1")
@@ -152,7 +144,6 @@ async def test_show_config_requests_the_documented_path(web):
 
 
 async def test_base_path_of_the_endpoint_is_kept(web):
-    """An endpoint may have a path prefix."""
     web.get(f"https://gate.example/fg{PATH}", body=CONFIG)
     assert (await show("https://gate.example/fg")).body == CONFIG
 
@@ -166,7 +157,6 @@ async def test_base_path_of_the_endpoint_is_kept(web):
     ],
 )
 async def test_special_characters_are_encoded_once(web, urn, raw):
-    """Characters that are invalid in a URL are percent-encoded."""
     url = f"https://fg.example/v2/p0/fgs/functions/{raw}/async-invoke-config"
     web.get(URL(url, encoded=True), body=CONFIG)
     assert (await show(urn=urn)).body == CONFIG
@@ -174,7 +164,6 @@ async def test_special_characters_are_encoded_once(web, urn, raw):
 
 
 async def test_redirect_is_not_followed(web):
-    """The token is not sent to the target."""
     web.get(f"https://fg.example{PATH}", status=302, headers={"Location": "https://evil.example/"})
     web.get("https://evil.example/", body=CONFIG)
     with pytest.raises(BadAnswerError) as caught:
@@ -196,7 +185,6 @@ async def test_redirect_is_not_followed(web):
     ],
 )
 async def test_connection_failure_is_a_typed_error(web, error, kind):
-    """It is a retryable timeout or connection error."""
     web.get(f"https://fg.example{PATH}", exception=error)
     with pytest.raises(CallError) as caught:
         await show()
@@ -205,7 +193,6 @@ async def test_connection_failure_is_a_typed_error(web, error, kind):
 
 
 async def test_request_has_the_documented_headers():
-    """Token, content type and user agent are sent, and no cookie."""
     wire = RawServer(answer(CONFIG))
     (found,) = await wire.ask()
     assert found.body == CONFIG
@@ -218,7 +205,6 @@ async def test_request_has_the_documented_headers():
 
 
 async def test_cookies_are_not_kept():
-    """Set-Cookie of one response is not sent with the next request."""
     wire = RawServer(answer(CONFIG, headers="Set-Cookie: HWWAFSESID=1\r\n"))
     await wire.ask(2)
     assert len(wire.requests) == 2
@@ -226,7 +212,6 @@ async def test_cookies_are_not_kept():
 
 
 async def test_calls_share_a_connection():
-    """The next call reuses the connection."""
     wire = RawServer(
         answer(CONFIG), answer(b'{"error_code":"FSS.1051","error_msg":"gone"}', "404 Not Found"), answer(CONFIG)
     )
@@ -238,7 +223,6 @@ async def test_calls_share_a_connection():
 @pytest.mark.parametrize("broken", [None, b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"], ids=["head", "body"])
 @pytest.mark.parametrize("before", [0, 1, 3])
 async def test_broken_connection_is_not_retried_by_aiohttp(before, broken, reset):
-    """Each call is exactly one request."""
     wire = RawServer(*[answer(CONFIG)] * before, broken, reset=reset)
     results = await wire.ask(before + 1)
     assert [result.body for result in results[:-1]] == [CONFIG] * before
@@ -248,7 +232,6 @@ async def test_broken_connection_is_not_retried_by_aiohttp(before, broken, reset
 
 @pytest.mark.parametrize("headers", ["Content-Length: 104857600\r\n", "Transfer-Encoding: chunked\r\n", ""])
 async def test_huge_body_is_refused(headers):
-    """Reading stops after a megabyte."""
     body = b"6400000\r\n" + b" " * 104_857_600 if "chunked" in headers else b" " * 104_857_600
     wire = RawServer(f"HTTP/1.1 200 OK\r\n{headers}\r\n".encode() + body)
     (error,) = await wire.ask()
@@ -259,7 +242,6 @@ async def test_huge_body_is_refused(headers):
 
 
 async def test_decompression_bomb_is_refused():
-    """The limit applies to the decompressed size."""
     bomb = gzip.compress(b" " * 50_000_000)
     (error,) = await RawServer(answer(bomb, headers="Content-Encoding: gzip\r\n")).ask()
     assert isinstance(error, BadAnswerError)
@@ -267,7 +249,6 @@ async def test_decompression_bomb_is_refused():
 
 
 async def test_decompression_stops_at_the_limit():
-    """Concurrent calls use at most the limit each."""
     bomb = gzip.compress(b" " * 100_000_000, compresslevel=1)
     tracemalloc.start()
     try:
@@ -294,7 +275,6 @@ async def test_decompression_stops_at_the_limit():
     ],
 )
 async def test_invalid_compression_is_a_bad_answer(body, encoding, words):
-    """The error is retryable; a complete body is read."""
     (found,) = await RawServer(answer(body, headers=f"Content-Encoding: {encoding}\r\n")).ask()
     if words is None:
         assert found.body == CONFIG
@@ -305,14 +285,12 @@ async def test_invalid_compression_is_a_bad_answer(body, encoding, words):
 
 @pytest.mark.parametrize("size", [1_048_576, 1_048_577])
 async def test_body_limit_is_exact(size):
-    """A megabyte is read; one byte more is not."""
     body = CONFIG[:-1] + b" " * (size - len(CONFIG)) + b"}"
     (found,) = await RawServer(answer(body)).ask()
     assert isinstance(found, BadAnswerError) == (size > 1_048_576)
 
 
 async def test_compressed_response_is_read():
-    """Source: api-facts.md section 3.5."""
     (found,) = await RawServer(answer(gzip.compress(CONFIG), headers="Content-Encoding: gzip\r\n")).ask()
     assert found.body == CONFIG
 
@@ -331,7 +309,6 @@ async def test_compressed_response_is_read():
     ids=["no-http", "bad-header", "huge-header", "bad-gzip", "503", "204", "empty"],
 )
 async def test_invalid_response_is_a_typed_error(raw, kind):
-    """The error is retryable."""
     (error,) = await RawServer(raw).ask()
     assert error.kind in kind.split("|")
     assert error.retryable
@@ -357,7 +334,6 @@ UNREADABLE = {
 @pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
 @pytest.mark.parametrize("how", UNREADABLE)
 async def test_status_is_sufficient_if_the_rest_is_unreadable(how, endpoint):
-    """The next call uses another connection."""
     kinds = {"401 No": "refused", "429 No": "throttled", "503 No": "server_error", "400 No": "bad_request"}
     for status, kind in kinds.items():
         wire = RawServer(UNREADABLE[how].replace(b"{status}", status.encode()), answer(CONFIG))
@@ -371,8 +347,6 @@ async def test_status_is_sufficient_if_the_rest_is_unreadable(how, endpoint):
 @pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
 @pytest.mark.parametrize("sent", [b"HTTP/1.1 401 No\r\n", b"HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\n{"])
 async def test_incomplete_401_is_a_refusal(sent, endpoint):
-    """A 401 that never ends is not a timeout."""
-
     class Stalling(RawServer):
         async def serve(self, reader, writer):
             self.tasks.append(asyncio.current_task())
@@ -403,7 +377,6 @@ async def test_incomplete_401_is_a_refusal(sent, endpoint):
     ids=["hints", "many hints", "continue", "blank line", "cut", "version", "lower case"],
 )
 async def test_401_after_interim_responses_is_a_refusal(raw, endpoint):
-    """Also after blank lines, and if its head is unreadable."""
     (error,) = await RawServer(raw).ask(endpoint=endpoint)
     assert (error.kind, error.status_code, error.stops_scope) == ("refused", 401, True), error
 
@@ -420,7 +393,6 @@ async def test_401_after_interim_responses_is_a_refusal(raw, endpoint):
     ],
 )
 async def test_broken_head_is_not_quoted(rest, status, endpoint):
-    """It may contain secrets that the redactor does not know."""
     (error,) = await RawServer(f"HTTP/1.1 {status} OK\r\n{rest}".encode()).ask(endpoint=endpoint)
     assert error.retryable
     assert SECRET[::-1][:12] not in f"{error!r}{error}{error.body}"
@@ -428,7 +400,6 @@ async def test_broken_head_is_not_quoted(rest, status, endpoint):
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_interim_responses_are_skipped(size):
-    """In pieces of any size, with little memory."""
     raw = b"\r\nHTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 5000 + b"\r\n\r\n\nHTTP/1.1 401 No\r\n" + b"y" * 100
     kept = b""
     for start in range(0, len(raw), size):
@@ -442,7 +413,6 @@ def test_interim_responses_are_skipped(size):
 @pytest.mark.parametrize("how", UNREADABLE)
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
 async def test_unreadable_200_or_404_is_retryable(status, how, endpoint):
-    """The meaning of 200 and 404 depends on the body."""
     (error,) = await RawServer(UNREADABLE[how].replace(b"{status}", status.encode())).ask(endpoint=endpoint)
     if status[0] == "2" or "2 MB" in how:
         assert error.kind in {"bad_answer", "connection"}
@@ -451,7 +421,6 @@ async def test_unreadable_200_or_404_is_retryable(status, how, endpoint):
 
 @pytest.mark.parametrize("endpoint", [DIRECT, PROXIED], ids=["direct", "proxied"])
 async def test_large_headers_are_read(endpoint):
-    """60 KB and 900 fields are read; messages contain the limits."""
     fields = "".join(f"X-{n}: 1\r\n" for n in range(900))
     for headers in (f"Content-Security-Policy: {'x' * 60_000}\r\n", fields):
         (found,) = await RawServer(answer(CONFIG, headers=headers)).ask(endpoint=endpoint)
@@ -474,7 +443,6 @@ async def test_large_headers_are_read(endpoint):
     ],
 )
 async def test_refusal_by_the_proxy_stops_the_scope(endpoint, status, kind):
-    """If the proxy cannot reach the service, the error is retryable."""
     (error,) = await RawServer(answer(b"<html>no", status)).ask(endpoint=endpoint)
     assert (error.kind, error.stops_scope, error.retryable) == (kind, kind == "blocked", kind != "blocked")
     assert "proxy" in error.error_msg
@@ -485,7 +453,6 @@ GONE = answer(b'{"error_code":"FSS.1051","error_msg":"gone"}', "404 Not Found")
 
 @pytest.mark.parametrize("rest", [GONE, GONE[:-7], GONE[:20], b'{"max_async', b"\r\n"], ids=str)
 async def test_unexpected_bytes_are_not_the_next_response(rest):
-    """Bytes after a response may only invalidate that response."""
     for late in (False, True):
         wire = RawServer(answer(CONFIG) if late else answer(CONFIG) + rest, answer(CONFIG))
         wire.late = rest if late else b""
@@ -496,7 +463,6 @@ async def test_unexpected_bytes_are_not_the_next_response(rest):
 
 
 async def test_connection_with_a_truncated_body_is_not_reused():
-    """A wrong length may have truncated the JSON."""
     wire = RawServer(answer(CONFIG[:-5]), answer(CONFIG), answer(CONFIG))
     found = await wire.ask(3)
     assert [getattr(one, "body", None) for one in found[1:]] == [CONFIG] * 2
@@ -505,7 +471,6 @@ async def test_connection_with_a_truncated_body_is_not_reused():
 
 
 async def test_config_of_another_function_is_refused():
-    """The next call uses another connection."""
     other = b'{"func_urn":"urn:fss:cn-north-4:p0:function:default:g:!prod"}'
     wire = RawServer(answer(other), answer(CONFIG))
     first, second = await wire.ask(2)
@@ -515,7 +480,6 @@ async def test_config_of_another_function_is_refused():
 
 @pytest.mark.parametrize("framing", ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: -5"])
 async def test_invalid_length_is_bounded(framing):
-    """Two lengths or a negative one do not exceed the limit."""
     body = b"6400000\r\n" + b" " * 104_857_600
     wire = RawServer(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode() + body)
     (error,) = await wire.ask()
@@ -525,27 +489,23 @@ async def test_invalid_length_is_bounded(framing):
 
 
 async def test_incomplete_response_is_a_timeout():
-    """The timeout includes the body."""
     started = answer(CONFIG)[:-5].replace(b"Content-Length: ", b"Content-Length: 1")
     (error,) = await RawServer(started).ask(timeout=0.05)
     assert isinstance(error, CallTimeoutError)
 
 
 async def test_unreachable_endpoint_is_named():
-    """The message has host, port and the system's reason."""
     with pytest.raises(CallConnectionError) as caught:
         await show("http://127.0.0.1:9")
     assert caught.value.error_msg == "no connection to 127.0.0.1:9: Connection refused"
 
 
 async def test_token_in_a_config_is_redacted():
-    """A valid config may contain our token."""
     (found,) = await RawServer(answer(CONFIG[:-1] + f',"debug":"{SECRET}"}}'.encode())).ask()
     assert found.body == CONFIG[:-1] + b',"debug":"[redacted]"}'
 
 
 async def test_token_in_an_error_is_redacted():
-    """A server may return our headers."""
     body = json.dumps({"error_code": "APIGW.0301", "error_msg": f"verify fail, x-auth-token:{SECRET}"}).encode()
     (error,) = await RawServer(answer(body, "401 Unauthorized")).ask()
     assert not re.search(re.escape(SECRET), f"{error.error_msg}{error.body!r}{error}")
@@ -561,7 +521,6 @@ async def test_token_in_an_error_is_redacted():
     ],
 )
 def test_proxy_of_the_environment_is_used(monkeypatch, endpoint, proxy):
-    """HTTPS_PROXY and NO_PROXY apply; this machine is called directly."""
     for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")

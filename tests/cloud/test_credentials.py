@@ -29,7 +29,6 @@ PLACE = URL("https://fg.example/v2")
     ],
 )
 def test_invalid_token_file_is_not_quoted(tmp_path, content, words):
-    """The message names the file and the problem."""
     path = tmp_path / "token.txt"
     path.write_bytes(content)
     with pytest.raises(CredentialsError, match=words) as caught:
@@ -40,14 +39,12 @@ def test_invalid_token_file_is_not_quoted(tmp_path, content, words):
 
 @pytest.mark.parametrize("name", ["missing", "."])
 def test_missing_token_file_is_named(tmp_path, name):
-    """It is an error."""
     with pytest.raises(CredentialsError, match="cannot be read"):
         read_token_file(tmp_path / name)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for root")
 def test_unreadable_token_file_is_named(tmp_path):
-    """With the system's reason."""
     path = tmp_path / "token"
     path.write_text(SECRET)
     path.chmod(0)
@@ -56,7 +53,6 @@ def test_unreadable_token_file_is_named(tmp_path):
 
 
 def test_token_is_not_revealed():
-    """Neither by repr, str, pickle nor traceback."""
     token = TokenCredential(SECRET, "HW_AUTH_TOKEN")
     assert SECRET not in repr(token) + str(token) + f"{token}"
     with pytest.raises(TypeError, match="cannot be pickled") as caught:
@@ -65,7 +61,6 @@ def test_token_is_not_revealed():
 
 
 async def test_changed_token_file_is_read_again(tmp_path):
-    """The old token stays redacted."""
     path = tmp_path / "token"
     path.write_text(SECRET)
     clock = SimpleNamespace(now=0.0)
@@ -84,7 +79,6 @@ async def test_changed_token_file_is_read_again(tmp_path):
 
 @pytest.mark.parametrize("content", [None, "", "two words", SECRET])
 async def test_incomplete_token_file_keeps_the_old_token(tmp_path, content):
-    """The complete file is read later."""
     path = tmp_path / "token"
     path.write_text(f"{SECRET} ")
     token = read_token_file(path)
@@ -100,7 +94,6 @@ async def test_incomplete_token_file_keeps_the_old_token(tmp_path, content):
 
 
 async def test_token_changed_during_the_first_read_is_read_again(tmp_path, monkeypatch):
-    """Between reading and the first call."""
     path = tmp_path / "token"
     path.write_text(SECRET)
     read = Path.open
@@ -120,7 +113,6 @@ async def test_token_changed_during_the_first_read_is_read_again(tmp_path, monke
 
 
 async def test_refused_token_is_read_again(tmp_path):
-    """File times may be too coarse to show the change."""
     path = tmp_path / "token"
     path.write_text("first-token")
     token = read_token_file(path)
@@ -132,7 +124,6 @@ async def test_refused_token_is_read_again(tmp_path):
 
 
 async def test_pipe_is_read_once():
-    """Its token remains in use."""
     end, other = os.pipe()
     os.write(other, SECRET.encode())
     os.close(other)
@@ -145,14 +136,12 @@ async def test_pipe_is_read_once():
 
 
 def test_byte_order_mark_in_a_token_file_is_ignored(tmp_path):
-    """Windows editors write one."""
     path = tmp_path / "token"
     path.write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n")
     assert read_token_file(path).headers(PLACE) == {"X-Auth-Token": SECRET}
 
 
 def test_huge_token_file_is_refused(tmp_path):
-    """Reading stops after a megabyte."""
     path = tmp_path / "token"
     with path.open("wb") as file:
         file.truncate(1 << 40)
@@ -161,7 +150,6 @@ def test_huge_token_file_is_refused(tmp_path):
 
 
 async def test_token_of_the_environment_cannot_be_renewed():
-    """There is no other source."""
     token = TokenCredential(SECRET, "HW_AUTH_TOKEN")
     await token.prepare()
     assert not await token.renew(0)

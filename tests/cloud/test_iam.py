@@ -75,7 +75,6 @@ class Bodies(list):
 
 @asynccontextmanager
 async def answering(*answers):
-    """An IAM with fixed responses, the last one repeated."""
     bodies = Bodies()
 
     async def give(request):
@@ -104,7 +103,6 @@ def token_answer(token="the-first-token-of-iam", ends="2026-11-25T00:00:00.00000
 
 
 async def test_export_requests_one_token_per_project(tmp_path, write_list):
-    """User name and password are sufficient for two regions; IAM is called once per project."""
     async with Emulator(cloud(), users=[READER]) as server:
         result = await export(
             write_list(URNS), tmp_path / "run", endpoint=server.url, iam_endpoint=server.url, environment=VARIABLES
@@ -118,7 +116,6 @@ async def test_export_requests_one_token_per_project(tmp_path, write_list):
 
 
 async def test_wrong_password_stops_the_export(tmp_path, write_list):
-    """FunctionGraph is not called; exit code 3 with IAM's reason."""
     async with Emulator(cloud(), users=[READER]) as server:
         result = await export(
             write_list(URNS),
@@ -135,7 +132,6 @@ async def test_wrong_password_stops_the_export(tmp_path, write_list):
 
 
 async def test_expired_token_is_renewed_once(tmp_path, write_list):
-    """After APIGW.0307 all workers share one renewal, and every URN succeeds."""
     async with Emulator(cloud(), users=[READER]) as server:
         answered = 0
 
@@ -162,7 +158,6 @@ async def test_expired_token_is_renewed_once(tmp_path, write_list):
 
 
 async def test_refused_renewed_token_stops_the_scope(tmp_path, write_list):
-    """A token that the gateway always refuses is renewed once."""
     other = Emulator(cloud(), users=[READER])
     async with Emulator(cloud(), token="another") as server, other:
         server.expired_tokens = Everything()
@@ -187,7 +182,6 @@ class Everything:
 
 
 async def test_workers_share_one_token_request():
-    """The request contains project, user and domain."""
     async with answering(token_answer()) as (url, session, bodies):
         token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0)
         await asyncio.gather(*(token.prepare() for _ in range(64)))
@@ -209,7 +203,6 @@ REFUSAL = {"status": 401, "text": '{"error":{"code":401,"message":"wrong"}}'}
 
 
 async def test_wrong_password_does_not_lock_the_user():
-    """At most four requests fail; IAM locks a user after five."""
     async with answering(REFUSAL) as (url, session, bodies):
         reader = user()
         tokens = [IamTokenCredential(session, url, reader, {"project": {"id": f"p{n}"}}) for n in range(20)]
@@ -219,7 +212,6 @@ async def test_wrong_password_does_not_lock_the_user():
 
 
 async def test_foreign_project_does_not_stop_other_projects():
-    """A domain token shows that the password is right."""
     async with answering(REFUSAL, token_answer("token-of-the-domain"), *[REFUSAL] * 5, token_answer()) as (
         url,
         session,
@@ -238,7 +230,6 @@ async def test_foreign_project_does_not_stop_other_projects():
     [(86_400, 86_400 - 301, 86_400 - 299), (1000, 899, 901), (None, 539, 541)],
 )
 async def test_token_is_cached_until_shortly_before_expiry(lifetime, kept, renewed):
-    """Renewal is 5 minutes early, or in the last tenth; without an expiry the lifetime is 10 minutes."""
     clock = SimpleNamespace(now=1_000_000.0)
     ends = None
     if lifetime is not None:
@@ -295,7 +286,6 @@ async def test_token_is_cached_until_shortly_before_expiry(lifetime, kept, renew
     ],
 )
 async def test_iam_error_has_type_and_reason(answer, error, words):
-    """The message contains reason and address, and no password."""
     async with answering(answer) as (url, session, _):
         token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=skip_sleep)
         with pytest.raises(error, match=words) as caught:
@@ -305,7 +295,6 @@ async def test_iam_error_has_type_and_reason(answer, error, words):
 
 
 async def test_temporary_iam_error_is_retried():
-    """The third attempt succeeds after 503 and 429."""
     trouble = {"status": 503, "text": ""}
     async with answering(trouble, {"status": 429, "text": ""}, token_answer()) as (url, session, bodies):
         token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, now=lambda: 0.0, sleep=skip_sleep)
@@ -315,7 +304,6 @@ async def test_temporary_iam_error_is_retried():
 
 @pytest.mark.parametrize("hours_off", [-30, 30])
 async def test_lifetime_follows_iams_clock(hours_off):
-    """A wrong local clock does not cause a token request for each call."""
     clock = SimpleNamespace(now=1_000_000.0)
     began = datetime.fromtimestamp(clock.now - 3600 * hours_off, UTC)
     body = {"token": {"issued_at": began.isoformat(), "expires_at": (began + timedelta(hours=24)).isoformat()}}
@@ -334,7 +322,6 @@ async def test_lifetime_follows_iams_clock(hours_off):
 
 
 async def test_iam_is_called_through_the_proxy(monkeypatch):
-    """The proxy of the environment receives the token request."""
     async with answering(token_answer()) as (url, session, bodies):
         monkeypatch.setenv("HTTP_PROXY", url)
         monkeypatch.setenv("http_proxy", url)
@@ -344,7 +331,6 @@ async def test_iam_is_called_through_the_proxy(monkeypatch):
 
 
 async def test_unreachable_iam_is_reported():
-    """No connection and a timeout have their own error classes."""
     async with answering({"status": 200, "text": "{}"}) as (_, session, _bodies):
         token = IamTokenCredential(session, "http://127.0.0.1:1", user(), {"project": {"id": "p"}}, sleep=skip_sleep)
         with pytest.raises(CallConnectionError, match=r"IAM at http://127\.0\.0\.1:1"):
@@ -358,7 +344,6 @@ async def test_unreachable_iam_is_reported():
 
 
 async def test_projects_are_listed_with_a_domain_token():
-    """Both default projects and sub-projects are listed."""
     from inventory.cloud.accounts import PasswordProvider  # noqa: PLC0415
 
     sub = "11111111111111111111111111111111"
@@ -377,7 +362,6 @@ def a_page(ids, following=None):
 
 
 async def projects_of(*answers, base=""):
-    """Returns the listed projects and the requested paths."""
     async with answering(*answers) as (url, session, bodies):
         found = await list_projects(session, f"{url}{base}", TokenCredential("a-token", "x"))
         return found, bodies.paths
@@ -396,7 +380,6 @@ async def projects_of(*answers, base=""):
 )
 @pytest.mark.parametrize("base", ["", "/behind/a/proxy"])
 async def test_next_page_is_requested_from_the_endpoint(link, base):
-    """Scheme and host of the link are ignored."""
     if base:
         link = link.replace("{url}", "{url}" + base)
     found, paths = await projects_of(a_page("a", link.replace("{url}", "http://any")), a_page("b"), base=base)
@@ -408,25 +391,21 @@ async def test_next_page_is_requested_from_the_endpoint(link, base):
     "link", ["/v3/projects?enabled=true", "?enabled=true", "#top", "mailto:x", "http://[", 7, {"href": "/v3/projects"}]
 )
 async def test_invalid_next_page_is_an_error(link):
-    """A list with an invalid next page is not complete."""
     with pytest.raises(BadAnswerError, match=r"repeated or too many|invalid link"):
         await projects_of(a_page("a", link))
 
 
 @pytest.mark.parametrize("link", [None, "", False])
 async def test_last_page_has_no_next_page(link):
-    """All spellings of no next page end the list."""
     assert (await projects_of(a_page("a", link)))[0] == {"a": "r"}
 
 
 async def test_cyclic_pages_are_an_error():
-    """Two pages that link to each other end with an error."""
     with pytest.raises(BadAnswerError, match="repeated or too many pages"):
         await projects_of(a_page("a", "?page=2"), a_page("b", "?page=3"), a_page("c", "?page=2"), a_page("c"))
 
 
 async def test_project_without_id_is_an_error():
-    """A project with a name and no id is not skipped; other items are."""
     odd = {"status": 200, "text": json.dumps({"projects": [{"id": "a", "name": "r"}, {"id": 7}, "x", None]})}
     assert (await projects_of(odd))[0] == {"a": "r"}
     odd = {"status": 200, "text": json.dumps({"projects": [{"id": None, "name": "cn-north-4"}]})}
@@ -443,7 +422,6 @@ class Raw:
         self.calls = 0
 
     async def answer(self, reader, writer):
-        """Reads a request, writes a response, closes the connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"(?i)content-length: ([0-9]+)", head)
         await reader.readexactly(int(length[1]) if length else 0)
@@ -458,7 +436,6 @@ class Raw:
 
     @asynccontextmanager
     async def serve(self):
-        """Returns URL and session."""
         server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
         async with server, open_session(5.0) as session:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", session
@@ -469,7 +446,6 @@ PROJECTS = {"projects": [{"id": f"{n:032}", "name": f"cn-north-4_{n}", "links": 
 
 
 def raw(status, body, form="plain", *headers):
-    """A response with a length, chunked or compressed."""
     lines = [f"HTTP/1.1 {status} X", *headers, "Connection: close"]
     if form == "gzip":
         body = gzip.compress(body)
@@ -486,7 +462,6 @@ def raw(status, body, form="plain", *headers):
 @pytest.mark.parametrize("size", [0, 1447, 50_000])
 @pytest.mark.parametrize("form", ["plain", "chunked", "gzip"])
 async def test_long_response_is_read_completely(form, size):
-    """3,000 roles and 2,500 projects, in pieces of any size."""
     token = raw(201, json.dumps(ROLES).encode(), form, "X-Subject-Token: the-token-of-iam")
     projects = raw(200, json.dumps(PROJECTS).encode(), form)
     async with Raw(token, projects, size=size).serve() as (url, session):
@@ -496,7 +471,6 @@ async def test_long_response_is_read_completely(form, size):
 
 
 async def test_response_in_single_bytes_is_read():
-    """A token arrives byte by byte."""
     token = raw(201, b'{"token": {}}', "chunked", "X-Subject-Token: the-token-of-iam")
     async with Raw(token, size=1).serve() as (url, session):
         credential = IamTokenCredential(session, url, user(), {"project": {"id": "p"}})
@@ -505,7 +479,6 @@ async def test_response_in_single_bytes_is_read():
 
 
 async def test_too_large_response_is_an_error():
-    """The message contains the limit."""
     long = raw(201, b" " * 20_000_000, "plain", "X-Subject-Token: the-token-of-iam")
     async with Raw(long).serve() as (url, session):
         with pytest.raises(BadAnswerError, match=r"a response of more than [0-9]+ bytes"):
@@ -532,7 +505,6 @@ UNREADABLE = {
 )
 @pytest.mark.parametrize("status", [200, 201, 404])
 async def test_broken_response_is_not_quoted(status, rest):
-    """IAM's head contains the token."""
     async with Raw(f"HTTP/1.1 {status} X\r\nX-Subject-Token: the-token-of-iam{rest}".encode()).serve() as (
         url,
         session,
@@ -544,7 +516,6 @@ async def test_broken_response_is_not_quoted(status, rest):
 
 @pytest.mark.parametrize("what", UNREADABLE)
 async def test_unreadable_401_is_a_refusal(what):
-    """Twenty projects try the password three times, and once for the domain."""
     iam = Raw(UNREADABLE[what])
     async with iam.serve() as (url, session):
         reader = user()
@@ -558,7 +529,6 @@ async def test_unreadable_401_is_a_refusal(what):
 
 @pytest.mark.parametrize("status", [200, 403])
 async def test_a_web_page_is_sent_a_password_once(status):
-    """Where something else answers for IAM, the password is sent once, however many projects there are."""
     iam = Raw(raw(status, b"<html>Welcome</html>"))
     async with iam.serve() as (url, session):
         reader = user()
@@ -572,7 +542,6 @@ async def test_a_web_page_is_sent_a_password_once(status):
 
 
 async def test_broken_json_tries_a_password_three_times():
-    """A 200 that is no JSON may hide a refusal: it counts as one, however many projects there are."""
     iam = Raw(raw(200, b'{"token":'))
     async with iam.serve() as (url, session):
         reader = user()
@@ -586,7 +555,6 @@ async def test_broken_json_tries_a_password_three_times():
 
 @pytest.mark.parametrize("headers", [{}, {"X-Subject-Token": "two words"}])
 async def test_a_201_without_a_usable_token_stops_the_scope(tmp_path, write_list, headers):
-    """IAM is asked three times for all URNs together; the run stops and can be resumed."""
     async with answering({"status": 201, "text": '{"token": {}}', "headers": headers}) as (url, _, bodies):
         result = await export(
             write_list(URNS[:10]),
@@ -604,14 +572,12 @@ DOWN = {"status": 503, "text": ""}
 
 
 def living(seconds, token="the-first-token-of-iam"):
-    """A response with a token of this lifetime."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
     body = {"token": {"issued_at": began.isoformat(), "expires_at": (began + timedelta(seconds=seconds)).isoformat()}}
     return {"status": 201, "headers": {"X-Subject-Token": token}, "text": json.dumps(body)}
 
 
 async def test_valid_token_is_used_while_iam_is_down():
-    """One caller at a time tries to renew it; no call fails."""
     clock = SimpleNamespace(now=0.0)
     async with answering(living(86_400), *[DOWN] * 2, living(86_400, "the-second-token-of-iam")) as (
         url,
@@ -632,7 +598,6 @@ async def test_valid_token_is_used_while_iam_is_down():
 
 
 async def test_refused_renewal_keeps_the_token_until_expiry():
-    """A changed password is not retried before expiry."""
     clock = SimpleNamespace(now=0.0)
     async with answering(living(1000), REFUSAL) as (url, session, bodies):
         token = IamTokenCredential(
@@ -649,7 +614,6 @@ async def test_refused_renewal_keeps_the_token_until_expiry():
 
 
 async def test_waiting_callers_share_the_error():
-    """While IAM is down, many workers make the attempts of one."""
     async with answering(DOWN) as (url, session, bodies):
         token = IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=skip_sleep)
         ended = await asyncio.gather(*(token.prepare() for _ in range(64)), return_exceptions=True)
@@ -658,7 +622,6 @@ async def test_waiting_callers_share_the_error():
 
 
 async def test_429_pauses_all_callers():
-    """No project or user calls IAM during Retry-After; then all get tokens."""
     busy = {"status": 429, "headers": {"Retry-After": "30"}, "text": ""}
     clock = SimpleNamespace(now=1000.0)
     asked = []
@@ -682,7 +645,6 @@ async def test_429_pauses_all_callers():
 
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), ("Sun, 06 Nov 1994 08:49:47 GMT", 10.0), ("soon", None)])
 async def test_retry_after_of_iam_is_read(text, seconds):
-    """As seconds, or as a date by IAM's clock."""
     headers = {"Retry-After": text, "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}
     async with answering({"status": 429, "headers": headers, "text": ""}) as (url, session, _):
         client = iam_client.IamClient(url, session)
@@ -693,7 +655,6 @@ async def test_retry_after_of_iam_is_read(text, seconds):
 
 
 async def test_silent_iam_is_probed():
-    """A thousand projects make a few dozen calls, and each reports the reason."""
     clock = SimpleNamespace(now=1000.0)
 
     async def pass_time(seconds):
@@ -711,7 +672,6 @@ async def test_silent_iam_is_probed():
 
 @pytest.mark.parametrize("answer", [DOWN, {"status": 429, "headers": {"Retry-After": "600"}, "text": ""}])
 async def test_given_up_iam_stops_scopes_at_once(answer):
-    """Waiting and later callers get the reason without a pause."""
     clock = SimpleNamespace(now=1000.0)
 
     async def pass_time(seconds):
@@ -733,8 +693,6 @@ async def test_given_up_iam_stops_scopes_at_once(answer):
 
 
 def test_scope_waits_for_iam(in_virtual_time):
-    """After a short outage all URNs succeed; after a long one the scope stops."""
-
     class Away:
         """A credential that is unavailable during an interval."""
 
@@ -774,7 +732,6 @@ def test_scope_waits_for_iam(in_virtual_time):
 
 @pytest.mark.parametrize("ends", ["1999-01-01T00:00:00Z", "soon", 7, None])
 async def test_token_without_valid_expiry_stays_in_use(ends):
-    """It is renewed at intervals and never discarded."""
     clock = SimpleNamespace(now=1_800_000_000.0)
     async with answering(token_answer(ends=ends), DOWN) as (url, session, bodies):
         token = IamTokenCredential(
@@ -788,7 +745,6 @@ async def test_token_without_valid_expiry_stays_in_use(ends):
 
 
 async def test_time_without_zone_is_utc():
-    """The local time zone does not matter."""
     clock = SimpleNamespace(now=datetime(2026, 1, 1, tzinfo=UTC).timestamp())
     with mock.patch.dict(os.environ, TZ="Asia/Shanghai"):
         time.tzset()
@@ -805,7 +761,6 @@ async def test_time_without_zone_is_utc():
 
 
 def test_user_does_not_reveal_the_password():
-    """Neither repr nor pickle contains it."""
     import pickle  # noqa: PLC0415
 
     assert repr(user()) == "IamUser('reader' of 'company')"
@@ -814,7 +769,6 @@ def test_user_does_not_reveal_the_password():
 
 
 async def test_invalid_region_stops_only_its_scope(tmp_path, write_list):
-    """Other scopes succeed, and the run can be resumed."""
     odd = f"urn:fss:cn_north_4:{P}:function:default:f:latest"
     async with Emulator(cloud(), users=[READER]) as server:
         accounts = (

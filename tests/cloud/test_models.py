@@ -31,7 +31,6 @@ JSON = st.recursive(
 
 
 def config(**fields: object):
-    """A config as the cloud returns it."""
     return read_config(json.dumps({"func_urn": "u", **fields}).encode())
 
 
@@ -58,7 +57,6 @@ def config(**fields: object):
     ],
 )
 def test_integer_of_another_type_is_read(sent, value, extra):
-    """The original value stays in ``extra``."""
     read = config(max_async_retry_attempts=sent)
     assert (read.max_async_retry_attempts, read.extra) == (value, extra)
 
@@ -78,7 +76,6 @@ def test_integer_of_another_type_is_read(sent, value, extra):
     ],
 )
 def test_boolean_text_is_read(sent, value, extra):
-    """The text "false" is false (the vendor's SDK returns true) and stays in ``extra``."""
     read = config(enable_async_status_log=sent)
     assert (read.enable_async_status_log, read.extra) == (value, extra)
 
@@ -86,13 +83,11 @@ def test_boolean_text_is_read(sent, value, extra):
 @pytest.mark.parametrize("name", ["func_urn", "created_time", "last_modified"])
 @pytest.mark.parametrize(("sent", "text"), [(1571989047, "1571989047"), ({"a": [1]}, '{"a":[1]}'), (False, "false")])
 def test_text_of_another_type_becomes_json(name, sent, text):
-    """The original value stays in ``extra``."""
     read = config(**{name: sent})
     assert (getattr(read, name), read.extra) == (text, {name: sent})
 
 
 def test_integer_beyond_64_bits_stays_in_extra():
-    """No column can hold it."""
     read = read_config(
         b'{"max_async_retry_attempts": 123456789012345678901234567890, "x": 340282366920938463463374607431768211456}'
     )
@@ -108,7 +103,6 @@ def test_integer_beyond_64_bits_stays_in_extra():
 )
 @pytest.mark.parametrize("other", [{}, {"on_success": SET}])
 def test_empty_side_is_no_destination(side, other):
-    """Source: api-facts.md section 2."""
     read = config(destination_config={"on_failure": side, **other})
     assert read.on_failure is None
     assert (read.on_success is None) == (not other)
@@ -117,7 +111,6 @@ def test_empty_side_is_no_destination(side, other):
 
 @pytest.mark.parametrize("sent", [None, {}, "", "{}", {"on_success": None}, {"on_success": {}, "on_failure": {}}])
 def test_empty_destination_config_is_no_destination(sent):
-    """It leaves nothing in ``extra``."""
     read = config(destination_config=sent)
     assert (read.on_success, read.on_failure, read.extra) == (None, None, {})
 
@@ -137,7 +130,6 @@ def test_empty_destination_config_is_no_destination(sent):
     ],
 )
 def test_unknown_side_stays_in_extra(side):
-    """It is neither a destination nor empty."""
     read = config(destination_config={"on_success": side})
     assert read.on_success is None
     assert read.extra == {"destination_config": {"on_success": side}}
@@ -145,12 +137,10 @@ def test_unknown_side_stays_in_extra(side):
 
 @pytest.mark.parametrize("sent", ["SMN", ["x"], 7, False])
 def test_destination_config_of_another_type_stays_in_extra(sent):
-    """It is not an object."""
     assert config(destination_config=sent).extra == {"destination_config": sent}
 
 
 def test_unknown_event_stays_in_extra():
-    """It makes no row."""
     read = config(destination_config={"on_success": SET, "on_timeout": SET})
     assert read.on_success.destination == "SMN"
     assert read.extra == {"destination_config": {"on_timeout": SET}}
@@ -173,13 +163,11 @@ def test_unknown_event_stays_in_extra():
     ],
 )
 def test_param_is_kept_unchanged(param, text, parsed, extra):
-    """Text without a JSON object is recognized."""
     side = config(destination_config={"on_failure": {"destination": "OBS", "param": param}}).on_failure
     assert (side.destination, side.param, side.param_object, side.extra) == ("OBS", text, parsed, extra)
 
 
 def test_destination_of_another_type_keeps_its_row():
-    """A number is also a destination."""
     side = config(destination_config={"on_success": {"destination": {"k": "Rocket"}, "param": "{}"}}).on_success
     assert (side.destination, side.extra) == ('{"k":"Rocket"}', {"destination": {"k": "Rocket"}})
 
@@ -203,26 +191,22 @@ def test_destination_of_another_type_keeps_its_row():
     ],
 )
 def test_invalid_config_is_named(body, words):
-    """The ValueError says what the body is."""
     with pytest.raises(ValueError, match=words):
         read_config(body)
 
 
 def test_json_text_has_sorted_keys():
-    """Equal values give equal bytes."""
     assert json_text({"b": {"d": 1, "c": 2}, "a": "é"}) == json_text({"a": "é", "b": {"c": 2, "d": 1}})
     assert json_text({"b": 1, "a": [None, True]}) == '{"a":[null,true],"b":1}'
 
 
 @pytest.mark.parametrize("value", ["+7", "-7", "007"])
 def test_integer_text_is_parsed(value):
-    """Sign and leading zeros do not change the value."""
     assert parse_int(value) == (int(value), False)
 
 
 @given(st.dictionaries(st.text(max_size=12) | st.sampled_from(sorted(DOCUMENTED)), JSON, max_size=8))
 def test_any_object_keeps_its_unknown_fields(sent):
-    """Undocumented fields are in ``extra``."""
     body = json.dumps(sent).encode()
     if DOCUMENTED.isdisjoint(sent):
         with pytest.raises(ValueError, match="without a field"):
@@ -253,7 +237,6 @@ NEARLY = st.fixed_dictionaries(
 
 @given(NEARLY)
 def test_fast_and_tolerant_readers_agree(sent):
-    """For a documented config."""
     body = json.dumps(sent).encode()
     try:
         softly = _read_softly(read_json(body))
@@ -267,7 +250,6 @@ def test_fast_and_tolerant_readers_agree(sent):
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_a_config_or_a_value_error(body):
-    """No other exception occurs."""
     reason = ""
     try:
         read = read_config(body)
@@ -288,7 +270,6 @@ def test_any_bytes_are_a_config_or_a_value_error(body):
     ],
 )
 def test_repeated_key_is_kept(name, first):
-    """The first value is not lost."""
     sides = '"on_success":{"destination":"OBS","param":"{\\"param\\":1,\\"func_urn\\":2}"}'
     body = f'{{"func_urn":"u","max_async_retry_attempts":1,"destination_config":{{{sides}}}}}'
     body = body if name != "x" else body.replace("{", '{"x":5,', 1)
@@ -299,7 +280,6 @@ def test_repeated_key_is_kept(name, first):
 
 
 def test_lone_surrogate_keeps_other_fields():
-    """Also in ``param``."""
     side = r'{"destination":"OBS","param":"{\"bucket\":\"b\\ud83d\",\"expires\":5}"}'
     body = r'{"func_urn":"u\ud83d","y\udc00":1,"destination_config":{"on_failure":@}}'.replace("@", side)
     config = read_config(body.encode())
@@ -308,7 +288,6 @@ def test_lone_surrogate_keeps_other_fields():
 
 
 def test_number_format_is_kept_in_extra():
-    """The value is read."""
     config = read_config(b'{"max_async_retry_attempts":-0,"max_async_event_age_in_seconds":3600.00,"x":1e400}')
     assert (config.max_async_retry_attempts, config.max_async_event_age_in_seconds) == (0, 3600)
     assert '"max_async_event_age_in_seconds":3600.00' in json_text(config.extra)
@@ -327,19 +306,16 @@ def test_number_format_is_kept_in_extra():
     ],
 )
 def test_a_number_that_no_cell_holds_is_in_extra(number):
-    """A number that is no 64-bit integer leaves its cell empty and is in `extra` with all its digits."""
     read = read_config(f'{{"func_urn":"u","max_async_event_age_in_seconds":{number}}}'.encode())
     assert read.max_async_event_age_in_seconds is None
     assert json_text(read.extra) == f'{{"max_async_event_age_in_seconds":{number}}}'
 
 
 def test_a_repeated_key_with_an_escape_is_kept():
-    """A key that is repeated in another spelling is a repeated key."""
     read = read_config(b'{"func_urn":"u","func\\u005furn":"v","max_async_retry_attempts":1}')
     assert read.extra == {REPEATED: {"func_urn": ["u", "v"]}}
 
 
 def test_a_sent_field_with_our_name_is_kept():
-    """A sent field named as our own key for repeated keys keeps its value when another key is repeated."""
     read = read_config(f'{{"func_urn":"u","{REPEATED}":{{"b":7}},"a":1,"a":2}}'.encode())
     assert read.extra == {"a": 2, REPEATED: {REPEATED: [{"b": 7}], "a": [1, 2]}}

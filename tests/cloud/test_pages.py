@@ -18,7 +18,6 @@ def sent(value):
 
 
 def test_page_of_functions_is_read():
-    """URNs lose their qualifier; numbers may be text."""
     items = [{"func_urn": URN, "user_data": "secret"}, {"func_urn": f"{URN}2:latest", "version": "latest"}]
     page = read_functions(sent({"functions": items, "next_marker": "2", "count": 950}))
     assert page == FunctionPage([URN, f"{URN}2"], 2, 950)
@@ -27,12 +26,10 @@ def test_page_of_functions_is_read():
 
 @pytest.mark.parametrize("body", [{"functions": None}, {"functions": []}, {"functions": [], "count": True}])
 def test_null_list_is_empty(body):
-    """Missing values are None."""
     assert read_functions(sent(body)) == FunctionPage([], None, None)
 
 
 def test_versions_and_aliases_are_read():
-    """Versions are in an object, aliases in an array, which may be null."""
     assert read_versions(sent({"versions": [{"version": "latest"}, {"version": "v1.0"}]})) == ["latest", "v1.0"]
     assert read_aliases(sent([{"name": "prod", "version": "v1.0"}])) == ["prod"]
     assert read_aliases(b"null") == []
@@ -54,7 +51,6 @@ def test_versions_and_aliases_are_read():
     ],
 )
 def test_invalid_list_is_an_error(read, body, reason):
-    """An invalid item does not shorten the list."""
     with pytest.raises(Exception, match=reason) as caught:
         read(sent(body))
     assert isinstance(caught.value, ValueError)
@@ -66,7 +62,6 @@ def test_invalid_list_is_an_error(read, body, reason):
     )
 )
 def test_any_json_is_a_list_or_a_value_error(value):
-    """No other exception occurs."""
     for read in (read_functions, read_versions, read_aliases):
         for body in (value, {"functions": value}, {"versions": value}):
             try:

@@ -26,7 +26,6 @@ UNUSABLE = [
 @pytest.mark.parametrize("text", UNUSABLE)
 @pytest.mark.parametrize("name", ["region", "project_id"])
 def test_an_unusable_region_or_project_is_refused_before_any_call(tmp_path, text, name):
-    """Each command and `export(all=True)` refuse a region or project id that no URN can have, with one sentence."""
     several = {"region": ["cn-north-4"], name: ["good", text] if name == "project_id" else [text]}
     with pytest.raises(SettingsError, match="give one as it stands in a URN"):
         select_projects(ExportSettings(), several["region"], several.get("project_id"))

@@ -76,7 +76,6 @@ EXPECTED = [
 
 
 def ask(status: int, body: object, token: str = "token-of-the-tests", **headers: str) -> CallError:
-    """Returns the error of a response."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
     with pytest.raises(CallError) as caught:
@@ -85,7 +84,6 @@ def ask(status: int, body: object, token: str = "token-of-the-tests", **headers:
 
 
 def said(error: CallError) -> tuple[object, ...]:
-    """An error message about a URN."""
     return type(error).__name__, error.status, error.kind, error.status_code, error.error_code, error.error_msg
 
 
@@ -95,12 +93,10 @@ def said(error: CallError) -> tuple[object, ...]:
     ids=[f"{n}-{e['status']}-{e['body']['error_code']}" for n, e in enumerate(RECORDED)],
 )
 def test_recorded_error_is_classified(entry, expected):
-    """Class, status, kind, code and message of each recorded response."""
     assert said(ask(entry["status"], entry["body"])) == expected
 
 
 def test_throttling_keeps_the_request_id_of_the_body():
-    """The header is missing."""
     error = ask(RECORDED[26]["status"], RECORDED[26]["body"])
     assert (error.request_id, error.limit, error.retry_after) == (
         "d4e8174b8df00840aef0c6907ec0e384",
@@ -147,7 +143,6 @@ def test_throttling_keeps_the_request_id_of_the_body():
     ],
 )
 def test_status_and_code_select_the_class(status, code, expected):
-    """Source: api-facts.md sections 3.2 to 4."""
     error = ask(status, {} if code is None else {"error_code": code, "error_msg": "words"})
     assert (error.kind or error.status, error.status_code) == (expected, status)
 
@@ -166,7 +161,6 @@ def test_status_and_code_select_the_class(status, code, expected):
     ],
 )
 def test_caller_errors_stop_the_scope(status, code, stops):
-    """401 of the gateway and 418 concern the caller; 401 of the service may concern the URN."""
     assert ask(status, {"error_code": code, "error_msg": "x"}).stops_scope is stops
 
 
@@ -187,7 +181,6 @@ def test_caller_errors_stop_the_scope(status, code, stops):
     ],
 )
 def test_error_body_of_any_form_is_read(body, code, msg):
-    """Source: api-facts.md section 3.4."""
     error = ask(500, body)
     assert (error.error_code, error.error_msg) == (code, msg)
 
@@ -204,7 +197,6 @@ def test_error_body_of_any_form_is_read(body, code, msg):
     ],
 )
 def test_unknown_fields_remain(body, left):
-    """They go to ``extra``."""
     vendor = read_error_body(json.dumps(body))
     assert (vendor.code, vendor.msg) == ("A", "m")
     assert vendor.rest == left
@@ -219,12 +211,10 @@ def test_unknown_fields_remain(body, left):
     ],
 )
 def test_unknown_fields_of_a_nested_error_remain(body):
-    """They go to ``extra``."""
     assert "left over" in json.dumps(read_error_body(json.dumps(body)).rest)
 
 
 def test_outer_code_has_priority():
-    """An ``error`` object does not replace it."""
     error = ask(404, {"error_code": "FSS.1051", "error_msg": "gone", "error": {}})
     assert (error.status, error.error_code) == ("not_found", "FSS.1051")
 
@@ -246,7 +236,6 @@ def test_outer_code_has_priority():
     ],
 )
 def test_200_without_config_is_a_bad_answer(body):
-    """It is retryable."""
     error = ask(200, body)
     assert (type(error).__name__, error.kind, error.status_code, error.retryable) == (
         "BadAnswerError",
@@ -258,27 +247,23 @@ def test_200_without_config_is_a_bad_answer(body):
 
 
 def test_error_with_status_200_keeps_code_and_message():
-    """The gateway may send an error with 200."""
     error = ask(200, {"error_code": "APIGW.0308", "error_msg": "over"})
     assert (error.kind, error.error_code) == ("bad_answer", "APIGW.0308")
     assert "over" in error.error_msg
 
 
 def test_config_is_returned_unchanged():
-    """The answer has the original bytes and the request id."""
     answer = classify_response(200, CIMultiDict({"x-request-id": "r-1"}), b' {"func_urn": "u"} ', str)
     assert (answer.body, answer.request_id) == (b' {"func_urn": "u"} ', "r-1")
 
 
 @pytest.mark.parametrize("body", [b"<html>not found</html>", b"", b'{"error_code":"Other.404"}', b"[]"])
 def test_foreign_404_is_a_wrong_endpoint(body):
-    """A web page does not mean that a function has no config."""
     assert type(ask(404, body)).__name__ == "WrongEndpointError"
 
 
 @pytest.mark.parametrize("size", range(1, 60, 7))
 def test_incomplete_404_is_retryable(size):
-    """The missing part tells function, config and API apart."""
     whole = b'{"error_code":"FSS.0404","error_msg":"can not find function"}'
     error = ask(404, whole[:size], Content_Type="application/json; charset=utf-8")
     assert (type(error).__name__, error.retryable, error.status_code) == ("BadAnswerError", True, 404)
@@ -288,18 +273,15 @@ def test_incomplete_404_is_retryable(size):
 
 @pytest.mark.parametrize("body", [b"", b'{"message":"no route"}', b"[]"])
 def test_empty_or_foreign_404_is_a_wrong_endpoint(body):
-    """Empty bodies and other JSON are not from the service."""
     assert type(ask(404, body, Content_Type="application/json")).__name__ == "WrongEndpointError"
 
 
 def test_redirect_message_has_the_target():
-    """The usual mistake is http:// instead of https://."""
     error = ask(301, b"", Location="https://fg.example/v2")
     assert error.error_msg == "a redirect to https://fg.example/v2, which is not followed"
 
 
 def test_request_id_of_the_header_has_priority():
-    """Otherwise the id of the body is used."""
     assert ask(500, {"request_id": "body"}, X_Request_Id="header").request_id == "header"
     assert ask(500, {"request_id": "body"}).request_id == "body"
 
@@ -309,13 +291,11 @@ def test_request_id_of_the_header_has_priority():
     [("7", 7.0), ("1.5", 1.5), (" 0 ", 0.0), ("", None), ("soon", None), ("-5", None), ("٣", None), ("1e3", None)],
 )
 def test_retry_after_number_is_read(text, seconds):
-    """Invalid values are ignored."""
     assert ask(429, {}, Retry_After=text).retry_after == seconds
 
 
 @pytest.mark.parametrize(("shift", "seconds"), [(90, 90.0), (-90, 0.0)])
 def test_retry_after_date_is_read(shift, seconds):
-    """The server's Date is the reference; a past date means no wait."""
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     later = format_datetime(now + timedelta(seconds=shift), usegmt=True)
     assert ask(429, {}, Retry_After=later, Date=format_datetime(now, usegmt=True)).retry_after == seconds
@@ -323,7 +303,6 @@ def test_retry_after_date_is_read(shift, seconds):
 
 @pytest.mark.parametrize("date", ["", "rubbish", "Thu, 01 Jan 2026 12:00:00"])
 def test_retry_after_with_a_broken_date_is_ignored(date):
-    """An invalid Date header is not an error."""
     error = ask(429, {}, Retry_After="Thu, 01 Jan 2026 12:00:30 GMT", Date=date)
     assert type(error).__name__ == "ThrottledError"
 
@@ -343,7 +322,6 @@ SECRET = "MIIRxgYJKoZIhvcNAQcC+oIIRtzCCEbMCAQ/ExDTAL=="
     ids=["plain", "escaped-slash", "escaped-equals", "other-fields", "html"],
 )
 def test_echoed_token_is_redacted(echo):
-    """In any JSON escape form."""
     error = ask(401, echo.encode(), token=SECRET)
     start = SECRET[:24]
     assert start not in f"{error.error_msg}{error.error_code}{error.request_id}"
@@ -353,7 +331,6 @@ def test_echoed_token_is_redacted(echo):
 
 @pytest.mark.parametrize("status", [200, 401])
 def test_echoed_token_in_the_request_id_is_redacted(status):
-    """The id is also limited in length."""
     headers = CIMultiDict({"X-Request-Id": f"id-{SECRET}-{'x' * 5000}"})
     try:
         kept = classify_response(status, headers, b'{"func_urn":"u"}', Redactor(SECRET).redact).request_id
@@ -364,7 +341,6 @@ def test_echoed_token_in_the_request_id_is_redacted(status):
 
 
 def test_kept_error_is_limited():
-    """A megabyte becomes a short message and at most 16 KiB of body."""
     error = ask(500, {"error_code": "A", "error_msg": "ä" * 500_000})
     assert len(error.error_msg) == 2000
     assert len(error.body) == 16 * 1024
@@ -372,14 +348,12 @@ def test_kept_error_is_limited():
 
 @given(st.integers(100, 599).filter(lambda status: status != 200), st.binary(max_size=200))
 def test_any_response_is_one_call_error(status, body):
-    """It keeps its HTTP status."""
     error = ask(status, body)
     assert error.status_code == status
     assert (error.kind is None) == (error.status in ("not_configured", "not_found"))
 
 
 def test_invalid_header_bytes_are_escaped():
-    """Ledger and tables accept only UTF-8."""
     with pytest.raises(CallError) as caught:
         classify_response(302, {"X-Request-Id": "a\udcffb", "Location": "/\udcfe"}, b"", str)
     assert caught.value.request_id == r"a\xffb"
@@ -387,7 +361,6 @@ def test_invalid_header_bytes_are_escaped():
 
 
 def test_huge_error_page_is_read_fast():
-    """Only the beginning is searched."""
     for body in (b"<" * 1_000_000, b"<script" * 150_000):
         with pytest.raises(CallError) as caught:
             classify_response(502, {}, body, str)
@@ -395,7 +368,6 @@ def test_huge_error_page_is_read_fast():
 
 
 def test_object_message_becomes_json():
-    """Not Python's repr."""
     with pytest.raises(CallError) as caught:
         classify_response(500, {}, b'{"error_code":"FSS.0500","error_msg":{"a":[true,null]}}', str)
     assert caught.value.error_msg == '{"a":[true,null]}'
@@ -428,7 +400,6 @@ def config_of(named):
 )
 @pytest.mark.parametrize("asked", [ASKED, "urn:fss:cn-north-4:p0:function:default:f"])
 def test_config_may_name_the_function_differently(asked, named):
-    """Another qualifier or region name is accepted, and a name that is not a URN."""
     body = config_of(named)
     assert classify_response(200, {}, body, str, expected_urn=asked).body == body
 
@@ -444,14 +415,12 @@ def test_config_may_name_the_function_differently(asked, named):
     ],
 )
 def test_config_of_another_function_is_a_bad_answer(named):
-    """The retryable error names that function."""
     with pytest.raises(BadAnswerError, match=f"not what was asked for: the config of {re.escape(named)}$") as caught:
         classify_response(200, {}, config_of(named), str, expected_urn=ASKED)
     assert (caught.value.retryable, caught.value.status_code, caught.value.body) == (True, 200, config_of(named))
 
 
 def test_name_of_another_function_is_redacted():
-    """The name may contain a secret."""
     named = "urn:fss:cn-north-4:p0:function:default:secret"
     with pytest.raises(BadAnswerError) as caught:
         classify_response(200, {}, config_of(named), lambda text: text.replace("secret", "***"), expected_urn=ASKED)
@@ -472,14 +441,12 @@ def test_name_of_another_function_is_redacted():
     ],
 )
 def test_page_of_a_web_filter_is_blocked(status, body, kind):
-    """A 403 with a page and any 407 are not from the service."""
     error = ask(status, body)
     assert error.kind == kind
     assert error.error_msg.startswith("a proxy or web filter answered instead") is (kind == "blocked")
 
 
 def test_message_contains_body_and_fault():
-    """An incomplete response shows both."""
     with pytest.raises(CallError) as caught:
         classify_response(503, CIMultiDict(), b"<html>Busy</html>", str, fault="the response was cut off")
     assert caught.value.error_msg == "Busy (the response was cut off)"
@@ -506,7 +473,6 @@ F = "urn:fss:r:p:function:default:f"
     ],
 )
 def test_other_version_is_refused(asked, answered, is_another, is_otherwise):
-    """The target of an alias or of ``latest`` is accepted."""
     urn, named = (F if one is None else f"{F}:{one}" for one in (asked, answered))
     body = json.dumps({"func_urn": named}).encode()
     assert is_named_otherwise(named, urn) is is_otherwise
@@ -518,14 +484,12 @@ def test_other_version_is_refused(asked, answered, is_another, is_otherwise):
 
 
 def test_name_in_another_region_is_counted():
-    """A config without a URN is not counted."""
     assert is_named_otherwise(F.replace(":r:", ":s:"), F)
     assert not is_named_otherwise("f", F)
     assert not is_named_otherwise(None, F)
 
 
 def test_byte_order_mark_is_skipped():
-    """The code behind it is read."""
     error = ask(401, b'\xef\xbb\xbf{"error_code":"FSS.0401","error_msg":"not permit"}')
     assert (type(error).__name__, error.error_code) == ("RefusedError", "FSS.0401")
     assert ask(503, b"\xef\xbb\xbf<html>Busy").error_msg == "Busy"

@@ -17,18 +17,15 @@ BUCKET = {"bucket": "logs", "prefix": "/f", "expires": 5}
 
 
 def compare(folder, old, new, **of_new):
-    """The difference of two lists of functions, by name."""
     sides = [{urn(name): answer for name, answer in functions.items()} for functions in (old, new)]
     return inventory.diff(write_run(folder / "old", sides[0]), write_run(folder / "new", sides[1], day=1, **of_new))
 
 
 def rows_of(diff, *columns):
-    """Its rows, some of their columns."""
     return [tuple(row[name] for name in columns) for row in diff.table().to_pylist()]
 
 
 def changes_of(diff):
-    """Event, field, before and after of each row."""
     return rows_of(diff, "event", "field", "before", "after")
 
 
@@ -60,7 +57,6 @@ def changes_of(diff):
     ],
 )
 def test_each_pair_of_fates_has_its_kind(tmp_path, before, after, kind):
-    """Every URN on either list is of exactly one kind; what failed in NEW is never removed."""
     old, new = ({"f": answer, "g": config()} if answer != "absent" else {"g": config()} for answer in (before, after))
     diff = compare(tmp_path, old, new)
     assert {name: count for name, count in diff.counts.items() if count} == (
@@ -140,7 +136,6 @@ def test_what_is_unknown_carries_what_old_knew_and_how_old_that_is(tmp_path):
 
 
 def test_a_function_on_a_longer_list_is_told_from_one_that_was_made_since(tmp_path):
-    """Both are added; the note says that OLD did not list them and when the config was made."""
     new = {"f": config(), "g": config(created_time="2026-11-20T12:00:00Z"), "h": None, "i": config()}
     diff = compare(tmp_path, {"i": NOT_FOUND}, new)
     assert [note.rpartition("; ")[2] for (note,) in rows_of(diff, "note")] == [
@@ -168,14 +163,12 @@ ANSWERS = st.one_of(
 
 
 def status_of(answer):
-    """The status of an answer; None if it was not requested."""
     if isinstance(answer, dict):
         return Status.CONFIGURED
     return {None: "not_configured", "absent": None}.get(answer, answer)
 
 
 def truth(before, after):
-    """The expected rows of one function: kind, event, field."""
     kind = kind_of(status_of(before), status_of(after))
     if kind is not None:
         return [(kind.value, None, None)]
@@ -191,7 +184,6 @@ def truth(before, after):
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(st.tuples(ANSWERS, ANSWERS), max_size=12), rows=st.integers(1, 4))
 def test_random_edits_are_told_exactly_and_the_other_way_round_too(tmp_path, monkeypatch, pairs, rows):
-    """Random edits in any batches give exactly their rows; the reverse diff swaps them."""
     monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_BATCH", rows)
     monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_WINDOW", rows)
     monkeypatch.setattr("inventory.comparison.join.ROWS_PER_JOIN", rows)
@@ -219,7 +211,6 @@ def test_random_edits_are_told_exactly_and_the_other_way_round_too(tmp_path, mon
 
 
 def test_the_kind_of_two_statuses_never_removes_what_new_does_not_know():
-    """Removed requires an answer of NEW that the function does not exist."""
     fates = [None, *(status.value for status in Status)]
     removed = {(old, new) for old in fates for new in fates if kind_of(old, new) == Kind.REMOVED}
     assert removed == {("configured", "not_found"), ("not_configured", "not_found")}

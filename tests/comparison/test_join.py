@@ -16,13 +16,11 @@ from inventory.runs.files import open_run
 
 
 def windows_of(*folders):
-    """The windows of two runs that have to be joined."""
     runs = [open_run(folder) for folder in folders]
     return list(skip_equal_rows(read_windows([TableReader(run, *one) for one in COLUMNS.items() for run in runs])))
 
 
 def test_rows_that_are_equal_are_not_joined(tmp_path):
-    """At equal positions only rows that differ, that NEW does not know, or whose destinations differ reach the join."""
     old = {urn(name): config() for name in "abcd"} | {urn("e"): FAILED, urn("f"): leading(on_failure=side("X", "{}"))}
     new = old | {urn("b"): config(max_async_retry_attempts=1), urn("f"): leading(on_failure=side("Y", "{}"))}
     (window,) = windows_of(write_run(tmp_path / "old", old), write_run(tmp_path / "new", new, day=1))
@@ -44,7 +42,6 @@ def test_rows_that_are_equal_are_not_joined(tmp_path):
     ],
 )
 def test_the_database_is_closed_to_the_outside(tmp_path, statement, error):
-    """It reads and writes no file, loads no extension, sees no variable of Python, and its settings are locked."""
     (tmp_path / "x.csv").write_text("a\n1\n")
     a_python_variable = pa.Table.from_batches([], pa.schema([("x", pa.int64())]))
     with JoinedTables() as tables, pytest.raises(error):
@@ -54,7 +51,6 @@ def test_the_database_is_closed_to_the_outside(tmp_path, statement, error):
 
 
 def test_the_database_is_in_memory_and_in_utc(tmp_path, monkeypatch):
-    """Its temporary folder is that of the system and is removed; times are in UTC wherever the machine is."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with JoinedTables() as tables:
@@ -67,7 +63,6 @@ def test_the_database_is_in_memory_and_in_utc(tmp_path, monkeypatch):
 
 
 def test_without_a_temporary_folder_memory_is_enough(tmp_path, monkeypatch):
-    """Two small runs are compared although no temporary folder can be created."""
     runs = [write_run(tmp_path / name, {urn("a"): config(odd=name)}) for name in ("old", "new")]
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     assert inventory.diff(*runs).counts["changed"] == 1
@@ -87,7 +82,6 @@ def test_without_a_temporary_folder_memory_is_enough(tmp_path, monkeypatch):
     ],
 )
 def test_missing_memory_and_disk_space_are_output_errors(error, words):
-    """Both are one sentence with exit code 4."""
     with pytest.raises(OutputError, match=words) as caught, _translate_errors():
         raise error
     assert caught.value.exit_code == ExitCode.OUTPUT
@@ -96,7 +90,6 @@ def test_missing_memory_and_disk_space_are_output_errors(error, words):
 
 
 def test_too_little_memory_is_reported(tmp_path, monkeypatch):
-    """A join that does not fit ends with the sentence, and not with an error of DuckDB."""
     old, new = (
         write_many(tmp_path / name, 3_000, changed=changed) for name, changed in (("old", ()), ("new", range(3_000)))
     )
@@ -108,7 +101,6 @@ def test_too_little_memory_is_reported(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_cancels_a_join(tmp_path, number, code):
-    """A query that never ends is cancelled; the command says what stopped it and leaves no temporary file."""
     runs = [write_run(tmp_path / name, {urn("a"): config(odd=name)}) for name in ("old", "new")]
     program = (
         "import os, signal, sys\n"

@@ -55,19 +55,16 @@ NEW = {
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two runs with every kind of change."""
     return write_run(tmp_path / "old", OLD), write_run(tmp_path / "new", NEW, day=1)
 
 
 def command(*words):
-    """What the command says: exit code, stdout, stderr."""
     done = CliRunner().invoke(app, ["diff", *map(str, words)])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout_bytes, done.stderr
 
 
 def test_all_forms_hold_the_same_rows(runs):
-    """JSON, CSV and Parquet tell the same cells; text and Markdown name each function and each value."""
     expected = inventory.diff(*runs).table().to_pylist()
     code, text, _ = command(*runs, "--format", "json")
     document = json.loads(text)
@@ -89,7 +86,6 @@ def test_all_forms_hold_the_same_rows(runs):
 
 
 def test_text_is_for_reading(runs):
-    """Counts first, then each function with what became of it; of a param, the keys that differ."""
     _, text, words = command(*runs)
     shown = text.decode()
     assert "+ 1 added" in shown.partition("urn:fss")[0]
@@ -115,7 +111,6 @@ def test_a_value_stays_on_its_line(tmp_path):
 
 @pytest.mark.parametrize("block", [{"finished": "yesterday"}, {"finished": "2026-11-20T00:00:00"}, {"input": {}}])
 def test_a_manifest_of_another_hand_is_told(runs, block):
-    """A block that is not as it was written is an error that names it, and no traceback."""
     path = runs[1] / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | block))
     code, _, words = command(*runs)
@@ -143,14 +138,12 @@ def test_exit_codes_are_fit_for_ci(tmp_path, runs):
 
 
 def test_a_file_gets_what_stdout_would(tmp_path, runs):
-    """--output writes the same bytes, and prints nothing."""
     path = tmp_path / "changes.md"
     assert command(*runs, "--format", "markdown", "--output", path)[1] == b""
     assert path.read_bytes() == command(*runs, "--format", "markdown")[1]
 
 
 def test_sides_of_every_make_give_the_same_rows(tmp_path, runs, store):
-    """Tables of CSV alone, tables in parts, and runs in a store differ as the plain ones do."""
     expected = inventory.diff(*runs).table()
     parts = write_run(tmp_path / "parts", OLD, rows_per_file=2)
     table_of_csv = write_run(tmp_path / "csv", NEW, day=1, formats=("csv",), rows_per_file=4)
@@ -164,7 +157,6 @@ def test_sides_of_every_make_give_the_same_rows(tmp_path, runs, store):
 
 
 def test_what_cannot_be_compared_is_refused_and_what_is_odd_is_said(tmp_path, runs):
-    """Other table versions are refused; other endpoints, zones, order and projects are noted."""
     with pytest.raises(UsageError, match=r"has tables of version 1, .* inventory tables writes them again"):
         inventory.diff(write_run(tmp_path / "one", OLD, schema_version=1), runs[1])
     elsewhere = [{"region": "cn-north-4", "project_id": "0123456789abcdef0123456789abcdef", "endpoint": "https://two"}]
@@ -185,7 +177,6 @@ def test_what_cannot_be_compared_is_refused_and_what_is_odd_is_said(tmp_path, ru
 
 @pytest.mark.parametrize("names", [["b", "a"], ["a", "a"]])
 def test_a_table_that_is_not_sorted_is_told(tmp_path, runs, names):
-    """A table of another hand, out of order or with a row twice, is an error and no wrong answer."""
     path = runs[1] / "functions.parquet"
     rows = {row["function_urn"]: row for row in pq.read_table(path).to_pylist()}
     pq.write_table(pa.Table.from_pylist([rows[urn(name)] for name in names], pq.read_schema(path)), path)
@@ -194,7 +185,6 @@ def test_a_table_that_is_not_sorted_is_told(tmp_path, runs, names):
 
 
 def test_a_diff_in_python_is_a_frame_a_table_and_a_word(runs):
-    """Frames are of Arrow types, counts are by kind, and a notebook shows them."""
     diff = inventory.diff(*runs)
     assert isinstance(diff.changes, pd.DataFrame)
     assert list(diff.changes.columns) == [column.name for column in CHANGES.columns]
@@ -222,7 +212,6 @@ def test_calls_are_read_only_if_an_old_answer_is_needed(tmp_path, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_tables(tmp_path):
-    """Four times the rows, a quarter of them changed: Arrow holds no more at its peak."""
     peaks = []
     before = pa.default_memory_pool()
     for rows in (20_000, 80_000):
@@ -239,14 +228,12 @@ def test_memory_does_not_grow_with_the_tables(tmp_path):
 
 
 def test_a_table_that_the_manifest_does_not_name_is_told(runs):
-    """A manifest without a table of functions is an error that says so."""
     write_manifest(runs[1], [], 0, 0)
     with pytest.raises(OutputError, match="holds no table functions: its manifest does not name it"):
         inventory.diff(*runs)
 
 
 def test_the_command_loads_no_pandas(runs):
-    """Neither reading nor comparing nor writing needs frames, although Arrow would load them where it can."""
     code = (
         "import sys; from inventory.cli.app import app\n"
         "for form in ('text', 'csv', 'parquet', 'json'):\n"
@@ -260,7 +247,6 @@ def test_the_command_loads_no_pandas(runs):
 
 
 async def test_two_exports_of_a_cloud_that_changed_in_between(tmp_path, write_list):
-    """End to end: edits are changes, failures are unknown."""
     functions = {name: config() for name in (urn("a"), urn("b"), urn("c"), urn("d"))}
     later = {**functions, urn("a"): leading(on_success=side("DIS", {"stream_name": "s"})), urn("b"): None}
     del later[urn("c")]

@@ -14,7 +14,6 @@ BOTH = leading(on_success=side("SMN", "{}"), on_failure=side("SMN", "{}"))
 
 
 def readers_of(*folders):
-    """Readers of functions and of destinations."""
     runs = [open_run(folder) for folder in folders]
     return [
         TableReader(run, table, columns)
@@ -29,7 +28,6 @@ def readers_of(*folders):
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(old=NAMES, new=NAMES, batch=st.integers(1, 5), window=st.integers(1, 9), per_file=st.integers(0, 3))
 def test_windows_have_all_rows_of_their_urns(tmp_path, monkeypatch, old, new, batch, window, per_file):
-    """No URN is in two windows, and the windows together are the tables, whatever the sizes of batches and files."""
     monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_BATCH", batch)
     monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_WINDOW", window)
     folders = [
@@ -52,7 +50,6 @@ def test_windows_have_all_rows_of_their_urns(tmp_path, monkeypatch, old, new, ba
 
 
 def test_windows_end_where_they_are_cancelled(tmp_path, monkeypatch):
-    """No further window is read after a cancellation."""
     monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_BATCH", 1)
     monkeypatch.setattr("inventory.comparison.windows.ROWS_PER_WINDOW", 1)
     run = write_run(tmp_path / "run", {urn(f"f{n}"): config() for n in range(5)})
@@ -63,7 +60,6 @@ def test_windows_end_where_they_are_cancelled(tmp_path, monkeypatch):
 
 
 def test_reading_ahead_gives_the_items_and_closes_their_source():
-    """Items come in order; an error comes where the item would; the source is closed when the caller stops."""
     closed = []
 
     def items(count, error=None):

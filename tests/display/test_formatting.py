@@ -19,7 +19,6 @@ def clock(monkeypatch):
 
 
 def test_speed_needs_a_second_of_measurements(clock):
-    """The speed is unknown at first, then that of the last seconds, not of the whole run."""
     speed = Speed()
     assert speed.update(0) is None
     clock.now = 0.5
@@ -44,7 +43,6 @@ def test_speed_needs_a_second_of_measurements(clock):
     ],
 )
 def test_progress_puts_the_most_important_first(progress, speed, text):
-    """Rate, time left and throttling come before the counts, which a narrow terminal cuts."""
     assert format_progress(progress, speed) == text
 
 
@@ -60,5 +58,4 @@ def test_progress_puts_the_most_important_first(progress, speed, text):
     ],
 )
 def test_duration_has_two_units(seconds, text):
-    """A duration is written in its two largest units."""
     assert duration(seconds) == text

@@ -4,14 +4,11 @@ from inventory.display.log import Log
 
 
 def test_log_escapes_control_characters(capsys):
-    """Escape sequences, direction marks and line breaks of an error message are escaped."""
     Log("text").complain("bad \x1b[31mred\x07\u202e end\nsecond line")
     assert capsys.readouterr().err == "inventory: bad \\x1b[31mred\\x07\\u202e end\\nsecond line\n"
 
 
 def test_log_stops_writing_to_a_full_stderr(monkeypatch):
-    """A full stderr makes the log quiet and raises nothing."""
-
     class Full(io.StringIO):
         def write(self, _text):
             raise OSError(28, "No space left on device")

@@ -24,7 +24,6 @@ def clock(monkeypatch):
 
 
 def test_lines_are_five_seconds_apart(clock, capsys):
-    """Without a terminal, each stage logs a line at most every five seconds."""
     observer = LineObserver(Log("text"))
     observer.on_load(10)
     clock.now = 6.0
@@ -45,7 +44,6 @@ def test_lines_are_five_seconds_apart(clock, capsys):
 
 
 def test_json_lines_contain_numbers(clock, capsys):
-    """The JSON log has progress as named numbers."""
     observer = LineObserver(Log("json"))
     clock.now = 6.0
     observer.on_fetch(progress_at(13, configured=13, paused_for=1.25))
@@ -64,8 +62,6 @@ def test_json_lines_contain_numbers(clock, capsys):
 
 @pytest.mark.parametrize(("width", "cut"), [(80, True), (160, False)])
 def test_bar_stays_on_one_line(width, cut, monkeypatch):
-    """80 columns show count, rate and time left; the end is cut."""
-
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -86,7 +82,6 @@ def test_bar_stays_on_one_line(width, cut, monkeypatch):
 
 
 def test_display_picks_the_observer(monkeypatch):
-    """Quiet: nothing. A terminal: a bar. Otherwise, and for JSON: log lines."""
     assert type(Display(Log("text", quiet=True)).__enter__()) is ProgressObserver
     assert type(Display(Log("text")).__enter__()) is LineObserver
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)

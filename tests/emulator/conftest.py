@@ -15,22 +15,18 @@ STATE = {f"{BASE}f": CONFIG, f"{BASE}f:!prod": {"max_async_retry_attempts": 2}, 
 
 @pytest.fixture
 async def emulator():
-    """An emulator with the state above."""
     async with Emulator(FileCloud(STATE)) as emulator:
         yield emulator
 
 
 @pytest.fixture
 async def session():
-    """A client."""
     async with aiohttp.ClientSession() as session:
         yield session
 
 
 @pytest.fixture
 def get(emulator, session):
-    """Makes one call; returns status, body and headers."""
-
     async def get(urn: str = f"{BASE}f", token: str | None = TOKEN, project: str = PROJECT, **headers: str):
         if token is not None:
             headers["X-Auth-Token"] = token

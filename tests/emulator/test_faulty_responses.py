@@ -36,7 +36,6 @@ CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
     ],
 )
 async def test_each_fault_has_its_documented_form(emulator, get, fault, status, content_type, start):
-    """A planned fault is sent once, in its documented form, and named in the log."""
     emulator.plan({f"{BASE}f": [fault]})
     got, body, headers = await get()
     assert (got, headers["Content-Type"]) == (status, content_type)
@@ -46,7 +45,6 @@ async def test_each_fault_has_its_documented_form(emulator, get, fault, status, 
 
 
 async def test_truncated_body_is_not_json(emulator, get):
-    """Half a body is complete HTTP, but not JSON."""
     emulator.plan({f"{BASE}f": [Fault.TRUNCATED]})
     with pytest.raises(json.JSONDecodeError):
         json.loads((await get())[1])
@@ -70,7 +68,6 @@ async def test_a_reset_breaks_the_connection_as_often_as_planned(emulator, get, 
 
 @pytest.mark.parametrize(("fault", "answered"), [(Fault.RESET, False), (Fault.RESET_IN_BODY, True)])
 async def test_reset_sends_rst(emulator, fault, answered):
-    """The connection ends with RST, before the answer or after half a body."""
     emulator.plan({f"{BASE}f": [fault]})
     reader, writer = await asyncio.open_connection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
     writer.write(
@@ -90,13 +87,11 @@ async def test_reset_sends_rst(emulator, fault, answered):
 
 
 async def test_throttled_twice_then_right(emulator, get):
-    """A plan of two 429s ends after two calls and does not affect other URNs."""
     emulator.plan({f"{BASE}f": [Fault.THROTTLED] * 2})
     assert [(await get())[0], (await get(f"{BASE}g"))[0], (await get())[0], (await get())[0]] == [429, 404, 429, 200]
 
 
 async def test_a_plan_may_give_an_exact_answer(emulator, get):
-    """A ``Reply`` in a plan is sent verbatim."""
     blocked = Reply(418, "<title>访问被拦截！</title>".encode(), {"Content-Type": "text/html", "Server": "CloudWAF"})  # noqa: RUF001 - the firewall's own text
     emulator.plan({f"{BASE}f": [blocked]})
     status, body, headers = await get()
@@ -105,7 +100,6 @@ async def test_a_plan_may_give_an_exact_answer(emulator, get):
 
 
 async def test_faults_by_rate_may_be_switched_mid_run(emulator, get):
-    """Setting and removing ``faults`` takes effect at once."""
     emulator.faults = Faults(error_5xx=1)
     statuses = {(await get())[0] for _ in range(30)}
     emulator.faults = None
@@ -114,7 +108,6 @@ async def test_faults_by_rate_may_be_switched_mid_run(emulator, get):
 
 
 async def test_a_client_that_leaves_is_logged_without_a_status(emulator, get):
-    """A cancelled call is logged without a status and its handler ends."""
     emulator.faults = Faults(latency=3600, jitter=0)
     call = asyncio.create_task(get())
     while not emulator._number:  # noqa: ASYNC110 - the arrival has no event to wait for

@@ -13,8 +13,6 @@ BASE = "urn:fss:cn-north-4:p1:function:default:"
 
 @pytest.fixture
 def load(tmp_path):
-    """Loads text as a state file."""
-
     def load(text: str | bytes) -> FileCloud:
         path = tmp_path / "state.json"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -24,7 +22,6 @@ def load(tmp_path):
 
 
 def test_configs_nulls_and_missing_urns_differ(load):
-    """A config is served, null is not configured, other URNs are missing."""
     cloud = load(f'{{"functions": {{"{BASE}f:latest": {{"x": [1, null]}}, "{BASE}g:!prod": null}}}}')
     assert cloud.answer(parse(f"{BASE}f:latest")) == {"func_urn": f"{BASE}f:latest", "x": [1, None]}
     assert cloud.answer(parse(f"{BASE}g:!prod")) is Missing.CONFIG
@@ -35,7 +32,6 @@ def test_configs_nulls_and_missing_urns_differ(load):
 
 
 def test_a_urn_without_qualifier_means_latest():
-    """A URN with and without ``latest`` is the same in file and request."""
     long, short = FileCloud({f"{BASE}f:latest": {}}), FileCloud({f"{BASE}f": {}})
     for cloud in (long, short):
         for asked in (f"{BASE}f", f"{BASE}f:latest"):
@@ -43,12 +39,10 @@ def test_a_urn_without_qualifier_means_latest():
 
 
 def test_a_config_keeps_the_func_urn_that_it_has():
-    """A ``func_urn`` in the file is served unchanged."""
     assert FileCloud({f"{BASE}f": {"a": 1, "func_urn": None}}).answer(parse(f"{BASE}f")) == {"a": 1, "func_urn": None}
 
 
 def test_exact_answers_are_sent_word_for_word(load):
-    """``answers`` overrides ``functions``; its body is JSON as written, or text."""
     cloud = load(
         f'{{"functions": {{"{BASE}f": {{}}}}, "answers": {{"{BASE}f": {{"body": {{"a":  1.50}}}},'
         f' "{BASE}g": {{"status": 418, "body": "<html>\\n", "headers": {{"Content-Type": "text/html"}}}},'
@@ -62,7 +56,6 @@ def test_exact_answers_are_sent_word_for_word(load):
 
 
 def test_the_request_list_is_the_files(load):
-    """``urns`` lists functions and answers as written, each once."""
     cloud = load(
         f'{{"functions": {{"{BASE}z": null, "{BASE}a": null}}, "answers": {{"{BASE}a": {{}}, "{BASE}b": {{}}}}}}'
     )
@@ -88,7 +81,6 @@ def test_the_request_list_is_the_files(load):
     ],
 )
 def test_a_wrong_file_is_one_sentence_with_file_and_place(load, text, words):
-    """The error names the file, the place in it and the problem."""
     with pytest.raises(SettingsError) as caught:
         load(text)
     sentence = str(caught.value)
@@ -98,13 +90,11 @@ def test_a_wrong_file_is_one_sentence_with_file_and_place(load, text, words):
 
 
 def test_a_file_that_is_not_there_is_a_settings_error(tmp_path):
-    """The error names a missing file."""
     with pytest.raises(SettingsError, match=r"nope\.json: cannot be read: No such file"):
         load_state(tmp_path / "nope.json")
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device of POSIX")
 def test_a_state_file_without_end_is_refused():
-    """A state file that is a device without end is read up to a bound, and refused."""
     with pytest.raises(SettingsError, match="state file /dev/zero: no JSON of functions: it has over 64,000,000 bytes"):
         load_state("/dev/zero")

@@ -14,7 +14,6 @@ CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
 
 
 async def test_a_config_is_answered_as_in_the_documentation(session):
-    """The vendor's example is answered byte for byte."""
     urn = f"urn:fss:xxxxxxxxx:{PROJECT}:function:default:test:latest"
     target = '{"func_urn":"urn:fss:{region}:5691ba790e2b46ceb38316xxxxxxxxxx:function:default:testPython:latest"}'
     side = {"destination": "FunctionGraph", "param": target}
@@ -48,7 +47,6 @@ async def test_a_config_is_answered_as_in_the_documentation(session):
     ],
 )
 async def test_service_errors_begin_with_the_code(get, urn, status, body):
-    """Service errors contain code, then message, without a request id."""
     got, raw, _ = await get(urn)
     assert got == status
     assert list(json.loads(raw).items()) == list(body.items())
@@ -69,7 +67,6 @@ async def test_service_errors_begin_with_the_code(get, urn, status, body):
     ],
 )
 async def test_gateway_errors_begin_with_the_message(emulator, get, change, status, code, message):
-    """Gateway errors contain message, code, request id, and end with a newline."""
     emulator.token = "right"
     emulator.expired_tokens.add("old")
     got, raw, headers = await get(**{"token": None} | change)
@@ -81,7 +78,6 @@ async def test_gateway_errors_begin_with_the_message(emulator, get, change, stat
 
 
 async def test_every_answer_has_the_gateways_headers(emulator, get):
-    """Every answer has a request id of 32 hex digits, content type and date, and no rate limit headers."""
     ids = set()
     for urn in (f"{BASE}f", f"{BASE}g", "urn:x"):
         _, _, headers = await get(urn)
@@ -95,13 +91,11 @@ async def test_every_answer_has_the_gateways_headers(emulator, get):
 
 @pytest.mark.parametrize("form", ["f", "default:f", f"{PROJECT}:default:f", f"{PROJECT}:default:f:latest", f"{BASE}f"])
 async def test_short_forms_mean_the_paths_project(get, form):
-    """All documented short forms reach the same function; the answer has its full URN."""
     status, body, _ = await get(form)
     assert (status, json.loads(body)) == (200, CONFIG)
 
 
 async def test_encoded_and_raw_urns_mean_the_same(emulator, get):
-    """Percent-encoded (SDK) and raw (Terraform) URNs are equal."""
     urn = f"{BASE}f:!prod"
     raw, encoded = await get(urn), await get(quote(urn, safe=""))
     assert raw[:2] == encoded[:2]
@@ -111,25 +105,21 @@ async def test_encoded_and_raw_urns_mean_the_same(emulator, get):
 
 @pytest.mark.parametrize("path", ["/", "/v2", f"/v2/{PROJECT}/fgs/function", f"/v1/{PROJECT}/x", "//", "/emulate"])
 async def test_an_unknown_path_is_the_gateways_404(emulator, session, path):
-    """An unknown path is APIGW.0101, before the token is checked."""
     async with session.get(f"{emulator.url}{path}") as response:
         assert (response.status, (await response.json())["error_code"]) == (404, "APIGW.0101")
 
 
 async def test_another_method_is_an_unknown_api(emulator, session):
-    """Only GET is published."""
     url = f"{emulator.url}/v2/{PROJECT}/fgs/functions/{BASE}f/async-invoke-config"
     async with session.put(url, json={}, headers={"X-Auth-Token": "t"}) as response:
         assert (await response.json())["error_code"] == "APIGW.0101"
 
 
 async def test_long_tokens_are_accepted(get):
-    """A token of many kilobytes is accepted."""
     assert (await get(token="t" * 40_000))[0] == 200
 
 
 async def test_signed_calls_pass_unchecked_if_any_token_is_accepted(emulator, get):
-    """Without a configured token, signed calls pass unchecked; with one they do not."""
     signed = {"Authorization": "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host, Signature=0"}
     assert (await get(token=None, **signed))[0] == 200
     assert (await get(token=None, Authorization="Basic x"))[0] == 401
@@ -138,7 +128,6 @@ async def test_signed_calls_pass_unchecked_if_any_token_is_accepted(emulator, ge
 
 
 async def test_throttled_answer_is_the_recorded_one(emulator, get):
-    """The 429 has the recorded body without ``Retry-After``; a refused token is not counted."""
     emulator.token = "t"
     emulator.limit = Limit.parse("1/5minute")
     assert [(await get(token="x"))[0], (await get())[0]] == [401, 200]
@@ -150,7 +139,6 @@ async def test_throttled_answer_is_the_recorded_one(emulator, get):
 
 
 async def test_the_window_follows_the_clock_that_was_given(session):
-    """``Retry-After`` is optional; the next window accepts calls again."""
     now = [0.0]
     limit = Limit.parse("1/minute", retry_after=True, old_prefix=True)
     async with Emulator(FileCloud({f"{BASE}f": CONFIG}), limit=limit, clock=lambda: now[0]) as emulator:
@@ -163,7 +151,6 @@ async def test_the_window_follows_the_clock_that_was_given(session):
 
 
 async def test_scopes_are_throttled_apart(session):
-    """Each region and project has its own window; the log names it."""
     cloud = GeneratedCloud(2, regions=("cn-north-4", "cn-east-3"))
     async with Emulator(cloud, limit=Limit(1, 1, "day")) as emulator:
         urns = {urn.split(":")[2]: urn for urn in emulator.urns() if urn.endswith(":latest")}

@@ -19,44 +19,37 @@ LATEST = ("latest", "version")
 
 
 def answers(cloud: GeneratedCloud, limit: int | None = None):
-    """The answer of each listed URN."""
     for text in cloud.urns(limit):
         yield text, cloud.answer(parse(text))
 
 
 def destinations(answer: dict | Missing) -> list[dict]:
-    """The destination sides of an answer."""
     config = answer.get("destination_config") if isinstance(answer, dict) else None
     return [side for side in (config or {}).values() if side]
 
 
 @pytest.fixture(scope="module")
 def cloud() -> GeneratedCloud:
-    """A cloud that is large enough for stable shares."""
     return GeneratedCloud(3000, 5)
 
 
 @pytest.fixture(scope="module")
 def configs(cloud) -> dict[str, dict]:
-    """Its configs."""
     return {text: answer for text, answer in answers(cloud) if isinstance(answer, dict)}
 
 
 def test_the_same_seed_gives_the_same_cloud():
-    """Size, seed and scopes determine list and answers."""
     first, second, other = GeneratedCloud(50, 1), GeneratedCloud(50, 1), GeneratedCloud(50, 2)
     assert list(answers(first)) == list(answers(second))
     assert set(first.urns()).isdisjoint(other.urns())
 
 
 def test_answers_do_not_depend_on_earlier_calls(cloud):
-    """Answers do not depend on the order of calls."""
     there = list(answers(cloud, 300))
     assert [(text, cloud.answer(parse(text))) for text, _ in reversed(there)] == there[::-1]
 
 
 def test_a_million_functions_cost_no_memory():
-    """A cloud of a million functions stores none of them."""
     tracemalloc.start()
     cloud = GeneratedCloud(1_000_000)
     assert len(list(islice(cloud.urns(), 1000))) == 1000
@@ -67,12 +60,10 @@ def test_a_million_functions_cost_no_memory():
 
 
 def test_a_limit_gives_the_beginning_of_the_list(cloud):
-    """``urns(limit)`` is a prefix of ``urns()``."""
     assert list(cloud.urns(7)) == list(cloud.urns())[:7]
 
 
 def test_the_list_names_each_urn_once_and_is_not_sorted(cloud):
-    """The order is deterministic and unsorted."""
     urns = list(cloud.urns())
     assert len(set(urns)) == len(urns)
     assert urns != sorted(urns)
@@ -89,7 +80,6 @@ def test_the_list_keeps_to_the_grammar(cloud):
 
 
 def test_statuses_have_realistic_shares(cloud):
-    """55 to 60 % are configured; each kind of absence occurs."""
     counts = Counter("configured" if isinstance(answer, dict) else answer for _, answer in answers(cloud))
     total = counts.total()
     assert 0.55 <= counts["configured"] / total <= 0.60
@@ -99,14 +89,12 @@ def test_statuses_have_realistic_shares(cloud):
 
 
 def test_the_list_has_short_urns_versions_and_aliases(cloud):
-    """The list contains 7-field URNs, named and automatic versions, and aliases."""
     texts = list(cloud.urns())
     for pattern in (r"[^:]+(:[^:]+){6}", r".*:v\d\.\d", r".*:v\d{8}-\d{6}", r".*:!prod", r".*:latest"):
         assert any(re.fullmatch(pattern, text) for text in texts)
 
 
 def test_a_made_up_name_is_not_found(cloud):
-    """A name with a valid index but another hash, package or scope is missing."""
     real = parse(next(cloud.urns()))
     name = real.function_name
     for wrong in (
@@ -123,7 +111,6 @@ def test_a_made_up_name_is_not_found(cloud):
 
 
 def test_missing_qualifiers_differ_from_missing_functions(cloud):
-    """A missing version or alias differs from a missing function."""
     real = parse(next(cloud.urns()))
     assert cloud.answer(real._replace(qualifier="v9.9", qualifier_type="version")) is Missing.VERSION
     assert cloud.answer(real._replace(qualifier="nope", qualifier_type="alias")) is Missing.ALIAS
@@ -131,7 +118,6 @@ def test_missing_qualifiers_differ_from_missing_functions(cloud):
 
 
 def test_a_urn_without_qualifier_means_latest(cloud, configs):
-    """The 7-field URN has the config of ``latest``; the answer has the full URN."""
     urn = next(urn for urn in map(parse, configs) if urn.qualifier == "latest")
     short = cloud.answer(urn._replace(qualifier=None, qualifier_type=None))
     assert short == cloud.answer(urn)
@@ -139,12 +125,10 @@ def test_a_urn_without_qualifier_means_latest(cloud, configs):
 
 
 def test_answers_name_the_full_urn(configs):
-    """``func_urn`` always has 8 fields."""
     assert all(config["func_urn"].count(":") == 7 for config in configs.values())
 
 
 def test_aliases_may_differ_from_latest(cloud):
-    """Some aliases have the config of ``latest``, some another, some none."""
     kinds = set()
     for text, answer in answers(cloud):
         urn = parse(text)
@@ -156,7 +140,6 @@ def test_aliases_may_differ_from_latest(cloud):
 
 
 def test_every_documented_shape_of_no_destination_occurs(configs):
-    """Every documented form of an empty destination occurs."""
     shapes = {
         msgspec.json.encode(config.get("destination_config", "missing")).decode()
         for config in configs.values()
@@ -169,7 +152,6 @@ def test_every_documented_shape_of_no_destination_occurs(configs):
 
 
 def test_every_destination_has_its_documented_param(configs):
-    """``param`` is a JSON object as text with the vendor's keys."""
     keys, sides = {}, set()
     for config in configs.values():
         found = {side: value for side, value in (config.get("destination_config") or {}).items() if value}
@@ -188,7 +170,6 @@ def test_every_destination_has_its_documented_param(configs):
 
 
 def test_functions_form_cycles(cloud, configs):
-    """Targets are functions of the same scope, and some form cycles."""
     calls: dict[str, set[str]] = {}
     gone = 0
     for text, config in configs.items():
@@ -210,7 +191,6 @@ def test_functions_form_cycles(cloud, configs):
 
 
 def test_times_are_rfc_3339_and_rarely_without_a_zone(configs):
-    """Both offsets occur, ``last_modified`` is not before ``created_time``, few times have no zone."""
     naive = 0
     for config in configs.values():
         created, modified = (datetime.fromisoformat(config[key]) for key in ("created_time", "last_modified"))
@@ -227,12 +207,10 @@ def test_times_are_rfc_3339_and_rarely_without_a_zone(configs):
 
 
 def test_the_status_log_flag_is_on_off_or_absent(configs):
-    """``enable_async_status_log`` is optional."""
     assert {config.get("enable_async_status_log") for config in configs.values()} == {True, False, None}
 
 
 def test_keys_come_in_the_order_of_the_documentation(configs):
-    """The keys have the order of the vendor's example."""
     full = [config for config in configs.values() if "destination_config" in config]
     assert {tuple(config)[:6] for config in full} == {
         (
@@ -247,7 +225,6 @@ def test_keys_come_in_the_order_of_the_documentation(configs):
 
 
 def test_functions_are_distributed_over_the_scopes():
-    """Functions are distributed evenly; targets stay in their scope."""
     cloud = GeneratedCloud(90, regions=("cn-north-4", "ap-southeast-1", "cn-north-4"))
     assert len(set(cloud.scopes)) == 3
     names = Counter((urn.region, urn.project_id) for urn in map(parse, cloud.urns()) if urn.qualifier == "latest")
@@ -259,14 +236,12 @@ def test_functions_are_distributed_over_the_scopes():
 
 
 def test_projects_may_be_named():
-    """A given project id is used unchanged."""
     cloud = GeneratedCloud(1, regions=("eu-west-101",), projects=("p1",))
     assert cloud.scopes == (("eu-west-101", "p1"),)
     assert isinstance(parse(next(cloud.urns())), FunctionUrn)
 
 
 def test_the_smallest_clouds_work():
-    """Clouds of zero and one function work."""
     assert list(GeneratedCloud(0).urns()) == []
     assert all(answer is not None for seed in range(200) for _, answer in answers(GeneratedCloud(1, seed)))
 
@@ -276,6 +251,5 @@ def test_the_smallest_clouds_work():
     [{"functions": -1}, {"regions": ()}, {"regions": ("a", "b"), "projects": ("p",)}],
 )
 def test_a_wrong_size_is_a_settings_error(wrong):
-    """An impossible size is a settings error."""
     with pytest.raises(SettingsError):
         GeneratedCloud(**wrong)

@@ -10,7 +10,6 @@ from inventory.errors import SettingsError
 
 
 def test_a_text_gives_the_rates():
-    """Percentages, shares, seconds and milliseconds are parsed."""
     assert Faults.parse("latency=20ms,5xx=1%,reset=0.5%, malformed=0.01", seed=3) == Faults(
         latency=0.02, error_5xx=0.01, reset=0.005, malformed=0.01, seed=3
     )
@@ -33,7 +32,6 @@ def test_a_text_gives_the_rates():
     ],
 )
 def test_a_wrong_text_says_what_and_what_is_allowed(text, words):
-    """The error names the wrong part and the allowed values."""
     with pytest.raises(SettingsError) as caught:
         Faults.parse(text)
     assert [word for word in words if word not in str(caught.value)] == []
@@ -41,13 +39,11 @@ def test_a_wrong_text_says_what_and_what_is_allowed(text, words):
 
 @pytest.mark.parametrize("wrong", [{"latency": -1}, {"reset": 1.1}, {"error_5xx": -0.1}, {"jitter": 2}])
 def test_impossible_rates_are_refused(wrong):
-    """A rate outside 0 to 1 is a settings error."""
     with pytest.raises(SettingsError):
         Faults(**wrong)
 
 
 def test_draws_depend_on_seed_and_number_only():
-    """Seed and request number determine the fault."""
     faults, same, other = (Faults(error_5xx=0.3, latency=1, seed=seed) for seed in (1, 1, 2))
     draws = [faults.draw(number) for number in range(100)]
     assert draws == [same.draw(number) for number in range(100)]
@@ -55,7 +51,6 @@ def test_draws_depend_on_seed_and_number_only():
 
 
 def test_faults_come_at_their_rates_and_in_all_kinds():
-    """Over many requests each rate is reached and each kind occurs."""
     faults = Faults(error_5xx=0.1, reset=0.2, malformed=0.3)
     counts = Counter(faults.draw(number)[1] for number in range(10_000))
     for rate, kinds in ((0.1, ERRORS_5XX), (0.2, RESETS), (0.3, MALFORMED)):
@@ -64,7 +59,6 @@ def test_faults_come_at_their_rates_and_in_all_kinds():
 
 
 def test_latency_varies_by_its_jitter():
-    """The latency varies by its jitter around the mean."""
     drawn = [Faults(latency=2.0, jitter=0.25).draw(number)[0] for number in range(1000)]
     assert 1.5 <= min(drawn) < 1.6
     assert 2.4 < max(drawn) <= 2.5
@@ -72,20 +66,17 @@ def test_latency_varies_by_its_jitter():
 
 
 def test_a_plan_is_followed_per_urn_and_then_over():
-    """Each URN has its own steps; None is a right answer."""
     plan = Plan({"a": [Fault.RESET, None, Fault.NULL]})
     assert [plan.step("a") for _ in range(5)] == [Fault.RESET, None, Fault.NULL, None, None]
     assert plan.step("b") is None
 
 
 def test_a_plan_may_be_a_function():
-    """A plan function receives the URN and its number of earlier calls."""
     plan = Plan(lambda urn, asked: Fault.HTML if (urn, asked) == ("a", 1) else None)
     assert [plan.step("a"), plan.step("b"), plan.step("a"), plan.step("a")] == [None, None, Fault.HTML, None]
 
 
 def test_a_text_names_groups_and_single_kinds():
-    """Text can name any group and any kind; others do not occur."""
     faults = Faults.parse("stall=10%,other_urn=20%,blocked=0.05,absence=250ms")
     assert faults == Faults(others={"stall": 0.1, "other_urn": 0.2, "blocked": 0.05}, absence=0.25)
     counts = Counter(faults.draw(number)[1] for number in range(10_000))
@@ -96,20 +87,17 @@ def test_a_text_names_groups_and_single_kinds():
 
 @pytest.mark.parametrize("kind", Fault)
 def test_every_kind_can_be_named(kind):
-    """A rate of 1 makes every answer that fault; ``reset`` means both resets."""
     drawn = {Faults.parse(f"{kind}=100%").draw(number)[1] for number in range(50)}
     assert drawn == ({*RESETS} if kind is Fault.RESET else {kind})
 
 
 def test_all_covers_every_recoverable_fault():
-    """``all`` covers every kind except the firewall's block, evenly."""
     counts = Counter(Faults.parse("all=100%").draw(number)[1] for number in range(20_000))
     assert counts.keys() == set(Fault) - {Fault.BLOCKED}
     assert min(counts.values()) == pytest.approx(max(counts.values()), rel=0.3)
 
 
 def test_a_storm_refuses_calls_in_a_row():
-    """Storms have their share, in complete runs of one kind; every kind occurs."""
     drawn = [Faults.parse("storm=20%").draw(number)[1] for number in range(20_000)]
     runs = [set(drawn[start : start + STORM_CALLS]) for start in range(0, len(drawn), STORM_CALLS)]
     assert all(len(run) == 1 for run in runs)
@@ -118,6 +106,5 @@ def test_a_storm_refuses_calls_in_a_row():
 
 
 def test_unknown_names_are_refused_in_python():
-    """An unknown name in ``others`` is a settings error with the allowed names."""
     with pytest.raises(SettingsError, match=r"'stalls': did you mean 'stall'\? allowed are latency"):
         Faults(others={"stalls": 0.1})

@@ -16,7 +16,6 @@ class Clock:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """Seconds."""
         return self.now
 
 
@@ -31,27 +30,23 @@ class Clock:
     ],
 )
 def test_specs_have_the_gateways_message(spec, seconds, policy):
-    """A spec has its window and the recorded message."""
     limit = Limit.parse(spec)
     assert limit.seconds == seconds
     assert limit.error_msg == f"The throttling threshold has been reached: policy user over ratelimit,{policy}"
 
 
 def test_both_prefixes_of_the_code_exist():
-    """APIGW.0308 is the default, APIG.0308 the code of older gateways."""
     assert Limit.parse("1/second").error_code == "APIGW.0308"
     assert Limit.parse("1/second", old_prefix=True).error_code == "APIG.0308"
 
 
 @pytest.mark.parametrize("spec", ["", "60", "60/", "60/fortnight", "-1/second", "0/second", "1/0second", "1.5/second"])
 def test_a_wrong_spec_is_a_settings_error(spec):
-    """The error contains the invalid spec."""
     with pytest.raises(SettingsError, match="limit"):
         Limit.parse(spec)
 
 
 def test_a_window_lets_through_its_calls_and_refuses_the_rest():
-    """N calls pass; the next is refused until the window ends, in seconds rounded up."""
     clock = Clock()
     windows = Windows(Limit(2, 10), clock)
     assert [windows.count_call(A), windows.count_call(A), windows.count_call(A)] == [None, None, 10]
@@ -62,13 +57,11 @@ def test_a_window_lets_through_its_calls_and_refuses_the_rest():
 
 
 def test_scopes_do_not_share_a_window():
-    """Each project has its own window."""
     windows = Windows(Limit(1), Clock())
     assert [windows.count_call(A), windows.count_call(B), windows.count_call(A)] == [None, None, 1]
 
 
 def test_refused_calls_count_against_the_next_window_if_enabled():
-    """With ``refused_count`` refused calls count against the next window; a pause clears them."""
     for counted, expected in ((False, None), (True, 10)):
         clock = Clock()
         windows = Windows(Limit(2, 10, refused_count=counted), clock)
@@ -81,7 +74,6 @@ def test_refused_calls_count_against_the_next_window_if_enabled():
 
 
 def test_one_refused_call_uses_one_call_of_the_next_window():
-    """One refused call uses one call of the next window."""
     clock = Clock()
     windows = Windows(Limit(2, 10, refused_count=True), clock)
     assert [windows.count_call(A) for _ in range(3)] == [None, None, 10]
@@ -90,7 +82,6 @@ def test_one_refused_call_uses_one_call_of_the_next_window():
 
 
 def test_limit_and_faults_accept_text():
-    """Text is parsed when it is set; invalid text is refused at once."""
     cloud = Emulator(functions=1, limit="150/second", faults="5xx=1%")
     assert cloud.limit == Limit(150)
     assert cloud.faults == Faults.parse("5xx=1%")

@@ -42,7 +42,6 @@ CONFIG = {"max_async_retry_attempts": 1, "destination_config": {"on_failure": {"
 
 @pytest.fixture
 def server():
-    """An emulator that checks signatures."""
     cloud = FileCloud({f"{BASE}f:latest": CONFIG, f"{BASE}f:!prod": CONFIG, f"{BASE}g:v1.0": None})
     emulator = Emulator(cloud, keys=Keys({AK: SK}, now=time.time), users=[User("reader", "password", "company")])
     with emulator.in_thread():
@@ -61,7 +60,6 @@ def iam(server, key=AK, secret=SK):
 
 @pytest.mark.parametrize("qualifier", [":latest", ":!prod", ""])
 def test_a_valid_key_is_accepted(server, qualifier):
-    """The SDK's signature is accepted for versions, aliases and plain URNs."""
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f{qualifier}")
     shown = functiongraph(server).show_function_async_invoke_config(request)
     assert shown.max_async_retry_attempts == 1
@@ -69,7 +67,6 @@ def test_a_valid_key_is_accepted(server, qualifier):
 
 
 def test_errors_are_read_as_errors(server):
-    """The SDK reports status, code and message of a refusal."""
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}h")
     with pytest.raises(ClientRequestException) as caught:
         functiongraph(server).show_function_async_invoke_config(request)
@@ -78,7 +75,6 @@ def test_errors_are_read_as_errors(server):
 
 
 def test_a_wrong_key_is_refused_and_locked_after_five(server):
-    """A wrong secret is refused with the canonical request; more than five failures lock the key."""
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
     words = []
     for _ in range(6):
@@ -94,7 +90,6 @@ def test_a_wrong_key_is_refused_and_locked_after_five(server):
 
 
 def test_a_lock_ends():
-    """A locked key is accepted again after five minutes."""
     now = time.time()
     moments = iter([now] * 14 + [now + 301] * 10)
     emulator = Emulator(FileCloud({f"{BASE}f": CONFIG}))
@@ -112,7 +107,6 @@ def test_a_lock_ends():
 
 @pytest.mark.parametrize(("skew", "accepted"), [(-890, True), (890, True), (-910, False), (910, False)])
 def test_a_clock_may_be_a_quarter_of_an_hour_off(server, skew, accepted):
-    """Clock skew of up to 15 minutes is accepted."""
     server.keys = Keys({AK: SK}, now=lambda: time.time() + skew)
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
     if accepted:
@@ -131,7 +125,6 @@ def token_request(password="password", project=P):
 
 
 def test_iam_gives_tokens_and_lists_projects(server):
-    """The SDK's IAM client gets a token, all projects, and one project by name."""
     given = iam(server).keystone_create_user_token_by_password(token_request())
     assert given.x_subject_token in server.iam.tokens
     assert given.token.expires_at.endswith("Z")
@@ -141,7 +134,6 @@ def test_iam_gives_tokens_and_lists_projects(server):
 
 
 def test_iam_errors_have_iams_form(server):
-    """A wrong password and an unknown project are 401 with IAM's body."""
     for request in (token_request(password="wrong"), token_request(project="nowhere")):
         with pytest.raises(ClientRequestException) as caught:
             iam(server).keystone_create_user_token_by_password(request)
@@ -149,7 +141,6 @@ def test_iam_errors_have_iams_form(server):
 
 
 async def test_a_token_of_iam_is_bound_to_its_project_and_its_end(session):
-    """A token of another region or an expired one is APIGW.0307; one of another project is FSS.0403."""
     now = time.time()
     clock = [now]
     other, sub = "f" * 32, "e" * 32
@@ -180,7 +171,6 @@ async def test_a_token_of_iam_is_bound_to_its_project_and_its_end(session):
 
 
 def test_functions_are_paged_by_offset(server):
-    """Pages have the requested size, the last marker is the count, URNs have 7 fields."""
     server.state = GeneratedCloud(950, projects=[P])
     client = functiongraph(server)
     found, marker, pages = [], 0, 0
@@ -197,14 +187,12 @@ def test_functions_are_paged_by_offset(server):
 
 @pytest.mark.parametrize("query", [{"maxitems": "0"}, {"maxitems": "401"}, {"maxitems": "-1"}, {"marker": "x"}])
 def test_invalid_page_sizes_are_refused(server, query):
-    """A page size of 0 or above 400 is a bad request."""
     with pytest.raises(ClientRequestException) as caught:
         functiongraph(server).list_functions(ListFunctionsRequest(**query))
     assert (caught.value.status_code, caught.value.error_code) == (400, "FSS.0400")
 
 
 def test_versions_and_aliases_are_listed(server):
-    """Versions include latest, aliases are a bare array; an unknown function has neither."""
     client = functiongraph(server)
     versions = client.list_function_versions(ListFunctionVersionsRequest(function_urn=f"{BASE}g"))
     assert [(version.func_urn, version.version) for version in versions.versions] == [
@@ -223,7 +211,6 @@ def test_versions_and_aliases_are_listed(server):
 
 @pytest.mark.parametrize(("aliases", "names"), [(True, ["latest", "!prod"]), (False, ["latest"])])
 def test_the_configs_of_a_function_are_listed(server, aliases, names):
-    """The configured versions are listed, aliases optionally; an empty list is null."""
     server.lists_aliases = aliases
     client = functiongraph(server)
     listed = client.list_function_async_invoke_config(ListFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f"))
@@ -234,7 +221,6 @@ def test_the_configs_of_a_function_are_listed(server, aliases, names):
 
 
 def test_the_configs_of_a_function_are_paged(server):
-    """A page has 10 configs by default and at most 100."""
     server.state = FileCloud({f"{BASE}f:v{number:03}": CONFIG for number in range(250)})
     client = functiongraph(server)
 

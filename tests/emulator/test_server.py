@@ -19,7 +19,6 @@ CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
 
 
 async def test_the_log_contains_each_request(emulator, get):
-    """Number, method, path, URN, scope and status are logged; ``clear`` removes log and plan."""
     emulator.plan(lambda _urn, _asked: Fault.NULL)
     await get(f"{BASE}g")
     (request,) = emulator.requests
@@ -32,7 +31,6 @@ async def test_the_log_contains_each_request(emulator, get):
 
 
 async def test_the_log_is_bounded_and_the_counters_are_not(session):
-    """The log drops old entries; the counters keep them."""
     async with Emulator(FileCloud({f"{BASE}f": CONFIG}), log_size=2) as emulator:
         for _ in range(5):
             async with session.get(emulator.url):
@@ -42,7 +40,6 @@ async def test_the_log_is_bounded_and_the_counters_are_not(session):
 
 
 async def test_no_token_is_shown(emulator, session, get):
-    """No log, repr, page or answer contains a token."""
     emulator.token = "secret-1"
     emulator.expired_tokens.add("secret-2")
     bodies = [(await get(token=token))[1] for token in ("secret-1", "secret-2", "secret-3")]
@@ -52,7 +49,6 @@ async def test_no_token_is_shown(emulator, session, get):
 
 
 async def test_debug_pages_show_list_and_log(emulator, session, get):
-    """``/emulator/urns`` and ``/emulator/requests`` show list and log, and are not logged."""
     await get()
     async with session.get(f"{emulator.url}/emulator/urns") as response:
         assert (await response.text()).splitlines() == list(emulator.urns())
@@ -65,13 +61,11 @@ async def test_debug_pages_show_list_and_log(emulator, session, get):
 
 
 async def test_the_list_page_streams(session):
-    """A list of several thousand URNs is complete."""
     async with Emulator(functions=3000, seed=2) as emulator, session.get(f"{emulator.url}/emulator/urns") as response:
         assert (await response.text()).splitlines() == list(emulator.urns())
 
 
 async def test_stop_ends_connections_and_tasks(session):
-    """No connection, call or task outlives the block."""
     before = asyncio.all_tasks()
     async with Emulator(functions=100_000, faults=Faults(latency=3600)) as emulator:
         port = int(emulator.url.rpartition(":")[2])
@@ -93,7 +87,6 @@ async def test_stop_ends_connections_and_tasks(session):
 
 
 async def test_it_can_be_started_again():
-    """A stopped emulator can start again."""
     emulator = Emulator(functions=1)
     for _ in range(2):
         async with emulator:
@@ -101,7 +94,6 @@ async def test_it_can_be_started_again():
 
 
 def test_in_thread_serves_synchronous_code():
-    """``in_thread`` serves during the block; then the thread ends."""
     before = set(threading.enumerate())
     with Emulator(FileCloud({f"{BASE}f": CONFIG})).in_thread() as emulator:
         url = f"{emulator.url}/v2/{PROJECT}/fgs/functions/f/async-invoke-config"
@@ -112,7 +104,6 @@ def test_in_thread_serves_synchronous_code():
 
 
 async def test_a_port_in_use_is_a_clear_error(emulator):
-    """The error names the port in use."""
     port = int(emulator.url.rpartition(":")[2])
     before = set(threading.enumerate())
     with pytest.raises(SettingsError, match=rf"port {port} of 127\.0\.0\.1 is in use"):
@@ -123,19 +114,16 @@ async def test_a_port_in_use_is_a_clear_error(emulator):
 
 
 async def test_a_foreign_address_is_a_clear_error():
-    """The error names any other reason."""
     with pytest.raises(SettingsError, match=r"cannot listen on port 0 of 192\.0\.2\.1"):
         await Emulator(host="192.0.2.1").start()
 
 
 @pytest.mark.parametrize("wrong", [{"port": 65536}, {"port": -1}, {"log_size": -1}])
 def test_impossible_settings_are_refused(wrong):
-    """Port and log size are checked before the start."""
     with pytest.raises(SettingsError):
         Emulator(**wrong)
 
 
 def test_importing_the_package_loads_no_web_server():
-    """``import inventory.emulator`` loads no web server; an unknown name is an AttributeError."""
     code = "import sys, inventory.emulator as e; assert 'aiohttp' not in sys.modules and not hasattr(e, 'x'); e.Limit"
     subprocess.run([sys.executable, "-c", code], check=True)

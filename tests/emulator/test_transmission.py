@@ -30,25 +30,21 @@ class Wire:
         self.writer = writer
 
     def ask(self, urn: str = f"{BASE}f") -> None:
-        """Sends one call."""
         path = f"/v2/{PROJECT}/fgs/functions/{urn}/async-invoke-config"
         self.writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\n\r\n".encode())
 
     async def head(self) -> tuple[int, dict[str, str]]:
-        """Status and headers of the next answer."""
         first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines if line)
         return int(first.split()[1]), {name.lower(): value for name, value in headers.items()}
 
     async def answer(self) -> tuple[int, bytes]:
-        """The next answer, by its length."""
         status, headers = await self.head()
         return status, await self.reader.readexactly(int(headers["content-length"]))
 
 
 @pytest.fixture
 async def connect(emulator):
-    """Opens connections and closes them after the test."""
     wires = []
 
     async def connect():
@@ -62,7 +58,6 @@ async def connect(emulator):
 
 
 async def test_an_answer_in_pieces_is_complete(emulator, connect):
-    """Head and body arrive in pieces of the chosen sizes; the connection stays open."""
     emulator.pieces = (3, 1)
     wire = await connect()
     for _ in range(2):
@@ -77,20 +72,17 @@ async def test_an_answer_in_pieces_is_complete(emulator, connect):
 
 
 def test_a_piece_has_at_least_one_byte():
-    """A piece size below 1 is refused."""
     with pytest.raises(SettingsError, match="one byte or more"):
         Emulator(pieces=(5, 0))
 
 
 async def until(condition):
-    """Runs the event loop until a condition holds."""
     while not condition():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("fault", STALLS)
 async def test_a_stall_ends_when_the_client_leaves(emulator, connect, fault):
-    """A stalled answer is never complete and is logged without a status."""
     emulator.plan({f"{BASE}f": [fault]})
     wire = await connect()
     wire.ask()
@@ -107,7 +99,6 @@ async def test_a_stall_ends_when_the_client_leaves(emulator, connect, fault):
 
 
 async def test_a_dripping_body_is_never_complete(emulator, connect, monkeypatch):
-    """After half a body, single bytes arrive, all but the last."""
     monkeypatch.setattr("inventory.emulator.faults.transmission.DRIP_SECONDS", 0.0)
     emulator.plan({f"{BASE}f": [Fault.DRIPPING]})
     wire = await connect()
@@ -119,7 +110,6 @@ async def test_a_dripping_body_is_never_complete(emulator, connect, monkeypatch)
 
 
 async def test_a_long_length_ends_in_a_closed_connection(emulator, connect):
-    """The body has fewer bytes than announced; then the connection closes."""
     emulator.plan({f"{BASE}f": [Fault.LONG_LENGTH]})
     wire = await connect()
     wire.ask()
@@ -130,7 +120,6 @@ async def test_a_long_length_ends_in_a_closed_connection(emulator, connect):
 
 
 async def test_a_short_length_leaves_bytes_before_the_next_answer(emulator, connect):
-    """The body has more bytes than announced; the connection stays open."""
     emulator.plan({f"{BASE}f": [Fault.SHORT_LENGTH]})
     wire = await connect()
     wire.ask()
@@ -143,7 +132,6 @@ async def test_a_short_length_leaves_bytes_before_the_next_answer(emulator, conn
 
 
 async def test_an_unsolicited_answer_follows_the_right_one(emulator, connect):
-    """One call gets two answers; the next call would read the second."""
     emulator.plan({f"{BASE}f": [Fault.UNASKED]})
     wire = await connect()
     wire.ask()
@@ -155,7 +143,6 @@ async def test_an_unsolicited_answer_follows_the_right_one(emulator, connect):
 
 
 async def test_a_chunked_answer_is_the_right_one(emulator, connect):
-    """The chunks are the right body."""
     emulator.plan({f"{BASE}f": [Fault.CHUNKED]})
     wire = await connect()
     wire.ask()
@@ -170,7 +157,6 @@ async def test_a_chunked_answer_is_the_right_one(emulator, connect):
 
 @pytest.mark.parametrize("fault", [Fault.HUGE, Fault.HUGE_CHUNKED])
 async def test_a_huge_answer_has_100_megabytes(emulator, connect, fault):
-    """The right body comes first, then up to 100 MB; a client that leaves is logged with its status."""
     emulator.plan({f"{BASE}f": [fault]})
     wire = await connect()
     wire.ask()
@@ -186,7 +172,6 @@ async def test_a_huge_answer_has_100_megabytes(emulator, connect, fault):
 
 
 async def test_a_gzip_bomb_expands_a_thousandfold(emulator, connect):
-    """The compressed body is small and expands to 100 MB."""
     emulator.plan({f"{BASE}f": [Fault.GZIP_BOMB]})
     wire = await connect()
     wire.ask()
@@ -203,7 +188,6 @@ async def test_a_gzip_bomb_expands_a_thousandfold(emulator, connect):
 
 @pytest.mark.parametrize("fault", [Fault.GZIP, Fault.BROKEN_GZIP])
 async def test_gzip_is_the_right_body_or_invalid(emulator, connect, fault):
-    """The compressed body is right; the broken one has a wrong checksum."""
     emulator.plan({f"{BASE}f": [fault]})
     wire = await connect()
     wire.ask()
@@ -218,7 +202,6 @@ async def test_gzip_is_the_right_body_or_invalid(emulator, connect, fault):
 
 
 async def test_no_content_is_a_204_without_a_body(emulator, connect):
-    """The next answer follows the head directly."""
     emulator.plan({f"{BASE}f": [Fault.NO_CONTENT]})
     wire = await connect()
     wire.ask()
@@ -228,7 +211,6 @@ async def test_no_content_is_a_204_without_a_body(emulator, connect):
 
 
 async def test_a_redirect_has_a_location(emulator, connect):
-    """The redirect names another host."""
     emulator.plan({f"{BASE}f": [Fault.REDIRECT]})
     wire = await connect()
     wire.ask()
@@ -237,7 +219,6 @@ async def test_a_redirect_has_a_location(emulator, connect):
 
 
 async def test_a_429_has_every_form_of_retry_after(emulator, connect):
-    """A 429 has ``Retry-After`` in seconds, as a date, a limit in its text, or nothing."""
     emulator.plan(
         {f"{BASE}f": [Fault.THROTTLED, Fault.THROTTLED_BY_SERVICE, Fault.THROTTLED_SECONDS, Fault.THROTTLED_DATE]}
     )
@@ -254,13 +235,11 @@ async def test_a_429_has_every_form_of_retry_after(emulator, connect):
 
 
 async def is_gone(emulator):
-    """Waits until the emulator stops listening."""
     await emulator._listener.wait_until_away()
     return await refuses(emulator)
 
 
 async def refuses(emulator):
-    """Whether a new connection is refused."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
     except ConnectionRefusedError:
@@ -271,7 +250,6 @@ async def refuses(emulator):
 
 
 async def test_a_server_that_goes_away_drops_refuses_and_comes_back(emulator, connect):
-    """Connections end, new ones are refused, then the same URL answers again with its log."""
     wire, idle = await connect(), await connect()
     wire.ask()
     assert await wire.answer() == (200, RIGHT)
@@ -294,7 +272,6 @@ async def test_a_server_that_goes_away_drops_refuses_and_comes_back(emulator, co
 
 
 async def test_a_planned_absence_begins_with_the_call(emulator, connect):
-    """The call and others are reset; ``absence`` determines how long."""
     emulator.faults = Faults(absence=0.05)
     emulator.plan({f"{BASE}f": [Fault.AWAY]})
     wire = await connect()
@@ -310,7 +287,6 @@ async def test_a_planned_absence_begins_with_the_call(emulator, connect):
 
 
 async def test_a_server_may_be_stopped_while_it_is_away(emulator):
-    """No socket or task is left; ``go_away`` after the stop does nothing."""
     emulator.go_away(3600)
     await emulator.stop()
     emulator.go_away(3600)
@@ -320,7 +296,6 @@ async def test_a_server_may_be_stopped_while_it_is_away(emulator):
 
 
 def test_a_server_in_a_thread_goes_away_too():
-    """From another thread, ``go_away`` returns when connections are refused."""
     with Emulator(FileCloud({f"{BASE}f": CONFIG})).in_thread() as server:
         server.go_away(0.05)
         assert asyncio.run(refuses(server))
@@ -330,7 +305,6 @@ def test_a_server_in_a_thread_goes_away_too():
 
 
 async def test_a_long_header_is_longer_than_clients_read_by_default(emulator, connect):
-    """The right answer has a header line of over 10 KB."""
     emulator.plan({f"{BASE}f": [Fault.LONG_HEADER]})
     wire = await connect()
     wire.ask()

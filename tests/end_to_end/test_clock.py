@@ -28,13 +28,11 @@ def prune(folder, *options):
 
 
 def written(path, seconds):
-    """Sets the modification time of a run's files."""
     for one in path.iterdir():
         os.utime(one, (seconds, seconds))
 
 
 async def test_a_run_is_never_finished_before_it_began(tmp_path, write_list, monkeypatch):
-    """The clock goes back an hour: neither finished nor finished_at is before started."""
     real = time.time_ns
     cloud = GeneratedCloud(5)
     async with Emulator(cloud) as server:
@@ -48,7 +46,6 @@ async def test_a_run_is_never_finished_before_it_began(tmp_path, write_list, mon
 
 
 def _falling(now):
-    """The time, later minus an hour."""
     said = []
 
     def fall():
@@ -59,7 +56,6 @@ def _falling(now):
 
 
 def test_the_run_that_was_written_last_stays(run, tmp_path):
-    """Prune keeps the run that was written last, whatever its time, and says why."""
     made = nights(run, tmp_path, 3)
     late = at(run, tmp_path, "late", "2026-10-01T01:00:00Z")
     for index, path in enumerate([*made, late]):
@@ -70,7 +66,6 @@ def test_the_run_that_was_written_last_stays(run, tmp_path):
 
 
 def test_a_run_in_the_future_takes_no_place_of_another(run, tmp_path):
-    """A run with a future time stays; the rules ignore it."""
     made = nights(run, tmp_path, 3)
     ahead = at(run, tmp_path, "ahead", "2996-01-01T01:00:00Z")
     gone, words = prune(tmp_path, "--keep-last", "2")
@@ -80,7 +75,6 @@ def test_a_run_in_the_future_takes_no_place_of_another(run, tmp_path):
 
 
 def test_where_the_clock_is_behind_now_nothing_goes(run, tmp_path):
-    """If all runs are in the future, prune removes none."""
     for year in (2996, 2997, 2998):
         at(run, tmp_path, str(year), f"{year}-01-01T01:00:00Z")
     gone, _ = prune(tmp_path, "--keep-last", "1", "--incomplete")
@@ -89,7 +83,6 @@ def test_where_the_clock_is_behind_now_nothing_goes(run, tmp_path):
 
 
 def test_a_stopped_run_stays_where_only_a_run_of_the_future_is_newer(run, tmp_path):
-    """A run with a future time does not make a stopped run old."""
     at(run, tmp_path, "ahead", "2996-01-01T01:00:00Z")
     stopped = at(run, tmp_path, "stopped", "2026-11-01T01:00:00Z")
     (stopped / "manifest.json").unlink()
@@ -99,7 +92,6 @@ def test_a_stopped_run_stays_where_only_a_run_of_the_future_is_newer(run, tmp_pa
 
 
 def test_a_history_orders_a_run_whose_clock_went_back_by_its_later_time(run, tmp_path):
-    """A run with finished before started is ordered by started."""
     first, second = nights(run, tmp_path, 2)
     describe(first, started="2026-11-01T00:59:00Z")
     describe(second, started="2026-11-02T00:59:00Z", finished="2026-10-01T00:00:00Z")

@@ -40,7 +40,6 @@ def files_of(folder):
 
 
 def test_a_second_process_is_told_and_changes_nothing(tmp_path, server, path):
-    """A second process exits with code 4 and changes nothing."""
     folder = tmp_path / "run"
     server.plan(lambda _urn, _times: Fault.STALLED)
     with begin(*command(server, path, folder)) as first:
@@ -58,7 +57,6 @@ def test_a_second_process_is_told_and_changes_nothing(tmp_path, server, path):
 
 
 def test_of_two_that_begin_at_once_one_goes_on(tmp_path, server, path):
-    """Of two processes in the same empty folder, one makes the run, the other exits with code 4."""
     folder = tmp_path / "run"
     with begin(*command(server, path, folder)) as one, begin(*command(server, path, folder)) as other:
         said = [process.communicate()[1] for process in (one, other)]
@@ -70,7 +68,6 @@ def test_of_two_that_begin_at_once_one_goes_on(tmp_path, server, path):
 
 
 async def test_a_run_that_another_made_while_we_waited_is_not_written_over(tmp_path, server, path, monkeypatch):
-    """A run that appears while waiting for the lock is not overwritten."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
     before = {name: (folder / name).read_bytes() for name in STABLE}
@@ -82,7 +79,6 @@ async def test_a_run_that_another_made_while_we_waited_is_not_written_over(tmp_p
 
 
 def test_a_ledger_that_was_removed_while_we_waited_is_not_used(tmp_path, monkeypatch):
-    """A ledger that is deleted while waiting for its lock is not used."""
     path = tmp_path / "ledger.sqlite"
     monkeypatch.setattr("pathlib.Path.exists", lambda _self: False)
     with pytest.raises(OutputError, match="in use by another inventory process"):
@@ -90,7 +86,6 @@ def test_a_ledger_that_was_removed_while_we_waited_is_not_used(tmp_path, monkeyp
 
 
 def test_a_complete_run_that_is_resumed_does_nothing_and_says_so(tmp_path, server, path):
-    """Resuming a complete run makes no call, changes no file and exits with 0."""
     folder = tmp_path / "run"
     run(*command(server, path, folder))
     server.clear()
@@ -140,7 +135,6 @@ def of_another_program(file):
     "spoil", [cut_off, zero_a_page, spill, zero_the_header, of_another_version, of_another_program]
 )
 async def test_a_ledger_that_cannot_be_trusted_is_refused(tmp_path, server, path, spoil):
-    """A damaged, foreign or other-version ledger: exit code 4, advice, no call, no table changed."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
     spoil(folder / "ledger.sqlite")
@@ -155,7 +149,6 @@ async def test_a_ledger_that_cannot_be_trusted_is_refused(tmp_path, server, path
 
 
 async def test_without_its_last_commits_a_ledger_goes_on_from_those_before(tmp_path, server, path):
-    """A lost or damaged -wal file costs at most repeated calls; the tables are right."""
     killed = tmp_path / "killed"
     kill_at(f"{COMMIT}:after:4", *command(server, path, killed))
     await export(path, tmp_path / "right", endpoint=server.url)
@@ -179,7 +172,6 @@ async def test_without_its_last_commits_a_ledger_goes_on_from_those_before(tmp_p
 
 
 async def test_damage_at_random_places_is_refused_or_harmless(tmp_path, server, path):
-    """With random damage, a resumed run is refused or writes the same bytes."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
     before = tables_of(folder)
@@ -206,7 +198,6 @@ async def test_damage_at_random_places_is_refused_or_harmless(tmp_path, server, 
 
 @pytest.mark.parametrize("column", ["body", "urn"])
 async def test_a_text_that_was_changed_is_told_before_a_table_changes(tmp_path, server, path, column):
-    """Changed text, which SQLite does not detect, is refused before a call; tables stay unchanged."""
     folder = tmp_path / "run"
     await export(path, folder, endpoint=server.url)
     before = tables_of(folder)
@@ -226,7 +217,6 @@ async def test_a_text_that_was_changed_is_told_before_a_table_changes(tmp_path, 
 
 
 def test_a_list_that_was_never_in_is_asked_for_again(tmp_path, server, path):
-    """A run killed while loading its list needs the list again, and says so."""
     folder = tmp_path / "run"
     kill_at(f"{COUNT_SCOPES}:after:1", *command(server, path, folder))
     words = run(*command(server, None, folder, "--resume"), code=2)

@@ -21,7 +21,6 @@ with mock.patch("inventory.tables.dictionary.to_text", fail):
 
 
 def test_a_fault_of_the_program_is_exit_code_70_with_a_traceback_without_secrets():
-    """The traceback contains no secret of a redactor, the environment or a URL."""
     text = (
         "x\ninventory: all 999 URNs answered\x1b[31m a-secret-that-a-redactor-knows token-of-the-environment "
         "http://user:pa@ss@host/"

@@ -65,7 +65,6 @@ def path(write_list, cloud):
 
 @pytest.fixture
 def right(tmp_path, path, server):
-    """The tables of an undisturbed run."""
     run(*command(server, path, tmp_path / "right"))
     server.clear()
     return tables_of(tmp_path / "right")
@@ -73,7 +72,6 @@ def right(tmp_path, path, server):
 
 @pytest.fixture
 def mounted(tmp_path):
-    """Mounts a small tmpfs; returns a function that sets its size or makes it read-only."""
     place = tmp_path / "mounted"
     place.mkdir()
 
@@ -92,14 +90,12 @@ def mounted(tmp_path):
 
 
 def happens(what, *arguments, words):
-    """Runs an export with an injected event; expects exit code 4 and one sentence."""
     said = run(*arguments, program=(HAPPENS_AT, what), code=4)
     assert said.count("\n") == 1, said
     assert any(one in said for one in words), said
 
 
 def test_a_disk_that_is_full_at_any_stage_costs_a_sentence(tmp_path, path, right, server):
-    """A disk that is full from any step: exit code 4, no partial file, and --resume completes the run."""
     folder = tmp_path / "run"
     for step in FULL_AT:
         more = ["--resume"] if (folder / "ledger.sqlite").exists() else []
@@ -113,7 +109,6 @@ def test_a_disk_that_is_full_at_any_stage_costs_a_sentence(tmp_path, path, right
 
 
 def test_where_no_file_can_be_opened_a_run_ends_in_order(tmp_path, path, right, server):
-    """Without free descriptors a run ends with one sentence and can resume."""
     folder = tmp_path / "run"
     for step in OPEN_AT:
         more = ["--resume"] if (folder / "ledger.sqlite").exists() else []
@@ -127,7 +122,6 @@ def test_where_no_file_can_be_opened_a_run_ends_in_order(tmp_path, path, right, 
 
 
 def test_few_descriptors_make_a_run_slower_and_no_worse(tmp_path, path, right, server):
-    """Concurrency is bounded by the descriptor limit; no call fails for lack of one."""
     limits = ("prlimit", "--nofile=34:34")
     run(*command(server, path, tmp_path / "run", "--max-workers", "64"), before=limits)
     assert_right(tmp_path / "run", right)
@@ -137,7 +131,6 @@ def test_few_descriptors_make_a_run_slower_and_no_worse(tmp_path, path, right, s
 
 @pytest.mark.parametrize("most", [6, 12, 18, 28])
 def test_too_few_descriptors_are_told_before_anything_is_begun(tmp_path, path, right, server, most):
-    """A run with too few descriptors to finish does not start."""
     limits = ("prlimit", f"--nofile={most}:{most}")
     reported = rf"^inventory: only {most} files may be open at a time, and \d+ are needed: allow more \(ulimit -n\)\n$"
     assert re.match(reported, run(*command(server, path, tmp_path / "run"), before=limits, code=4))
@@ -148,7 +141,6 @@ def test_too_few_descriptors_are_told_before_anything_is_begun(tmp_path, path, r
 
 
 def test_a_disk_that_grows_by_a_megabyte_at_a_time(tmp_path, mounted, path, right, server):
-    """Each resume with 1 MB more continues until the tables are right, without repeated calls."""
     folder = tmp_path / "mounted" / "run"
     filler = tmp_path / "mounted" / "filler"
     filler.write_bytes(bytes(1024 * 1024 - 160 * 1024))  # the rest is not even enough for the list and its outcomes
@@ -170,7 +162,6 @@ def test_a_disk_that_grows_by_a_megabyte_at_a_time(tmp_path, mounted, path, righ
 
 
 def test_tables_on_a_disk_that_grows_by_a_little(tmp_path, mounted, path, right, server):
-    """Too little room for any table ends in one sentence."""
     folder = tmp_path / "mounted" / "run"
     mounted("size=8m")
     kill_at(f"{BUILD_TABLES}:before:1", *command(server, path, folder))
@@ -193,7 +184,6 @@ def test_tables_on_a_disk_that_grows_by_a_little(tmp_path, mounted, path, right,
 
 
 def test_a_read_only_folder_is_told_at_every_stage(tmp_path, mounted, path, right, server):
-    """In a read-only folder every command fails with one sentence and changes nothing."""
     half, whole = (tmp_path / "mounted" / name for name in ("half", "whole"))
     mounted("size=16m")
     kill_at(f"{COMMIT}:after:4", *command(server, path, half))
@@ -215,7 +205,6 @@ def test_a_read_only_folder_is_told_at_every_stage(tmp_path, mounted, path, righ
 
 
 def test_a_clock_that_jumps_changes_no_table(tmp_path, path, right, server):
-    """Random wall clocks between 1970 and 2100 change no table, also after a kill."""
     folder = tmp_path / "run"
     jumping = {"program": (HAPPENS_AT, "jump@1")}
     with begin(*command(server, path, folder), **jumping) as process:

@@ -20,12 +20,10 @@ FORMS = {"text": "txt", "json": "json", "csv": "csv", "parquet": "parquet", "mar
 
 
 def same_table(first, second):
-    """Whether two Parquet files hold the same rows and columns; descriptions of columns may have other words."""
     return pq.read_table(first).equals(pq.read_table(second))
 
 
 def test_an_interrupted_run_resumes(tmp_path):
-    """URNs without an answer are asked for, and the tables are those of the run that was not interrupted."""
     folder = tmp_path / "run"
     shutil.copytree(RUNS / "interrupted", folder)
     shutil.copy(RUNS / "urns.txt", tmp_path)
@@ -47,7 +45,6 @@ def test_an_interrupted_run_resumes(tmp_path):
 
 
 def test_a_finished_run_opens():
-    """A snapshot has the frames of its tables, with a row for each URN."""
     snapshot = inventory.open_snapshot(RUNS / "finished")
     assert list(snapshot.functions["function_urn"]) == list(by_urn(RUNS / "finished"))
     assert snapshot.functions["status"].value_counts().to_dict() == {
@@ -57,7 +54,6 @@ def test_a_finished_run_opens():
 
 
 def test_a_finished_run_reports():
-    """Its status is what it was, but for how the command is called that goes on with it."""
     done = run_cli("status", "finished", "--format", "json", cwd=RUNS)
     found = json.loads(done.stdout)
     assert "export --resume --output finished" in found.pop("next")
@@ -65,7 +61,6 @@ def test_a_finished_run_reports():
 
 
 def test_the_tables_of_a_finished_run_are_built_again(tmp_path):
-    """Without a call, the ledger gives the tables that the run wrote."""
     folder = tmp_path / "run"
     shutil.copytree(RUNS / "finished", folder)
     for table in TABLES:
@@ -80,7 +75,6 @@ def test_the_tables_of_a_finished_run_are_built_again(tmp_path):
 
 @pytest.mark.parametrize(("form", "suffix"), FORMS.items())
 def test_two_finished_runs_differ_as_they_did(tmp_path, form, suffix):
-    """Each form of a difference is what version 0.1.0 wrote: the same bytes, and in Parquet the same rows."""
     path = tmp_path / "changes"
     done = call_cli("diff", "finished", "later", "--format", form, "--output", path, cwd=RUNS)
     assert done.returncode == 0, done.stderr
@@ -92,12 +86,10 @@ def test_two_finished_runs_differ_as_they_did(tmp_path, form, suffix):
 
 
 def test_the_difference_has_every_kind():
-    """The two runs are an example of each kind of change."""
     assert all(inventory.diff(RUNS / "finished", RUNS / "later").counts.values())
 
 
 def test_the_runs_name_no_machine():
-    """No file of these runs holds a path of a machine, or the host of a real endpoint."""
     for path in (path for path in RUNS.rglob("*") if path.is_file()):
         content = path.read_bytes()
         assert not any(word in content for word in (b"/tmp/", b"/root", b"/home", b"/work", b"huaweicloud.com")), path

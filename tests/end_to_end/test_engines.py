@@ -39,7 +39,6 @@ SPARK_READS = {
 
 
 def written(table, folder, *, rows, rows_per_file):
-    """A table of edge cases, as an export writes it."""
     folder.mkdir(exist_ok=True)
     edges = [EDGES[column.type] for column in table.columns]
     with PartsWriter(table, folder, ("parquet", "csv"), rows_per_file=rows_per_file, max_rows=rows) as writer:
@@ -50,7 +49,6 @@ def written(table, folder, *, rows, rows_per_file):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Edge-case tables: one file, no rows, parts."""
     folder = tmp_path_factory.mktemp("engines")
     for table in TABLES.values():
         written(table, folder / "whole", rows=40, rows_per_file=100)
@@ -61,7 +59,6 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory):
-    """A folder of runs as in the guide."""
     folder = tmp_path_factory.mktemp("readme")
     run = one_run(folder)
     nights(run, folder / "output", 2)
@@ -70,21 +67,18 @@ def history(tmp_path_factory):
 
 
 def by_duckdb(path, table):
-    """Rows as DuckDB reads them."""
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")
         return database.read_parquet(str(path)).to_arrow_table()
 
 
 def by_polars(path, table):
-    """Rows as Polars reads them."""
     return pl.read_parquet(path).to_arrow()
 
 
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("read", [by_duckdb, by_polars])
 def test_every_cell_is_read_alike(folder, history, read, name):
-    """Nulls, extremes, UTC times, no rows, parts, a real export: cells and types equal Arrow's."""
     places = {"whole": f"{name}.parquet", "empty": f"{name}.parquet", "parts": f"{name}/*.parquet"}
     paths = [
         *(folder / place / file for place, file in places.items()),
@@ -104,7 +98,6 @@ def test_every_cell_is_read_alike(folder, history, read, name):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_csv_is_read_alike(folder, name):
-    """DuckDB and Polars read the same cells from CSV as from Parquet."""
     path = folder / "whole" / f"{name}.csv"
     types = {TEXT: "VARCHAR", INTEGER: "BIGINT", BOOLEAN: "BOOLEAN", FLOAT: "DOUBLE", TIME: "TIMESTAMPTZ"}
     columns = {column.name: types[column.type] for column in TABLES[name].columns}
@@ -122,7 +115,6 @@ def test_csv_is_read_alike(folder, name):
 
 @pytest.mark.parametrize("code", SNIPPETS, ids=[code.split()[1] for code in SNIPPETS])
 def test_the_snippets_run(history, monkeypatch, capsys, code):
-    """Each snippet of the guide runs and prints (Spark's only if Spark is installed)."""
     compile(code, "reading-tables.md", "exec")
     if "pyspark" in code:
         pytest.importorskip("pyspark")
@@ -132,7 +124,6 @@ def test_the_snippets_run(history, monkeypatch, capsys, code):
 
 
 def test_the_snippets_say_what_is_so(history, monkeypatch, capsys):
-    """The snippets' numbers of lost events equal those of the rows."""
     monkeypatch.chdir(history)
     rows = read_table(history / "output" / "today" / "functions.parquet").to_pylist()
     lost = sum(row["status"] == "configured" and row["on_failure_destination"] is None for row in rows)
@@ -145,7 +136,6 @@ def test_the_snippets_say_what_is_so(history, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_files_hold_only_what_spark_reads(folder, name):
-    """The files use only types, encodings and codecs that Spark reads."""
     for place in ("whole", "empty"):
         file = pq.ParquetFile(folder / place / f"{name}.parquet")
         declared = {column.name: column.type for column in TABLES[name].columns}

@@ -30,7 +30,6 @@ def urn(name, project=P, region=NORTH):
 
 
 async def export_all(server, output, *places, mode="new", environment=None, search=None, **settings):
-    """An ``export --all`` of a server."""
     reported = check_settings(
         ExportSettings(**{"endpoint": server.url, "iam_endpoint": server.url, "max_per_second": 0.0, **settings})
     )
@@ -46,7 +45,6 @@ async def export_all(server, output, *places, mode="new", environment=None, sear
 
 @pytest.mark.parametrize("pieces", [(1,), (17,), (300, 1, 5)])
 async def test_answers_in_pieces_are_read_as_those_that_come_at_once(tmp_path, pieces):
-    """Tokens, projects, lists and configs are read from pieces of any size."""
     cloud = GeneratedCloud(6, regions=(NORTH, SOUTH))
     variables = {"HW_USER_NAME": "reader", "HW_USER_PASSWORD": "a-long-password-1", "HW_DOMAIN_NAME": "company"}
     tables = []
@@ -71,7 +69,6 @@ async def test_answers_in_pieces_are_read_as_those_that_come_at_once(tmp_path, p
 
 
 async def test_all_functions_are_listed_and_asked_for(tmp_path):
-    """The tables have every function, version and alias; the manifest counts all calls."""
     cloud = GeneratedCloud(300, projects=[P])
     async with Emulator(cloud) as server:
         result = await export_all(
@@ -98,7 +95,6 @@ async def test_all_functions_are_listed_and_asked_for(tmp_path):
 
 
 async def test_a_function_that_goes_between_list_and_call_exists_no_more(tmp_path):
-    """FSS.1051 after the listing means that the function no longer exists."""
     gone = Reply(404, b'{"error_code":"FSS.1051","error_msg":"Not found the function"}')
     cloud = FileCloud({urn("f:latest"): None, urn("g:latest"): None}, {urn("g:latest"): gone})
     async with Emulator(cloud) as server:
@@ -111,7 +107,6 @@ async def test_a_function_that_goes_between_list_and_call_exists_no_more(tmp_pat
 
 
 async def test_projects_are_looked_up_and_a_resumed_run_lists_nothing(tmp_path):
-    """IAM lists the projects; a resumed run does not list again."""
     cloud = FileCloud({urn("a"): None, urn("b", Q): None, urn("c", R, SOUTH): None})
     cloud.scopes = (Scope(NORTH, P), Scope(NORTH, Q), Scope(SOUTH, R))
     environment = {"HW_USER_NAME": "reader", "HW_USER_PASSWORD": "password", "HW_DOMAIN_NAME": "company"}
@@ -134,7 +129,6 @@ async def test_projects_are_looked_up_and_a_resumed_run_lists_nothing(tmp_path):
 
 
 async def test_a_list_that_breaks_off_leaves_no_run(tmp_path, monkeypatch):
-    """An incomplete listing leaves no run, and an old run unchanged."""
     cloud = GeneratedCloud(500, projects=[P])
     async with Emulator(cloud) as server:
         await export_all(server, tmp_path / "old", ProjectRef(NORTH, P))
@@ -154,7 +148,6 @@ async def test_a_list_that_breaks_off_leaves_no_run(tmp_path, monkeypatch):
 
 
 async def test_the_time_of_a_run_is_that_of_its_listing_too(tmp_path):
-    """A listing beyond ``--max-time`` ends with exit code 5 and leaves no run."""
     async with Emulator(GeneratedCloud(30, projects=[P]), faults=Faults(latency=30.0)) as server:
         with pytest.raises(OutOfTimeError, match="before all functions were listed; no list is written") as caught:
             await export_all(server, tmp_path / "run", ProjectRef(NORTH, P), max_time=0.3)
@@ -163,7 +156,6 @@ async def test_the_time_of_a_run_is_that_of_its_listing_too(tmp_path):
 
 
 async def test_a_limit_that_the_listing_learnt_is_kept_by_the_export(tmp_path):
-    """The export keeps the limit that the listing learned."""
     async with Emulator(GeneratedCloud(30, projects=[P]), limit=Limit.parse("20/second")) as server:
         result = await export_all(server, tmp_path / "run", ProjectRef(NORTH, P), search={"versions": True})
         refused = server.counts[429]
@@ -174,7 +166,6 @@ async def test_a_limit_that_the_listing_learnt_is_kept_by_the_export(tmp_path):
 
 
 def test_the_command_does_both(tmp_path):
-    """``export --all`` works on the command line; no functions is exit code 2."""
     cloud = GeneratedCloud(20, projects=[P])
     with Emulator(cloud, token=TOKEN).in_thread() as server:
         place = ["--region", NORTH, "--project-id", P, "--endpoint", server.url, "--max-per-second", "0"]
@@ -191,7 +182,6 @@ def test_the_command_does_both(tmp_path):
 
 
 def test_a_signal_during_the_listing_leaves_nothing(tmp_path):
-    """A signal during the listing removes the folder and exits with its code."""
     with Emulator(GeneratedCloud(2000, projects=[P]), limit=Limit.parse("2/minute")).in_thread() as server:
         place = ["--region", NORTH, "--project-id", P, "--endpoint", server.url]
         run = subprocess.Popen(
@@ -220,7 +210,6 @@ def test_a_signal_during_the_listing_leaves_nothing(tmp_path):
     ],
 )
 def test_what_does_not_go_with_all_is_one_sentence(tmp_path, arguments, words):
-    """Contradicting options are exit code 2."""
     (tmp_path / "urns.txt").write_text(f"{urn('f')}\n")
     done = call_cli("export", *arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
@@ -235,7 +224,6 @@ ACCOUNTS = (
 
 
 async def test_each_account_of_a_region_is_listed(tmp_path):
-    """Two accounts in one region list their own projects."""
     cloud = FileCloud({urn("a"): None, urn("b", Q): None, urn("c", R, SOUTH): None})
     cloud.scopes = (Scope(NORTH, P), Scope(NORTH, Q), Scope(SOUTH, R))
     environment = {
@@ -255,7 +243,6 @@ async def test_each_account_of_a_region_is_listed(tmp_path):
 
 
 def test_places_are_said_or_are_those_of_the_settings():
-    """Regions come from the command line, else the settings, else the accounts."""
     reported = ExportSettings(region="r", accounts=ACCOUNTS)
     assert select_projects(reported, ["a", "b"], None) == [ProjectRef("a"), ProjectRef("b")]
     assert select_projects(reported, None, None) == [ProjectRef("r")]
@@ -266,7 +253,6 @@ def test_places_are_said_or_are_those_of_the_settings():
 
 
 def test_a_run_that_was_killed_while_it_listed_goes_on(tmp_path):
-    """A run killed while listing lists again; after loading it does not."""
     with Emulator(GeneratedCloud(900, projects=[P]), limit=Limit.parse("2/minute")).in_thread() as server:
         command = ["export", "--all", "--region", NORTH, "--project-id", P, "--endpoint", server.url]
         command += ["--output", str(tmp_path / "run"), "--max-per-second", "0"]

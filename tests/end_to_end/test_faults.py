@@ -40,8 +40,6 @@ def planned(urns, kinds, *, seed):
 
 @pytest.fixture
 def export_right(tmp_path, write_list):
-    """A cloud, its list, and its tables without faults."""
-
     async def export_right(functions):
         cloud = GeneratedCloud(functions=functions, regions=("cn-north-4", "ap-southeast-1"))
         urns = list(cloud.urns())
@@ -54,7 +52,6 @@ def export_right(tmp_path, write_list):
 
 
 def assert_accounted(folder, path, urns):
-    """Promise 1: entries = URNs + duplicates + rejects; each URN has one status."""
     manifest = manifest_of(folder)
     read = manifest["input"]
     assert read["entries"] == len(path.read_text().splitlines()) == read["urns"] + read["duplicates"] + read["rejects"]
@@ -63,7 +60,6 @@ def assert_accounted(folder, path, urns):
 
 
 def assert_right(folder, right):
-    """Settled rows equal those without faults."""
     open_urns = {urn for urn, row in by_urn(folder).items() if row["status"] in TO_THE_END}
     for table in TABLES:
         found = [row for row in rows(folder, table) if row["function_urn"] not in open_urns]
@@ -90,7 +86,6 @@ async def assert_logged(folder, server, broken=0):
 
 @pytest.fixture
 def broken_calls(monkeypatch):
-    """Counts calls that ended in a connection error."""
     counts = Counter()
     get = Client._get
 
@@ -130,7 +125,6 @@ async def test_all_faults_at_once(export_right, tmp_path, broken_calls):
 
 @pytest.mark.parametrize("seed", [1])
 async def test_faults_by_rate(export_right, tmp_path, seed):
-    """Under random faults the ledger counts the calls of the server's log, by status."""
     cloud, path, urns, folder = await export_right(150)
     rates = "5xx=2%,reset=2%,malformed=2%,length=2%,giant=1%,stall=1%,other_urn=2%,redirect=1%,no_content=1%"
     rates += ",broken_gzip=1%,gzip=10%,chunked=10%,throttled=0.2%,storm=1%"
@@ -142,7 +136,6 @@ async def test_faults_by_rate(export_right, tmp_path, seed):
 
 
 async def test_a_repeated_500_holds_nobody_up(export_right, tmp_path):
-    """A URN with permanent 500s fails after its attempts; others are settled meanwhile."""
     cloud, path, urns, folder = await export_right(150)
     async with Emulator(cloud, token=TOKEN) as server:
         server.plan({urns[3]: [Fault.SERVICE_ERROR] * 99})
@@ -156,7 +149,6 @@ async def test_a_repeated_500_holds_nobody_up(export_right, tmp_path):
 
 
 async def test_an_answer_for_another_urn_is_never_taken(export_right, tmp_path):
-    """A config of another function is never stored."""
     cloud, path, urns, folder = await export_right(150)
     crossed = set(urns[:200:20])
     async with Emulator(cloud, token=TOKEN) as server:
@@ -173,7 +165,6 @@ async def test_an_answer_for_another_urn_is_never_taken(export_right, tmp_path):
 
 
 async def test_a_server_that_comes_back_is_asked_again(export_right, tmp_path, broken_calls):
-    """A short outage costs calls, but no URN."""
     cloud, path, urns, folder = await export_right(150)
     async with Emulator(cloud, token=TOKEN, faults=Faults(absence=0.3)) as server:
         server.plan({urns[150]: [Fault.AWAY]})

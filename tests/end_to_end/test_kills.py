@@ -80,21 +80,17 @@ CHAINS = {
 
 @pytest.fixture
 def cloud():
-    """Functions with versions and aliases in two regions."""
     return GeneratedCloud(60, seed=5, regions=("cn-north-4", "ap-southeast-1"))
 
 
 @pytest.fixture
 def server(cloud):
-    """A server behind one endpoint."""
     with Emulator(cloud, token=TOKEN, faults=Faults(latency=0.002)).in_thread() as server:
         yield server
 
 
 @pytest.fixture
 def undisturbed(tmp_path, write_list, cloud, server):
-    """Exports without a kill; returns the list and the tables' bytes."""
-
     def undisturbed(name="urns.txt", every=1):
         urns = list(cloud.urns())[::every]
         path = write_list([*urns, urns[0], "not a urn"], name)
@@ -110,7 +106,6 @@ def resumed(folder):
 
 
 def test_a_run_that_is_killed_at_each_step_goes_on(tmp_path, undisturbed, cloud):
-    """A run killed at every durable step writes the bytes of an undisturbed run."""
     path, right = undisturbed()
 
     def chain(name):
@@ -129,7 +124,6 @@ def test_a_run_that_is_killed_at_each_step_goes_on(tmp_path, undisturbed, cloud)
 
 
 def test_a_run_that_is_killed_at_random_goes_on(tmp_path, undisturbed, cloud):
-    """A run killed at random moments writes the same bytes."""
     path, right = undisturbed()
 
     def chain(seed):
@@ -153,7 +147,6 @@ def test_a_run_that_is_killed_at_random_goes_on(tmp_path, undisturbed, cloud):
 
 
 def test_a_listing_that_is_killed_begins_again(tmp_path, cloud):
-    """``--all`` killed before, during and after the listing writes the same tables."""
     run_all = ("--all", "--versions", "--aliases", "--region", "cn-north-4", "--project-id", cloud.scopes[0].project_id)
     with Emulator(cloud, token=TOKEN, faults=Faults(latency=0.02)).in_thread() as server:
         run(*command(server, None, tmp_path / "right", *run_all))
@@ -175,7 +168,6 @@ def test_a_listing_that_is_killed_begins_again(tmp_path, cloud):
 
 
 def test_a_killed_overwriting_leaves_the_old_run_or_the_new_one(tmp_path, undisturbed, server):
-    """A killed --overwrite leaves the complete old run or the resumable new one."""
     old, old_tables = undisturbed("old.txt", every=3)
     new, new_tables = undisturbed()
     folder = tmp_path / "right-old.txt"
@@ -194,7 +186,6 @@ def test_a_killed_overwriting_leaves_the_old_run_or_the_new_one(tmp_path, undist
 
 
 def test_an_empty_list_that_is_killed_over_a_run_is_not_taken_for_it(tmp_path, undisturbed, server, write_list):
-    """An old manifest beside a new empty list is not used."""
     undisturbed("old.txt", every=9)
     folder = tmp_path / "right-old.txt"
     kill_at(f"{LOAD}:after:1", *command(server, write_list([], "none.txt"), folder, "--overwrite"))

@@ -22,7 +22,6 @@ print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 @pytest.mark.timeout(500)
 @pytest.mark.skipif(sys.platform == "win32", reason="the system does not tell the memory of a child")
 def test_an_export_of_100_000_urns_stays_under_150_mb(tmp_path):
-    """An export of 100,000 URNs peaks below 150 MB."""
     emulate = [sys.executable, "-m", "inventory", "emulate", "--port", "0", "--functions", str(FUNCTIONS)]
     with subprocess.Popen(emulate, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         url = server.stdout.readline().strip()

@@ -42,7 +42,6 @@ def run(store, server, work, write_list):
 
 
 def names(store):
-    """The objects of the run, without Arrow's empty folder objects."""
     found = {key.removeprefix("runs/today/") for key, content in store.objects().items() if content}
     return {name for name in found if name}
 
@@ -57,7 +56,6 @@ def are_dropped(work):
 
 
 async def test_parts_go_up_are_read_and_go_away(run, store, work):
-    """Parts are uploaded; a rebuild as one file removes them."""
     result = await run(rows_per_file=10)
     paths = {table["path"] for table in result.manifest["tables"]}
     parts = {path for path in paths if "/part-" in path}
@@ -71,14 +69,12 @@ async def test_parts_go_up_are_read_and_go_away(run, store, work):
 
 
 async def test_parts_that_are_not_ours_stay_and_are_no_run(run, store):
-    """Foreign files with our folder names are neither a run nor removed."""
     store.client().put_object(Bucket=BUCKET, Key="runs/today/functions/mine.parquet", Body=b"mine")
     await run(rows_per_file=10)
     assert store.objects()["runs/today/functions/mine.parquet"] == b"mine"
 
 
 async def test_tables_that_are_built_again_go_up_with_the_next_resume(run, store, server, work):
-    """Rebuilt tables are uploaded by the next --resume, without a call."""
     await run(format=("parquet",))
     assert read_status(work).next == "nothing: every URN is answered and the tables are complete"
     server.clear()
@@ -95,7 +91,6 @@ async def test_tables_that_are_built_again_go_up_with_the_next_resume(run, store
 
 
 async def test_bodies_are_dropped_when_all_is_up(run, store, work):
-    """Bodies are dropped only after the upload."""
     store.fault = lambda request: (403, "AccessDenied") if request["PATH_INFO"].endswith("calls.csv") else None
     with pytest.raises(OutputError, match="--resume uploads the rest"):
         await run(drop_bodies=True)
@@ -108,7 +103,6 @@ async def test_bodies_are_dropped_when_all_is_up(run, store, work):
 
 
 async def test_bodies_of_a_run_with_failures_are_kept_for_the_way_into_the_store(run, server, work):
-    """Bodies of an incomplete upload are kept."""
     server.plan(lambda urn, _times: Reply(400, b"{}") if urn == min(server.urns()) else None)
     await run()
     built = run_cli("tables", work, "--drop-bodies")
@@ -119,7 +113,6 @@ async def test_bodies_of_a_run_with_failures_are_kept_for_the_way_into_the_store
 
 @pytest.mark.parametrize("command", ["status", "tables"])
 def test_a_url_is_no_folder(command):
-    """Status and tables reject a URL and say what they accept."""
     said = run_cli(command, URL)
     assert said.returncode == 2
     assert "work folder" in said.stderr

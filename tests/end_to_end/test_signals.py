@@ -27,7 +27,6 @@ pty = pytest.importorskip("pty", reason="signals of POSIX")
 
 @pytest.fixture
 def server():
-    """A cloud that answers some calls and stalls the others."""
     with Emulator(functions=60, token=TOKEN).in_thread() as server:
         hangs = set(sorted(server.urns())[20:])
         server.plan(lambda urn, _times: Fault.STALLED if urn in hangs else None)
@@ -36,7 +35,6 @@ def server():
 
 @pytest.fixture
 def asking(tmp_path, write_list, server):
-    """An export whose workers all wait for stalled answers."""
     with begin(*command(server, write_list(server.urns()), tmp_path / "run", "--no-batch")) as process:
         wait_for(lambda: server._number >= 20 + WORKERS)
         yield process
@@ -44,7 +42,6 @@ def asking(tmp_path, write_list, server):
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_does_not_wait_for_answers_that_do_not_come(tmp_path, asking, server, number):
-    """A run with stalled calls ends in order within 2 s and resumes without repeated answers."""
     words, seconds = stopped(asking, number)
     assert asking.returncode == CODES[number]
     assert seconds < SECONDS
@@ -61,7 +58,6 @@ def test_a_signal_does_not_wait_for_answers_that_do_not_come(tmp_path, asking, s
 
 @pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
 def test_a_second_signal_ends_at_once(tmp_path, asking, server, numbers):
-    """A second signal ends at once with its code; the run can resume."""
     words, seconds = stopped(asking, *numbers)
     assert (asking.returncode, words.count("\n")) == (CODES[numbers[1]], 1)
     assert seconds < SECONDS
@@ -73,7 +69,6 @@ def test_a_second_signal_ends_at_once(tmp_path, asking, server, numbers):
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_while_a_command_is_loaded_has_its_code_and_sentence(number):
-    """A signal during start-up has its code and one sentence."""
     script = (
         "import os, sys; from inventory import __main__; from inventory.cli import app as cli\n"
         "cli.main_command = lambda: os.kill(os.getpid(), int(sys.argv[1])); __main__.main()"
@@ -84,7 +79,6 @@ def test_a_signal_while_a_command_is_loaded_has_its_code_and_sentence(number):
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_in_the_middle_of_an_import_has_its_code_and_sentence(number):
-    """A signal during an import has its code and one sentence."""
     script = (
         "import os, sys\n"
         "class Finder:\n"
@@ -99,7 +93,6 @@ def test_a_signal_in_the_middle_of_an_import_has_its_code_and_sentence(number):
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_look_at_a_large_run_can_be_stopped(tmp_path, monkeypatch, number):
-    """A signal ends ``status``, also during a long SQLite step."""
     over = threading.Event()
 
     def hanging(_path):
@@ -116,7 +109,6 @@ def test_a_look_at_a_large_run_can_be_stopped(tmp_path, monkeypatch, number):
 
 
 def test_the_words_at_once_are_json_where_all_are(tmp_path, write_list, server):
-    """With --log-format json the last message is JSON too."""
     more = ("--no-batch", "--log-format", "json")
     with begin(*command(server, write_list(server.urns()), tmp_path / "run", *more)) as process:
         wait_for(lambda: server._number >= 20 + WORKERS)
@@ -125,7 +117,6 @@ def test_the_words_at_once_are_json_where_all_are(tmp_path, write_list, server):
 
 
 def test_a_resumed_run_that_waits_for_its_list_can_be_stopped(tmp_path, write_list, server):
-    """A signal ends a resume that waits for its list."""
     server.plan(None)
     run(*command(server, write_list(server.urns()), tmp_path / "run"))
     before = manifest_of(tmp_path / "run")
@@ -140,7 +131,6 @@ def test_a_resumed_run_that_waits_for_its_list_can_be_stopped(tmp_path, write_li
 
 
 def test_an_interrupt_waits_until_the_library_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C waits for the import of the library: a half-imported pandas would break the next try."""
     loaded: list[str] = []
 
     def load(name: str) -> object:
@@ -162,7 +152,6 @@ def test_an_interrupt_waits_until_the_library_is_loaded(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_terminal_that_closes_ends_a_run_in_order(tmp_path, write_list, form):
-    """A closed terminal ends a run in order with code 129."""
     with Emulator(functions=60, token=TOKEN).in_thread() as server:
         hangs = set(sorted(server.urns())[20:])
         server.plan(lambda urn, _times: Fault.STALLED if urn in hangs else None)
@@ -194,7 +183,6 @@ os.execv(sys.executable, [sys.executable, "-m", "inventory", *sys.argv[1:]])
 
 
 def test_a_hangup_that_is_ignored_stays_ignored(tmp_path, write_list):
-    """An ignored SIGHUP stays ignored."""
     with Emulator(functions=60, token=TOKEN).in_thread() as server:
         hangs = set(sorted(server.urns())[20:])
         server.plan(lambda urn, _times: Fault.STALLED if urn in hangs else None)
@@ -209,7 +197,6 @@ def test_a_hangup_that_is_ignored_stays_ignored(tmp_path, write_list):
 
 
 def test_a_second_hangup_does_not_end_a_run_at_once(asking):
-    """Several SIGHUPs still end the run in order."""
     words, _ = stopped(asking, signal.SIGTERM, signal.SIGHUP, signal.SIGHUP)
     assert asking.returncode == 143
     assert "stopped by SIGTERM; what was answered is kept" in words

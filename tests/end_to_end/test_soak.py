@@ -27,7 +27,6 @@ RUNS = 24
 
 
 def held():
-    """Open descriptors, threads and temporary files."""
     gc.collect()
     descriptors = []
     for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - the names are numbers
@@ -42,7 +41,6 @@ def held():
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """A private folder for temporary files."""
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
@@ -52,7 +50,6 @@ def temporary(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("temporary")
 def test_many_runs_in_one_process_leave_nothing(tmp_path, write_list, monkeypatch):
-    """Two dozen runs leave what one run leaves."""
     monkeypatch.setenv("HW_AUTH_TOKEN", TOKEN)
     broken = tmp_path / "broken.json"
     broken.write_text('["urn:fss:x')
@@ -89,7 +86,6 @@ def test_many_runs_in_one_process_leave_nothing(tmp_path, write_list, monkeypatc
 
 
 async def test_a_long_run_with_every_fault_leaves_nothing(tmp_path, write_list, temporary):
-    """A run with every fault leaves no task, thread, descriptor or temporary file."""
     cloud = GeneratedCloud(350, regions=("cn-north-4", "ap-southeast-1"))
     rates = "5xx=2%,reset=2%,malformed=2%,length=2%,giant=0.1%,stall=0.3%,other_urn=2%,redirect=1%,no_content=1%"
     rates += ",broken_gzip=1%,gzip=10%,chunked=10%,throttled=0.2%,storm=0.5%"
@@ -112,7 +108,6 @@ async def test_a_long_run_with_every_fault_leaves_nothing(tmp_path, write_list, 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process leaves is looked for in its own folder")
 def test_a_process_leaves_no_temporary_file(tmp_path, temporary):
-    """The command leaves no temporary file."""
     with Emulator(functions=8, token=TOKEN).in_thread() as server:
         first = run_cli(
             "export", "-", "--endpoint", server.url, "--output", tmp_path / "one", stdin="\n".join(server.urns())

@@ -34,7 +34,6 @@ def server():
 
 @pytest.fixture
 def silent():
-    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(30)
         yield listening
@@ -42,7 +41,6 @@ def silent():
 
 @pytest.fixture
 def stall(store):
-    """Stalls one kind of request to the store; returns an event for the first."""
     over = threading.Event()
 
     def begin_to(method, name):
@@ -64,7 +62,6 @@ def stall(store):
 
 @pytest.mark.parametrize("name", ASKING)
 def test_metadata_that_say_nothing_hold_up_no_signal(tmp_path, monkeypatch, silent, name):
-    """A signal ends each command while the SDK waits for metadata."""
     monkeypatch.chdir(tmp_path)
     endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
     script = (
@@ -81,7 +78,6 @@ def test_metadata_that_say_nothing_hold_up_no_signal(tmp_path, monkeypatch, sile
 
 
 def test_a_renewal_that_hangs_holds_up_no_signal(tmp_path, monkeypatch, write_list, server, silent):
-    """A signal ends a run while the SDK renews keys; the run can resume."""
     (tmp_path / "token").write_text("an identity")
     monkeypatch.setenv("HUAWEICLOUD_OIDC_PROVIDER_URN", "urn:p")
     monkeypatch.setenv("HUAWEICLOUD_OIDC_AGENCY_URN", "urn:a")
@@ -108,7 +104,6 @@ def test_a_renewal_that_hangs_holds_up_no_signal(tmp_path, monkeypatch, write_li
 def test_a_store_that_stalls_holds_up_no_signal(  # noqa: PLR0913, PLR0917 - three fixtures, three parameters
     tmp_path, write_list, server, store, stall, method, name, number
 ):
-    """A signal ends a stalled upload of any object; --resume completes it."""
     reached = stall(method, name)
     work = ("--work-dir", tmp_path / "work")
     with begin(*command(server, write_list(server.urns()), OUTPUT, *work)) as process:
@@ -129,7 +124,6 @@ def test_a_store_that_stalls_holds_up_no_signal(  # noqa: PLR0913, PLR0917 - thr
 
 
 def test_a_store_that_stalls_before_anything_is_asked_leaves_nothing(tmp_path, write_list, server, stall):
-    """A signal ends the first request to a stalled store; no folder is left."""
     reached = stall("GET", BUCKET)
     with begin(*command(server, write_list(server.urns()), OUTPUT, "--work-dir", tmp_path / "work")) as process:
         assert reached.wait(60)

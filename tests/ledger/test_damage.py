@@ -48,7 +48,6 @@ def ask(ledger, urns):
 
 
 def gone_on_with(path):
-    """All that tables are made from, after a resumed run."""
     with Ledger(path) as ledger:
         ledger.check()
         if ledger.fact("loaded") is None:  # the list is loaded again; no call was made before
@@ -60,14 +59,12 @@ def gone_on_with(path):
 
 
 def looked_at(path):
-    """All that status is made from."""
     with LedgerView(path) as view:
         return (list(view.count_statuses(0)), view.count_settled(), view.scopes(), view.answers(), view.fact("started"))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A ledger with two thirds of its URNs settled."""
     path = tmp_path_factory.mktemp("whole") / "ledger.sqlite"
     with Ledger(path) as ledger:
         load(ledger)
@@ -90,7 +87,6 @@ def written(path, content, log=None):
 
 
 def refused(read, path, right):
-    """Whether damage has one line with place and advice."""
     error = None
     try:
         found = read(path)
@@ -107,7 +103,6 @@ def refused(read, path, right):
 
 @pytest.mark.parametrize("length", [1, 8, 700])
 def test_damage_at_any_place_is_refused_or_changes_nothing(path, whole, length):
-    """Flipped bytes give one error message or the same rows and figures."""
     right = gone_on_with(written(path, whole)), looked_at(written(path, whole))
     dice = random.Random(length)
     reported = 0
@@ -122,7 +117,6 @@ def test_damage_at_any_place_is_refused_or_changes_nothing(path, whole, length):
 
 
 def test_every_changed_byte_of_a_text_is_detected(path, whole):
-    """Both readers refuse a changed byte in a text or body."""
     texts = (URNS[7], URNS[40], answered(URNS[29]).body, "text 4", "list.txt", "2026-11-25T00", '{"endpoint":', "r-1")
     for text in texts:
         sought = text if isinstance(text, bytes) else text.encode()
@@ -135,7 +129,6 @@ def test_every_changed_byte_of_a_text_is_detected(path, whole):
 
 
 def test_the_message_names_the_damaged_urn(path, whole):
-    """The message names the URN of a damaged answer."""
     written(path, whole.replace(b'{"of":13,', b'{"of":31,'))
     with pytest.raises(LedgerUnusableError, match=rf"damaged \(the outcome of {URNS[13]} was changed"):
         gone_on_with(path)
@@ -153,7 +146,6 @@ def test_the_message_names_the_damaged_urn(path, whole):
     ],
 )
 def test_missing_and_additional_rows_are_damage(path, whole, statement):
-    """Missing URNs, wrong counts and foreign tables are damage."""
     written(path, whole)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(statement)
@@ -163,7 +155,6 @@ def test_missing_and_additional_rows_are_damage(path, whole, statement):
 
 
 def test_a_damaged_log_costs_only_calls(path, tmp_path):
-    """With a lost or damaged log, a killed run resumes to the same rows or is refused."""
     alive = tmp_path / "alive" / "ledger.sqlite"
     alive.parent.mkdir()
     with Ledger(alive) as ledger:
@@ -195,7 +186,6 @@ def test_a_damaged_log_costs_only_calls(path, tmp_path):
 
 
 def test_without_system_locks_a_running_export_is_recognised(path, monkeypatch):
-    """Without system locks, a running export is reported as running."""
     monkeypatch.setattr(file_lock, "_LOCKS", None)
     path.parent.mkdir()
     with Ledger(path) as ledger:

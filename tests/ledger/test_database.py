@@ -62,7 +62,6 @@ def locked_for_sqlite(path):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP])
 def test_a_file_system_without_record_locks_holds_a_ledger(path, monkeypatch, number):
-    """Our own lock is enough to write; readers wait."""
     monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(number))
     with locked_for_sqlite(path):
         with Ledger(path) as ledger:
@@ -81,7 +80,6 @@ def test_a_file_system_without_record_locks_holds_a_ledger(path, monkeypatch, nu
 
 
 def test_a_killed_run_on_a_file_system_without_record_locks_loses_nothing(path, monkeypatch):
-    """Committed rows are read from the log, and the run resumes."""
     with locked_for_sqlite(path):
         arguments = [sys.executable, "-c", KILLED, path, ROOT / "tests"]
         assert subprocess.run(arguments, check=False).returncode == 9
@@ -96,14 +94,12 @@ def test_a_killed_run_on_a_file_system_without_record_locks_loses_nothing(path, 
 
 
 def test_a_lock_of_a_foreign_program_has_its_message(path):
-    """The message does not ask to wait for an inventory process."""
     Ledger(path).close()
     with locked_for_sqlite(path), pytest.raises(OutputError, match="locked by a program that is not inventory"):
         Ledger(path)
 
 
 def test_without_any_locks_a_run_is_refused_with_advice(path, monkeypatch):
-    """A file system without any locks is refused with advice."""
     monkeypatch.setattr(file_lock._LOCKS, "flock", failing(errno.ENOLCK))
     monkeypatch.setattr(file_lock._LOCKS, "lockf", failing(errno.ENOLCK))
     with pytest.raises(OutputError, match=r"without locks.*an --output on a local disk and copy the finished run"):
@@ -112,7 +108,6 @@ def test_without_any_locks_a_run_is_refused_with_advice(path, monkeypatch):
 
 
 def test_without_any_locks_a_run_is_copied(path, monkeypatch):
-    """The advice for an existing run is to copy its folder."""
     Ledger(path).close()
     for name in ("flock", "lockf"):
         monkeypatch.setattr(file_lock._LOCKS, name, failing(errno.ENOLCK))
@@ -122,7 +117,6 @@ def test_without_any_locks_a_run_is_copied(path, monkeypatch):
 
 @pytest.mark.parametrize("is_run", [False, True])
 def test_the_advice_can_be_followed(path, monkeypatch, is_run):
-    """A new run can use another --output; an existing run is copied or resumed."""
     if is_run:
         Ledger(path).close()
     monkeypatch.setattr(file_lock, "_open", failing(errno.EROFS))
@@ -136,7 +130,6 @@ def test_the_advice_can_be_followed(path, monkeypatch, is_run):
 @pytest.mark.parametrize("name", ["ledger.sqlite-wal", "ledger.sqlite-shm"])
 @pytest.mark.parametrize("is_link", [False, True])
 def test_a_killed_run_is_read_without_shared_memory(path, name, is_link):
-    """A reader of a killed run needs no shared memory, names what replaces the log, and writes nothing."""
     arguments = [sys.executable, "-c", KILLED, path, ROOT / "tests"]
     assert subprocess.run(arguments, check=False).returncode == 9
     planted = path.with_name(name)
@@ -154,7 +147,6 @@ def test_a_killed_run_is_read_without_shared_memory(path, name, is_link):
 
 
 def test_a_reader_never_says_that_it_cannot_write(path):
-    """A command that only reads reports errors about reading."""
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = "SQLITE_IOERR_READ"
     advice = r"cannot be read: disk I/O error; check the disk, or use a copy of the folder on a local disk$"
@@ -163,7 +155,6 @@ def test_a_reader_never_says_that_it_cannot_write(path):
 
 
 def test_without_any_locks_a_log_does_not_count_as_a_process(path, monkeypatch):
-    """The log of a killed run is not a running process."""
     path.touch()
     path.with_name("ledger.sqlite-wal").write_bytes(b"x")
     lock_file = database.lock_path(path)
@@ -181,7 +172,6 @@ def synchronous(ledger):
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_without_fsync_sqlite_does_not_sync(path, monkeypatch, number):
-    """SQLite would report a broken disk."""
     with Ledger(path) as ledger:
         assert synchronous(ledger) == 1
     monkeypatch.setattr("os.fsync", failing(number))
@@ -195,7 +185,6 @@ def test_without_fsync_sqlite_does_not_sync(path, monkeypatch, number):
 @pytest.mark.parametrize("name", ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-journal"])
 @pytest.mark.parametrize("target", ["of another", None])
 def test_a_link_in_the_place_of_a_file_of_a_ledger_is_not_followed(path, tmp_path, name, target):
-    """Runs refuse a link; --overwrite removes only the link."""
     other = tmp_path / "other"
     if target is not None:
         other.write_text(target)
@@ -213,7 +202,6 @@ def test_a_link_in_the_place_of_a_file_of_a_ledger_is_not_followed(path, tmp_pat
 
 @pytest.mark.parametrize("name", ["ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal"])
 def test_a_hard_link_beside_a_ledger_is_not_written(path, tmp_path, name):
-    """The file of the other name stays unchanged, also with --overwrite."""
     other = tmp_path / "other"
     other.write_text("of another")
     path.with_name(name).hardlink_to(other)
@@ -225,7 +213,6 @@ def test_a_hard_link_beside_a_ledger_is_not_written(path, tmp_path, name):
 
 
 def test_a_pipe_in_the_place_of_a_ledger_is_not_waited_for(path):
-    """Readers and writers report a pipe."""
     os.mkfifo(path)
     with pytest.raises(OutputError, match="cannot be read: it is not a regular file"):
         LedgerView(path)
@@ -234,7 +221,6 @@ def test_a_pipe_in_the_place_of_a_ledger_is_not_waited_for(path):
 
 
 def test_a_path_too_long_for_sqlite_has_its_message(tmp_path):
-    """SQLite allows shorter paths than the system."""
     folder = tmp_path.joinpath(*["d" * 100] * 5)
     folder.mkdir(parents=True)
     with pytest.raises(OutputError, match="SQLite allows paths of up to 500 bytes; give a shorter --output"):
@@ -253,5 +239,4 @@ def test_a_path_too_long_for_sqlite_has_its_message(tmp_path):
     ],
 )
 def test_write_errors_of_sqlite_have_advice(tmp_path, code, words):
-    """Advice: space, disk, temporary folder or permission."""
     assert words in database._advice(tmp_path, code)

@@ -26,7 +26,6 @@ def path(tmp_path):
 
 
 def test_a_ledger_is_read_while_it_is_written(path):
-    """A reader sees committed rows and does not block the writer."""
     with Ledger(path) as ledger:
         load(ledger)
         with LedgerView(path) as view:
@@ -40,7 +39,6 @@ def test_a_ledger_is_read_while_it_is_written(path):
 
 
 def test_reading_a_ledger_at_rest_leaves_no_file(path):
-    """A read of an unused ledger creates no log and no lock."""
     with Ledger(path) as ledger:
         load(ledger)
     before = path.read_bytes()
@@ -51,7 +49,6 @@ def test_reading_a_ledger_at_rest_leaves_no_file(path):
 
 
 def test_a_writer_that_ends_under_a_reader_leaves_a_whole_file(path, tmp_path):
-    """The ledger is complete even if a reader keeps the log open."""
     with Ledger(path) as ledger, LedgerView(path) as view:
         load(ledger)
         assert view.count_settled() == 1
@@ -62,7 +59,6 @@ def test_a_writer_that_ends_under_a_reader_leaves_a_whole_file(path, tmp_path):
 
 
 def test_what_a_killed_process_committed_is_read(path):
-    """The log of a killed run is read."""
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
         "from inventory.ledger.writer import Ledger; import support.ledgers as t\n"
@@ -76,7 +72,6 @@ def test_what_a_killed_process_committed_is_read(path):
 
 
 def test_without_system_locks_a_second_process_is_refused(path, monkeypatch):
-    """Without fcntl, SQLite's lock excludes writers and readers."""
     monkeypatch.setattr(file_lock, "_LOCKS", None)
     with Ledger(path) as ledger:
         load(ledger)
@@ -98,7 +93,6 @@ def impatient():
 
 
 def test_without_shared_memory_a_run_works_still(path):
-    """A file system without shared memory holds a ledger without concurrent readers."""
     path.with_name("ledger.sqlite-shm").symlink_to(path / "of" / "nothing")
     with Ledger(path) as ledger:
         load(ledger)
@@ -107,7 +101,6 @@ def test_without_shared_memory_a_run_works_still(path):
 
 
 def test_urns_are_counted_by_scope_status_and_kind(path):
-    """Counts by scope, status and kind have an example and a recent count."""
     with Ledger(path) as ledger:
         with ledger.loading():
             ledger.add_urns([*map(urn, "abcde"), urn("a", "p2")])
@@ -132,7 +125,6 @@ def test_urns_are_counted_by_scope_status_and_kind(path):
 
 
 def test_bodies_are_dropped_but_those_of_failures(path):
-    """Only failures keep the body; the file shrinks."""
     with Ledger(path) as ledger:
         ledger.add_urns(map(urn, "abc"))
         for name, status in (("a", "configured"), ("b", "failed"), ("c", "not_found")):
@@ -150,7 +142,6 @@ def test_bodies_are_dropped_but_those_of_failures(path):
 
 @pytest.mark.parametrize("looks", [1, 4])
 def test_cancelled_work_on_the_file_changes_nothing(path, monkeypatch, looks):
-    """A cancelled check or drop_bodies changes nothing; the next call completes."""
     monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 20)
     with Ledger(path) as ledger:
         ledger.add_urns(urn(f"{number:04}") for number in range(300))
@@ -173,7 +164,6 @@ def raised(error):
 
 
 def test_reading_a_run_can_be_cancelled(path, monkeypatch):
-    """A cancelled check of status or --overwrite keeps the files and leaves no lock."""
     monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 1)
     with Ledger(path) as ledger:
         load(ledger)
@@ -188,7 +178,6 @@ def test_reading_a_run_can_be_cancelled(path, monkeypatch):
 
 
 def test_ctrl_c_during_a_check_stays_ctrl_c(path, monkeypatch):
-    """An exception of a signal handler inside SQLite becomes KeyboardInterrupt."""
     monkeypatch.setattr(database, "_STEPS_BETWEEN_CHECKS", 1)
     with Ledger(path) as ledger:
         load(ledger)
@@ -197,7 +186,6 @@ def test_ctrl_c_during_a_check_stays_ctrl_c(path, monkeypatch):
 
 
 def test_a_file_of_small_bodies_is_smaller_without_them(path):
-    """Small bodies free no pages, but the file shrinks."""
     with Ledger(path) as ledger:
         ledger.add_urns(urn(f"{number:04}") for number in range(2000))
         for number in range(2000):
@@ -210,7 +198,6 @@ def test_a_file_of_small_bodies_is_smaller_without_them(path):
 
 
 def test_an_empty_file_holds_no_list(path):
-    """A run that was killed at its start has its own message."""
     path.touch()
     with pytest.raises(OutputError, match="holds no list yet"):
         LedgerView(path)
@@ -226,7 +213,6 @@ def test_an_empty_file_holds_no_list(path):
     ],
 )
 def test_an_unusable_ledger_has_one_message(path, spoil, words):
-    """Readers report damage, other versions and missing files."""
     spoil(path)
     with pytest.raises(OutputError, match=words), LedgerView(path) as view:
         list(view.rows())

@@ -27,7 +27,6 @@ def ledger(path):
 
 
 def test_duplicates_are_stored_once(ledger):
-    """A URN is stored once."""
     with ledger.loading():
         ledger.add_urns([urn("b"), urn("a"), urn("b")])
         ledger.add_urns(iter([urn("a"), urn("c")]))
@@ -37,7 +36,6 @@ def test_duplicates_are_stored_once(ledger):
 
 
 def test_what_is_settled_is_not_pending(ledger):
-    """URNs without an outcome and requeued failures are pending."""
     ledger.add_urns(map(urn, "abcd"))
     ledger.record(outcome(urn("a")))
     ledger.record(outcome(urn("b"), "failed"))
@@ -57,7 +55,6 @@ def test_what_is_settled_is_not_pending(ledger):
 
 
 def test_a_scope_has_success_after_an_answered_call(ledger):
-    """Only an answered call of the same scope is a success."""
     ledger.add_urns([urn("a"), urn("b"), urn("a", "p2")])
     ledger.record(outcome(urn("a"), "failed"))
     ledger.record(outcome(urn("a", "p2"), "not_found"))
@@ -67,8 +64,6 @@ def test_a_scope_has_success_after_an_answered_call(ledger):
 
 
 def test_a_full_disk_while_loading_has_one_message(path, monkeypatch):
-    """SQLite's own rollback does not hide the error."""
-
     def fill_up(ledger):
         with ledger.loading():
             ledger._db.execute("PRAGMA max_page_count = 60")
@@ -81,7 +76,6 @@ def test_a_full_disk_while_loading_has_one_message(path, monkeypatch):
 
 
 def test_an_outcome_comes_out_as_it_went_in(ledger):
-    """All fields are kept, the body byte for byte."""
     sent = outcome(urn("b"), "failed", bytes(range(256)))
     ledger.add_urns([urn("b"), urn("a")])
     ledger.record(sent)
@@ -90,7 +84,6 @@ def test_an_outcome_comes_out_as_it_went_in(ledger):
 
 
 def test_an_outcome_that_comes_again_replaces_the_first(ledger):
-    """A URN has one outcome: the last."""
     ledger.add_urns([urn("a")])
     for status in ("failed", "configured"):
         ledger.record(outcome(urn("a"), status))
@@ -99,7 +92,6 @@ def test_an_outcome_that_comes_again_replaces_the_first(ledger):
 
 
 def test_outcomes_are_committed_in_batches(ledger, path, tmp_path):
-    """Another process sees outcomes after a commit."""
     ledger.add_urns(map(urn, "abc"))
     for name in "ab":
         ledger.record(outcome(urn(name)))
@@ -110,7 +102,6 @@ def test_outcomes_are_committed_in_batches(ledger, path, tmp_path):
 
 
 def copied(path, folder) -> tuple[int, int]:
-    """The files that a kill leaves now."""
     folder.mkdir()
     for file in path.parent.glob("ledger.sqlite*"):
         shutil.copy(file, folder)
@@ -119,7 +110,6 @@ def copied(path, folder) -> tuple[int, int]:
 
 
 def test_closing_commits_what_is_left(path):
-    """A closed ledger has every outcome."""
     with Ledger(path) as ledger:
         ledger.add_urns([urn("a")])
         ledger.record(outcome(urn("a")))
@@ -128,7 +118,6 @@ def test_closing_commits_what_is_left(path):
 
 
 def test_a_killed_process_loses_only_what_was_not_committed(path):
-    """After a hard exit the ledger has all committed outcomes."""
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
         "from inventory.ledger.writer import Ledger; import support.ledgers as t\n"
@@ -142,7 +131,6 @@ def test_a_killed_process_loses_only_what_was_not_committed(path):
 
 
 def test_scopes_with_similar_names_are_separate(ledger):
-    """Similar names of projects and regions are separate scopes."""
     scopes = [
         (R, "p"),
         (R, "p2"),
@@ -162,7 +150,6 @@ def test_scopes_with_similar_names_are_separate(ledger):
 
 
 def test_pending_is_read_in_blocks_while_outcomes_come_in(ledger):
-    """All URNs come once, in order, during writes of outcomes."""
     names = [f"f{n:05d}" for n in range(2000)]
     ledger.add_urns(map(urn, names))
     seen = []
@@ -186,7 +173,6 @@ def half_loaded(ledger: Ledger, error: BaseException) -> None:
 
 
 def test_loading_is_all_or_nothing(ledger):
-    """A failed load changes nothing."""
     for error in (OutputError("x"), KeyboardInterrupt()):
         with pytest.raises(type(error)):
             half_loaded(ledger, error)
@@ -198,7 +184,6 @@ def test_loading_is_all_or_nothing(ledger):
 
 
 def test_a_new_list_takes_the_place_of_the_old_run(path):
-    """A load replaces everything; a failed load replaces nothing."""
     with Ledger(path) as ledger:
         with ledger.loading():
             ledger.add_urns([urn("old")])
@@ -218,7 +203,6 @@ def test_a_new_list_takes_the_place_of_the_old_run(path):
 
 
 def test_facts(ledger):
-    """A fact is any JSON value, can be overwritten, and is None by default."""
     assert ledger.fact("x") is None
     for value in ({"a": [1, None]}, "é", False):
         ledger.set_fact("x", value)
@@ -226,7 +210,6 @@ def test_facts(ledger):
 
 
 def test_rejects_and_sources_are_sorted(ledger):
-    """Rejects are sorted by source and line with duplicates, sources by name."""
     last, first = Reject("b", 1, "x", "r"), Reject("a", 10, "y\0", "r")
     ledger.add_rejects([last, first, Reject("a", 9, "z", "r"), last])
     ledger.add_source(SourceRead("b", "1", 2))
@@ -237,7 +220,6 @@ def test_rejects_and_sources_are_sorted(ledger):
 
 
 def test_calls_add_up_over_sessions(path):
-    """Calls add up by scope, operation and status over sessions."""
     for _ in range(2):
         with Ledger(path) as ledger:
             for status in (200, 200, 429, 0):
@@ -254,7 +236,6 @@ def test_calls_add_up_over_sessions(path):
 
 
 def test_a_ledger_of_another_version_is_refused(path):
-    """The message names both versions; the file stays unchanged."""
     of_another_version(path)
     with pytest.raises(OutputError, match=r"ledger 99, not 3.*--overwrite"):
         Ledger(path)
@@ -262,14 +243,12 @@ def test_a_ledger_of_another_version_is_refused(path):
 
 @pytest.mark.parametrize("content", [b"no database" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
 def test_a_damaged_file_is_named(path, content):
-    """Damage has one message with advice."""
     path.write_bytes(content)
     with pytest.raises(OutputError, match=r"ledger\.sqlite is damaged.*--overwrite"):
         Ledger(path)
 
 
 def test_damage_behind_the_header_is_named(path):
-    """Damage in rows has one message."""
     damaged_behind_its_header(path)
     with pytest.raises(OutputError, match="damaged"), Ledger(path) as ledger:
         list(ledger.rows())
@@ -279,7 +258,6 @@ def test_damage_behind_the_header_is_named(path):
     "spoil", [of_another_version, damaged_behind_its_header, lambda path: path.write_bytes(b"no database" * 100)]
 )
 def test_overwrite_replaces_an_unusable_ledger(path, spoil):
-    """--overwrite replaces every unusable ledger."""
     spoil(path)
     with Ledger(path, replace=True) as ledger:
         assert list(ledger.rows()) == []
@@ -290,14 +268,12 @@ def test_overwrite_replaces_an_unusable_ledger(path, spoil):
 
 @pytest.mark.parametrize("name", ["", "missing/ledger.sqlite"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path, name):
-    """A folder in place of the file, or a missing folder, is an output error."""
     with pytest.raises(OutputError, match="cannot be written"):
         Ledger(tmp_path / name)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
 def test_a_read_only_file_is_named(path):
-    """A read-only ledger is an output error."""
     Ledger(path).close()
     path.chmod(0o400)
     path.parent.chmod(0o500)
@@ -306,7 +282,6 @@ def test_a_read_only_file_is_named(path):
 
 
 def test_a_ledger_in_use_is_named(ledger, path, monkeypatch):
-    """A second process gets a clear message."""
     connect = sqlite3.connect
     monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
     with pytest.raises(OutputError, match="in use by another inventory process"):
@@ -316,7 +291,6 @@ def test_a_ledger_in_use_is_named(ledger, path, monkeypatch):
 
 
 def test_a_ledger_that_was_only_opened_is_in_use_too(path, monkeypatch):
-    """A resumed run excludes others before its first write."""
     connect = sqlite3.connect
     monkeypatch.setattr("sqlite3.connect", lambda *args, **more: connect(*args, **{**more, "timeout": 0.0}))
     Ledger(path).close()

@@ -29,7 +29,6 @@ def config(number, **more):
 
 
 def many(functions=12, versions=10, aliases=5, seed=7):
-    """A cloud of functions with many qualifiers, of which some are configured, in several shapes."""
     dice = random.Random(seed)
     found = {}
     for function in range(functions):
@@ -43,12 +42,10 @@ def many(functions=12, versions=10, aliases=5, seed=7):
 
 
 def sums(result):
-    """The checksums of the tables that an unchanged cloud always makes."""
     return {(t["name"], t["format"]): t["sha256"] for t in result.manifest["tables"] if t["name"] != "calls"}
 
 
 def answering(server, monkeypatch, change):
-    """Has the emulator's lists of configs go through a function."""
     answer = server._answer
 
     def changed(route, scope, found):
@@ -65,7 +62,6 @@ def calls_of(result):
 @pytest.mark.parametrize("workers", [1, 64])
 @pytest.mark.parametrize("lists_aliases", [True, False])
 async def test_the_tables_are_those_of_the_plain_way(tmp_path, write_list, lists_aliases, workers):
-    """Byte for byte the same tables, with lists that know aliases and with such that do not, by fewer calls."""
     cloud = many()
     path = write_list([*cloud, urn("f1"), urn("gone", "v1"), urn("gone", "v2"), urn("gone", "v3"), urn("f1", "!none")])
     async with Emulator(FileCloud(cloud), lists_aliases=lists_aliases) as server:
@@ -85,7 +81,6 @@ async def test_the_tables_are_those_of_the_plain_way(tmp_path, write_list, lists
 
 
 async def test_long_lists_are_read_page_by_page(tmp_path, write_list):
-    """A function with 250 configured versions takes three pages and a few calls of its own."""
     cloud = {urn("f", f"v{n}"): config(n) for n in range(250)}
     async with Emulator(FileCloud(cloud)) as server:
         result = await export(write_list(cloud), tmp_path / "run", endpoint=server.url)
@@ -96,7 +91,6 @@ async def test_long_lists_are_read_page_by_page(tmp_path, write_list):
 
 
 async def test_a_list_that_saves_nothing_is_not_asked(tmp_path, write_list):
-    """One or two qualifiers of a function are asked for alone, and so is all where --no-batch says so."""
     cloud = {urn(f"f{n}", name): config(n) for n in range(20) for name in ("latest", "v1")}
     async with Emulator(FileCloud(cloud)) as server:
         result = await export(write_list(cloud), tmp_path / "run", endpoint=server.url)
@@ -105,7 +99,6 @@ async def test_a_list_that_saves_nothing_is_not_asked(tmp_path, write_list):
 
 
 async def test_lists_that_tell_nothing_are_given_up(tmp_path, write_list):
-    """Where hardly anything is configured, a few lists show it, and the others are not asked."""
     cloud = {urn(f"f{n}", f"v{q}"): None for n in range(100) for q in range(6)}
     async with Emulator(FileCloud(cloud)) as server:
         result = await export(write_list(cloud), tmp_path / "run", endpoint=server.url)
@@ -177,7 +170,6 @@ async def test_what_a_list_says_otherwise_is_not_believed(tmp_path, write_list, 
 
 
 async def test_a_urn_that_is_told_of_in_two_ways_is_asked_alone(tmp_path, write_list, monkeypatch):
-    """Two items of one URN that differ prove nothing; two that are the same are one."""
     cloud = {urn("f", f"v{q}"): config(q, destination_config=None) for q in range(8)}
 
     def doubled(reply):
@@ -196,7 +188,6 @@ async def test_a_urn_that_is_told_of_in_two_ways_is_asked_alone(tmp_path, write_
 
 
 async def test_markers_that_lead_nowhere_end_the_list(tmp_path, write_list, monkeypatch):
-    """A next marker that does not go forward, or is no number, is the last page."""
     cloud = {urn("f", f"v{q}"): config(q) for q in range(150)}
     for marker in (None, "", "soon", 0, "0", -1, [1]):
         async with Emulator(FileCloud(cloud)) as server:
@@ -226,7 +217,6 @@ async def test_faults_of_lists_cost_no_urn(tmp_path, write_list):
 
 
 async def test_after_a_kill_no_call_is_made_again_but_those_in_flight(tmp_path, write_list):
-    """From the ledger as it was at many moments, a resumed run repeats at most --max-workers calls, lists counted."""
     cloud = many(functions=20)
     workers = 4
     path = write_list(cloud)
@@ -256,7 +246,6 @@ async def test_after_a_kill_no_call_is_made_again_but_those_in_flight(tmp_path, 
 
 
 async def test_a_dead_token_costs_no_list(tmp_path, write_list):
-    """Lists are asked only where a call was accepted: a refused scope makes the calls of the plain way."""
     async with Emulator(FileCloud(many()), token="another") as server:
         result = await export(write_list(many()), tmp_path / "run", endpoint=server.url)
         assert [request.path for request in server.requests if "configs" in request.path] == []
@@ -264,7 +253,6 @@ async def test_a_dead_token_costs_no_list(tmp_path, write_list):
 
 
 async def test_a_reset_list_is_tried_again_with_another_function(tmp_path, write_list):
-    """A list that failed once is no proof that there are none."""
     cloud = many(functions=6)
     async with Emulator(FileCloud(cloud)) as server:
         server.plan({urn("f0"): [Fault.RESET]})
@@ -274,7 +262,6 @@ async def test_a_reset_list_is_tried_again_with_another_function(tmp_path, write
 
 
 def test_what_was_listed_is_noted_with_its_outcomes(tmp_path):
-    """The note and the outcomes are one commit: a kill leaves both or none."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.record_listed(urn("f"))
         assert not ledger.is_listed(urn("f"))
@@ -286,7 +273,6 @@ def test_what_was_listed_is_noted_with_its_outcomes(tmp_path):
 @pytest.mark.parametrize("urns", [5, 20, 40])
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_short_list_of_urns_is_never_asked_by_more_calls_than_it_has(tmp_path, write_list, urns, seed):
-    """Where a list cannot save more than it takes to find out whether lists are right, none is asked."""
     async with Emulator(GeneratedCloud(400, seed)) as server:
         path = write_list(server.urns(urns))
         result = await export(path, tmp_path / "run", endpoint=server.url)
@@ -331,7 +317,6 @@ async def test_an_item_without_a_qualifier_settles_no_urn(tmp_path, write_list, 
 
 @pytest.mark.parametrize("workers", [1, 64])
 async def test_a_function_with_thousands_of_qualifiers_is_listed_once_for_all_of_them(tmp_path, write_list, workers):
-    """Its list is read once, page by page, and every page is used."""
     cloud = {urn("f", f"v{n}"): config(n) for n in range(2500)}
     async with Emulator(FileCloud(cloud)) as server:
         result = await export(write_list(cloud), tmp_path / "run", endpoint=server.url, max_workers=workers)
@@ -341,7 +326,6 @@ async def test_a_function_with_thousands_of_qualifiers_is_listed_once_for_all_of
 
 
 async def test_a_list_that_is_too_long_to_be_kept_is_not_read_further(tmp_path, write_list, monkeypatch):
-    """What is kept of a list has a bound; behind it the URNs are asked alone."""
     monkeypatch.setattr("inventory.pipeline.batch.MAX_KEPT", 300)
     monkeypatch.setattr("inventory.pipeline.batch.MAX_GROUP", 50)
     cloud = {urn("f", f"v{n:04}"): config(n) for n in reversed(range(1000))}

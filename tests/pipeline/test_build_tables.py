@@ -25,7 +25,6 @@ def outcome(name, status, kind=None, body=b"{}"):
 
 @pytest.fixture
 def ledger(tmp_path):
-    """Three URNs (configured, failed, not attempted) and a reject."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         with ledger.loading():
             ledger.add_urns([f"{BASE}c", f"{BASE}a", f"{BASE}b"])
@@ -38,7 +37,6 @@ def ledger(tmp_path):
 
 
 def test_the_tables_are_the_ledger_in_urn_order(ledger, tmp_path):
-    """Each URN is a row of functions, each answered one a row of calls, each side a row of destinations."""
     files, counts = build_tables(ledger, tmp_path, SETTINGS, ProgressObserver())
     assert [(row["function_name"], row["status"]) for row in rows(tmp_path)] == [
         ("a", "configured"),
@@ -53,7 +51,6 @@ def test_the_tables_are_the_ledger_in_urn_order(ledger, tmp_path):
 
 
 def test_the_same_ledger_makes_the_same_bytes(ledger, tmp_path):
-    """Twice, in two folders."""
     hashes = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -63,7 +60,6 @@ def test_the_same_ledger_makes_the_same_bytes(ledger, tmp_path):
 
 
 def test_a_stop_leaves_no_table(ledger, tmp_path):
-    """A signal while tables are written leaves none, whole or half."""
     observer = ProgressObserver()
     observer.cancel(15)
     with pytest.raises(InterruptedRunError):
@@ -72,13 +68,11 @@ def test_a_stop_leaves_no_table(ledger, tmp_path):
 
 
 def test_a_folder_that_is_gone_is_one_sentence(ledger, tmp_path):
-    """Tables that cannot be written are an output error that names the table."""
     with pytest.raises(OutputError, match="table functions cannot be written: No such file"):
         build_tables(ledger, tmp_path / "gone", SETTINGS, ProgressObserver())
 
 
 def test_rows_per_file_splits_the_tables_that_have_more(ledger, tmp_path):
-    """Three functions at two a file are two files; tables of fewer rows stay one."""
     files, _ = build_tables(ledger, tmp_path, ExportSettings(rows_per_file=2), ProgressObserver())
     assert [(file.path, file.rows) for file in files] == [
         ("functions/part-00000.parquet", 2),
@@ -90,7 +84,6 @@ def test_rows_per_file_splits_the_tables_that_have_more(ledger, tmp_path):
 
 
 def test_what_was_there_stays_until_all_tables_are_whole(ledger, tmp_path):
-    """Until the first rename, a signal or a full disk changes nothing."""
     (tmp_path / "functions.csv").write_text("old")
     seen = []
     build_tables(

@@ -35,7 +35,6 @@ async def steps_of(server, *, account=ACCOUNT, endpoint=None, project=P):
 
 
 async def test_all_is_well():
-    """Seven steps, each ok; plain http is not known to be safe."""
     async with Emulator(GeneratedCloud(5, projects=[P]), token=TOKEN) as server:
         found, steps = await steps_of(server)
         assert [request.path.split("/")[-1].split("?")[0] for request in server.requests] == [
@@ -69,7 +68,6 @@ async def test_all_is_well():
     ],
 )
 async def test_each_refusal_is_a_step_of_its_own(monkeypatch, status, code, failed):
-    """Who refuses what decides the step that fails, and its words have the vendor's code and an advice."""
     async with Emulator(GeneratedCloud(5, projects=[P])) as server:
         body = json.dumps({"error_code": code, "error_msg": "no"}).encode()
         monkeypatch.setattr(server, "_answer", lambda *_: Reply(status, body))
@@ -82,7 +80,6 @@ async def test_each_refusal_is_a_step_of_its_own(monkeypatch, status, code, fail
 
 
 async def test_reading_may_be_refused_where_listing_is_not(monkeypatch):
-    """The messages name the missing permission."""
     async with Emulator(GeneratedCloud(5, projects=[P])) as server:
         answer = server._answer
         body = b'{"error_code":"FSS.1126","error_msg":"no permission"}'
@@ -95,7 +92,6 @@ async def test_reading_may_be_refused_where_listing_is_not(monkeypatch):
 
 
 async def test_a_project_without_functions_is_read_too():
-    """A config is asked for that cannot be there: that it is not found shows the permission."""
     cloud = FileCloud({})
     cloud.scopes = (Scope(R, P),)
     async with Emulator(cloud) as server:
@@ -104,7 +100,6 @@ async def test_a_project_without_functions_is_read_too():
 
 
 async def test_an_endpoint_that_is_down_and_one_that_is_not_safe():
-    """No connection fails the endpoint; a server that does not speak TLS fails that."""
     async with Emulator(GeneratedCloud(1, projects=[P])) as server:
         found, steps = await steps_of(server, endpoint="http://127.0.0.1:1")
         assert steps == {"endpoint": False}
@@ -115,7 +110,6 @@ async def test_an_endpoint_that_is_down_and_one_that_is_not_safe():
 
 @pytest.mark.parametrize(("seconds", "ok"), [(0, True), (-890, True), (890, True), (-1000, False), (1000, False)])
 def test_a_clock_that_is_off_is_told(seconds, ok):
-    """More than a quarter of an hour fails: signed calls would be refused."""
     step = checkup._clock(format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True))
     assert step.ok is ok
     assert abs(float(step.words.split(" s")[0]) + seconds) <= 2
@@ -123,12 +117,10 @@ def test_a_clock_that_is_off_is_told(seconds, ok):
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_a_clock_that_nobody_tells_is_not_known(date):
-    """An answer without a date is no failure."""
     assert checkup._clock(date).ok is None
 
 
 async def test_a_user_that_iam_refuses_asks_nothing_else():
-    """A wrong password is a credential that fails, in IAM's words; FunctionGraph is not called."""
     async with Emulator(GeneratedCloud(1, projects=[P]), users=[User("reader", "right", "company")]) as server:
         account = PasswordProvider(IamUser("reader", "wrong-password", "company"), lambda _region: server.url)
         found, steps = await steps_of(server, account=account)
@@ -139,14 +131,12 @@ async def test_a_user_that_iam_refuses_asks_nothing_else():
 
 
 async def test_a_project_that_iam_does_not_show_fails():
-    """A mistyped project id is reported."""
     async with Emulator(GeneratedCloud(1, projects=[P])) as server:
         _, steps = await steps_of(server, project="f" * 32)
     assert steps["project"] is False
 
 
 async def test_a_moments_trouble_is_told_as_that():
-    """A throttled list says to try again, and no permission is doubted."""
     async with Emulator(GeneratedCloud(1, projects=[P]), limit=Limit.parse("1/hour")) as server:
         await steps_of(server)
         found, steps = await steps_of(server)
@@ -200,7 +190,6 @@ def test_a_region_that_iam_does_not_tell_of_is_a_line_too(tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_check_at_once(number, code):
-    """Ctrl-C ends a check of a stalled server."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         run = subprocess.Popen(
@@ -218,7 +207,6 @@ def test_a_signal_ends_a_check_at_once(number, code):
 
 
 async def test_a_region_that_no_endpoint_can_hold_fails_alone():
-    """Its line says why, and the other scopes are tried all the same."""
     account = PasswordProvider(IamUser("reader", "right", "company"), ExportSettings().iam_endpoint_for)
     settings = ExportSettings(endpoint="http://127.0.0.1:1")
     (found,) = await check_scopes([("cn_north_4", P)], settings, account)
@@ -241,7 +229,6 @@ async def test_a_region_that_no_endpoint_can_hold_fails_alone():
     ids=["302", "200", "204", "511"],
 )
 async def test_an_answer_of_something_else_accepts_nothing(monkeypatch, answer):
-    """Where neither service nor gateway answers, endpoint and credential are not known to be good."""
     async with Emulator(GeneratedCloud(5, projects=[P])) as server:
         monkeypatch.setattr(server, "_answer", lambda *_: answer)
         found, steps = await steps_of(server)

@@ -41,7 +41,6 @@ async def find(server, *places, account=ACCOUNT, **more):
 
 @pytest.mark.parametrize("functions", [0, 1, 399, 400, 401, 5000])
 async def test_every_function_of_a_project_is_listed(functions):
-    """Whatever the number of pages, the list has each function once, sorted, as its latest version."""
     cloud = GeneratedCloud(functions, projects=[P])
     async with Emulator(cloud) as server:
         found = await find(server, ProjectRef("cn-north-4", P))
@@ -53,7 +52,6 @@ async def test_every_function_of_a_project_is_listed(functions):
 
 
 async def test_versions_and_aliases_are_listed_where_they_are_asked_for():
-    """Each is a URN of its own, and latest is there once."""
     cloud = FileCloud({urn("f:v1.0"): CONFIG, urn("f:!prod"): CONFIG, urn("g:latest"): None})
     async with Emulator(cloud) as server:
         assert await find(server, ProjectRef("cn-north-4", P)) == [urn("f:latest"), urn("g:latest")]
@@ -67,7 +65,6 @@ async def test_versions_and_aliases_are_listed_where_they_are_asked_for():
 
 
 async def test_an_iam_is_asked_once_for_the_projects_of_all_regions():
-    """IAM shows the projects of every region: behind one endpoint a thousand regions cost one list."""
     regions = [f"region-{number}" for number in range(1000)]
     cloud = FileCloud({f"urn:fss:{region}:{n:032x}:function:default:f": None for n, region in enumerate(regions)})
     cloud.scopes = tuple(Scope(region, f"{n:032x}") for n, region in enumerate(regions))
@@ -80,7 +77,6 @@ async def test_an_iam_is_asked_once_for_the_projects_of_all_regions():
 
 
 async def test_the_projects_of_a_region_are_looked_up():
-    """Without a project IAM is asked: the region's own and its sub-projects are listed, those of others are not."""
     cloud = FileCloud({urn("a", P): None, urn("b", Q): None, urn("c", R, "ap-southeast-1"): None})
     cloud.scopes = (Scope("cn-north-4", P), Scope("cn-north-4", Q), Scope("ap-southeast-1", R))
     async with Emulator(cloud, users=[User("reader", "password", "company")]) as server:
@@ -93,7 +89,6 @@ async def test_the_projects_of_a_region_are_looked_up():
 
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (500, 5)])
 async def test_a_list_that_breaks_off_is_an_error(status, code, monkeypatch):
-    """A page that cannot be had is no shorter list: the error names the project, and its code says why."""
     body = json.dumps({"error_code": "APIGW.0301" if status == 401 else "FSS.0500", "error_msg": "no"}).encode()
     async with Emulator(GeneratedCloud(1000, projects=[P])) as server:
         answer = server._answer
@@ -112,7 +107,6 @@ async def test_a_list_that_breaks_off_is_an_error(status, code, monkeypatch):
 
 
 async def test_versions_that_cannot_be_listed_are_an_error(monkeypatch):
-    """Some regions have no version API: that is said, and no list without versions is written."""
     async with Emulator(FileCloud({urn("f"): None})) as server:
         answer = server._answer
 
@@ -126,7 +120,6 @@ async def test_versions_that_cannot_be_listed_are_an_error(monkeypatch):
 
 
 async def test_a_stop_ends_the_listing():
-    """A signal ends it between two pages."""
     observer = ProgressObserver()
     observer.cancel(15)
     async with Emulator(GeneratedCloud(10, projects=[P])) as server:
@@ -150,7 +143,6 @@ class Listed:
         self.pages = 0
 
     async def fetch_page(self, marker):
-        """One page."""
         self.pages += 1
         if self.pages > 5000:
             raise AssertionError("it never ends")
@@ -173,7 +165,6 @@ async def listed(project):
 )
 @settings(max_examples=60, deadline=None)
 def test_what_is_there_all_the_time_is_always_listed(seed, count, size, removed, added):
-    """Functions that come and go anywhere in the list hide none that stays."""
     import asyncio  # noqa: PLC0415
 
     dice = random.Random(seed)
@@ -194,7 +185,6 @@ def test_what_is_there_all_the_time_is_always_listed(seed, count, size, removed,
 
 
 async def test_a_marker_that_is_ignored_is_no_endless_list():
-    """A server that always sends the first page ends as a list that is too short."""
     with pytest.raises(ListingError, match="says it has 900 functions and listed 400"):
         await listed(Listed([f"f{n}" for n in range(900)], ignores=True))
 
@@ -202,8 +192,6 @@ async def test_a_marker_that_is_ignored_is_no_endless_list():
 @pytest.mark.parametrize(("count", "size"), [(950, 400), (1200, 400), (950, 100)])
 @pytest.mark.parametrize("behind", [1, 200, 600, 949])
 async def test_a_count_that_is_too_small_cuts_nothing_off(count, size, behind):
-    """A count may be older than the list; the end is where pages are not full any more."""
-
     class Stale(Listed):
         async def fetch_page(self, marker):
             page = await super().fetch_page(marker)
@@ -215,12 +203,10 @@ async def test_a_count_that_is_too_small_cuts_nothing_off(count, size, behind):
 
 
 async def test_a_list_without_a_count_ends_at_its_empty_page():
-    """Without a count, an empty page or an unchanged marker ends the list."""
     assert len(await listed(Listed([f"f{n}" for n in range(950)], total=False))) == 950
 
 
 def test_discover_writes_a_list_that_export_reads(tmp_path):
-    """From nothing to tables: in every form the list has the functions, and nothing of their environment variables."""
     with Emulator(GeneratedCloud(50, projects=[P]), token=TOKEN).in_thread() as server:
         place = ["--region", "cn-north-4", "--project-id", P, "--endpoint", server.url, "--max-per-second", "0"]
         plain = run_cli("discover", *place, "--versions", "--aliases")
@@ -254,7 +240,6 @@ def test_discover_writes_a_list_that_export_reads(tmp_path):
     ],
 )
 def test_a_discovery_that_cannot_be_is_one_sentence(tmp_path, arguments, code, words):
-    """Whatever is wrong ends with one sentence, its code, and no list."""
     done = call_cli("discover", *arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
@@ -262,7 +247,6 @@ def test_a_discovery_that_cannot_be_is_one_sentence(tmp_path, arguments, code, w
 
 
 def test_a_list_keeps_its_old_content_where_the_new_one_breaks_off(tmp_path):
-    """Last night's list is not lost to tonight's outage."""
     path = tmp_path / "urns.txt"
     path.write_text("last night\n")
     done = run_cli(
@@ -303,7 +287,6 @@ async def test_progress_counts_what_is_new_and_not_all_that_was_found(monkeypatc
 
 
 async def test_a_project_is_listed_with_one_token_and_its_scope_is_not_kept(monkeypatch):
-    """Functions and versions are listed with the same credential, and no more scopes exist than there are workers."""
     projects = [f"{number:032x}" for number in range(20)]
     cloud = FileCloud({urn(f"f{n}:v1", project): None for n in range(3) for project in projects})
     scopes, counts, start = weakref.WeakSet(), [], OpenScope.start

@@ -17,7 +17,6 @@ def reported(lists, **given):
 
 
 def test_the_longest_scope_decides_the_time(write_list):
-    """Scopes are asked side by side: the time is that of the largest, at the pace of each."""
     lines = reported([write_list([*URNS, URNS[0], "odd"])], max_per_second=2.0)
     assert lines[:7] == [
         "entries     303",
@@ -35,14 +34,12 @@ def test_the_longest_scope_decides_the_time(write_list):
 
 
 def test_without_a_cap_the_service_decides(write_list):
-    """No pace, no time; without a wish the gateway's documented pace is meant."""
     path = write_list(URNS)
     assert "as fast as the service answers" in reported([path], max_per_second=0.0)[6]
     assert reported([path])[6].endswith("at 200 calls per second and scope")
 
 
 def test_scopes_of_several_lists(write_list):
-    """The regions and projects of all lists, each once; a list that cannot be read is an error."""
     lists = [write_list(URNS[:2], "a.txt"), write_list([URNS[-1], URNS[0]], "b.txt")]
     assert scopes_of([Source(str(path)) for path in lists], ExportSettings()) == [("cn-north-4", "p"), ("eu-de", "q")]
     with pytest.raises(SourceError, match="there is no such file"):

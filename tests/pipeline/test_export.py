@@ -39,7 +39,6 @@ def refused(code="APIGW.0301", status=401):
 
 
 async def test_every_entry_is_accounted_for(tmp_path, write_list):
-    """Entries are URNs, duplicates and rejects, and every URN has exactly one status."""
     cloud = FileCloud({f"{P}a:latest": CONFIG, f"{P}b:latest": None})
     entries = [f"{P}a:latest", f"{P}b:latest", f"{P}gone:latest", f"{P}a:latest", "not a urn", f"{P}a:v9", f"{P}a:!x"]
     async with Emulator(cloud, token=TOKEN) as server:
@@ -65,7 +64,6 @@ async def test_every_entry_is_accounted_for(tmp_path, write_list):
 
 
 async def test_the_bytes_do_not_depend_on_workers_order_or_faults(tmp_path, write_list):
-    """One worker on a calm cloud and 64 on a troubled one, with the list shuffled, write the same bytes."""
     cloud = GeneratedCloud(150, regions=("cn-north-4", "ap-southeast-1"))
     urns = list(cloud.urns())
     shuffled = random.Random(3).sample(urns, len(urns))
@@ -83,7 +81,6 @@ async def test_the_bytes_do_not_depend_on_workers_order_or_faults(tmp_path, writ
 
 
 async def test_csv_and_parquet_hold_the_same_cells(tmp_path, write_list):
-    """Each table reads alike from both formats."""
     async with Emulator(functions=80) as server:
         await export(write_list([*server.urns(), "=cmd()"]), tmp_path / "run", endpoint=server.url)
     for table in ("functions", "destinations", "calls", "rejects"):
@@ -129,7 +126,6 @@ async def test_a_refused_token_stops_at_once_and_a_good_one_goes_on(tmp_path, wr
 
 
 async def test_a_refused_scope_does_not_stop_the_others(tmp_path, write_list):
-    """Where one project refuses, its URNs are not attempted, the other's are answered, and the exit code is 3."""
     refusing = {f"{OTHER}f{number}:latest": refused() for number in range(40)}
     cloud = FileCloud({f"{P}f{number}:latest": CONFIG for number in range(40)}, refusing)
     async with Emulator(cloud) as server:
@@ -144,7 +140,6 @@ async def test_a_refused_scope_does_not_stop_the_others(tmp_path, write_list):
 
 
 async def test_a_resumed_run_asks_only_what_failed(tmp_path, write_list):
-    """After a run with a failed URN, --resume makes one call and comes to the tables of an undisturbed run."""
     cloud = FileCloud({f"{P}f{number}:latest": CONFIG for number in range(10)})
     path = write_list(cloud.urns())
     async with Emulator(cloud) as server:
@@ -164,7 +159,6 @@ async def test_a_resumed_run_asks_only_what_failed(tmp_path, write_list):
 
 
 async def test_a_complete_run_is_not_asked_again(tmp_path, write_list):
-    """--resume on a complete run makes no call and leaves every file as it is."""
     async with Emulator(functions=20) as server:
         path = write_list(server.urns())
         await export(path, tmp_path / "run", endpoint=server.url)
@@ -177,7 +171,6 @@ async def test_a_complete_run_is_not_asked_again(tmp_path, write_list):
 
 
 async def test_a_run_is_never_written_over_by_accident(tmp_path, write_list):
-    """A folder that holds a run takes no second one, until --overwrite says so."""
     async with Emulator(functions=5) as server:
         path = write_list(server.urns())
         await export(path, tmp_path / "run", endpoint=server.url)
@@ -214,7 +207,6 @@ async def test_overwriting_loses_nothing_before_the_new_list_is_in(tmp_path, wri
 
 
 async def test_a_table_of_the_run_itself_may_be_the_list_that_overwrites_it(tmp_path, write_list):
-    """The list is read before anything is removed, so the functions table of a run can be asked again."""
     async with Emulator(functions=5) as server:
         await export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)
         table = tmp_path / "run" / "functions.parquet"
@@ -223,7 +215,6 @@ async def test_a_table_of_the_run_itself_may_be_the_list_that_overwrites_it(tmp_
 
 
 async def test_no_file_is_left_that_the_manifest_does_not_list(tmp_path, write_list):
-    """A run resumed with other formats leaves the tables that its manifest lists, and no older ones."""
     async with Emulator(FileCloud({f"{P}a:latest": CONFIG, f"{P}b:latest": CONFIG})) as server:
         server.plan({f"{P}a:latest": [Fault.BAD_GATEWAY]})
         await export(write_list(server.urns()), tmp_path / "run", endpoint=server.url, attempts=1)
@@ -233,7 +224,6 @@ async def test_no_file_is_left_that_the_manifest_does_not_list(tmp_path, write_l
 
 
 async def test_a_resumed_run_is_never_worse_than_it_was(tmp_path, write_list):
-    """Where nothing has changed, asking the failed ones again changes nothing: same bytes, same code, same verdict."""
     not_permitted = Reply(401, b'{"error_code": "FSS.0401", "error_msg": "not permit"}')
     cloud = FileCloud(
         {f"{P}f{n:02}:latest": CONFIG for n in range(20)}, {f"{P}g{n}:latest": not_permitted for n in range(5)}
@@ -249,7 +239,6 @@ async def test_a_resumed_run_is_never_worse_than_it_was(tmp_path, write_list):
 
 
 async def test_a_resumed_run_that_is_stopped_keeps_what_it_knew(tmp_path, write_list):
-    """A dead token at the resumption costs nothing: what failed before is failed still, and not "not attempted"."""
     not_permitted = Reply(401, b'{"error_code": "FSS.0401", "error_msg": "not permit"}')
     cloud = FileCloud({f"{P}a:latest": CONFIG}, {f"{P}g{n}:latest": not_permitted for n in range(5)})
     async with Emulator(cloud, token=TOKEN) as server:
@@ -261,7 +250,6 @@ async def test_a_resumed_run_that_is_stopped_keeps_what_it_knew(tmp_path, write_
 
 
 async def test_the_tables_are_built_again_without_a_call(tmp_path, write_list):
-    """On a complete run, another zone, another format and a table that is gone need the ledger alone."""
     async with Emulator(FileCloud({f"{P}a:latest": CONFIG})) as server:
         await export(write_list([f"{P}a:latest"]), tmp_path / "run", endpoint=server.url, format=("parquet",))
         server.clear()
@@ -278,7 +266,6 @@ async def test_the_tables_are_built_again_without_a_call(tmp_path, write_list):
 
 
 async def test_the_commit_mark_is_gone_while_a_resumed_run_asks(tmp_path, write_list):
-    """The old manifest is removed before tables are replaced."""
     cloud = FileCloud({f"{P}a:latest": CONFIG})
     async with Emulator(cloud) as server:
         server.plan({f"{P}a:latest": [Fault.BAD_GATEWAY]})
@@ -294,7 +281,6 @@ async def test_the_commit_mark_is_gone_while_a_resumed_run_asks(tmp_path, write_
 
 
 async def test_a_manifest_that_is_none_is_told(tmp_path, write_list):
-    """A manifest that somebody emptied is one sentence with what to do."""
     async with Emulator(FileCloud({f"{P}a:latest": CONFIG})) as server:
         await export(write_list([f"{P}a:latest"]), tmp_path / "run", endpoint=server.url)
         (tmp_path / "run" / "manifest.json").write_text("{}")
@@ -303,7 +289,6 @@ async def test_a_manifest_that_is_none_is_told(tmp_path, write_list):
 
 
 async def test_another_list_or_endpoint_is_no_resumption(tmp_path, write_list):
-    """A changed list and a changed endpoint are refused by --resume, each with what to do."""
     async with Emulator(functions=5) as server:
         path = write_list(server.urns())
         await export(path, tmp_path / "run", endpoint=server.url)
@@ -321,7 +306,6 @@ async def test_another_list_or_endpoint_is_no_resumption(tmp_path, write_list):
 
 
 async def test_a_list_that_cannot_be_read_leaves_no_trace(tmp_path, write_list):
-    """A list that turns out broken, and a missing token, leave no folder that would stand in the way."""
     broken = tmp_path / "list.json"
     broken.write_text(f'["{P}a:latest", "{P}b:la')
     with pytest.raises(SourceError, match="no whole JSON array"):
@@ -333,7 +317,6 @@ async def test_a_list_that_cannot_be_read_leaves_no_trace(tmp_path, write_list):
 
 @pytest.mark.parametrize("entries", [[], ["# nothing but a comment"], ["foo bar", "urn:smn:a:b:c"]])
 async def test_a_list_without_a_urn_is_told(tmp_path, write_list, entries):
-    """An empty list and a list of rejects alone end with exit code 2, with tables that show the rejects."""
     result = await export(write_list(entries), tmp_path / "run")
     assert result.exit_code == ExitCode.USAGE
     assert result.manifest["complete"] is False
@@ -342,7 +325,6 @@ async def test_a_list_without_a_urn_is_told(tmp_path, write_list, entries):
 
 
 async def test_a_limit_is_learnt_and_kept(tmp_path, write_list):
-    """An unnamed limit is learned: every URN is answered and the manifest has the limit."""
     cloud = FileCloud({f"{P}f{number:02}:latest": CONFIG for number in range(60)})
     async with Emulator(cloud, limit=Limit.parse("15/second")) as server:
         path = write_list(cloud.urns())
@@ -357,7 +339,6 @@ async def test_a_limit_is_learnt_and_kept(tmp_path, write_list):
 
 
 async def test_an_endpoint_that_is_down_is_given_up(tmp_path, write_list):
-    """Where nothing answers, a few URNs fail, the rest is not attempted, and the exit code is 5."""
     path = write_list(f"{P}f{number}:latest" for number in range(200))
     result = await export(path, tmp_path / "run", endpoint="http://127.0.0.1:1", attempts=1)
     assert result.exit_code == ExitCode.STOPPED
@@ -367,7 +348,6 @@ async def test_an_endpoint_that_is_down_is_given_up(tmp_path, write_list):
 
 
 async def test_no_task_is_left_behind(tmp_path, write_list):
-    """When an export has ended, well or by an error, it has left no task in the caller's loop."""
     with Emulator(functions=20).in_thread() as server:
         await export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)
         with pytest.raises(OutputError):
@@ -376,7 +356,6 @@ async def test_no_task_is_left_behind(tmp_path, write_list):
 
 
 async def test_a_run_that_is_out_of_time_ends_in_good_order(tmp_path, write_list):
-    """After ``--max-time`` the run ends with exit code 5 and can resume."""
     cloud = FileCloud({f"{P}f{number:02}:latest": CONFIG for number in range(60)})
     async with Emulator(cloud) as server:
         path = write_list(cloud.urns())
@@ -394,7 +373,6 @@ async def test_a_run_that_is_out_of_time_ends_in_good_order(tmp_path, write_list
 
 
 async def test_odd_json_reaches_the_tables_whole(tmp_path, write_list):
-    """Half a surrogate pair, a byte order mark, long digits and a repeated key cost no field and no table."""
     f = "urn:fss:cn-north-4:p0:function:default:"
     body = (
         b'\xef\xbb\xbf{"max_async_retry_attempts":3,"note":"a\\ud83d","digits":[0.10000000000000000001,-0,1e400],'
@@ -416,7 +394,6 @@ async def test_odd_json_reaches_the_tables_whole(tmp_path, write_list):
 
 
 async def test_a_config_of_another_version_is_no_row(tmp_path, write_list):
-    """Answers for two versions that are swapped fail; what an alias stands for is counted in the manifest."""
     f = "urn:fss:cn-north-4:p0:function:default:f"
     swapped = {f"{f}:v1": f"{f}:v2", f"{f}:v2": f"{f}:v1", f"{f}:!prod": f"{f}:v2", f: f"{f}:latest"}
     answers = {urn: Reply(200, json.dumps({"func_urn": named}).encode()) for urn, named in swapped.items()}

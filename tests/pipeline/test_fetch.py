@@ -19,7 +19,6 @@ ACCOUNT = TokenProvider(TokenCredential(TOKEN, "x"))
 
 
 def loaded(path, cloud):
-    """A ledger with the cloud's list in it."""
     ledger = Ledger(path)
     with ledger.loading():
         ledger.add_urns(cloud.urns())
@@ -28,7 +27,6 @@ def loaded(path, cloud):
 
 
 async def test_no_more_than_max_workers_are_in_flight_or_uncommitted(tmp_path, monkeypatch):
-    """At each call of the server, calls under way and outcomes that a kill would lose are at most --max-workers."""
     cloud = GeneratedCloud(100, regions=("cn-north-4", "ap-southeast-1"))
     settings = ExportSettings(max_workers=WORKERS, max_per_second=0.0, batch=False)
     with loaded(tmp_path / "ledger.sqlite", cloud) as ledger:
@@ -62,7 +60,6 @@ def settings_for(settings, server):
 
 
 async def test_a_stop_ends_the_asking_and_keeps_what_was_answered(tmp_path):
-    """After a signal no new call is made, those under way are waited for, and the ledger has their outcomes."""
     cloud = GeneratedCloud(200)
     observer = ProgressObserver()
     with loaded(tmp_path / "ledger.sqlite", cloud) as ledger:

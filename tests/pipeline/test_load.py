@@ -17,15 +17,12 @@ FIXED = ExportSettings(endpoint="http://127.0.0.1:1")
 
 @pytest.fixture
 def ledger(tmp_path):
-    """An empty ledger."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         yield ledger
 
 
 @pytest.fixture
 def source(tmp_path):
-    """Writes a list and opens it."""
-
     def source(*lines: str, name: str = "l.txt") -> Source:
         path = tmp_path / name
         path.write_text("".join(f"{line}\n" for line in lines))
@@ -35,12 +32,10 @@ def source(tmp_path):
 
 
 def urns(ledger: Ledger) -> list[str]:
-    """The distinct URNs that are in."""
     return [urn for urn, _ in ledger.rows()]
 
 
 def test_every_entry_is_a_urn_a_duplicate_or_a_reject(ledger, source):
-    """Entries read = distinct URNs + duplicates + rejects, over all lists."""
     first = source(A, "# comment", B, A, "no urn at all", name="1.txt")
     second = source(B, "", f"{A}:latest", "urn:fss:r:p:workflow:d:w", name="2.txt")
     load([first, second], ledger, FIXED, ProgressObserver())
@@ -55,7 +50,6 @@ def test_every_entry_is_a_urn_a_duplicate_or_a_reject(ledger, source):
 
 
 def test_invisible_characters_are_cleaned_at_the_ends_and_rejected_inside(ledger, source):
-    """At the ends they are removed and counted, so the URN is the same; inside, the reject names them."""
     inside = A.replace("default", "def\u200bault")
     load(
         [source(f"\ufeff{A}", f"{A}\u2060", f"\ufeff{inside}", inside, A, f"{B}\xa0")],
@@ -71,21 +65,18 @@ def test_invisible_characters_are_cleaned_at_the_ends_and_rejected_inside(ledger
 
 
 def test_the_same_list_twice_is_duplicates(ledger, source):
-    """A file that is named twice is read twice and asked once."""
     read = source(A, B)
     load([read, Source(read.name)], ledger, FIXED, ProgressObserver())
     assert (len(urns(ledger)), sum(read.entries for read in ledger.sources())) == (2, 4)
 
 
 def test_short_forms_are_completed(ledger, source):
-    """A short form and the full text of the same function are one URN."""
     settings = ExportSettings(region="cn-north-4", project_id="p", endpoint="http://127.0.0.1:1")
     load([source("a", "default:a", "p:default:a", A)], ledger, settings, ProgressObserver())
     assert urns(ledger) == [A]
 
 
 def test_short_forms_without_a_region_are_rejects_that_say_what_to_give(ledger, source):
-    """A list of short forms without --region still runs; each reject says what is missing."""
     load([source("a", A)], ledger, FIXED, ProgressObserver())
     assert urns(ledger) == [A]
     assert "--region" in next(ledger.rejects()).reason
@@ -101,7 +92,6 @@ def test_a_region_that_could_lead_elsewhere_is_a_reject(ledger, source):
 
 
 def test_a_reject_keeps_a_thousand_characters(ledger, source):
-    """A huge reject is cut, and its line and reason stay."""
     load([source("x" * 5000)], ledger, FIXED, ProgressObserver())
     (reject,) = ledger.rejects()
     assert (reject.line, reject.text) == (1, "x" * 1000)
@@ -110,14 +100,12 @@ def test_a_reject_keeps_a_thousand_characters(ledger, source):
 
 @pytest.mark.parametrize("line", ['"urn:fss:r:p:function:d:\\ud800"', '{"urn": "\\udfff"}', '["\\ud800"]'])
 def test_an_entry_that_no_file_can_hold_is_a_reject(ledger, source, line):
-    """A lone surrogate from a JSON list costs its entry, not the run."""
     load([source(line, f'"{A}"', name="l.jsonl")], ledger, FIXED, ProgressObserver())
     assert urns(ledger) == [A]
     assert [reject.line for reject in ledger.rejects()] == [1]
 
 
 def test_a_list_that_breaks_off_leaves_nothing(ledger, tmp_path, source):
-    """The lists are in whole or not at all, also where the first was read to its end."""
     path = tmp_path / "broken.json"
     path.write_text(f'["{A}"')
     with pytest.raises(SourceError, match=r"broken\.json"):
@@ -126,7 +114,6 @@ def test_a_list_that_breaks_off_leaves_nothing(ledger, tmp_path, source):
 
 
 def test_a_stop_while_loading_leaves_nothing(ledger, source):
-    """Ctrl-C while a long list is read ends the stage, and the ledger is as before."""
     observer = ProgressObserver()
     observer.cancel(2)
     with pytest.raises(InterruptedRunError):
@@ -135,14 +122,12 @@ def test_a_stop_while_loading_leaves_nothing(ledger, source):
 
 
 def test_more_than_a_block_of_entries(ledger, source):
-    """Entries are written in blocks; none is lost at their borders."""
     lines = [f"{A}{n:05d}" if n % 10 else f"reject {n}" for n in range(9000)]
     load([source(*lines)], ledger, FIXED, ProgressObserver())
     assert (len(urns(ledger)), ledger.count_rejects()) == (8100, 900)
 
 
 def test_a_resumed_run_needs_the_same_list(ledger, source):
-    """The same list, or none, resumes; a changed list is refused."""
     first, second = source(A, name="1.txt"), source(B, name="2.txt")
     load([first, second], ledger, FIXED, ProgressObserver())
     check_same_run([Source(second.name), Source(first.name)], ledger, FIXED)
@@ -161,14 +146,12 @@ def test_a_resumed_run_needs_the_same_list(ledger, source):
     ],
 )
 def test_a_resumed_run_needs_the_settings_that_answers_depend_on(ledger, source, changed, option):
-    """Another endpoint, region or project would mix two clouds into one run."""
     load([source(A)], ledger, FIXED, ProgressObserver())
     with pytest.raises(SettingsError, match=f"^{option} "):
         check_same_run([], ledger, ExportSettings(**changed))
 
 
 def test_a_resumed_run_may_change_its_speed(ledger, source):
-    """How fast and how often is asked is no part of the answers."""
     load([source(A)], ledger, FIXED, ProgressObserver())
     check_same_run(
         [],
@@ -178,7 +161,6 @@ def test_a_resumed_run_may_change_its_speed(ledger, source):
 
 
 def test_rejects_know_their_source(ledger, source):
-    """The rejects table names the file as it was given."""
     read = source("not a urn")
     load([read], ledger, FIXED, ProgressObserver())
     (reject,) = ledger.rejects()

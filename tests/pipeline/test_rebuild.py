@@ -28,7 +28,6 @@ def again(folder, observer=None, **shape):
 
 @pytest.fixture
 async def run(tmp_path, write_list):
-    """A run of 25 functions and a reject, in Parquet, under a limit that it learnt."""
     cloud = cloud_of(25)
     async with Emulator(cloud, limit=Limit.parse("20/second")) as server:
         path = write_list([*cloud.urns(), "odd"])
@@ -37,7 +36,6 @@ async def run(tmp_path, write_list):
 
 
 async def test_the_tables_are_those_of_the_run(run):
-    """Built again, tables and manifest are byte for byte what the run itself wrote, whatever became of its files."""
     before = contents(run)
     for table in TABLES:
         (run / f"{table}.parquet").unlink()
@@ -67,7 +65,6 @@ async def test_csv_comes_to_what_is_there(run):
 
 
 async def test_the_zone_of_a_time_may_be_said_later(run):
-    """--naive-timezone reads again what was text, and is kept by what comes after."""
     again(run, naive_timezone="Asia/Shanghai")
     assert by_urn(run)[f"{P}f000:latest"]["last_modified"].hour == 6
     again(run, format=("csv",))
@@ -76,7 +73,6 @@ async def test_the_zone_of_a_time_may_be_said_later(run):
 
 
 async def test_a_resumed_run_takes_the_tables_as_they_were_built_again(run):
-    """After another zone, format and size of files, --resume finds the run complete, and changes nothing."""
     again(run, naive_timezone="Asia/Shanghai", format=("csv",), rows_per_file=10)
     before = contents(run)
     done = run_cli("export", "--resume", "--output", run)
@@ -85,7 +81,6 @@ async def test_a_resumed_run_takes_the_tables_as_they_were_built_again(run):
 
 
 async def test_no_credential_and_no_network_is_needed(run):
-    """The command needs no token and makes no call; stdout is the folder."""
     done = run_cli("tables", run, "--format", "csv", token=None)
     assert (done.returncode, done.stdout) == (0, f"{run}\n")
     assert "functions 25 rows, destinations 25 rows, calls 25 rows, rejects 1 rows (parquet, csv)" in done.stderr
@@ -93,7 +88,6 @@ async def test_no_credential_and_no_network_is_needed(run):
 
 
 async def test_what_was_stopped_stays_as_the_manifest_had_it(tmp_path, write_list):
-    """Exit code, complete, stops and counts of a run with a refused scope are those that it had."""
     refused = Reply(401, b'{"error_code": "APIGW.0301", "error_msg": "decrypt token fail"}')
     cloud = FileCloud({f"{P}a:latest": CONFIG}, {f"{OTHER}f{number}:latest": refused for number in range(9)})
     async with Emulator(cloud) as server:
@@ -107,7 +101,6 @@ async def test_what_was_stopped_stays_as_the_manifest_had_it(tmp_path, write_lis
 
 
 async def test_an_incomplete_run_has_tables_too(tmp_path, write_list):
-    """URNs without an outcome are not_attempted; the manifest is incomplete; --resume continues."""
     observer, cloud, folder = ProgressObserver(), cloud_of(40), tmp_path / "run"
     async with Emulator(cloud) as server:
 
@@ -135,7 +128,6 @@ async def test_an_incomplete_run_has_tables_too(tmp_path, write_list):
 
 
 async def test_a_session_that_goes_on_forgets_how_the_last_one_ended(tmp_path, write_list):
-    """A killed session uses the ledger's outcomes, not the older manifest."""
     cloud = cloud_of(3)
     async with Emulator(cloud) as server:
         server.plan({f"{P}f001:latest": [Fault.BAD_GATEWAY]})
@@ -154,7 +146,6 @@ async def test_a_session_that_goes_on_forgets_how_the_last_one_ended(tmp_path, w
 
 
 async def test_a_stop_leaves_all_as_it_was(run):
-    """A signal while tables are built leaves the old tables, the old manifest and nothing else."""
     before = contents(run)
     observer = ProgressObserver()
     observer.cancel(15)
@@ -164,7 +155,6 @@ async def test_a_stop_leaves_all_as_it_was(run):
 
 
 async def test_a_stop_between_tables_and_bodies_says_which_are_done(run, monkeypatch):
-    """A stop while dropping bodies leaves the new tables; the next call completes it."""
     monkeypatch.setattr(ledger_file, "_STEPS_BETWEEN_CHECKS", 1)
     observer = ProgressObserver()
     monkeypatch.setattr(observer, "on_build_tables", lambda number, total: number == total and observer.cancel(15))
@@ -175,7 +165,6 @@ async def test_a_stop_between_tables_and_bodies_says_which_are_done(run, monkeyp
 
 
 async def test_no_room_leaves_all_as_it_was(run, monkeypatch):
-    """Where the new tables cannot be written, the old ones and their manifest are still there."""
     before = contents(run)
 
     def full(_number):
@@ -222,7 +211,6 @@ def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    """A folder that is not there, and one without a ledger, are exit code 2 and one sentence each."""
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(UsageError, match=r"holds no run: there is no ledger\.sqlite in it"):
             again(path)
@@ -242,7 +230,6 @@ def damaged(path):
 
 @pytest.mark.parametrize(("spoil", "words"), [(of_another_version, "ledger 99, not 3"), (damaged, "damaged")])
 async def test_a_ledger_of_no_use_is_refused(run, spoil, words):
-    """Another version and damage are exit code 4, and what is there of the tables stays."""
     before = contents(run)
     spoil(run / "ledger.sqlite")
     done = run_cli("tables", run)
@@ -252,13 +239,11 @@ async def test_a_ledger_of_no_use_is_refused(run, spoil, words):
 
 
 async def test_a_run_that_is_in_use_is_refused(run):
-    """While another process has the ledger, the tables are its matter: exit code 4."""
     with Ledger(run / "ledger.sqlite"), pytest.raises(OutputError, match="in use by another inventory process"):
         again(run)
 
 
 def test_a_list_that_was_never_read_to_its_end_is_refused(tmp_path):
-    """A ledger without a whole list has no tables: exit code 2, with what to do."""
     Ledger(tmp_path / "ledger.sqlite").close()
     with pytest.raises(UsageError, match=r"was never read to its end: .* with --resume"):
         again(tmp_path)
@@ -281,7 +266,6 @@ async def test_a_switch_between_one_file_and_parts_leaves_no_stale_file(run):
 
 
 async def test_an_export_writes_parts_and_knows_them(tmp_path, write_list):
-    """--rows-per-file of an export: parts in both formats, complete when resumed, gone when overwritten."""
     cloud = cloud_of(25)
     async with Emulator(cloud) as server:
         path, folder = write_list(cloud.urns()), tmp_path / "run"
@@ -305,7 +289,6 @@ async def test_an_export_writes_parts_and_knows_them(tmp_path, write_list):
 
 
 async def test_rows_per_file_must_be_a_number_of_rows(run):
-    """A negative number is exit code 2, and changes nothing."""
     done = run_cli("tables", run, "--rows-per-file", "-1")
     assert (done.returncode, "--rows-per-file -1 cannot be used; give rows" in done.stderr) == (2, True)
 

@@ -49,7 +49,6 @@ class Cloud:
         self.credential = TokenCredential("a-token", "x")
 
     async def ask(self, _urn):
-        """One call."""
         self.calls.append(asyncio.get_running_loop().time())
         number = len(self.calls)
         await asyncio.sleep(self.latency)
@@ -60,16 +59,13 @@ class Cloud:
         return answer
 
     def count(self, _operation: str, http_status: int) -> None:
-        """Counts a call as the ledger does."""
         self.counted[http_status] += 1
 
     def scope(self, clock, *, pace: float = 0, attempts: int = 2, **more) -> Scope:
-        """A scope that asks this cloud."""
         settings = ExportSettings(max_per_second=pace, attempts=attempts)
         return Scope(self.ask, self.credential, settings, count_call=self.count, clock=clock, **more)
 
     async def work_off(self, clock, *, urns: int = 300, workers: int = 64, attempts: int = 2, pace: float = 0, **more):
-        """Settles URNs with a number of workers; gives the scope and the outcomes."""
         scope = self.scope(clock, pace=pace, attempts=attempts, **more)
         outcomes = []
         names = iter([f"urn-{n}" for n in range(urns)])
@@ -87,14 +83,12 @@ class Cloud:
 
 
 def after(*first, then):
-    """A plan: these answers first, then always the same."""
     return lambda number: first[number - 1] if number <= len(first) else then
 
 
 @pytest.mark.parametrize("workers", [1, 64])
 @pytest.mark.parametrize("error", [DEAD, INVALID], ids=["gateway-401", "FSS.0403"])
 def test_a_dead_credential_is_refused_at_most_three_times(in_virtual_time, workers, error):
-    """However many workers there are: three refused calls at most, then the scope stops."""
     cloud = Cloud(after(then=error))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, workers=workers))
     assert len(cloud.calls) == 1  # the first scout goes alone: two scopes with one dead token make two calls, not six
@@ -118,7 +112,6 @@ def test_a_dead_credential_is_refused_at_most_three_times(in_virtual_time, worke
 )
 @pytest.mark.parametrize("error", [DEAD, INVALID], ids=["gateway-401", "FSS.0403"])
 def test_trouble_before_the_refusal_does_not_open_the_gate(in_virtual_time, before, error):
-    """An answer that does not show that the credential is accepted lets no crowd run into its refusal."""
     cloud = Cloud(after(*[before] * 3, then=error))
     scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, attempts=1))
     assert cloud.answers[type(error).__name__] <= 3
@@ -135,7 +128,6 @@ def test_trouble_before_the_refusal_does_not_open_the_gate(in_virtual_time, befo
     ids=["200", "not-configured", "not-found"],
 )
 def test_fss_0403_after_an_answer_is_about_the_urn(in_virtual_time, proof):
-    """Once an answer showed that the token is accepted, "invalid token" for one URN does not stop the others."""
     cloud = Cloud(lambda number: INVALID if number > 10 and number % 3 == 0 else proof)
     scope, outcomes = in_virtual_time(cloud.work_off)
     assert scope.stopped is None
@@ -145,7 +137,6 @@ def test_fss_0403_after_an_answer_is_about_the_urn(in_virtual_time, proof):
 
 @pytest.mark.parametrize("accepted", [0, 100])
 def test_a_gateway_401_stops_at_any_time(in_virtual_time, accepted):
-    """A token that dies on the way stops the scope; at most the calls that were under way are refused."""
     cloud = Cloud(after(*[OK] * accepted, then=DEAD))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1000))
     assert scope.stopped is DEAD
@@ -155,7 +146,6 @@ def test_a_gateway_401_stops_at_any_time(in_virtual_time, accepted):
 
 @pytest.mark.parametrize("accepted", [0, 100])
 def test_the_firewall_stops_the_scope(in_virtual_time, accepted):
-    """418 blocks the caller: no further call, and the exit code of a stop by the service."""
     cloud = Cloud(after(*[OK] * accepted, then=BlockedError("WAF", status_code=418)))
     scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1000))
     assert (scope.stopped.kind, scope.stopped.exit_code) == ("blocked", 5)
@@ -163,7 +153,6 @@ def test_the_firewall_stops_the_scope(in_virtual_time, accepted):
 
 
 def test_service_401s_only_stop_a_scope_without_any_answer(in_virtual_time):
-    """A few URNs in a row that the service refuses stop a scope that never answered: credentials (3)."""
     refused = RefusedError("not permit", status_code=401, error_code="FSS.0401")
     cloud = Cloud(after(then=refused))
     scope, outcomes = in_virtual_time(cloud.work_off)
@@ -172,7 +161,6 @@ def test_service_401s_only_stop_a_scope_without_any_answer(in_virtual_time):
 
 
 def test_service_401s_after_an_answer_are_about_their_urns(in_virtual_time):
-    """The service says 401 for functions that are gone, too: single ones stop nothing once the credential is proven."""
     refused = RefusedError("not permit", status_code=401, error_code="FSS.0401")
     cloud = Cloud(lambda number: OK if number % 30 == 1 else refused)
     scope, outcomes = in_virtual_time(cloud.work_off)
@@ -181,7 +169,6 @@ def test_service_401s_after_an_answer_are_about_their_urns(in_virtual_time):
 
 
 def test_a_hundred_service_401s_in_a_row_stop_a_scope(in_virtual_time):
-    """The service says 401 for a dead token, too: where nothing else comes any more, the exit code is 3."""
     refused = RefusedError("invalid token", status_code=401, error_code="FSS.0401")
     cloud = Cloud(after(OK, then=refused))
     scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000))
@@ -199,7 +186,6 @@ def test_a_hundred_service_401s_in_a_row_stop_a_scope(in_virtual_time):
     ],
 )
 def test_a_resumed_scope_that_was_welcome_is_not_judged_by_what_failed_before(in_virtual_time, error):
-    """Where only failed URNs are asked again, their failures say nothing of the scope: it ends as it did before."""
     cloud = Cloud(after(then=error))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=50, was_accepted=True))
     assert scope.stopped is None
@@ -209,7 +195,6 @@ def test_a_resumed_scope_that_was_welcome_is_not_judged_by_what_failed_before(in
 
 
 def test_a_resumed_scope_still_stops_at_a_dead_token(in_virtual_time):
-    """The gateway's 401 is about the credential, whatever was answered in earlier sessions: one call."""
     cloud = Cloud(after(then=DEAD))
     scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, was_accepted=True))
     assert (len(cloud.calls), scope.stopped.exit_code) == (1, 3)
@@ -226,13 +211,11 @@ class Renewed:
         """It always is."""
 
     async def renew(self, generation: int) -> bool:
-        """Renews it unless that was done since."""
         self.generation += generation == self.generation
         return True
 
 
 def test_a_renewal_costs_no_urn_its_only_attempt(in_virtual_time):
-    """With one attempt for each URN, tokens that end in the middle of a run make no URN fail."""
     cloud = Cloud(lambda number: DEAD if number % 100 in (50, 51, 52) else OK)
     cloud.credential = Renewed()
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1000, attempts=1, workers=8))
@@ -242,7 +225,6 @@ def test_a_renewal_costs_no_urn_its_only_attempt(in_virtual_time):
 
 
 def test_a_401_that_names_what_is_missing_is_no_refusal(in_virtual_time):
-    """The documentation has FSS.1053 under 401: who says it has looked for the alias, so calls are welcome."""
     missing = RefusedError("Not found the function alias", status_code=401, error_code="FSS.1053")
     cloud = Cloud(after(*[missing] * 5, then=OK))
     scope, outcomes = in_virtual_time(cloud.work_off)
@@ -260,7 +242,6 @@ def test_a_401_that_names_what_is_missing_is_no_refusal(in_virtual_time):
     ],
 )
 def test_a_short_list_that_nobody_answers_ends_like_a_long_one(in_virtual_time, error, stopped):
-    """A scope without any answer is stopped at the end, however few its URNs."""
     cloud = Cloud(after(then=error))
     scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2, attempts=1))
     assert scope.stopped is None
@@ -269,7 +250,6 @@ def test_a_short_list_that_nobody_answers_ends_like_a_long_one(in_virtual_time, 
 
 
 async def test_a_call_that_is_cancelled_is_counted():
-    """The server may have seen it: the ledger's count must not be lower than its log."""
     cloud = Cloud(after(then=OK), latency=60.0)
     scope = Scope(cloud.ask, cloud.credential, ExportSettings(max_per_second=0, attempts=1), count_call=cloud.count)
     task = asyncio.create_task(scope.fetch_config("urn"))
@@ -283,7 +263,6 @@ async def test_a_call_that_is_cancelled_is_counted():
 
 @pytest.mark.parametrize("cls", [CallConnectionError, CallTimeoutError])
 def test_an_unreachable_endpoint_is_given_up(in_virtual_time, cls):
-    """Where nothing ever answers, a few URNs are enough to know, and the run does not hang for the rest."""
     cloud = Cloud(after(then=cls("silence")))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000, attempts=3))
     assert scope.stopped.exit_code == 5
@@ -292,7 +271,6 @@ def test_an_unreachable_endpoint_is_given_up(in_virtual_time, cls):
 
 
 def test_an_endpoint_that_falls_silent_is_given_up(in_virtual_time):
-    """A cloud that answered and is silent ever since stops the scope long before a large list is through."""
     cloud = Cloud(after(*[OK] * 50, then=CallConnectionError("silence")))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000))
     assert isinstance(scope.stopped, CallConnectionError)
@@ -301,7 +279,6 @@ def test_an_endpoint_that_falls_silent_is_given_up(in_virtual_time):
 
 @pytest.mark.parametrize("error", [DOWN, CallConnectionError("reset"), CallTimeoutError("slow")])
 def test_scattered_failures_stop_nothing(in_virtual_time, error):
-    """A cloud that fails now and then is asked to the end."""
     cloud = Cloud(lambda number: error if number % 4 else OK)
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2000, attempts=1, workers=8))
     assert scope.stopped is None
@@ -321,7 +298,6 @@ def test_a_project_that_the_gateway_forbids_is_given_up(in_virtual_time):
 
 
 def test_a_missing_permission_is_given_up_later(in_virtual_time):
-    """The service's 403 may be about single functions; twenty of them and nothing else stop a scope."""
     cloud = Cloud(after(then=NO_PERMISSION))
     scope, outcomes = in_virtual_time(cloud.work_off)
     assert scope.stopped is NO_PERMISSION
@@ -338,7 +314,6 @@ def test_a_missing_permission_is_given_up_later(in_virtual_time):
     ids=lambda error: type(error).__name__,
 )
 def test_a_cloud_that_turns_away_is_given_up(in_virtual_time, error):
-    """After answers, a hundred failures of a kind without an answer between them stop a large run."""
     cloud = Cloud(after(*[OK] * 50, then=error))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000, attempts=1))
     assert scope.stopped is error
@@ -351,7 +326,6 @@ def test_a_cloud_that_turns_away_is_given_up(in_virtual_time, error):
     ids=["FSS.1126", "FSS.0403", "FSS.0500"],
 )
 def test_what_the_service_says_of_functions_stops_nothing(in_virtual_time, error):
-    """After an answer, any number of functions may be forbidden or broken: the others are asked all the same."""
     cloud = Cloud(after(OK, then=error))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1000, attempts=1))
     assert scope.stopped is None
@@ -382,7 +356,6 @@ def test_one_urn_that_is_always_throttled_holds_up_nobody(in_virtual_time):
 
 
 def test_bad_requests_stop_nothing(in_virtual_time):
-    """A list of URNs that the service calls invalid is asked to the end: it says that it listens."""
     cloud = Cloud(after(then=BadRequestError("invalid URN", status_code=400, error_code="FSS.1309")))
     scope, outcomes = in_virtual_time(cloud.work_off)
     assert scope.stopped is None
@@ -399,7 +372,6 @@ class Window:
         self.counted: Counter[int] = Counter()
 
     def __call__(self, _number):
-        """Answers a call."""
         window = int(asyncio.get_running_loop().time() // self.seconds)
         self.counted[window] += 1
         return OK if self.counted[window] <= self.calls else self.error
@@ -408,7 +380,6 @@ class Window:
 @pytest.mark.parametrize("speaks", [True, False], ids=["says-its-limit", "says-nothing"])
 @pytest.mark.parametrize(("calls", "seconds"), [(200, 60), (20, 10), (5, 5), (3, 60)])
 def test_a_429_settles_no_urn_while_the_scope_goes_on(in_virtual_time, calls, seconds, speaks):
-    """A service that lets some calls through is asked until all are through: no URN fails by bad luck."""
     cloud = Cloud(Window(calls, seconds, speaks=speaks))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=400, pace=200))
     assert scope.stopped is None
@@ -417,7 +388,6 @@ def test_a_429_settles_no_urn_while_the_scope_goes_on(in_virtual_time, calls, se
 
 
 def test_a_cloud_that_only_throttles_is_given_up(in_virtual_time):
-    """Pauses that never bring an accepted call end the scope; the run does not hang."""
     error = ThrottledError("api is busy now", status_code=429, error_code="FSS.0429")
     cloud = Cloud(after(then=error))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=100_000))
@@ -450,7 +420,6 @@ def test_close_wakes_who_sleeps(in_virtual_time):
 
 
 def test_close_wakes_who_waits_for_a_retry(in_virtual_time):
-    """A retry that waits is given up when the scope closes, with the error that there was."""
     cloud = Cloud(after(OK, then=DOWN))
 
     async def test(clock):
@@ -469,7 +438,6 @@ def test_close_wakes_who_waits_for_a_retry(in_virtual_time):
 
 
 def test_the_outcome_says_how_the_urn_was_settled(in_virtual_time):
-    """Attempts, refusals, the last call's duration and request id are those of the calls that were made."""
     busy = ThrottledError("busy", status_code=429).with_hints(retry_after=5.0, limit=None)
     cloud = Cloud(after(busy, DOWN, busy, then=OK), latency=0.25)
     scope, (outcome,) = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1, attempts=4))
@@ -481,14 +449,12 @@ def test_the_outcome_says_how_the_urn_was_settled(in_virtual_time):
 
 
 def test_the_pace_of_the_scope_is_the_cap(in_virtual_time):
-    """With 10 per second, retries included, no second has more than 10 calls."""
     cloud = Cloud(lambda number: DOWN if number % 5 == 0 else OK)
     in_virtual_time(lambda clock: cloud.work_off(clock, urns=100, pace=10, attempts=3))
     assert max(sum(1 for time in cloud.calls if start <= time < start + 0.9999) for start in cloud.calls) <= 10
 
 
 def test_a_long_pause_of_the_throttle_does_not_use_up_the_time_of_a_urn(in_virtual_time):
-    """A URN may wait ten minutes for its turn: a 500 after that is tried again all the same."""
     busy = ThrottledError("busy", status_code=429).with_hints(retry_after=600.0, limit=None)
     cloud = Cloud(after(OK, busy, ServerError("down", status_code=500), then=OK))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2, workers=1))
@@ -497,7 +463,6 @@ def test_a_long_pause_of_the_throttle_does_not_use_up_the_time_of_a_urn(in_virtu
 
 
 def test_refusals_in_a_short_time_stop_nothing(in_virtual_time):
-    """Ten pauses in a row are not enough to give a scope up, if they were short ones."""
     busy = ThrottledError("busy", status_code=429).with_hints(retry_after=1.0, limit=None)
     cloud = Cloud(after(*[busy] * 30, then=OK))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=5, workers=1))
@@ -506,7 +471,6 @@ def test_refusals_in_a_short_time_stop_nothing(in_virtual_time):
 
 
 def test_the_time_of_refusals_begins_anew_with_each_accepted_call(in_virtual_time):
-    """A slow scope that answers now and then is never given up."""
     busy = ThrottledError("busy", status_code=429).with_hints(retry_after=60.0, limit=None)
     cloud = Cloud(lambda number: OK if number % 13 == 1 else busy)
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=20, workers=1))
@@ -521,7 +485,6 @@ SILENCE = [CallConnectionError("refused"), CallTimeoutError("slow"), DOWN]
 
 
 def goes_away(cloud: Cloud, clock, seconds: float, error) -> None:
-    """Has a cloud fail from its fiftieth call on, for some time."""
     gone_at = []
 
     def plan(number):
@@ -537,7 +500,6 @@ def goes_away(cloud: Cloud, clock, seconds: float, error) -> None:
 @pytest.mark.parametrize("error", SILENCE, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("seconds", [5.0, 60.0, 100.0])
 def test_an_outage_is_survived_by_a_few_probes(in_virtual_time, error, seconds):
-    """A cloud that goes away and comes back is not hammered meanwhile, and no URN fails by it."""
     cloud = Cloud(None)
 
     async def test(clock):
@@ -569,7 +531,6 @@ def test_an_outage_that_does_not_end_ends_the_scope(in_virtual_time, error):
 
 
 def test_a_service_that_fails_on_everything_is_asked_once_a_urn(in_virtual_time):
-    """Retries have a budget: where the service itself says 500 of all functions, calls are not multiplied by four."""
     broken = ServerError("internal", status_code=500, error_code="FSS.0500")
     cloud = Cloud(after(OK, then=broken))
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=3000, attempts=4))
@@ -579,7 +540,6 @@ def test_a_service_that_fails_on_everything_is_asked_once_a_urn(in_virtual_time)
 
 
 def test_a_flaky_service_earns_its_retries(in_virtual_time):
-    """Where URNs are settled in between, the budget is no bound: every second call fails, and nearly no URN does."""
     cloud = Cloud(lambda number: DOWN if number % 2 else OK)
     scope, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=3000, attempts=8, workers=5))
     assert scope.stopped is None
@@ -620,13 +580,11 @@ class Keys:
         self.seconds = seconds
 
     async def prepare(self) -> None:
-        """Takes its time, and fails as often as planned."""
         await asyncio.sleep(self.seconds)
         if self.unready:
             raise self.unready.pop(0)
 
     async def renew(self, _generation) -> bool:
-        """Never."""
         return False
 
 
@@ -666,7 +624,6 @@ def test_a_dead_key_is_refused_three_times_whatever_the_first_scope_is_answered(
     ids=["200", "403", "400"],
 )
 def test_an_answer_of_the_service_shows_that_a_key_is_accepted(in_virtual_time, first):
-    """After it, the scopes that share the key ask side by side."""
     keys = Keys()
     cloud = Cloud(after(then=first))
     cloud.credential = keys
@@ -699,7 +656,6 @@ def test_a_paused_scope_does_not_hold_up_those_that_share_its_key(in_virtual_tim
 
 
 def test_a_failure_before_any_call_is_noted_with_its_time_and_no_call(in_virtual_time):
-    """No token could be had: no attempt is counted, and the outcome has the time at which it failed."""
     cloud = Cloud(after(then=OK))
     cloud.credential = Keys(*[DOWN] * 2)
     before = time.time_ns() // 1000
@@ -710,7 +666,6 @@ def test_a_failure_before_any_call_is_noted_with_its_time_and_no_call(in_virtual
 
 
 def test_an_attempt_without_a_credential_is_one_of_the_attempts(in_virtual_time):
-    """It is tried again as often as a call is, and only calls are counted in the outcome."""
     cloud = Cloud(after(DOWN, then=OK))
     cloud.credential = Keys(DOWN)
     _, (outcome,) = in_virtual_time(lambda clock: cloud.work_off(clock, urns=1, workers=1, attempts=3))
@@ -726,7 +681,6 @@ def test_waiting_does_not_use_up_the_time_for_retries(in_virtual_time):
 
 
 def test_a_credential_that_expires_in_the_throttle_is_renewed_before_the_call(in_virtual_time):
-    """A call that waited for its slot prepares its credential again."""
     cloud = Cloud(after(ThrottledError("busy", status_code=429).with_hints(retry_after=60.0, limit=None), then=OK))
     ages = []
 
@@ -750,7 +704,6 @@ def test_a_credential_that_expires_in_the_throttle_is_renewed_before_the_call(in
 
 
 def test_a_long_renewal_does_not_use_up_the_time_for_retries(in_virtual_time):
-    """A URN whose token is renewed for ten minutes is tried again after a 500."""
     cloud = Cloud(after(OK, DEAD, ServerError("down", status_code=500), then=OK))
 
     class Slow(Renewed):
@@ -764,7 +717,6 @@ def test_a_long_renewal_does_not_use_up_the_time_for_retries(in_virtual_time):
 
 
 def test_a_scope_is_freed_when_it_is_not_used_any_more(in_virtual_time):
-    """No cycle of objects keeps a scope and its failures until the collector comes."""
     cloud = Cloud(None)
 
     async def ask(_urn):

@@ -23,7 +23,6 @@ def urn(name, project=P):
 
 
 def cloud(deleted, alive, projects=(P,)):
-    """A cloud in which the functions that sort first are deleted, and refused with a 401 of the service."""
     return FileCloud(
         {urn(f"z{n:04}", project): {"max_async_retry_attempts": 1} for n in range(alive) for project in projects},
         {urn(f"a{n:04}", project): REFUSED for n in range(deleted) for project in projects},
@@ -31,7 +30,6 @@ def cloud(deleted, alive, projects=(P,)):
 
 
 def answering(server, monkeypatch, *, listed=None, shown=None):
-    """Has the lists of functions, or all configs, be answered otherwise."""
     answer = server._answer
 
     def changed(route, scope, found):
@@ -42,13 +40,11 @@ def answering(server, monkeypatch, *, listed=None, shown=None):
 
 
 def statuses(folder):
-    """How many URNs ended how."""
     counts = manifest_of(folder)["counts"]
     return {name: n for name, n in (counts["status"] | counts["error_kind"]).items() if n}
 
 
 def refused(server):
-    """How many calls were refused."""
     return server.counts[401]
 
 
@@ -58,7 +54,6 @@ def refused(server):
 async def test_deleted_functions_that_sort_first_stop_nothing(
     tmp_path, write_list, monkeypatch, listed, workers, environment
 ):
-    """They fail as refused, and all the others are answered; each URN is asked once."""
     state = cloud(5, 20)
     async with Emulator(state) as server:
         answering(server, monkeypatch, listed=listed)
@@ -79,7 +74,6 @@ async def test_deleted_functions_that_sort_first_stop_nothing(
 
 @pytest.mark.parametrize("workers", [1, 64])
 async def test_a_scope_of_deleted_functions_alone_is_asked_to_the_end(tmp_path, write_list, workers):
-    """Where the list is answered, the credential is accepted, however many URNs are refused in a row."""
     state = cloud(250, 0)
     async with Emulator(state) as server:
         result = await export(write_list(state.urns()), tmp_path / "run", endpoint=server.url, max_workers=workers)
@@ -102,7 +96,6 @@ async def test_many_deleted_functions_in_a_row_stop_nothing(tmp_path, write_list
 async def test_a_dead_credential_is_refused_three_times_by_the_service(
     tmp_path, write_list, monkeypatch, workers, environment, listed
 ):
-    """The second opinions are among the three calls; two scopes with one key make no more than one does."""
     state = cloud(0, 40, (P, P[::-1]) if environment else (P,))
     async with Emulator(state) as server:
         answering(server, monkeypatch, listed=listed, shown=REFUSED)
@@ -142,7 +135,6 @@ async def test_trouble_before_the_refusal_leaves_a_place_for_the_second_opinion(
 async def test_a_resumed_run_gets_past_deleted_functions(
     tmp_path, write_list, monkeypatch, workers, environment, listed
 ):
-    """A run that stopped after refusals resumes with a valid credential."""
     state = cloud(5, 20, (P, P[::-1]))
     async with Emulator(state) as server:
         with monkeypatch.context() as patch:
@@ -184,7 +176,6 @@ async def test_scopes_that_begin_with_deleted_functions_do_not_use_up_the_trials
 
 
 async def test_a_list_settles_no_urn_that_was_settled_out_of_turn(tmp_path, write_list, monkeypatch):
-    """The URN from elsewhere may be one of a function whose configs are listed: it has one outcome."""
     names = [f"f:v{number}" for number in range(30)]
     state = FileCloud(
         {urn(name): {"max_async_retry_attempts": 1} for name in names[1:]}, {urn(name): REFUSED for name in names[:1]}
@@ -202,7 +193,6 @@ async def test_a_list_settles_no_urn_that_was_settled_out_of_turn(tmp_path, writ
 async def test_a_credential_that_dies_within_a_run_is_refused_a_few_times(
     tmp_path, write_list, monkeypatch, workers, environment
 ):
-    """Three refusals in a row ask for the list; a resumed run asks for it after the first."""
     state = cloud(0, 300)
     async with Emulator(state) as server:
         answer = server._answer
@@ -222,7 +212,6 @@ async def test_a_credential_that_dies_within_a_run_is_refused_a_few_times(
 
 
 async def test_deleted_functions_within_a_list_ask_for_few_lists(tmp_path, write_list):
-    """Opinions become rare: after 3, 10 and 100 refusals in a row, and again only after a hundred answers."""
     refusals = {urn(f"f{n:04}"): REFUSED for n in range(600) if (n % 10 and n < 300) or n >= 400}
     state = FileCloud({urn(f"f{n:04}"): {} for n in range(600) if urn(f"f{n:04}") not in refusals}, refusals)
     async with Emulator(state) as server:
@@ -234,7 +223,6 @@ async def test_deleted_functions_within_a_list_ask_for_few_lists(tmp_path, write
 
 
 async def test_a_throttled_list_does_not_hold_up_the_scope(tmp_path, write_list, monkeypatch):
-    """The list is asked once; then URNs from elsewhere show that the credential is accepted."""
     state = cloud(3, 20)
     busy = Reply(429, b'{"error_code":"APIGW.0308","error_msg":"busy"}', {"Retry-After": "0"})
     async with Emulator(state) as server:

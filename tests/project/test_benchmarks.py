@@ -12,7 +12,6 @@ BENCHMARKS = ROOT / "tests" / "benchmarks"
 
 
 def test_the_documents_show_the_figures_that_were_measured():
-    """The guide shows figures.md and the picture, the README the summary of figures.json."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
         report = importlib.import_module("report")
@@ -26,7 +25,6 @@ def test_the_documents_show_the_figures_that_were_measured():
 
 
 def test_the_sizes_on_paper_are_the_cost_of_one_times_their_number():
-    """Each cell of the guide's table of large runs is the cost of one URN times their number."""
     rows = [[cell.replace(",", "") for cell in row] for row in table_rows(generated("performance.md", "sizes"))]
     unit = {"µs": 1e-6, "s": 1.0, "B": 1.0, "MB": 1e6}
     (one, *cost), *sizes = [[float(row[0]), *(float(n) * unit[u] for n, u in map(str.split, row[1:]))] for row in rows]
@@ -39,7 +37,6 @@ def test_the_sizes_on_paper_are_the_cost_of_one_times_their_number():
 
 
 def test_the_picture_and_the_table_tell_of_the_same_day():
-    """figures.md and figures.json, which the picture is drawn from, come from one run."""
     figures = json.loads((BENCHMARKS / "figures.json").read_text(encoding="utf-8"))
     assert figures["date"] in (BENCHMARKS / "figures.md").read_text(encoding="utf-8")
     assert figures["rounds"] >= 5
@@ -48,7 +45,6 @@ def test_the_picture_and_the_table_tell_of_the_same_day():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the system does not tell what a child used")
 def test_the_benchmarks_run(tmp_path):
-    """One small round of everything ends well, and leaves table, figures and picture in the folder it was given."""
     command = [sys.executable, BENCHMARKS / "run.py", "--quick", "--output", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -61,7 +57,6 @@ def test_the_benchmarks_run(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the system does not tell what a child used")
 def test_the_benchmark_of_differences_runs():
-    """It compares small runs, with some changes and with nothing but changes, and prints a row for each."""
     command = [sys.executable, BENCHMARKS / "diffs.py", "--rows", "2000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -35,7 +35,6 @@ cloud.__exit__()
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the kernel's machinery
 def test_a_kernel_exports_and_can_be_interrupted(tmp_path, monkeypatch):
-    """A cell shows progress and the snapshot; an interrupted export can resume."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in CELLS.split("---")])
     place = {"metadata": {"path": str(tmp_path)}}

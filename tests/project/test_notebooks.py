@@ -32,7 +32,6 @@ def code_of(path):
 
 
 def test_every_notebook_is_tested():
-    """The expected results name all notebooks of the folder."""
     assert [path.stem for path in NOTEBOOKS] == sorted(PICTURES)
 
 
@@ -40,7 +39,6 @@ def test_every_notebook_is_tested():
 @pytest.mark.timeout(180)
 @quiet_kernel
 def test_a_notebook_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
-    """Each notebook runs on the emulator, prints its finding, and becomes an HTML page that works offline."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
@@ -60,7 +58,6 @@ def test_a_notebook_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
 
 @by_name
 def test_a_notebook_is_stored_without_outputs(path):
-    """Outputs, counters and editor metadata differ between runs and are not stored."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
@@ -74,14 +71,12 @@ def test_a_notebook_is_stored_without_outputs(path):
 
 @by_name
 def test_one_variable_selects_the_users_snapshot(path):
-    """The first code cell starts with the variable to set, which is None."""
     name = "MY_SNAPSHOTS" if path.stem == "drift" else "MY_SNAPSHOT"
     assert code_of(path)[0].startswith(f"{name} = None")
 
 
 @pytest.fixture(scope="module")
 def unusual_runs(tmp_path_factory):
-    """Runs with failures or without data, by name."""
     folder = tmp_path_factory.mktemp("unusual")
     bare = {"max_async_event_age_in_seconds": 60, "max_async_retry_attempts": 0, "destination_config": {}}
     clouds = {
@@ -105,7 +100,6 @@ def unusual_runs(tmp_path_factory):
 @pytest.mark.parametrize("kind", ["some_failed", "all_failed", "empty", "no_destinations", "nothing_set"])
 @pytest.mark.parametrize("name", sorted(PICTURES))
 def test_a_notebook_handles_an_unusual_run(name, kind, unusual_runs, monkeypatch, capsys):
-    """With a failed or empty run, or one without destinations, no NaN is printed and no chart is empty."""
     drawn = run_in_this_process(name, unusual_runs, kind, monkeypatch)
     printed = capsys.readouterr().out
     assert "nan" not in printed.lower()
@@ -116,7 +110,6 @@ def test_a_notebook_handles_an_unusual_run(name, kind, unusual_runs, monkeypatch
 
 
 def run_in_this_process(name, runs, kind, monkeypatch):
-    """Runs the cells of a notebook on a run (drift: on two) and returns the figures with their alternative text."""
     from inventory.reviews.notebook import charts  # noqa: PLC0415 - matplotlib takes half a second, and only here
 
     drawn = []

@@ -56,14 +56,12 @@ manual = pytest.mark.parametrize("document", MANUAL, ids=lambda path: path.name)
 
 @pytest.fixture(scope="module")
 def cloud():
-    """The emulator that every command and snippet calls."""
     with Emulator(GeneratedCloud(8, regions=("cn-north-4", "ap-southeast-1"))).in_thread() as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="module")
 def prepared(cloud, tmp_path_factory):
-    """A folder with the lists that the documents read, two nightly runs, and one called today."""
     folder = tmp_path_factory.mktemp("documents")
     urns = [urn for urn in cloud.urns() if ":function:" in urn]
     (folder / "urns.txt").write_text("\n".join(urns))
@@ -79,7 +77,6 @@ def prepared(cloud, tmp_path_factory):
 
 @pytest.fixture
 def shell(tmp_path, cloud, prepared):
-    """Runs a command in a copy of the prepared folder; `inventory` on its PATH calls the emulator."""
     programs = tmp_path / "programs"
     programs.mkdir()
     fetch = f"import urllib.request as u; print(u.urlopen('{cloud.url}/emulator/urns').read().decode())"
@@ -108,21 +105,18 @@ def _write_program(path, text):
 
 
 def test_the_set_up_commands_are_whole_lines_of_the_readme():
-    """.ci/run takes the two set-up commands from the README and runs them."""
     assert [line for line in commands(README) if line.startswith("python3 -m venv")] == list(SET_UP)
     assert "readme_command 'inventory demo'" in (ROOT / ".ci" / "run").read_text()
     assert "readme_command 'pytest -n auto'" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_the_readme_is_short():
-    """A newcomer reads the README in three minutes: it has under 200 lines."""
     assert len(text_of(README).splitlines()) < 200
 
 
 @manual
 @pytest.mark.timeout(180)
 def test_every_command_and_snippet_runs(document, shell, tmp_path, request):
-    """The commands and Python snippets of a document run in their order in one folder, each with exit code 0."""
     if "s3://my-bucket" in "".join(commands(document)):
         request.getfixturevalue("store").client().create_bucket(Bucket="my-bucket")
     if document == README:  # it makes its runs itself
@@ -134,7 +128,6 @@ def test_every_command_and_snippet_runs(document, shell, tmp_path, request):
 
 
 def _steps(block):
-    """What is to be run of a block."""
     if block.language == "python":
         return [] if "pyspark" in block.code else [(sys.executable, "-c", block.code)]
     if block.language == "yaml":
@@ -144,7 +137,6 @@ def _steps(block):
 
 @manual
 def test_every_other_block_is_valid(document, tmp_path):
-    """TOML blocks are settings files, JSON blocks are state files of the emulator; there are no other languages."""
     path = tmp_path / "block"
     for block in blocks(document):
         assert block.language in {"bash", "python", "yaml", "toml", "json", "text"}, block
@@ -157,7 +149,6 @@ def test_every_other_block_is_valid(document, tmp_path):
 
 
 def test_the_emulator_command_starts():
-    """The emulate command of the guide is one that the emulator accepts."""
     (line,) = [line for line in commands("emulator.md") if line.startswith("inventory emulate")]
     arguments = [argument if argument != "8787" else "0" for argument in shlex.split(line)[1:]]
     command = [sys.executable, "-m", "inventory", *arguments]
@@ -178,7 +169,6 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path):
 
 
 def test_the_accounts_of_the_guide_are_settings(tmp_path):
-    """The example of several accounts is read as it is written."""
     path = tmp_path / "accounts.toml"
     path.write_text(blocks("credentials.md", "toml")[0].code)
     assert [account.name for account in combine(path, {}).accounts] == ["production", "laboratory"]
@@ -186,21 +176,18 @@ def test_the_accounts_of_the_guide_are_settings(tmp_path):
 
 @pytest.mark.parametrize("name", generate_docs.PARTS)
 def test_the_generated_parts_are_those_of_the_code(name):
-    """Dictionary, options and kinds of changes in the guides are what the code declares."""
     guide, make = generate_docs.PARTS[name]
     assert generated(guide, name) == make(), "run: python tests/support/generate_docs.py"
 
 
 @pytest.mark.parametrize("document", [README, GUIDES / "output.md"], ids=lambda path: path.name)
 def test_every_exit_code_is_explained(document):
-    """The tables of exit codes in README and guide have the codes of the program, each once."""
     (table,) = re.findall(r"^\| code \|.*?\n\n", text_of(document), re.MULTILINE | re.DOTALL)
     codes = [int(code) for row in table_rows(table) for code in re.findall(r"\d+", row[0])]
     assert sorted(codes) == sorted(ExitCode)
 
 
 def test_every_status_and_error_kind_is_explained():
-    """The README's table of statuses and the guide's of error kinds have those of the program."""
     (statuses,) = re.findall(r"^\| status \|.*?\n\n", text_of(README), re.MULTILINE | re.DOTALL)
     assert [row[0].strip("`") for row in table_rows(statuses)] == list(Status)
     (kinds,) = re.findall(r"^\| error_kind \|.*?\n\n", text_of("tables.md"), re.MULTILINE | re.DOTALL)
@@ -208,14 +195,12 @@ def test_every_status_and_error_kind_is_explained():
 
 
 def test_the_readme_links_every_guide():
-    """The README's table of guides and its section on development lead to every guide."""
     linked = set(re.findall(r"\(inventory/docs/([a-z-]+\.md)[)#]", text_of(README)))
     assert linked == {path.name for path in GUIDES.glob("*.md")}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_link_leads_to_a_file_and_a_heading(document):
-    """Every relative link of a document leads to a file, and its anchor to a heading there."""
     for target in re.findall(r"\]\(((?!http)[^)]+)\)", text_of(document)):
         name, _, anchor = target.partition("#")
         path = (document.parent / name) if name else document
@@ -227,12 +212,10 @@ def test_every_link_leads_to_a_file_and_a_heading(document):
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, *NOTEBOOKS], ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_documents_use_terms_that_readers_search_for(document):
-    """No document or notebook uses a word to avoid; the generated parts are the code's."""
     written = re.sub(r"<!-- (\w+):.*?<!-- end of \1 -->", "", text_of(document), flags=re.DOTALL)
     assert AVOIDED.findall(written) == []
 
 
 def test_the_guides_are_part_of_the_package():
-    """Guides and decisions lie in the package's folder, which the wheel contains as it is."""
     assert len(list(GUIDES.glob("*.md"))) >= 13
     assert 'packages = ["inventory"]' in (ROOT / "pyproject.toml").read_text()

@@ -54,7 +54,6 @@ def wrong(snapshot: inventory.Snapshot) -> None:
 
 
 def test_a_type_checker_sees_the_public_types(tmp_path, monkeypatch):
-    """Strict mypy accepts the correct lines with their exact types, and reports each wrong line."""
     monkeypatch.chdir(ROOT)  # for the settings and the cache of the project
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

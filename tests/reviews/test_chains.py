@@ -30,7 +30,6 @@ def test_a_chain_costs_its_most_expensive_path():
 
 
 def test_unknown_retries_make_a_lower_bound():
-    """A failed or unlisted target counts as one call; a not_found target is not called."""
     table = functions({"a": {RETRIES: 1}, "b": "failed", "x": {RETRIES: 1}, "deleted": "not_found"})
     links = calls(("a", "on_success", "b"), ("x", "on_success", "deleted"), ("x", "on_failure", "a:v9"))
     by_urn = trace_chains(table, links).functions.set_index("urn")
@@ -40,7 +39,6 @@ def test_unknown_retries_make_a_lower_bound():
 
 
 def test_each_cycle_is_listed_once_in_call_order():
-    """The smallest URN comes first."""
     table = functions({name: {RETRIES: 0} for name in "abcd"})
     links = [("c", "on_success", "a"), ("a", "on_success", "b"), ("b", "on_success", "c")]
     chains = trace_chains(table, calls(*links, ("b", "on_failure", "b:latest"), ("d", "on_failure", "a")))
@@ -55,7 +53,6 @@ def test_each_cycle_is_listed_once_in_call_order():
 
 
 def test_the_first_duplicate_has_the_links():
-    """Of different destinations of `a` and `a:latest` the first counts."""
     links = (("a", "on_success", "a"), ("a:latest", "on_success", "b"))
     chains = trace_chains(functions({"a": {}, "a:latest": {}, "b": {}}), calls(*links))
     assert chains.cycles["urns"].tolist() == [latest("a")]
@@ -63,13 +60,11 @@ def test_the_first_duplicate_has_the_links():
 
 
 def test_a_cycle_of_both_events_is_mixed():
-    """A success calls b, a failure calls back."""
     chains = trace_chains(functions({"a": {}, "b": {}}), calls(("a", "on_success", "b"), ("b", "on_failure", "a")))
     assert cycles_of(chains) == [("certain", "mixed", 2, latest("a", "b"))]
 
 
 def test_a_cycle_through_an_alias_is_not_certain():
-    """a:v1 calls b, b calls a:!prod: a cycle if prod is v1."""
     table = functions({"a:v1": {}, "b": {}, "a:v2": {}})
     chains = trace_chains(table, calls(("a:v1", "on_success", "b"), ("b", "on_success", "a:!prod")))
     assert cycles_of(chains) == [("if_alias", "on_success", 3, (urn("a:!prod"), urn("a:v1"), urn("b:latest")))]
@@ -77,7 +72,6 @@ def test_a_cycle_through_an_alias_is_not_certain():
 
 
 def test_no_links_give_empty_tables():
-    """The columns are there without any chain."""
     chains = trace_chains(functions({"a": {}, "b": "failed"}), calls())
     assert chains.functions.empty
     assert chains.cycles.empty

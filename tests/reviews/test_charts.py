@@ -16,14 +16,12 @@ ODD = r"$\frac{<script>alert(1)</script>&_\""
 
 @pytest.fixture
 def displayed(monkeypatch):
-    """The displayed HTML."""
     pages = []
     monkeypatch.setattr(charts, "display", lambda page: pages.append(page.data))
     return pages
 
 
 def test_alt_text_has_every_bar_and_number(displayed):
-    """Names are neither formulas nor markup."""
     charts.bars(pd.Series({ODD: 1200, "other$": 3}), f"Two {ODD}$")
     charts.stacked(
         pd.DataFrame({"yes": [5], "unknown": [7]}, index=[ODD]), "T", paint={"yes": "red", "unknown": "grey"}
@@ -36,13 +34,11 @@ def test_alt_text_has_every_bar_and_number(displayed):
 
 @pytest.mark.parametrize("keyword", ["format_value", "words"])
 def test_values_are_formatted(displayed, keyword):
-    """`words` is the old name of `format_value`."""
     charts.bars(pd.Series({"a": 0.5}), "T", **{keyword: "{:.0%}".format})
     assert "a 50%" in displayed[0]
 
 
 def test_a_long_title_is_not_cut_off(monkeypatch):
-    """It lies inside the figure, above long names."""
     figures = []
     monkeypatch.setattr(charts, "show", lambda figure, _: figures.append(figure))
     title = "The finding of a large account, " * 4 + "end"
@@ -56,14 +52,12 @@ def test_a_long_title_is_not_cut_off(monkeypatch):
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
-    """The message has the command that installs it."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"need matplotlib: pip install .*\[notebooks\]"):
         runpy.run_path(charts.__file__)
 
 
 def test_old_names_load_the_notebook_modules_on_use():
-    """The package alone loads no matplotlib and no IPython."""
     code = (
         "import sys, inventory.reviews\n"
         "assert not {'matplotlib', 'IPython', 'itables'} & set(sys.modules)\n"

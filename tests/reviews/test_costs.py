@@ -31,7 +31,6 @@ def cost_inputs(**numbers):
 
 
 def test_volumes_are_traffic_times_configuration():
-    """1,000 events, a tenth failing: 2 retries make 200 calls."""
     monthly = volumes(TABLE, STORED, cost_inputs()).set_index("urn")
     assert list(monthly.index) == [urn("a:latest"), urn("b:latest"), urn("unset:latest")]
     assert monthly["first calls"].tolist() == [1000] * 3
@@ -43,14 +42,12 @@ def test_volumes_are_traffic_times_configuration():
 
 
 def test_calls_by_destinations_depend_on_the_event():
-    """Nine in ten events call b; a not_found target is not called."""
     table = functions({"a": {}, "b": {}, "deleted": "not_found"})
     monthly = volumes(table, calls(("a", "on_success", "b"), ("b", "on_failure", "deleted")), cost_inputs())
     assert monthly["calls by destinations"].tolist() == pytest.approx([900, 0])
 
 
 def test_the_most_specific_traffic_is_used():
-    """The URN wins over its package, the package over the default."""
     specific = pd.DataFrame(
         [("events_per_month", "default", 7), ("events_per_month", urn("b"), 5)], columns=["quantity", "of", "value"]
     )
@@ -60,7 +57,6 @@ def test_the_most_specific_traffic_is_used():
 
 
 def test_amounts_need_a_price():
-    """Calls are priced by the million; without a price the amount is null."""
     monthly = volumes(TABLE, STORED, cost_inputs())
     assert bill(monthly, cost_inputs())["amount"].isna().all()
     prices = {"price_per_million_calls": 10, "price_per_gigabyte_month": None}
@@ -71,14 +67,12 @@ def test_amounts_need_a_price():
 
 
 def test_only_objects_that_expire_stop_growing():
-    """The others grow by the first month every month."""
     stored = stored_gigabytes(volumes(TABLE, STORED, cost_inputs()), 12)
     assert stored.loc[12].tolist() == pytest.approx([12 * 0.9, 12 * 0.1, 0.05])
     assert stored.loc[1].tolist() == pytest.approx([0.9, 0.1, 0.05])
 
 
 def test_only_zero_days_never_expire():
-    """Missing or negative days are not_said."""
     rows = [("a", "on_success", {"obs_expires_days": days}) for days in (0, 1, None, -1)]
     assert obs_retention(destinations(*rows))["kept"].tolist() == ["never", "expires", "not_said", "not_said"]
 
@@ -93,13 +87,11 @@ def test_only_zero_days_never_expire():
     ],
 )
 def test_an_invalid_number_is_rejected(numbers, message):
-    """The message names the quantity."""
     with pytest.raises(UsageError, match=message):
         volumes(TABLE, STORED, cost_inputs(**numbers))
 
 
 def test_an_empty_snapshot_has_zero_volumes():
-    """The bill has every item, with volume 0."""
     monthly = volumes(TABLE.iloc[:0], STORED.iloc[:0], cost_inputs())
     assert bill(monthly, cost_inputs())["volume"].tolist() == [0] * 7
     assert stored_gigabytes(monthly, 2).to_numpy().sum() == 0

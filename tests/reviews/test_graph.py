@@ -9,7 +9,6 @@ from inventory.reviews.graph import simple_cycles, strongly_connected_components
 
 
 def test_a_long_chain_needs_no_recursion():
-    """A line of 100,000 nodes, then a ring."""
     length = 100_000
     line = [[node + 1] for node in range(length - 1)] + [[]]
     assert [len(component) for component in strongly_connected_components(line)] == [1] * length
@@ -20,7 +19,6 @@ def test_a_long_chain_needs_no_recursion():
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 7), max_size=3), min_size=8, max_size=8))
 def test_components_contain_the_nodes_that_reach_each_other(successors):
-    """A component follows the components that it reaches."""
     reached = [_reachable(successors, node) for node in range(8)]
     components = list(strongly_connected_components(successors))
     index = {node: number for number, component in enumerate(components) for node in component}
@@ -35,7 +33,6 @@ def test_components_contain_the_nodes_that_reach_each_other(successors):
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.integers(0, 9), st.integers(0, 9)))
 def test_simple_cycles_contain_the_nodes_that_reach_themselves(successor):
-    """Each cycle is listed once, in order."""
     successors = [[successor[node]] if node in successor else [] for node in range(10)]
     cycles = simple_cycles(successor)
     on_cycle = [node for cycle in cycles for node in cycle]

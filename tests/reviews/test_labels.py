@@ -6,7 +6,6 @@ from inventory.reviews import labels, short
 
 
 def test_a_long_name_is_cut_in_the_middle():
-    """The qualifier is kept, the width respected."""
     name = f"{BASE}{'x' * 60}"
     assert short(f"{BASE}f:!prod") == "default/f:!prod"
     assert short("not a urn", 40) == "not a urn"
@@ -15,7 +14,6 @@ def test_a_long_name_is_cut_in_the_middle():
 
 
 def test_labels_are_unique():
-    """Equal labels are numbered."""
     name = f"{BASE}{'x' * 60}"
     assert len(set(labels([f"{name}:v1", f"{name[:-1]}:v1", f"{name}:v2"], 20))) == 3
     assert labels([]) == []

@@ -26,5 +26,4 @@ def test_an_outage_loses_the_events_that_expire():
 
 
 def test_shares_are_nan_without_a_known_age():
-    """Nothing is divided by zero."""
     assert outage_losses(functions({"a": {}}).iloc[:0], [60])["lost_share"].isna().all()

@@ -37,7 +37,6 @@ AS_CATEGORIES = SIX.astype(dict.fromkeys(("status", "package", "project_id", "on
 
 @pytest.mark.parametrize("table", [SIX, AS_CATEGORIES, SIX.astype(object)], ids=["arrow", "category", "object"])
 def test_unknown_urns_are_counted_neither_as_yes_nor_as_no(table):
-    """Only configured URNs answer yes or no; not_found ones are left out."""
     counts = answer_counts(assess_risks(table, short_age_s=300))
     assert list(counts.columns) == list(ANSWERS)
     assert list(counts.index) == [risk.name for risk in RISKS]
@@ -48,19 +47,16 @@ def test_unknown_urns_are_counted_neither_as_yes_nor_as_no(table):
 
 
 def test_an_age_equal_to_the_threshold_is_not_short():
-    """Only ages below the threshold are short."""
     counts = [answer_counts(assess_risks(SIX, threshold)).loc["short_age", "yes"] for threshold in (60, 61, 3601)]
     assert counts == [0, 1, 2]
 
 
 def test_a_threshold_of_nan_finds_nothing():
-    """No age is below NaN."""
     assert answer_counts(assess_risks(SIX, math.nan)).loc["short_age", "yes"] == 0
     assert isinstance(assess_risks(SIX, 1)["short_age"].dtype, pd.CategoricalDtype)
 
 
 def test_a_missing_value_of_a_configured_urn_is_unknown():
-    """Without status log, age or retries, these answers are unknown."""
     counts = answer_counts(assess_risks(functions({"silent": {}}), short_age_s=300))
     assert counts["unknown"].to_dict() == {
         "no_failure_destination": 0,
@@ -71,7 +67,6 @@ def test_a_missing_value_of_a_configured_urn_is_unknown():
 
 
 def test_blast_radius_gives_bounds_of_the_share():
-    """The lower bound counts yes, the upper bound everything but no."""
     groups = blast_radius(assess_risks(SIX, 300), "no_failure_destination", ["project_id", "package"])
     default = groups.loc[("p1", "default")]
     assert default[["yes", "no", "not_configured", "unknown"]].tolist() == [1, 1, 1, 1]
@@ -80,13 +75,11 @@ def test_blast_radius_gives_bounds_of_the_share():
 
 
 def test_blast_radius_counts_versions_and_aliases_as_one_function():
-    """Three qualifiers of one function are one function."""
     assessment = assess_risks(functions({"a": {}, "a:v1": {}, "a:!prod": {}, "b": {}}), 1)
     assert blast_radius(assessment, "no_retries", ["package"]).loc["default", ["urns", "functions"]].tolist() == [4, 2]
 
 
 def test_compare_risks_compares_only_known_answers():
-    """Other answers than yes and no are not_comparable."""
     old = functions({"a": {RETRIES: 1}, "b": {RETRIES: 0}, "c": {RETRIES: 0}, "d": {RETRIES: 1}, "e": "failed"})
     new = functions({"a": {RETRIES: 0}, "b": {RETRIES: 2}, "c": {RETRIES: 0}, "d": "failed", "f": {RETRIES: 0}})
     changes = compare_risks(assess_risks(old, 300), assess_risks(new, 300))
@@ -100,7 +93,6 @@ def test_compare_risks_compares_only_known_answers():
 
 
 def test_a_new_risk_is_one_entry(monkeypatch):
-    """Assessment, counts, groups and comparison follow from RISKS."""
     many_retries = Risk(
         "many_retries",
         "max_async_retry_attempts is above 2",
@@ -116,7 +108,6 @@ def test_a_new_risk_is_one_entry(monkeypatch):
 
 
 def test_an_empty_snapshot_has_empty_results():
-    """Counts are zero and nothing is divided by zero."""
     assessment = assess_risks(SIX.iloc[:0], 300)
     assert answer_counts(assessment).to_numpy().sum() == 0
     assert blast_radius(assessment, "no_retries", ["project_id", "package"]).empty
@@ -124,14 +115,12 @@ def test_an_empty_snapshot_has_empty_results():
 
 
 def test_vendor_defaults_name_columns_of_functions():
-    """Each default names a column and its source page."""
     columns = {column.name for column in TABLES["functions"].columns}
     assert {default.column for default in VENDOR_DEFAULTS} <= columns
     assert all(default.page for default in VENDOR_DEFAULTS)
 
 
 def test_old_names_are_aliases():
-    """Programs with the old names still work."""
     assert reviews.judge is reviews.assess_risks
     assert reviews.shifts is reviews.compare_risks
     assert reviews.follow is reviews.trace_chains

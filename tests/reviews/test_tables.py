@@ -12,7 +12,6 @@ from inventory.reviews.notebook import tables
 
 @pytest.fixture
 def displayed(monkeypatch):
-    """Displayed HTML, frames and options."""
     pages = []
     monkeypatch.setattr(tables, "display", lambda page: pages.append(page.data))
     monkeypatch.setattr(tables.itables, "show", lambda frame, **options: pages.append((frame, options)))
@@ -20,7 +19,6 @@ def displayed(monkeypatch):
 
 
 def test_a_large_table_is_cut_with_a_note(displayed):
-    """The first rows are shown; long cells are cut in the middle."""
     tables.browse(pd.DataFrame({"text": ["x" * 1000 + "end"] * 9_000, "number": 1.0}))
     note, (frame, _) = displayed
     assert frame["text"].str.len().unique().tolist() == [120]
@@ -30,7 +28,6 @@ def test_a_large_table_is_cut_with_a_note(displayed):
 
 
 def test_a_small_table_is_shown_whole(displayed):
-    """Null is an empty cell, and numbers stay numbers."""
     tables.browse(pd.DataFrame({"text": pd.array(["a", None]), "number": [float("inf"), 9.0]}))
     ((frame, options),) = displayed
     assert frame.to_dict("list") == {"text": ["a", ""], "number": [float("inf"), 9.0]}
@@ -38,12 +35,10 @@ def test_a_small_table_is_shown_whole(displayed):
 
 
 def test_cells_are_no_markup():
-    """HTML in a cell is escaped."""
     assert "&lt;script&gt;" in tables.small(pd.DataFrame({"a": ["<script>"]})).to_html()
 
 
 def test_without_itables_the_error_names_the_extra(monkeypatch):
-    """The message has the command that installs it."""
     monkeypatch.setitem(sys.modules, "itables", None)
     with pytest.raises(UsageError, match=r"need itables: pip install .*\[notebooks\]"):
         runpy.run_path(tables.__file__)

@@ -6,7 +6,6 @@ from inventory.reviews import resolve_targets
 
 
 def test_each_target_gets_its_status():
-    """No qualifier means latest, and an alias matches only itself."""
     table = functions({"a": {}, "b:latest": "not_found", "c:v1": "failed", "d:!prod": "not_configured"})
     targets = ["a:latest", "b", "c:v1", "c:latest", "d:!prod", "d:prod", "e", "urn:smn:x:y:topic", None]
     resolved = resolve_targets(table, calls(*(("a", "on_success", target) for target in targets)))
@@ -25,11 +24,9 @@ def test_each_target_gets_its_status():
 
 
 def test_the_answered_duplicate_is_used():
-    """Of `b` (failed) and `b:latest` (configured), the second counts."""
     table = functions({"a": {}, "b": "failed", "b:latest": {}})
     assert resolve_targets(table, calls(("a", "on_failure", "b")))["target_status"].tolist() == ["configured"]
 
 
 def test_an_empty_snapshot_has_no_targets():
-    """No destinations, no rows."""
     assert resolve_targets(functions({"a": {}}).iloc[:0], calls()).empty

@@ -21,20 +21,17 @@ from inventory.progress import ProgressObserver
 
 
 def bodies(folder):
-    """The URNs whose bodies are in a ledger, by the end of their names."""
     with Ledger(folder / "ledger.sqlite") as ledger:
         return [urn.removeprefix(P) for urn, outcome in ledger.rows() if outcome is not None and outcome.body]
 
 
 async def exported(folder, write_list, server, failing=(), **settings):
-    """An export of three functions, of which some fail."""
     server.plan({f"{P}{name}:latest": [Fault.BAD_GATEWAY] * 9 for name in failing})
     path = write_list(server.urns())
     return await export(path, folder, endpoint=server.url, attempts=1, **settings)
 
 
 async def test_bodies_are_dropped_once_the_tables_are_whole(tmp_path, write_list):
-    """A run that drops its bodies has the same tables and manifest, and --resume does nothing."""
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "kept", write_list, server)
         result = await exported(tmp_path / "run", write_list, server, drop_bodies=True)
@@ -49,7 +46,6 @@ async def test_bodies_are_dropped_once_the_tables_are_whole(tmp_path, write_list
 
 
 async def test_an_export_keeps_what_its_resumption_needs(tmp_path, write_list):
-    """--drop-bodies keeps the bodies while URNs failed, and drops them after a successful --resume."""
     async with Emulator(cloud_of(3)) as server:
         first = await exported(tmp_path / "run", write_list, server, ["f001"], drop_bodies=True)
         assert first.note == "the bodies are kept in the ledger, as --resume needs them: 1 URNs failed"
@@ -61,7 +57,6 @@ async def test_an_export_keeps_what_its_resumption_needs(tmp_path, write_list):
 
 
 async def test_a_run_that_was_asked_to_drop_does_so_when_it_is_resumed(tmp_path, write_list):
-    """--drop-bodies is a setting of the run: --resume uses it."""
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "run", write_list, server, ["f001"], drop_bodies=True)
         server.clear()
@@ -71,7 +66,6 @@ async def test_a_run_that_was_asked_to_drop_does_so_when_it_is_resumed(tmp_path,
 
 
 async def test_bodies_of_a_complete_run_may_be_dropped_later(tmp_path, write_list):
-    """--resume --drop-bodies on a complete run drops the bodies without a call."""
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "run", write_list, server)
         before = contents(tmp_path / "run")
@@ -82,7 +76,6 @@ async def test_bodies_of_a_complete_run_may_be_dropped_later(tmp_path, write_lis
 
 
 async def test_tables_may_drop_them_with_failures(tmp_path, write_list):
-    """`tables --drop-bodies` keeps the bodies of failed URNs, and prints a note."""
     async with Emulator(cloud_of(3)) as server:
         await exported(tmp_path / "run", write_list, server, ["f001"])
         done = run_cli("tables", tmp_path / "run", "--drop-bodies", token=None)
@@ -92,7 +85,6 @@ async def test_tables_may_drop_them_with_failures(tmp_path, write_list):
 
 
 async def test_what_failed_is_a_list_of_its_own(tmp_path, write_list, monkeypatch):
-    """The guide's snippet writes a list of failed URNs that an export reads."""
     (snippet,) = blocks("output.md", "python")
     monkeypatch.chdir(tmp_path)
     async with Emulator(cloud_of(3)) as server:
@@ -105,7 +97,6 @@ async def test_what_failed_is_a_list_of_its_own(tmp_path, write_list, monkeypatc
 
 
 async def test_what_dropped_bodies_forbid_is_refused_before_anything_changes(tmp_path, write_list):
-    """Without bodies, other tables and retries are refused without a call or a change."""
     folder = tmp_path / "run"
     async with Emulator(cloud_of(3)) as server:
         await exported(folder, write_list, server, ["f001"], format=("parquet",))
@@ -126,7 +117,6 @@ async def test_what_dropped_bodies_forbid_is_refused_before_anything_changes(tmp
 
 
 async def test_a_complete_run_without_bodies_does_nothing_or_says_why_not(tmp_path, write_list):
-    """A complete run without bodies does nothing; another format is refused."""
     folder = tmp_path / "run"
     async with Emulator(cloud_of(3)) as server:
         await exported(folder, write_list, server, format=("parquet",), drop_bodies=True)
@@ -140,7 +130,6 @@ async def test_a_complete_run_without_bodies_does_nothing_or_says_why_not(tmp_pa
 
 
 async def test_bodies_of_a_run_that_is_not_at_its_end_are_kept(tmp_path, write_list):
-    """The bodies of an incomplete run stay, with a note."""
     path = write_list(f"{P}f{number}:latest" for number in range(99))
     await export(path, tmp_path / "run", endpoint="http://127.0.0.1:1", attempts=1)
     result = rebuild_tables(tmp_path / "run", {}, ProgressObserver(), drop_bodies=True)
@@ -150,7 +139,6 @@ async def test_bodies_of_a_run_that_is_not_at_its_end_are_kept(tmp_path, write_l
 
 @pytest.mark.parametrize("step", ["UPDATE", "VACUUM"])
 async def test_a_kill_while_bodies_are_dropped_loses_nothing(tmp_path, write_list, step):
-    """After a kill, tables and manifest are complete; the next try drops the bodies."""
     folder = tmp_path / "run"
     async with Emulator(cloud_of(3)) as server:
         await exported(folder, write_list, server)
@@ -164,7 +152,6 @@ async def test_a_kill_while_bodies_are_dropped_loses_nothing(tmp_path, write_lis
 
 
 async def test_tables_makes_a_file_smaller_that_a_kill_left_large(tmp_path, write_list):
-    """After a kill before the compaction, `tables --drop-bodies` compacts the file."""
     folder = tmp_path / "run"
     async with Emulator(cloud_of(60)) as server:
         await exported(folder, write_list, server)
@@ -189,7 +176,6 @@ def killed_at(folder, step):
 
 
 def test_no_room_for_the_smaller_file_is_one_sentence(tmp_path, write_list):
-    """A full disk during the compaction is exit code 4; the next try succeeds."""
     with Emulator(functions=300, token=TOKEN).in_thread() as server:
         assert asyncio.run(export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)).exit_code == 0
     before = contents(tmp_path / "run")

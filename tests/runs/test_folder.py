@@ -25,17 +25,14 @@ LEFT_BY_A_RUN = [
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder that is not there yet."""
     return RunFolder(tmp_path / "a" / "run")
 
 
 def test_the_default_folder_is_a_utc_timestamp():
-    """The default folder is output/<UTC timestamp>."""
     assert re.fullmatch(r"output/\d{8}T\d{6}Z", default_folder().as_posix())
 
 
 def test_a_new_folder_is_made(folder):
-    """The folder and its parents are made; its files have the documented names."""
     folder.prepare("new")
     assert folder.path.is_dir()
     assert (folder.made, folder.ledger.name, folder.manifest.name) == (True, "ledger.sqlite", "manifest.json")
@@ -43,7 +40,6 @@ def test_a_new_folder_is_made(folder):
 
 @pytest.mark.parametrize("mode", ["new", "overwrite"])
 def test_other_files_in_the_folder_stay(folder, mode):
-    """A folder with other files may be used, and they stay."""
     folder.path.mkdir(parents=True)
     (folder.path / "notes.txt").write_text("mine")
     (folder.path / "other.parquet").write_text("mine")
@@ -54,7 +50,6 @@ def test_other_files_in_the_folder_stay(folder, mode):
 
 @pytest.mark.parametrize("name", LEFT_BY_A_RUN)
 def test_a_folder_that_holds_a_run_is_never_written_over(folder, name):
-    """A new run refuses a folder with files of a run; the message names both solutions."""
     folder.path.mkdir(parents=True)
     (folder.path / name).write_text("kept")
     with pytest.raises(OutputError, match=r"holds a run.*--resume.*--overwrite"):
@@ -63,7 +58,6 @@ def test_a_folder_that_holds_a_run_is_never_written_over(folder, name):
 
 
 def test_overwrite_touches_nothing_before_the_new_list_is_in(folder):
-    """--overwrite changes nothing until the new list is read."""
     folder.path.mkdir(parents=True)
     for name in (*LEFT_BY_A_RUN, "notes.txt"):
         (folder.path / name).write_text("x")
@@ -73,7 +67,6 @@ def test_overwrite_touches_nothing_before_the_new_list_is_in(folder):
 
 
 def test_results_go_manifest_first_and_all_but_what_is_kept(folder):
-    """Manifest, tables and partial files are removed; other files stay."""
     folder.path.mkdir(parents=True)
     for name in (*LEFT_BY_A_RUN, "notes.txt"):
         (folder.path / name).write_text("x")
@@ -84,7 +77,6 @@ def test_results_go_manifest_first_and_all_but_what_is_kept(folder):
 
 
 def test_a_result_that_cannot_be_removed_is_named(folder):
-    """A folder at the path of a table is an output error."""
     folder.path.mkdir(parents=True)
     (folder.path / "calls.csv").mkdir()
     with pytest.raises(OutputError, match=r"calls\.csv cannot be removed: "):
@@ -92,14 +84,12 @@ def test_a_result_that_cannot_be_removed_is_named(folder):
 
 
 def test_resume_needs_a_run(folder):
-    """--resume without a run is a usage error, and makes no folder."""
     with pytest.raises(UsageError, match="holds no run"):
         folder.prepare("resume")
     assert not folder.path.exists()
 
 
 def test_resume_leaves_all_as_it_is(folder):
-    """--resume changes no file in prepare."""
     folder.path.mkdir(parents=True)
     for name in LEFT_BY_A_RUN:
         (folder.path / name).write_text("x")
@@ -109,7 +99,6 @@ def test_resume_leaves_all_as_it_is(folder):
 
 @pytest.mark.parametrize("mode", ["new", "overwrite"])
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path, mode):
-    """A file in the path is one error message."""
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(OutputError, match="cannot be written"):
@@ -118,15 +107,12 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path, mode):
 
 @pytest.mark.parametrize("mode", ["new", "overwrite"])
 def test_a_name_that_the_system_refuses_is_an_output_error(tmp_path, mode):
-    """A path that the system refuses is one error message."""
     with pytest.raises(OutputError, match="File name too long; give another --output"):
         RunFolder(tmp_path / ("x" * 300)).prepare(mode)
 
 
 @pytest.mark.parametrize("mode", ["new", "overwrite", "resume"])
 def test_a_folder_that_may_not_be_looked_into_is_one_sentence(folder, mode, monkeypatch):
-    """An inaccessible folder is one error message."""
-
     def refuse(*_args, **_more):
         raise PermissionError(13, "Permission denied")
 
@@ -137,7 +123,6 @@ def test_a_folder_that_may_not_be_looked_into_is_one_sentence(folder, mode, monk
 
 
 def test_a_run_that_never_began_leaves_no_trace(folder):
-    """A run without a readable list leaves nothing; an existing folder stays."""
     folder.prepare("new")
     folder.ledger.write_text("x")
     with folder.unless_empty():
@@ -154,7 +139,6 @@ def test_a_run_that_never_began_leaves_no_trace(folder):
 
 
 def test_remove_spares_what_is_not_ours(folder):
-    """Other files keep their folder."""
     folder.prepare("new")
     (folder.path / "notes.txt").write_text("mine")
     with folder.unless_empty():
@@ -163,7 +147,6 @@ def test_remove_spares_what_is_not_ours(folder):
 
 
 def parts_of_a_run(folder):
-    """Parts of two tables, a staged one, and foreign files."""
     names = ("functions/part-00000.parquet", "functions/part-00001.parquet", "calls-csv/part-00000.csv")
     for name in (*names, ".functions.part/parquet/part-00000.parquet", "calls-csv/notes.txt", "calls/notes.txt"):
         (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +155,6 @@ def parts_of_a_run(folder):
 
 
 def test_parts_are_results_of_a_run(folder):
-    """Parts of tables are results of a run; other files in their folder stay."""
     parts_of_a_run(folder)
     with pytest.raises(OutputError, match=r"holds a run already .*--overwrite"):
         folder.prepare("new")
@@ -183,7 +165,6 @@ def test_parts_are_results_of_a_run(folder):
 
 
 def test_parts_that_are_to_be_kept_stay(folder):
-    """Only the parts that the manifest names are kept."""
     kept, *_ = parts_of_a_run(folder)
     folder.remove_results(keep=[kept])
     assert [path.name for path in (folder.path / "functions").iterdir()] == ["part-00000.parquet"]

@@ -16,12 +16,10 @@ GONE = "the list that the service gave NEW does not hold it"
 
 
 def version(name):
-    """A URN of another version or alias of f."""
     return urn("f").replace("latest", name)
 
 
 async def export_all(cloud, output, **options):
-    """An export of all functions of the project."""
     async with Emulator(FileCloud(cloud)) as server:
         return await inventory.export_async(
             output=output, all=True, region="cn-north-4", project_id=PROJECT, endpoint=server.url, **options
@@ -29,7 +27,6 @@ async def export_all(cloud, output, **options):
 
 
 async def test_what_the_service_lists_no_more_is_removed(tmp_path, monkeypatch):
-    """Functions and versions that left a complete listing are removed; aliases that were not listed are not."""
     monkeypatch.setenv("HW_AUTH_TOKEN", "any")
     monkeypatch.setenv("HW_PROJECT_ID", PROJECT)
     kept = {urn("f"): config(), version("v2"): None}
@@ -54,7 +51,6 @@ async def test_what_the_service_lists_no_more_is_removed(tmp_path, monkeypatch):
 
 
 def test_a_list_of_the_service_says_nothing_of_what_was_never_there(tmp_path):
-    """A listing proves no removal of a URN that OLD did not find, or of another project."""
     there = leading(on_failure=side("SMN", {}))
     short = urn("d").removesuffix(":latest")
     elsewhere = urn("f").replace(PROJECT, OTHER)
@@ -75,7 +71,6 @@ def test_a_list_of_the_service_says_nothing_of_what_was_never_there(tmp_path):
 
 
 async def test_a_404_that_names_nothing_is_no_whole_list_of_versions(tmp_path, monkeypatch):
-    """A 404 without a code does not count as a complete list of versions."""
     monkeypatch.setenv("HW_AUTH_TOKEN", "any")
     answer = Emulator._answer
 

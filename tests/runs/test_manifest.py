@@ -23,12 +23,10 @@ ANSWERS = [
 
 
 def outcome(status: Status, kind: ErrorKind | None = None, attempts: int = 1) -> Outcome:
-    """How a URN was settled."""
     return Outcome("u", status, kind, None, None, None, b"", "Show", attempts, 3, None, 0.0, 0)
 
 
 def described(**changed) -> dict[str, object]:
-    """A manifest."""
     blocks = {
         "started": "2026-01-01T00:00:00Z",
         "finished": "2026-01-01T00:01:00Z",
@@ -66,7 +64,6 @@ def test_every_urn_is_counted_by_its_status_and_kind():
 
 
 def test_of_each_kind_of_failure_the_first_is_told_in_words():
-    """The example of an error kind is the answer to its first URN."""
     counts = Counts()
     failed = outcome(Status.FAILED, ErrorKind.SERVER_ERROR)
     for settled in (
@@ -79,7 +76,6 @@ def test_of_each_kind_of_failure_the_first_is_told_in_words():
 
 
 def test_the_first_equation_holds():
-    """Entries read = distinct URNs + duplicates + rejects (promise 1)."""
     sources = [SourceRead("a.txt", "aa", 10), SourceRead("b.csv", "bb", 5)]
     assert manifest.describe_input(iter(sources), urns=9, rejects=4) == {
         "files": [{"path": "a.txt", "sha256": "aa", "entries": 10}, {"path": "b.csv", "sha256": "bb", "entries": 5}],
@@ -93,7 +89,6 @@ def test_the_first_equation_holds():
 
 
 def test_requests_are_all_calls_of_all_scopes():
-    """Calls of all scopes are counted by HTTP status and operation, unanswered calls too."""
     assert manifest.describe_requests(iter(ANSWERS), Counts(retries=4, told_by_lists=9)) == {
         "total": 13,
         "retries": 4,
@@ -105,7 +100,6 @@ def test_requests_are_all_calls_of_all_scopes():
 
 
 def test_scopes_say_what_was_learnt():
-    """Each scope has endpoint, calls, learnt limit and stop reason."""
     reports = {
         ("r", "p"): ScopeReport("https://r.example", RateLimit(200, 60.0, "user"), 0.98765, None),
         ("s", "q"): ScopeReport("https://s.example", None, None, "blocked: 418"),
@@ -141,13 +135,11 @@ def test_scopes_say_what_was_learnt():
     [(0, True), (1, True), (2, False), (3, False), (4, False), (5, False), (130, False), (143, False)],
 )
 def test_a_run_is_complete_when_every_urn_was_asked(code, complete):
-    """A stopped run is not complete, and its exit code is in the manifest."""
     written = described(exit_code=ExitCode(code))
     assert (written["complete"], written["exit_code"]) == (complete, code)
 
 
 def test_the_manifest_has_the_contracts_blocks():
-    """The manifest has the documented keys."""
     file = TableFile("calls", "csv", "calls.csv", 3, 120, "cc")
     written = described(tables=[file])
     assert list(written) == [
@@ -172,7 +164,6 @@ def test_the_manifest_has_the_contracts_blocks():
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path):
-    """The file is JSON with a final newline, and no temporary file is left."""
     path = tmp_path / "manifest.json"
     written = described()
     manifest.write(path, written)
@@ -182,8 +173,6 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
 
 
 def test_a_manifest_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
-    """A full disk is an output error, and leaves no file."""
-
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
@@ -194,7 +183,6 @@ def test_a_manifest_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch)
 
 
 def test_a_folder_that_is_gone_is_an_output_error(tmp_path):
-    """A missing folder is an output error."""
     with pytest.raises(OutputError, match="cannot be written"):
         manifest.write(tmp_path / "gone" / "manifest.json", described())
 
@@ -204,7 +192,6 @@ def test_a_folder_that_is_gone_is_an_output_error(tmp_path):
     [(None, "cannot be read"), (b"", "damaged"), (b'{"tool":', "damaged"), (b"[]", "damaged"), (b"\xff", "damaged")],
 )
 def test_a_manifest_that_is_none_is_an_output_error(tmp_path, content, words):
-    """A missing or damaged manifest is named."""
     path = tmp_path / "manifest.json"
     if content is not None:
         path.write_bytes(content)

@@ -17,7 +17,6 @@ URL = ObjectUrl("s3", "a-bucket", "runs/today")
 
 
 def test_a_folder_is_where_a_run_works_and_ends(tmp_path):
-    """An output folder is its own text and option."""
     output = resolve_output(str(tmp_path / "a run"), None, {}, resume=False)
     assert output == Output(tmp_path / "a run")
     assert str(output) == str(tmp_path / "a run")
@@ -25,12 +24,10 @@ def test_a_folder_is_where_a_run_works_and_ends(tmp_path):
 
 
 def test_without_an_output_there_is_the_default_folder():
-    """The default output is output/<UTC timestamp>."""
     assert resolve_output(None, None, {}, resume=False).folder.parent == Path("output")
 
 
 def test_the_work_folder_of_a_url_is_always_the_same(tmp_path):
-    """A URL, with or without a final slash, has one folder under XDG_STATE_HOME."""
     environment = {"XDG_STATE_HOME": str(tmp_path)}
     one, same, other, obs = (
         resolve_output(text, None, environment, resume=False).folder
@@ -44,21 +41,18 @@ def test_the_work_folder_of_a_url_is_always_the_same(tmp_path):
 
 @pytest.mark.parametrize("state", [None, "", "relative/folder"])
 def test_without_a_state_directory_it_is_under_the_home(monkeypatch, tmp_path, state):
-    """Without an absolute XDG_STATE_HOME, the folder is in ~/.local/state."""
     monkeypatch.setenv("HOME", str(tmp_path))
     environment = {} if state is None else {"XDG_STATE_HOME": state}
     assert tmp_path / ".local" / "state" in default_work_dir(URL, environment).parents
 
 
 def test_an_odd_and_long_url_makes_a_plain_short_name():
-    """The folder's name is valid on every system."""
     name = default_work_dir(ObjectUrl("s3", "a-bucket", "ü b/" * 100 + "x"), {}).name
     assert len(name) < 100
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 def test_a_named_work_folder_is_named_again(tmp_path):
-    """--work-dir is the work folder, and part of the resume command."""
     output = resolve_output(TEXT, tmp_path / "work", {}, resume=False)
     assert (output.folder, output.url) == (tmp_path / "work", URL)
     assert output.options == f"--output {TEXT} --work-dir {tmp_path}/work"
@@ -66,7 +60,6 @@ def test_a_named_work_folder_is_named_again(tmp_path):
 
 
 def test_two_runs_of_one_second_get_a_folder_each(tmp_path, monkeypatch):
-    """If another process takes the name first, the run gets the next name; an empty folder is removed."""
     monkeypatch.chdir(tmp_path)
     names = ["now", "now", "now-2"]  # what each look finds free
     monkeypatch.setattr("inventory.runs.output.default_folder", lambda: Path("output", names.pop(0)))
@@ -81,7 +74,6 @@ def test_two_runs_of_one_second_get_a_folder_each(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path, monkeypatch):
-    """A file at the default root is one error message."""
     monkeypatch.chdir(tmp_path)
     Path("output").write_text("x")
     with (
@@ -92,7 +84,6 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path, monkeypatch):
 
 
 def test_many_runs_at_once_without_an_output_all_end_well(tmp_path, write_list):
-    """Processes that start at the same time without --output have different folders."""
     with Emulator(functions=5, token=TOKEN).in_thread() as server:
         path = write_list(server.urns())
         with ThreadPoolExecutor(6) as threads:
@@ -105,7 +96,6 @@ def test_many_runs_at_once_without_an_output_all_end_well(tmp_path, write_list):
 
 @pytest.mark.parametrize("text", [None, "a/folder"])
 def test_a_folder_takes_no_work_folder(tmp_path, text):
-    """--work-dir with an output folder is a usage error."""
     with pytest.raises(UsageError, match="--output is an empty text; name a folder"):  # an unset variable of a shell
         resolve_output("", None, {}, resume=False)
     with pytest.raises(UsageError, match="--work-dir needs an --output of s3:// or obs://"):
@@ -113,14 +103,12 @@ def test_a_folder_takes_no_work_folder(tmp_path, text):
 
 
 def test_a_work_folder_that_is_gone_is_told_with_what_to_do(tmp_path):
-    """--resume without a ledger names the folder and both solutions."""
     with pytest.raises(UsageError, match=rf"work contains no ledger of {TEXT}; .*--work-dir; .*--overwrite"):
         resolve_output(TEXT, tmp_path / "work", {}, resume=True)
 
 
 @pytest.fixture
 def _nameless(monkeypatch):
-    """A user that the system does not know, without HOME."""
     monkeypatch.delenv("HOME")
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr("os.getuid", lambda: 54321)
@@ -128,7 +116,6 @@ def _nameless(monkeypatch):
 
 @pytest.mark.usefixtures("_nameless")
 def test_without_a_home_a_work_folder_must_be_named(tmp_path):
-    """Without a home folder, --work-dir or a state folder is needed."""
     with pytest.raises(UsageError, match="this user has no home folder: name a folder with --work-dir"):
         resolve_output(TEXT, None, {}, resume=False)
     assert resolve_output(TEXT, tmp_path, {}, resume=False).folder == tmp_path
@@ -137,7 +124,6 @@ def test_without_a_home_a_work_folder_must_be_named(tmp_path):
 
 
 def test_a_home_that_cannot_be_written_is_told_like_none(monkeypatch, tmp_path):
-    """A home that is not writable, such as / in a container, is an error."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(UsageError, match=r"home/\.local/state cannot be written: name a folder with --work-dir"):
@@ -157,7 +143,6 @@ def test_a_home_that_cannot_be_written_is_told_like_none(monkeypatch, tmp_path):
     ],
 )
 def test_commands_of_a_nameless_user_end_as_those_of_others(tmp_path, write_list, arguments, code, words):
-    """Commands of a user without a home folder end as usual."""
     write_list(["urn:fss:cn-north-4:p:function:default:f"])
     (tmp_path / "accounts.toml").write_text("[[accounts]]\nname = 'a'\nprofile = '~/profile'\n")
     done = call_cli(*arguments, cwd=tmp_path)
@@ -167,7 +152,6 @@ def test_commands_of_a_nameless_user_end_as_those_of_others(tmp_path, write_list
 
 @pytest.mark.usefixtures("_nameless")
 def test_access_keys_of_a_nameless_user_are_looked_for_without_a_profile(monkeypatch):
-    """The SDK's profile and its own file are in no home."""
     place = "huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT"
     monkeypatch.setattr(place, "http://127.0.0.1:1")
     assert find_access_keys() == (None, [])

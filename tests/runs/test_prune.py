@@ -54,13 +54,11 @@ def content(folder):
 
 
 def old(path, day=1):
-    """Sets a run's modification times to 1970."""
     for one in path.iterdir():
         os.utime(one, (86400 * day, 86400 * day), follow_symlinks=False)
 
 
 def test_a_dry_run_says_what_is_done_then(run, folder):
-    """A dry run prints the folders that the real run removes, and changes nothing."""
     made = nights(run, folder, 5)
     at(run, folder, "october", "2026-10-31T01:00:00Z")
     before = content(folder)
@@ -81,7 +79,6 @@ def test_a_dry_run_says_what_is_done_then(run, folder):
 
 
 def test_without_a_rule_nothing_is_removed(run, folder):
-    """No rule, a rule of 0, the folder of a single run, and a URL are usage errors."""
     (made,) = nights(run, folder, 1)
     before = content(folder)
     for options in ((), ("--dry-run",), ("--keep-last", "0"), ("--keep-daily", "-1")):
@@ -94,7 +91,6 @@ def test_without_a_rule_nothing_is_removed(run, folder):
 
 
 def test_incomplete_runs_go_only_when_told_and_when_a_newer_one_is_whole(run, folder):
-    """Only --incomplete removes stopped and damaged runs, and only those older than a complete run."""
     (whole,) = nights(run, folder, 1)
     for name in ("stopped", "damaged", "fresh"):
         shutil.copytree(run, folder / name)
@@ -114,7 +110,6 @@ def test_incomplete_runs_go_only_when_told_and_when_a_newer_one_is_whole(run, fo
 
 
 def test_a_run_at_work_stays(run, folder):
-    """A locked run stays, also if it is locked at the last moment."""
     first, second, _ = nights(run, folder, 3)
     (second / "manifest.json").unlink()
     old(second)
@@ -133,7 +128,6 @@ def test_a_run_at_work_stays(run, folder):
 
 
 def test_without_locks_sqlite_keeps_a_run_at_work(run, folder, monkeypatch):
-    """Without file locks, a ledger in use still protects its run."""
     monkeypatch.setattr("inventory.storage.file_lock._LOCKS", None)
     (first,) = nights(run, folder, 1)
     with Ledger(first / "ledger.sqlite"), pytest.raises(OutputError, match="in use"):
@@ -143,7 +137,6 @@ def test_without_locks_sqlite_keeps_a_run_at_work(run, folder, monkeypatch):
 
 
 def test_what_is_not_ours_stays_and_no_link_is_followed(run, folder, tmp_path):
-    """Other files, folders, links and their targets stay, also under names of a run; the message lists them."""
     first, _ = nights(run, folder, 2)
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(run / "functions-csv", elsewhere)
@@ -168,7 +161,6 @@ def test_what_is_not_ours_stays_and_no_link_is_followed(run, folder, tmp_path):
 
 
 def test_results_that_are_not_in_their_store_yet_stay(run, folder):
-    """A work folder with tables that are not uploaded stays: it has the only copy."""
     first, _ = nights(run, folder, 2)
     with Ledger(first / "ledger.sqlite") as ledger:
         record_output(ledger, Output(first, parse("s3://bucket/runs/first")))
@@ -184,7 +176,6 @@ class Killed(BaseException):
 
 
 def remove_killed_after(path, steps, monkeypatch):
-    """Removes a run in a process that is killed after some file changes; returns whether it finished."""
     left = steps
 
     def count(real):
@@ -214,7 +205,6 @@ def remove_killed_after(path, steps, monkeypatch):
 
 
 def test_killed_at_any_step_no_half_of_a_run_looks_whole(run, folder, monkeypatch):
-    """A kill at any step leaves a complete, resumable or half removed run; the next prune removes the rest."""
     newest = at(run, folder, "newest", "2026-11-02T01:00:00Z")
     whole = inventory.open_snapshot(run).table("functions")
     for steps in range(200):
@@ -238,7 +228,6 @@ def test_killed_at_any_step_no_half_of_a_run_looks_whole(run, folder, monkeypatc
 
 
 def test_a_folder_that_may_not_be_written_is_one_sentence(run, folder, monkeypatch):
-    """A folder that is not writable is exit code 4; removed runs are printed, the others stay."""
     first, second, third = nights(run, folder, 3)
 
     def refuse(path, target):
@@ -257,7 +246,6 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(run, folder, monkeypat
 
 
 def test_a_run_whose_outcomes_are_damaged_goes_like_any_other(run, folder):
-    """Damaged outcomes do not prevent the removal of a run."""
     made = nights(run, folder, 2)
     with closing(sqlite3.connect(made[0] / "ledger.sqlite")) as ledger, ledger:
         ledger.execute("UPDATE outcomes SET status = 'other'")
@@ -287,7 +275,6 @@ def run_times(*moments, code=0):
 
 
 def test_the_newest_of_each_day_and_month_stays():
-    """Each day or month keeps its last run only."""
     history = run_times((9, 1, 8), (9, 30, 7), (9, 30, 23), (10, 2, 1), (10, 2, 2), (10, 3, 1))
     assert keep_reasons(history, Policy(daily=2)) == [
         *[()] * 4,
@@ -299,12 +286,10 @@ def test_the_newest_of_each_day_and_month_stays():
 
 
 def test_periods_without_a_run_do_not_count():
-    """Days without a run do not count, as in restic and borg."""
     assert kept(run_times((3, 1), (6, 1), (8, 1), (8, 2)), Policy(daily=3)) == {1, 2, 3}
 
 
 def test_a_run_that_answered_all_stands_for_its_day():
-    """A day keeps its best run: all answered before some failed before stopped."""
     (morning,), (noon,), (evening,) = run_times((5, 1, 8)), run_times((5, 1, 12), code=1), run_times((5, 1, 20), code=5)
     tomorrow = run_times((5, 2, 8))
     assert kept([morning, noon, evening, *tomorrow], Policy(daily=2)) == {0, 3}
@@ -312,21 +297,18 @@ def test_a_run_that_answered_all_stands_for_its_day():
 
 
 def test_broken_nights_do_not_push_out_the_last_good_run():
-    """--keep-last counts every run, and the newest run with all URNs answered stays too."""
     history = [*run_times((5, 1), (5, 2)), *run_times((5, 3), (5, 4), (5, 5), code=5)]
     assert kept(history, Policy(last=2)) == {1, 3, 4}
 
 
 @given(histories, policies, policies)
 def test_a_policy_that_asks_for_more_keeps_more(history, one, other):
-    """A policy with larger numbers keeps at least the same runs."""
     larger = Policy(*map(max, one, other))
     assert kept(history, one) | kept(history, other) <= kept(history, larger)
 
 
 @given(histories, policies)
 def test_what_was_kept_is_kept_again(history, policy):
-    """A second prune removes nothing, and the runs stay for the same reasons."""
     words = [one for one in keep_reasons(history, policy) if one]
     left = [run for run, one in zip(history, keep_reasons(history, policy), strict=True) if one]
     assert keep_reasons(left, policy) == words
@@ -334,7 +316,6 @@ def test_what_was_kept_is_kept_again(history, policy):
 
 @given(histories, policies)
 def test_the_rules_keep_what_they_say(history, policy):
-    """The newest run stays; each rule keeps its number of runs, one per period."""
     words = keep_reasons(history, policy)
     if history:
         newest = max(range(len(history)), key=lambda index: (history[index].time, index))

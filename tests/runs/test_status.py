@@ -31,7 +31,6 @@ LOADED = {"format": ["parquet"]}
 
 
 def outcome(urn, status, age, message=None):
-    """An outcome of some seconds ago."""
     kind = "timeout" if status == "failed" else None
     finished = round((NOW - age) * 1e6)
     return Outcome(urn, status, kind, None, None, message, b"", "Show", 1, 0, None, 1.0, finished)
@@ -39,7 +38,6 @@ def outcome(urn, status, age, message=None):
 
 @pytest.fixture
 def ledger(tmp_path):
-    """A ledger at work: 100 URNs in two scopes, 30 settled in the last half minute, and 10 long ago."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         urns = [f"{base}f{number:03}" for base in (P, OTHER) for number in range(50)]
         with ledger.loading():
@@ -58,7 +56,6 @@ def ledger(tmp_path):
 
 
 def test_a_run_at_work_is_shown_with_rate_and_time_left(ledger, tmp_path):
-    """Status has rate and time left of the last minute, counts by scope, failures by kind."""
     found = read_status(tmp_path, NOW)
     assert (found.state, found.at_work, found.started) == ("asking", True, "2027-01-15T07:00:00Z")
     assert (found.urns, found.left, found.calls) == (100, 60, 40)
@@ -77,7 +74,6 @@ def test_a_run_at_work_is_shown_with_rate_and_time_left(ledger, tmp_path):
 
 
 def test_people_read_the_same(ledger, tmp_path):
-    """The text form has the same figures, and escapes the server's text."""
     lines = as_text(read_status(tmp_path, NOW)).splitlines()
     assert lines == [
         f"{tmp_path}: asking",
@@ -93,14 +89,12 @@ def test_people_read_the_same(ledger, tmp_path):
 
 @pytest.mark.parametrize(("now", "rate"), [(NOW + 3600, None), (NOW - 7200, None), (NOW - 1, 1.0)])
 def test_a_clock_that_jumps_makes_no_nonsense(ledger, tmp_path, now, rate):
-    """After an hour without an answer, or with a clock set back, the rate is unknown."""
     found = read_status(tmp_path, now)
     assert found.per_second is None if rate is None else found.per_second >= rate
     assert found.seconds_left is None or found.seconds_left > 0
 
 
 def test_a_run_that_no_process_works_on_has_stopped(ledger, tmp_path):
-    """A run that was ended without tables needs --resume; status changes no file."""
     ledger.close()
     before = sorted(path.name for path in tmp_path.iterdir())
     found = read_status(tmp_path, NOW)
@@ -110,7 +104,6 @@ def test_a_run_that_no_process_works_on_has_stopped(ledger, tmp_path):
 
 
 def test_tables_being_written_are_told(ledger, tmp_path):
-    """With all URNs settled a process writes tables; after a kill, no further call is needed."""
     for base in (P, OTHER):
         for number in range(50):
             ledger.record(outcome(f"{base}f{number:03}", "configured", 1))
@@ -124,7 +117,6 @@ def test_tables_being_written_are_told(ledger, tmp_path):
 
 
 def test_a_list_that_is_read_and_one_that_was_not_read_to_its_end(tmp_path):
-    """While the list is read the state says so; after a kill, the list must be read again."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger, ledger.loading():
         ledger.add_urns([f"{P}a"])
         found = read_status(tmp_path, NOW)
@@ -137,7 +129,6 @@ def test_a_list_that_is_read_and_one_that_was_not_read_to_its_end(tmp_path):
 
 
 async def test_a_run_is_looked_at_while_it_runs_and_is_not_disturbed(tmp_path, write_list):
-    """Status shows the progress of an export, and does not change its tables."""
     cloud = cloud_of(120)
     async with Emulator(cloud, faults=Faults.parse("latency=20ms")) as server:
         path = write_list(cloud.urns())
@@ -162,7 +153,6 @@ async def test_a_run_is_looked_at_while_it_runs_and_is_not_disturbed(tmp_path, w
 
 
 async def test_what_is_at_its_end_says_so(tmp_path, write_list):
-    """Complete, finished and stopped runs have their exit code and next step."""
     async with Emulator(FileCloud({f"{P}a:latest": CONFIG, f"{P}b:latest": CONFIG})) as server:
         path = write_list(server.urns())
         await export(path, tmp_path / "complete", endpoint=server.url)
@@ -182,7 +172,6 @@ async def test_what_is_at_its_end_says_so(tmp_path, write_list):
 
 
 async def test_a_run_without_a_urn_and_one_without_bodies_say_what_is_left(tmp_path, write_list):
-    """The next step of an empty list, and of a run without bodies."""
     await export(write_list(["odd"], "odd.txt"), tmp_path / "empty")
     assert "contains no URN" in read_status(tmp_path / "empty").next
     async with Emulator(cloud_of(2)) as server:
@@ -194,7 +183,6 @@ async def test_a_run_without_a_urn_and_one_without_bodies_say_what_is_left(tmp_p
 
 
 def test_the_command_shows_a_process_at_work_and_its_death(tmp_path, write_list):
-    """The command prints text or JSON with exit code 0, during a run and after its kill."""
     with Emulator(functions=200, faults=Faults(latency=0.2)).in_thread() as server:
         path = write_list(server.urns())
         command = [sys.executable, "-m", "inventory", "export", path, "--endpoint", server.url, "--max-workers", "8"]
@@ -225,7 +213,6 @@ def test_the_command_shows_a_process_at_work_and_its_death(tmp_path, write_list)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    """A missing folder, and a folder without a ledger, are exit code 2."""
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(UsageError, match=r"holds no run"):
             read_status(path)
@@ -237,7 +224,6 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
     [(of_another_version, "ledger 99, not 3"), (lambda path: path.write_bytes(b"no database" * 100), "is damaged")],
 )
 def test_a_ledger_of_no_use_is_one_sentence(tmp_path, spoil, words):
-    """A ledger of another version, or a damaged one, is exit code 4 and one line."""
     spoil(tmp_path / "ledger.sqlite")
     done = run_cli("status", tmp_path)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 1)
@@ -245,7 +231,6 @@ def test_a_ledger_of_no_use_is_one_sentence(tmp_path, spoil, words):
 
 
 def test_where_nobody_can_look_on_that_is_said(ledger, tmp_path, monkeypatch):
-    """Without file locks the ledger itself is locked, and status reports that it is in use."""
     ledger.close()
     monkeypatch.setattr(file_lock, "_LOCKS", None)
     with Ledger(tmp_path / "ledger.sqlite") as at_work:
@@ -257,7 +242,6 @@ def test_where_nobody_can_look_on_that_is_said(ledger, tmp_path, monkeypatch):
 
 
 async def test_a_folder_of_any_name_is_looked_into(tmp_path, write_list):
-    """A folder's name may contain URI characters and bytes that are not UTF-8."""
     folder = tmp_path / os.fsdecode(b"run?mode=rw#%41\xff")
     async with Emulator(cloud_of(2)) as server:
         await export(write_list(server.urns()), folder, endpoint=server.url)

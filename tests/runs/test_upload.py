@@ -35,7 +35,6 @@ def server():
 
 @pytest.fixture
 def run(store, server, tmp_path, write_list):
-    """Exports the emulator's functions to the store, working in a folder of the test."""
     path = write_list([*server.urns(), "odd"])
 
     async def go(*, mode="new", url=TEXT, work="work", again=False, **more):
@@ -48,14 +47,12 @@ def run(store, server, tmp_path, write_list):
 
 
 def refuse(store, *, method, name):
-    """Makes the store refuse one kind of request for one object."""
     store.fault = lambda request: (
         (403, "AccessDenied") if request["REQUEST_METHOD"] == method and request["PATH_INFO"].endswith(name) else None
     )
 
 
 async def test_a_run_in_a_store_is_a_run_in_a_folder(run, store, server, tmp_path, write_list):
-    """The store has the same bytes as a local run, except for times and settings."""
     result = await run()
     await export(write_list([*server.urns(), "odd"]), tmp_path / "local", endpoint=server.url)
     objects = {key.removeprefix(f"{PREFIX}/"): content for key, content in store.objects().items()}
@@ -70,14 +67,12 @@ async def test_a_run_in_a_store_is_a_run_in_a_folder(run, store, server, tmp_pat
 
 
 async def test_the_manifest_goes_up_last_and_once_all_is_there(run, store):
-    """Tables are uploaded first, the manifest last."""
     await run()
     assert store.writes() == [*(f"+{name}" for name in FILES), "+manifest.json"]
 
 
 @pytest.mark.parametrize("name", ["functions.parquet", "calls.csv", "rejects.csv", "manifest.json"])
 async def test_a_failed_upload_is_resumed_without_a_call(run, store, server, tmp_path, name):
-    """After a failed upload of any file there is no manifest, and --resume uploads the rest without a call."""
     refuse(store, method="POST", name=name)
     with pytest.raises(OutputError, match=r"denies access .* all answers are kept, and --resume uploads") as failed:
         await run()
@@ -94,7 +89,6 @@ async def test_a_failed_upload_is_resumed_without_a_call(run, store, server, tmp
 
 
 async def test_a_whole_run_that_is_resumed_does_nothing(run, store, server):
-    """A complete run changes nothing and says so."""
     await run()
     asked = len(server.requests)
     store.log.clear()
@@ -104,7 +98,6 @@ async def test_a_whole_run_that_is_resumed_does_nothing(run, store, server):
 
 @pytest.mark.parametrize("loss", ["changed", "removed"])
 async def test_what_somebody_else_changed_is_sent_again(run, store, loss):
-    """--resume uploads a missing or changed object again; meanwhile there is no manifest."""
     await run()
     key = f"{PREFIX}/calls.csv"
     before = store.objects()
@@ -119,7 +112,6 @@ async def test_what_somebody_else_changed_is_sent_again(run, store, loss):
 
 
 async def test_a_prefix_that_holds_a_run_is_not_written_over(run, store, server):
-    """A store with a run refuses a new run, also without a work folder; the message names both solutions."""
     await run()
     before, asked = store.objects(), len(server.requests)
     with pytest.raises(OutputError, match=rf"{TEXT} holds a run already \(manifest.json\): --resume .*--overwrite"):
@@ -128,7 +120,6 @@ async def test_a_prefix_that_holds_a_run_is_not_written_over(run, store, server)
 
 
 async def test_half_a_run_in_the_store_is_a_run_too(run, store, tmp_path):
-    """A store with tables but no manifest refuses a new run."""
     refuse(store, method="POST", name="manifest.json")
     with pytest.raises(OutputError):
         await run()
@@ -139,7 +130,6 @@ async def test_half_a_run_in_the_store_is_a_run_too(run, store, tmp_path):
 
 
 async def test_other_objects_under_the_prefix_stay(run, store):
-    """Objects that do not belong to a run are ignored and stay."""
     for name in ("notes.txt", "other.parquet", "functions/notes.txt"):
         store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/{name}", Body=b"mine")
     await run()
@@ -149,7 +139,6 @@ async def test_other_objects_under_the_prefix_stay(run, store):
 
 
 async def test_overwriting_takes_the_manifest_away_first(run, store):
-    """--overwrite removes the old manifest, then the other old tables, and uploads the new manifest last."""
     await run()
     store.log.clear()
     await run(mode="overwrite", work="another", format=("csv",))
@@ -162,7 +151,6 @@ async def test_overwriting_takes_the_manifest_away_first(run, store):
 
 
 async def test_an_overwriting_run_that_failed_goes_on(run, store):
-    """If the old manifest could not be removed, --resume may still replace it."""
     await run()
     refuse(store, method="DELETE", name="manifest.json")
     with pytest.raises(OutputError):
@@ -173,7 +161,6 @@ async def test_an_overwriting_run_that_failed_goes_on(run, store):
 
 
 async def test_a_run_of_somebody_else_is_not_resumed_over(run, store, server):
-    """If another run uses the prefix now, --resume changes nothing and makes no call."""
     await run()
     await run(mode="overwrite", work="another")
     before, asked = store.objects(), len(server.requests)
@@ -183,11 +170,8 @@ async def test_a_run_of_somebody_else_is_not_resumed_over(run, store, server):
 
 
 async def test_of_two_runs_at_once_the_first_that_is_whole_stays(run, store):
-    """Of two machines that started in one empty prefix, the second does not overwrite the first."""
-
     class Slow(ProgressObserver):
         def on_build_tables(self, *_how_far):
-            """Meanwhile the other one is done."""
             store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/manifest.json", Body=b"{}")
 
     with pytest.raises(OutputError, match="contains another run than"):
@@ -197,7 +181,6 @@ async def test_of_two_runs_at_once_the_first_that_is_whole_stays(run, store):
 
 @pytest.mark.parametrize("url", ["s3://no-such-bucket/x", "obs://no-such-bucket/x"])
 async def test_a_wrong_bucket_is_said_before_anything_is_asked(run, server, tmp_path, url):
-    """A missing bucket is reported before any call, and leaves no folder."""
     with pytest.raises(OutputError, match="there is no such bucket"):
         await run(url=url)
     assert not server.requests
@@ -205,21 +188,18 @@ async def test_a_wrong_bucket_is_said_before_anything_is_asked(run, server, tmp_
 
 
 async def test_a_key_that_the_store_does_not_know_is_said_before_anything_is_asked(run, store, server):
-    """A refused key is exit code 4 before any call."""
     with store.refusing_strangers(), pytest.raises(OutputError, match=r"denies access|refuses the credential"):
         await run()
     assert not server.requests
 
 
 async def test_a_store_that_only_pretends_is_found_out(run, store):
-    """A proxy that answers 200 to everything is detected: the object is not there after the upload."""
     store.fault = lambda request: (200, "") if request["REQUEST_METHOD"] in {"POST", "PUT"} else None
     with pytest.raises(OutputError, match=r"does not contain functions\.parquet as it was sent; .*endpoint"):
         await run()
 
 
 async def test_a_table_that_was_changed_since_is_not_sent(run, store, tmp_path):
-    """A changed table in the work folder is not uploaded; once removed, it is written again."""
     refuse(store, method="POST", name="calls.csv")
     with pytest.raises(OutputError):
         await run()
@@ -235,7 +215,6 @@ async def test_a_table_that_was_changed_since_is_not_sent(run, store, tmp_path):
 
 
 async def test_a_record_that_is_damaged_costs_only_time(run, store, tmp_path):
-    """Without the upload record all files are uploaded again, except over an unknown manifest."""
     refuse(store, method="POST", name="manifest.json")
     with pytest.raises(OutputError):
         await run()
@@ -251,7 +230,6 @@ async def test_a_record_that_is_damaged_costs_only_time(run, store, tmp_path):
 
 @pytest.mark.parametrize("name", ["functions.parquet", "rejects.csv", "manifest.json"])
 def test_a_killed_upload_goes_on(store, server, tmp_path, write_list, name):
-    """After SIGKILL during an upload there is no manifest, and --resume uploads the rest without a call."""
     arguments = ["export", write_list(server.urns()), "--endpoint", server.url, "--output", TEXT, "--format", "csv"]
     environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
     command = [sys.executable, "-m", "inventory", *map(str, arguments), "--format", "parquet"]
@@ -273,7 +251,6 @@ def test_a_killed_upload_goes_on(store, server, tmp_path, write_list, name):
 
 
 async def test_failures_that_are_asked_again_replace_what_is_there(run, store, server):
-    """A run with failed URNs is uploaded; after a retry, --resume uploads the changes and a new manifest."""
     server.plan({next(iter(server.urns())): [Reply(500, b"{}")]})
     first = await run(attempts=1, batch=False)
     assert first.exit_code == ExitCode.SOME_FAILED
@@ -287,7 +264,6 @@ async def test_failures_that_are_asked_again_replace_what_is_there(run, store, s
 
 
 async def test_a_signal_ends_the_upload_in_good_order(run, store):
-    """A cancelled upload leaves no manifest, and --resume continues."""
     observer = ProgressObserver()
 
     def stop(request):
@@ -305,7 +281,6 @@ async def test_a_signal_ends_the_upload_in_good_order(run, store):
 
 
 async def test_a_stop_outweighs_the_error_that_came_with_it(run, store):
-    """A cancellation during a store failure is reported as a cancellation."""
     observer = ProgressObserver()
 
     def stop_and_refuse(request):
@@ -320,12 +295,10 @@ async def test_a_stop_outweighs_the_error_that_came_with_it(run, store):
 
 
 async def test_how_far_the_upload_is_can_be_watched(run, store):
-    """The observer gets growing byte counts of a constant total."""
     reported = []
 
     class Looking(ProgressObserver):
         def on_upload(self, sent, total):
-            """Records uploads."""
             reported.append((sent, total))
 
     await run(observer=Looking())
@@ -335,7 +308,6 @@ async def test_how_far_the_upload_is_can_be_watched(run, store):
 
 
 async def test_obs_keys_are_needed_before_anything_is_asked(server, tmp_path, write_list):
-    """OBS with a token only is exit code 3, without a call or folder."""
     place = Output(tmp_path / "work", ObjectUrl("obs", BUCKET, PREFIX))
     with pytest.raises(CredentialsError, match="set HW_ACCESS_KEY and HW_SECRET_KEY"):
         await export(write_list(server.urns()), place, endpoint=server.url)
@@ -345,7 +317,6 @@ async def test_obs_keys_are_needed_before_anything_is_asked(server, tmp_path, wr
 
 @pytest.mark.parametrize("scheme", ["s3", "obs"])
 async def test_a_snapshot_is_read_from_the_store(run, tmp_path, scheme):
-    """open_snapshot reads the same frames from a URL and from the folder."""
     url = TEXT.replace("s3", scheme)
     await run(url=url)
     there, here = inventory.open_snapshot(url), inventory.open_snapshot(tmp_path / "work")
@@ -357,13 +328,11 @@ async def test_a_snapshot_is_read_from_the_store(run, tmp_path, scheme):
 
 
 async def test_a_snapshot_of_csv_alone_is_read_from_the_store(run):
-    """A run without Parquet is read from CSV, and the CSV guard is removed."""
     await run(format=("csv",))
     assert len(inventory.open_snapshot(TEXT).rejects) == 1
 
 
 async def test_a_snapshot_says_what_is_not_whole(run, store):
-    """A missing or damaged manifest, and a changed table, are one error message each."""
     with pytest.raises(
         UsageError, match=rf"{TEXT} holds no manifest.json: no run, or one whose tables are not all there"
     ):
@@ -378,7 +347,6 @@ async def test_a_snapshot_says_what_is_not_whole(run, store):
 
 
 def test_python_exports_to_a_store(store, server, tmp_path, write_list, monkeypatch):
-    """inventory.export accepts URL and work folder, and opens the tables of the store."""
     monkeypatch.setenv("HW_AUTH_TOKEN", TOKEN)
     snapshot = inventory.export(
         write_list(server.urns()), TEXT, work_dir=tmp_path / "work", endpoint=server.url, max_per_second=0.0
@@ -389,7 +357,6 @@ def test_python_exports_to_a_store(store, server, tmp_path, write_list, monkeypa
 
 
 def test_the_command_prints_the_url_and_tells_no_secret(store, server, tmp_path, write_list):
-    """Stdout is the URL; messages, manifest and work folder contain no secret."""
     path = write_list(server.urns())
     done = run_cli("export", path, "--endpoint", server.url, "--output", f"{TEXT}/", "--max-per-second", "0")
     assert (done.returncode, done.stdout) == (0, f"{TEXT}\n"), done.stderr
@@ -408,7 +375,6 @@ def test_the_command_prints_the_url_and_tells_no_secret(store, server, tmp_path,
 
 
 def test_the_command_says_a_failed_upload_and_its_way_on(store, server, tmp_path, write_list):
-    """A failed upload is exit code 4 and one message without secrets; the ledger is kept."""
     refuse(store, method="POST", name="calls.parquet")
     arguments = ["export", write_list(server.urns()), "--endpoint", server.url, "--output", TEXT]
     done = run_cli(*arguments, "--work-dir", tmp_path / "work", "--max-per-second", "0")
@@ -430,27 +396,23 @@ def test_the_command_says_a_failed_upload_and_its_way_on(store, server, tmp_path
     ],
 )
 def test_the_command_refuses_what_cannot_be_meant(tmp_path, write_list, arguments, words):
-    """A secret in the URL is a usage error that does not quote it."""
     done = run_cli("export", write_list(["x"]), *arguments, cwd=tmp_path)
     assert (done.returncode, words in done.stderr, "SECRETX" in done.stderr) == (2, True, False), done.stderr
 
 
 def test_a_demo_goes_into_a_folder(tmp_path):
-    """The demo refuses a URL and makes no folder of that name."""
     done = run_cli("demo", "--output", "s3://bucket/demo", cwd=tmp_path)
     assert done.returncode == 2
     assert not list(tmp_path.iterdir())
 
 
 async def test_a_work_folder_that_cannot_be_made_is_said(run, tmp_path):
-    """A file at the path of the work folder is one error message."""
     (tmp_path / "work").write_text("x")
     with pytest.raises(OutputError, match="cannot be written"):
         await run()
 
 
 async def test_an_empty_list_goes_up_too(run, store, tmp_path, server, write_list):
-    """A run without URNs uploads tables and manifest: exit code 2."""
     place = Output(tmp_path / "work", ObjectUrl("s3", BUCKET, PREFIX))
     environment = {"HW_AUTH_TOKEN": TOKEN, **store.environment()}
     result = await export(write_list(["odd"]), place, environment=environment, endpoint=server.url)
@@ -459,7 +421,6 @@ async def test_an_empty_list_goes_up_too(run, store, tmp_path, server, write_lis
 
 
 async def test_a_list_that_cannot_be_read_leaves_the_store_as_it_was(run, store, tmp_path):
-    """A run that did not start changes nothing in the store."""
     await run()
     before = store.objects()
     with pytest.raises(UsageError):

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux 
 
 @pytest.mark.parametrize("limit", [3, 9])
 def test_a_limit_that_falls_while_a_run_asks_ends_it_with_one_sentence(tmp_path, write_list, limit):
-    """No file can be opened any more: exit code 4, one sentence, nothing lost; --resume goes on to the end."""
     with Emulator(functions=60, token=TOKEN).in_thread() as server:
         hangs = set(sorted(server.urns())[20:])
         server.plan(lambda urn, _times: Fault.STALLED if urn in hangs else None)
@@ -38,7 +37,6 @@ def test_a_limit_that_falls_while_a_run_asks_ends_it_with_one_sentence(tmp_path,
     "words", [("status", "."), ("emulate", "--port", "0"), ("demo",), ("export", "x", "--dry-run")]
 )
 def test_a_command_that_begins_with_too_few_says_so(words, limit):
-    """Whatever the command, a low limit is no traceback; where it cannot work, a sentence says why."""
     before = (sys.executable, "-c", _LIMITED, str(limit))
     with begin(*words, before=before) as process:
         if words[0] == "emulate":

@@ -11,7 +11,6 @@ REFUSED = CredentialRefusedError("no", status_code=401)
 
 
 async def test_scopes_try_an_unproven_secret_one_after_the_other():
-    """Until the secret is accepted there is one attempt at a time; then none waits."""
     lockout = Lockout()
     inside = []
     most = 0
@@ -34,7 +33,6 @@ async def test_scopes_try_an_unproven_secret_one_after_the_other():
 
 
 async def test_a_refused_secret_is_tried_three_times():
-    """The vendor locks a key after more than five refusals: the fourth attempt fails without a call."""
     lockout = Lockout()
     for _ in range(MAX_REFUSALS):
         await lockout.acquire()
@@ -44,7 +42,6 @@ async def test_a_refused_secret_is_tried_three_times():
 
 
 async def test_an_attempt_without_a_result_counts_as_no_refusal():
-    """A timeout or a cancelled call releases the lockout and is no refusal."""
     lockout = Lockout()
     for _ in range(10):
         await lockout.acquire()

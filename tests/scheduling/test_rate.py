@@ -27,18 +27,15 @@ LIMITS = {
 
 
 def refusal(retry_after: float | None = None, limit: RateLimit | None = None) -> ThrottledError:
-    """A 429."""
     return ThrottledError("busy", status_code=429).with_hints(retry_after=retry_after, limit=limit)
 
 
 @pytest.mark.parametrize("entry", RECORDED, ids=[entry["body"]["error_msg"][-22:] for entry in RECORDED])
 def test_the_limits_of_the_recorded_texts(entry):
-    """Each recorded throttling text gives its limit in calls and seconds, or none."""
     assert read_limit(entry["body"]["error_msg"]) == LIMITS[entry["body"]["error_msg"]]
 
 
 def test_every_recorded_throttling_is_a_case():
-    """No recorded text is left out."""
     assert {entry["body"]["error_msg"] for entry in RECORDED} == set(LIMITS)
 
 
@@ -60,7 +57,6 @@ def test_every_recorded_throttling_is_a_case():
     ],
 )
 def test_limits_in_other_words(text, limit):
-    """Units vary, the number of units may be more than one, and a text without a limit is no crash."""
     assert read_limit(text) == limit
 
 
@@ -72,14 +68,12 @@ class Calls:
         self.now = 100.0
 
     def accept(self, times: int = 1, every: float | None = None) -> None:
-        """Accepts a number of calls."""
         for _ in range(times):
             self.now += 1.0 / self.pace.rate if every is None else every
             self.pace.record_sent(self.now)
             self.pace.record_accepted(self.now, self.now + 0.1)
 
     def refuse(self, **hints) -> float:
-        """One call is refused; gives the pause, after which a call is accepted."""
         self.now += 0.01
         self.pace.record_sent(self.now)
         pause = self.pace.record_throttled(self.now, self.now + 0.1, refusal(**hints))
@@ -99,7 +93,6 @@ def test_a_scope_begins_gently_and_grows_up_to_the_cap():
 
 
 def test_without_a_cap_there_is_no_slow_beginning():
-    """A cap of 0 is no cap; a named limit still applies."""
     calls = Calls(0)
     assert calls.pace.rate == float("inf")
     calls.accept(100, every=0.001)
@@ -109,7 +102,6 @@ def test_without_a_cap_there_is_no_slow_beginning():
 
 
 def test_a_limit_is_the_pace_at_once_and_never_lifts_the_cap():
-    """N calls in M seconds, less a margin; a wide one leaves the cap as it is."""
     calls = Calls(20)
     calls.refuse(limit=RateLimit(60_000, 60.0))
     assert (calls.pace.rate, calls.pace.limit) == (20.0, RateLimit(60_000, 60.0))
@@ -119,7 +111,6 @@ def test_a_limit_is_the_pace_at_once_and_never_lifts_the_cap():
 
 
 def test_limits_of_several_policies_hold_at_once():
-    """The strictest named limit applies; a policy's new limit replaces its old one."""
     calls = Calls()
     for limit in (RateLimit(200, 300.0, "user"), RateLimit(2000, 60.0, "api")):
         calls.refuse(limit=limit)
@@ -131,7 +122,6 @@ def test_limits_of_several_policies_hold_at_once():
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
 def test_only_a_share_of_a_limit_is_used(share):
-    """``--quota-share`` applies to named and measured limits."""
     reported = Calls(share=share)
     reported.refuse(limit=RateLimit(100, 1.0))
     assert reported.pace.rate == pytest.approx(share * MARGIN * 100)
@@ -145,7 +135,6 @@ def test_only_a_share_of_a_limit_is_used(share):
 
 
 def test_the_pause_ends_when_the_window_has_room():
-    """Where our own calls filled the window, we wait until the first of them leaves it."""
     calls = Calls(0)
     calls.accept(10, every=0.5)
     refused_at = calls.now + 0.11
@@ -153,7 +142,6 @@ def test_the_pause_ends_when_the_window_has_room():
 
 
 def test_what_was_under_way_tells_nothing_new():
-    """Calls that went out before a refusal was heard make the pause no longer and the pace no lower."""
     pace = AdaptiveRate(200)
     for number in range(10):
         pace.record_sent(100.0 + number / 100)
@@ -166,7 +154,6 @@ def test_what_was_under_way_tells_nothing_new():
 
 
 def test_an_answer_that_comes_late_tells_nothing_new():
-    """A call that went out before the pause, and is refused only after the pause, begins no new one."""
     pace = AdaptiveRate(200)
     for sent in (100.0, 100.1, 100.2):
         pace.record_sent(sent)
@@ -181,7 +168,6 @@ def test_an_answer_that_comes_late_tells_nothing_new():
 
 
 def test_guesses_grow_to_a_minute_and_begin_anew():
-    """Without a word about the wait it grows by half each time; an accepted call makes it short again."""
     calls = Calls()
     calls.accept()
     waits = [calls.refuse() for _ in range(18)]
@@ -193,12 +179,10 @@ def test_guesses_grow_to_a_minute_and_begin_anew():
 
 @pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (900.0, 900.0), (1e9, 900.0)])
 def test_the_servers_wait_is_believed_and_capped(asked, waited):
-    """``Retry-After`` counts exactly, up to a quarter of an hour."""
     assert Calls().refuse(retry_after=asked) == waited
 
 
 def test_a_limit_that_was_a_little_too_much_is_used_a_little_less():
-    """Refusals below the limit increase the margin, up to a bound."""
     calls = Calls()
     limit = RateLimit(100, 1.0)
     calls.refuse(limit=limit)
@@ -222,7 +206,6 @@ def test_a_burst_from_before_a_limit_was_known_widens_no_margin():
 
 
 def test_a_limit_that_is_counted_in_another_way_is_measured():
-    """Where the widest margin is still refused often, the server counts otherwise: the pace goes below the margin."""
     calls = Calls()
     limit = RateLimit(100, 1.0)
     calls.refuse(limit=limit)
@@ -234,7 +217,6 @@ def test_a_limit_that_is_counted_in_another_way_is_measured():
 
 
 def test_a_guess_is_no_shorter_than_a_slot_of_the_limit():
-    """Of 60 a minute that others use too, no call leaves the window within a fifth of a second."""
     calls = Calls()
     calls.refuse(limit=RateLimit(60, 60.0))
     calls.accept(3)
@@ -256,7 +238,6 @@ def test_a_limit_that_others_use_too_is_measured():
 
 
 def test_refusals_that_no_slowing_down_makes_rarer_are_no_matter_of_pace():
-    """A service that refuses every fiftieth call whatever the pace is soon asked as fast as before, and not slower."""
     calls = Calls(100)
     rates = []
     for _ in range(60):
@@ -268,7 +249,6 @@ def test_refusals_that_no_slowing_down_makes_rarer_are_no_matter_of_pace():
 
 
 def test_how_much_of_a_limit_was_used():
-    """The used share is known after one window."""
     calls = Calls()
     assert calls.pace.used(calls.now) is None
     calls.refuse(limit=RateLimit(100, 10.0))

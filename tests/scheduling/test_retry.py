@@ -36,12 +36,10 @@ class Bench:
         self.others_accepted = 0
 
     async def sleep(self, seconds: float) -> None:
-        """Time passes."""
         self.slept.append(seconds)
         self.now += seconds
 
     async def call(self) -> str:
-        """One call, counted as the scope attempts."""
         self.calls += 1
         self.now += self.seconds
         answer = self.plan[min(self.calls, len(self.plan)) - 1]
@@ -56,13 +54,11 @@ class Bench:
         return answer
 
     async def run(self, attempts: int = 4, wait: float = 2.0) -> str:
-        """Runs the policy."""
         retry = RetryPolicy(attempts, clock=lambda: self.now, sleep=self.sleep, wait=lambda _state: wait)
         return await retry.run(self.call, self.attempts, is_closed=lambda: self.is_closed)
 
 
 async def test_a_success_is_one_call():
-    """What works at once is not asked again and sleeps not."""
     bench = Bench("answer")
     assert await bench.run() == "answer"
     assert (bench.calls, bench.slept) == (1, [])
@@ -70,7 +66,6 @@ async def test_a_success_is_one_call():
 
 @pytest.mark.parametrize("cls", [ServerError, CallTimeoutError, CallConnectionError, BadAnswerError])
 async def test_what_may_pass_is_asked_again(cls):
-    """A retryable error is followed by a wait and another call."""
     bench = Bench(cls("x"), cls("x"), "answer")
     assert await bench.run() == "answer"
     assert (bench.calls, bench.slept, bench.attempts.attempts) == (3, [2.0, 2.0], 3)
@@ -90,7 +85,6 @@ async def test_what_may_pass_is_asked_again(cls):
 )
 @pytest.mark.parametrize("before", [0, 1])
 async def test_what_will_not_pass_is_raised_at_once(cls, before):
-    """An error that is not retryable ends it, first or later."""
     bench = Bench(*[ServerError("x")] * before, cls("final"), "never")
     with pytest.raises(cls, match="final"):
         await bench.run()
@@ -99,7 +93,6 @@ async def test_what_will_not_pass_is_raised_at_once(cls, before):
 
 @pytest.mark.parametrize("attempts", [1, 2, 7])
 async def test_attempts_are_bounded_and_the_last_error_is_raised(attempts):
-    """The policy makes as many calls as set and raises the last error."""
     errors = [ServerError(f"number {n}", status_code=500 + n) for n in range(10)]
     bench = Bench(*errors)
     with pytest.raises(ServerError) as caught:
@@ -110,7 +103,6 @@ async def test_attempts_are_bounded_and_the_last_error_is_raised(attempts):
 
 
 async def test_a_429_uses_up_no_attempt():
-    """Refusals between two attempts cost none, and wait in the throttle, not here."""
     bench = Bench(*[ThrottledError("busy")] * 10, ServerError("x"), *[ThrottledError("busy")] * 5, "answer")
     assert await bench.run(attempts=2) == "answer"
     assert (bench.calls, bench.attempts.attempts, bench.attempts.throttled) == (17, 2, 15)
@@ -125,7 +117,6 @@ async def test_a_renewed_credential_uses_up_no_attempt():
 
 
 async def test_a_urn_does_not_renew_a_credential_for_ever():
-    """Where each new credential is called old as well, the calls of one URN are bounded by its attempts."""
     bench = Bench(CredentialExpiredError("old"))
     with pytest.raises(CredentialExpiredError):
         await bench.run(attempts=2)
@@ -133,7 +124,6 @@ async def test_a_urn_does_not_renew_a_credential_for_ever():
 
 
 async def test_a_urn_that_is_always_refused_is_given_up():
-    """While others of the scope are let through, one URN that is refused again and again fails by itself."""
     bench = Bench(ThrottledError("busy", status_code=429))
     bench.others_accepted = 1
     with pytest.raises(ThrottledError):
@@ -143,7 +133,6 @@ async def test_a_urn_that_is_always_refused_is_given_up():
 
 
 async def test_a_urn_alone_waits_as_long_as_the_server_says():
-    """A ``RetryPolicy-After`` that is longer than our own wait is kept, and capped."""
     bench = Bench(*[ThrottledError("busy").with_hints(retry_after=5000.0, limit=None)] * 4, "answer")
     bench.others_accepted = 1
     assert await bench.run() == "answer"
@@ -151,13 +140,11 @@ async def test_a_urn_alone_waits_as_long_as_the_server_says():
 
 
 async def test_refusals_of_the_whole_scope_are_no_urns_fault():
-    """A URN that is throttled with all others does not fail; the scope decides."""
     bench = Bench(*[ThrottledError("busy")] * 50, "answer")
     assert await bench.run() == "answer"
 
 
 async def test_time_is_bounded():
-    """After 300 seconds of trying, a URN that fails is not asked again, whatever attempts are left."""
     bench = Bench(ServerError("x"), seconds=60.0)
     with pytest.raises(ServerError):
         await bench.run(attempts=1000, wait=40.0)
@@ -165,7 +152,6 @@ async def test_time_is_bounded():
 
 
 async def test_waits_for_the_throttle_do_not_count_as_time():
-    """A URN is not given up because its scope was paused."""
     bench = Bench(ServerError("x"), ServerError("x"), "answer", seconds=400.0)
     bench.attempts.waited = 10_000.0
     assert await bench.run() == "answer"
@@ -173,7 +159,6 @@ async def test_waits_for_the_throttle_do_not_count_as_time():
 
 @pytest.mark.parametrize("error", [ServerError("last"), ThrottledError("last")])
 async def test_a_closed_scope_asks_no_more(error):
-    """When the scope is closed the error that is there is raised, without a wait."""
     bench = Bench(error, "never")
     bench.is_closed = True
     with pytest.raises(type(error), match="last"):
@@ -182,7 +167,6 @@ async def test_a_closed_scope_asks_no_more(error):
 
 
 async def test_a_bug_is_not_asked_again():
-    """What is no call error is a bug: it comes out at once."""
     bench = Bench(ZeroDivisionError("bug"), "never")
     with pytest.raises(ZeroDivisionError):
         await bench.run()
@@ -190,7 +174,6 @@ async def test_a_bug_is_not_asked_again():
 
 
 async def test_the_default_waits_grow_and_are_jittered():
-    """Without a wait of its own the policy sleeps between 0 and 20 seconds, and not always the same."""
     bench = Bench(ServerError("x"))
     retry = RetryPolicy(12, clock=lambda: 0.0, sleep=bench.sleep)
     with pytest.raises(ServerError):
@@ -201,7 +184,6 @@ async def test_the_default_waits_grow_and_are_jittered():
 
 
 async def test_one_policy_serves_many_coroutines():
-    """Calls that fail at the same time under one policy do not mix up their attempts."""
     retry = RetryPolicy(3, clock=lambda: 0.0, sleep=lambda _seconds: asyncio.sleep(0), wait=lambda _state: 1.0)
     benches = [Bench(*[ServerError(str(n))] * (n % 4), "answer") for n in range(40)]
 

@@ -14,7 +14,6 @@ from inventory.scheduling import threads
 
 @pytest.fixture
 def hanging():
-    """Work that hangs until the test is over."""
     over = threading.Event()
     yield over.wait
     over.set()
@@ -22,7 +21,6 @@ def hanging():
 
 @pytest.fixture
 def stopped(monkeypatch):
-    """A watch of which a stop was asked, with no grace for the work."""
     monkeypatch.setattr(threads, "GRACE_SECONDS", 0.0)
     observer = ProgressObserver()
     observer.cancel(15)
@@ -30,7 +28,6 @@ def stopped(monkeypatch):
 
 
 async def test_what_the_work_gives_or_raises_comes_back():
-    """Without a stop it is a call like another, and no thread is left."""
     assert await threads.run_cancellable(ProgressObserver().check_cancelled, divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await threads.run_cancellable(ProgressObserver().check_cancelled, divmod, 7, 0)
@@ -38,14 +35,12 @@ async def test_what_the_work_gives_or_raises_comes_back():
 
 
 async def test_a_stop_leaves_work_that_hangs_alone(hanging, stopped):
-    """A stop ends the waiting, and it is known that a thread is still at work."""
     with pytest.raises(InterruptedRunError):
         await threads.run_cancellable(stopped.check_cancelled, hanging)
     assert threads.is_any_left()
 
 
 async def test_what_works_with_a_ledger_is_waited_for_however_often_it_is_cancelled():
-    """What a thread works with is closed when it has ended, and not before."""
     began, over, ended = threading.Event(), threading.Event(), []
 
     def work():
@@ -65,7 +60,6 @@ async def test_what_works_with_a_ledger_is_waited_for_however_often_it_is_cancel
 
 
 async def test_who_waits_can_be_cancelled(hanging):
-    """A task that waits for work that hangs is cancelled as any other."""
     task = asyncio.ensure_future(threads.run_abandonable(hanging))
     await asyncio.sleep(0)
     task.cancel()

@@ -12,7 +12,6 @@ from inventory.scheduling.throttle import Throttle
 
 
 def refusal(retry_after: float | None = None, limit: RateLimit | None = None) -> ThrottledError:
-    """A 429."""
     return ThrottledError("busy", status_code=429).with_hints(retry_after=retry_after, limit=limit)
 
 
@@ -24,11 +23,9 @@ class Line:
         self.throttle = Throttle(max_per_second, clock=lambda: self.now, sleep=self.sleep)
 
     async def sleep(self, seconds: float) -> None:
-        """Time passes by being waited for."""
         self.now += seconds
 
     async def take(self, calls: int = 1) -> list[float]:
-        """When the next calls may be made, in seconds since the beginning; none is answered."""
         taken = []
         for _ in range(calls):
             sent = await self.throttle.acquire()
@@ -38,12 +35,10 @@ class Line:
 
 
 async def test_the_pace_is_even():
-    """At 4 per second a slot comes every quarter of a second, with no burst at the beginning."""
     assert await Line(4).take(5) == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 async def test_an_idle_time_saves_nothing_up():
-    """Who comes late gets one slot, not those that were missed."""
     line = Line(2)
     await line.take(2)
     line.now += 60.0
@@ -51,12 +46,10 @@ async def test_an_idle_time_saves_nothing_up():
 
 
 async def test_zero_is_no_cap():
-    """A rate of 0 means no limit."""
     assert await Line(0).take(1000) == [0.0] * 1000
 
 
 async def test_a_longer_wait_that_comes_later_is_believed():
-    """The longest wait that the server names counts, in whatever order the answers come in."""
     line = Line(0)
     sent = [await line.throttle.acquire() for _ in range(3)]
     for at, seconds in zip(sent, (5.0, 30.0, 10.0), strict=True):
@@ -66,7 +59,6 @@ async def test_a_longer_wait_that_comes_later_is_believed():
 
 
 async def test_refusals_are_counted_once_a_pause():
-    """Calls that were under way when a pause began are one refusal; an accepted call starts the count again."""
     line = Line(0)
     sent = [await line.throttle.acquire() for _ in range(10)]
     for at in sent:
@@ -107,8 +99,6 @@ def test_a_refusal_moves_everybody(in_virtual_time):
 
 
 def test_a_call_that_tries_is_not_waited_for_without_end(in_virtual_time):
-    """Where its answer does not come, or it brought none, another one is sent to try."""
-
     async def test(clock):
         throttle = Throttle(100, clock=clock)
         began = clock()
@@ -204,8 +194,6 @@ def test_a_process_that_was_stopped_sends_no_burst(in_virtual_time):
 
 
 def test_a_call_goes_out_when_it_says(in_virtual_time):
-    """A timer that wakes a little early must not make a call count as made when its wait began."""
-
     async def test(clock):
         async def sleep(seconds):
             await asyncio.sleep(seconds - 1e-9)

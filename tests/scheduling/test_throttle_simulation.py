@@ -29,15 +29,12 @@ class Run(NamedTuple):
     rate: float
 
     def refused_share(self) -> float:
-        """Part of all calls."""
         return len(self.refused) / (len(self.accepted) + len(self.refused))
 
     def per_second(self, since: float) -> float:
-        """Accepted calls per second from a moment on."""
         return (len(self.accepted) - bisect_left(self.accepted, since)) / (self.accepted[-1] - since)
 
     def reaches(self, rate: float, within: float) -> float:
-        """When, at the earliest, so many calls a second were accepted over a length of time."""
         return next(
             start
             for number, start in enumerate(self.accepted)
@@ -46,13 +43,11 @@ class Run(NamedTuple):
 
 
 def some(latency: float):
-    """Half a latency, give or take a half of it."""
     chance = random.Random(1)
     return lambda: latency / 2 * chance.uniform(0.5, 1.5)
 
 
 def tailed(latency: float):
-    """Half a latency, but for some calls up to a hundred times as much."""
     chance = random.Random(1)
     return lambda: latency / 2 * min(100.0, chance.paretovariate(1.3))
 
@@ -139,7 +134,6 @@ def test_any_limit_that_is_told_is_used_and_kept(in_virtual_time, kind, calls, s
 @pytest.mark.parametrize("others", [0.3, 0.5])
 @pytest.mark.parametrize("server", [FixedWindow, SlidingWindow])
 def test_others_may_use_a_part_of_the_limit(in_virtual_time, server, others):
-    """What is left of it is used; it is not hammered to find out how much that is."""
     run = simulate(in_virtual_time, server(2000, 60.0, others=others))
     assert run.refused_share() <= 0.007
     assert run.per_second(180.0) >= 0.9 * server(2000, 60.0, others=others).per_second
@@ -154,7 +148,6 @@ def test_others_may_call_at_random(in_virtual_time, others):
 
 
 def test_a_server_that_weighs_its_windows_is_not_refused_by_for_good(in_virtual_time):
-    """It bears a call less than it tells: the widest margin is not enough, and the pace goes below it."""
     run = simulate(in_virtual_time, WeighedWindow(10, 1.0))
     assert run.refused_share() <= 0.005
     assert run.per_second(10.0) >= 0.9 * 9
@@ -162,7 +155,6 @@ def test_a_server_that_weighs_its_windows_is_not_refused_by_for_good(in_virtual_
 
 @pytest.mark.parametrize("speaks", [True, False], ids=["says-it", "says-nothing"])
 def test_answers_may_overtake_each_other(in_virtual_time, speaks):
-    """Refusals that come seconds late, behind the pauses that they would have asked for, are no new ones."""
     run = simulate(in_virtual_time, SlidingWindow(2000, 60.0), latency=tailed(0.1), speaks=speaks)
     assert run.refused_share() <= 0.01
     assert run.per_second(run.refused[0] + 120.0) >= 0.9 * 2000 / 60
@@ -180,7 +172,6 @@ def test_answers_may_overtake_each_other(in_virtual_time, speaks):
     ids=["bucket-50", "bucket-10", "fixed-2000-a-minute", "sliding-2000-a-minute", "fixed-100"],
 )
 def test_a_limit_that_nobody_tells_is_found(in_virtual_time, server, part):
-    """A 429 that says nothing: the pace settles below what was refused, and near it."""
     one = server()
     run = simulate(in_virtual_time, one, speaks=False)
     assert run.refused_share() <= 0.006
@@ -189,7 +180,6 @@ def test_a_limit_that_nobody_tells_is_found(in_virtual_time, server, part):
 
 @pytest.mark.parametrize("speaks", [True, False], ids=["says-it", "says-nothing"])
 def test_a_limit_may_get_lower_in_the_middle_of_a_run(in_virtual_time, speaks):
-    """From 100 a second to 30: it is kept soon, and little is refused over it."""
     server = Changes(TokenBucket(100, 1.0, burst=100), TokenBucket(30, 1.0, burst=30), at=40.0)
     run = simulate(in_virtual_time, server, speaks=speaks)
     assert run.refused_share() <= 0.005
@@ -197,7 +187,6 @@ def test_a_limit_may_get_lower_in_the_middle_of_a_run(in_virtual_time, speaks):
 
 
 def test_a_limit_that_nobody_told_may_be_lifted(in_virtual_time):
-    """From 30 a second to 100: the pace feels its way up."""
     server = Changes(TokenBucket(30, 1.0, burst=30), TokenBucket(100, 1.0, burst=100), at=100.0)
     run = simulate(in_virtual_time, server, speaks=False)
     assert run.refused_share() <= 0.005
@@ -205,21 +194,18 @@ def test_a_limit_that_nobody_told_may_be_lifted(in_virtual_time):
 
 
 def test_a_limit_that_was_told_is_never_exceeded_again(in_virtual_time):
-    """A named limit is not probed again."""
     server = Changes(FixedWindow(30, 1.0), FixedWindow(100, 1.0), at=50.0)
     run = simulate(in_virtual_time, server, calls=5000)
     assert run.per_second(60.0) <= 30.0
 
 
 def test_a_share_of_a_limit_leaves_the_rest_to_others(in_virtual_time):
-    """With half of 2,000 a minute, others could make a thousand calls in each minute."""
     run = simulate(in_virtual_time, FixedWindow(2000, 60.0), share=0.5)
     assert 0.95 * 1000 / 60 <= run.per_second(120.0) <= 1000 / 60
 
 
 @pytest.mark.parametrize("latency", [0.3, 1.0])
 def test_one_refusal_costs_what_is_under_way(in_virtual_time, latency):
-    """However slow the answers are: at most the calls in flight are refused with the first one, and few later."""
     run = simulate(in_virtual_time, SlidingWindow(2000, 60.0), latency=latency)
     first = [moment for moment in run.refused if moment <= run.refused[0] + 2 * latency]
     assert len(first) <= 64

@@ -6,12 +6,10 @@ from inventory.scheduling.warmup import Warmup
 
 
 def entered(warmup, times):
-    """How many callers enter."""
     return sum(warmup.try_enter() for _ in range(times))
 
 
 def test_one_goes_first_then_three_then_all():
-    """One until something was heard, three in all until one came back well, and everybody after that."""
     warmup = Warmup()
     assert entered(warmup, 10) == 1
     warmup.widen()
@@ -24,7 +22,6 @@ def test_one_goes_first_then_three_then_all():
 
 
 def test_three_refusals_shut_it():
-    """A refused call keeps its slot: after three refusals no call enters."""
     warmup = Warmup()
     warmup.widen()
     for number in range(3):
@@ -39,7 +36,6 @@ def test_three_refusals_shut_it():
 
 
 def test_an_open_gate_is_never_shut():
-    """Refusals after a welcome are about those who were refused."""
     warmup = Warmup()
     warmup.open()
     for _ in range(5):
@@ -49,7 +45,6 @@ def test_an_open_gate_is_never_shut():
 
 
 async def test_who_waits_is_told_of_every_change():
-    """Something heard, a welcome, and a place that is free wake those who wait."""
     for change in (Warmup.widen, Warmup.open, Warmup.leave, Warmup.notify):
         warmup = Warmup()
         assert warmup.try_enter()

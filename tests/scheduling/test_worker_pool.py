@@ -9,7 +9,6 @@ from inventory.scheduling.worker_pool import Lane, run
 
 
 async def test_every_job_is_done_once():
-    """Three lanes of different length are all worked off."""
     done = []
 
     async def work(job):
@@ -22,8 +21,6 @@ async def test_every_job_is_done_once():
 
 @pytest.mark.parametrize("lanes", [0, 1, 3])
 async def test_nothing_to_do_ends(lanes):
-    """No lane, or lanes without a job, are no deadlock."""
-
     async def work(job):
         raise AssertionError(job)
 
@@ -33,7 +30,6 @@ async def test_nothing_to_do_ends(lanes):
 
 @pytest.mark.parametrize("size", [1, 3, 16])
 async def test_the_size_is_respected_and_used(size):
-    """The pool runs exactly as many jobs at a time as set."""
     busy = most = 0
 
     async def work(_job):
@@ -49,7 +45,6 @@ async def test_the_size_is_respected_and_used(size):
 
 
 async def test_nothing_is_read_ahead():
-    """A list of any length is read only as far as the work is."""
     read = 0
     release = asyncio.Event()
 
@@ -71,7 +66,6 @@ async def test_nothing_is_read_ahead():
 
 
 async def test_the_first_error_is_raised_as_itself_and_no_task_is_left():
-    """A worker's error comes out once and unwrapped, and the other workers are cancelled and awaited."""
     cancelled = []
 
     async def work(job):
@@ -91,8 +85,6 @@ async def test_the_first_error_is_raised_as_itself_and_no_task_is_left():
 
 
 async def test_an_error_of_the_list_is_raised_as_itself():
-    """A list that breaks while it is read ends the run with its own error."""
-
     def broken():
         yield 1
         raise OSError("the disk is gone")
@@ -106,7 +98,6 @@ async def test_an_error_of_the_list_is_raised_as_itself():
 
 
 async def test_a_run_that_is_cancelled_leaves_no_task():
-    """Cancelling the run cancels all its workers before it returns."""
     waiting = 0
     all_wait = asyncio.Event()
 
@@ -130,7 +121,6 @@ async def test_a_run_that_is_cancelled_leaves_no_task():
 
 
 async def test_a_lane_that_waits_does_not_starve_the_others():
-    """Workers spread over the lanes: while one lane stands still, all jobs of the others are done."""
     gate = asyncio.Event()
     done = []
 
@@ -148,7 +138,6 @@ async def test_a_lane_that_waits_does_not_starve_the_others():
 
 
 async def test_workers_of_an_empty_lane_help_the_others():
-    """When a lane is worked off, its workers go to those that still have jobs."""
     busy = most = 0
 
     async def short(_job):
@@ -167,7 +156,6 @@ async def test_workers_of_an_empty_lane_help_the_others():
 
 
 async def test_a_lane_has_no_more_workers_than_its_limit():
-    """A capped lane has at most its workers; the other lanes use the rest."""
     under_way = {"a": 0, "b": 0}
     most = {"a": 0, "b": 0}
     done = []
@@ -189,7 +177,6 @@ async def test_a_lane_has_no_more_workers_than_its_limit():
 
 
 async def test_a_lane_is_opened_when_a_worker_comes_and_closed_after_its_last_job():
-    """Of any number of lanes no more are open than there are workers, and each is closed once."""
     under_way, most, closed = set(), 0, []
 
     def lanes():
@@ -241,8 +228,6 @@ class Counted(int):
 
 
 async def test_choosing_a_lane_looks_at_few_others():
-    """With ten times the lanes there are ten times the comparisons, and not a hundred times."""
-
     async def work(_job):
         await asyncio.sleep(0)
 

@@ -52,7 +52,6 @@ def broken(source: Source) -> str:
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
 @pytest.mark.parametrize("name", FORMS)
 def test_every_text_form(source, name, end, bom, zipped):
-    """Each format, plain and compressed, with BOM and CRLF, gives the same entries."""
     text, expected = FORMS[name]
     content = bom + text.replace("\n", end).encode()
     stored = gzip.compress(content) if zipped else content
@@ -64,7 +63,6 @@ def test_every_text_form(source, name, end, bom, zipped):
 
 
 def test_a_name_in_capitals_is_the_same_form(source):
-    """Suffixes are case-insensitive."""
     assert list(source("LIST.TXT.GZ", gzip.compress(A.encode())).read()) == [Entry(1, A)]
 
 
@@ -77,7 +75,6 @@ def feed(path, content: bytes) -> threading.Thread:
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("name", FORMS)
 def test_what_a_pipe_holds_is_seen_in_it(tmp_path, name, zipped):
-    """A pipe's first bytes decide its format; it is read once."""
     text, expected = FORMS[name]
     content = gzip.compress(text.encode()) if zipped else b"\xef\xbb\xbf" + text.encode()
     os.mkfifo(tmp_path / "pipe")
@@ -90,7 +87,6 @@ def test_what_a_pipe_holds_is_seen_in_it(tmp_path, name, zipped):
 
 
 def test_a_large_pipe_is_hashed_as_it_is_read(tmp_path):
-    """The SHA-256 of a pipe, also alone for --resume, is that of its bytes."""
     content = f"{A}\n".encode() * 50_000
     os.mkfifo(tmp_path / "pipe")
     writer = feed(tmp_path / "pipe", content)
@@ -99,14 +95,12 @@ def test_a_large_pipe_is_hashed_as_it_is_read(tmp_path):
 
 
 def test_a_pipe_without_a_writer_can_be_left(tmp_path):
-    """A wait for a pipe without a writer can be cancelled."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(KeyError):
         Source(str(tmp_path / "pipe")).digest(check_cancelled={}.popitem)
 
 
 def test_a_descriptor_is_a_list(tmp_path):
-    """<(command) is a list; a missing descriptor gets advice."""
     readable, writable = os.pipe()
     os.write(writable, f'{{"functions": [{{"func_urn": "{A}"}}]}}'.encode())
     os.close(writable)
@@ -118,7 +112,6 @@ def test_a_descriptor_is_a_list(tmp_path):
 
 
 def test_a_pipe_is_named_once(tmp_path, monkeypatch):
-    """Two names of one pipe are refused; the same file twice gives duplicates."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "l.txt").write_text(A)
     pipe, file = str(tmp_path / "pipe"), str(tmp_path / "l.txt")
@@ -130,7 +123,6 @@ def test_a_pipe_is_named_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["list", "list.xlsx", "list.gz", "list.txt.zip", ".gz"])
 def test_a_name_that_says_no_form_is_refused(name):
-    """An unknown suffix is refused before the open, with the known ones."""
     with pytest.raises(SourceError, match=r"\.txt, \.csv, \.tsv, \.json, \.jsonl, \.parquet"):
         Source(name)
 
@@ -138,7 +130,6 @@ def test_a_name_that_says_no_form_is_refused(name):
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("name", ["e.txt", "e.jsonl"])
 def test_an_empty_list_has_no_entries(source, name, zipped):
-    """An empty list is valid."""
     read = source(f"{name}.gz" if zipped else name, gzip.compress(b"") if zipped else b"")
     assert (list(read.read()), read.entries) == ([], 0)
 
@@ -147,12 +138,10 @@ def test_an_empty_list_has_no_entries(source, name, zipped):
     ("name", "content"), [("e.csv", b""), ("e.csv", b"function_urn\n"), ("e.tsv", b"\n\n"), ("e.json", b"[]")]
 )
 def test_an_empty_table_has_no_entries(source, name, content):
-    """A table without rows or header and an empty array are empty lists."""
     assert list(source(name, content).read()) == []
 
 
 def test_text_lines(source):
-    """Comments, blank lines, quotes and white space are skipped; numbers count every line."""
     text = f'# head\n\n  {A}  \n{A} # why\n"{B}"\n{A}#not-a-comment\n\t\nlast'
     assert list(source("l.txt", text).read()) == [
         Entry(3, A),
@@ -165,12 +154,10 @@ def test_text_lines(source):
 
 @pytest.mark.parametrize("header", ["func_urn", "urn", "function_urn", " urn ", '"func_urn"'])
 def test_the_columns_that_are_looked_for(source, header):
-    """The three documented column names are found."""
     assert list(source("l.csv", f"x,{header}\n1,{A}\n").read()) == [Entry(2, A)]
 
 
 def test_the_order_in_which_columns_are_looked_for(source):
-    """The preference is ``function_urn``, ``func_urn``, ``urn``."""
     text = f"urn,func_urn,function_urn\n1,2,{A}\n"
     assert list(source("l.csv", text).read()) == [Entry(2, A)]
 
@@ -184,7 +171,6 @@ def test_the_order_in_which_columns_are_looked_for(source):
     ],
 )
 def test_a_column_that_is_named_is_taken(source, name, content):
-    """``--column`` overrides the detection."""
     assert [entry.text for entry in source(name, content, "mine").read()] == [A]
 
 
@@ -197,12 +183,10 @@ def test_a_column_that_is_named_is_taken(source, name, content):
     ],
 )
 def test_a_missing_column_names_those_that_are_there(source, content, column, words):
-    """A missing column gets the names of the table's columns and advice."""
     assert words in broken(source("l.csv", content, column))
 
 
 def test_cells(source):
-    """Quoted cells, commas, doubled quotes, line ends in cells and short rows are valid."""
     text = f'note,urn\n"a, ""b""",{A}\n"two\nlines",{B}\n\nonly one cell\n,\nx,{A},more\n'
     assert list(source("l.csv", text).read()) == [
         Entry(2, A),
@@ -214,7 +198,6 @@ def test_cells(source):
 
 @pytest.mark.parametrize("name", ["l.txt", "l.csv", "l.jsonl"])
 def test_a_line_that_is_not_utf8_is_an_entry_with_a_reason(source, name):
-    """A bad byte rejects its line only."""
     text, _ = FORMS["list" + name[1:]]
     content = text.encode().replace(A.encode(), A.encode()[:-1] + b"\xe9")
     first, second = source(name, content).read()
@@ -225,7 +208,6 @@ def test_a_line_that_is_not_utf8_is_an_entry_with_a_reason(source, name):
 
 @pytest.mark.parametrize("name", ["l.txt", "l.csv", "l.jsonl"])
 def test_a_megabyte_line_is_an_entry_with_a_reason(source, name):
-    """A line of a megabyte is one reject; the next line is read."""
     text, _ = FORMS["list" + name[1:]]
     first, second = source(name, text.replace(A, A + "x" * 1_000_000)).read()
     assert first.line == 2
@@ -236,7 +218,6 @@ def test_a_megabyte_line_is_an_entry_with_a_reason(source, name):
 
 @pytest.mark.parametrize("opened", ['"' + ("x" * 99 + "\n") * 10_000 + '"', f'"{A}'], ids=["huge-cell", "never-closed"])
 def test_a_quote_does_not_swallow_the_rows_behind_it(source, opened):
-    """A huge or open quote never hides rows: they are read, or the list is refused."""
     try:
         texts = [entry.text for entry in source("l.csv", f"urn\n{opened}\n{A}\n{B}\n").read()]
     except SourceError:
@@ -246,7 +227,6 @@ def test_a_quote_does_not_swallow_the_rows_behind_it(source, opened):
 
 @pytest.mark.parametrize("name", ["l.txt", "l.csv", "l.jsonl", "l.txt.gz"])
 def test_a_line_of_20_megabytes_is_read_in_bounded_memory(source, name):
-    """Memory holds only the start of a long line."""
     content = b"urn\n" + b"x" * 20_000_000 + b"\n" + json.dumps(A).encode() + b"\n"
     read = source(name, gzip.compress(content, 1) if name.endswith("gz") else content)
     del content
@@ -278,26 +258,22 @@ ROWS = f"owner,function_urn\nme,{A}\nyou,{B}\n"
 )
 @pytest.mark.parametrize("name", ["l.csv", "l.tsv", "l.txt"])
 def test_the_header_shows_the_delimiter(source, name, text):
-    """Commas, semicolons, tabs, CR and empty last columns are detected for any suffix."""
     assert list(source(name, text).read()) == TWO
 
 
 @pytest.mark.parametrize("said", ["sep=;", '"sep=;"', "SEP=;", "sep=;;"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_the_first_line_of_excel(source, said, end):
-    """Excel's ``sep=`` line is not a header but counts as a line."""
     text = f"{said}\n{ROWS.replace(',', ';')}".replace("\n", end)
     assert list(source("l.csv", text).read()) == [Entry(3, A), Entry(4, B)]
 
 
 def test_rows_of_empty_cells_are_no_entries(source):
-    """Empty rows are skipped; a row without a URN is a reject."""
     text = f"urn;owner\n{A};me\n;;;\n;\n \xa0; \n;you\n"
     assert list(source("l.csv", text).read()) == [Entry(2, A), Entry(6, "")]
 
 
 def test_a_header_over_several_lines(source):
-    """A quoted header cell may span lines."""
     assert list(source("l.csv", f'"no\nte";urn\n"a\nb";{A}\n').read()) == [Entry(3, A)]
 
 
@@ -311,7 +287,6 @@ def test_a_header_over_several_lines(source):
     ],
 )
 def test_lists_that_were_joined(source, name, content):
-    """Byte order marks and headers of joined files are removed and marked."""
     read = source(name, content)
     assert [(entry.text, entry.cleaned) for entry in read.read()] == [(A, False), (B, True), (A, True)]
     assert read.entries == 3
@@ -319,7 +294,6 @@ def test_lists_that_were_joined(source, name, content):
 
 
 def test_a_line_of_text_as_people_copy_it(source):
-    """A column name in the first line and commas after quotes are not part of URNs."""
     text = f'function_urn\n"{A}",\n  {B};\n,,\n'
     assert list(source("l.txt", text).read()) == TWO
 
@@ -333,7 +307,6 @@ def test_a_line_of_text_as_people_copy_it(source):
     st.sampled_from(["\n", "\r\n", "\r"]),
 )
 def test_every_table_that_is_written_is_read(notes, delimiter, end):
-    """Every row is a URN, with any other cells, delimiters and line ends."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
     writer.writerows([["note", "function_urn"], *([note, f"{A}{n}"] for n, note in enumerate(notes))])
@@ -351,8 +324,6 @@ def _stream(text: str) -> io.BufferedReader:
 
 @given(st.text(st.sampled_from("a\r\n"), max_size=30), st.lists(st.integers(1, 5), min_size=40, max_size=40))
 def test_line_ends_do_not_depend_on_blocks(text, sizes):
-    """CR, LF and CR LF are one line end, also across blocks."""
-
     class Slow(io.BytesIO):
         def read1(self, size=-1):
             return super().read1(min(size, sizes.pop()))
@@ -385,41 +356,35 @@ def test_line_ends_do_not_depend_on_blocks(text, sizes):
     ],
 )
 def test_files_that_are_something_else(source, name, content, words):
-    """Binary, UTF-16 and damaged compressed files are refused by name and kind."""
     message = broken(source(name, content))
     assert name in message
     assert any(word in message for word in words.split("|"))
 
 
 def test_a_folder_is_refused(tmp_path):
-    """A folder is refused."""
     (tmp_path / "d.txt").mkdir()
     assert "folder" in broken(Source(str(tmp_path / "d.txt")))
 
 
 def test_a_missing_file_is_named(tmp_path):
-    """A missing file is named."""
     assert broken(Source(str(tmp_path / "no.txt"))) == f"{tmp_path / 'no.txt'}: there is no such file"
 
 
 @pytest.mark.parametrize("name", ["l.txt", "l.txt/x.txt", "x" * 300 + ".txt"])
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for root")
 def test_a_file_that_cannot_be_opened_is_a_source_error(tmp_path, name):
-    """Each system error on open is one sentence."""
     (tmp_path / "l.txt").touch(mode=0)
     assert broken(Source(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize("name", ["l.txt/x.txt", "x" * 300 + ".txt"])
 def test_a_path_that_cannot_be_is_a_source_error(tmp_path, name):
-    """A path through a file and a long name are one sentence."""
     (tmp_path / "l.txt").touch()
     assert broken(Source(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize("name", ["l.txt", "l.csv", "l.jsonl"])
 def test_lists_are_read_lazily(source, name):
-    """The first entries come before the rest is read."""
     lines = {"l.txt": A, "l.csv": A, "l.jsonl": json.dumps(A)}[name]
     read = source(name, "urn\n" + f"{lines}\n" * 400_000)
     reading = read.read()
@@ -438,7 +403,6 @@ def _start(name: str, blocks: int) -> bytes:
 
 
 def test_standard_input_is_a_text_list(monkeypatch):
-    """``-`` reads lines from standard input, without BOM, with a checksum."""
     content = b"\xef\xbb\xbf" + f"# piped\r\n{A}\r\n".encode()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
     read = Source("-")
@@ -447,6 +411,5 @@ def test_standard_input_is_a_text_list(monkeypatch):
 
 
 def test_binary_standard_input_is_refused(monkeypatch):
-    """Binary standard input is refused."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\0\1\2")))
     assert broken(Source("-")).startswith("- is a binary file")

@@ -53,7 +53,6 @@ def broken(source: Source) -> str:
     ],
 )
 def test_arrays(source, text, entries):
-    """Each element of an array is an entry at its line."""
     read = list(source("l.json", text).read())
     if entries is None:
         assert [(entry.line, entry.text) for entry in read] == [
@@ -124,7 +123,6 @@ ONES = {
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("name", ONES)
 def test_what_the_api_the_sdk_and_terraform_print(source, name, indent):
-    """Only the URNs become entries, each at its line."""
     value, expected = ONES[name]
     text = json.dumps(value, indent=indent)
     entries = list(source("l.json", text).read())
@@ -134,14 +132,12 @@ def test_what_the_api_the_sdk_and_terraform_print(source, name, indent):
 
 
 def test_pages_one_behind_the_other(source):
-    """Successive answers, in .jsonl or .json, are one list."""
     text = json.dumps({"functions": [FUNCTION]}) + "\n" + json.dumps({"functions": [{"func_urn": B}]}) + "\n"
     for name in ("l.json", "l.jsonl"):
         assert list(source(name, text).read()) == [Entry(1, F), Entry(2, B)]
 
 
 def test_an_output_of_terraform_is_chosen_by_name(source):
-    """``--column`` selects an output with its texts; a sensitive text is never an entry."""
     sent = {"names": {"sensitive": False, "value": ["a", "b"]}, "password": {"sensitive": True, "value": "hunter2"}}
     assert [entry.text for entry in source("l.json", json.dumps(sent), "names").read()] == ["a", "b"]
     for column in (None, "password"):
@@ -151,7 +147,6 @@ def test_an_output_of_terraform_is_chosen_by_name(source):
 
 
 def test_items_without_a_urn_show_no_values(source):
-    """A JSON reject shows field names: values may be secrets."""
     text = json.dumps({"functions": [{"func_name": "a", "user_data": "hunter2"}]})
     (entry,) = source("l.json", text).read()
     assert (entry.text, entry.reason) == ('{"func_name", "user_data"}', "no field with a URN; see --column")
@@ -164,7 +159,6 @@ def test_items_without_a_urn_show_no_values(source):
 
 @pytest.mark.parametrize("text", [repr([A]), repr({"functions": [{"func_urn": A}]})])
 def test_what_python_prints_is_named(source, text):
-    """Python's output is not JSON and gets advice."""
     assert "what Python prints: write it with json.dumps" in broken(source("l.json", text))
 
 
@@ -184,12 +178,10 @@ def test_what_python_prints_is_named(source, text):
     ],
 )
 def test_an_object_that_is_no_list_is_refused(source, text):
-    """Partial answers, errors and other objects are refused in one sentence."""
     assert broken(source("l.json", text)).startswith(str(source("l.json", text).name))
 
 
 def test_a_large_state_is_read_in_bounded_memory(source):
-    """Terraform output is read one value at a time; other values of any size are skipped."""
     resources = [resource(f"{F}{number}", tags="x" * 300) for number in range(10_000)]
     plan = {"format_version": "1.2", "planned_values": {"root_module": {"resources": resources}}}
     read = source("l.json", json.dumps(plan | {"prior_state": state(*resources)}))
@@ -204,7 +196,6 @@ def test_a_large_state_is_read_in_bounded_memory(source):
 
 
 def test_a_value_that_is_too_large_says_so(source):
-    """The message for an output of several megabytes gives an alternative."""
     sent = {"urns": {"sensitive": False, "value": ["x" * 1000] * 10_000}}
     message = broken(source("l.json", json.dumps(sent)))
     assert "a value of over 4,194,304 characters at line 1" in message
@@ -213,7 +204,6 @@ def test_a_value_that_is_too_large_says_so(source):
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), _nested, max_leaves=20), st.data())
 def test_any_json_is_a_list_or_is_refused(value, data):
-    """Any JSON in any block size gives entries or one sentence, as in one block."""
     text = json.dumps(value, indent=data.draw(st.sampled_from([None, 1]))).encode()
 
     def outcome(stream):
@@ -231,7 +221,6 @@ def test_any_json_is_a_list_or_is_refused(value, data):
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_an_array_larger_than_a_block(source, indent):
-    """Elements across blocks keep their lines."""
     urns = [f"{A}{n:05d}" + "é" * (n % 7) for n in range(9000)]
     read = source("l.json", json.dumps(urns, indent=indent, ensure_ascii=False))
     entries = list(read.read())
@@ -241,14 +230,12 @@ def test_an_array_larger_than_a_block(source, indent):
 
 
 def test_a_number_at_the_end_of_a_block_is_one_number(source):
-    """A number across two blocks is one entry."""
     read = source("l.json", "[" + " " * (65536 - 3) + "1234567]")
     assert [entry.text for entry in read.read()] == ["1234567"]
 
 
 @pytest.mark.parametrize("text", ["7", json.dumps({"urns": [A]}), "", "  \n", A, "null", "\ufeff\ufeff[]"])
 def test_what_is_no_array_is_refused(source, text):
-    """A .json list is an array, an object with URNs or a text; others are refused."""
     assert "JSON array" in broken(source("l.json", text))
 
 
@@ -256,13 +243,11 @@ def test_what_is_no_array_is_refused(source, text):
     "text", [f'["{A}"', f'["{A}", "urn:fss', f'["{A}",', "[", f'["{A}", nope]', f'["{A}", {{"urn": ]']
 )
 def test_an_array_that_breaks_off_is_refused(source, text):
-    """A truncated array is refused."""
     assert "no whole JSON array" in broken(source("l.json", text))
 
 
 @pytest.mark.parametrize("text", [f'["{A}"]\n["{B}"]', f'["{A}"] "{B}"', f'["{A}"], "{B}"'])
 def test_what_stands_behind_the_array_is_not_lost(source, text):
-    """Two arrays in one file give all entries or an error."""
     try:
         texts = [entry.text for entry in source("l.json", text).read()]
     except SourceError:
@@ -271,12 +256,10 @@ def test_what_stands_behind_the_array_is_not_lost(source, text):
 
 
 def test_an_array_that_is_not_utf8_is_refused(source):
-    """Invalid UTF-8 is named."""
     assert "UTF-8" in broken(source("l.json", b'["\xe9"]'))
 
 
 def test_an_element_of_a_megabyte_is_a_defined_outcome(source):
-    """A text of a megabyte is a reject or a refused list."""
     read = source("l.json", json.dumps([A, "x" * 1_000_000, B]))
     try:
         entries = list(read.read())
@@ -288,7 +271,6 @@ def test_an_element_of_a_megabyte_is_a_defined_outcome(source):
 
 @pytest.mark.parametrize("line", ["{", "nope", '"a" "b"', "[" * 100_000, "9" * 5000, "{'urn': 1}"])
 def test_a_broken_line_of_jsonl_is_an_entry_with_a_reason(source, line):
-    """An invalid line is one reject; the next keeps its number."""
     first, second = source("l.jsonl", f"{line}\n{json.dumps(B)}\n").read()
     assert first.line == 1
     assert first.reason
@@ -297,7 +279,6 @@ def test_a_broken_line_of_jsonl_is_an_entry_with_a_reason(source, line):
 
 @pytest.mark.parametrize("line", ["12", "null", "[1]", '{"name": "x"}', '{"urn": 5}', '{"urn": null}', "true"])
 def test_a_line_without_a_urn_is_an_entry_with_a_reason(source, line):
-    """JSON of another shape is a reject."""
     (entry,) = source("l.jsonl", line).read()
     assert entry.line == 1
     assert entry.reason
@@ -305,7 +286,6 @@ def test_a_line_without_a_urn_is_an_entry_with_a_reason(source, line):
 
 @pytest.mark.parametrize("name", ["l.json", "l.jsonl"])
 def test_entries_can_always_be_written_down(source, name):
-    r"""A lone surrogate ("\ud800") is a reject with a text that encodes."""
     text = f'["{A}\\ud800"]' if name == "l.json" else f'"{A}\\ud800"'
     (entry,) = source(name, text).read()
     assert entry.text.encode()
@@ -320,7 +300,6 @@ def table(tmp_path, column, name="function_urn", **more) -> Source:
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_parquet(tmp_path, zipped):
-    """Rows count from 1 over all row groups, plain and compressed; the checksum is the file's."""
     read = table(tmp_path, [A, B] * 5, other=list(range(10)))
     if zipped:
         path = tmp_path / "l.parquet.gz"
@@ -333,12 +312,10 @@ def test_parquet(tmp_path, zipped):
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
 def test_parquet_texts_of_every_type(tmp_path, kind):
-    """Large and dictionary-encoded texts (pandas categories) are texts."""
     assert list(table(tmp_path, pa.array([A, B, A]).cast(kind)).read()) == [Entry(1, A), Entry(2, B), Entry(3, A)]
 
 
 def test_parquet_nulls_are_entries_with_a_reason(tmp_path):
-    """Empty cells are rejects with the right row."""
     first, second, third = table(tmp_path, [A, None, B]).read()
     assert (first, third) == (Entry(1, A), Entry(3, B))
     assert (second.line, second.text) == (2, "")
@@ -346,28 +323,23 @@ def test_parquet_nulls_are_entries_with_a_reason(tmp_path):
 
 
 def test_a_parquet_column_of_nulls_only(tmp_path):
-    """Rows of a null column are rejects."""
     assert [entry.line for entry in table(tmp_path, pa.nulls(2)).read() if entry.reason] == [1, 2]
 
 
 def test_a_parquet_column_of_numbers_is_no_urn(tmp_path):
-    """Numbers are rejects or an error."""
     assert [entry.text for entry in table(tmp_path, [1, 2]).read()] == ["1", "2"]
 
 
 def test_a_parquet_column_of_lists_is_refused(tmp_path):
-    """A column of lists is an error that names it."""
     assert "does not hold text" in broken(table(tmp_path, [[A], [B]]))
 
 
 def test_a_parquet_file_without_the_column(tmp_path):
-    """A missing column gets the names of the file's columns."""
     assert "its columns: 'x', 'y'" in broken(table(tmp_path, [1], "y", x=[2]))
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -1, -20])
 def test_a_truncated_parquet_file_is_refused(tmp_path, cut):
-    """A truncated Parquet file is an error at any length."""
     read = table(tmp_path, [A] * 50)
     path = tmp_path / "l.parquet"
     path.write_bytes(path.read_bytes()[:cut])
@@ -375,7 +347,6 @@ def test_a_truncated_parquet_file_is_refused(tmp_path, cut):
 
 
 def test_an_empty_parquet_list(tmp_path):
-    """A table without rows is an empty list."""
     assert list(table(tmp_path, pa.array([], pa.string())).read()) == []
 
 
@@ -385,7 +356,6 @@ def test_an_empty_parquet_list(tmp_path):
 )
 @pytest.mark.parametrize("name", ["list.txt", "list.csv"])
 def test_a_header_of_one_column_is_matched_as_in_a_table(source, name, header, column):
-    """The header of a one-column list matches as in a table; later lines are entries."""
     entries = list(source(name, f"{header}\n{A}\nurn\n", column).read())
     assert [entry.text for entry in entries] == [A, "urn"]
 
@@ -401,18 +371,15 @@ def test_a_header_of_one_column_is_matched_as_in_a_table(source, name, header, c
     ],
 )
 def test_a_field_that_has_two_values_is_a_reject(source, name, text):
-    """An object with two values of the read field is a reject that names it."""
     (entry,) = source(name, text.replace('"A"', f'"{A}"').replace('"B"', f'"{B}"')).read()
     assert "the object has several fields" in entry.reason
 
 
 def test_a_repeated_field_with_one_value_is_read(source):
-    """A repeated field with equal values is one URN."""
     assert [entry[1:3] for entry in source("list.json", f'[{{"urn":"{A}","urn":"{A}"}}]').read()] == [(A, None)]
 
 
 def test_two_columns_of_one_name_are_refused(source, tmp_path):
-    """A table with two columns of the chosen name is refused."""
     assert "2 columns 'urn'; rename all but one" in broken(source("list.csv", f"urn,name,urn\n{A},x,{B}\n"))
     path = tmp_path / "list.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([A]), pa.array([B])], names=["urn", "urn"]), path)
@@ -433,20 +400,17 @@ def test_two_columns_of_one_name_are_refused(source, tmp_path):
     ],
 )
 def test_column_chooses_a_field_of_a_json_list(source, name, text, column):
-    """`--column` selects a field with an array or object of URNs; one JSON text is one URN."""
     entries = list(source(name, text.replace('"A"', f'"{A}"').replace('"B"', f'"{B}"'), column).read())
     assert [entry[1:3] for entry in entries] == [(A, None), (B, None)][: len(entries)]
     assert len(entries) == 1 + ('"B"' in text)
 
 
 def test_texts_in_lines_belong_into_jsonl(source):
-    """Several JSON texts in a .json file get the advice .jsonl."""
     assert "more behind the text, at line 2; a list" in broken(source("list.json", f'"{A}"\n"{B}"\n'))
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int32(), pa.binary()), pa.string()])
 def test_a_cell_that_is_not_utf8_is_one_reject(tmp_path, kind):
-    """A cell that is not UTF-8 is one reject; other cells are read."""
     path = tmp_path / "list.parquet"
     cells = pa.array([A.encode(), b"urn:\xff", None, B.encode()], pa.binary())
     if kind == pa.string():
@@ -461,7 +425,6 @@ def test_a_cell_that_is_not_utf8_is_one_reject(tmp_path, kind):
 
 
 def test_text_in_utf32_and_gzip_in_gzip_are_named(source):
-    """UTF-32 is named, and double compression gets advice."""
     for encoding in ("utf-32", "utf-32-le", "utf-32-be"):
         assert "is UTF-32 text" in broken(source("list.txt", f"{A}\n".encode(encoding)))
     for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
@@ -471,11 +434,9 @@ def test_text_in_utf32_and_gzip_in_gzip_are_named(source):
 
 
 def test_an_array_on_a_line_is_called_an_array(source):
-    """An array on a .jsonl line is a reject that says so."""
     (entry,) = source("list.jsonl", f'["{A}"]\n').read()
     assert entry.reason == "an array: a line of a .jsonl list is a text or an object"
 
 
 def test_title_lines_above_the_header_get_advice(source):
-    """A title line gets the advice to remove it."""
     assert "remove the lines above the header" in broken(source("list.csv", f"My report\nfunction_urn,name\n{A},x\n"))

@@ -42,12 +42,10 @@ def read(given, column=None):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_whatever_gives_texts_one_by_one_is_a_list(given, name):
-    """Lists, sets, generators, columns and frames give the same list, each with a name."""
     assert read(given) == (name, [(1, URN, None)])
 
 
 def test_what_is_no_text_is_a_reject_with_its_position():
-    """Nulls, numbers, bytes and surrogates are rejects with a reason."""
     odd = [None, float("nan"), pd.NA, pd.NaT, np.float64("nan"), 7, b"x", Path("x"), "\ud800", " x "]
     _, entries = read(iter([URN, *odd]))
     assert [line for line, _, _ in entries] == list(range(1, 12))
@@ -68,13 +66,11 @@ def test_what_is_no_text_is_a_reject_with_its_position():
     ids=["list", "iterator", "pandas", "arrow"],
 )
 def test_invisible_characters_at_the_ends_are_removed(given):
-    """Values and column names are trimmed as in files, and marked."""
     (source,) = to_sources(given, None)
     assert [(entry.text, entry.cleaned) for entry in source.read()] == [(URN, True), (URN, False)]
 
 
 def test_texts_are_urns_and_names_of_files_are_files():
-    """A text or path with a list's suffix is a file, any other text an entry."""
     for files in ("urns.txt", Path("a.csv.gz"), ["urns.txt", Path("b.PARQUET")], "-", "/dev/stdin", "/dev/fd/63"):
         assert all(isinstance(source, Source) for source in to_sources(files, None))
     assert read(["short-form", "package:name"])[1] == [(1, "short-form", None), (2, "package:name", None)]
@@ -99,7 +95,6 @@ def test_texts_are_urns_and_names_of_files_are_files():
 
 
 def test_a_list_has_the_digest_of_a_file_with_a_urn_a_line(write_list):
-    """A run of a file resumes with the same list from memory; a set has no order."""
     lines = sorted(f"{URN}{number}" for number in range(50))
     digest = Source(str(write_list(lines))).digest()
     for same in (lines, iter(lines), set(lines), pd.Series(lines)):
@@ -108,7 +103,6 @@ def test_a_list_has_the_digest_of_a_file_with_a_urn_a_line(write_list):
 
 
 def test_what_can_be_read_once_is_read_where_it_is_given():
-    """SQLite cursors and generators are read, and raise, in the caller's thread."""
     rows = sqlite3.connect(":memory:").execute("SELECT ? UNION ALL SELECT NULL", (URN,))
     (source,) = to_sources((urn for (urn,) in rows), None)
     assert [entry.text for entry in source.read()] == [URN, ""]
@@ -123,7 +117,6 @@ def test_what_can_be_read_once_is_read_where_it_is_given():
 
 
 def test_a_list_from_memory_is_read_lazily():
-    """An iterable is read on demand; a cancellation ends the read."""
     taken = []
 
     class Lazy:

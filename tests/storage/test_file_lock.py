@@ -16,7 +16,6 @@ IN_USE, ADVICE = "the thing is in use", " or go elsewhere"
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    """The lock's path, without waiting."""
     monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
     return tmp_path / "thing-lock"
 
@@ -28,7 +27,6 @@ def taken(path):
 
 
 def test_one_at_a_time(path):
-    """A second lock fails with the given message, until the first is released."""
     first = taken(path)
     with pytest.raises(OutputError, match="the thing is in use"):
         taken(path)
@@ -40,7 +38,6 @@ def test_one_at_a_time(path):
 
 
 def test_nothing_is_left_after_a_release(path):
-    """Release removes the file; is_locked makes none; a second release does nothing."""
     held = taken(path)
     held.release()
     held.release()
@@ -49,7 +46,6 @@ def test_nothing_is_left_after_a_release(path):
 
 
 def test_a_dead_process_stands_in_nobodys_way(path):
-    """The file of a killed process is not locked."""
     code = (
         "import os, sys; from pathlib import Path; from inventory.storage.file_lock import Lock\n"
         "Lock(Path(sys.argv[1])).take('in use', ''); os._exit(9)"
@@ -63,7 +59,6 @@ def test_a_dead_process_stands_in_nobodys_way(path):
 
 
 def test_a_file_that_was_removed_while_it_was_waited_for_is_no_lock(path, monkeypatch):
-    """A process that opened a removed lock file locks the new file."""
     real = lock._LOCKS.flock
     removed = []
 
@@ -80,7 +75,6 @@ def test_a_file_that_was_removed_while_it_was_waited_for_is_no_lock(path, monkey
 
 
 def test_a_release_leaves_the_file_of_another_alone(path):
-    """Release does not remove the lock file of another process."""
     first = taken(path)
     path.unlink()
     second = taken(path)
@@ -91,7 +85,6 @@ def test_a_release_leaves_the_file_of_another_alone(path):
 
 
 def test_a_lock_that_is_looked_at_is_still_free(path, monkeypatch):
-    """A process that only checks the lock does not prevent taking it."""
     looking = path.open("w")
     lock._LOCKS.flock(looking, lock._LOCKS.LOCK_SH)
     monkeypatch.setattr(lock, "PATIENCE_SECONDS", 60.0)
@@ -103,8 +96,6 @@ def test_a_lock_that_is_looked_at_is_still_free(path, monkeypatch):
 
 @pytest.mark.parametrize("locks", ["of no platform", "of no file system"])
 def test_where_there_are_no_locks_nothing_is_held(path, monkeypatch, locks):
-    """Without fcntl or file system locks, take raises no error and held is False."""
-
     def refuse(_number, _how):
         raise OSError(38, "Function not implemented")
 
@@ -119,7 +110,6 @@ def test_where_there_are_no_locks_nothing_is_held(path, monkeypatch, locks):
 
 
 def test_a_lock_that_cannot_be_made_is_one_sentence(path):
-    """A missing folder is an output error with advice."""
     with pytest.raises(
         OutputError, match="cannot be written: No such file or directory; check that its folder exists or go elsewhere"
     ):
@@ -128,7 +118,6 @@ def test_a_lock_that_cannot_be_made_is_one_sentence(path):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_record_locks_is_told_from_one_with_them(path, monkeypatch, number):
-    """Only certain errors mean that a file system has no locks."""
     path.touch()
     assert has_record_locks(path)
     monkeypatch.setattr(lock._LOCKS, "lockf", failing(number))
@@ -140,7 +129,6 @@ def test_a_file_system_without_record_locks_is_told_from_one_with_them(path, mon
 
 
 def test_a_lock_on_a_failing_disk_is_one_sentence(path, monkeypatch):
-    """A disk error is not a file system without locks."""
     monkeypatch.setattr(lock._LOCKS, "flock", failing(errno.EIO))
     with pytest.raises(OutputError, match="cannot be locked: x; check the disk or go elsewhere"):
         taken(path)
@@ -155,7 +143,6 @@ def failing(number):
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
 def test_a_planted_link_or_pipe_is_no_lock(path, kind):
-    """A link or pipe at the path of the lock is replaced."""
     target = path.with_name("target")
     if kind == "link":
         target.write_text("of another")

@@ -12,7 +12,6 @@ from inventory.storage.files import atomic_write, has_sync, read_file, sync, tem
 
 
 def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
-    """The file has the old content until the block ends."""
     path = tmp_path / "list.txt"
     path.write_text("old")
     with atomic_write(path) as sink:
@@ -24,7 +23,6 @@ def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
 
 
 def broken_off(path, error):
-    """Writes half a file."""
     with atomic_write(path, ", then go on") as sink:
         sink.write(b"half")
         raise error
@@ -32,7 +30,6 @@ def broken_off(path, error):
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("odd"), KeyboardInterrupt()])
 def test_what_breaks_off_leaves_nothing(tmp_path, error):
-    """After an error the old file stays, and no partial file."""
     path = tmp_path / "list.txt"
     path.write_text("old")
     with pytest.raises(OutputError if isinstance(error, OSError) else type(error)):
@@ -43,14 +40,12 @@ def test_what_breaks_off_leaves_nothing(tmp_path, error):
 
 @pytest.mark.parametrize("name", ["gone/a", "file/a"])
 def test_a_place_that_cannot_be_written_says_what_to_do(tmp_path, name):
-    """A missing folder, or a file in its place, is an error with advice."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match=r"a cannot be written: .*; check that its folder exists, then go on"):
         broken_off(tmp_path / name, ValueError("never reached"))
 
 
 def test_a_pipe_is_written_and_not_replaced(tmp_path):
-    """A device or pipe is not replaced; of a link, the target is."""
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -68,7 +63,6 @@ def test_a_pipe_is_written_and_not_replaced(tmp_path):
 
 @pytest.fixture(params=["link", "dangling link", "hard link", "pipe", "rest"])
 def planted(request, tmp_path):
-    """A file of another user, and a function that puts a way to it at a name."""
     target = tmp_path / "target"
     target.write_text("of another")
 
@@ -91,7 +85,6 @@ def planted(request, tmp_path):
 
 
 def test_what_was_planted_at_the_temporary_name_is_replaced(tmp_path, planted):
-    """A link, pipe or old file at the temporary name is replaced; a link's target stays."""
     path = tmp_path / "list.txt"
     planted(temporary_name(path))
     with atomic_write(path) as sink:
@@ -101,7 +94,6 @@ def test_what_was_planted_at_the_temporary_name_is_replaced(tmp_path, planted):
 
 
 def test_what_was_planted_at_a_name_of_our_own_is_replaced(tmp_path, planted):
-    """A link or pipe at a fixed name of a run is replaced."""
     path = tmp_path / "manifest.json"
     planted(path)
     with atomic_write(path, ours=True) as sink:
@@ -110,7 +102,6 @@ def test_what_was_planted_at_a_name_of_our_own_is_replaced(tmp_path, planted):
 
 
 def test_a_folder_at_the_temporary_name_is_one_sentence(tmp_path):
-    """A folder at the temporary name is an output error with advice."""
     path = tmp_path / "list.txt"
     temporary_name(path).mkdir()
     with pytest.raises(OutputError, match=r"list.txt cannot be written: .*; (move the folder|grant write)"):
@@ -119,7 +110,6 @@ def test_a_folder_at_the_temporary_name_is_one_sentence(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_sync_is_no_error(tmp_path, monkeypatch, number):
-    """On a file system without sync, a write succeeds."""
     path = tmp_path / "list.txt"
     monkeypatch.setattr("os.fsync", failing(number))
     with atomic_write(path) as sink:
@@ -130,7 +120,6 @@ def test_a_file_system_without_sync_is_no_error(tmp_path, monkeypatch, number):
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_a_sync_that_fails_is_an_error(tmp_path, monkeypatch, number):
-    """A failed sync is an error, and the file does not get its name."""
     path = tmp_path / "list.txt"
     path.write_text("old")
     monkeypatch.setattr("os.fsync", failing(number))
@@ -150,7 +139,6 @@ def failing(number):
 
 
 def test_where_nothing_can_be_asked_sync_is_there(tmp_path, monkeypatch):
-    """For a missing file sync is assumed; without fdatasync, fsync is tried."""
     assert has_sync(tmp_path / "none")
     monkeypatch.delattr("os.fdatasync")
     (tmp_path / "file").touch()
@@ -158,7 +146,6 @@ def test_where_nothing_can_be_asked_sync_is_there(tmp_path, monkeypatch):
 
 
 def test_without_a_place_for_temporary_files_one_sentence_names_the_variable(tmp_path, monkeypatch):
-    """Without a writable folder for temporary files, the message names TMPDIR."""
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(tmp_path / "none")])
     with pytest.raises(OutputError, match=r"temporary files cannot be written: .*; set TMPDIR"), temporary_folder():
@@ -170,7 +157,6 @@ def test_without_a_place_for_temporary_files_one_sentence_names_the_variable(tmp
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
-    """A pipe is an error and not waited for."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="It is no file"):
         read_file(tmp_path / "pipe")
@@ -179,6 +165,5 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
 
 
 def test_a_name_that_the_system_refuses_is_one_sentence(tmp_path):
-    """A name that is too long is an output error."""
     with pytest.raises(OutputError, match="cannot be written: File name too long; use a shorter name, then go on"):
         broken_off(tmp_path / ("n" * 300), ValueError("never reached"))

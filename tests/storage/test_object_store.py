@@ -30,7 +30,6 @@ def nothing(_sent):
     ],
 )
 def test_a_url_is_a_bucket_and_a_prefix(text, written):
-    """A URL is parsed into its parts; a final slash is ignored."""
     assert is_url(text)
     assert str(parse(text)) == written
 
@@ -55,7 +54,6 @@ def test_a_url_is_a_bucket_and_a_prefix(text, written):
     ],
 )
 def test_what_is_no_plain_url_is_refused_and_not_repeated(text, words):
-    """An invalid URL is refused without quoting it."""
     assert is_url(text)
     with pytest.raises(UsageError, match=words) as refused:
         parse(text)
@@ -65,12 +63,10 @@ def test_what_is_no_plain_url_is_refused_and_not_repeated(text, words):
 
 @pytest.mark.parametrize("text", ["output/today", "/s3/x", "s3:/bucket", "C:\\runs", "a:b", ""])
 def test_a_folder_is_no_url(text):
-    """A text without :// is a folder."""
     assert not is_url(text)
 
 
 def test_s3_leaves_the_credential_to_the_sdk():
-    """For s3:// the SDK finds the credential; all timeouts are set."""
     reported = options_of(URL, {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, **KEYS})
     assert reported == {"connect_timeout": 5.0, "request_timeout": 20.0, "background_writes": False, "region": None}
 
@@ -83,7 +79,6 @@ def test_s3_leaves_the_credential_to_the_sdk():
     ],
 )
 def test_the_endpoint_of_s3_is_the_environments(environment, scheme, host):
-    """The endpoint is AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL."""
     reported = options_of(URL, environment)
     assert (reported["scheme"], reported["endpoint_override"]) == (scheme, host)
 
@@ -102,7 +97,6 @@ def test_the_endpoint_of_s3_is_the_environments(environment, scheme, host):
     ],
 )
 def test_obs_has_its_own_address_and_keys(environment):
-    """obs:// uses the bucket's host and Huawei Cloud's keys, and no setting of AWS."""
     reported = options_of(
         OBS, {**environment, "AWS_ACCESS_KEY_ID": "x", "AWS_ENDPOINT_URL": "http://x", "AWS_REGION": "x"}
     )
@@ -119,7 +113,6 @@ def test_obs_has_its_own_address_and_keys(environment):
 
 
 def test_obs_of_the_european_partition_is_under_its_own_domain():
-    """The European partition has its own domain; a given endpoint stays."""
     environment = {**KEYS, "HW_REGION_NAME": "eu-west-101"}
     assert options_of(OBS, environment)["endpoint_override"] == "obs.eu-west-101.myhuaweicloud.eu"
     environment["OBS_ENDPOINT"] = "https://obs.{region}.myhuaweicloud.com"
@@ -127,7 +120,6 @@ def test_obs_of_the_european_partition_is_under_its_own_domain():
 
 
 def test_obs_takes_temporary_keys():
-    """Temporary keys use HW_SECURITY_TOKEN."""
     environment = {**KEYS, "HW_SECURITY_TOKEN": "temporary", "HW_REGION_NAME": "cn-north-4"}
     assert options_of(OBS, environment)["session_token"] == "temporary"
 
@@ -146,7 +138,6 @@ def test_obs_takes_temporary_keys():
     ],
 )
 def test_what_is_missing_or_odd_is_said_before_anything_is_asked(url, environment, error, words):
-    """Missing keys, a missing region and invalid endpoints are one message each, before any call."""
     with pytest.raises(error, match=words) as refused:
         options_of(url, environment)
     assert "SECRETX" not in str(refused.value)
@@ -154,12 +145,10 @@ def test_what_is_missing_or_odd_is_said_before_anything_is_asked(url, environmen
 
 @pytest.fixture
 def objects(store):
-    """The objects under the URL, in the real server."""
     return ObjectStore(URL, store.environment())
 
 
 def test_what_is_put_is_found_read_and_removed(objects, store, tmp_path):
-    """An object can be written, listed, read and removed."""
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x" * 9_000_000 + b"end")
     sent = objects.put("calls.csv", path, nothing)
@@ -177,7 +166,6 @@ def test_what_is_put_is_found_read_and_removed(objects, store, tmp_path):
 
 
 def test_folders_of_split_tables_are_listed_and_others_are_not(objects, store):
-    """Objects of the given folders are listed, and no others."""
     for key in ("calls/part-00000.csv", "photos/1.csv", "a.csv", "calls/deeper/b.csv"):
         store.client().put_object(Bucket=BUCKET, Key=f"runs/today/{key}", Body=b"x")
     store.client().put_object(Bucket=BUCKET, Key="runs/today2/c.csv", Body=b"x")
@@ -185,7 +173,6 @@ def test_folders_of_split_tables_are_listed_and_others_are_not(objects, store):
 
 
 def test_an_object_that_was_stopped_half_way_is_not_there(objects, store, tmp_path):
-    """A cancelled upload leaves no object."""
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x" * 20_000_000)
     looks = []
@@ -204,7 +191,6 @@ def test_an_object_that_was_stopped_half_way_is_not_there(objects, store, tmp_pa
 
 
 def test_an_object_of_which_a_part_was_refused_is_not_there(objects, store, tmp_path):
-    """If a part of a large file is refused, there is no object."""
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x" * 30_000_000)
     store.fault = lambda request: (403, "AccessDenied") if "partNumber=2" in request["QUERY_STRING"] else None
@@ -217,7 +203,6 @@ def test_an_object_of_which_a_part_was_refused_is_not_there(objects, store, tmp_
 
 
 def test_an_object_that_was_given_up_does_not_appear_when_the_process_ends(store, tmp_path):
-    """A process that exits after a refused part completes no object."""
     (tmp_path / "calls.csv").write_bytes(b"x" * 30_000_000)
     store.fault = lambda request: (403, "AccessDenied") if "partNumber=2" in request["QUERY_STRING"] else None
     code = (
@@ -234,14 +219,12 @@ def test_an_object_that_was_given_up_does_not_appear_when_the_process_ends(store
 
 
 def test_a_file_that_cannot_be_read_is_named(objects, store, tmp_path):
-    """A missing file is an error about the file, not about the store."""
     with pytest.raises(OutputError, match=r"calls\.csv cannot be read: No such file"):
         objects.put("calls.csv", tmp_path / "calls.csv", nothing)
     assert store.objects() == {}
 
 
 def test_a_bucket_that_is_not_there_is_said(store):
-    """Listing and reading a missing bucket are one message each."""
     missing = ObjectStore(ObjectUrl("s3", "no-such-bucket", "x"), store.environment())
     with pytest.raises(OutputError, match="s3://no-such-bucket/x: there is no such bucket; create it"):
         missing.listed()
@@ -269,7 +252,6 @@ def test_a_bucket_that_is_not_there_is_said(store):
     ],
 )
 def test_each_refusal_is_one_sentence(store, tmp_path, monkeypatch, status, code, words):
-    """Each refusal becomes a meaning and advice, on one line and without secrets."""
     monkeypatch.setattr(object_store, "ATTEMPTS", 1)
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x")
@@ -284,7 +266,6 @@ def test_each_refusal_is_one_sentence(store, tmp_path, monkeypatch, status, code
 
 
 def test_a_store_that_is_not_there_is_said(monkeypatch, store):
-    """A closed port is one message that names the endpoint."""
     monkeypatch.setattr(object_store, "ATTEMPTS", 1)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -296,7 +277,6 @@ def test_a_store_that_is_not_there_is_said(monkeypatch, store):
 
 
 def test_a_store_that_never_answers_is_given_up(monkeypatch, store):
-    """A silent store is one message after the timeout."""
     monkeypatch.setattr(object_store, "ATTEMPTS", 1)
     monkeypatch.setattr(object_store, "SILENT_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -307,7 +287,6 @@ def test_a_store_that_never_answers_is_given_up(monkeypatch, store):
 
 
 def test_obs_speaks_to_the_buckets_own_host(store, tmp_path):
-    """Requests of obs:// have the bucket in the host, not in the path."""
     path = tmp_path / "calls.csv"
     path.write_bytes(b"x")
     hosts = []

@@ -25,7 +25,6 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
     ],
 )
 def test_values_come_out_as_they_went_in(values, type_name):
-    """Each type keeps extremes, empty values and nulls in a valid array."""
     array = to_array(values, TYPES[type_name])
     array.validate(full=True)
     assert array.to_pylist() == values
@@ -33,7 +32,6 @@ def test_values_come_out_as_they_went_in(values, type_name):
 
 
 def test_times_are_microseconds_in_utc():
-    """A time is microseconds since 1970 UTC, also before 1970."""
     array = to_array(
         [1614840602000001, None, -1, -62135596800000000, 253402300799999999], TYPES["timestamp[us, tz=UTC]"]
     )
@@ -53,7 +51,6 @@ def test_times_are_microseconds_in_utc():
     st.lists(st.none() | st.booleans()),
 )
 def test_arrays_are_those_that_arrow_makes(texts, numbers, flags):
-    """Any array is valid and equals that of ``pyarrow.array``."""
     for values, arrow_type in ((texts, pa.string()), (numbers, pa.int64()), (flags, pa.bool_())):
         array = to_array(values, arrow_type)
         array.validate(full=True)

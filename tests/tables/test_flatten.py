@@ -36,7 +36,6 @@ def target(event: str) -> tuple[object, ...]:
     ("number", "last_modified", "raw"), [(0, None, "2021-03-04 14:50:02"), (1, T_14_50_02, "2021-03-04T14:50:02+08:00")]
 )
 def test_the_documented_answers(number, last_modified, raw):
-    """Both documented answers match column for column."""
     rows = flatten(URN, settled(RECORDED[number]["body"]))
     answered = "urn:fss:xxxxxxxxx:7aad83af3e8d42e99ac194xxxxxxxxxx:function:default:test:latest"
     assert rows.function == (
@@ -49,7 +48,6 @@ def test_the_documented_answers(number, last_modified, raw):
 
 
 def test_the_documented_item_of_the_list_api():
-    """Two fields of a documented list item are not in a config: they are in ``extra``."""
     rows = flatten(URN, settled(RECORDED[2]["body"]["async_invoke_configs"][0]))
     assert rows.function[7:] == (
         *("configured", None, 200, None, None),
@@ -79,7 +77,6 @@ FRAGMENTS = {
 @pytest.mark.parametrize("number", FRAGMENTS)
 @pytest.mark.parametrize("event", ["on_success", "on_failure"])
 def test_the_recorded_destinations(number, event):
-    """Each recorded destination is one row with its own typed columns."""
     assert RECORDED[number]["api"] == "FuncDestinationConfig fragment"
     rows = flatten(URN, settled({"func_urn": "u", "destination_config": {event: RECORDED[number]["body"]}}))
     assert rows.destinations == [(*SIDE, event, *FRAGMENTS[number])]
@@ -90,7 +87,6 @@ def test_the_recorded_destinations(number, event):
 
 @pytest.mark.parametrize("number", [2, 7, 8, 9, 10, 11, 12, 13])
 def test_recorded_answers_of_other_operations_are_no_config(number):
-    """Only a version with its times is a config among answers of other operations."""
     body = RECORDED[number]["body"]
     if number == 11:
         rows = flatten(URN, settled(body))
@@ -102,7 +98,6 @@ def test_recorded_answers_of_other_operations_are_no_config(number):
 
 
 def test_every_recorded_response_is_a_case():
-    """Every recorded response has a case."""
     assert len(RECORDED) == 14
     assert {0, 1, 2, *FRAGMENTS, 7, 8, 9, 10, 11, 12, 13} == set(range(14))
 
@@ -111,7 +106,6 @@ def test_every_recorded_response_is_a_case():
     "side", [None, {}, "", "{}", {"destination": "", "param": ""}, {"destination": "", "param": "{}"}]
 )
 def test_an_empty_side_makes_no_row(side):
-    """An empty side makes no row in any shape; the other side keeps its own."""
     sides = {"on_success": side, "on_failure": {"destination": "SMN", "param": '{"topic_urn":"t"}'}}
     rows = flatten(URN, settled({"destination_config": sides}))
     assert [row[5:8] for row in rows.destinations] == [("on_failure", "SMN", '{"topic_urn":"t"}')]
@@ -119,7 +113,6 @@ def test_an_empty_side_makes_no_row(side):
 
 
 def test_an_empty_destination_with_a_param_is_kept():
-    """``destination: ""`` with parameters makes no row; ``extra`` has the parameters."""
     side = {"destination": "", "param": '{"bucket":"b"}'}
     rows = flatten(URN, settled({"destination_config": {"on_success": side}}))
     assert rows.destinations == []
@@ -161,7 +154,6 @@ def test_an_empty_destination_with_a_param_is_kept():
     ],
 )
 def test_destinations_that_are_not_as_documented(side, expected):
-    """An unknown type, a broken param and a param of another type keep their row and data."""
     rows = flatten(URN, settled({"destination_config": {"on_failure": side}}))
     assert rows.destinations == [(*SIDE, "on_failure", *expected)]
 
@@ -191,26 +183,22 @@ def test_destinations_that_are_not_as_documented(side, expected):
     ],
 )
 def test_times(text, zone, microseconds):
-    """Only times with a zone, or with a zone from the user, are read."""
     assert read_time(text, zone) == microseconds
 
 
 def test_the_raw_time_stays_beside_the_typed_one():
-    """``_raw`` has the cloud's text in all cases."""
     body = {"created_time": "2021-03-04 14:50:02", "last_modified": "soon"}
     row = flatten(URN, settled(body), ZoneInfo("Asia/Shanghai")).function
     assert row[18:22] == (T_14_50_02, "2021-03-04 14:50:02", None, "soon")
 
 
 def test_a_urn_that_was_not_attempted():
-    """Without an outcome, a row has only the URN and its status, and no call."""
     rows = flatten("urn:fss:r:p:function:d:f", None)
     assert rows.function == ("urn:fss:r:p:function:d:f", "r", "p", "d", "f", None, None, "not_attempted", *[None] * 16)
     assert (rows.destinations, rows.call) == ([], None)
 
 
 def test_an_error_keeps_the_vendors_words_and_the_rest():
-    """A URN without a config has the code, the message and the rest of the answer."""
     body = {"error_code": "FSS.1051", "error_msg": "gone", "request_id": "r", "details": {"error_msg": "d"}}
     outcome = settled(body, "not_found", error_kind=None, http_status=404, error_code="FSS.1051", error_msg="gone")
     assert flatten(URN, outcome).function == (
@@ -234,7 +222,6 @@ def test_an_error_keeps_the_vendors_words_and_the_rest():
     ],
 )
 def test_whether_a_function_exists_is_said_or_not_known(status, code, known, listed):
-    """A config proves the function, FSS.1051 its absence; a list settles other cases."""
     outcome = status and settled({"func_urn": "x"}, status, error_code=code)
     assert flatten(URN, outcome).function[-1] is known
     assert flatten(URN, outcome, listed=True).function[-1] is listed
@@ -242,7 +229,6 @@ def test_whether_a_function_exists_is_said_or_not_known(status, code, known, lis
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error_code":"FSS.0500', b"\xff"])
 def test_an_error_without_json_makes_a_row(body):
-    """The body of a failure may be anything."""
     outcome = settled(body, "failed", error_kind="server_error", http_status=502)
     assert flatten(URN, outcome).function[7:] == ("failed", "server_error", 502, None, None, *[None] * 12)
 
@@ -274,7 +260,6 @@ VALUES = (
     st.dictionaries(st.text(st.characters(categories=["Lu"]), min_size=1, max_size=5), VALUES, max_size=3),
 )
 def test_flattening_is_total(known, unknown):
-    """Any config makes complete rows, with unknown fields in ``extra``."""
     rows = flatten(URN, settled({**known, **unknown}), UTC)
     assert len(rows.function) == 24
     assert [len(row) for row in rows.destinations] == [16] * len(rows.destinations)

@@ -43,7 +43,6 @@ def whole(folder, rows):
 
 
 def test_more_rows_than_a_file_may_have_make_a_folder_of_parts(tmp_path):
-    """All parts but the last are full, and each file is reported."""
     files = write(tmp_path, 25, 10)
     assert [(file.path, file.rows) for file in files] == [
         ("calls/part-00000.parquet", 10),
@@ -62,14 +61,12 @@ def test_more_rows_than_a_file_may_have_make_a_folder_of_parts(tmp_path):
 @pytest.mark.parametrize("form", BOTH)
 @pytest.mark.parametrize("rows", [11, 20, 25])
 def test_the_parts_hold_the_cells_of_the_one_file(tmp_path, rows, form):
-    """The parts in order are the table."""
     paths = [tmp_path / file.path for file in write(tmp_path, rows, 10, (form,))]
     assert read_parts("calls", paths).equals(whole(tmp_path / "one", rows))
 
 
 @pytest.mark.parametrize("rows", [0, 9, 10])
 def test_few_rows_are_one_file(tmp_path, rows):
-    """A table of one part equals the single file byte for byte."""
     files = write(tmp_path, rows, 10)
     assert [file.path for file in files] == ["calls.parquet", "calls.csv"]
     whole(tmp_path / "one", rows)
@@ -77,7 +74,6 @@ def test_few_rows_are_one_file(tmp_path, rows):
 
 
 def test_readers_take_the_folder_for_one_dataset(tmp_path):
-    """Arrow and pandas read the folder in the table's order; CSV has its own folder."""
     write(tmp_path, 35, 10)
     expected = whole(tmp_path / "one", 35)
     assert ds.dataset(tmp_path / "calls", format="parquet").to_table().equals(expected)
@@ -86,20 +82,17 @@ def test_readers_take_the_folder_for_one_dataset(tmp_path):
 
 
 def test_the_same_rows_make_the_same_parts(tmp_path):
-    """The same rows make the same names and bytes."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     assert write(tmp_path / "one", 25, 4) == write(tmp_path / "two", 25, 4)
 
 
 def test_many_parts_are_sorted_by_name_still(tmp_path):
-    """Names with more digits keep the table's order."""
     files = write(tmp_path, 3, 1, ("parquet",), max_rows=1_000_000)
     assert [file.path for file in files] == [f"calls/part-000000{number}.parquet" for number in range(3)]
 
 
 def test_a_folder_has_its_name_when_all_parts_are_whole(tmp_path):
-    """The old table stays until all parts are complete."""
     write(tmp_path, 25, 10)
     before = {path: path.read_bytes() for path in (tmp_path / "calls").iterdir()}
     with PartsWriter(CALLS, tmp_path, BOTH, rows_per_file=10, max_rows=35) as writer:
@@ -121,14 +114,12 @@ def break_off(folder, error):
 
 @pytest.mark.parametrize("error", [OutputError("full"), KeyboardInterrupt()])
 def test_nothing_is_left_after_an_error(tmp_path, error):
-    """An error leaves no part."""
     with pytest.raises(type(error)):
         break_off(tmp_path, error)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path):
-    """The next writer empties the staging folder of a killed run."""
     code = (
         "import os, sys; sys.path[:0] = ['tests', 'tests/tables']; from pathlib import Path; import test_parts as t\n"
         "with t.PartsWriter(t.CALLS, Path(sys.argv[1]), t.BOTH, rows_per_file=3, max_rows=9) as writer:\n"
@@ -142,7 +133,6 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
 
 @pytest.mark.parametrize("what", ["a folder with something in it", "a file"])
 def test_what_is_not_ours_is_not_written_over(tmp_path, what):
-    """A foreign folder or file with the name of the parts stays, with one error."""
     other = tmp_path / "calls" if what == "a file" else tmp_path / "calls" / "notes.txt"
     other.parent.mkdir(exist_ok=True)
     other.write_text("mine")
@@ -153,14 +143,12 @@ def test_what_is_not_ours_is_not_written_over(tmp_path, what):
 
 
 def test_a_folder_that_is_gone_is_an_output_error(tmp_path):
-    """A missing folder is one error that names the table."""
     with pytest.raises(OutputError, match="table calls cannot be written: No such file"):
         write(tmp_path / "gone", 5, 10)
 
 
 @pytest.mark.parametrize("kind", ["folder link", "file link", "file"])
 def test_what_was_planted_at_the_staging_folder_is_replaced(tmp_path, kind):
-    """A link at the staging folder is replaced; its target stays."""
     other, run = tmp_path / "other", tmp_path / "run"
     other.mkdir()
     run.mkdir()
@@ -176,7 +164,6 @@ def test_what_was_planted_at_the_staging_folder_is_replaced(tmp_path, kind):
 
 
 def test_parts_behind_a_link_are_not_ours(tmp_path):
-    """A link at the parts' folder is an error; the parts behind it stay."""
     other, run = tmp_path / "other", tmp_path / "run"
     for folder in (other, run):
         folder.mkdir()

@@ -26,19 +26,16 @@ COLUMNS = {
 
 
 def test_the_tables_are_the_contracts():
-    """Four tables have the columns of the contract in order."""
     assert {name: ", ".join(c.name for c in table.columns) for name, table in schema.TABLES.items()} == COLUMNS
 
 
 @pytest.mark.parametrize("table", schema.TABLES.values(), ids=lambda table: table.name)
 def test_the_tables_are_sorted_as_the_contract_says(table):
-    """Tables sort by ``function_urn`` and ``event``, rejects by position."""
     expected = {"functions": ("function_urn",), "destinations": ("function_urn", "event"), "calls": ("function_urn",)}
     assert table.sorted_by == expected.get(table.name, ("source", "line"))
 
 
 def test_types_of_columns():
-    """A column is text, 64-bit integer, boolean, double or UTC time."""
     typed = {
         (name, column.name): column.type
         for name, table in schema.TABLES.items()
@@ -65,18 +62,15 @@ def test_types_of_columns():
 
 @pytest.mark.parametrize("table", schema.TABLES.values(), ids=lambda table: table.name)
 def test_every_column_is_explained(table):
-    """Each column has a meaning, a source and a unique name."""
     assert all(column.meaning and column.source for column in table.columns)
     assert len({column.name for column in table.columns}) == len(table.columns)
 
 
 def test_every_column_has_a_value():
-    """Flattening reads each column of the three tables; rejects come from the ledger."""
     assert all(column.value for name, table in schema.TABLES.items() if name != "rejects" for column in table.columns)
 
 
 def test_every_parameter_of_a_destination_has_its_column():
-    """Destination types and schema have the same columns and parameters."""
     expected = {column: f"param: {name}" for side in PARAMETERS.values() for name, (column, _) in side.items()}
     columns = schema.DESTINATIONS.columns
     assert {column.name: column.source for column in columns if column.source.startswith("param: ")} == expected
@@ -86,23 +80,19 @@ def test_every_parameter_of_a_destination_has_its_column():
     ("name", "unit"), [("max_async_event_age_in_seconds", "s"), ("obs_expires_days", "d"), ("duration_ms", "ms")]
 )
 def test_quantities_have_their_unit(name, unit):
-    """The name of a quantity contains its declared unit."""
     assert [c.unit for table in schema.TABLES.values() for c in table.columns if c.name == name] == [unit]
 
 
 def test_a_table_is_found_by_its_name():
-    """A known name gives its table."""
     assert schema.find_table("calls") is schema.CALLS
 
 
 def test_an_unknown_table_is_a_usage_error_that_names_the_known():
-    """The error for an unknown table lists the known ones."""
     with pytest.raises(UsageError, match="functions, destinations, calls, rejects"):
         schema.find_table("function")
 
 
 def test_markdown_has_a_line_for_each_column():
-    """The dictionary is complete: 24 + 16 + 7 + 4 columns."""
     text = dictionary.to_markdown(tuple(schema.TABLES.values()))
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(lines) == 51
@@ -111,7 +101,6 @@ def test_markdown_has_a_line_for_each_column():
 
 
 def test_objects_say_the_same_as_the_columns():
-    """The JSON dictionary names each table, its row and its columns."""
     (rejects,) = dictionary.to_json_objects((schema.REJECTS,))
     assert rejects["name"] == "rejects"
     assert rejects["sorted_by"] == ("source", "line")
@@ -120,7 +109,6 @@ def test_objects_say_the_same_as_the_columns():
 
 
 def test_asking_for_the_dictionary_loads_no_arrow():
-    """The dictionary does not import Arrow or NumPy."""
     code = "import sys; import inventory.tables.schema; print({'pyarrow', 'numpy', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

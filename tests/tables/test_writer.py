@@ -76,7 +76,6 @@ def breaking_off(rows: int, error: type[BaseException]):
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_csv_and_parquet_hold_the_same_cells(tmp_path, table, data):
-    """CSV and Parquet keep the same cells and schema."""
     rows = data.draw(rows_of(table))
     write(table, tmp_path, rows)
     parquet, text = (read_table(tmp_path / f"{table.name}.{suffix}") for suffix in BOTH)
@@ -90,7 +89,6 @@ def test_csv_and_parquet_hold_the_same_cells(tmp_path, table, data):
 
 @pytest.mark.parametrize("size", [10_000, 1_200_000])
 def test_a_large_cell_is_the_same_in_both(tmp_path, size):
-    """A cell of a megabyte is equal in CSV and Parquet."""
     row = ("s", 1, '{"' * (size // 2), "reason")
     write(schema.REJECTS, tmp_path, [row, ("s", 2, "t", "r")])
     assert read_table(tmp_path / "rejects.csv").to_pydict() == read_table(tmp_path / "rejects.parquet").to_pydict()
@@ -115,12 +113,10 @@ def test_a_large_cell_is_the_same_in_both(tmp_path, size):
     ],
 )
 def test_formulas_are_guarded(text, guarded):
-    """Formulas and quotes get a quote that can be removed."""
     assert guard(text) == guarded
 
 
 def test_a_spreadsheet_sees_no_formula(tmp_path):
-    """Other CSV readers see guarded text; null is empty, empty text is quoted."""
     write(schema.REJECTS, tmp_path, [("=cmd()", 1, "", None)])
     raw = (tmp_path / "rejects.csv").read_bytes()
     assert raw.splitlines()[1] == b'"\'=cmd()",1,"",'
@@ -130,7 +126,6 @@ def test_a_spreadsheet_sees_no_formula(tmp_path):
 
 @pytest.mark.parametrize("table", schema.TABLES.values(), ids=lambda table: table.name)
 def test_a_table_without_rows_is_whole(tmp_path, table):
-    """A table without rows has files with a header."""
     files = write(table, tmp_path, [])
     assert [(file.rows, file.format) for file in files] == [(0, "parquet"), (0, "csv")]
     names = [column.name for column in table.columns]
@@ -140,7 +135,6 @@ def test_a_table_without_rows_is_whole(tmp_path, table):
 
 @pytest.mark.parametrize("table", schema.TABLES.values(), ids=lambda table: table.name)
 def test_parquet_describes_itself(tmp_path, table):
-    """Parquet has zstd, the sort order, and each field's meaning, source and unit."""
     write(table, tmp_path, [tuple(None for _ in table.columns)])
     file = pq.ParquetFile(tmp_path / f"{table.name}.parquet")
     for field, column in zip(file.schema_arrow, table.columns, strict=True):
@@ -155,7 +149,6 @@ def test_parquet_describes_itself(tmp_path, table):
 
 
 def test_row_groups_have_a_size_that_readers_like(tmp_path):
-    """A row group has tens of thousands of rows."""
     write(schema.CALLS, tmp_path, map(call, range(70_000)), ("parquet",))
     metadata = pq.ParquetFile(tmp_path / "calls.parquet").metadata
     sizes = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
@@ -164,7 +157,6 @@ def test_row_groups_have_a_size_that_readers_like(tmp_path):
 
 
 def test_what_was_written_is_said(tmp_path):
-    """Name, rows, bytes and checksum are those of the files."""
     for file in write(schema.CALLS, tmp_path, map(call, range(5000))):
         content = (tmp_path / file.path).read_bytes()
         assert (file.name, file.path, file.rows) == ("calls", f"calls.{file.format}", 5000)
@@ -173,7 +165,6 @@ def test_what_was_written_is_said(tmp_path):
 
 @pytest.mark.parametrize("rows", [40_000, 900])
 def test_the_same_rows_make_the_same_bytes(tmp_path, rows):
-    """The bytes depend only on the rows."""
     digests = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -182,7 +173,6 @@ def test_the_same_rows_make_the_same_bytes(tmp_path, rows):
 
 
 def test_rows_of_a_megabyte_do_not_add_up(tmp_path):
-    """Large cells make smaller batches and row groups."""
     with TableWriter(schema.REJECTS, tmp_path, BOTH) as writer:
         for number in range(60):
             writer.add(("s", number, "x" * 1024 * 1024, "r"), 1024 * 1024)
@@ -193,7 +183,6 @@ def test_rows_of_a_megabyte_do_not_add_up(tmp_path):
 
 
 def test_nothing_has_its_name_before_it_is_whole(tmp_path):
-    """A table has only temporary files before publish and only final ones after."""
     with TableWriter(schema.CALLS, tmp_path, BOTH) as writer:
         for number in range(5000):
             writer.add(call(number), 100)
@@ -207,7 +196,6 @@ def test_nothing_has_its_name_before_it_is_whole(tmp_path):
 @pytest.mark.parametrize("rows", [0, 10, 5000])
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
 def test_nothing_is_left_after_an_error(tmp_path, rows, error):
-    """An error leaves no file and no warning."""
     with pytest.raises(error):
         write(schema.CALLS, tmp_path, breaking_off(rows, error))
     gc.collect()
@@ -215,7 +203,6 @@ def test_nothing_is_left_after_an_error(tmp_path, rows, error):
 
 
 def test_an_old_table_stays_until_the_new_one_is_whole(tmp_path):
-    """A failure keeps the old table."""
     write(schema.CALLS, tmp_path, [call(7)])
     with pytest.raises(ZeroDivisionError):
         write(schema.CALLS, tmp_path, breaking_off(5, ZeroDivisionError))
@@ -224,7 +211,6 @@ def test_an_old_table_stays_until_the_new_one_is_whole(tmp_path):
 
 
 def test_a_folder_that_is_gone_is_an_output_error(tmp_path):
-    """A missing folder is an error that names the table."""
     with (
         pytest.raises(OutputError, match="table calls cannot be written"),
         TableWriter(schema.CALLS, tmp_path / "gone", BOTH),
@@ -233,8 +219,6 @@ def test_a_folder_that_is_gone_is_an_output_error(tmp_path):
 
 
 def test_a_full_disk_is_an_output_error(tmp_path, monkeypatch):
-    """A full disk is one error and leaves no file."""
-
     def full(*_args):
         raise OSError(28, "No space left on device")
 
@@ -247,7 +231,6 @@ def test_a_full_disk_is_an_output_error(tmp_path, monkeypatch):
 @pytest.mark.parametrize("suffix", BOTH)
 @pytest.mark.parametrize("content", [b"", b"\0\1\2", b"a,b\n1,2\n", None])
 def test_a_file_that_is_no_table_is_an_output_error(tmp_path, suffix, content):
-    """A damaged, foreign or missing table is named."""
     path = tmp_path / f"calls.{suffix}"
     if content is not None:
         path.write_bytes(content)
@@ -256,7 +239,6 @@ def test_a_file_that_is_no_table_is_an_output_error(tmp_path, suffix, content):
 
 
 def test_writing_does_not_import_pandas(tmp_path):
-    """A batch job does not import pandas."""
     code = (
         "import sys; from pathlib import Path; from inventory.tables import schema\n"
         "from inventory.tables.writer import TableWriter\n"
@@ -270,7 +252,6 @@ def test_writing_does_not_import_pandas(tmp_path):
 
 
 def test_a_link_at_the_temporary_name_is_not_followed(tmp_path):
-    """The target of a link at the temporary name keeps its content."""
     target = tmp_path / "target"
     target.write_text("of another")
     run = tmp_path / "run"
@@ -285,7 +266,6 @@ def test_a_link_at_the_temporary_name_is_not_followed(tmp_path):
 
 
 def test_a_process_can_exit_directly_after_reading(tmp_path):
-    """A read leaves no Arrow thread that aborts the process at exit."""
     write(schema.CALLS, tmp_path, map(call, range(5)), ("parquet",))
     code = (
         "import sys; from pathlib import Path; from inventory.tables.writer import read_table\n"
