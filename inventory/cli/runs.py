@@ -99,7 +99,7 @@ def demo(
         for path, rows in summary.table_files(result):
             log.say("demo", f"  {path}  ({rows:,} rows)")
         log.say("demo", f"  {result.folder / 'manifest.json'}", "", "Try next:")
-        for step in summary.next_steps(result.folder):
+        for step in summary.next_steps(result):
             log.say("demo", f"  {step}")
         print_and_exit(result)
 
@@ -109,12 +109,16 @@ def emulate(
     functions: Annotated[int, typer.Option(min=0, help="Number of functions of the generated cloud.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the generated cloud; the same seed gives the same cloud.")] = 0,
     limit: Annotated[
-        str | None, typer.Option(help="Rate limit of each project, such as 60/minute or 200/5minute.")
+        str | None,
+        typer.Option(
+            help="Rate limit of each project, such as 60/minute or 200/5minute; with :ip (150/second:ip) of all "
+            "projects together, with :api of all callers of an operation."
+        ),
     ] = None,
     faults: Annotated[
         str | None,
         typer.Option(
-            help="Faults, such as latency=20ms,5xx=1%,stall=0.1%,storm=1%, or all=5%; see inventory/docs/emulator.md."
+            help="Faults, such as latency=20ms,5xx=1%,stall=0.1%,stray=0.5%, or all=5%; see inventory/docs/emulator.md."
         ),
     ] = None,
     state: Annotated[

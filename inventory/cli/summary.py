@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import duration, shorten
-from inventory.errors import ErrorKind, Status
+from inventory.errors import ErrorKind, ExitCode, Status
 from inventory.printable import printable
 from inventory.runs.output import program_name, resume_command
 
@@ -101,10 +100,11 @@ def row_counts(result: Result) -> str:
     return f"{', '.join(f'{name} {count:,} rows' for name, count in counted.items())} ({formats})"
 
 
-def next_steps(folder: Path) -> list[str]:
-    """Commands worth trying after the demo."""
-    code = f"import inventory; print(inventory.open_snapshot({str(folder)!r}).functions.status.value_counts())"
+def next_steps(result: Result) -> list[str]:
+    """Commands worth trying after the demo; the first one resumes an incomplete run."""
+    code = f"import inventory; print(inventory.open_snapshot({str(result.folder)!r}).functions.status.value_counts())"
     return [
+        *([resume_command(result.output)] if result.exit_code is not ExitCode.ANSWERED else []),
         f"{program_name(sys.executable)} -c {shlex.quote(code)}",
         f"{program_name(sys.argv[0])} schema functions",
         f"HW_AUTH_TOKEN=... {program_name(sys.argv[0])} export my-urns.txt",

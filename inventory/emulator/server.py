@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, InitVar, dataclass, field
 from hashlib import blake2b
+from http import HTTPStatus
 from threading import Thread
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +16,7 @@ from multidict import CIMultiDict
 
 from inventory.emulator import debug_pages
 from inventory.emulator.faults import transmission
-from inventory.emulator.faults.plan import Fault, Faults, Plan, PlanSpec, Step
+from inventory.emulator.faults.plan import Attempts, Fault, Faults, Plan, PlanSpec, Step
 from inventory.emulator.faults.responses import FaultyCall, apply_fault
 from inventory.emulator.gateway import routes
 from inventory.emulator.gateway.authentication import Authenticator, Call
@@ -71,8 +72,10 @@ class Emulator:
         token_lifetime: lifetime of IAM tokens in seconds.
         now: clock for signatures and tokens, in seconds since 1970.
         lists_aliases: whether the list of a function's configs includes its aliases (not documented by the vendor).
-        limit: rate limit of each scope: a :class:`Limit`, or text such as ``"150/second"``.
-        faults: faults by rate: :class:`Faults`, or text such as ``"latency=20ms,5xx=1%"``.
+        limit: rate limit: a :class:`Limit`, or text such as ``"150/second"`` of each project, ``"150/second:ip"`` of
+            all projects together, ``"150/second:api"`` of all callers of an operation.
+        faults: faults by rate: :class:`Faults`, or text such as ``"latency=20ms,5xx=1%"``. Seed, URN and attempt
+            determine a fault; a call that is refused before it reaches the service is no attempt.
         pieces: sizes in bytes of the pieces in which each answer is sent; the last size repeats. Empty: one piece.
         log_size: number of requests that the log keeps.
         clock: clock of the rate limit, in seconds.
@@ -122,6 +125,7 @@ class Emulator:
         self._regions = {scope.project_id: scope.region for scope in self.state.scopes}
         self._log = RequestLog(log_size)
         self._number = 0
+        self._attempts = Attempts()
         self._plan: Plan | None = None
         self._windows: Windows | None = None
         self._listener: Listener | None = None
@@ -150,8 +154,9 @@ class Emulator:
         self._plan = None if spec is None else Plan(spec)
 
     def clear(self) -> None:
-        """Resets log, counters, plan and rate limit, as between two tests."""
+        """Resets log, counters, attempts, plan and rate limit, as between two tests."""
         self._log.clear()
+        self._attempts = Attempts()
         self._plan = None
         self._windows = None
 
@@ -248,21 +253,24 @@ class Emulator:
         call = Call(request.method, path, request.headers, await request.read() if request.can_read_body else b"")
         route = routes.route(request.method, path)
         step = self._plan.step(route.urn) if route and route.urn and self._plan else None
-        latency, drawn = self.faults.draw(number) if self.faults else (0.0, None)
-        step = step or drawn
+        draw = self._attempts.draw(self.faults, path, number)
+        step = step or draw.fault
         fault = step if isinstance(step, Fault) else None
         scope: Scope | None = None
         status: int | None = None
         try:
-            if latency:
-                await asyncio.sleep(latency)
+            if draw.latency:
+                await asyncio.sleep(draw.latency)
             if fault in transmission.BEFORE_AN_ANSWER:
                 response = await transmission.BEFORE_AN_ANSWER[fault](request)
                 if fault is Fault.AWAY:
                     self.go_away((self.faults or _NO_FAULTS).absence)
                 return response
             request_id = blake2b(b"%d" % number, digest_size=16, key=b"request").hexdigest()
-            reply, scope = self._judge(call, route, step, request_id)
+            reply, scope, is_refused = self._judge(call, route, step, request_id)
+            if is_refused:
+                self._attempts.undo(draw)
+                step = fault = None
             response = _response(reply, request_id)
             if fault not in transmission.INCOMPLETE and transmission.is_open(request):
                 status = reply.status
@@ -276,31 +284,32 @@ class Emulator:
             name = str(fault) if fault else "planned" if step else None
             self._log.add(LoggedRequest(number, arrived, request.method, path, urn, scope, status, name))
 
-    def _judge(self, call: Call, route: routes.Route | None, step: Step, request_id: str) -> tuple[Reply, Scope | None]:
-        """The answer, judged in the gateway's order, and the scope that the rate limit charged."""
+    def _judge(
+        self, call: Call, route: routes.Route | None, step: Step, request_id: str
+    ) -> tuple[Reply, Scope | None, bool]:
+        """The answer, the scope that the rate limit charged, and whether the gateway refused the call."""
         authenticator = Authenticator(self.token, self.expired_tokens, self.keys, self.iam, self.now)
         if route is None:
-            reply = self.iam.answer(call.method, call.raw_path, call.body)
-            if reply is None:
-                return routes.unknown_api(request_id), None
-            is_token_request = call.method == "POST"
-            return (None if is_token_request else authenticator.check(call, None, request_id)) or reply, None
+            reply = self.iam.answer(call.method, call.raw_path, call.body) or routes.unknown_api(request_id)
+            if call.method == "POST" or reply.status == HTTPStatus.NOT_FOUND:
+                return reply, None, False
+            refusal = authenticator.check(call, None, request_id)
+            return refusal or reply, None, refusal is not None
         refusal = authenticator.check(call, route.project_id, request_id)
         if refusal is not None:
-            return refusal, None
+            return refusal, None, True
         urn = self._urn(route)
-        region = urn.region if urn else self._regions.get(route.project_id, "")
-        scope = Scope(region, route.project_id)
+        scope = Scope(urn.region if urn else self._regions.get(route.project_id, ""), route.project_id)
         if self.limit is not None:
             if self._windows is None or self._windows.limit is not self.limit:
                 self._windows = Windows(self.limit, self.clock)
-            wait = self._windows.count_call(scope)
+            wait = self._windows.count_call(scope, route.operation)
             if wait is not None:
-                return routes.throttled(self.limit, wait, request_id), scope
+                return routes.throttled(self.limit, wait, request_id), scope, True
         reply = step if isinstance(step, Reply) else self._answer(route, scope, urn)
         if isinstance(step, Fault):
             reply = apply_fault(step, reply, FaultyCall(route.urn, request_id, self.now(), self.limit))
-        return reply, scope
+        return reply, scope, False
 
     def _answer(self, route: routes.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:
         """The answer of the service."""

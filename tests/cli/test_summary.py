@@ -36,6 +36,14 @@ def test_a_complete_run_has_no_problems():
     assert summary.problems(result(stopped=[None], statuses={"configured": 5, "not_configured": 5})) == []
 
 
+@pytest.mark.parametrize("exit_code", ExitCode)
+def test_the_next_step_of_an_incomplete_demo_is_to_resume(exit_code):
+    steps = summary.next_steps(result()._replace(exit_code=exit_code))
+    resume = ["export --resume --output 'a run'"] if exit_code else []
+    assert [step for step in steps if "--resume" in step] == steps[: len(resume)]
+    assert [step.partition(" ")[2] for step in steps[: len(resume)]] == resume
+
+
 def test_cleaned_entries_are_in_the_summary():
     run = result(statuses={"configured": 5})
     assert "invisible" not in summary.summary_lines(run)

@@ -6,7 +6,7 @@ import json
 import aiohttp
 import pytest
 
-from inventory.emulator import Fault, Faults, Reply
+from inventory.emulator import Fault, Faults, Limit, Reply
 
 PROJECT = "p" * 32
 BASE = f"urn:fss:cn-north-4:{PROJECT}:function:default:"
@@ -21,6 +21,7 @@ CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
         (Fault.SERVICE_ERROR, 500, "application/json", b'{"error_code":"FSS.0500"'),
         (Fault.BACKEND_TIMEOUT, 504, "application/json", b'{"error_msg":"Backend timeout","error_code":"APIG.0203"'),
         (Fault.THROTTLED, 429, "application/json", b'{"error_msg":"The throttling threshold has been reached'),
+        (Fault.STRAY, 429, "application/json", b'{"error_code":"FSS.0429","error_msg":"Too many requests"}'),
         (Fault.TRUNCATED, 200, "application/json", json.dumps(CONFIG, separators=(",", ":")).encode()[:20]),
         (Fault.HTML, 200, "text/html", b"<html>"),
         (Fault.EMPTY, 200, "application/json", b""),
@@ -105,6 +106,49 @@ async def test_faults_by_rate_may_be_switched_mid_run(emulator, get):
     emulator.faults = None
     assert statuses == {500, 502, 503, 504}
     assert (await get())[0] == 200
+
+
+@pytest.mark.parametrize("refusal", ["limit", "token"])
+async def test_a_call_that_the_gateway_refuses_is_no_attempt(emulator, get, refusal):
+    """A refusal depends on when a call comes: the faults that a URN meets do not."""
+    emulator.faults = faults = Faults(error_5xx=0.5)
+    for attempt in range(8):
+        if refusal == "limit":
+            emulator.limit = Limit(1, 1, "day")
+            await get(f"{BASE}other")
+            assert (await get())[0] == 429
+            emulator.limit = None
+        else:
+            emulator.token = "another"
+            assert (await get())[0] == 401
+            emulator.token = None
+        assert emulator.requests[-1].fault is None
+        await get()
+        _, drawn = faults.draw(f"/v2/{PROJECT}/fgs/functions/{BASE}f/async-invoke-config", attempt)
+        assert emulator.requests[-1].fault == drawn
+
+
+async def test_clear_begins_with_the_first_attempt_again(emulator, get):
+    emulator.faults = "stray=100%"
+    assert [(await get())[0], (await get())[0]] == [429, 200]
+    emulator.clear()
+    assert [(await get())[0], (await get())[0]] == [429, 200]
+
+
+async def test_operations_of_a_function_have_their_own_attempts(emulator, get, session):
+    emulator.faults = "stray=100%"
+    url = f"{emulator.url}/v2/{PROJECT}/fgs/functions/{BASE}f/versions"
+    for expected in (429, 200):
+        assert (await get())[0] == expected
+        async with session.get(url, headers={"X-Auth-Token": "t"}) as response:
+            assert response.status == expected
+
+
+async def test_stray_refusals_are_charged_and_leave_the_limit_alone(emulator, get):
+    emulator.limit, emulator.faults = "3/day", "stray=100%"
+    statuses = [(await get(f"{BASE}{name}"))[0] for name in ("f", "g", "f", "f")]
+    assert statuses == [429, 429, 200, 429]
+    assert [request.fault for request in emulator.requests] == ["stray", "stray", None, None]
 
 
 async def test_a_client_that_leaves_is_logged_without_a_status(emulator, get):

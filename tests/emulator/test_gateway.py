@@ -150,6 +150,20 @@ async def test_the_window_follows_the_clock_that_was_given(session):
     assert seen == [(200, None), (429, "48"), (200, None)]
 
 
+@pytest.mark.parametrize(("policy", "refused"), [("user", [0, 0, 1, 1]), ("ip", [0, 1, 1, 1]), ("api", [0, 1, 0, 1])])
+async def test_a_policy_shares_a_window_over_projects_or_operations(session, policy, refused):
+    cloud = GeneratedCloud(40, regions=("cn-north-4", "cn-east-3"))
+    calls = [f"/v2/{scope.project_id}/fgs/functions" for scope in cloud.scopes]
+    calls += [f"{path}/f/versions" for path in calls]
+    async with Emulator(cloud, limit=f"1/day:{policy}") as emulator:
+        for path in calls:
+            async with session.get(f"{emulator.url}{path}", headers={"X-Auth-Token": "t"}) as response:
+                if response.status == 429:
+                    message = (await response.json())["error_msg"]
+                    assert message.endswith(f"reached: policy {policy} over ratelimit,limit:1,time:1 day")
+        assert [int(request.status == 429) for request in emulator.requests] == refused
+
+
 async def test_scopes_are_throttled_apart(session):
     cloud = GeneratedCloud(2, regions=("cn-north-4", "cn-east-3"))
     async with Emulator(cloud, limit=Limit(1, 1, "day")) as emulator:

@@ -74,6 +74,22 @@ def test_errors_are_read_as_errors(server):
     assert caught.value.request_id
 
 
+@pytest.mark.parametrize("policy", ["user", "ip", "api"])
+def test_a_stray_refusal_is_one_429_and_a_limit_names_its_policy(server, policy):
+    server.faults, server.limit = "stray=100%", f"3/day:{policy}"
+    client, request = functiongraph(server), ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
+    seen = []
+    for _ in range(4):
+        try:
+            client.show_function_async_invoke_config(request)
+        except ClientRequestException as error:
+            seen.append(error.status_code)
+        else:
+            seen.append(200)
+    assert seen == [429, 200, 200, 429]
+    assert [call.fault for call in server.requests] == ["stray", None, None, None]
+
+
 def test_a_wrong_key_is_refused_and_locked_after_five(server):
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
     words = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from difflib import get_close_matches
 from enum import StrEnum
 from hashlib import blake2b
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from urllib.parse import unquote
 
 import msgspec
 
@@ -89,6 +91,8 @@ class Fault(StrEnum):
     """429 of the service with ``Retry-After`` in seconds."""
     THROTTLED_DATE = "throttled_date"
     """429 of the service with ``Retry-After`` as a date."""
+    STRAY = "stray"
+    """429 of the service without a limit; the next attempt of the URN is never another one."""
 
 
 ERRORS_5XX = (Fault.BAD_GATEWAY, Fault.PROXY_ERROR, Fault.SERVICE_ERROR, Fault.BACKEND_TIMEOUT)
@@ -131,7 +135,7 @@ _STEPS = 1 << 64
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
-    """Faults by rate; seed and request number determine the fault.
+    """Faults by rate; seed, URN and attempt determine the fault, whatever the order of the calls.
 
     Attributes:
         latency: mean added latency in seconds.
@@ -140,9 +144,9 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         reset: share of connection resets.
         malformed: share of 200 answers without a config.
         others: shares of other ``GROUPS`` or single kinds, by name.
-        storm: share of 429 answers, in runs of ``STORM_CALLS`` of one kind.
+        storm: share of 429 answers, in runs of ``STORM_CALLS`` of one kind; hits whichever calls come then.
         absence: seconds for which :attr:`Fault.AWAY` lasts.
-        seed: selects which requests are hit.
+        seed: selects which attempts are hit.
     """
 
     latency: float = 0.0
@@ -172,7 +176,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             text: a time for ``latency`` and ``absence``; a share for ``jitter``, ``storm``, each of ``GROUPS`` and
                 each :class:`Fault`. ``all`` covers every kind that a retry can overcome.
-            seed: selects which requests are hit.
+            seed: selects which attempts are hit.
 
         Raises:
             SettingsError: a part is not ``KEY=VALUE``, or its key or value is unknown.
@@ -191,30 +195,72 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         others = {key: value for key, value in values.items() if key not in _FIELDS}
         return cls(**fields, others=others, seed=seed)
 
-    def draw(self, number: int) -> tuple[float, Fault | None]:
-        """The added latency in seconds and the fault of one request."""
-        where, which, wait = self._chances(number)
+    def draw(self, call: str, attempt: int) -> tuple[float, Fault | None]:
+        """The added latency in seconds and the fault of one attempt of a call; ``attempt`` counts from 0."""
+        where, which, wait = self._chances(f"{attempt}:{call}")
         latency = self.latency * (1 + self.jitter * (2 * wait / _STEPS - 1))
-        if self.storm:
-            begins, kind, _ = self._chances(-1 - number // STORM_CALLS)
-            if begins / _STEPS < self.storm:
-                return latency, THROTTLES[kind % len(THROTTLES)]
+        fault = self._fault(where, which)
+        if fault is Fault.STRAY and attempt:
+            where, which, _ = self._chances(f"{attempt - 1}:{call}")
+            fault = None if self._fault(where, which) is Fault.STRAY else fault
+        return latency, fault
+
+    def draw_storm(self, number: int) -> Fault | None:
+        """The fault of one request if a storm refuses it."""
+        if not self.storm:
+            return None
+        begins, kind, _ = self._chances(f"storm:{number // STORM_CALLS}")
+        return THROTTLES[kind % len(THROTTLES)] if begins / _STEPS < self.storm else None
+
+    def _fault(self, where: int, which: int) -> Fault | None:
         point = where / _STEPS
         rates = {"5xx": self.error_5xx, "reset": self.reset, "malformed": self.malformed, **self.others}
         for key, rate in rates.items():
             if point < rate:
                 faults = GROUPS[key] if key in GROUPS else (Fault(key),)
-                return latency, faults[which % len(faults)]
+                return faults[which % len(faults)]
             point -= rate
-        return latency, None
+        return None
 
-    def _chances(self, number: int) -> tuple[int, int, int]:
-        digest = blake2b(b"%d:%d" % (self.seed, number), digest_size=24).digest()
+    def _chances(self, event: str) -> tuple[int, int, int]:
+        digest = blake2b(f"{self.seed}:{event}".encode(), digest_size=24).digest()
         return (
             int.from_bytes(digest[:8], "big"),
             int.from_bytes(digest[8:16], "big"),
             int.from_bytes(digest[16:], "big"),
         )
+
+
+class Draw(NamedTuple):
+    """Latency in seconds and fault of a request; ``call`` is empty if the request is no attempt."""
+
+    latency: float
+    fault: Fault | None
+    call: str
+
+
+class Attempts:
+    """Counts the attempts of each call and draws their faults by rate."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def draw(self, faults: Faults | None, raw_path: str, number: int) -> Draw:
+        """Counts an attempt, unless a storm refuses the request, and draws its fault."""
+        if faults is None:
+            return Draw(0.0, None, "")
+        call = unquote(raw_path)
+        latency, fault = faults.draw(call, self._counts[call])
+        storm = faults.draw_storm(number)
+        if storm:
+            return Draw(latency, storm, "")
+        self._counts[call] += 1
+        return Draw(latency, fault, call)
+
+    def undo(self, draw: Draw) -> None:
+        """Takes back the attempt of a request that the gateway refused: its fault meets the next one."""
+        if draw.call:
+            self._counts[draw.call] -= 1
 
 
 class Plan:

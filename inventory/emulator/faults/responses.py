@@ -44,6 +44,7 @@ _FIXED_FAULTS = {
     ),
     Fault.BLOCKED: page(418, "访问被拦截！"),  # noqa: RUF001 - the firewall's text
     Fault.THROTTLED_BY_SERVICE: _BUSY,
+    Fault.STRAY: _BUSY,
     Fault.THROTTLED_SECONDS: _BUSY._replace(headers={**JSON_HEADERS, "Retry-After": str(RETRY_AFTER)}),
 }
 
