@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 
 import aiohttp
 import pytest
 
-from inventory.emulator import Fault, Faults, Limit, Reply
+from inventory.emulator import Emulator, Fault, Faults, FileCloud, Limit, Reply
 
 PROJECT = "p" * 32
 BASE = f"urn:fss:cn-north-4:{PROJECT}:function:default:"
@@ -106,6 +107,34 @@ async def test_faults_by_rate_may_be_switched_mid_run(emulator, get):
     emulator.faults = None
     assert statuses == {500, 502, 503, 504}
     assert (await get())[0] == 200
+
+
+@pytest.mark.parametrize(("workers", "limit"), [(1, None), (8, None), (60, None), (8, "20/day")])
+async def test_which_urns_fail_depends_on_the_seed_only(session, workers, limit):
+    """Of 60 URNs with 3 attempts each: neither order nor concurrency nor refusals of the limit change the outcome."""
+    names = [f"f{number}" for number in range(60)]
+    path = f"/v2/{PROJECT}/fgs/functions/{{}}/async-invoke-config"
+    faults = Faults(error_5xx=0.5, seed=7)
+    expected = {name for name in names if all(faults.draw(path.format(name), attempt)[1] for attempt in range(3))}
+    places = asyncio.Semaphore(workers)
+    failed = set()
+
+    async def call(name):
+        statuses = []
+        while len(statuses) < 3 and 404 not in statuses:
+            async with places, session.get(f"{emulator.url}{path.format(name)}", headers={"X-Auth-Token": "t"}) as got:
+                if got.status == 429:
+                    emulator.limit = limit  # begins a window
+                else:
+                    statuses.append(got.status)
+        if 404 not in statuses:
+            failed.add(name)
+
+    async with Emulator(FileCloud({}), faults=faults, limit=limit) as emulator:
+        await asyncio.gather(*map(call, random.Random(workers).sample(names, len(names))))
+        assert (429 in emulator.counts) == (limit is not None)
+    assert failed == expected
+    assert 3 <= len(failed) <= 15
 
 
 @pytest.mark.parametrize("refusal", ["limit", "token"])
