@@ -27,7 +27,7 @@ class Listener:
     Args:
         server: serves each connection.
         host: address to listen on.
-        port: port to listen on; 0 takes a free one.
+        port: 0 takes a free one.
     """
 
     def __init__(self, server: web.Server, host: str, port: int) -> None:

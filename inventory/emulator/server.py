@@ -312,7 +312,6 @@ class Emulator:
         return reply, scope, False
 
     def _answer(self, route: routes.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:
-        """The answer of the service."""
         match route.operation:
             case routes.Operation.LIST_FUNCTIONS:
                 return listings.list_functions(self.state, scope, route.query)

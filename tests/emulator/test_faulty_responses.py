@@ -29,7 +29,7 @@ CONFIG = {"func_urn": f"{BASE}f:latest", "max_async_retry_attempts": 1}
         (Fault.NULL, 200, "application/json", b"null"),
         (Fault.ARRAY, 200, "application/json", b"[]"),
         (Fault.REDIRECT, 302, "text/html", b"<html>"),
-        (Fault.BLOCKED, 418, "text/html", "<html>\r\n<head><title>访问被拦截！".encode()),  # noqa: RUF001 - the firewall's own text
+        (Fault.BLOCKED, 418, "text/html", "<html>\r\n<head><title>访问被拦截！".encode()),  # noqa: RUF001 - the firewall's text
         (Fault.THROTTLED_BY_SERVICE, 429, "application/json", b'{"error_code":"FSS.0429"'),
         (Fault.THROTTLED_SECONDS, 429, "application/json", b'{"error_code":"FSS.0429"'),
         (Fault.THROTTLED_DATE, 429, "application/json", b'{"error_code":"FSS.0429"'),
@@ -54,10 +54,7 @@ async def test_truncated_body_is_not_json(emulator, get):
 
 @pytest.mark.parametrize(("fault", "times"), [(Fault.RESET, 2), (Fault.RESET_IN_BODY, 1)])
 async def test_a_reset_breaks_the_connection_as_often_as_planned(emulator, get, fault, times):
-    """The client sees a broken connection, the next call is right, the log has no status for the broken ones.
-
-    It takes two resets for one error: ``ClientSession`` itself asks once more where no answer had begun.
-    """
+    """Two resets make one error: ``ClientSession`` repeats a call whose answer had not begun."""
     emulator.plan({f"{BASE}f": [fault] * times})
     with pytest.raises(aiohttp.ClientError):
         await get()
@@ -68,8 +65,8 @@ async def test_a_reset_breaks_the_connection_as_often_as_planned(emulator, get, 
     assert emulator.counts == {None: times, 200: 1}
 
 
-@pytest.mark.parametrize(("fault", "answered"), [(Fault.RESET, False), (Fault.RESET_IN_BODY, True)])
-async def test_reset_sends_rst(emulator, fault, answered):
+@pytest.mark.parametrize(("fault", "is_answer_begun"), [(Fault.RESET, False), (Fault.RESET_IN_BODY, True)])
+async def test_reset_sends_rst(emulator, fault, is_answer_begun):
     emulator.plan({f"{BASE}f": [fault]})
     reader, writer = await asyncio.open_connection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
     writer.write(
@@ -84,7 +81,7 @@ async def test_reset_sends_rst(emulator, fault, answered):
             error = caught
     assert isinstance(error, ConnectionResetError)
     writer.transport.abort()
-    assert received.startswith(b"HTTP/1.1 200") == answered
+    assert received.startswith(b"HTTP/1.1 200") == is_answer_begun
     assert not received.endswith(b"}")
 
 
@@ -94,7 +91,7 @@ async def test_throttled_twice_then_right(emulator, get):
 
 
 async def test_a_plan_may_give_an_exact_answer(emulator, get):
-    blocked = Reply(418, "<title>访问被拦截！</title>".encode(), {"Content-Type": "text/html", "Server": "CloudWAF"})  # noqa: RUF001 - the firewall's own text
+    blocked = Reply(418, "<title>访问被拦截！</title>".encode(), {"Content-Type": "text/html", "Server": "CloudWAF"})  # noqa: RUF001 - the firewall's text
     emulator.plan({f"{BASE}f": [blocked]})
     status, body, headers = await get()
     assert (status, body, headers["Server"]) == (418, blocked.body, "CloudWAF")
@@ -139,7 +136,6 @@ async def test_which_urns_fail_depends_on_the_seed_only(session, workers, limit)
 
 @pytest.mark.parametrize("refusal", ["limit", "token"])
 async def test_a_call_that_the_gateway_refuses_is_no_attempt(emulator, get, refusal):
-    """A refusal depends on when a call comes: the faults that a URN meets do not."""
     emulator.faults = faults = Faults(error_5xx=0.5)
     for attempt in range(8):
         if refusal == "limit":
@@ -187,6 +183,6 @@ async def test_a_client_that_leaves_is_logged_without_a_status(emulator, get):
         await asyncio.sleep(0)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
-    while not emulator.requests:  # noqa: ASYNC110 - neither has the departure
+    while not emulator.requests:  # noqa: ASYNC110 - the departure has no event either
         await asyncio.sleep(0)
     assert emulator.requests[0].status is None

@@ -34,8 +34,8 @@ def test_configs_nulls_and_missing_urns_differ(load):
 def test_a_urn_without_qualifier_means_latest():
     long, short = FileCloud({f"{BASE}f:latest": {}}), FileCloud({f"{BASE}f": {}})
     for cloud in (long, short):
-        for asked in (f"{BASE}f", f"{BASE}f:latest"):
-            assert cloud.answer(parse(asked)) == {"func_urn": f"{BASE}f:latest"}
+        for urn in (f"{BASE}f", f"{BASE}f:latest"):
+            assert cloud.answer(parse(urn)) == {"func_urn": f"{BASE}f:latest"}
 
 
 def test_a_config_keeps_the_func_urn_that_it_has():
@@ -65,7 +65,7 @@ def test_the_request_list_is_the_files(load):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "parts"),
     [
         ("{", ["the file", "truncated"]),
         (b'{"functions": {"\xff": null}}', ["the file", "utf-8"]),
@@ -80,13 +80,13 @@ def test_the_request_list_is_the_files(load):
         (f'{{"answers": {{"{BASE}f": {{"body": "\\ud800"}}}}}}', ["the file"]),
     ],
 )
-def test_a_wrong_file_is_one_sentence_with_file_and_place(load, text, words):
+def test_a_wrong_file_is_one_sentence_with_file_and_place(load, text, parts):
     with pytest.raises(SettingsError) as caught:
         load(text)
     sentence = str(caught.value)
     assert "state.json" in sentence
     assert "\n" not in sentence
-    assert [word for word in words if word not in sentence] == []
+    assert [part for part in parts if part not in sentence] == []
 
 
 def test_a_file_that_is_not_there_is_a_settings_error(tmp_path):

@@ -70,7 +70,6 @@ def test_the_list_names_each_urn_once_and_is_not_sorted(cloud):
 
 
 def test_the_list_keeps_to_the_grammar(cloud):
-    """Every URN has 7 or 8 fields, at most 269 characters, and a name of 2 to 60 of the documented ones."""
     for text in cloud.urns():
         urn = parse(text)
         assert str(urn) == text
@@ -154,9 +153,9 @@ def test_every_documented_shape_of_no_destination_occurs(configs):
 def test_every_destination_has_its_documented_param(configs):
     keys, sides = {}, set()
     for config in configs.values():
-        found = {side: value for side, value in (config.get("destination_config") or {}).items() if value}
-        sides.add(tuple(side for side, value in found.items() if value["destination"]))
-        for value in found.values():
+        given_sides = {side: value for side, value in (config.get("destination_config") or {}).items() if value}
+        sides.add(tuple(side for side, value in given_sides.items() if value["destination"]))
+        for value in given_sides.values():
             if value["destination"]:
                 keys.setdefault(value["destination"], set()).add(tuple(json.loads(value["param"])))
     assert sides == {(), ("on_success",), ("on_failure",), ("on_success", "on_failure")}

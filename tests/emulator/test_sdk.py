@@ -92,12 +92,12 @@ def test_a_stray_refusal_is_one_429_and_a_limit_names_its_policy(server, policy)
 
 def test_a_wrong_key_is_refused_and_locked_after_five(server):
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
-    words = []
+    messages = []
     for _ in range(6):
         with pytest.raises(ClientRequestException) as caught:
             functiongraph(server, secret="wrong").show_function_async_invoke_config(request)
-        words.append(caught.value.error_msg)
-    assert all("verify aksk signature fail" in text and AK in text for text in words)
+        messages.append(caught.value.error_msg)
+    assert all("verify aksk signature fail" in text and AK in text for text in messages)
     with pytest.raises(ClientRequestException, match="AK access failed to reach the limit,forbidden") as caught:
         functiongraph(server).show_function_async_invoke_config(request)
     assert (caught.value.status_code, caught.value.error_code) == (401, "APIGW.0301")
@@ -107,16 +107,16 @@ def test_a_wrong_key_is_refused_and_locked_after_five(server):
 
 def test_a_lock_ends():
     now = time.time()
-    moments = iter([now] * 14 + [now + 301] * 10)
+    times = iter([now] * 14 + [now + 301] * 10)
     emulator = Emulator(FileCloud({f"{BASE}f": CONFIG}))
-    emulator.keys = Keys({AK: SK}, now=lambda: next(moments))
+    emulator.keys = Keys({AK: SK}, now=lambda: next(times))
     request = ShowFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f")
     with emulator.in_thread():
         for _ in range(6):
             with pytest.raises(ClientRequestException):
                 functiongraph(emulator, secret="wrong").show_function_async_invoke_config(request)
-        for moment in moments:
-            if moment > now:
+        for reading in times:
+            if reading > now:
                 break
         assert functiongraph(emulator).show_function_async_invoke_config(request).max_async_retry_attempts == 1
 
@@ -141,9 +141,9 @@ def token_request(password="password", project=P):
 
 
 def test_iam_gives_tokens_and_lists_projects(server):
-    given = iam(server).keystone_create_user_token_by_password(token_request())
-    assert given.x_subject_token in server.iam.tokens
-    assert given.token.expires_at.endswith("Z")
+    issued = iam(server).keystone_create_user_token_by_password(token_request())
+    assert issued.x_subject_token in server.iam.tokens
+    assert issued.token.expires_at.endswith("Z")
     listed = iam(server).keystone_list_projects(KeystoneListProjectsRequest(name="cn-north-4"))
     assert [(project.id, project.name) for project in listed.projects] == [(P, "cn-north-4")]
     assert iam(server).keystone_list_projects(KeystoneListProjectsRequest(name="nowhere")).projects == []
@@ -165,22 +165,22 @@ async def test_a_token_of_iam_is_bound_to_its_project_and_its_end(session):
     emulator = Emulator(cloud, users=[User("reader", "password", "company")], now=lambda: clock[0])
     async with emulator:
 
-        async def ask(project):
-            given = await asyncio.to_thread(
+        async def show_config(project):
+            issued = await asyncio.to_thread(
                 iam(emulator).keystone_create_user_token_by_password, token_request(project=project)
             )
             url = f"{emulator.url}/v2/{P}/fgs/functions/{BASE}f:latest/async-invoke-config"
             clock[0] += 3600
             results = []
             for _ in range(2):
-                async with session.get(url, headers={"X-Auth-Token": given.x_subject_token}) as response:
+                async with session.get(url, headers={"X-Auth-Token": issued.x_subject_token}) as response:
                     results.append((response.status, (await response.json()).get("error_code")))
                 clock[0] += 86_400
             return results
 
-        assert await ask(P) == [(200, None), (401, "APIGW.0307")]
-        assert (await ask(other))[0] == (401, "APIGW.0307")
-        assert (await ask(sub))[0] == (403, "FSS.0403")
+        assert await show_config(P) == [(200, None), (401, "APIGW.0307")]
+        assert (await show_config(other))[0] == (401, "APIGW.0307")
+        assert (await show_config(sub))[0] == (403, "FSS.0403")
         url = f"{emulator.url}/v2/{P}/fgs/functions/{BASE}f:latest/async-invoke-config"
         async with session.get(url, headers={"X-Auth-Token": "made-up"}) as response:
             assert response.status == 401
@@ -189,15 +189,15 @@ async def test_a_token_of_iam_is_bound_to_its_project_and_its_end(session):
 def test_functions_are_paged_by_offset(server):
     server.state = GeneratedCloud(950, projects=[P])
     client = functiongraph(server)
-    found, marker, pages = [], 0, 0
+    listed, marker, pages = [], 0, 0
     while True:
         page = client.list_functions(ListFunctionsRequest(marker=str(marker), maxitems="400"))
-        found += [function.func_urn for function in page.functions]
+        listed += [function.func_urn for function in page.functions]
         marker, pages = page.next_marker, pages + 1
         if marker >= page.count:
             break
-    assert (len(set(found)), pages, marker) == (950, 3, 950)
-    assert {urn.count(":") for urn in found} == {6}
+    assert (len(set(listed)), pages, marker) == (950, 3, 950)
+    assert {urn.count(":") for urn in listed} == {6}
     assert client.list_functions(ListFunctionsRequest(marker="950")).functions == []
 
 
@@ -240,14 +240,14 @@ def test_the_configs_of_a_function_are_paged(server):
     server.state = FileCloud({f"{BASE}f:v{number:03}": CONFIG for number in range(250)})
     client = functiongraph(server)
 
-    def ask(**query):
+    def list_configs(**query):
         request = ListFunctionAsyncInvokeConfigRequest(function_urn=f"{BASE}f", **query)
         return client.list_function_async_invoke_config(request)
 
-    assert len(ask().async_invoke_configs) == 10
-    assert len(ask(limit="0").async_invoke_configs) == 10
-    assert len(ask(limit="500").async_invoke_configs) == 100
-    last = ask(limit="100", marker="200")
+    assert len(list_configs().async_invoke_configs) == 10
+    assert len(list_configs(limit="0").async_invoke_configs) == 10
+    assert len(list_configs(limit="500").async_invoke_configs) == 100
+    last = list_configs(limit="100", marker="200")
     assert (len(last.async_invoke_configs), last.page_info.next_marker, last.count) == (50, 0, 250)
     with pytest.raises(ClientRequestException):
-        ask(limit="-1")
+        list_configs(limit="-1")

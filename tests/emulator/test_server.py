@@ -100,7 +100,7 @@ def test_in_thread_serves_synchronous_code():
         with urlopen(Request(url, headers={"X-Auth-Token": "t"})) as response:
             assert json.load(response) == CONFIG
         assert emulator.counts == {200: 1}
-    assert set(threading.enumerate()) <= before  # of those, one that an earlier test left may have ended
+    assert set(threading.enumerate()) <= before  # a thread of an earlier test may have ended
 
 
 async def test_a_port_in_use_is_a_clear_error(emulator):
@@ -110,7 +110,7 @@ async def test_a_port_in_use_is_a_clear_error(emulator):
         await Emulator(port=port).start()
     with pytest.raises(SettingsError, match="is in use"), Emulator(port=port).in_thread():
         pass
-    assert set(threading.enumerate()) <= before  # of those, one that an earlier test left may have ended
+    assert set(threading.enumerate()) <= before  # a thread of an earlier test may have ended
 
 
 async def test_a_foreign_address_is_a_clear_error():

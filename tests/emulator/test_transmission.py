@@ -29,7 +29,7 @@ class Wire:
         self.reader = reader
         self.writer = writer
 
-    def ask(self, urn: str = f"{BASE}f") -> None:
+    def send_request(self, urn: str = f"{BASE}f") -> None:
         path = f"/v2/{PROJECT}/fgs/functions/{urn}/async-invoke-config"
         self.writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\n\r\n".encode())
 
@@ -61,7 +61,7 @@ async def test_an_answer_in_pieces_is_complete(emulator, connect):
     emulator.pieces = (3, 1)
     wire = await connect()
     for _ in range(2):
-        wire.ask(f"{BASE}f:latest")
+        wire.send_request(f"{BASE}f:latest")
         assert await wire.reader.read(10_000) == b"HTT"
         assert await wire.reader.read(10_000) == b"P"
         first = await wire.reader.readuntil(b"\r\n")
@@ -85,7 +85,7 @@ async def until(condition):
 async def test_a_stall_ends_when_the_client_leaves(emulator, connect, fault):
     emulator.plan({f"{BASE}f": [fault]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     received = b""
     if fault is not Fault.STALLED:
         status, headers = await wire.head()
@@ -102,7 +102,7 @@ async def test_a_dripping_body_is_never_complete(emulator, connect, monkeypatch)
     monkeypatch.setattr("inventory.emulator.faults.transmission.DRIP_SECONDS", 0.0)
     emulator.plan({f"{BASE}f": [Fault.DRIPPING]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     await wire.head()
     assert await wire.reader.readexactly(len(RIGHT) - 1) == RIGHT[:-1]
     with pytest.raises(TimeoutError):
@@ -112,7 +112,7 @@ async def test_a_dripping_body_is_never_complete(emulator, connect, monkeypatch)
 async def test_a_long_length_ends_in_a_closed_connection(emulator, connect):
     emulator.plan({f"{BASE}f": [Fault.LONG_LENGTH]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     status, headers = await wire.head()
     assert (status, headers["content-length"]) == (200, str(len(RIGHT) + 16))
     assert await wire.reader.read() == RIGHT
@@ -122,10 +122,10 @@ async def test_a_long_length_ends_in_a_closed_connection(emulator, connect):
 async def test_a_short_length_leaves_bytes_before_the_next_answer(emulator, connect):
     emulator.plan({f"{BASE}f": [Fault.SHORT_LENGTH]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     half = len(RIGHT) // 2
     assert await wire.answer() == (200, RIGHT[:half])
-    wire.ask(f"{BASE}g")
+    wire.send_request(f"{BASE}g")
     assert await wire.reader.readexactly(len(RIGHT) - half) == RIGHT[half:]
     assert (await wire.answer())[0] == 404
     assert emulator.counts == {None: 1, 404: 1}
@@ -134,9 +134,9 @@ async def test_a_short_length_leaves_bytes_before_the_next_answer(emulator, conn
 async def test_an_unsolicited_answer_follows_the_right_one(emulator, connect):
     emulator.plan({f"{BASE}f": [Fault.UNASKED]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     assert await wire.answer() == (200, RIGHT)
-    wire.ask()
+    wire.send_request()
     status, body = await wire.answer()
     assert (status, b"FSS.1051" in body) == (404, True)
     assert await wire.answer() == (200, RIGHT)
@@ -145,7 +145,7 @@ async def test_an_unsolicited_answer_follows_the_right_one(emulator, connect):
 async def test_a_chunked_answer_is_the_right_one(emulator, connect):
     emulator.plan({f"{BASE}f": [Fault.CHUNKED]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     status, headers = await wire.head()
     assert (status, headers["transfer-encoding"], "content-length" in headers) == (200, "chunked", False)
     chunks = []
@@ -159,7 +159,7 @@ async def test_a_chunked_answer_is_the_right_one(emulator, connect):
 async def test_a_huge_answer_has_100_megabytes(emulator, connect, fault):
     emulator.plan({f"{BASE}f": [fault]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     status, headers = await wire.head()
     assert status == 200
     assert headers.get("content-length") == (str(len(RIGHT) + HUGE_BYTES) if fault is Fault.HUGE else None)
@@ -174,7 +174,7 @@ async def test_a_huge_answer_has_100_megabytes(emulator, connect, fault):
 async def test_a_gzip_bomb_expands_a_thousandfold(emulator, connect):
     emulator.plan({f"{BASE}f": [Fault.GZIP_BOMB]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     status, headers = await wire.head()
     assert (status, headers["content-encoding"]) == (200, "gzip")
     body = await wire.reader.readexactly(int(headers["content-length"]))
@@ -190,7 +190,7 @@ async def test_a_gzip_bomb_expands_a_thousandfold(emulator, connect):
 async def test_gzip_is_the_right_body_or_invalid(emulator, connect, fault):
     emulator.plan({f"{BASE}f": [fault]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     _, headers = await wire.head()
     assert headers["content-encoding"] == "gzip"
     body = await wire.reader.readexactly(int(headers["content-length"]))
@@ -204,16 +204,16 @@ async def test_gzip_is_the_right_body_or_invalid(emulator, connect, fault):
 async def test_no_content_is_a_204_without_a_body(emulator, connect):
     emulator.plan({f"{BASE}f": [Fault.NO_CONTENT]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     assert (await wire.head())[0] == 204
-    wire.ask()
+    wire.send_request()
     assert await wire.answer() == (200, RIGHT)
 
 
 async def test_a_redirect_has_a_location(emulator, connect):
     emulator.plan({f"{BASE}f": [Fault.REDIRECT]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     status, headers = await wire.head()
     assert (status, headers["location"]) == (302, "https://auth.example.com/authui/login")
 
@@ -225,7 +225,7 @@ async def test_a_429_has_every_form_of_retry_after(emulator, connect):
     wire = await connect()
     found = []
     for _ in range(4):
-        wire.ask()
+        wire.send_request()
         status, headers = await wire.head()
         body = await wire.reader.readexactly(int(headers["content-length"]))
         found.append((status, headers.get("retry-after"), b"limit:200,time:1 second" in body))
@@ -251,14 +251,14 @@ async def refuses(emulator):
 
 async def test_a_server_that_goes_away_drops_refuses_and_comes_back(emulator, connect):
     wire, idle = await connect(), await connect()
-    wire.ask()
+    wire.send_request()
     assert await wire.answer() == (200, RIGHT)
     emulator.faults = Faults(latency=3600, jitter=0)
-    wire.ask()
+    wire.send_request()
     await until(lambda: emulator._number == 2)
     emulator.faults = None
     emulator.go_away(0.05)
-    emulator.go_away(3600)  # who is away stays as long as was said first
+    emulator.go_away(3600)  # the first absence counts
     assert emulator.is_away
     assert await is_gone(emulator)
     assert await idle.reader.read() == b""
@@ -266,7 +266,7 @@ async def test_a_server_that_goes_away_drops_refuses_and_comes_back(emulator, co
         await wire.head()
     await until(lambda: not emulator.is_away)
     back = await connect()
-    back.ask()
+    back.send_request()
     assert await back.answer() == (200, RIGHT)
     assert emulator.counts == {200: 2, None: 1}
 
@@ -275,13 +275,13 @@ async def test_a_planned_absence_begins_with_the_call(emulator, connect):
     emulator.faults = Faults(absence=0.05)
     emulator.plan({f"{BASE}f": [Fault.AWAY]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     with pytest.raises(ConnectionResetError):
         await wire.head()
     assert await is_gone(emulator)
     await until(lambda: not emulator.is_away)
     again = await connect()
-    again.ask()
+    again.send_request()
     assert await again.answer() == (200, RIGHT)
     assert [(request.status, request.fault) for request in emulator.requests] == [(None, "away"), (200, None)]
 
@@ -307,6 +307,6 @@ def test_a_server_in_a_thread_goes_away_too():
 async def test_a_long_header_is_longer_than_clients_read_by_default(emulator, connect):
     emulator.plan({f"{BASE}f": [Fault.LONG_HEADER]})
     wire = await connect()
-    wire.ask()
+    wire.send_request()
     status, headers = await wire.head()
     assert (status, len(headers["content-security-policy"]) > 10_000) == (200, True)

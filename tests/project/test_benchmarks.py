@@ -33,17 +33,17 @@ def test_the_sizes_on_paper_are_the_cost_of_one_times_their_number():
         assert cells == pytest.approx([count * each for each in cost])
     assert cost[1] == pytest.approx(1 / 200)
     memory = json.loads((BENCHMARKS / "figures.json").read_text(encoding="utf-8"))["memory"]
-    assert cost[0] == pytest.approx(1 / memory[-1]["rate"], rel=0.2)  # until it is written down anew
+    assert cost[0] == pytest.approx(1 / memory[-1]["rate"], rel=0.2)  # the page is updated by a person
 
 
-def test_the_picture_and_the_table_tell_of_the_same_day():
+def test_picture_and_table_have_the_same_date():
     figures = json.loads((BENCHMARKS / "figures.json").read_text(encoding="utf-8"))
     assert figures["date"] in (BENCHMARKS / "figures.md").read_text(encoding="utf-8")
     assert figures["rounds"] >= 5
     assert {len(entrant["rounds"]) for entrant in figures["race"]} == {figures["rounds"]}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the system does not tell what a child used")
+@pytest.mark.skipif(sys.platform == "win32", reason="it cannot measure a child process")
 def test_the_benchmarks_run(tmp_path):
     command = [sys.executable, BENCHMARKS / "run.py", "--quick", "--output", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -55,7 +55,7 @@ def test_the_benchmarks_run(tmp_path):
     assert (tmp_path / "figures.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the system does not tell what a child used")
+@pytest.mark.skipif(sys.platform == "win32", reason="it cannot measure a child process")
 def test_the_benchmark_of_differences_runs():
     command = [sys.executable, BENCHMARKS / "diffs.py", "--rows", "2000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -53,7 +53,7 @@ def test_a_notebook_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
     page, _ = HTMLExporter().from_notebook_node(notebook)
     assert len(page) < 4_000_000
     assert "No description has been provided" not in page
-    assert "unpkg.com" not in page  # from where itables loads its scripts by default
+    assert "unpkg.com" not in page  # the default source of itables
 
 
 @by_name

@@ -1,4 +1,4 @@
-"""README and guides are true: commands and snippets run, tables are the code's, links lead somewhere."""
+"""README and guides: commands and snippets run, tables match the code, links work."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ NOT_RUN = {
     "export HW_": "the emulator takes the tests' token",
     "inventory emulate": "it serves until it is stopped; a test below starts it",
 }
-"""Commands that are not run here, by their beginning, and why."""
+"""Commands that do not run here: how they begin, and why."""
 
 manual = pytest.mark.parametrize("document", MANUAL, ids=lambda path: path.name)
 
@@ -75,7 +75,7 @@ def shell(tmp_path, cloud, prepared):
     programs.mkdir()
     fetch = f"import urllib.request as u; print(u.urlopen('{cloud.url}/emulator/urns').read().decode())"
     _write_program(programs / "curl", f'exec {sys.executable} -c "{fetch}"')
-    # The documents' commands call Huawei Cloud: here --endpoint is added.
+    # Commands in documents call Huawei Cloud; this adds --endpoint.
     _write_program(
         programs / "inventory",
         f'case "$*" in check*|*--all*) set -- "$@" --iam-endpoint {cloud.url};; esac\n'
@@ -153,7 +153,7 @@ def test_the_emulator_command_starts():
 
 @pytest.mark.timeout(120)
 def test_the_demo_prints_what_the_readme_shows(tmp_path):
-    """Each line of the shortened output in the README is a line of the demo, apart from its times and its port."""
+    """Times and port aside."""
     done = run_cli("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (shown,) = blocks(README, "text")

@@ -58,6 +58,6 @@ def test_a_type_checker_sees_the_public_types(tmp_path, monkeypatch):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     output, complaints, _ = api.run([str(program)])
-    found = {int(line): code for line, code in re.findall(r"program\.py:(\d+): error: .*\[([a-z-]+)\]", output)}
+    errors = {int(line): code for line, code in re.findall(r"program\.py:(\d+): error: .*\[([a-z-]+)\]", output)}
     expected = {number: line.split("  # ")[1] for number, line in enumerate(PROGRAM.splitlines(), 1) if "  # " in line}
-    assert found == expected, f"{output}\n{complaints}"
+    assert errors == expected, f"{output}\n{complaints}"

@@ -73,7 +73,6 @@ def _by_limit(_: Reply, call: FaultyCall) -> Reply:
 
 
 def _until_date(_: Reply, call: FaultyCall) -> Reply:
-    """``Retry-After`` as a date, with the server's ``Date``."""
     dates = {
         "Date": formatdate(call.now, usegmt=True),
         "Retry-After": formatdate(call.now + RETRY_AFTER, usegmt=True),
@@ -86,7 +85,6 @@ def _cut(right: Reply, _: FaultyCall) -> Reply:
 
 
 def _of_another(_: Reply, call: FaultyCall) -> Reply:
-    """The config of another function."""
     fields = (call.urn or "urn:fss:region:project:function:default:f").split(":")
     name = 6 if fields[0] == "urn" else min(2, len(fields) - 1)
     fields[name] = f"{fields[name]}-other"
@@ -107,9 +105,8 @@ def _compressed(right: Reply, _: FaultyCall) -> Reply:
 
 
 def _compressed_wrongly(right: Reply, call: FaultyCall) -> Reply:
-    """Inverts one byte of the checksum."""
     body = _compressed(right, call).body
-    return _as_gzip(right, body[:-8] + bytes([body[-8] ^ 0xFF]) + body[-7:])
+    return _as_gzip(right, body[:-8] + bytes([body[-8] ^ 0xFF]) + body[-7:])  # the checksum begins there
 
 
 def _compressed_to_nothing(right: Reply, _: FaultyCall) -> Reply:

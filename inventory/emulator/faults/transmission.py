@@ -33,7 +33,7 @@ _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 class _RawResponse(web.StreamResponse):
-    """An answer that is already written: aiohttp writes nothing more and keeps the connection."""
+    """An answer that is already written; aiohttp keeps the connection."""
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Does nothing."""
@@ -43,7 +43,7 @@ class _RawResponse(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool:
-        """Always: the fault needs the open connection."""
+        """The fault needs the open connection."""
         return True
 
 
@@ -69,19 +69,16 @@ async def stall(_: web.BaseRequest) -> web.StreamResponse:
 
 
 async def _reset_in_body(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Sends half of the announced body and resets the connection."""
     await _half(request, right)
     return await reset(request)
 
 
 async def _stall_in_body(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Sends half of the announced body and stalls."""
     await _half(request, right)
     return await stall(request)
 
 
 async def _drip(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Sends half of the announced body, then single bytes, all but the last."""
     half = await _half(request, right)
     body = _body(right)
     for at in range(len(body) // 2, len(body) - 1):
@@ -91,7 +88,6 @@ async def _drip(request: web.BaseRequest, right: web.Response) -> web.StreamResp
 
 
 async def _send_long_length(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Announces more bytes than it sends, and closes."""
     _write(request, _plain(right, length=len(_body(right)) + 16))
     if request.transport is not None:
         request.transport.close()
@@ -99,18 +95,15 @@ async def _send_long_length(request: web.BaseRequest, right: web.Response) -> we
 
 
 async def _send_short_length(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Announces half of the body and sends all: the rest is read as the next answer."""
     return _write(request, _plain(right, length=len(_body(right)) // 2))
 
 
 async def _send_unasked(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Sends the right answer and an unsolicited 404."""
     unasked = web.Response(status=404, body=MISSING_FUNCTION.body, headers=MISSING_FUNCTION.headers)
     return _write(request, _plain(right) + _plain(unasked))
 
 
 async def _send_chunked(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Sends the answer in three chunks."""
     chunked = web.StreamResponse(status=right.status, headers=_headers(right))
     chunked.enable_chunked_encoding()
     await chunked.prepare(request)
@@ -122,12 +115,10 @@ async def _send_chunked(request: web.BaseRequest, right: web.Response) -> web.St
 
 
 async def _send_huge(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """Sends the answer and 100 MB more, until the client leaves."""
     return await _send_endless(request, right, length=len(_body(right)) + HUGE_BYTES)
 
 
 async def _send_huge_chunked(request: web.BaseRequest, right: web.Response) -> web.StreamResponse:
-    """The same, chunked."""
     return await _send_endless(request, right, length=None)
 
 
@@ -154,7 +145,7 @@ def _headers(right: web.Response) -> CIMultiDict[str]:
 
 
 def _plain(right: web.Response, length: int | None = None) -> bytes:
-    """The answer as bytes, with another Content-Length if ``length`` is given."""
+    """The answer as bytes; ``length`` replaces Content-Length."""
     lines = [f"HTTP/1.1 {right.status} {HTTPStatus(right.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in _headers(right).items()]
     lines.append(f"Content-Length: {len(_body(right)) if length is None else length}")
@@ -162,7 +153,6 @@ def _plain(right: web.Response, length: int | None = None) -> bytes:
 
 
 def _write(request: web.BaseRequest, data: bytes) -> web.StreamResponse:
-    """Writes in one piece."""
     if request.transport is not None:
         request.transport.write(data)
     return _RawResponse()

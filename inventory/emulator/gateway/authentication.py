@@ -33,7 +33,6 @@ class Authenticator:
 
     Attributes:
         token: the accepted token; None accepts any if there are neither keys nor users.
-        expired: expired tokens.
         keys: access keys; None accepts signed calls without a check where any token is accepted.
         iam: the emulated IAM, with its tokens.
         now: seconds since 1970.
@@ -46,13 +45,7 @@ class Authenticator:
     now: Callable[[], float]
 
     def check(self, call: Call, project_id: str | None, request_id: str) -> Reply | None:
-        """The refusal of a call; None accepts it.
-
-        Args:
-            call: the call.
-            project_id: the requested project; None for calls of IAM.
-            request_id: the id of the call.
-        """
+        """The refusal of a call, or None. ``project_id`` is None for calls of IAM."""
         token = call.headers.get("X-Auth-Token", "")
         if not token and call.headers.get("Authorization", "").startswith(f"{signature.ALGORITHM} "):
             return self._check_signature(call, request_id)

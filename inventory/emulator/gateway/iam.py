@@ -47,7 +47,6 @@ class Iam:
     """The identity service of a cloud.
 
     Args:
-        users: the users.
         projects: the projects; the first of a region is its default project, others are sub-projects.
         lifetime: lifetime of a token in seconds.
         now: seconds since 1970.

@@ -1,6 +1,6 @@
 """Verifies AK/SK signatures, their clock skew and the lock of a key.
 
-Written from the vendor's description, not from the SDK that signs, so that a mistake there is not repeated here.
+Written from the vendor's description, not from the SDK that signs.
 
 Source: api-facts.md sections 3.3 and 6.
 """
@@ -47,14 +47,7 @@ class Keys:
         self._locked_until: dict[str, float] = {}
 
     def check(self, method: str, raw_path: str, headers: Mapping[str, str], body: bytes) -> str | None:
-        """The gateway's message for a refused call; None accepts it.
-
-        Args:
-            method: HTTP method.
-            raw_path: path and query as received.
-            headers: case-insensitive.
-            body: body of the call.
-        """
+        """The message for a refused call, or None. ``raw_path`` includes the query; ``headers`` ignores case."""
         match = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
         if match is None:
             return "verify aksk signature fail, authorization header is malformed"

@@ -106,7 +106,6 @@ def list_async_invoke_configs(
 
 
 def _find(cloud: Cloud, urn: FunctionUrn | None) -> tuple[FunctionUrn, Qualifiers] | Reply:
-    """The function and its qualifiers, or the error answer."""
     if urn is None:
         return INVALID_URN
     qualifiers = cloud.qualifiers_of(urn)

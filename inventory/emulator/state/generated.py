@@ -92,7 +92,7 @@ class GeneratedCloud:
     """Functions 0 to N-1, distributed over the scopes in turn; a function's name contains its index.
 
     Args:
-        functions: number of functions in all scopes together.
+        functions: number of functions in all scopes.
         seed: the same seed and scopes give the same cloud.
         regions: region of each scope.
         projects: project of each scope; default: a generated id.
@@ -136,7 +136,7 @@ class GeneratedCloud:
         return self._config(function, urn)
 
     def urns(self, limit: int | None = None) -> Iterator[str]:
-        """URNs that exist, and some that no longer exist."""
+        """URNs that exist, and some that do not."""
         return islice(self._urns(), limit)
 
     def count(self, scope: Scope) -> int:
@@ -192,7 +192,7 @@ class GeneratedCloud:
         return _Function(index, urn, versions, aliases)
 
     def _deleted(self, index: int) -> FunctionUrn:
-        """A function that does not exist: its index is past the end."""
+        """No function: its index is past the end."""
         return self._function(self.functions + index).urn
 
     def _find(self, urn: FunctionUrn) -> _Function | None:
@@ -276,7 +276,6 @@ class GeneratedCloud:
 
 
 def _version(number: int, dice: _Dice) -> str:
-    """A manual or automatic version name, unique by its number."""
     if dice.below(2):
         return f"v{number + 1}.{dice.below(10)}"
     day = f"{2022 + number}{dice.below(12) + 1:02}{dice.below(28) + 1:02}"
