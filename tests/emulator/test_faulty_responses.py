@@ -153,6 +153,24 @@ async def test_a_call_that_the_gateway_refuses_is_no_attempt(emulator, get, refu
         assert emulator.requests[-1].fault == drawn
 
 
+async def test_a_refused_call_of_iam_is_no_attempt(emulator, session):
+    emulator.token, emulator.faults = "t", Faults(others={"chunked": 0.5})
+    for attempt in range(8):
+        for token, status, fault in (
+            ("x", 401, None),
+            ("t", 200, emulator.faults.draw("/v3/projects", attempt)[1]),
+        ):
+            async with session.get(f"{emulator.url}/v3/projects", headers={"X-Auth-Token": token}) as response:
+                assert response.status == status
+            assert emulator.requests[-1].fault == fault
+
+
+async def test_a_plan_overrides_the_faults_by_rate(emulator, get):
+    emulator.faults = Faults(error_5xx=1)
+    emulator.plan({f"{BASE}f": [Fault.NULL]})
+    assert [(await get())[:2], (await get())[0] >= 500] == [(200, b"null"), True]
+
+
 async def test_clear_begins_with_the_first_attempt_again(emulator, get):
     emulator.faults = "stray=100%"
     assert [(await get())[0], (await get())[0]] == [429, 200]

@@ -94,6 +94,18 @@ def test_refused_calls_count_against_the_next_window_if_enabled():
         assert windows.count_call(A, SHOW) is None
 
 
+def test_refused_calls_above_the_limit_count_against_further_windows():
+    clock = Clock()
+    windows = Windows(Limit(2, 10, refused_count=True), clock)
+    for _ in range(8):
+        windows.count_call(A, SHOW)
+    refused = []
+    for _ in range(6):
+        clock.now += 10
+        refused.append(windows.count_call(A, SHOW) is not None)
+    assert refused == [True] * 5 + [False]
+
+
 def test_one_refused_call_uses_one_call_of_the_next_window():
     clock = Clock()
     windows = Windows(Limit(2, 10, refused_count=True), clock)

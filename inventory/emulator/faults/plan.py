@@ -285,7 +285,7 @@ class Plan:
 
 def _unknown(key: str) -> SettingsError:
     near = get_close_matches(key, _KEYS, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = f"did you mean '{near[0]}'? " if near else ""
     return SettingsError(f"faults: unknown key {key!r}: {hint}allowed are {', '.join(_KEYS)}")
 
 
