@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from inventory.api.history import History, history
     from inventory.comparison.result import Diff, diff
     from inventory.emulator import Emulator
-    from inventory.errors import InventoryError
+    from inventory.errors import InventoryError, UnansweredError
 
 __all__ = [
     "Diff",
@@ -23,6 +23,7 @@ __all__ = [
     "History",
     "InventoryError",
     "Snapshot",
+    "UnansweredError",
     "UnansweredWarning",
     "__version__",
     "diff",
@@ -38,6 +39,7 @@ _MODULES = {
     "History": "api.history",
     "InventoryError": "errors",
     "Snapshot": "api.snapshot",
+    "UnansweredError": "errors",
     "UnansweredWarning": "api.export",
     "diff": "comparison.result",
     "export": "api.export",

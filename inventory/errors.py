@@ -12,6 +12,7 @@ A test compares this drawing with the classes::
     │   └── LedgerUnusableError       the ledger is damaged, or of another version
     ├── ListingError                  a list of functions is incomplete
     ├── OutOfTimeError                the time limit of the run is over
+    ├── UnansweredError               a finished run in which URNs have no answer
     ├── InterruptedRunError           SIGINT, SIGTERM or SIGHUP
     └── CallError                     a call that returned no config
         ├── NotConfiguredError        the service's 404: no config (or no such function)
@@ -101,9 +102,11 @@ class InventoryError(Exception):
 
     exit_code: ExitCode = ExitCode.USAGE
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, exit_code: ExitCode | None = None) -> None:
         self.message = message
         super().__init__(self.message)
+        if exit_code is not None:
+            self.exit_code = exit_code
 
     def __str__(self) -> str:
         return self.message
@@ -129,7 +132,6 @@ class InventoryError(Exception):
 
 def _restore(cls: type[InventoryError], args: tuple[Any, ...], state: dict[str, Any]) -> InventoryError:
     error = cls.__new__(cls, *args)
-    error.args = args
     error.__dict__.update(state)
     return error
 
@@ -174,15 +176,17 @@ class LedgerUnusableError(OutputError):
 class ListingError(InventoryError):
     """A list of functions is incomplete."""
 
-    def __init__(self, message: str, exit_code: ExitCode = ExitCode.STOPPED) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = ExitCode.STOPPED
 
 
 class OutOfTimeError(InventoryError):
     """The time limit of the run is over."""
 
     exit_code = ExitCode.STOPPED
+
+
+class UnansweredError(InventoryError):
+    """A finished run has URNs without an answer; ``exit_code`` is that of the run, whose tables exist."""
 
 
 class InterruptedRunError(InventoryError):
@@ -262,8 +266,7 @@ class ThrottledError(CallError):
 
     def with_hints(self, *, retry_after: float | None, limit: RateLimit | None) -> Self:
         """Sets ``retry_after`` and ``limit``."""
-        self.retry_after = retry_after
-        self.limit = limit
+        self.retry_after, self.limit = retry_after, limit
         return self
 
 

@@ -54,7 +54,7 @@ class Options(TypedDict, total=False):
     versions: bool
 
 
-NAMED_PARAMETERS: Final = ("output", "overwrite", "progress", "resume", "work_dir")
+NAMED_PARAMETERS: Final = ("check", "output", "overwrite", "progress", "resume", "work_dir")
 """Keyword parameters of ``export`` besides :class:`Options`."""
 _KIND_NAMES: Final = {
     bool: "True or False",

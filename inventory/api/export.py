@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
 from inventory.api.arguments import Options, check_options, folder_name, python_messages, to_python_wording
-from inventory.api.snapshot import Snapshot, open_snapshot
+from inventory.api.snapshot import Snapshot, open_snapshot, unanswered_error
 from inventory.cloud.projects import select_projects
 from inventory.display.auto import progress_display
 from inventory.errors import InterruptedRunError, SettingsError, UsageError
@@ -60,6 +60,7 @@ class _Run:
         given = check_options(options)
         check_combination({**given, **flags, "output": output}, has_source=source is not None)
         is_discovery = given.get("all", False)
+        self._check = flags["check"]
         self.mode: Mode = "resume" if flags["resume"] else "overwrite" if flags["overwrite"] else "new"
         folder, work_folder = folder_name("output", output), folder_name("work_dir", work_dir)
         self.output: Output = resolve_output(
@@ -80,6 +81,8 @@ class _Run:
         else:
             self.sources = to_sources(source, self.settings.column)
             if not self.sources and self.mode != "resume":
+                if source is not None:
+                    raise UsageError("the list of URNs is empty")
                 raise UsageError("no list of URNs: give a file's name, an iterable of URNs, or all=True with a region")
 
     @property
@@ -114,16 +117,23 @@ class _Run:
             raise
         work.result()
 
-    def warn_if_unanswered(self, snapshot: Snapshot) -> Snapshot:
-        """Returns the snapshot, after a warning about URNs without an answer."""
+    def report_unanswered(self, snapshot: Snapshot) -> Snapshot:
+        """Returns the snapshot; URNs without an answer are an error with ``check=True``, else a warning.
+
+        Raises:
+            UnansweredError: the exit code of the run is not 0.
+        """
         unknown = snapshot.unknown()
-        if unknown:
+        is_error = self._check and snapshot.exit_code != 0
+        if unknown or is_error:
             if snapshot.manifest["input"]["urns"]:
                 advice = f"export these alone again with: {self.resume_call}"
             elif snapshot.manifest["input"].get("listed"):
                 advice = "if the project has functions, check region and project_id"
             else:
                 advice = "fix the list, then export it again with overwrite=True"
+            if is_error:
+                raise unanswered_error(snapshot, advice)
             warnings.warn(f"{'; '.join(unknown)}; {advice}", UnansweredWarning, stacklevel=3)
         return snapshot
 
@@ -149,6 +159,7 @@ async def export_async(
     work_dir: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    check: bool = False,
     progress: bool | None = None,
     **options: Unpack[Options],
 ) -> Snapshot:
@@ -162,10 +173,10 @@ async def export_async(
         >>> snapshot = await inventory.export_async("urns.txt", "output/today")  # doctest: +SKIP
     """
     with python_messages():
-        run = _Run(source, output, work_dir, {"resume": resume, "overwrite": overwrite}, options)
+        run = _Run(source, output, work_dir, {"resume": resume, "overwrite": overwrite, "check": check}, options)
         with progress_display(progress) as observer:
             snapshot = await run.finish(observer)
-    return run.warn_if_unanswered(snapshot)
+    return run.report_unanswered(snapshot)
 
 
 def export(
@@ -175,6 +186,7 @@ def export(
     work_dir: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    check: bool = False,
     progress: bool | None = None,
     **options: Unpack[Options],
 ) -> Snapshot:
@@ -191,6 +203,7 @@ def export(
         work_dir: the folder of the ledger, if the output is a URL.
         resume: continues the run in ``output``: exports the failed and unattempted URNs of the same list.
         overwrite: starts again in an ``output`` that holds a run. Without either, an existing run is an error.
+        check: raises an error if some URN has no answer, instead of a warning.
         progress: whether to show progress. Default: on a terminal and in a notebook.
         options: those of ``inventory export``, explained by its ``--help``. List: ``all`` with ``region`` and
             optionally ``project_id``, ``versions``, ``aliases``; ``column``. Cloud: ``endpoint``, ``iam_endpoint``,
@@ -200,24 +213,26 @@ def export(
             ("parquet", "csv" or a list of both), ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.
 
     Returns:
-        The tables. ``manifest["exit_code"]`` is the exit code that the command would have.
+        The tables. ``exit_code`` is the exit code that the command would have; ``raise_for_unanswered()`` raises unless
+        it is 0.
 
     Raises:
         InventoryError: the export did not finish; answers so far are kept. Subclasses: ``UsageError`` (source or
             options), ``CredentialsError``, ``OutputError``. The message says what to do.
+        UnansweredError: with ``check``: the run finished, but some URNs have no answer.
         KeyboardInterrupt: Ctrl-C or a notebook's interrupt. The text says how to resume; a second one stops at once.
 
     Warns:
         UnansweredWarning: some URNs failed or were not attempted; ``resume=True`` exports these alone.
 
     Examples:
-        >>> inventory.export(frame["function_urn"], "output/today", max_per_second=20)  # doctest: +SKIP
+        >>> inventory.export(frame["function_urn"], "output/today", check=True)  # doctest: +SKIP
     """
     with python_messages():
-        run = _Run(source, output, work_dir, {"resume": resume, "overwrite": overwrite}, options)
+        run = _Run(source, output, work_dir, {"resume": resume, "overwrite": overwrite, "check": check}, options)
         with progress_display(progress) as observer:
             snapshot = _WorkerThread(run, observer).result()
-    return run.warn_if_unanswered(snapshot)
+    return run.report_unanswered(snapshot)
 
 
 class _WorkerThread:

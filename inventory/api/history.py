@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, overload
 import pyarrow as pa
 
 from inventory.api.snapshot import Snapshot, frame_of
+from inventory.display.formatting import format_bytes
 from inventory.errors import Status, UsageError
 from inventory.printable import printable
 from inventory.runs.catalog import find_runs
@@ -71,7 +72,7 @@ class History(Sequence[Snapshot]):
         left = "".join(
             f"<li>{escape(printable(f'{other.path}: {other.reason}'))}</li>" for other in self.incomplete[:_SHOWN]
         )
-        head = "".join(f"<th>{name}</th>" for name in ("time (UTC)", "URNs", "statuses", "exit code", "size"))
+        head = "".join(f"<th>{name}</th>" for name in ("run", "time (UTC)", "URNs", "statuses", "exit code", "size"))
         return (
             f"<p><b>{escape(printable(self.path))}</b>: {self._describe()}</p><table><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>{f'<p>Not whole runs:</p><ul>{left}</ul>' if left else ''}"
@@ -117,7 +118,7 @@ class History(Sequence[Snapshot]):
         fields = pa.schema([*times, *(pa.field(str(name), pa.int64()) for name in counts)])
         return frame_of(pa.Table.from_pylist(rows, schema=fields))
 
-    def load(self, columns: str | Sequence[str], table: str = "functions") -> pd.DataFrame:
+    def load(self, columns: str | Sequence[str] | None = None, table: str = "functions") -> pd.DataFrame:
         """Loads columns of a table across all runs as one frame, oldest run first.
 
         URNs that failed or were not attempted have nulls in other columns: load ``status`` too, or use
@@ -125,7 +126,7 @@ class History(Sequence[Snapshot]):
 
         Args:
             columns: names of columns, as in ``inventory schema``; null where an older schema did not have one. ``run``
-                is the name of the run's folder.
+                is the name of the run's folder. Default: all columns of the table.
             table: functions, destinations, calls or rejects.
 
         Returns:
@@ -138,14 +139,17 @@ class History(Sequence[Snapshot]):
         self._check()
         return frame_of(pa.concat_tables(self.tables(columns, table)))
 
-    def tables(self, columns: str | Sequence[str], table: str = "functions") -> Iterator[pa.Table]:
+    def tables(self, columns: str | Sequence[str] | None = None, table: str = "functions") -> Iterator[pa.Table]:
         """Like :meth:`load`, but yields one Arrow table per run.
 
         Raises:
             UsageError: there is no such table or column.
             OutputError: a file cannot be read.
         """
-        names = _check_columns([columns] if isinstance(columns, str) else columns, schema.find_table(table))
+        declared = schema.find_table(table)
+        if columns is None:
+            columns = [column.name for column in declared.columns]
+        names = _check_columns([columns] if isinstance(columns, str) else columns, declared)
         return (_with_run_columns(run, table, names) for run in self.runs)
 
     def _check(self) -> None:
@@ -165,7 +169,8 @@ class History(Sequence[Snapshot]):
         for run in self.runs[-_SHOWN:]:
             statuses = ", ".join(f"{count:,} {status}" for status, count in run.status.items() if count)
             when = f"{run.finished:%Y-%m-%d %H:%M:%S}"
-            yield when, f"{run.urns:,}", statuses or "none", str(run.exit_code), f"{run.bytes / 1e6:,.1f} MB"
+            name = printable(_utf8(run.name))
+            yield name, when, f"{run.urns:,}", statuses or "none", str(run.exit_code), format_bytes(run.bytes)
 
 
 def history(path: str | Path) -> History:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from inventory.api import summary
-from inventory.errors import InventoryError, Status, UsageError
+from inventory.errors import ExitCode, InventoryError, Status, UnansweredError, UsageError
 from inventory.ledger import database
 from inventory.ledger.reader import LedgerView
 from inventory.runs.facts import RunFacts
@@ -73,6 +73,22 @@ class Snapshot:
     def taken(self) -> datetime:
         """When the run ended, in UTC."""
         return summary.parse_time(self.manifest["finished"])
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the run: 0 if every URN was answered."""
+        return int(self.manifest["exit_code"])
+
+    def raise_for_unanswered(self) -> Self:
+        """Returns the snapshot if every URN was answered.
+
+        Raises:
+            UnansweredError: the run has another exit code than 0; the error has it, and says how to resume.
+        """
+        if self.exit_code:
+            advice = "export these alone again with: inventory.export(output=..., resume=True)"
+            raise unanswered_error(self, advice)
+        return self
 
     def unknown(self) -> list[str]:
         """One sentence for each kind of thing that the run did not learn: URNs that failed or were not attempted."""
@@ -213,6 +229,14 @@ def _categories(column: pa.ChunkedArray, order: Sequence[str]) -> pd.Categorical
     ordered = [value for value in order if value in values] + [value for value in values if value not in order]
     codes: Any = pc.index_in(column, value_set=pa.array(ordered, pa.string())).to_numpy()
     return pd.Categorical.from_codes(codes, categories=pd.Index(ordered, dtype="string[pyarrow]"))
+
+
+def unanswered_error(snapshot: Snapshot, advice: str) -> UnansweredError:
+    """The error for a run that ended with another exit code than 0."""
+    code = snapshot.exit_code
+    reasons = snapshot.unknown() or [f"exit code {code}"]
+    known = ExitCode(code) if code in set(ExitCode) else ExitCode.SOME_FAILED
+    return UnansweredError(f"{snapshot.path}: {'; '.join(reasons)}; {advice}", known)
 
 
 def open_snapshot(path: str | Path) -> Snapshot:

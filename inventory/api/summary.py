@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from inventory.display.formatting import format_share
 from inventory.errors import ExitCode, Status
 from inventory.printable import printable
 
@@ -109,16 +110,6 @@ def format_age(then: datetime, now: datetime) -> str:
             count = int(seconds // length)
             return f"{count:,} {name}{'' if count == 1 else 's'} ago"
     return "just now" if seconds > -60 else "in the future: a clock is wrong"  # noqa: PLR2004 - one minute
-
-
-def format_share(part: int, whole: int) -> str:
-    """A percentage that never rounds to 0% or 100%."""
-    percent = 100 * part / whole
-    if 0 < percent < 0.1:  # noqa: PLR2004 - what would round to nothing
-        return "<0.1%"
-    if 99.9 < percent < 100:  # noqa: PLR2004 - what would round to all
-        return ">99.9%"
-    return f"{percent:.1f}%" if 0 < part < whole else f"{percent:.0f}%"
 
 
 def describe_unknown(data: SummaryData) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from rich import filesize
+
 from inventory.errors import Status
 from inventory.printable import printable
 
@@ -57,6 +59,26 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours:,} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def format_count(count: int, noun: str) -> str:
+    """A number and its noun, whose plural adds an s: ``1 duplicate``, ``1,200 duplicates``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def format_bytes(size: int) -> str:
+    """A size in its largest decimal unit: ``12 bytes``, ``1.2 MB``."""
+    return filesize.decimal(size)
+
+
+def format_share(part: int, whole: int) -> str:
+    """A percentage that never rounds to 0% or 100%."""
+    percent = 100 * part / whole
+    if 0 < percent < 0.1:  # noqa: PLR2004 - what would round to nothing
+        return "<0.1%"
+    if 99.9 < percent < 100:  # noqa: PLR2004 - what would round to all
+        return ">99.9%"
+    return f"{percent:.1f}%" if 0 < part < whole else f"{percent:.0f}%"
 
 
 def shorten(text: str) -> str:

@@ -29,6 +29,7 @@ from inventory.emulator.responses import Reply
 from inventory.emulator.service import async_config, listings
 from inventory.emulator.state.generated import GeneratedCloud
 from inventory.emulator.state.interface import Cloud, Scope
+from inventory.emulator.state.urn_list import UrnList
 from inventory.errors import SettingsError, UrnError
 from inventory.urn import FunctionUrn, parse
 
@@ -141,9 +142,9 @@ class Emulator:
         """Requests by status since the last ``clear``; status None: no complete answer."""
         return self._log.counts
 
-    def urns(self, limit: int | None = None) -> Iterator[str]:
-        """The URNs of this cloud, lazily."""
-        return self.state.urns(limit)
+    def urns(self, limit: int | None = None) -> UrnList:
+        """The URNs of this cloud, lazily: they can be read again, counted and sliced."""
+        return UrnList(self.state, limit)
 
     def plan(self, spec: PlanSpec | None) -> None:
         """Plans the answers to the first calls of chosen URNs; the plan overrides ``faults``.

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from inventory.errors import OutputError
 from inventory.tables import paths as layout
+from inventory.tables.schema import TABLES
 from inventory.tables.writer import TableFile, TableWriter, read_table
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def read_parts(table: str, paths: Sequence[Path], columns: Sequence[str] | None 
     Raises:
         OutputError: a file cannot be read as this table.
     """
+    if columns is not None and not columns:  # tables without columns lose their rows when they are joined
+        return read_parts(table, paths, [TABLES[table].columns[0].name]).select([])
     return pa.concat_tables([read_table(path, table, columns) for path in paths])
 
 

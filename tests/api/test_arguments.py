@@ -11,7 +11,9 @@ def test_the_signature_of_export_has_every_declared_option():
     declared = {
         name: option.python_kind for name, option in declared_options().items() if option.option.is_python_keyword
     }
-    assert {name for name in NAMED_PARAMETERS if name != "progress"} == declared.keys() - Options.__annotations__.keys()
+    assert {
+        name for name in NAMED_PARAMETERS if name not in ("check", "progress")
+    } == declared.keys() - Options.__annotations__.keys()
     assert get_type_hints(Options) == {name: kind for name, kind in declared.items() if name not in NAMED_PARAMETERS}
     assert all(f"``{name}``" in inventory.export.__doc__ for name in Options.__annotations__)
 

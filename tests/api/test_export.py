@@ -9,7 +9,7 @@ from support.runs import TOKEN
 
 import inventory
 from inventory.api.arguments import Options
-from inventory.errors import OutputError, SourceError, UsageError
+from inventory.errors import OutputError, SettingsError, SourceError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -161,9 +161,9 @@ async def test_invalid_options_are_refused(tmp_path, write_list):
     ):
         with pytest.raises(UsageError, match=message):
             inventory.export(path, **options)
-    for nothing in (None, []):
-        with pytest.raises(UsageError, match="no list of URNs: give a file's name"):
-            await inventory.export_async(nothing)
+    for empty, message in ((None, "no list of URNs: give a file's name"), ([], "^the list of URNs is empty$")):
+        with pytest.raises(UsageError, match=message):
+            await inventory.export_async(empty)
     with pytest.raises(UsageError, match="region is missing"):
         inventory.export(all=True)
     assert not (tmp_path / "output").exists()
@@ -203,6 +203,35 @@ def test_an_error_of_the_iterable_leaves_no_run(tmp_path, server):
     with pytest.raises(OutputError, match=r"run already .*: resume=True continues it, overwrite=True starts again"):
         inventory.export(server.urns(), **one)
     assert inventory.export(server.urns(), overwrite=True, **one).unknown() == []
+
+
+async def test_check_raises_for_a_run_without_answers(tmp_path, server):
+    dead = {"endpoint": "http://127.0.0.1:9", "attempts": 1, "check": True}
+    message = r"URNs were not attempted.*: inventory\.export\(output='.*', resume=True\)$"
+    with pytest.raises(inventory.UnansweredError, match=message) as caught:
+        inventory.export(server.urns(), tmp_path / "run", **dead)
+    assert caught.value.exit_code == inventory.open_snapshot(tmp_path / "run").exit_code == 5
+    with pytest.raises(inventory.UnansweredError):
+        await inventory.export_async(server.urns(), tmp_path / "again", **dead)
+    answered = inventory.export(server.urns(), tmp_path / "answered", endpoint=server.url, check=True)
+    assert answered.raise_for_unanswered().exit_code == 0
+    with pytest.raises(SettingsError, match="check must be True or False, not str"):
+        inventory.export(server.urns(), tmp_path / "no", check="yes")
+
+
+def test_the_urns_of_an_emulator_can_be_read_twice_and_sliced(server):
+    urns = server.urns()
+    plain = list(urns)
+    assert list(urns) == list(server.urns()) == list(reversed(list(reversed(urns)))) == plain
+    assert (len(urns), len(server.urns(3)), urns[0], urns[-1]) == (len(plain), 3, plain[0], plain[-1])
+    for part in (slice(3), slice(2, None, 3), slice(-4, None), slice(None, None, -1), slice(5, 2), slice(9**9, None)):
+        assert urns[part] == plain[part]
+    assert plain[7] in urns
+    for index in (len(plain), -len(plain) - 1):
+        with pytest.raises(IndexError):
+            urns[index]
+    assert repr(urns) == f"<{len(plain)} URNs of the emulator>"
+    assert inventory.Emulator(functions=10**9).urns()[:2] == list(inventory.Emulator(functions=10**9).urns(2))
 
 
 def test_progress_is_shown_on_request(tmp_path, server, capfd, monkeypatch):

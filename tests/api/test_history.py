@@ -106,6 +106,18 @@ def test_the_column_run_is_the_folder_name(run, folder):
         history[2]
 
 
+@pytest.mark.parametrize("table", ["functions", "destinations", "calls", "rejects"])
+def test_all_columns_are_loaded_by_default(run, folder, table):
+    nights(run, folder, 2)
+    history = inventory.history(folder)
+    frame = history.load(table=table)
+    assert list(frame.columns) == ["snapshot_time", *rows(run, table)[0]]
+    pd.testing.assert_frame_equal(frame, history.load(list(rows(run, table)[0]), table))
+    assert sum(part.num_rows for part in history.tables(table=table)) == len(frame)
+    with pytest.raises(UsageError, match="name the columns"):
+        history.load([], table)
+
+
 @pytest.mark.parametrize("table", ["destinations", "calls", "rejects"])
 def test_every_table_can_be_loaded_from_both_formats(run, folder, table):
     nights(run, folder, 2)
@@ -187,9 +199,10 @@ def test_a_history_shows_itself(run, folder):
     urns = len(rows(run))
     assert "22 whole runs, and 1 more that is not" in repr(history)
     assert "... 2 older" in repr(history)
-    assert f"2026-11-22 01:00:00  {urns}  " in repr(history)
+    assert f"\n20261122T010000Z  2026-11-22 01:00:00  {urns}  " in repr(history)
     html = history._repr_html_()
-    assert "<td>2026-11-22 01:00:00</td>" in html
+    assert "<tr><td>20261122T010000Z</td><td>2026-11-22 01:00:00</td>" in html
+    assert html.count("<th>") == 6
     assert "&lt;b&gt;notes: a file" in html
     summary = history.summary()
     assert list(summary["exit_code"]) == [0] * 21 + [1]

@@ -139,14 +139,32 @@ def test_foreign_text_is_escaped():
     assert summary.to_html(facts, summary.DestinationCounts(None, evil)).count("<script") == 0
 
 
-def test_a_share_never_rounds_to_all_or_nothing():
-    assert [summary.format_share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
-        "0%",
-        "<0.1%",
-        "50.0%",
-        ">99.9%",
-        "100%",
-    ]
+def test_a_run_with_unanswered_urns_can_be_raised(run, copy):
+    snapshot = inventory.open_snapshot(run)
+    assert snapshot.exit_code == 1
+    with pytest.raises(inventory.UnansweredError, match=r"7 URNs failed.*; export .*resume=True") as caught:
+        snapshot.raise_for_unanswered()
+    assert caught.value.exit_code == 1
+    for code, known in ((0, None), (5, 5), (99, 1)):
+        change(copy, exit_code=code)
+        snapshot = inventory.open_snapshot(copy)
+        assert snapshot.exit_code == code
+        if known is None:
+            assert snapshot.raise_for_unanswered() is snapshot
+        else:
+            with pytest.raises(inventory.UnansweredError) as caught:
+                snapshot.raise_for_unanswered()
+            assert caught.value.exit_code == known
+
+
+@pytest.mark.parametrize("name", ["functions", "destinations", "calls", "rejects"])
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_table_without_columns_keeps_its_rows(run, copy, form, name):
+    change(copy, tables=[t for t in json.loads((run / "manifest.json").read_text())["tables"] if t["format"] == form])
+    snapshot = inventory.open_snapshot(copy)
+    table = snapshot.table(name, [])
+    assert (table.column_names, table.num_rows) == ([], snapshot.table(name).num_rows)
+    assert snapshot.frame(name, []).shape == (table.num_rows, 0)
 
 
 def test_what_is_no_finished_run_is_an_error(copy, tmp_path):

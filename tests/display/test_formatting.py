@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from inventory.display.formatting import Speed, duration, format_progress
+from inventory.display.formatting import Speed, duration, format_bytes, format_count, format_progress, format_share
 from inventory.progress import Progress
 
 
@@ -59,3 +59,27 @@ def test_progress_puts_the_most_important_first(progress, speed, text):
 )
 def test_duration_has_two_units(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_share_never_rounds_to_all_or_nothing():
+    assert [format_share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
+        "0%",
+        "<0.1%",
+        "50.0%",
+        ">99.9%",
+        "100%",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 duplicates"), (1, "1 duplicate"), (2, "2 duplicates"), (12_345, "12,345 duplicates")]
+)
+def test_a_count_agrees_with_its_noun(count, text):
+    assert format_count(count, "duplicate") == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1_234_567, "1.2 MB"), (2_110_000_000_000, "2.1 TB")]
+)
+def test_a_size_has_its_largest_unit(size, text):
+    assert format_bytes(size) == text

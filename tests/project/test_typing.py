@@ -25,9 +25,13 @@ async def correct(path: Path, urns: "pd.Series[str]") -> None:
     assert_type(snapshot.frame("calls", columns=["attempts"]), pd.DataFrame)
     assert_type(snapshot.manifest, dict[str, Any])
     assert_type(snapshot.unknown(), list[str])
+    assert_type(snapshot.exit_code, int)
+    assert_type(snapshot.raise_for_unanswered(), inventory.Snapshot)
+    assert_type(inventory.export(path, check=True), inventory.Snapshot)
     with inventory.Emulator(functions=3, limit="150/second", faults="5xx=1%") as cloud:
         assert_type(cloud, inventory.Emulator)
         assert_type(list(cloud.urns()), list[str])
+        assert_type(cloud.urns()[:2], list[str])
     async with inventory.Emulator() as cloud:
         assert_type(cloud.url, str)
     try:
