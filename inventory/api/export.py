@@ -190,15 +190,12 @@ def export(
     progress: bool | None = None,
     **options: Unpack[Options],
 ) -> Snapshot:
-    """Exports the configuration of every URN to tables, and opens them.
-
-    Runs in a worker thread, so it also works in a notebook, where an event loop is already running.
+    """Exports the configuration of every URN to tables, and opens them; also where an event loop runs (a notebook).
 
     Args:
-        source: a file, a list of files, one URN, or an iterable of URNs (list, set, generator, column of pandas, polars
-            or Arrow), read lazily; or a frame with a column ``function_urn``, ``func_urn`` or ``urn`` (or
-            ``column=...``). An item that is no URN becomes a row of ``rejects``, its position as ``line``. Nothing with
-            ``resume=True`` or ``all=True``.
+        source: a file, a list of files, one URN, an iterable of URNs (also a column of pandas, polars or Arrow), read
+            lazily, or a frame with a column ``function_urn``, ``func_urn`` or ``urn`` (or ``column=...``). An item that
+            is no URN becomes a row of ``rejects``. Nothing with ``resume=True`` or ``all=True``.
         output: the run's folder, ``s3://bucket/prefix`` or ``obs://...``. Default: ``output/<UTC timestamp>``.
         work_dir: the folder of the ledger, if the output is a URL.
         resume: continues the run in ``output``: exports the failed and unattempted URNs of the same list.
@@ -213,8 +210,7 @@ def export(
             ("parquet", "csv" or a list of both), ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.
 
     Returns:
-        The tables. ``exit_code`` is the exit code that the command would have; ``raise_for_unanswered()`` raises unless
-        it is 0.
+        The tables. ``exit_code`` is that of the command; ``raise_for_unanswered()`` raises unless it is 0.
 
     Raises:
         InventoryError: the export did not finish; answers so far are kept. Subclasses: ``UsageError`` (source or
