@@ -21,6 +21,7 @@ class Progress(NamedTuple):
         calls: calls made in this session.
         statuses: URNs of this session, by status.
         paused_for: the longest pause of a scope; 0 if none is paused.
+        paused_by: its reason: ``Retry-After``, a limit, ``429`` or ``no answer``.
     """
 
     done: int
@@ -28,6 +29,7 @@ class Progress(NamedTuple):
     calls: int
     statuses: Counter[str]
     paused_for: float
+    paused_by: str = ""
 
 
 class ProgressObserver:

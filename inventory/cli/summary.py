@@ -49,7 +49,8 @@ def summary_lines(result: Result) -> list[str]:
     )
     if others := manifest["counts"].get("named_otherwise"):
         lines.append(f"{others:,} answers name another version or region than their URN: see func_urn in functions")
-    return lines + [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
+    lines += [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
+    return lines + _shared_limits(manifest["scopes"])
 
 
 def problems(result: Result) -> list[str]:
@@ -109,6 +110,20 @@ def next_steps(result: Result) -> list[str]:
         f"{program_name(sys.argv[0])} schema functions",
         f"HW_AUTH_TOKEN=... {program_name(sys.argv[0])} export my-urns.txt",
     ]
+
+
+def _shared_limits(scopes: list[dict[str, Any]]) -> list[str]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for scope in scopes:
+        if scope.get("shared_limit"):
+            groups.setdefault(scope["endpoint"], []).append(scope)
+    lines = []
+    for endpoint, group in groups.items():
+        limit, used = group[0]["shared_limit"], group[0]["shared_limit_used"]
+        scopes_of = f"{len(group)} scopes" if len(group) > 1 else "1 scope"
+        text = f"limit learned for {scopes_of} of {endpoint} (policy {limit['policy']}): {limit['calls']:,} calls in "
+        lines.append(text + duration(limit["seconds"]) + ("" if used is None else f", {used:.0%} of it used since"))
+    return lines
 
 
 def _learnt(scope: dict[str, Any]) -> str:

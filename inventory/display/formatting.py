@@ -40,7 +40,8 @@ def format_progress(progress: Progress, speed: float | None) -> str:
     if left is not None:
         parts.append(f"{duration(left)} left")
     if round(progress.paused_for):
-        parts.append(f"throttled, waiting {duration(progress.paused_for)}")
+        reason = f" ({progress.paused_by})" if progress.paused_by else ""
+        parts.append(f"waiting {duration(progress.paused_for)}{reason}")
     parts += [f"{progress.statuses[status]:,} {status.value}" for status in Status if progress.statuses[status]]
     return ", ".join(parts)
 

@@ -161,15 +161,20 @@ class BatchFetcher:
                 group.has_leader = True
                 try:
                     if group.previous is not None:
-                        await group.previous.list_done.wait()
+                        await self._wait(group.previous.list_done)
                         group.previous = None
                     await self._lead(group)
                 finally:
                     group.list_done.set()
-            await group.list_done.wait()
+            await self._wait(group.list_done)
             if urn not in group.waiting:
                 return
         await self._urn_fetcher.fetch(urn)
+
+    async def _wait(self, event: asyncio.Event) -> None:
+        if not event.is_set():
+            with self._scope.lane.parked_worker():
+                await event.wait()
 
     async def _lead(self, group: FunctionGroup) -> None:
         """Lists once the scope is proven and no other list is on trial; until then settles single URNs."""

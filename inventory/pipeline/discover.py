@@ -25,6 +25,8 @@ from inventory.runs.listing_coverage import ListingCoverage
 from inventory.runs.manifest import now
 from inventory.scheduling import worker_pool
 from inventory.scheduling.connection_limit import connections
+from inventory.scheduling.dispatcher import Dispatcher
+from inventory.scheduling.limits import Limits
 from inventory.sources.tabular import Entry
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from inventory.cloud.pages import FunctionPage
     from inventory.pipeline.open_scope import OpenScope
     from inventory.progress import ProgressObserver
-    from inventory.scheduling.throttle import Throttle
+    from inventory.scheduling.lane import Lane
     from inventory.settings import ExportSettings
 
 OVERLAP: Final = 20
@@ -82,13 +84,11 @@ class Discovered(NamedTuple):
     """The result of a discovery.
 
     Attributes:
-        throttles: by region and project, with learned rates.
         began: time of the first call, in the manifest's format.
     """
 
     listings: list[Listing]
     calls: list[AnswerCount]
-    throttles: dict[tuple[str, str], Throttle]
     began: str
     coverage: ListingCoverage
 
@@ -110,19 +110,17 @@ class _Project:
         self.functions: list[str] = []
         self.urns: set[str] = set()
         self.unclear: set[str] = set()
-        self.throttle: Throttle | None = None
         self._opened = cache(opener)
         self._calls = calls
 
-    def open(self) -> None:
+    def open(self, limits: Limits, dispatcher: Dispatcher) -> Lane:
         opened = self._opened()
-        self.client, self.scope = opened.client, opened.start(self._count_call)
-        if self.throttle is not None:
-            self.scope.throttle.continue_from(self.throttle)
-        self.throttle = self.scope.throttle
+        self.client, self.scope = opened.client, opened.start(self._count_call, limits, dispatcher)
+        return self.scope.lane
 
     def close(self) -> None:
-        """Drops the scope, but not its throttle and credential."""
+        """Drops the scope, but not its credential."""
+        self.scope.close()
         del self.client, self.scope
 
     def _count_call(self, operation: str, http_status: int) -> None:
@@ -162,8 +160,15 @@ class _Project:
         )
 
 
+_Job = tuple[_Project, str]
+
+
 async def discover(
-    discovery: Discovery, settings: ExportSettings, account: CredentialProvider, observer: ProgressObserver
+    discovery: Discovery,
+    settings: ExportSettings,
+    account: CredentialProvider,
+    observer: ProgressObserver,
+    limits: Limits | None = None,
 ) -> Discovered:
     """Lists the functions of all projects.
 
@@ -172,11 +177,14 @@ async def discover(
         OutOfTimeError: ``max_time`` is over.
         InterruptedRunError: the run was cancelled.
     """
+    limits = limits or Limits(settings.quota_share)
     deadline = time.monotonic() + (math.inf if settings.max_time is None else settings.max_time)
-    listing = asyncio.create_task(_discover(discovery, settings, account, observer))
+    dispatcher = Dispatcher(connections(settings.max_workers), deadline=deadline, clock=limits.clock)
+    listing = asyncio.create_task(_discover(discovery, settings, account, observer, limits, dispatcher))
     try:
         while not listing.done():
             await asyncio.wait({listing}, timeout=_TICK_SECONDS)
+            limits.clock()  # each reading shows that the process runs
             observer.on_wait()
             if time.monotonic() >= deadline and not listing.done():
                 reason = f"the {settings.max_time:g} s of --max-time were over before all functions were listed"
@@ -188,7 +196,12 @@ async def discover(
 
 
 async def _discover(
-    discovery: Discovery, settings: ExportSettings, account: CredentialProvider, observer: ProgressObserver
+    discovery: Discovery,
+    settings: ExportSettings,
+    account: CredentialProvider,
+    observer: ProgressObserver,
+    limits: Limits,
+    dispatcher: Dispatcher,
 ) -> Discovered:
     began = now()
     calls: _CallCounts = Counter()
@@ -199,13 +212,12 @@ async def _discover(
         count += new
         observer.on_load(count)
 
-    async def list_project(project: _Project) -> None:
-        project.open()
+    async def list_project(job: _Job) -> None:
+        project, _ = job
         project.functions = await _list_functions(project, observer)
-        project.close()
         report(project.add(f"{urn}:latest" for urn in project.functions))
 
-    async def list_qualifiers(job: tuple[_Project, str]) -> None:
+    async def list_qualifiers(job: _Job) -> None:
         project, function = job
         new = 0
         if discovery.versions:
@@ -223,25 +235,31 @@ async def _discover(
             _Project(ref, partial(open_scope, session, settings, account, ref.region, ref.project_id or ""), calls)
             for ref in await expand_projects(discovery.projects, session, settings, account)
         ]
-        workers = connections(settings.max_workers)
-        await worker_pool.run([worker_pool.Lane(iter(projects), list_project)], workers)
+        queues = partial(_queues, projects, limits, dispatcher)
+        await worker_pool.run(queues(list_project, lambda project: [(project, "")]), dispatcher)
         if discovery.versions or discovery.aliases:
-            await worker_pool.run((_lane(project, list_qualifiers) for project in projects), workers)
+            await worker_pool.run(
+                queues(list_qualifiers, lambda project: ((project, function) for function in project.functions)),
+                dispatcher,
+            )
     return _result(projects, discovery, calls, began)
 
 
-def _lane(
-    project: _Project, work: Callable[[tuple[_Project, str]], Awaitable[None]]
-) -> worker_pool.Lane[tuple[_Project, str]]:
-    project.open()
-    return worker_pool.Lane(iter([(project, function) for function in project.functions]), work, close=project.close)
+def _queues(
+    projects: Sequence[_Project],
+    limits: Limits,
+    dispatcher: Dispatcher,
+    work: Callable[[_Job], Awaitable[None]],
+    jobs: Callable[[_Project], Iterable[_Job]],
+) -> Iterator[worker_pool.JobQueue[_Job]]:
+    for project in projects:
+        yield worker_pool.JobQueue(iter(list(jobs(project))), work, project.open(limits, dispatcher), project.close)
 
 
 def _result(projects: Sequence[_Project], discovery: Discovery, calls: _CallCounts, began: str) -> Discovered:
     return Discovered(
         [Listing(project.name, sorted(project.urns)) for project in projects],
         [AnswerCount(*key, number) for key, number in calls.items()],
-        {project.key: project.throttle for project in projects if project.throttle is not None},
         began,
         ListingCoverage(
             frozenset(project.name for project in projects),

@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING
 from inventory.certificates import with_ca_bundle
 from inventory.cloud.accounts import find_credentials
 from inventory.cloud.transport import HEADERS
-from inventory.errors import ExitCode, OutputError, UsageError
+from inventory.errors import ExitCode
 from inventory.ledger.writer import Ledger
-from inventory.pipeline import load
 from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.discover import Discovery, discover
 from inventory.pipeline.fetch import fetch_configs
+from inventory.pipeline.load import load_sources
 from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import finish, manifest
 from inventory.runs.facts import RunEnd, RunFacts, record_end, record_output, save_table_options
 from inventory.runs.finish import Result
 from inventory.runs.folder import RunFolder
 from inventory.runs.upload import Upload
+from inventory.scheduling.limits import Limits
 from inventory.scheduling.threads import run_cancellable, run_in_thread
 from inventory.settings_file import describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from inventory.cloud.accounts import CredentialProvider
-    from inventory.pipeline.discover import Discovered
     from inventory.pipeline.fetch import ScopeEnd
     from inventory.progress import ProgressObserver
     from inventory.runs.folder import Mode
@@ -62,7 +61,9 @@ async def export(
     folder.prepare(mode)
     with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
-        discovered = await _load_sources(sources, ledger, folder, settings, mode, account, observer)
+        limits = Limits(settings.quota_share, RunFacts(ledger).limits if mode == "resume" else None)
+        list_functions = partial(discover, settings=settings, account=account, observer=observer, limits=limits)
+        await load_sources(sources, ledger, folder, settings, mode, observer, list_functions)
         settings = RunFacts(ledger).merge_formats(settings)
         record_output(ledger, output)
         if _is_complete(folder, ledger, settings):
@@ -75,9 +76,7 @@ async def export(
             folder.remove_manifest()
             record_end(ledger, None)
             # ledger ──► worker pool ── client ──► ledger
-            scopes = await fetch_configs(
-                ledger, settings, account, observer, discovered.throttles if discovered else {}, began=began
-            )
+            scopes = await fetch_configs(ledger, settings, account, observer, limits, began=began)
             # ledger ──► flatten ──► tables
             tables, counts = await run_in_thread(build_tables, ledger, folder.path, settings, observer)
             # tables ──► manifest
@@ -85,47 +84,6 @@ async def export(
             # tables, manifest ──► object store
             await run_cancellable(observer.check_cancelled, upload.complete, result.manifest["tables"], observer)
         return await run_in_thread(finish.drop_bodies, ledger, result, observer) if settings.drop_bodies else result
-
-
-async def _load_sources(
-    sources: Sequence[Source | MemorySource] | Discovery,
-    ledger: Ledger,
-    folder: RunFolder,
-    settings: ExportSettings,
-    mode: Mode,
-    account: CredentialProvider,
-    observer: ProgressObserver,
-) -> Discovered | None:
-    """Loads the list into the ledger; a resumed run only verifies it."""
-    if mode == "resume":
-        await run_in_thread(ledger.check, observer.check_cancelled)
-    if mode == "resume" and RunFacts(ledger).is_loaded:
-        if isinstance(sources, Discovery):
-            raise UsageError("--resume goes on with the list that was found: leave --all out")
-        await run_in_thread(load.check_same_run, sources, ledger, settings, observer.check_cancelled)
-        finish.check_bodies(ledger, folder.path, again=True)
-        ledger.requeue_failures()
-        return None
-    if mode == "new" and RunFacts(ledger).is_loaded:  # it ran while this process waited
-        raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
-    keep = False
-    try:
-        if not sources:
-            raise UsageError("the list of this run was never read to its end: name it again, or give --all again")
-        discovered: Discovered | None = None
-        if isinstance(sources, Discovery):
-            discovered, sources = await discover(sources, settings, account, observer), ()
-        await run_in_thread(load.load, sources, ledger, settings, observer, discovered)
-        keep = True
-    except OutputError:
-        keep = True  # --resume continues after a full disk
-        raise
-    finally:
-        # Without calls, nothing may block the next export.
-        if folder.fresh and not keep:
-            folder.remove_all()
-    folder.remove_results()
-    return discovered
 
 
 def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> bool:
@@ -157,6 +115,8 @@ def _write_manifest(
             scope.limit,
             scope.used,
             scope.stopped,
+            scope.shared_limit,
+            scope.shared_used,
         )
         for key, scope in scopes.items()
     }

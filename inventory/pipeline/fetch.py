@@ -7,7 +7,6 @@ import math
 import time
 from collections import Counter
 from datetime import datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory.cloud.transport import open_session
@@ -16,12 +15,14 @@ from inventory.pipeline.batch import BatchFetcher, FunctionGroup
 from inventory.pipeline.open_scope import open_scope
 from inventory.pipeline.second_opinion import UrnFetcher
 from inventory.progress import Progress
-from inventory.runs.facts import RunFacts
+from inventory.runs.facts import RunFacts, record_limits
 from inventory.scheduling import worker_pool
 from inventory.scheduling.connection_limit import connections
+from inventory.scheduling.dispatcher import Dispatcher
+from inventory.scheduling.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from inventory.cloud.accounts import CredentialProvider
     from inventory.errors import ExitCode, RateLimit
@@ -30,14 +31,13 @@ if TYPE_CHECKING:
     from inventory.pipeline.open_scope import OpenScope
     from inventory.pipeline.scope import Scope
     from inventory.progress import ProgressObserver
-    from inventory.scheduling.throttle import Throttle
+    from inventory.scheduling.limits import ScopeKey
     from inventory.settings import ExportSettings
 
 TICK_SECONDS: Final = 0.25
 GRACE_SECONDS: Final = 1.0
 """Maximum duration of calls in flight after a signal."""
 
-_ScopeKey = tuple[str, str]
 _Job = tuple[str, FunctionGroup | None]
 
 
@@ -48,12 +48,16 @@ class ScopeEnd(NamedTuple):
         stopped: why it was given up, or None.
         limit: learned from the service.
         used: share of the limit.
+        shared_limit: learned from the service, of all scopes of the endpoint.
+        shared_used: share of it.
     """
 
     stopped: str | None = None
     exit_code: ExitCode | None = None
     limit: RateLimit | None = None
     used: float | None = None
+    shared_limit: RateLimit | None = None
+    shared_used: float | None = None
 
 
 async def fetch_configs(
@@ -61,36 +65,42 @@ async def fetch_configs(
     settings: ExportSettings,
     account: CredentialProvider,
     observer: ProgressObserver,
-    throttles: Mapping[_ScopeKey, Throttle] = MappingProxyType({}),
+    limits: Limits | None = None,
     *,
     began: float | None = None,
-) -> dict[_ScopeKey, ScopeEnd]:
+) -> dict[ScopeKey, ScopeEnd]:
     """Fetches every URN without an outcome; returns how each scope ended.
 
-    A worker commits an outcome before its next call, so a kill loses at most ``max_workers`` calls. ``throttles`` are
-    those of the listing; ``began`` is the start on the monotonic clock.
+    A worker commits an outcome before its next call, so a kill loses at most ``max_workers`` calls. ``began`` is the
+    start on the monotonic clock.
 
     Raises:
         InterruptedRunError: the run was cancelled; the ledger has the outcomes.
         OutputError: the ledger cannot be written.
     """
     async with open_session(settings.timeout, settings.ca_bundle) as session:
-        fetcher = _Fetcher(ledger, settings, observer)
         seconds = math.inf if settings.max_time is None else settings.max_time
+        deadline = (time.monotonic() if began is None else began) + seconds
+        fetcher = _Fetcher(ledger, settings, observer, limits or Limits(settings.quota_share), deadline)
         scopes = (
             (open_scope(session, settings, account, region, project_id), urns)
             for region, project_id, urns in ledger.scopes()
         )
-        deadline = (time.monotonic() if began is None else began) + seconds
-        return await fetcher.run(fetcher.lanes(scopes, throttles), deadline)
+        return await fetcher.run(fetcher.queues(scopes))
 
 
 class _Fetcher:
     """Opens a scope for its first worker; keeps only the end of a finished scope."""
 
-    def __init__(self, ledger: Ledger, settings: ExportSettings, observer: ProgressObserver) -> None:
-        self._open: dict[_ScopeKey, Scope] = {}
-        self._ends: dict[_ScopeKey, ScopeEnd] = {}
+    def __init__(
+        self, ledger: Ledger, settings: ExportSettings, observer: ProgressObserver, limits: Limits, deadline: float
+    ) -> None:
+        places = connections(settings.max_workers)
+        self._limits = limits
+        self._deadline = deadline
+        self._dispatcher = Dispatcher(places, deadline=deadline, clock=limits.clock)
+        self._open: dict[ScopeKey, Scope] = {}
+        self._ends: dict[ScopeKey, ScopeEnd] = {}
         self._out_of_time: OutOfTimeError | None = None
         self._ledger = ledger
         self._settings = settings
@@ -101,19 +111,15 @@ class _Fetcher:
         self._statuses: Counter[str] = Counter()
         self._calls = 0
 
-    def lanes(
-        self, scopes: Iterator[tuple[OpenScope, int]], throttles: Mapping[_ScopeKey, Throttle]
-    ) -> Iterator[worker_pool.Lane[_Job]]:
+    def queues(self, scopes: Iterator[tuple[OpenScope, int]]) -> Iterator[worker_pool.JobQueue[_Job]]:
         while not self._is_over and (opened := next(scopes, None)) is not None:
-            yield self._lane(*opened, throttles)
+            yield self._queue(*opened)
 
     @property
     def _is_over(self) -> bool:
         return self._observer.signal_number is not None or self._out_of_time is not None
 
-    def _lane(
-        self, opened: OpenScope, urn_count: int, throttles: Mapping[_ScopeKey, Throttle]
-    ) -> worker_pool.Lane[_Job]:
+    def _queue(self, opened: OpenScope, urn_count: int) -> worker_pool.JobQueue[_Job]:
         key = opened.settings.region, opened.settings.project_id
         was_accepted = self._ledger.has_success(*key)
 
@@ -121,9 +127,9 @@ class _Fetcher:
             self._calls += 1
             self._ledger.count_call(*key, operation, http_status)
 
-        self._open[key] = scope = opened.start(count_call, was_accepted=was_accepted, has_second_opinion=True)
-        if key in throttles:
-            scope.throttle.continue_from(throttles[key])
+        self._open[key] = scope = opened.start(
+            count_call, self._limits, self._dispatcher, was_accepted=was_accepted, has_second_opinion=True
+        )
         urn_fetcher = UrnFetcher(
             scope,
             opened.client.list_functions,
@@ -150,9 +156,9 @@ class _Fetcher:
         async def fetch(job: _Job) -> None:
             await batch.fetch(*job)
 
-        return worker_pool.Lane(jobs(), fetch, opened.settings.max_workers, lambda: self._close(key))
+        return worker_pool.JobQueue(jobs(), fetch, scope.lane, lambda: self._close(key))
 
-    def _close(self, key: _ScopeKey) -> None:
+    def _close(self, key: ScopeKey) -> None:
         scope = self._open.pop(key)
         scope.conclude()
         if scope.stopped is None and self._out_of_time is not None and self._has_pending(key):
@@ -160,8 +166,9 @@ class _Fetcher:
         reason = scope.stopped
         message, code = (None, None) if reason is None else (str(reason), reason.exit_code)
         self._ends[key] = ScopeEnd(message, code, scope.throttle.pace.limit, scope.throttle.used)
+        self._limits.forget(key)
 
-    def _has_pending(self, key: _ScopeKey) -> bool:
+    def _has_pending(self, key: ScopeKey) -> bool:
         return next(self._ledger.pending(*key), None) is not None
 
     async def _store(self, outcomes: Sequence[Outcome]) -> None:
@@ -173,15 +180,16 @@ class _Fetcher:
         await asyncio.sleep(0)  # simultaneous outcomes share the commit
         self._ledger.commit()
 
-    async def run(self, lanes: Iterator[worker_pool.Lane[_Job]], deadline: float) -> dict[_ScopeKey, ScopeEnd]:
-        """Runs all lanes; commits and reports progress every ``TICK_SECONDS``."""
-        workers = asyncio.create_task(worker_pool.run(lanes, connections(self._settings.max_workers)))
+    async def run(self, queues: Iterator[worker_pool.JobQueue[_Job]]) -> dict[ScopeKey, ScopeEnd]:
+        """Does all jobs; commits and reports progress every ``TICK_SECONDS``."""
+        workers = asyncio.create_task(worker_pool.run(queues, self._dispatcher))
         try:
             while not workers.done():
                 await asyncio.wait({workers}, timeout=TICK_SECONDS)
+                self._limits.clock()  # each reading shows that the process runs
                 self._ledger.commit()
                 self._observer.on_fetch(self._progress())
-                if time.monotonic() >= deadline and not workers.done():
+                if time.monotonic() >= self._deadline and not workers.done():
                     seconds = self._settings.max_time
                     self._out_of_time = OutOfTimeError(f"out of time: the {seconds:g} s of --max-time are over")
                 if self._is_over:
@@ -194,24 +202,32 @@ class _Fetcher:
         finally:
             workers.cancel()
             await asyncio.wait({workers})
+            record_limits(self._ledger, self._limits.learned())
             self._ledger.commit()
         self._observer.check_cancelled()
         for key in list(self._open):
             self._close(key)
         keys = [(region, project_id) for region, project_id, _ in self._ledger.scopes()]
-        return {key: self._ends.get(key) or self._end_of_unopened(key) for key in keys}
+        shared = {key: limit for limit in self._limits.shared() for key in limit.scopes}
+        ends = {key: self._ends.get(key) or self._end_of_unopened(key) for key in keys}
+        return {
+            key: end._replace(shared_limit=shared[key].limit, shared_used=shared[key].used) if key in shared else end
+            for key, end in ends.items()
+        }
 
-    def _end_of_unopened(self, key: _ScopeKey) -> ScopeEnd:
+    def _end_of_unopened(self, key: ScopeKey) -> ScopeEnd:
         reason = self._out_of_time
         return ScopeEnd() if reason is None or not self._has_pending(key) else ScopeEnd(str(reason), reason.exit_code)
 
     def _progress(self) -> Progress:
+        pause = max((scope.pause for scope in self._open.values()), default=(0.0, ""))
         return Progress(
             done=self._done_before + self._statuses.total(),
             total=self._total,
             calls=self._calls,
             statuses=self._statuses,
-            paused_for=max((scope.throttle.paused_for for scope in self._open.values()), default=0.0),
+            paused_for=pause[0],
+            paused_by=pause[1],
         )
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from inventory import urn as urns
-from inventory.errors import SettingsError, SourceError, UrnError
+from inventory.errors import OutputError, SettingsError, SourceError, UrnError, UsageError
 from inventory.ledger.writer import Ledger, Reject, SourceRead
+from inventory.pipeline.discover import Discovery
 from inventory.pipeline.scope_settings import resolve_scope
-from inventory.runs import manifest
+from inventory.runs import finish, manifest
 from inventory.runs.facts import RunFacts, record_list, record_start
 from inventory.runs.folder import RunFolder
+from inventory.scheduling.threads import run_in_thread
 from inventory.settings_file import describe, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from inventory.pipeline.discover import Discovered
     from inventory.progress import ProgressObserver
+    from inventory.runs.folder import Mode
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
     from inventory.sources.memory import MemorySource
@@ -27,6 +30,50 @@ _BINDING: Final = ("region", "project-id", "column")
 """Settings that a resumed run must not change, in addition to the endpoint."""
 _BLOCK: Final = 4096
 _TEXT_KEPT: Final = 1000
+
+
+async def load_sources(
+    sources: Sequence[Source | MemorySource] | Discovery,
+    ledger: Ledger,
+    folder: RunFolder,
+    settings: ExportSettings,
+    mode: Mode,
+    observer: ProgressObserver,
+    list_functions: Callable[[Discovery], Awaitable[Discovered]],
+) -> None:
+    """Loads the list into the ledger; a resumed run only verifies it.
+
+    Raises:
+        InventoryError: there is no complete list.
+    """
+    if mode == "resume":
+        await run_in_thread(ledger.check, observer.check_cancelled)
+    if mode == "resume" and RunFacts(ledger).is_loaded:
+        if isinstance(sources, Discovery):
+            raise UsageError("--resume continues with the list of the first session: omit --all")
+        await run_in_thread(check_same_run, sources, ledger, settings, observer.check_cancelled)
+        finish.check_bodies(ledger, folder.path, again=True)
+        ledger.requeue_failures()
+        return
+    if mode == "new" and RunFacts(ledger).is_loaded:  # it ran while this process waited
+        raise OutputError(f"another inventory process has made a run in {folder.path}; give another --output")
+    keep = False
+    try:
+        if not sources:
+            raise UsageError("the list of this run was not read completely: give it again, or --all")
+        discovered: Discovered | None = None
+        if isinstance(sources, Discovery):
+            discovered, sources = await list_functions(sources), ()
+        await run_in_thread(load, sources, ledger, settings, observer, discovered)
+        keep = True
+    except OutputError:
+        keep = True  # --resume continues after a full disk
+        raise
+    finally:
+        # Without calls, nothing may block the next export.
+        if folder.fresh and not keep:
+            folder.remove_all()
+    folder.remove_results()
 
 
 def load(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from inventory.cloud.accounts import CredentialProvider
     from inventory.cloud.credentials import Credential
+    from inventory.scheduling.dispatcher import Dispatcher
+    from inventory.scheduling.limits import Limits
     from inventory.settings import ExportSettings
 
 
@@ -28,19 +30,28 @@ class OpenScope(NamedTuple):
     def start(
         self,
         count_call: Callable[[str, int], None],
+        limits: Limits,
+        dispatcher: Dispatcher,
         *,
         was_accepted: bool = False,
         has_second_opinion: bool = False,
     ) -> Scope:
         """A new :class:`Scope`."""
-        return Scope(
+        settings = self.settings
+        key = settings.region, settings.project_id
+        scope = Scope(
             self.client.show_async_invoke_config,
             self.credential,
-            self.settings.options,
+            settings.options,
             count_call=count_call,
             was_accepted=was_accepted,
             has_second_opinion=has_second_opinion,
+            dispatcher=dispatcher,
+            throttle=limits.throttle(key, settings.max_per_second),
+            endpoint=limits.endpoint(settings.endpoint, key),
         )
+        scope.lane.limit = settings.max_workers
+        return scope
 
 
 def open_scope(

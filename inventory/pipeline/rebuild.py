@@ -49,7 +49,7 @@ def rebuild_tables(
         facts = RunFacts(ledger)
         output, before = facts.output(path), facts.latest_settings()
         if before is None:
-            raise UsageError(f"the list of the run in {path} was never read to its end: export it again with --resume")
+            raise UsageError(f"the list of the run in {path} was not read completely: export it again with --resume")
         if drop_bodies and not shape and facts.bodies_dropped and folder.is_whole():
             with _add_to_interruption("; the tables are as they were"):
                 ledger.drop_bodies(observer.check_cancelled)  # an interrupted drop may leave the file large

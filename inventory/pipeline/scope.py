@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakMethod
 
 from inventory.cloud.pages import Operation
 from inventory.cloud.responses import NOT_FOUND_CODES
@@ -19,12 +19,16 @@ from inventory.errors import (
     ThrottledError,
 )
 from inventory.ledger.writer import NO_ANSWER
+from inventory.pipeline.feedback import Feedback
 from inventory.pipeline.outcomes import failure_outcome, success_outcome
-from inventory.scheduling.circuit_breaker import CircuitBreaker, is_throttled_too_long, shows_acceptance
+from inventory.scheduling.circuit_breaker import SILENT, CircuitBreaker, shows_acceptance
+from inventory.scheduling.dispatcher import Dispatcher
+from inventory.scheduling.endpoint import Endpoint
+from inventory.scheduling.lane import Lane
 from inventory.scheduling.retry import Attempts, RetryPolicy
 from inventory.scheduling.stop_event import StopEvent
 from inventory.scheduling.throttle import Throttle
-from inventory.scheduling.warmup import Warmup
+from inventory.scheduling.warmup import WIDTH, Warmup
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,13 +57,16 @@ class Scope:
         count_call: called with operation and HTTP status.
         was_accepted: in an earlier session of the run.
         has_second_opinion: see :mod:`inventory.pipeline.second_opinion`.
-        clock: monotonic.
+        dispatcher: grants the calls; has the clock.
+        throttle: of the scope, if an earlier stage learned its limits.
+        endpoint: what the scope shares with others; None: nothing.
 
     Attributes:
+        lane: the place of its calls.
         stopped: why the scope was given up, or None.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the scope is, and what it shares
         self,
         fetch_config: Callable[[str], Awaitable[Answer]],
         credential: Credential,
@@ -68,22 +75,26 @@ class Scope:
         count_call: Callable[[str, int], None],
         was_accepted: bool = False,
         has_second_opinion: bool = False,
-        clock: Callable[[], float] = time.monotonic,
+        dispatcher: Dispatcher | None = None,
+        throttle: Throttle | None = None,
+        endpoint: Endpoint | None = None,
     ) -> None:
         self._fetch_config = fetch_config
         self._credential = credential
         self._has_second_opinion = has_second_opinion
         self._count_call = count_call
-        self._clock = clock
+        dispatcher = dispatcher or Dispatcher()
+        self._clock = clock = dispatcher.now
         self._stop_event = StopEvent()
-        self.throttle = Throttle(settings.pace, share=settings.quota_share, clock=clock, sleep=self._stop_event.sleep)
-        self._retry = RetryPolicy(settings.attempts, clock=clock, sleep=self._stop_event.sleep)
+        self.throttle = throttle or Throttle(settings.pace, share=settings.quota_share, clock=clock)
+        self._endpoint = endpoint or Endpoint(settings.quota_share, clock)
+        self.lane = Lane(dispatcher, self.throttle, self._endpoint, WeakMethod(self.stop), self._stop_event)
+        self.lane.width = WIDTH
+        self._retry = RetryPolicy(settings.attempts, clock=clock, sleep=self.lane.sleep)
         self.stopped: CallError | OutOfTimeError | None = None
         self._warmup = Warmup(reserve=has_second_opinion)
         self._breaker = CircuitBreaker(self._warmup, was_accepted=was_accepted, has_second_opinion=has_second_opinion)
-        self._answered = 0  # with anything but a 429
-        self._answered_at = clock()
-        self._accepted = 0  # the service accepted the credential
+        self._feedback = Feedback(self.lane, self._breaker, self._warmup, clock)
         self._accepted_when_renewed = -1
         self._renewed_generation = -1
 
@@ -91,6 +102,11 @@ class Scope:
     def is_closed(self) -> bool:
         """Whether no more calls are made."""
         return self._stop_event.is_set()
+
+    @property
+    def pause(self) -> tuple[float, str]:
+        """Remaining seconds of the longest pause, and its reason."""
+        return max((throttle.paused_for, throttle.reason) for throttle in (self.throttle, self._endpoint.throttle))
 
     @property
     def is_in_doubt(self) -> bool:
@@ -106,6 +122,7 @@ class Scope:
         """Prevents further calls and ends all waits."""
         self._stop_event.set()
         self._warmup.notify()
+        self.lane.close()
 
     def stop(self, error: CallError | OutOfTimeError) -> None:
         """Closes the scope; keeps the first reason."""
@@ -175,7 +192,8 @@ class Scope:
         while is_obsolete() or not self._warmup.try_enter(for_opinion=for_opinion):
             if self.is_closed or is_obsolete():
                 raise CallSkippedError
-            await self._warmup.wait()
+            with self.lane.parked_worker(replace=False):
+                await self._warmup.wait()
         attempts.waited += self._clock() - began
 
     async def _call(self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
@@ -204,30 +222,45 @@ class Scope:
 
         The throttle precedes the lockout, so a paused scope does not block others with the same secret.
         """
-        began, lockout = self._clock(), self._credential.lockout
+        began = self._clock()
         if self._stop_event.is_set():
             raise attempts.error or CallSkippedError
         try:
             await self._credential.prepare()
-            sent = await self.throttle.acquire()
-            if sent - began >= _STALE_SECONDS:
+            sent = await self._acquire()
+            if sent is not None and sent - began >= _STALE_SECONDS:
                 await self._credential.prepare()
-            while lockout is not None and not self._stop_event.is_set():
-                has_waited = await lockout.acquire(self)
-                if not has_waited or not (self._stop_event.is_set() or self.throttle.paused_for):
-                    break
-                lockout.release()  # paused meanwhile
-                self.throttle.record_no_answer(sent)
-                sent = await self.throttle.acquire()
         except CallError as error:
-            attempts.record_failure_before_call(is_probe=self._is_probe(error, self._clock()))
-            if error.stops_scope or not error.retryable:
+            is_too_long = self._feedback.record_outage(error, self._clock())
+            attempts.record_failure_before_call(is_probe=self._breaker.is_in_outage)
+            if is_too_long or error.stops_scope or not error.retryable:
                 self.stop(error)
             raise
         finally:
             attempts.waited += self._clock() - began
-        if self._stop_event.is_set():
+        if sent is not None and self._stop_event.is_set():
+            self.lane.give_back(sent, is_finished=True)
+            sent = None
+        if sent is None:
             raise attempts.error or CallSkippedError
+        return sent
+
+    async def _acquire(self) -> float | None:
+        """Takes a slot and, if the secret is unproven, the lockout; None if the scope is closed."""
+        lockout = self._credential.lockout
+        sent = await self.lane.acquire()
+        while sent is not None and lockout is not None:
+            try:
+                is_acquired = lockout.try_acquire(self)
+            except CallError:
+                self.lane.give_back(sent, is_finished=True)
+                raise
+            if is_acquired:
+                break
+            self.lane.give_back(sent, is_finished=True)
+            with self.lane.parked_worker(replace=False):
+                await lockout.wait()
+            sent = None if self._stop_event.is_set() else await self.lane.acquire()
         return sent
 
     async def _call_in_slot(
@@ -237,7 +270,7 @@ class Scope:
         try:
             answer = await call()
         except asyncio.CancelledError:
-            self.throttle.record_no_answer(sent)
+            self.lane.give_back(sent)
             self._count_call(operation, NO_ANSWER)  # the server may have received it
             raise
         except CallError as raised:
@@ -245,13 +278,18 @@ class Scope:
             self._count_call(operation, raised.status_code or NO_ANSWER)
             # No local name: the error's traceback refers to this frame, a reference cycle.
             raise self._record_error(await self._reclassify(raised, generation, operation), sent, attempts) from None
+        finally:
+            self.lane.finish()
         attempts.record_call(self._clock() - sent, None)
         self._count_call(operation, HTTPStatus.OK.value)
         attempts.attempts += 1
-        self._breaker.record_answer()
-        self._record_answer(sent)
-        self._record_acceptance()
+        self._feedback.record_success(sent)
         return answer
+
+    def _record_error(self, error: CallError, sent: float, attempts: Attempts) -> CallError:
+        if self._feedback.record_error(error, sent, attempts):
+            self.stop(error)
+        return error
 
     async def _reclassify(self, error: CallError, generation: int, operation: str) -> CallError:
         """Adjusts an error to the state of scope and credential."""
@@ -262,9 +300,9 @@ class Scope:
         if not isinstance(error, CredentialRefusedError) or not (error.error_code or "").endswith(".0307"):
             return error
         if generation > self._renewed_generation:
-            if self._accepted_when_renewed == self._accepted:
+            if self._accepted_when_renewed == self._feedback.accepted:
                 return error  # renewed and refused again
-            self._renewed_generation, self._accepted_when_renewed = generation, self._accepted
+            self._renewed_generation, self._accepted_when_renewed = generation, self._feedback.accepted
         try:
             is_renewed = await self._credential.renew(generation)
         except CallError as reason:
@@ -272,53 +310,6 @@ class Scope:
                 self.stop(reason)  # the renewal waited for IAM
             return error if isinstance(reason, RefusedError) else reason
         return error.as_kind(CredentialExpiredError) if is_renewed else error
-
-    def _record_acceptance(self) -> None:
-        self._accepted += 1
-        self._warmup.open()
-
-    def _record_answer(self, sent: float) -> None:
-        self._answered += 1
-        self._answered_at = self._clock()
-        self.throttle.record_accepted(sent)
-
-    def _record_error(self, error: CallError, sent: float, attempts: Attempts) -> CallError:
-        attempts.error = error
-        attempts.waited += self._clock() - sent - attempts.duration_ms / 1000  # credential renewal
-        if not isinstance(error, CredentialExpiredError):  # only this call tries the renewed credential
-            self._warmup.widen()
-        if isinstance(error, ThrottledError):
-            self._record_throttled(error, sent, attempts)
-            return error
-        if error.status_code is not None:
-            self._record_answer(sent)
-        else:
-            self.throttle.record_no_answer(sent)
-        attempts.record_failure(error, is_probe=self._is_probe(error, sent))
-        if error.stops_scope:
-            self.stop(error)
-        if error.kind is None or error.error_code in NOT_FOUND_CODES:  # the service searched for the function
-            self._record_acceptance()
-        return error
-
-    def _record_throttled(self, error: ThrottledError, sent: float, attempts: Attempts) -> None:
-        self._breaker.record_answer()
-        attempts.record_throttled(self._answered)
-        if attempts.is_alone:
-            self.throttle.record_no_answer(sent)  # other calls are accepted
-            return
-        self.throttle.record_throttled(sent, error)
-        if is_throttled_too_long(self.throttle.pauses, self._clock() - self._answered_at):
-            self.stop(error)
-
-    def _is_probe(self, error: CallError, sent: float) -> bool:
-        now = self._clock()
-        pause = self._breaker.record_call(error, sent, now)
-        if pause:
-            self.throttle.pause(pause)
-        if self._breaker.is_outage_too_long(now):
-            self.stop(error)
-        return self._breaker.is_in_outage
 
     def _record_failure(self, error: CallError, *, is_of_list: bool) -> None:
         if error.kind is None:
@@ -329,6 +320,8 @@ class Scope:
         lockout = self._credential.lockout
         is_accepted = lockout is None or lockout.is_accepted
         if self._breaker.record_failure(error, is_secret_accepted=is_accepted, is_of_list=is_of_list):
+            if error.kind in SILENT and not self._endpoint.has_answered:
+                self._endpoint.give_up(error)
             self.stop(error)
 
     def end_doubt(self, refusals: int) -> None:

@@ -28,6 +28,7 @@ _LISTED: Final = "listed"
 _CLEANED: Final = "cleaned"
 _ENDED: Final = "ended"
 _STORE: Final = "store"
+_LIMITS: Final = "limits"
 _TABLE_OPTION_NAMES: Final = ("format", "naive_timezone", "rows_per_file")
 
 
@@ -94,6 +95,12 @@ class RunFacts:
         return None if end is None else RunEnd(*(end[name] for name in RunEnd._fields))
 
     @property
+    def limits(self) -> dict[str, Any] | None:
+        """Rate limits that the service named, as :meth:`inventory.scheduling.limits.Limits.learned` returns them."""
+        limits: dict[str, Any] | None = self._ledger.fact(_LIMITS)
+        return limits
+
+    @property
     def store(self) -> str | None:
         """URL of the object store for the results; None: they stay in the folder."""
         url: str | None = self._ledger.fact(_STORE)
@@ -141,6 +148,12 @@ def save_table_options(ledger: Ledger, settings: ExportSettings) -> None:
 def record_end(ledger: Ledger, end: RunEnd | None) -> None:
     """Records the end of a session before its manifest is written or removed; None: a session starts."""
     ledger.set_fact(_ENDED, None if end is None else end._asdict())
+
+
+def record_limits(ledger: Ledger, limits: dict[str, Any]) -> None:
+    """Records the rate limits that the service named."""
+    if RunFacts(ledger).limits != limits:
+        ledger.set_fact(_LIMITS, limits)
 
 
 def record_output(ledger: Ledger, output: Output) -> None:

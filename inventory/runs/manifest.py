@@ -112,12 +112,16 @@ class ScopeReport(NamedTuple):
         limit: the learnt rate limit, or None.
         used: used part of the limit since then; None after too little time.
         stopped: why the scope stopped, or None.
+        shared_limit: the learnt limit that counts the calls of all scopes of the endpoint, or None.
+        shared_used: used part of it.
     """
 
     endpoint: str
     limit: RateLimit | None
     used: float | None
     stopped: str | None
+    shared_limit: RateLimit | None = None
+    shared_used: float | None = None
 
 
 def now() -> str:
@@ -206,6 +210,8 @@ def describe_scopes(
                 "refused": refused[scope.region, scope.project_id],
                 "limit_learnt": None if limit is None else limit._asdict(),
                 "limit_used": None if report.used is None else round(report.used, 3),
+                "shared_limit": None if report.shared_limit is None else report.shared_limit._asdict(),
+                "shared_limit_used": None if report.shared_used is None else round(report.shared_used, 3),
                 "stopped": report.stopped,
             }
         )

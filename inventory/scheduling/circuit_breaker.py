@@ -37,8 +37,8 @@ _MAX_SILENT: Final = 6
 _MAX_GATEWAY_403: Final = 3
 _MAX_OTHERS: Final = 20
 _MAX_AFTER_ANSWERS: Final = 100
-_SILENT: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT})
-_UNREACHABLE: Final = _SILENT | {ErrorKind.WRONG_ENDPOINT}
+SILENT: Final = frozenset({ErrorKind.CONNECTION, ErrorKind.TIMEOUT})
+_UNREACHABLE: Final = SILENT | {ErrorKind.WRONG_ENDPOINT}
 # Errors of single functions, any number in a row.
 _OF_ONE_URN: Final = frozenset({ErrorKind.FORBIDDEN, ErrorKind.SERVER_ERROR})
 
@@ -113,7 +113,7 @@ class CircuitBreaker:
     def record_call(self, error: CallError, sent: float, now: float) -> float:
         """Counts a failed call; returns the pause in seconds."""
         is_of_gateway = error.kind is ErrorKind.SERVER_ERROR and not is_from_service(error)
-        if not self._warmup.is_open or (error.kind not in _SILENT and not is_of_gateway):
+        if not self._warmup.is_open or (error.kind not in SILENT and not is_of_gateway):
             self._outage.record_answer()
             return 0.0
         return self._outage.record_silence(sent, now)
@@ -168,11 +168,11 @@ class CircuitBreaker:
         return self._has_second_opinion and (is_first or self._failures[ErrorKind.REFUSED] >= maximum)
 
     def _limit_of(self, error: CallError, kind: ErrorKind) -> int:
-        if self._warmup.is_open or (self.is_proven and kind not in _SILENT):
+        if self._warmup.is_open or (self.is_proven and kind not in SILENT):
             return _MAX_AFTER_ANSWERS
         if kind is ErrorKind.FORBIDDEN and not is_from_service(error):
             return _MAX_GATEWAY_403
-        return _MAX_SILENT if kind in _SILENT else _MAX_OTHERS
+        return _MAX_SILENT if kind in SILENT else _MAX_OTHERS
 
     def end_doubt(self, refusals: int) -> CallError | None:
         """Ends the wait after ``refusals`` refused opinions; returns the error of a given-up scope."""

@@ -31,22 +31,33 @@ class Lockout:
         self._reserved_for: object = None
         self._changed = asyncio.Event()
 
-    async def acquire(self, owner: object = None) -> bool:
-        """Waits for an attempt, which :meth:`release` ends; returns whether it waited.
+    def try_acquire(self, owner: object = None) -> bool:
+        """Takes an attempt, which :meth:`release` ends; False if another scope has it.
 
         Raises:
             CredentialRefusedError: the secret was refused too often; a copy of the last refusal.
         """
-        has_waited = False
-        while not self.is_accepted:
-            if self._refusals >= MAX_REFUSALS and self._last_refusal is not None:
-                raise self._last_refusal.as_kind(CredentialRefusedError)
-            if not self._is_held and (self._reserved_for is None or self._reserved_for is owner):
-                self._is_held = True
-                break
-            has_waited = True
-            await self._changed.wait()
-        return has_waited
+        if self.is_accepted:
+            return True
+        if self._refusals >= MAX_REFUSALS and self._last_refusal is not None:
+            raise self._last_refusal.as_kind(CredentialRefusedError)
+        if self._is_held or self._reserved_for not in (None, owner):
+            return False
+        self._is_held = True
+        return True
+
+    async def wait(self) -> None:
+        """Waits for a change."""
+        await self._changed.wait()
+
+    async def acquire(self, owner: object = None) -> None:
+        """Waits for an attempt and takes it.
+
+        Raises:
+            CredentialRefusedError: as for :meth:`try_acquire`.
+        """
+        while not self.try_acquire(owner):
+            await self.wait()
 
     def release(self, refusal: CallError | None = None, *, accepted: bool = False, reserved_for: object = None) -> None:
         """Ends an attempt.

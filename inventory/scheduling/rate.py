@@ -1,93 +1,76 @@
-"""Adaptive rate of a scope, learned from accepted and refused calls."""
+"""Adaptive rate, learned from accepted and refused calls (docs/throttle.md)."""
 
 from __future__ import annotations
 
 import math
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from inventory.scheduling.refusals import PauseRefusals, SingleRefusals
 
 if TYPE_CHECKING:
     from inventory.errors import RateLimit, ThrottledError
 
 START: Final = 20.0
 """First calls per second under a cap."""
+_OPENING_STEP: Final = 1.0
+"""Calls per second that each accepted call adds until a limit is known."""
+
+# A stated limit
 MARGIN: Final = 0.99
-"""Used share of a limit, because transit times vary."""
+"""Used share, because transit times vary."""
 MIN_MARGIN: Final = 0.95
 """Smallest share, after refusals."""
 _MARGIN_STEP: Final = 0.005
-MAX_PAUSE_SECONDS: Final = 900.0
-"""Longest pause from ``Retry-After``."""
-_OPENING_STEP: Final = 1.0
-"""Calls per second that an accepted call adds before the first refusal."""
-_FIRST_ESTIMATE_SECONDS: Final = 0.2
-_ESTIMATE_GROWTH: Final = 1.5
-_MAX_ESTIMATE_SECONDS: Final = 60.0
 _FILLED: Final = 0.95
 """Share of a limit that our calls must use to explain a refusal."""
 _RARE_CALLS: Final = 250
 """Accepted calls between refusals that are rare enough at the minimum margin."""
+
+# Refusals that state no limit
+_BUNCH: Final = 0.2
+"""Share of refused calls that begins a pause; a smaller share may be chance."""
+_ROUND: Final = 4
+"""Refusals without a bunch that are judged together."""
+_SATURATED: Final = 0.9
+"""Share of the rate that must be sent to judge it."""
+_MOST_CHANCE: Final = 0.05
+"""Share of refused calls above which they are never chance."""
+_CHANCE: Final = 0.02
+"""Share of refused calls that may be chance, if the rate was not used."""
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_PAUSE_GROWTH: Final = 1.5
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+
+# After a measurement
 _SHARE_OF_MEASURED: Final = 0.985
 """Used share of a measured limit."""
 _HORIZON: Final = 10.0
-"""Measuring time, as a multiple of the pause."""
+"""Measuring time and hold time, as a multiple of the pause."""
 _SHORTEST_HORIZON_SECONDS: Final = 2.0
-_HOLD_SECONDS: Final = 20.0
-_LONGEST_HOLD_SECONDS: Final = 1280.0
+_SHORTEST_HOLD_SECONDS: Final = 5.0
+_LONGEST_HOLD_CALLS: Final = 3500.0
+"""Calls between two searches for a higher limit, each of which costs about five refusals."""
 _TOLERANCE: Final = 0.15
 """Relative difference of measurements that confirm each other."""
 _GROWTH_PER_SECOND: Final = 0.005
 """Relative growth after the hold time."""
-_FAST_GROWTH_PER_SECOND: Final = 0.02
-"""The same far above the measurement, when the limit is lifted."""
-_GROWTH_PER_CALL: Final = 0.002
-"""Maximum relative growth per call."""
-_FAST_GROWTH_PER_CALL: Final = 0.005
+_FAST_GROWTH_PER_SECOND: Final = 0.1
+"""The same far above the measurement, where it was wrong or the limit is lifted."""
 _WELL_ABOVE: Final = 1.1
+_GROWTH_STEP_SECONDS: Final = 0.1
+"""Longest time that one accepted call makes up for."""
 _MIN_RATE: Final = 0.05
-_SERIES: Final = 4
-"""Refusals that are compared with as many later ones."""
-_FAR_SHARE_OF_MEASURED: Final = 0.75
-_SLOWED: Final = 0.8
-_RARER: Final = 2.0
 _REMEMBERED: Final = 8192
 """Minimum call times kept: the largest measured window."""
 
 
-@dataclass
-class _Refusals:
-    """Refused calls between two accepted calls.
-
-    Attributes:
-        began: when the first was sent.
-        last: when the last probe was sent.
-        heard: when its refusal came.
-        explained: whether the rate exceeded a limit known now.
-    """
-
-    began: float
-    last: float
-    heard: float
-    explained: bool = False
-
-
 class AdaptiveRate:
-    """The rate of a scope, learned from accepted and refused calls. Has no clock and never waits.
+    """The rate of calls. Has no clock and never waits.
 
-    - **Opening.** The rate grows with each accepted call up to the cap, until the first refusal.
-    - **Stated limit** (``limit:N,time:M unit``). It sets the rate, less a margin; the pause lasts until the window has
-      room. The narrowest limit of all policies applies.
-    - **Refusal within the stated limit.** If our calls nearly filled the window, the margin grows to its maximum; then
-      rare refusals are accepted. Otherwise other clients use the limit too, and the recently accepted rate (at least
-      one window) applies.
-    - **Refusal without a stated limit.** The limit is measured: accepted calls since the previous refusals, over that
-      time plus the pause.
-    - **After a measurement** the rate stays a little below it for a hold time, then grows slowly. The hold time doubles
-      when the same limit is found again.
-    - **Refusals that a lower rate does not make rarer** do not change the rate.
+    A stated limit sets the rate, less a margin. Otherwise, single refusals are judged four at a time, and a bunch of
+    refusals begins a pause, after which the limit is measured.
 
     Units: ``rate`` in calls per second, ``inf`` without a cap; ``refused`` in calls.
 
@@ -106,18 +89,24 @@ class AdaptiveRate:
         self._learned_at = 0.0
         self._bound = self._cap
         self._measured: float | None = None
-        self._hold_seconds = _HOLD_SECONDS
-        self._hold_until = 0.0
-        self._estimate = _FIRST_ESTIMATE_SECONDS
-        self._refusals: _Refusals | None = None
+        self._hold_seconds = self._hold_until = 0.0
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._refusals: PauseRefusals | None = None
+        self._round = SingleRefusals()
+        self._trial: tuple[float, float, float | None] | None = None
+        self._chance = 0.0
+        self._is_suspect = False
         self._sent = array("d")
         self._refused = array("d")
         self._accepted_since = -math.inf
         self._grown_at = 0.0
-        self._series: deque[tuple[float, int]] = deque(maxlen=2 * _SERIES)
-        self._calls_between: float | None = None
         self._accepted = 0
         self._used_since: tuple[float, int] | None = None
+
+    @property
+    def limits(self) -> list[RateLimit]:
+        """Stated limits, one of each policy."""
+        return list(self._limits.values())
 
     @property
     def limit(self) -> RateLimit | None:
@@ -150,38 +139,48 @@ class AdaptiveRate:
     def record_accepted(self, sent: float, now: float) -> None:
         """Records an answer other than 429."""
         self._accepted += 1
-        if self._refusals is None:
+        refusals = self._refusals
+        if refusals is None:
+            if self._round.refused:
+                self._round.accepted += 1
+            if self._trial is not None and now >= self._hold_until:
+                self._end_trial()
             if self.rate < self._bound:
                 self._grow(now)
-        elif sent > self._refusals.heard:  # else in flight when the pause began
-            self._settle(self._refusals, sent, now)
+        elif sent > refusals.heard:  # else in flight when the pause began
+            self._settle(refusals, sent, now)
 
     def record_throttled(self, sent: float, now: float, error: ThrottledError) -> float:
         """Records a 429; returns the pause in seconds."""
         self.refused += 1
         insort(self._refused, sent)
-        is_new = error.limit is not None and self._learn(error.limit, now)
+        is_new = error.limit is not None and self.learn(error.limit, now)
         refusals = self._refusals
-        if sent <= (self._accepted_since if refusals is None else refusals.heard):
-            # In flight at an earlier refusal: only its limit is new.
-            if refusals is not None:
-                refusals.explained |= is_new
-            pause = error.retry_after or 0.0
-        else:
-            if refusals is None:
-                refusals = self._refusals = _Refusals(sent, sent, now)
-            refusals.last, refusals.heard = sent, now
-            refusals.explained |= is_new
-            pause = error.retry_after or self._seconds_until_room(now, error.limit)
-        return min(pause, MAX_PAUSE_SECONDS)
+        if refusals is None:
+            if sent <= self._accepted_since:  # in flight at an earlier refusal: only its limit is new
+                return error.retry_after or 0.0
+            if error.limit is None and not error.retry_after and not self._is_bunch(sent, now):
+                return 0.0
+            refusals = self._refusals = PauseRefusals(sent, sent, now)
+        elif sent <= refusals.heard:
+            refusals.calls += 1
+            self._is_bunch(sent, now)
+            refusals.is_explained |= is_new
+            return error.retry_after or 0.0
+        refusals.last, refusals.heard, refusals.is_stated = sent, now, error.limit is not None
+        refusals.calls += 1
+        refusals.is_explained |= is_new
+        pause = error.retry_after or self._seconds_until_room(now, error.limit)
+        self._round.paused += pause
+        return pause
 
-    def _learn(self, limit: RateLimit, now: float) -> bool:
+    def learn(self, limit: RateLimit, now: float) -> bool:
+        """Adopts a stated limit; returns whether it is new."""
         if self._limits.get(limit.policy) == limit:
             return False
         self._limits[limit.policy] = limit
         self._learned_at = now
-        self._measured = self._used_since = self._calls_between = None
-        self._series.clear()
+        self._measured = self._used_since = self._trial = None
         self._margin = MARGIN
         self._update_bound()
         self.rate = self._bound
@@ -189,41 +188,96 @@ class AdaptiveRate:
 
     def _update_bound(self) -> None:
         limit = self.limit
-        stated = math.inf if limit is None else self._share * self._margin * limit.per_second
-        self._bound = min(self._cap, stated)
+        self._bound = self._cap if limit is None else min(self._cap, self._share * self._margin * limit.per_second)
 
     def _seconds_until_room(self, now: float, limit: RateLimit | None) -> float:
         """Seconds until the window has room; otherwise a growing estimate."""
-        shortest, longest = 0.0, _MAX_ESTIMATE_SECONDS
+        shortest, longest = 0.0, _LONGEST_PAUSE_SECONDS
         if limit is not None:
             shortest, longest = 1.0 / limit.per_second, limit.seconds
             in_window = len(self._sent) - bisect_right(self._sent, now - limit.seconds)
             if in_window >= limit.calls:
                 # The window has room when our first call leaves it; a fixed window began no later than that call.
                 return self._sent[-limit.calls] + limit.seconds - now
-        pause = min(max(self._estimate, shortest), longest)
-        self._estimate = _ESTIMATE_GROWTH * pause
+        pause = min(max(self._pause, shortest), longest)
+        self._pause = _PAUSE_GROWTH * pause
         return pause
 
-    def _settle(self, refusals: _Refusals, sent: float, now: float) -> None:
+    def _is_bunch(self, sent: float, now: float) -> bool:
+        """Counts a single refusal; returns whether it belongs to a bunch."""
+        this = self._round
+        if not this.refused:
+            this.began = sent
+        this.refused += 1
+        this.last = max(this.last, sent)
+        if this.refused == 1:
+            return False
+        if self._refusals is not None or this.share > _BUNCH:
+            return True
+        if this.refused >= _ROUND:
+            self._judge(this, now)
+            self._round = SingleRefusals()
+        return False
+
+    def _judge(self, this: SingleRefusals, now: float) -> None:
+        """Lowers the rate to what was accepted, on trial, unless the refusals may be chance."""
+        share = this.share
+        if self._trial is not None or share <= 2 * self._chance:
+            self._is_suspect = False
+            return
+        since, seconds = this.began, this.last - this.began
+        if not seconds:
+            return
+        sent = _between(self._sent, since, this.last) / max(seconds - this.paused, 1 / self.rate)
+        if sent < _SATURATED * self.rate:
+            if share > _CHANCE:
+                self.rate = max(sent, _MIN_RATE)  # the next ones show whether it is too much
+            return
+        if this.paused and not self._is_suspect:  # a bunch by chance: a second one decides
+            self._is_suspect = True
+            return
+        self._is_suspect = False
+        before = self.rate, share, self._measured
+        self._slow_down_to(min(self.rate, self._count_accepted(since, this.last) / seconds), 0.0, now)
+        # If they are chance, so many calls contain a round of refusals.
+        self._hold_until = max(self._hold_until, now + _ROUND / share / self.rate)
+        self._trial = before
+
+    def _end_trial(self) -> None:
+        """Returns to the earlier rate if refusals continued at the lower one."""
+        if self._trial is None:
+            return
+        rate, share, measured = self._trial
+        self._trial = None
+        if self._round.refused >= _ROUND - 1 and share <= _MOST_CHANCE:
+            self._chance = max(self._chance, share / 2)
+            self.rate, self._measured = min(self._bound, rate), measured
+        self._round = SingleRefusals()
+
+    def _settle(self, refusals: PauseRefusals, sent: float, now: float) -> None:
         self._refusals = None
-        self._estimate = _FIRST_ESTIMATE_SECONDS
+        self._pause = _FIRST_PAUSE_SECONDS
         limit = self.limit
         if limit is not None and self._used_since is None:
             self._used_since = (now, self._accepted)
-        if not refusals.explained and not self._is_caused_by_us(refusals):
-            measured = self._measure(refusals, sent)
-            if not self._is_independent_of_rate(refusals, measured):
-                self._slow_down_to(measured, refusals, now)
+        is_limit = refusals.is_stated or refusals.last > refusals.began or refusals.calls >= _ROUND
+        if is_limit and not refusals.is_explained and not self._is_caused_by_us(refusals):
+            self._trial = None
+            self._slow_down_to(self._measure(refusals, sent), sent - refusals.began, now)
+        if is_limit:
+            self._round = SingleRefusals()
+        elif self._round.refused >= _ROUND:
+            self._judge(self._round, now)
+            self._round = SingleRefusals()
         self._accepted_since = sent
 
-    def _is_caused_by_us(self, refusals: _Refusals) -> bool:
+    def _is_caused_by_us(self, refusals: PauseRefusals) -> bool:
         """Whether our calls nearly filled a limit; widens the margin then."""
         limit = self.limit
         if limit is None:
             return False
-        in_window = _between(self._sent, refusals.began - limit.seconds, refusals.began)
-        if in_window < _FILLED * self._share * limit.calls - 1:
+        calls = _between(self._sent, refusals.began - limit.seconds, refusals.began)
+        if calls < _FILLED * self._share * limit.calls - 1:
             return False
         if refusals.began - self._learned_at < limit.seconds:
             return True  # the window contains calls from before the limit was known
@@ -232,41 +286,14 @@ class AdaptiveRate:
             self._update_bound()
             self.rate = min(self.rate, self._bound)
             return True
-        return self._calls_before(refusals) >= _RARE_CALLS  # otherwise the server counts differently
+        # Otherwise the server counts differently.
+        return _between(self._sent, self._accepted_since, refusals.began) >= _RARE_CALLS
 
-    def _calls_before(self, refusals: _Refusals) -> int:
-        return _between(self._sent, self._accepted_since, refusals.began)
-
-    def _is_independent_of_rate(self, refusals: _Refusals, measured: float) -> bool:
-        """Whether refusals are as frequent as before at a much lower rate."""
-        calls = self._calls_before(refusals)
-        if self._calls_between is None and measured < _FAR_SHARE_OF_MEASURED * self.rate:
-            self._series.clear()  # far fewer are accepted: a limit
-            return False
-        if refusals.last - refusals.began > 2 * _FIRST_ESTIMATE_SECONDS:  # refused probes: also a limit
-            self._calls_between = None
-            self._series.clear()
-            return False
-        self._series.append((self.rate, calls))
-        later = sum(calls for _, calls in list(self._series)[-_SERIES:]) / _SERIES
-        if self._calls_between is not None:
-            if len(self._series) >= _SERIES and later * _RARER < self._calls_between:
-                self._calls_between = None  # more refusals at the higher rate
-                self._series.clear()
-        elif len(self._series) == 2 * _SERIES:
-            earlier = sum(calls for _, calls in list(self._series)[:_SERIES]) / _SERIES
-            if self.rate <= _SLOWED * self._series[0][0] and later < _RARER * earlier:
-                self._calls_between = (earlier + later) / 2
-                self.rate, self._measured = min(self._bound, self._series[0][0]), None
-                self._series.clear()
-        return self._calls_between is not None
-
-    def _measure(self, refusals: _Refusals, sent: float) -> float:
+    def _measure(self, refusals: PauseRefusals, sent: float) -> float:
         """Calls per second that were accepted before the refusals.
 
-        With a known limit: over at least one window, pauses included, because a burst distorts a shorter time.
-        Otherwise: since the previous refusals plus the pause, which ends between the last refused and the first
-        accepted probe.
+        With a known limit: over at least one window, because a burst distorts a shorter time. Otherwise: since the
+        previous refusals plus the pause, which ends between the last refused and the first accepted probe.
         """
         shortest, longest = refusals.last - refusals.began, sent - refusals.began
         look_back = max(_HORIZON * longest, _SHORTEST_HORIZON_SECONDS)
@@ -284,13 +311,16 @@ class AdaptiveRate:
     def _count_accepted(self, since: float, until: float) -> int:
         return _between(self._sent, since, until) - _between(self._refused, since, until)
 
-    def _slow_down_to(self, measured: float, refusals: _Refusals, now: float) -> None:
+    def _slow_down_to(self, measured: float, pause: float, now: float) -> None:
         """Sets the rate below the measurement; a confirmed measurement holds longer."""
+        measured = max(measured, _MIN_RATE)
         before, self._measured = self._measured, measured
+        shortest = max(_SHORTEST_HOLD_SECONDS, _HORIZON * pause)
         if before is None or abs(measured / before - 1.0) > _TOLERANCE:
-            self._hold_seconds = _HOLD_SECONDS if self.limit is None else max(_HOLD_SECONDS, 2 * self.limit.seconds)
-        elif refusals.began >= self._hold_until:
-            self._hold_seconds = min(2 * self._hold_seconds, _LONGEST_HOLD_SECONDS)
+            self._hold_seconds = shortest if self.limit is None else max(shortest, self.limit.seconds)
+        elif now >= self._hold_until:
+            longest = max(shortest, _LONGEST_HOLD_CALLS / self.rate)
+            self._hold_seconds = min(2 * max(self._hold_seconds, shortest), longest)
         self._hold_until = now + self._hold_seconds
         self.rate = max(_MIN_RATE, min(self.rate, self._bound, self._share * _SHARE_OF_MEASURED * measured))
 
@@ -299,17 +329,15 @@ class AdaptiveRate:
             self.rate = min(self._bound, self.rate + _OPENING_STEP)
         elif now >= self._hold_until:
             measured = self._share * self._measured
-            is_lifted = self.rate > _WELL_ABOVE * measured
             top = self._bound if self._share == 1 or self._limits else measured
-            passed = now - max(self._grown_at, self._hold_until)
+            passed = min(now - max(self._grown_at, self._hold_until), _GROWTH_STEP_SECONDS)
             self._grown_at = now
-            per_second, per_call = (
-                (_FAST_GROWTH_PER_SECOND, _FAST_GROWTH_PER_CALL)
-                if is_lifted
-                else (_GROWTH_PER_SECOND, _GROWTH_PER_CALL)
+            is_wrong = self.rate > _WELL_ABOVE * measured
+            fast = (
+                _FAST_GROWTH_PER_SECOND if self.limit is None else min(_FAST_GROWTH_PER_SECOND, 1 / self.limit.seconds)
             )
-            by = min(passed * per_second, per_call)
-            self.rate = max(self.rate, min(top, self.rate * (1.0 + by)))
+            growth = passed * (fast if is_wrong else min(fast, _GROWTH_PER_SECOND))
+            self.rate = max(self.rate, min(top, self.rate * (1.0 + growth)))
 
 
 def _between(moments: array[float], since: float, until: float) -> int:

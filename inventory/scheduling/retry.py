@@ -10,7 +10,6 @@ from tenacity import AsyncRetrying, RetryCallState
 from tenacity.wait import wait_random_exponential
 
 from inventory.errors import CallError, CredentialExpiredError, ThrottledError
-from inventory.scheduling.rate import MAX_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,6 +25,8 @@ MAX_RENEWALS: Final = 3
 MAX_BUDGET: Final = 200
 """Retries of a scope in addition to those it earns."""
 _WAIT: Final = wait_random_exponential(multiplier=1.0, max=20.0)
+_LONGEST_ALONE_SECONDS: Final = 900.0
+"""Longest pause of one URN from ``Retry-After``."""
 _MAX_BY_CHANCE: Final = 1
 """429s of one URN among accepted calls that may be chance."""
 
@@ -40,6 +41,7 @@ class Attempts:
         waited: seconds of waiting, except for answers and retries.
         alone: 429s in a row while other calls of the scope were accepted.
         is_probe: whether the last call was a probe in an outage.
+        was_stopped: whether the process was stopped during the last call.
         renewals: calls that failed because the credential has been renewed since.
         finished_at: end of the last call, in microseconds since 1970-01-01 UTC.
     """
@@ -58,6 +60,7 @@ class Attempts:
         "throttled",
         "uncalled",
         "waited",
+        "was_stopped",
     )
 
     def __init__(self, began: float, maximum: int | None = None) -> None:
@@ -69,6 +72,7 @@ class Attempts:
         self.waited = 0.0
         self.alone = 0
         self.is_probe = False
+        self.was_stopped = False
         self.renewals = 0
         self.duration_ms = 0.0
         self.finished_at = 0
@@ -83,7 +87,7 @@ class Attempts:
 
     def record_failure_before_call(self, *, is_probe: bool) -> None:
         """Counts an attempt without call."""
-        self.is_probe = is_probe
+        self.is_probe, self.was_stopped = is_probe, False
         self.uncalled += not is_probe
         self.finished_at = time.time_ns() // 1000
 
@@ -94,15 +98,16 @@ class Attempts:
             self.alone = self.alone + 1 if accepted > self._accepted or self.is_alone else 0
         self._accepted = accepted
 
-    def record_failure(self, error: CallError, *, is_probe: bool) -> None:
-        """Counts a failed call other than a 429."""
+    def record_failure(self, error: CallError, *, is_probe: bool, was_stopped: bool = False) -> None:
+        """Counts a failed call other than a 429; ``was_stopped``: the process did not run meanwhile."""
         self.is_probe = is_probe
+        self.was_stopped = was_stopped
         self.renewals += isinstance(error, CredentialExpiredError)
         self.attempts += not (is_probe or self.is_free(error))
 
     def is_free(self, error: BaseException | None) -> bool:
-        """Whether a call failed only because of an old credential; it is repeated at once."""
-        return isinstance(error, CredentialExpiredError) and self.renewals <= MAX_RENEWALS
+        """Whether a call failed only because of an old credential or a stopped process; it is repeated at once."""
+        return self.was_stopped or (isinstance(error, CredentialExpiredError) and self.renewals <= MAX_RENEWALS)
 
     @property
     def is_alone(self) -> bool:
@@ -193,7 +198,7 @@ class RetryPolicy:
             return 0.0 if attempts.is_probe or attempts.is_free(error) else self._wait(state)
         if not attempts.is_alone:
             return 0.0  # the throttle waits
-        return max(self._wait(state), min(error.retry_after or 0.0, MAX_PAUSE_SECONDS))
+        return max(self._wait(state), min(error.retry_after or 0.0, _LONGEST_ALONE_SECONDS))
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

@@ -1,4 +1,4 @@
-"""Throttle of a scope: spaces calls evenly and pauses after a 429."""
+"""Throttle: spaces calls evenly and pauses after a 429."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ _SHORTEST_SECONDS: Final = 1e-6
 """Shortest sleep that moves the clock."""
 _PROBE_SECONDS: Final = 2.0
 """Maximum wait for a probe's answer before the next probe."""
+_SPACING_SECONDS: Final = 1.0
+"""A full window that delays the next slot by less is not shown as a pause."""
 _POLL_SECONDS: Final = 0.02
 """Interval of checks for a probe's answer."""
 
 
 class Throttle:
-    """Spaces the calls of all workers of a scope.
+    """Spaces calls: of a scope, or of all scopes behind a shared limit.
 
     Slots are ``1 / rate`` apart, without bursts, which respects fixed and sliding windows. After a pause, other calls
     wait for the answer to one probe, so a pause that was too short costs one call.
 
     Attributes:
         pauses: pauses in a row without an accepted call.
+        reason: why the last pause began.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class Throttle:
     ) -> None:
         self.pace = AdaptiveRate(max_per_second, share)
         self.pauses = 0
+        self.reason = ""
         self._clock = clock
         self._sleep = sleep
         self._turn = asyncio.Lock()
         self._paused_until = self._next_slot = clock()
         self._moves = 0
         self._is_probing = False
+        self._probe_seconds = _PROBE_SECONDS
         self._probe_sent: float | None = None
 
     def continue_from(self, earlier: Throttle) -> None:
@@ -60,19 +65,42 @@ class Throttle:
 
     @property
     def paused_for(self) -> float:
-        """Remaining seconds of the pause."""
-        return max(0.0, self._paused_until - self._clock())
+        """Remaining seconds of the pause, or until the window of a named limit has room."""
+        room = self.pace.ready_at()
+        until = self._paused_until if room <= self._next_slot + _SPACING_SECONDS else max(self._paused_until, room)
+        return max(0.0, until - self._clock())
 
     @property
     def used(self) -> float | None:
         """The used share of the learned limit; None if unknown."""
         return self.pace.used(self._clock())
 
+    def ready_at(self, now: float) -> float:
+        """When the next call may be sent; not after ``now`` if at once."""
+        ready = max(self._next_slot, self._paused_until, self.pace.ready_at())
+        if self._probe_sent is not None and now < self._probe_sent + self._probe_seconds:
+            return max(ready, now + _POLL_SECONDS)
+        return ready
+
+    def take(self, now: float, *, has_waited: bool = False) -> float:
+        """Takes a slot; returns the time of sending, which identifies the call.
+
+        Lost time is not made up for, so a suspended process sends no burst. A timer's delay does not move later slots.
+        """
+        slot = max(self._next_slot, now - self._may_be_late()) if has_waited else now
+        rate = self.pace.rate
+        if rate < math.inf:
+            self._next_slot = slot + 1.0 / rate
+        if self._is_probing:
+            self._probe_sent = now
+        self.pace.record_sent(now)
+        return now
+
     async def acquire(self) -> float:
-        """Waits for a slot; returns the time of sending, which identifies the call."""
+        """Waits for a slot and takes it. Only for calls without a dispatcher."""
         now = self._clock()
-        if self._ready_at(now) <= now and not self._turn.locked():
-            return self._take(now, now)
+        if self.ready_at(now) <= now and not self._turn.locked():
+            return self.take(now)
         async with self._turn:
             return await self._wait()
 
@@ -91,50 +119,50 @@ class Throttle:
         seconds = self.pace.record_throttled(sent, now, error)
         if seconds > 0:  # 0: in flight when the pause began
             self.pause(seconds)
+            self.reason = _reason(error)
 
     def record_no_answer(self, sent: float) -> None:
         """Records an unanswered call; after a probe, another may follow."""
         if sent == self._probe_sent:
             self._probe_sent = None
 
-    def pause(self, seconds: float) -> None:
-        """Pauses the scope, then sends one probe."""
+    def pause(self, seconds: float, *, probe_seconds: float = _PROBE_SECONDS) -> None:
+        """Pauses, then sends one probe.
+
+        Args:
+            seconds: length of the pause.
+            probe_seconds: maximum wait for the probe's answer before another probe.
+        """
         now = self._clock()
         self._paused_until = max(self._paused_until, now + seconds)
         self._next_slot = max(self._paused_until, self._next_slot)
-        self._is_probing, self._probe_sent = True, None
+        self._is_probing, self._probe_sent, self._probe_seconds = True, None, probe_seconds
         self._moves += 1
-
-    def _ready_at(self, now: float) -> float:
-        ready = max(self._next_slot, self._paused_until, self.pace.ready_at())
-        if self._probe_sent is not None and now < self._probe_sent + _PROBE_SECONDS:
-            return max(ready, now + _POLL_SECONDS)
-        return ready
+        self.reason = "no answer"
 
     async def _wait(self) -> float:
         """Waits as the first in the queue; slots may move, and sleeps may be too long."""
-        late = 0.0
+        has_waited = False
         while True:
             now = self._clock()
-            ready = self._ready_at(now)
+            ready = self.ready_at(now)
             if ready <= now:
-                return self._take(max(self._next_slot, now - late), now)
+                return self.take(now, has_waited=has_waited)
             moves = self._moves
             await self._sleep(max(ready - now, _SHORTEST_SECONDS))
-            late = self._may_be_late()
+            has_waited = True
             if self._clock() < ready and self._moves == moves:  # scope closed, or coarse timer
-                return self._take(ready, self._clock())
-
-    def _take(self, slot: float, now: float) -> float:
-        """Takes a slot. Lost time is not made up for, so a suspended process sends no burst."""
-        rate = self.pace.rate
-        if rate < math.inf:
-            self._next_slot = slot + 1.0 / rate
-        if self._is_probing:
-            self._probe_sent = now
-        self.pace.record_sent(now)
-        return now
+                self._next_slot = max(self._next_slot, ready)
+                return self.take(self._clock(), has_waited=True)
 
     def _may_be_late(self) -> float:
         limit = self.pace.limit
         return _LATE_SECONDS if limit is None else limit.seconds / 200
+
+
+def _reason(error: ThrottledError) -> str:
+    if error.retry_after:
+        return "Retry-After"
+    if error.limit is None:
+        return "429"
+    return f"limit of {error.limit.calls} calls in {error.limit.seconds:g} s"

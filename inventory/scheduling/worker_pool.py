@@ -1,24 +1,33 @@
-"""Worker pool: a fixed number of workers over lanes of jobs."""
+"""Worker pool: as many workers as there are calls that may be sent."""
 
 from __future__ import annotations
 
 import asyncio
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from inventory.scheduling.lane import WORKER, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
+    from inventory.scheduling.dispatcher import Dispatcher
+    from inventory.scheduling.lane import Lane
+
 Job = TypeVar("Job")
 
+MAX_OPEN: Final = 1024
+"""Scopes that are open at the same time, paused ones included."""
+_MAX_PARKED: Final = 200
+"""Workers of a scope that wait for a retry or a list; then no further job of it begins."""
 
-class Lane(Generic[Job]):
-    """Jobs that do not block other lanes.
+
+class JobQueue(Generic[Job]):
+    """The jobs of one scope.
 
     Args:
         jobs: taken one by one by free workers.
         work: called with each job.
-        limit: maximum workers; None for all.
+        lane: place of the scope's calls.
         close: called after the last job.
     """
 
@@ -26,70 +35,104 @@ class Lane(Generic[Job]):
         self,
         jobs: Iterator[Job],
         work: Callable[[Job], Awaitable[None]],
-        limit: int | None = None,
+        lane: Lane,
         close: Callable[[], None] = lambda: None,
     ) -> None:
         self.jobs = jobs
         self.work = work
-        self.limit = limit
+        self.lane = lane
         self.close = close
         self.workers = 0
+        self.is_empty = False
+
+    def needs_worker(self) -> bool:
+        """Whether all workers are busy, and another one is useful."""
+        lane = self.lane
+        busy = lane.held + len(lane.waiting) + lane.parked
+        return not self.is_empty and self.workers <= busy and self.workers < lane.width and lane.parked < _MAX_PARKED
 
 
-class _Lanes(Generic[Job]):
-    """Lanes with room: first those without workers, then those with the fewest."""
+class _Pool(Generic[Job]):
+    def __init__(self, queues: Iterator[JobQueue[Job]], dispatcher: Dispatcher) -> None:
+        self._queues: Iterator[JobQueue[Job]] | None = queues
+        self._dispatcher = dispatcher
+        self._open = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.get_running_loop().create_future()
+        self._is_opening = self._is_over = False
 
-    def __init__(self, lanes: Iterable[Lane[Job]]) -> None:
-        self._unopened = enumerate(lanes)
-        self._open: dict[int, Lane[Job]] = {}
-        self._queue: list[tuple[int, int]] = []  # (workers, number) of lanes with room
+    async def run(self) -> None:
+        self._dispatcher.has_room = self._open_queues
+        try:
+            self._open_queues()
+            self._end()
+            await self._ended
+        finally:
+            self._dispatcher.has_room = lambda: None
+            self._queues, self._is_over = None, True
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def take(self) -> tuple[int, Lane[Job]] | None:
-        """The next lane and its number; None if all are empty or full."""
-        number, lane = next(self._unopened, (0, None))
-        if lane is not None:
-            self._open[number] = lane
-        while lane is None:
-            if not self._queue:
-                return None
-            _, number = heappop(self._queue)
-            lane = self._open.get(number)
-        lane.workers += 1
-        # Workers leave only empty lanes, so the queue needs no full lane.
-        if lane.limit is None or lane.workers < lane.limit:
-            heappush(self._queue, (lane.workers, number))
-        return number, lane
+    def _open_queues(self) -> None:
+        """Opens scopes while places are free, each with a worker that occupies one while it gets its credential."""
+        if self._is_opening:
+            return
+        self._is_opening = True
+        while self._queues is not None and self._dispatcher.free >= 1 and self._open < MAX_OPEN:
+            queue = next(self._queues, None)
+            if queue is None:
+                self._queues = None
+                break
+            self._open += 1
+            self._dispatcher.open(queue.lane)
+            queue.lane.needs_worker = lambda queue=queue: queue.needs_worker() and self._add_worker(queue)
+            worker = Worker()
+            self._dispatcher.occupy(queue.lane)
+            worker.lane = queue.lane
+            self._add_worker(queue, worker)
+        self._is_opening = False
 
-    def leave(self, number: int, lane: Lane[Job]) -> None:
-        self._open.pop(number, None)
-        lane.workers -= 1
-        if not lane.workers:
-            lane.close()
+    def _add_worker(self, queue: JobQueue[Job], worker: Worker | None = None) -> bool:
+        if self._is_over:
+            return False
+        queue.workers += 1
+        task = asyncio.create_task(self._work(queue, worker or Worker()))
+        self._tasks.add(task)
+        task.add_done_callback(self._record_end)
+        return True
+
+    async def _work(self, queue: JobQueue[Job], worker: Worker) -> None:
+        WORKER.set(worker)
+        try:
+            for job in queue.jobs:
+                await queue.work(job)
+            queue.is_empty = True
+        finally:
+            worker.leave()
+            queue.workers -= 1
+        if not queue.workers:
+            queue.lane.needs_worker = None  # ends a reference cycle
+            queue.close()
+            self._open -= 1
+            self._dispatcher.close(queue.lane)
+
+    def _record_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._ended.done():
+            self._ended.set_exception(error)
+        self._end()
+
+    def _end(self) -> None:
+        if not self._tasks and not self._ended.done():
+            self._ended.set_result(None)
 
 
-async def run(lanes: Iterable[Lane[Job]], size: int) -> None:
-    """Runs all lanes with ``size`` workers, spread evenly.
-
-    A worker stays until its lane is empty. A lane is taken from the iterator for its first worker.
+async def run(queues: Iterable[JobQueue[Job]], dispatcher: Dispatcher) -> None:
+    """Does all jobs. A queue is taken from the iterator when places are free that no open scope can use.
 
     Raises:
         BaseException: the first error; the other workers are cancelled and awaited.
     """
-    waiting = _Lanes(lanes)
-
-    async def worker() -> None:
-        while (taken := waiting.take()) is not None:
-            number, lane = taken
-            for job in lane.jobs:
-                await lane.work(job)
-            waiting.leave(number, lane)
-
-    tasks = [asyncio.create_task(worker()) for _ in range(size)]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await _Pool(iter(queues), dispatcher).run()

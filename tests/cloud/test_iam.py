@@ -41,6 +41,7 @@ from inventory.errors import (
     WrongEndpointError,
 )
 from inventory.pipeline.scope import Scope as RunScope
+from inventory.scheduling.dispatcher import Dispatcher
 from inventory.settings import AccountSettings, ExportSettings
 
 PASSWORD = "a-long-password-of-the-tests"
@@ -712,7 +713,9 @@ def test_scope_waits_for_iam(in_virtual_time):
             return Answer(b"{}", None)
 
         settings = ExportSettings(max_per_second=0, attempts=1)
-        scope = RunScope(ask, Away(clock, seconds), settings, count_call=lambda *_: None, clock=clock)
+        scope = RunScope(
+            ask, Away(clock, seconds), settings, count_call=lambda *_: None, dispatcher=Dispatcher(clock=clock)
+        )
         urns = iter(range(1000))
 
         async def worker():

@@ -117,7 +117,6 @@ def test_each_pair_of_fates_has_its_kind(tmp_path, before, after, kind):
     ],
 )
 def test_what_differs_is_told_field_by_field_and_by_what_it_says(tmp_path, before, after, expected):
-    """Each field has its values before and after; key order, white space, 1.0 for 1 and another zone are no change."""
     diff = compare(tmp_path, {"f": before}, {"f": after})
     assert changes_of(diff) == expected
     assert diff.counts["changed"] == bool(expected)
@@ -125,7 +124,6 @@ def test_what_differs_is_told_field_by_field_and_by_what_it_says(tmp_path, befor
 
 
 def test_what_is_unknown_carries_what_old_knew_and_how_old_that_is(tmp_path):
-    """The config of OLD, its status, when it was answered, its age when NEW was finished, and why NEW does not know."""
     diff = compare(tmp_path, {"f": leading(on_failure=side("SMN", TOPIC))}, {"f": FAILED})
     (row,) = diff.table().to_pylist()
     assert json.loads(row["before"])["on_failure"] == {"destination": "SMN", "param": TOPIC}

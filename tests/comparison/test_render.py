@@ -100,7 +100,6 @@ def test_text_is_for_reading(runs):
 
 
 def test_a_value_stays_on_its_line(tmp_path):
-    """A param with line breaks is one line of text, so that it cannot look like a change of another function."""
     runs = [
         write_run(tmp_path / name, {urn("a"): leading(on_failure=side("X", param))}, day=day)
         for day, (name, param) in enumerate((("old", "x"), ("new", f"\n\n- {urn('b')}\n    removed")))
@@ -119,7 +118,6 @@ def test_a_manifest_of_another_hand_is_told(runs, block):
 
 
 def test_exit_codes_are_fit_for_ci(tmp_path, runs):
-    """1 where it is asked for: for changes, with --strict for what NEW does not tell too; 2 and 4 for bad sides."""
     assert command(*runs)[0] == 0
     assert command(*runs, "--exit-code")[0] == 1
     assert command(runs[0], runs[0], "--exit-code", "--strict")[0] == 0
@@ -196,7 +194,6 @@ def test_a_diff_in_python_is_a_frame_a_table_and_a_word(runs):
 
 
 def test_calls_are_read_only_if_an_old_answer_is_needed(tmp_path, monkeypatch):
-    """The table of calls is opened if a URN is unknown in NEW, and only in OLD; a field that differs needs no call."""
     old = write_run(tmp_path / "old", {urn("a"): config(), urn("b"): config()})
     changed = write_run(tmp_path / "changed", {urn("a"): config(max_async_retry_attempts=1), urn("b"): config()})
     unknown = write_run(tmp_path / "unknown", {urn("a"): FAILED, urn("b"): config()})
@@ -266,7 +263,6 @@ async def test_two_exports_of_a_cloud_that_changed_in_between(tmp_path, write_li
 
 @pytest.mark.parametrize("number", ["0.50", "1e5", "-0", "1E400"])
 def test_text_shows_numbers_with_the_digits_that_were_sent(tmp_path, number):
-    """A number in `extra` of a removed, failed or changed URN appears in the text form as the cloud sent it."""
     sent = json.dumps(config(ratio="@", deep={"list": ["@"]})).replace('"@"', number).encode()
     before = {urn("gone"): sent, urn("failed"): sent, urn("changed"): sent}
     after = {urn("failed"): FAILED, urn("changed"): sent.replace(number.encode(), b"7")}

@@ -220,7 +220,7 @@ def test_a_list_that_was_never_in_is_asked_for_again(tmp_path, server, path):
     folder = tmp_path / "run"
     kill_at(f"{COUNT_SCOPES}:after:1", *command(server, path, folder))
     words = run(*command(server, None, folder, "--resume"), code=2)
-    assert "the list of this run was never read to its end: name it again" in words
+    assert "the list of this run was not read completely: give it again" in words
     run(*command(server, path, folder, "--resume"))
     with Ledger(folder / "ledger.sqlite") as ledger:
         assert RunFacts(ledger).is_loaded

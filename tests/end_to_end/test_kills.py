@@ -157,7 +157,7 @@ def test_a_listing_that_is_killed_begins_again(tmp_path, cloud):
             wait_for(lambda: len(server.requests) > 20)
             process.kill()
         words = run(*command(server, None, folder, "--resume"), code=2)
-        assert "the list of this run was never read to its end: name it again, or give --all again" in words
+        assert "the list of this run was not read completely: give it again, or --all" in words
         kill_at(f"{LOAD}:before:1", *command(server, None, folder, *run_all, "--resume"))
         server.clear()
         kill_at(f"{LOAD}:after:1", *command(server, None, folder, *run_all, "--resume"))

@@ -122,7 +122,6 @@ BROKEN = {
 
 @pytest.mark.parametrize("reply", BROKEN.values(), ids=BROKEN)
 async def test_a_service_without_the_list_costs_three_calls(tmp_path, write_list, monkeypatch, reply):
-    """Where lists cannot be had, each URN is asked for alone, the exit code is 0, and no list is tried for long."""
     cloud = many()
     async with Emulator(FileCloud(cloud)) as server:
         plain = await export(write_list(cloud), tmp_path / "plain", endpoint=server.url, batch=False)
@@ -149,7 +148,6 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_what_a_list_says_otherwise_is_not_believed(tmp_path, write_list, monkeypatch, change):
-    """Where an item is not what the URN's own call says, the own calls decide, and the tables stay the same."""
     cloud = {
         urn(f"f{n}", f"v{q}"): config(q, enable_async_status_log=bool(q % 2), destination_config=None)
         for n in range(10)
@@ -204,7 +202,6 @@ async def test_markers_that_lead_nowhere_end_the_list(tmp_path, write_list, monk
 
 
 async def test_faults_of_lists_cost_no_urn(tmp_path, write_list):
-    """Under resets, 5xx and broken answers each URN ends as in the plain way, and the calls are those of the log."""
     cloud = many(functions=30)
     async with Emulator(FileCloud(cloud)) as server:
         plain = await export(write_list(cloud), tmp_path / "plain", endpoint=server.url, batch=False)
@@ -280,7 +277,6 @@ async def test_a_short_list_of_urns_is_never_asked_by_more_calls_than_it_has(tmp
 
 
 async def test_an_item_without_a_qualifier_settles_no_urn(tmp_path, write_list, monkeypatch):
-    """It may be the config of any version: the URN without a qualifier is asked alone, and has the values of latest."""
     cloud = {urn(f"f{n}", f"v{q}"): config(q, destination_config=None) for n in range(8) for q in range(8)}
     cloud |= {urn(f"f{n}", "latest"): config(40, destination_config=None) for n in range(8)}
     cloud[urn("a", "latest")] = config(1)

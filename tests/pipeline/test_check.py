@@ -145,7 +145,6 @@ async def test_a_moments_trouble_is_told_as_that():
 
 
 def test_check_says_a_line_for_each_scope(tmp_path, write_list):
-    """From a list or from regions and projects; the exit code is 0 where all is well, and 3 where it is not."""
     with Emulator(GeneratedCloud(4, regions=(R, "ap-southeast-1")), token=TOKEN).in_thread() as server:
         places = ["--endpoint", server.url, "--iam-endpoint", server.url]
         done = run_cli("check", write_list(server.urns()), *places)
@@ -161,7 +160,6 @@ def test_check_says_a_line_for_each_scope(tmp_path, write_list):
 
 
 def test_a_region_that_iam_does_not_tell_of_is_a_line_too(tmp_path):
-    """One account is refused, one finds no IAM: each is a line that says so, and the good one is checked still."""
     regions = f'regions = ["{R}", "ap-southeast-1"]'
     cloud = GeneratedCloud(4, regions=(R, "ap-southeast-1"))
     with (

@@ -267,7 +267,6 @@ class Counted(set):
 
 
 async def test_progress_counts_what_is_new_and_not_all_that_was_found(monkeypatch):
-    """The work for each function does not grow with the number of projects; the last count is that of all URNs."""
     projects = [f"{number:032x}" for number in range(30)]
     cloud = FileCloud({urn(f"f{n}:v1", project): None for n in range(5) for project in projects})
     reported = []

@@ -89,7 +89,6 @@ async def test_csv_and_parquet_hold_the_same_cells(tmp_path, write_list):
 
 
 async def test_the_manifest_says_what_was_written(tmp_path, write_list):
-    """Sizes, rows and hashes of the manifest are those of the files, and the calls are those that the server saw."""
     async with Emulator(functions=60, faults=Faults.parse("5xx=5%")) as server:
         result = await export(write_list(server.urns()), tmp_path / "run", endpoint=server.url)
         seen = Counter(str(status) for status in server.counts.elements())
@@ -108,7 +107,6 @@ async def test_the_manifest_says_what_was_written(tmp_path, write_list):
 
 
 async def test_a_refused_token_stops_at_once_and_a_good_one_goes_on(tmp_path, write_list):
-    """64 workers with a dead token make at most 3 calls; the run resumes with another token and asks the rest."""
     async with Emulator(functions=100, token="another-token-than-ours") as server:
         path = write_list(server.urns())
         result = await export(path, tmp_path / "run", endpoint=server.url, max_workers=64)
@@ -182,8 +180,6 @@ async def test_a_run_is_never_written_over_by_accident(tmp_path, write_list):
 
 
 async def test_overwriting_loses_nothing_before_the_new_list_is_in(tmp_path, write_list):
-    """A list that cannot be read, a signal while it is read and a missing token leave the old run whole."""
-
     def files():
         return {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.suffix != ".sqlite"}
 
@@ -232,7 +228,8 @@ async def test_a_resumed_run_is_never_worse_than_it_was(tmp_path, write_list):
         first = await export(write_list(cloud.urns()), tmp_path / "run", endpoint=server.url)
         before = {table: (tmp_path / "run" / f"{table}.parquet").read_bytes() for table in STABLE}
         again = await export([], tmp_path / "run", mode="resume", endpoint=server.url)
-        assert len(server.requests) == 32  # with a list in each session: the refusals may mean the credential
+        # A refusal may mean the credential, so a list verifies it, in the first session if three come in a row.
+        assert len(server.requests) in (31, 32)
     assert (first.exit_code, again.exit_code) == (ExitCode.SOME_FAILED, ExitCode.SOME_FAILED)
     assert {table: (tmp_path / "run" / f"{table}.parquet").read_bytes() for table in STABLE} == before
     assert (again.manifest["requests"]["total"], again.manifest["requests"]["retries"]) == (32, 5)

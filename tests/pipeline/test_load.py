@@ -83,7 +83,6 @@ def test_short_forms_without_a_region_are_rejects_that_say_what_to_give(ledger, 
 
 
 def test_a_region_that_could_lead_elsewhere_is_a_reject(ledger, source):
-    """Where the host is made from the region, a region that is no host name is rejected, and nothing is asked of it."""
     evil = A.replace("cn-north-4", "x@evil.com")
     load([source(evil, A, evil)], ledger, ExportSettings(), ProgressObserver())
     assert urns(ledger) == [A]

@@ -45,7 +45,6 @@ async def test_the_tables_are_those_of_the_run(run):
 
 
 async def test_csv_comes_to_what_is_there(run):
-    """--format csv adds CSV with the same cells; Parquet stays byte for byte, and so do the facts of the run."""
     before, manifest = contents(run), manifest_of(run)
     assert manifest["scopes"][0]["limit_learnt"]["calls"] == 20
     again(run, format=("csv",))
@@ -179,7 +178,6 @@ async def test_no_room_leaves_all_as_it_was(run, monkeypatch):
 @pytest.mark.parametrize("rows_per_file", [0, 7])
 @pytest.mark.parametrize("step", ["replace", "remove_manifest", "write_manifest", "write"])
 def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
-    """Killed before or between the names, or before the manifest: none is there, and the next try ends as the first."""
     shutil.copytree(run, run.parent / "calm")
     again(run.parent / "calm", format=("csv",), rows_per_file=rows_per_file)
     code = (
@@ -245,12 +243,11 @@ async def test_a_run_that_is_in_use_is_refused(run):
 
 def test_a_list_that_was_never_read_to_its_end_is_refused(tmp_path):
     Ledger(tmp_path / "ledger.sqlite").close()
-    with pytest.raises(UsageError, match=r"was never read to its end: .* with --resume"):
+    with pytest.raises(UsageError, match=r"was not read completely: .* with --resume"):
         again(tmp_path)
 
 
 async def test_a_switch_between_one_file_and_parts_leaves_no_stale_file(run):
-    """From one file to parts, to other parts and back, the folder holds what the manifest lists, and the same cells."""
     calm = contents(run)
     whole = open_snapshot(run).table("functions")
     for rows_per_file, parts in ((10, 3), (5, 5), (24, 2), (25, 1), (0, 1)):
@@ -295,7 +292,6 @@ async def test_rows_per_file_must_be_a_number_of_rows(run):
 
 @pytest.mark.parametrize("kilobytes", [0, 3, 8])
 def test_a_file_that_may_not_grow_ends_in_one_sentence_and_all_is_as_it_was(run, kilobytes):
-    """Really out of room, in the ledger or in a table: exit code 4, old tables and manifest whole, no half file."""
     before = contents(run)
     done = limited(kilobytes, "tables", run, "--format", "csv", "--rows-per-file", "7")
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1), done.stderr

@@ -28,6 +28,7 @@ from inventory.errors import (
 )
 from inventory.pipeline.scope import Scope
 from inventory.redaction import Redactor
+from inventory.scheduling.dispatcher import Dispatcher
 from inventory.scheduling.lockout import Lockout
 from inventory.settings import ExportSettings
 
@@ -63,7 +64,9 @@ class Cloud:
 
     def scope(self, clock, *, pace: float = 0, attempts: int = 2, **more) -> Scope:
         settings = ExportSettings(max_per_second=pace, attempts=attempts)
-        return Scope(self.ask, self.credential, settings, count_call=self.count, clock=clock, **more)
+        return Scope(
+            self.ask, self.credential, settings, count_call=self.count, dispatcher=Dispatcher(clock=clock), **more
+        )
 
     async def work_off(self, clock, *, urns: int = 300, workers: int = 64, attempts: int = 2, pace: float = 0, **more):
         scope = self.scope(clock, pace=pace, attempts=attempts, **more)
@@ -290,7 +293,6 @@ NO_PERMISSION = ForbiddenError("no API permission", status_code=403, error_code=
 
 
 def test_a_project_that_the_gateway_forbids_is_given_up(in_virtual_time):
-    """The gateway's 403 is about the project, not about a URN: three of them stop a scope, with exit code 3."""
     cloud = Cloud(after(then=WRONG_PROJECT))
     scope, outcomes = in_virtual_time(cloud.work_off)
     assert (scope.stopped, scope.stopped.exit_code) == (WRONG_PROJECT, 3)
@@ -333,7 +335,6 @@ def test_what_the_service_says_of_functions_stops_nothing(in_virtual_time, error
 
 
 def test_one_urn_that_is_always_throttled_holds_up_nobody(in_virtual_time):
-    """A URN that alone is refused with 429 fails as throttled; the others are answered, and the scope is not slowed."""
     busy = ThrottledError("busy", status_code=429)
 
     async def ask(urn):
@@ -397,7 +398,6 @@ def test_a_cloud_that_only_throttles_is_given_up(in_virtual_time):
 
 
 def test_close_wakes_who_sleeps(in_virtual_time):
-    """A scope that is closed in the middle of a long pause ends at once, and what was not asked has no outcome."""
     error = ThrottledError("busy", status_code=429).with_hints(retry_after=800.0, limit=None)
     cloud = Cloud(after(OK, then=error))
 
@@ -515,7 +515,6 @@ def test_an_outage_is_survived_by_a_few_probes(in_virtual_time, error, seconds):
 
 @pytest.mark.parametrize("error", SILENCE, ids=lambda error: type(error).__name__)
 def test_an_outage_that_does_not_end_ends_the_scope(in_virtual_time, error):
-    """After two minutes without an answer there is no hope: the run does not hang, and hardly a call was made."""
     cloud = Cloud(after(*[OK] * 50, then=error))
 
     async def test(clock):
@@ -547,7 +546,6 @@ def test_a_flaky_service_earns_its_retries(in_virtual_time):
 
 
 def test_a_500_of_one_function_holds_nobody_up(in_virtual_time):
-    """The service says 500 of a function that is gone: it is asked four times, and the others go on meanwhile."""
     broken = ServerError("Error getting associated function", status_code=500, error_code="FSS.0500")
 
     async def ask(urn):
@@ -605,7 +603,6 @@ class Keys:
     ids=lambda error: f"{error.status_code}-{error.error_code}",
 )
 def test_a_dead_key_is_refused_three_times_whatever_the_first_scope_is_answered(in_virtual_time, before):
-    """Only a config, or a code of the service, shows that a key is accepted: twenty scopes do not all try it."""
     keys = Keys()
 
     async def test(clock):
@@ -632,7 +629,6 @@ def test_an_answer_of_the_service_shows_that_a_key_is_accepted(in_virtual_time, 
 
 
 def test_a_paused_scope_does_not_hold_up_those_that_share_its_key(in_virtual_time):
-    """Who waits for a slot has not taken the trial yet: the other scopes are done before the pause is over."""
     keys = Keys()
     busy = ThrottledError("busy", status_code=429).with_hints(retry_after=12.0, limit=None)
     clouds = [Cloud(after(busy, then=OK)), Cloud(after(then=OK)), Cloud(after(then=OK))]
@@ -673,7 +669,6 @@ def test_an_attempt_without_a_credential_is_one_of_the_attempts(in_virtual_time)
 
 
 def test_waiting_does_not_use_up_the_time_for_retries(in_virtual_time):
-    """A URN that waited ten minutes for its credential, and as long before the warmup, is tried again after a 500."""
     cloud = Cloud(after(OK, ServerError("down", status_code=500), then=OK))
     cloud.credential = Keys(seconds=600.0)
     _, outcomes = in_virtual_time(lambda clock: cloud.work_off(clock, urns=2, workers=2))

@@ -82,7 +82,6 @@ async def test_a_scope_of_deleted_functions_alone_is_asked_to_the_end(tmp_path, 
 
 
 async def test_many_deleted_functions_in_a_row_stop_nothing(tmp_path, write_list, monkeypatch):
-    """After a hundred refusals in a row, and without the right to list, a URN from elsewhere shows that all is well."""
     state = cloud(350, 300)
     async with Emulator(state) as server:
         answering(server, monkeypatch, listed=FORBIDDEN)
@@ -116,7 +115,6 @@ async def test_a_dead_credential_is_refused_three_times_by_the_service(
 
 @pytest.mark.parametrize("workers", [1, 64])
 async def test_trouble_before_the_refusal_leaves_a_place_for_the_second_opinion(tmp_path, write_list, workers):
-    """Where the first call times out and the next are refused, a list is asked before the scope is given up."""
     state = cloud(10, 20)
     async with Emulator(state) as server:
         server.plan({urn("a0000"): [BROKEN]})
@@ -160,7 +158,6 @@ async def test_a_resumed_run_gets_past_deleted_functions(
 async def test_scopes_that_begin_with_deleted_functions_do_not_use_up_the_trials_of_a_key(
     tmp_path, write_list, workers
 ):
-    """Ten scopes share a key, and in each the first call is refused: none is taken for the refusal of the key."""
     projects = [f"{number:032x}" for number in range(10)]
     state = cloud(4, 4, projects)
     async with Emulator(state) as server:

@@ -18,7 +18,6 @@ def cycles_of(chains):
 
 
 def test_a_chain_costs_its_most_expensive_path():
-    """a(2 retries) calls b on success and c on failure; b(0) calls d(1): 3 + 1 + 2 = 6 calls, a chain of 3."""
     table = functions({"a": {RETRIES: 2}, "b": {RETRIES: 0}, "c": {RETRIES: 1}, "d": {RETRIES: 1}})
     chains = trace_chains(table, calls(("a", "on_success", "b"), ("a", "on_failure", "c"), ("b", "on_success", "d")))
     by_urn = chains.functions.set_index("urn").loc[list(latest(*"abcd"))]

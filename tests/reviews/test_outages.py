@@ -9,7 +9,6 @@ AGE = "max_async_event_age_in_seconds"
 
 
 def test_an_outage_loses_the_events_that_expire():
-    """An outage of L seconds loses (L - T) / L of the events with age T, if T is shorter."""
     table = functions(
         {
             "hour": {AGE: 3600, "on_failure_destination": "OBS"},

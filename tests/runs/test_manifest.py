@@ -114,6 +114,8 @@ def test_scopes_say_what_was_learnt():
             "refused": 2,
             "limit_learnt": {"calls": 200, "seconds": 60.0, "policy": "user"},
             "limit_used": 0.988,
+            "shared_limit": None,
+            "shared_limit_used": None,
             "stopped": None,
         },
         {
@@ -125,6 +127,8 @@ def test_scopes_say_what_was_learnt():
             "refused": 0,
             "limit_learnt": None,
             "limit_used": None,
+            "shared_limit": None,
+            "shared_limit_used": None,
             "stopped": "blocked: 418",
         },
     ]

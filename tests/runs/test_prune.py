@@ -331,7 +331,6 @@ def test_the_rules_keep_what_they_say(history, policy):
 
 
 def test_the_rules_apply_to_a_run_that_ended_early(run, folder):
-    """A run that ended with tables and exit code 5 is complete for the rules, as the help and the guide say."""
     at(run, folder, "early", "2026-11-01T01:00:00Z", exit_code=5, complete=False)
     at(run, folder, "later", "2026-11-02T01:00:00Z")
     assert prune(folder, "--keep-last", "1")[:2] == (0, [str(folder / "early")])

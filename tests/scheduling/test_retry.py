@@ -110,7 +110,6 @@ async def test_a_429_uses_up_no_attempt():
 
 
 async def test_a_renewed_credential_uses_up_no_attempt():
-    """A call that was refused for its old credential is made again at once, although one attempt is all there is."""
     bench = Bench(*[CredentialExpiredError("old")] * MAX_RENEWALS, "answer")
     assert await bench.run(attempts=1) == "answer"
     assert (bench.attempts.attempts, [seconds for seconds in bench.slept if seconds]) == (1, [])

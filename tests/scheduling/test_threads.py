@@ -69,7 +69,6 @@ async def test_who_waits_can_be_cancelled(hanging):
 
 @pytest.mark.parametrize("error", [None, InterruptedRunError(15), OSError("the stop broke a pipe")])
 async def test_work_that_sees_the_stop_itself_ends_it(stopped, monkeypatch, error):
-    """Work that ends in time is done where it is done; what it raises then does not hide that there was a stop."""
     monkeypatch.setattr(threads, "GRACE_SECONDS", 60.0)
     checked = threading.Event()
 

@@ -5,48 +5,69 @@ import weakref
 
 import pytest
 
-from inventory.scheduling.worker_pool import Lane, run
+from inventory.scheduling.dispatcher import Dispatcher
+from inventory.scheduling.endpoint import Endpoint
+from inventory.scheduling.lane import Lane
+from inventory.scheduling.stop_event import StopEvent
+from inventory.scheduling.throttle import Throttle
+from inventory.scheduling.worker_pool import MAX_OPEN, JobQueue, run
+
+
+class Pool:
+    """Queues whose jobs are calls that take some turns of the loop."""
+
+    def __init__(self, size: int) -> None:
+        self.dispatcher = Dispatcher(size)
+        self.endpoint = Endpoint()
+        self.done: list = []
+        self.in_flight = self.most = 0
+
+    def lane(self, endpoint: Endpoint | None = None) -> Lane:
+        return Lane(self.dispatcher, Throttle(0), endpoint or self.endpoint, lambda: None, StopEvent())
+
+    def queue(self, jobs, *, turns: int = 1, until: asyncio.Event | None = None, close=lambda: None) -> JobQueue:
+        lane = self.lane()
+
+        async def work(job):
+            sent = await lane.acquire()
+            self.in_flight += 1
+            self.most = max(self.most, self.in_flight)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if until is not None:
+                await until.wait()
+            self.in_flight -= 1
+            lane.throttle.record_accepted(sent)
+            lane.endpoint.record_answer(sent)
+            self.done.append(job)
+
+        return JobQueue(iter(jobs), work, lane, close)
 
 
 async def test_every_job_is_done_once():
-    done = []
-
-    async def work(job):
-        await asyncio.sleep(0)
-        done.append(job)
-
-    await run([Lane(iter(range(start, start + size)), work) for start, size in ((0, 5), (10, 50), (100, 0))], 7)
-    assert sorted(done) == [*range(5), *range(10, 60)]
+    pool = Pool(7)
+    await run([pool.queue(range(start, start + size)) for start, size in ((0, 5), (10, 50), (100, 0))], pool.dispatcher)
+    assert sorted(pool.done) == [*range(5), *range(10, 60)]
 
 
-@pytest.mark.parametrize("lanes", [0, 1, 3])
-async def test_nothing_to_do_ends(lanes):
-    async def work(job):
-        raise AssertionError(job)
-
-    await run([Lane(iter(()), work) for _ in range(lanes)], 4)
+@pytest.mark.parametrize("queues", [0, 1, 3])
+async def test_a_pool_without_jobs_ends(queues):
+    pool = Pool(4)
+    await run([pool.queue(()) for _ in range(queues)], pool.dispatcher)
     assert len(asyncio.all_tasks()) == 1
+    assert pool.dispatcher.free == 4
 
 
 @pytest.mark.parametrize("size", [1, 3, 16])
-async def test_the_size_is_respected_and_used(size):
-    busy = most = 0
-
-    async def work(_job):
-        nonlocal busy, most
-        busy += 1
-        most = max(most, busy)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        busy -= 1
-
-    await run([Lane(iter(range(60)), work), Lane(iter(range(60)), work)], size)
-    assert most == size
+async def test_all_places_are_used_and_no_more(size):
+    pool = Pool(size)
+    await run([pool.queue(range(60), turns=5) for _ in range(2)], pool.dispatcher)
+    assert pool.most == size
+    assert pool.dispatcher.free == size
 
 
-async def test_nothing_is_read_ahead():
-    read = 0
-    release = asyncio.Event()
+async def test_a_list_is_read_only_as_far_as_the_work_is():
+    pool, read = Pool(5), 0
 
     def endless():
         nonlocal read
@@ -54,189 +75,138 @@ async def test_nothing_is_read_ahead():
             read += 1
             yield read
 
-    async def work(job):
+    queue = pool.queue(endless())
+    work = queue.work
+
+    async def fail_at_20(job):
         if job == 20:
             raise LookupError
-        if job > 15:
-            await release.wait()
+        await work(job)
 
+    queue.work = fail_at_20
     with pytest.raises(LookupError):
-        await run([Lane(endless(), work)], 5)
-    assert read <= 20
+        await run([queue], pool.dispatcher)
+    assert read <= 30
 
 
-async def test_the_first_error_is_raised_as_itself_and_no_task_is_left():
-    cancelled = []
+async def test_the_first_error_is_raised_and_no_task_is_left():
+    pool, never = Pool(8), asyncio.Event()
+    queue = pool.queue(range(100), until=never)
+    work = queue.work
 
-    async def work(job):
+    async def fail_at_3(job):
         if job == 3:
             raise KeyError("the first")
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            await asyncio.sleep(0)
-            cancelled.append(job)
-            raise
+        await work(job)
 
+    queue.work = fail_at_3
     with pytest.raises(KeyError, match="the first"):
-        await run([Lane(iter(range(100)), work)], 8)
-    assert sorted(cancelled) == [0, 1, 2, 4, 5, 6, 7]
+        await run([queue], pool.dispatcher)
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_an_error_of_the_list_is_raised_as_itself():
+async def test_an_error_of_the_list_is_raised():
     def broken():
         yield 1
         raise OSError("the disk is gone")
 
-    async def work(_job):
-        await asyncio.sleep(0)
-
+    pool = Pool(4)
     with pytest.raises(OSError, match="the disk is gone"):
-        await run([Lane(broken(), work)], 4)
+        await run([pool.queue(broken())], pool.dispatcher)
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_run_that_is_cancelled_leaves_no_task():
-    waiting = 0
-    all_wait = asyncio.Event()
-
-    async def work(_job):
-        nonlocal waiting
-        waiting += 1
-        if waiting == 4:
-            all_wait.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            waiting -= 1
-
-    task = asyncio.create_task(run([Lane(iter(range(9)), work)], 4))
-    await all_wait.wait()
+async def test_a_cancelled_run_leaves_no_task():
+    pool, never = Pool(4), asyncio.Event()
+    task = asyncio.create_task(run([pool.queue(range(9), until=never)], pool.dispatcher))
+    while pool.in_flight < 4:  # noqa: ASYNC110 - each turn of the loop counts
+        await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert waiting == 0
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_lane_that_waits_does_not_starve_the_others():
-    gate = asyncio.Event()
-    done = []
+async def test_a_slow_scope_leaves_places_to_others():
+    pool, slow = Pool(8), asyncio.Event()
+    others = [pool.queue(range(100)) for _ in range(2)]
 
-    async def stuck(_job):
-        await gate.wait()
-
-    async def work(job):
-        await asyncio.sleep(0)
-        done.append(job)
-        if len(done) == 200:
-            gate.set()
-
-    await run([Lane(iter(range(1000)), stuck), *(Lane(iter(range(100)), work) for _ in range(2))], 6)
-    assert len(done) == 200
-
-
-async def test_workers_of_an_empty_lane_help_the_others():
-    busy = most = 0
-
-    async def short(_job):
-        await asyncio.sleep(0)
-
-    async def long(_job):
-        nonlocal busy, most
-        busy += 1
-        most = max(most, busy)
-        for _ in range(5):
+    async def release():
+        while len(pool.done) < 200:  # noqa: ASYNC110 - each turn of the loop counts
             await asyncio.sleep(0)
-        busy -= 1
+        slow.set()
 
-    await run([Lane(iter(range(2)), short), Lane(iter(range(50)), long)], 8)
-    assert most == 8
-
-
-async def test_a_lane_has_no_more_workers_than_its_limit():
-    under_way = {"a": 0, "b": 0}
-    most = {"a": 0, "b": 0}
-    done = []
-
-    def lane(name, limit):
-        async def work(job):
-            under_way[name] += 1
-            most[name] = max(most[name], under_way[name])
-            await asyncio.sleep(0)
-            under_way[name] -= 1
-            done.append(job)
-
-        return Lane(iter([f"{name}{number}" for number in range(50)]), work, limit)
-
-    await run([lane("a", 2), lane("b", None)], 10)
-    assert len(done) == 100
-    assert most["a"] == 2
-    assert most["b"] >= 5
+    await asyncio.gather(run([pool.queue(range(50), until=slow), *others], pool.dispatcher), release())
+    assert len(pool.done) == 250
 
 
-async def test_a_lane_is_opened_when_a_worker_comes_and_closed_after_its_last_job():
-    under_way, most, closed = set(), 0, []
+async def test_places_of_a_finished_scope_go_to_the_others():
+    pool = Pool(8)
+    await run([pool.queue(range(2)), pool.queue(range(50), turns=5)], pool.dispatcher)
+    assert pool.most == 8
 
-    def lanes():
+
+async def test_a_scope_has_no_more_calls_than_its_limit():
+    pool = Pool(10)
+    limited, other = pool.queue(range(50), turns=3), pool.queue(range(50), turns=3)
+    limited.lane.limit = 2
+    most = 0
+    work = limited.work
+
+    async def count(job):
+        nonlocal most
+        await work(job)
+        most = max(most, limited.lane.held)
+
+    limited.work = count
+    await run([limited, other], pool.dispatcher)
+    assert len(pool.done) == 100
+    assert most <= 2
+    assert pool.most > 5
+
+
+async def test_scopes_are_opened_while_places_are_free_and_closed_after_their_last_job():
+    pool = Pool(4)
+    opened, most, closed = set(), 0, []
+    made, held = weakref.WeakSet(), []
+
+    def queues():
         nonlocal most
         for number in range(100):
-            under_way.add(number)
-            most = max(most, len(under_way))
-
-            async def work(job):
-                await asyncio.sleep(0)
+            opened.add(number)
+            most = max(most, len(opened))
 
             def close(number=number):
-                under_way.remove(number)
+                opened.remove(number)
                 closed.append(number)
 
-            lane = Lane(iter(range(number % 3)), work, close=close)
-            made.add(lane)
-            yield lane
-            del lane
+            queue = pool.queue(range(number % 3), close=close)
+            made.add(queue)
+            yield queue
+            del queue
             held.append(len(made))
 
-    made, held = weakref.WeakSet(), []
-    await run(lanes(), 4)
-    assert most <= 4
+    await run(queues(), pool.dispatcher)
+    assert most <= MAX_OPEN
     assert sorted(closed) == list(range(100))
-    assert max(held) <= 5, "a lane that is closed is not kept"
+    assert max(held) <= 12, "a closed scope is not kept"
 
 
-class Counted(int):
-    """A number of workers that counts how often it is compared."""
+async def test_a_worker_that_waits_frees_its_place():
+    pool, retry = Pool(1), asyncio.Event()
+    lane = pool.lane()
 
-    compared = 0
+    async def work(job):
+        sent = await lane.acquire()
+        if job == 0:
+            lane.endpoint.record_answer(sent)
+            with lane.parked_worker():
+                await retry.wait()
+            sent = await lane.acquire()
+        lane.endpoint.record_answer(sent)
+        pool.done.append(job)
+        if job == 4:
+            retry.set()
 
-    def __add__(self, other):
-        return Counted(int(self) + other)
-
-    def __sub__(self, other):
-        return Counted(int(self) - other)
-
-    def __lt__(self, other):
-        Counted.compared += 1
-        return int(self) < int(other)
-
-    def __eq__(self, other):
-        Counted.compared += 1
-        return int(self) == int(other)
-
-    __hash__ = int.__hash__
-
-
-async def test_choosing_a_lane_looks_at_few_others():
-    async def work(_job):
-        await asyncio.sleep(0)
-
-    async def compared(lanes):
-        Counted.compared = 0
-        made = [Lane(iter(range(2)), work) for _ in range(lanes)]
-        for lane in made:
-            lane.workers = Counted(0)
-        await run(made, 16)
-        return Counted.compared
-
-    assert await compared(3000) <= 20 * await compared(300)
+    await run([JobQueue(iter(range(5)), work, lane)], pool.dispatcher)
+    assert pool.done == [1, 2, 3, 4, 0]

@@ -1,0 +1,125 @@
+"""Endpoint: limits and silence that all scopes of one base URL share."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+from inventory.scheduling.circuit_breaker import Outage
+from inventory.scheduling.throttle import Throttle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inventory.errors import CallError, ThrottledError
+    from inventory.scheduling.lane import Lane
+
+SHARED_POLICIES: Final = frozenset({"ip", "api"})
+"""Limits per client address and per API, which count the calls of all scopes (api-facts.md sections 3.6 and 10)."""
+_MAX_PROBES: Final = 5
+"""Unanswered probes after which an endpoint that never answered is given up, if each scope made a call."""
+
+
+class Endpoint:
+    """What the scopes of one base URL share.
+
+    A limit of the policies ``ip`` and ``api`` is learned into :attr:`throttle`, through which all calls pass. Silence
+    of several scopes in a row is an outage of the endpoint: one probe at a time, of any scope.
+
+    Args:
+        share: used share of a shared limit.
+
+    Attributes:
+        in_flight: calls without an answer yet.
+        failed: why the endpoint was given up, or None.
+        lanes: of the open scopes.
+        ready: of the dispatcher: scopes with a call that may be sent.
+    """
+
+    def __init__(self, share: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.throttle = Throttle(0.0, share=share, clock=clock)
+        self.in_flight = 0
+        self.failed: CallError | None = None
+        self.lanes: dict[Lane, None] = {}
+        self.ready: list[tuple[bool, float, int, int, int, Lane]] = []
+        self._clock = clock
+        self._outage = Outage()
+        self._probes = 0
+        self._has_answered = False
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether any call was ever answered."""
+        return self._has_answered
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a shared limit is known."""
+        return self.throttle.pace.rate < math.inf
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether calls are probes."""
+        return self._outage.is_on
+
+    def ready_at(self, now: float, most_unproven: float) -> float:
+        """When the next call may be sent; ``inf``: after a call in flight.
+
+        Args:
+            now: the clock.
+            most_unproven: maximum calls in flight before the first answer.
+        """
+        if not self._has_answered and self.in_flight >= most_unproven:
+            return math.inf
+        return self.throttle.ready_at(now)
+
+    def take(self, now: float, *, has_waited: bool = False) -> None:
+        """Counts a call that is sent now."""
+        self.in_flight += 1
+        self.throttle.take(now, has_waited=has_waited)
+
+    def record_answer(self, sent: float) -> None:
+        """Records an answer other than a 429 of a shared limit."""
+        self.in_flight -= 1
+        self._has_answered = True
+        self._probes = 0
+        self._outage.record_answer()
+        self.throttle.record_accepted(sent)
+
+    def record_throttled(self, sent: float, error: ThrottledError) -> None:
+        """Records a 429 of a shared limit."""
+        self.in_flight -= 1
+        self._has_answered = True
+        self._outage.record_answer()
+        self.throttle.record_throttled(sent, error)
+
+    def record_no_answer(self, sent: float) -> None:
+        """Records a call that says nothing about the endpoint."""
+        self.in_flight -= 1
+        self.throttle.record_no_answer(sent)
+
+    def record_silence(self, sent: float, error: CallError) -> bool:
+        """Records an unanswered call; returns whether it was a probe in an outage.
+
+        The outage of an endpoint with one scope is that of the scope.
+        """
+        self.record_no_answer(sent)
+        if len(self.lanes) < 2:  # noqa: PLR2004 - one scope has nothing to share
+            return False
+        now = self._clock()
+        was_on = self._outage.is_on
+        pause = self._outage.record_silence(sent, now)
+        if pause:
+            self._probes += was_on
+            self.throttle.pause(pause, probe_seconds=math.inf)
+        is_dead = not self._has_answered and self._probes >= _MAX_PROBES and all(lane.turn for lane in self.lanes)
+        if is_dead or self._outage.is_too_long(now):
+            self.give_up(error)
+        return self._outage.is_on and self._has_answered
+
+    def give_up(self, error: CallError) -> None:
+        """Stops all scopes."""
+        self.failed = error
+        for lane in list(self.lanes):
+            lane.stop(error)
