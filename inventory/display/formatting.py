@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich import filesize
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from inventory.progress import Progress
 
 _MAX_QUOTED: Final = 160
+_PROBLEMS: Final = {Status.FAILED: "bold red", Status.NOT_ATTEMPTED: "yellow"}
 SPEED_SECONDS: Final = 20.0
 """Window of the measured speed: a short pause of the throttle does not distort it."""
 
@@ -33,17 +34,31 @@ class Speed:
         return (done - self._marks[0][1]) / seconds if seconds >= SPEED_SECONDS / 20 else None
 
 
-def format_progress(progress: Progress, speed: float | None) -> str:
-    """Rate, time left, throttling, counts by status; the most important first: a narrow terminal cuts the end."""
-    parts = [] if speed is None else [f"{speed:,.0f}/s"]
-    left = seconds_left(progress, speed)
-    if left is not None:
-        parts.append(f"{duration(left)} left")
+class Part(NamedTuple):
+    """A part of a progress line, with a style of ``rich``."""
+
+    text: str
+    style: str = ""
+
+
+def progress_parts(progress: Progress, speed: float | None) -> list[Part]:
+    """Problems first, then speed, time left and the other statuses: a narrow terminal leaves out the last parts."""
+    counts = {status: f"{progress.statuses[status]:,} {status.value}" for status in Status if progress.statuses[status]}
+    parts = [Part(counts.pop(status), style) for status, style in _PROBLEMS.items() if status in counts]
     if round(progress.paused_for):
         reason = f" ({progress.paused_by})" if progress.paused_by else ""
-        parts.append(f"waiting {duration(progress.paused_for)}{reason}")
-    parts += [f"{progress.statuses[status]:,} {status.value}" for status in Status if progress.statuses[status]]
-    return ", ".join(parts)
+        parts.append(Part(f"waiting {duration(progress.paused_for)}{reason}", "yellow"))
+    if speed is not None:
+        parts.append(Part(f"{speed:,.0f}/s"))
+    left = seconds_left(progress, speed)
+    if left is not None:
+        parts.append(Part(f"{duration(left)} left"))
+    return parts + [Part(text) for text in counts.values()]
+
+
+def format_progress(progress: Progress, speed: float | None) -> str:
+    """The parts of a progress line as one text."""
+    return ", ".join(part.text for part in progress_parts(progress, speed))
 
 
 def seconds_left(progress: Progress, speed: float | None) -> int | None:

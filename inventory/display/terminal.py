@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
-from inventory.display.formatting import Speed, format_progress, seconds_left
+from inventory.display.formatting import Part, Speed, format_progress, progress_parts, seconds_left
 from inventory.display.log import Log, silence_stream
 from inventory.errors import Status
 from inventory.progress import Progress, ProgressObserver
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LINE_SECONDS: Final = 5.0
 """Seconds between two log lines."""
+FIRST_LINE_SECONDS: Final = 1.0
+"""Seconds until the first line on a terminal that cannot show a bar."""
 
 
 class _Terminal:
@@ -44,19 +46,24 @@ class _Terminal:
 
 
 class LineObserver(ProgressObserver):
-    """Logs a line every ``LINE_SECONDS``."""
+    """Logs a line every ``LINE_SECONDS``, and the last state of each stage that it logged.
 
-    def __init__(self, log: Log) -> None:
+    Args:
+        log: takes the lines.
+        first_after: seconds until the first line; default: ``LINE_SECONDS``.
+    """
+
+    def __init__(self, log: Log, first_after: float | None = None) -> None:
         super().__init__()
         self._log = log
         self._speed = Speed()
-        self._next = time.monotonic() + LINE_SECONDS
+        self._next = time.monotonic() + (LINE_SECONDS if first_after is None else first_after)
+        self._logged: tuple[str, int] | None = None
+        self._last: tuple[str, int, str, dict[str, Any]] | None = None
 
     def on_fetch(self, progress: Progress) -> None:
         """Logs how many URNs are settled."""
         speed = self._speed.update(progress.done)
-        if not self._is_time():
-            return
         fields = {
             "done": progress.done,
             "total": progress.total,
@@ -66,34 +73,44 @@ class LineObserver(ProgressObserver):
             "paused_for_seconds": round(progress.paused_for, 1),
             "seconds_left": seconds_left(progress, speed),
         }
-        self._log.say(
-            "progress", f"{progress.done:,} of {progress.total:,} URNs, {format_progress(progress, speed)}", **fields
-        )
+        state = format_progress(progress, speed)
+        line = f"{progress.done:,} of {progress.total:,} URNs" + (f", {state}" if state else "")
+        self._update("progress", progress.done, line, fields)
 
     def on_load(self, entries: int) -> None:
         """Logs how many entries of the list are read."""
-        if self._is_time():
-            self._log.say("loading", f"reading the list: {entries:,} entries", entries=entries)
+        self._update("loading", entries, f"reading the list: {entries:,} entries", {"entries": entries})
         super().on_load(entries)
 
     def on_build_tables(self, urns: int, total: int) -> None:
         """Logs how many URNs are in the tables."""
-        if self._is_time():
-            self._log.say("tabulating", f"writing tables: {urns:,} of {total:,} URNs", urns=urns, total=total)
+        line = f"writing tables: {urns:,} of {total:,} URNs"
+        self._update("tabulating", urns, line, {"urns": urns, "total": total})
         super().on_build_tables(urns, total)
 
     def on_upload(self, sent: int, total: int) -> None:
         """Logs how many bytes are uploaded."""
-        if self._is_time():
-            self._log.say("delivering", f"sending: {sent:,} of {total:,} bytes", sent=sent, total=total)
+        line = f"sending: {sent:,} of {total:,} bytes"
+        self._update("delivering", sent, line, {"sent": sent, "total": total})
         super().on_upload(sent, total)
 
-    def _is_time(self) -> bool:
+    def close(self) -> None:
+        """Logs the last state of a stage, if an earlier state of it is logged."""
+        if self._last is not None and self._logged is not None:
+            event, done, line, fields = self._last
+            if self._logged[0] == event and self._logged[1] != done:
+                self._log.say(event, line, **fields)
+        self._last = None
+
+    def _update(self, event: str, done: int, line: str, fields: dict[str, Any]) -> None:
+        if self._last is not None and self._last[0] != event:
+            self.close()
+        self._last = event, done, line, fields
         now = time.monotonic()
-        due = now >= self._next
-        if due:
+        if now >= self._next:
             self._next = now + LINE_SECONDS
-        return due
+            self._logged = event, done
+            self._log.say(event, line, **fields)
 
 
 class TerminalObserver(ProgressObserver):
@@ -102,27 +119,27 @@ class TerminalObserver(ProgressObserver):
     def __init__(self, bar: Bar) -> None:
         super().__init__()
         self._bar = bar
-        self._task = bar.add_task("reading the list", total=None, state="")
+        self._task = bar.add_task("reading the list", total=None, state=())
         self._speed = Speed()
 
     def on_load(self, entries: int) -> None:
         """Shows how many entries of the list are read."""
-        self._bar.update(self._task, state=f"{entries:,} entries")
+        self._bar.update(self._task, state=(Part(f"{entries:,} entries"),))
         super().on_load(entries)
 
     def on_fetch(self, progress: Progress) -> None:
         """Shows how many URNs are settled."""
-        state = format_progress(progress, self._speed.update(progress.done))
+        state = progress_parts(progress, self._speed.update(progress.done))
         self._bar.update(self._task, description="asking", total=progress.total, completed=progress.done, state=state)
 
     def on_build_tables(self, urns: int, total: int) -> None:
         """Shows how many URNs are in the tables."""
-        self._bar.update(self._task, description="writing tables", total=total, completed=urns, state="")
+        self._bar.update(self._task, description="writing tables", total=total, completed=urns, state=())
         super().on_build_tables(urns, total)
 
     def on_upload(self, sent: int, total: int) -> None:
         """Shows how many bytes are uploaded."""
-        self._bar.update(self._task, description="sending bytes", total=total, completed=sent, state="")
+        self._bar.update(self._task, description="sending bytes", total=total, completed=sent, state=())
         super().on_upload(sent, total)
 
 
@@ -132,35 +149,28 @@ class Display:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._bar: Bar | None = None
+        self._lines: LineObserver | None = None
 
     def __enter__(self) -> ProgressObserver:
         if self._log.quiet:
             return ProgressObserver()
         if self._log.form == "json" or not sys.stderr.isatty():
-            return LineObserver(self._log)
+            self._lines = LineObserver(self._log)
+            return self._lines
         from rich.console import Console  # noqa: PLC0415 - only a terminal needs rich
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415 - the same
-        from rich.progress import Progress as Bar  # noqa: PLC0415 - the same
-        from rich.table import Column  # noqa: PLC0415 - the same
 
-        # A narrow terminal cuts the end of the line; a second line would flicker.
-        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=12),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}", markup=False, table_column=rest),
-        )
-        self._bar = Bar(
-            *columns,
-            console=Console(file=cast("TextIO", _Terminal(sys.stderr))),
-            transient=True,
-            expand=True,
-            refresh_per_second=8,
-        )
+        from inventory.display.progress_bar import make_bar  # noqa: PLC0415 - the same
+
+        console = Console(file=cast("TextIO", _Terminal(sys.stderr)))
+        if console.is_dumb_terminal or not console.is_terminal:  # such as TERM=dumb: a bar would never appear
+            self._lines = LineObserver(self._log, FIRST_LINE_SECONDS)
+            return self._lines
+        self._bar = make_bar(console)
         self._bar.start()
         return TerminalObserver(self._bar)
 
     def __exit__(self, *_error: object) -> None:
+        if self._lines is not None:
+            self._lines.close()
         if self._bar is not None:
             self._bar.stop()

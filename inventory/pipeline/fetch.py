@@ -204,6 +204,7 @@ class _Fetcher:
             await asyncio.wait({workers})
             record_limits(self._ledger, self._limits.learned())
             self._ledger.commit()
+            self._observer.on_fetch(self._progress())  # with the outcomes of the last calls
         self._observer.check_cancelled()
         for key in list(self._open):
             self._close(key)

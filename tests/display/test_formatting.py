@@ -38,8 +38,13 @@ def test_speed_needs_a_second_of_measurements(clock):
         (progress_at(0), 0.0, "0/s"),
         (progress_at(40, configured=30, not_found=10), 2.0, "2/s, 30 s left, 30 configured, 10 not_found"),
         (progress_at(40, paused_for=0.3), 2.0, "2/s, 30 s left"),
-        (progress_at(40, paused_for=90.0), 2.0, "2/s, 2 min 0 s left, waiting 1 min 30 s"),
+        (progress_at(40, paused_for=90.0), 2.0, "waiting 1 min 30 s, 2/s, 2 min 0 s left"),
         (progress_at(100, configured=100), 2.0, "2/s, 100 configured"),
+        (
+            progress_at(100, configured=90, failed=9, not_attempted=1),
+            2.0,
+            "9 failed, 1 not_attempted, 2/s, 90 configured",
+        ),
     ],
 )
 def test_progress_puts_the_most_important_first(progress, speed, text):

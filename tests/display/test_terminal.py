@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import sys
 from collections import Counter
 from types import SimpleNamespace
@@ -60,25 +61,84 @@ def test_json_lines_contain_numbers(clock, capsys):
     }
 
 
-@pytest.mark.parametrize(("width", "cut"), [(80, True), (160, False)])
-def test_bar_stays_on_one_line(width, cut, monkeypatch):
+def test_the_last_state_of_a_logged_stage_is_logged(clock, capsys):
+    observer = LineObserver(Log("text"))
+    observer.on_load(10)  # too early for a line, so its end is not logged either
+    clock.now = 6.0
+    observer.on_fetch(progress_at(661, total=662, configured=661))
+    observer.on_fetch(progress_at(662, total=662, configured=661, failed=1))
+    observer.on_build_tables(1, 662)
+    clock.now = 12.0
+    observer.on_build_tables(600, 662)
+    observer.on_build_tables(662, 662)
+    observer.close()
+    observer.close()
+    assert [line.partition("URNs")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "661 of 662 ",
+        "662 of 662 ",
+        "writing tables: 600 of 662 ",
+        "writing tables: 662 of 662 ",
+    ]
+
+
+def open_terminal(monkeypatch, **environment):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
 
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("TERM", "xterm")
+    for name, value in {"TERM": "xterm", "NO_COLOR": "", **environment}.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(Speed, "update", lambda _self, _done: 198.0)
+    return terminal
+
+
+def show(monkeypatch, done=12_345, **environment):
+    terminal = open_terminal(monkeypatch, **environment)
     display = Display(Log("text"))
     with display as observer:
         assert isinstance(observer, TerminalObserver)
-        observer.on_fetch(progress_at(12_345, total=100_000, configured=11_000, not_configured=1_000, paused_for=4.0))
+        statuses = {"configured": 11_000, "not_configured": 1_000, "failed": 1_234}
+        observer.on_fetch(progress_at(done, total=100_000, **statuses, paused_for=4.0)._replace(paused_by="429"))
         display._bar.refresh()
-    (line,) = {line for line in terminal.getvalue().replace("\r", "\n").splitlines() if "12345/100000" in line}
-    assert "198/s, 7 min 27 s left" in line
-    assert ("not_configured" in line, "…" in line) == (not cut, cut)
+    (raw,) = {line for line in terminal.getvalue().replace("\r", "\n").splitlines() if f"{done:,}/100,000" in line}
+    return raw, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw)
+
+
+@pytest.mark.parametrize(
+    ("width", "end"),
+    [
+        (40, "1,234 failed"),
+        (80, "1,234 failed, waiting 4 s (429), 198/s"),
+        (120, "1,234 failed, waiting 4 s (429), 198/s, 7 min 27 s left, 11,000 configured"),
+        (160, "1,234 failed, waiting 4 s (429), 198/s, 7 min 27 s left, 11,000 configured, 1,000 not_configured"),
+    ],
+)
+def test_the_bar_shows_problems_first_and_drops_whole_parts(width, end, monkeypatch):
+    raw, line = show(monkeypatch, COLUMNS=str(width))
+    assert line.rstrip().endswith(f"12,345/100,000 {end}")
+    assert len(line) <= width
+    assert re.search(r"\x1b\[1;31m1,234 failed\x1b", raw)
+
+
+def test_a_terminal_without_colours_shows_the_bar(monkeypatch):
+    raw, line = show(monkeypatch, NO_COLOR="1", COLUMNS="80")
+    assert "\x1b[1;31m" not in raw
+    assert "1,234 failed" in line
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_without_cursor_control_shows_lines(monkeypatch, clock, term):
+    terminal = open_terminal(monkeypatch, TERM=term)
+    with Display(Log("text")) as observer:
+        clock.now = 1.5
+        observer.on_fetch(progress_at(50, failed=1))
+        observer.on_fetch(progress_at(100, failed=1))
+    assert terminal.getvalue().splitlines() == [
+        "50 of 100 URNs, 1 failed, 198/s, 0 s left",
+        "100 of 100 URNs, 1 failed, 198/s",
+    ]
 
 
 def test_display_picks_the_observer(monkeypatch):
