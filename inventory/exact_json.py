@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+R = TypeVar("R")
+
 DEEPEST: Final = 500
-"""Maximum depth of a value: writers are recursive, and Python allows 1,000 levels."""
+"""Maximum depth of a value: readers and writers are recursive, and Python allows 1,000 levels."""
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_LEVELS_OF_REPEATED: Final = 3
+"""An object with a repeated key has this depth: the object, ``REPEATED`` and the list of values."""
 _INT_DIGITS: Final = 4000
 """Python converts no longer text to an integer."""
 # A surrogate pair, a lone surrogate, or any other escape.
@@ -19,8 +28,9 @@ _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 _TEXT_OR_CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)', re.DOTALL)
+_TEXT_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 REPEATED: Final = "repeated_keys"
-"""Key for all values of a repeated key, in their order; also for a key of this name in the document."""
+"""Key for the values of a repeated key before its last, in their order; for all values of a key of this name."""
 
 
 class Number:
@@ -60,8 +70,8 @@ def _text_of(number: float | Number) -> str:
 def read_json(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
     """Decodes a JSON document exactly.
 
-    A number whose digits would change becomes a :class:`Number`; the values of a repeated key are in ``REPEATED``; a
-    lone surrogate stays an escape (as text); a byte order mark is skipped.
+    A number whose digits would change becomes a :class:`Number`; earlier values of a repeated key are in ``REPEATED``;
+    a lone surrogate stays an escape (as text); a byte order mark is skipped.
 
     Raises:
         ValueError: it is not JSON; the message does not quote the document.
@@ -70,25 +80,30 @@ def read_json(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
         text = (body if isinstance(body, str) else body.decode()).removeprefix(_BYTE_ORDER_MARK)
         if "\\u" in text:
             text = _ESCAPE.sub(_escape_lone_surrogate, text)
-        value = _decode(text)
-    except RecursionError:
-        raise ValueError("JSON nested too deeply") from None
     except UnicodeError:
         raise ValueError("text that is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        is_cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
-        reason = "it breaks off" if is_cut else error.msg
-        raise ValueError(f"broken JSON: {reason} (character {error.pos})" if body else "an empty body") from None
-    except _NotNumberError as error:
-        found = next(found for found in _TEXT_OR_CONSTANT.finditer(text) if found[1])
-        raise ValueError(f"broken JSON: {error} (character {found.start()})") from None
+    try:
+        value = _on_fresh_stack(_decode, text)
+    except (RecursionError, json.JSONDecodeError, _NotNumberError) as error:
+        raise ValueError(_reason(text, error)) from None
     return _shallow(text, value)
 
 
+def _reason(text: str, error: Exception) -> str:
+    if _depth_of(text) > DEEPEST or isinstance(error, RecursionError):
+        return "JSON nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        is_cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+        reason = "it breaks off" if is_cut else error.msg
+        return f"broken JSON: {reason} (character {error.pos})" if text else "an empty body"
+    constant = next(token for token in _TEXT_OR_CONSTANT.finditer(text) if token[1])
+    return f"broken JSON: {error} (character {constant.start()})"
+
+
 def read_quickly(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
-    """Decodes a JSON document fast; may change digits, and keeps one value of a repeated key."""
+    """Decodes a JSON document fast; keeps only the last value of a repeated key."""
     try:
-        value = msgspec.json.decode(body)
+        value = _on_fresh_stack(_decode_quickly, body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return read_json(body)
     return _shallow(body, value)
@@ -97,16 +112,32 @@ def read_quickly(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
 def _shallow(text: bytes | str, value: Any) -> Any:  # noqa: ANN401 - JSON is any value
     """Returns the value, or raises ValueError if it is too deep to be written."""
     opened = text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
-    level, levels = [value], 0
-    while level and opened > DEEPEST >= levels:
-        containers = (
-            item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)
-        )
-        level = [inner for container in containers for inner in container]
-        levels += 1
-    if levels > DEEPEST:
+    level = [[value]] if opened * _LEVELS_OF_REPEATED > DEEPEST else []
+    depth = -1
+    while level and depth <= DEEPEST:
+        items = (item for holder in level for item in (holder.values() if isinstance(holder, dict) else holder))
+        level = [item for item in items if isinstance(item, dict | list)]
+        depth += 1
+    if depth > DEEPEST:
         raise ValueError("JSON nested too deeply")
     return value
+
+
+def _depth_of(text: str) -> int:
+    depth = deepest = 0
+    for token in _TEXT_OR_BRACKET.finditer(text):
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _on_fresh_stack(work: Callable[[T], R], argument: T) -> R:
+    """The caller's stack must not decide how deep a value may be."""
+    try:
+        return work(argument)
+    except RecursionError:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(work, argument).result()
 
 
 def _escape_lone_surrogate(escape: re.Match[str]) -> str:
@@ -128,7 +159,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values: dict[str, list[Any]] = {}
         for key, value in pairs:
             values.setdefault(key, []).append(value)
-        decoded[REPEATED] = {key: found for key, found in values.items() if len(found) > 1 or key == REPEATED}
+        # A last value in both places would double the text at each level.
+        decoded[REPEATED] = {
+            key: several if key == REPEATED else several[:-1]
+            for key, several in values.items()
+            if len(several) > 1 or key == REPEATED
+        }
     return decoded
 
 
@@ -143,11 +179,16 @@ def _no_number(text: str) -> None:
 _decode = json.JSONDecoder(
     parse_int=_whole, parse_float=_fraction, parse_constant=_no_number, object_pairs_hook=_object
 ).decode
+_decode_quickly = msgspec.json.Decoder(float_hook=_fraction).decode
 
 
 def json_text(value: object) -> str:
     """Returns the JSON text of a value: compact, sorted keys; equal values give equal bytes."""
-    return msgspec.json.encode(value, order="sorted", enc_hook=_as_sent).decode()
+    return _on_fresh_stack(_encode, value).decode()
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted", enc_hook=_as_sent)
 
 
 def _as_sent(value: object) -> msgspec.Raw:

@@ -23,11 +23,63 @@ def test_texts_are_the_same_when_they_say_the_same(before, after, is_same):
     assert same_text(before, after) is same_text(after, before) is is_same
 
 
-def test_however_deep_a_value_is_it_is_told():
+def test_depth_limit_is_the_same_for_every_reader():
     for depth in (*range(DEEPEST - 3, DEEPEST + 3), *range(980, 1010)):
         text = '{"a":' * depth + " 1" + "}" * depth
         assert same_text(text, text.replace(" ", "")) is (depth <= DEEPEST)
         assert canonical(text) == (text.replace(" ", "") if depth <= DEEPEST else text)
+
+
+def call_at_depth(frames, function):
+    return function() if frames == 0 else call_at_depth(frames - 1, function)
+
+
+def text_of_depth(depth):
+    return '{"a":' + "[" * (depth - 1) + "1" + "]" * (depth - 1) + "}"
+
+
+def outcome_of(read, text):
+    try:
+        return json_text(read(text))
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("frames", [0, 300, 700, 900])
+@pytest.mark.parametrize("read", [read_json, read_quickly])
+@pytest.mark.parametrize("sibling", ["", ',"b":[{}]'])
+def test_depth_limit_does_not_depend_on_the_stack(read, frames, sibling):
+    for depth in (DEEPEST - 1, DEEPEST, DEEPEST + 1, 985, 5000):
+        text = text_of_depth(depth)[:-1] + sibling + "}"
+        expected = text if depth <= DEEPEST else "JSON nested too deeply"
+        assert call_at_depth(frames, lambda text=text: outcome_of(read, text)) == expected
+
+
+@pytest.mark.parametrize("frames", [0, 700])
+@pytest.mark.parametrize("bad", ["NaN", "x", ""])
+def test_reason_does_not_depend_on_the_stack(frames, bad):
+    for depth in (DEEPEST, DEEPEST + 1, *range(975, 1000)):
+        text = text_of_depth(depth).replace("1", bad) + ("" if bad else "x")
+        reason = call_at_depth(frames, lambda text=text: outcome_of(read_json, text))
+        assert reason.startswith("broken JSON" if depth <= DEEPEST else "JSON nested too deeply")
+
+
+def test_brackets_in_a_text_have_no_depth():
+    assert outcome_of(read_json, '["' + '\\"[{' * 400 + '",x]').startswith("broken JSON")
+
+
+def test_nested_repeated_keys_stay_small():
+    text = "1"
+    for _ in range(60):
+        text = f'{{"a":1,"a":{text}}}'
+    assert len(json_text(read_json(text))) < 4 * len(text)
+
+
+@pytest.mark.parametrize("depth", [150, 170, 400])
+def test_nested_repeated_keys_can_be_written(depth):
+    text = '{"a":' * depth + "1" + ',"a":2}' * depth
+    written = outcome_of(read_json, text)
+    assert (written == "JSON nested too deeply") is (3 * depth > DEEPEST)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +110,8 @@ def test_numbers_are_compared_by_their_exact_value(before, after, is_same):
 def test_a_repeated_key_is_reported_with_all_its_values():
     assert read_json('{"a":1,"b":{"c":1,"c":1},"a":[2]}') == {
         "a": [2],
-        "b": {"c": 1, REPEATED: {"c": [1, 1]}},
-        REPEATED: {"a": [1, [2]]},
+        "b": {"c": 1, REPEATED: {"c": [1]}},
+        REPEATED: {"a": [1]},
     }
 
 

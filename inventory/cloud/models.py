@@ -93,6 +93,7 @@ class _Documented(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _ONCE: Final = tuple(f'"{name}"'.encode() for name in (*sorted(_CONFIG_FIELDS), *_EVENTS))
 _ONCE_A_SIDE: Final = (b'"destination"', b'"param"')
 _ESCAPED_ASCII: Final = b"\\u00"
+_MINUS_ZERO: Final = re.compile(rb":\s*-0")
 _read_documented = msgspec.json.Decoder(_Documented).decode
 
 
@@ -106,7 +107,9 @@ def read_config(body: bytes) -> AsyncInvokeConfig:
         document = _read_documented(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _read_softly(read_json(body))
-    return _read_softly(read_json(body)) if _has_repeated_key(body, document) else _of_documented(document)
+    if _has_repeated_key(body, document) or _has_minus_zero(body, document):
+        return _read_softly(read_json(body))
+    return _of_documented(document)
 
 
 def read_func_urn(body: bytes) -> str | None:
@@ -130,6 +133,12 @@ def _has_repeated_key(body: bytes, document: _Documented) -> bool:
         or any(body.count(key) > 1 for key in _ONCE)
         or any(body.count(key) > both for key in _ONCE_A_SIDE)
     )
+
+
+def _has_minus_zero(body: bytes, document: _Documented) -> bool:
+    """The decoder drops the sign."""
+    numbers = document.max_async_event_age_in_seconds, document.max_async_retry_attempts
+    return 0 in numbers and _MINUS_ZERO.search(body) is not None
 
 
 def _of_documented(document: _Documented) -> AsyncInvokeConfig:

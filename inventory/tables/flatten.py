@@ -24,9 +24,14 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-# fromisoformat accepts any separator, and reads a year from a count of milliseconds.
-_DATE_AND_TIME: Final = re.compile(r"\s*\d{4}-?\d{2}-?\d{2}[Tt ]\d")
+# fromisoformat reads any separator, counts of milliseconds and letters before the zone; newer ones also hour 24.
+_TIME: Final = re.compile(
+    r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}[Tt ](?:[01][0-9]|2[0-3])(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?"
+    r" ?(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+)
+_LEAP_SECOND: Final = re.compile(r"(.{8,10}[Tt ][0-9]{2}:?[0-9]{2}:?)60(?![0-9])(.*)")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _NO_CONFIG: Final = AsyncInvokeConfig(None, None, None, None, None, None, None, None, {})
 _NOT_ATTEMPTED: Final = Outcome("", Status.NOT_ATTEMPTED, None, None, None, None, b"", "", 0, 0, None, 0.0, 0)
@@ -142,20 +147,39 @@ def flatten(
 def read_time(text: str | None, naive_zone: tzinfo | None = None) -> int | None:
     """Reads a time of the cloud; None without a valid time or a zone.
 
+    A leap second is the first second of the next month.
+
     Units: microseconds since 1970-01-01 UTC.
     """
-    if text is None or not _DATE_AND_TIME.match(text):
+    text = "" if text is None else text.strip()
+    if not _TIME.fullmatch(text):
         return None
     try:
-        time = datetime.fromisoformat(text.strip())
-        if time.tzinfo is None:
-            if naive_zone is None:
-                return None
-            time = time.replace(tzinfo=naive_zone)
-        # OverflowError: outside the years 1 to 9999.
-        return (time.astimezone(UTC) - _EPOCH) // _MICROSECOND
+        return _microseconds(datetime.fromisoformat(text), naive_zone)
+    except (ValueError, OverflowError):  # OverflowError: outside the years 1 to 9999
+        return _read_irregular_time(text, naive_zone)
+
+
+def _read_irregular_time(text: str, naive_zone: tzinfo | None) -> int | None:
+    """Reads what RFC 3339 allows and Python does not: ``z``, and second 60 at the end of a month in UTC."""
+    text = f"{text[:-1]}Z" if text.endswith("z") else text
+    leap = _LEAP_SECOND.fullmatch(text)
+    try:
+        if leap is None:
+            return _microseconds(datetime.fromisoformat(text), naive_zone)
+        microseconds = _microseconds(datetime.fromisoformat(f"{leap[1]}59{leap[2]}") + _SECOND, naive_zone)
+        time = _EPOCH if microseconds is None else _EPOCH + microseconds * _MICROSECOND
     except (ValueError, OverflowError):
         return None
+    return microseconds if (time.day, time.hour, time.minute, time.second) == (1, 0, 0, 0) else None
+
+
+def _microseconds(time: datetime, naive_zone: tzinfo | None) -> int | None:
+    if time.tzinfo is None:
+        if naive_zone is None:
+            return None
+        time = time.replace(tzinfo=naive_zone)
+    return (time.astimezone(UTC) - _EPOCH) // _MICROSECOND
 
 
 def _function_exists(outcome: Outcome, *, listed: bool) -> bool | None:

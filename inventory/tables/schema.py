@@ -218,7 +218,7 @@ FUNCTIONS: Final = Table(
             TEXT,
             "JSON",
             "fields that the schema does not know, and values of another type than documented, as sent (a key that "
-            "came twice: all values, in repeated_keys); null: none",
+            "came twice: its last value; the earlier ones are in repeated_keys); null: none",
             "answer",
             "extra_text",
         ),

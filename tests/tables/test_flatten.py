@@ -19,6 +19,7 @@ SIDE = (URN, "cn-north-4", "p0", "f", "prod")
 TARGET = "urn:fss:{region}:5691ba790e2b46ceb38316xxxxxxxxxx:function:default:testPython:latest"
 TARGET_PARAM = '{"func_urn":"' + TARGET + '"}'
 T_14_50_02 = 1614840602000000  # 2021-03-04T06:50:02Z in microseconds, by `date -u -d 2021-03-04T06:50:02Z +%s`
+NEW_YEAR_2017 = 1483228800000000
 
 
 def settled(body: object, status: str = "configured", **fields: object) -> Outcome:
@@ -170,6 +171,27 @@ def test_destinations_that_are_not_as_documented(side, expected):
         ("2021-03-04 06:50:02", UTC, T_14_50_02),
         ("2021-03-04T06:50:02Z", ZoneInfo("Asia/Shanghai"), T_14_50_02),
         ("1969-12-31T23:59:59Z", None, -1_000_000),
+        ("2021-03-04t06:50:02z", None, T_14_50_02),
+        ("20210304T065002z", None, T_14_50_02),
+        ("2016-12-31T23:59:60Z", None, NEW_YEAR_2017),
+        ("2016-12-31t23:59:60z", None, NEW_YEAR_2017),
+        ("20161231T235960Z", None, NEW_YEAR_2017),
+        ("2017-01-01T07:59:60+08:00", None, NEW_YEAR_2017),
+        ("2016-12-31T23:59:60.25Z", None, NEW_YEAR_2017 + 250_000),
+        ("2017-01-01 07:59:60", ZoneInfo("Asia/Shanghai"), NEW_YEAR_2017),
+        ("2017-01-01 07:59:60", None, None),
+        ("2016-12-31T22:59:60Z", None, None),  # no leap second then
+        ("2016-12-30T23:59:60Z", None, None),
+        ("2017-01-01T07:59:60Z", None, None),
+        ("2016-12-31T23:59:601Z", None, None),
+        ("2016-12-31T23:59:61Z", None, None),
+        ("9999-12-31T23:59:60Z", None, None),
+        ("2021-03-04T24:00:00Z", None, None),
+        ("2021-03-04T06:50:02zz", None, None),
+        ("2021-03-04T06:50:02xZ", None, None),  # Python reads it
+        ("2021-03-04T06:50:02:5Z", None, None),
+        ("2021-03-04T06:50:02 +08:00", None, T_14_50_02 - 8 * 3600 * 1_000_000),
+        ("2021-03-04T06:50:02.1234567-0030", None, T_14_50_02 + 1800_123_456),
         ("0001-01-01T00:00:00+14:00", None, None),  # the tables' readers have no year 0 or 10000
         ("9999-12-31T23:59:59-14:00", None, None),
         ("0001-01-01 00:00:00", timezone(timedelta(hours=14)), None),
