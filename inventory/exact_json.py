@@ -112,7 +112,7 @@ def read_quickly(body: bytes | str) -> Any:  # noqa: ANN401 - JSON is any value
 def _shallow(text: bytes | str, value: Any) -> Any:  # noqa: ANN401 - JSON is any value
     """Returns the value, or raises ValueError if it is too deep to be written."""
     opened = text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
-    level = [[value]] if opened * _LEVELS_OF_REPEATED > DEEPEST else []
+    level: list[Any] = [[value]] if opened * _LEVELS_OF_REPEATED > DEEPEST else []
     depth = -1
     while level and depth <= DEEPEST:
         items = (item for holder in level for item in (holder.values() if isinstance(holder, dict) else holder))
