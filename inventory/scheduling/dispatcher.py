@@ -88,6 +88,18 @@ class Dispatcher:
             return None
         return self._take(lane, now, has_waited=False) if self._may_take(lane) else None
 
+    def try_keep(self, lane: Lane) -> float | None:
+        """Reuses a place for the next call of its scope, unless another scope has fewer places; as :meth:`try_take`."""
+        if lane.is_closed or lane.is_silent or lane.endpoint.is_limited:
+            return None
+        for endpoint in self._ready:
+            if endpoint.ready and (not endpoint.ready[0][1] or endpoint.ready[0][1] < lane.held - 1):
+                return None
+        now = self.now()
+        if lane.throttle.ready_at(now) > now or self._endpoint_ready_at(lane.endpoint, now) > now:
+            return None
+        return self._send(lane, now, has_waited=False)
+
     def dispatch(self, lane: Lane | None = None) -> None:
         """Grants all calls that may be sent now, and sets the timer for the next.
 
@@ -224,6 +236,9 @@ class Dispatcher:
     def _take(self, lane: Lane, now: float, *, has_waited: bool) -> float:
         self.free -= 1
         lane.held += 1
+        return self._send(lane, now, has_waited=has_waited)
+
+    def _send(self, lane: Lane, now: float, *, has_waited: bool) -> float:
         lane.turn = next(self._turns)
         lane.throttle.take(now, has_waited=has_waited)
         lane.endpoint.take(now, has_waited=has_waited)

@@ -93,7 +93,9 @@ class Lane:
             The time of sending, which identifies the call; None if the lane closed.
         """
         dispatcher, worker = self._dispatcher, WORKER.get()
-        if worker is not None:
+        if worker is not None and worker.lane is not None:
+            if worker.lane is self and (sent := dispatcher.try_keep(self)) is not None:
+                return sent
             worker.leave()
         sent = dispatcher.try_take(self)
         if sent is None:
