@@ -38,7 +38,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar
 
 from inventory.os_errors import remedy_for
-from inventory.printable import printable
+from inventory.printable import error_text, printable
 
 _E = TypeVar("_E", bound="CallError")
 _MAX_QUOTED: Final = 500  # characters of a server's text in a message
@@ -234,8 +234,8 @@ class CallError(InventoryError):
         self.body = body
 
     def __str__(self) -> str:
-        parts = [str(part) for part in (self.status_code, self.error_code, self.error_msg) if part is not None]
-        return f"{self.kind or self.status}: {printable(' '.join(parts), _MAX_QUOTED) or 'no answer'}"
+        text = error_text(self.status_code, self.error_code, self.error_msg)
+        return f"{self.kind or self.status}: {printable(text, _MAX_QUOTED) or 'no answer'}"
 
     def as_kind(self, cls: type[_E]) -> _E:
         """Returns the same error as another class."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
+_REPEATED: Final = re.compile(r"^(\S.{2,200}?)(?: \1)+(?!\S)")
 
 
 def printable(text: str, maximum: int | None = None) -> str:
@@ -28,6 +29,15 @@ def printable(text: str, maximum: int | None = None) -> str:
     if not (text.isprintable() and (text.isascii() or not _INVISIBLE.search(text))):
         text = "".join(char if _is_shown(char) else ascii(char)[1:-1] for char in text)
     return text if maximum is None or len(text) <= maximum else f"{text[:maximum]} ..."
+
+
+def error_text(status: int | None, code: str | None, message: str | None) -> str:
+    """Joins status, error code and message; what the message repeats, as web pages do, appears once."""
+    prefixes = [str(part) for part in (status, code) if part is not None]
+    text = _REPEATED.sub(r"\1", " ".join((message or "").split()))
+    for prefix in (*prefixes, *prefixes):
+        text = f"{text} ".removeprefix(f"{prefix} ").rstrip()
+    return " ".join(filter(None, (*prefixes, text)))
 
 
 def printable_lines(lines: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ import inventory
 from inventory.api import summary as card
 from inventory.emulator import Emulator, FileCloud
 from inventory.errors import CallError, InventoryError
-from inventory.printable import printable, printable_json, printable_lines, shell_word
+from inventory.printable import error_text, printable, printable_json, printable_lines, shell_word
 
 LIE = "inventory: all 999 URNs answered; complete"
 # A line break, ESC, BEL, C1, bidi, zero width, format, separators, private use, DEL, tag, invisible.
@@ -285,3 +285,23 @@ def test_an_empty_name_of_the_folder_of_runs_is_refused():
     done = run_cli("prune", "", "--keep-last", "1")
     assert (done.returncode, done.stdout) == (2, "")
     assert "the name of the folder is empty" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ((503, None, "503 Service Unavailable"), "503 Service Unavailable"),
+        ((503, None, "503 Busy now 503 Busy now nginx"), "503 Busy now nginx"),
+        ((503, "FSS.0503", "FSS.0503 down"), "503 FSS.0503 down"),
+        ((503, "FSS.0503", "503 FSS.0503 down"), "503 FSS.0503 down"),
+        ((503, None, "5030 calls"), "503 5030 calls"),
+        ((500, "FSS.0500", "system error"), "500 FSS.0500 system error"),
+        ((503, None, "503"), "503"),
+        ((404, None, "404 404 Not Found"), "404 Not Found"),
+        ((503, None, None), "503"),
+        ((None, None, "timed out"), "timed out"),
+        ((None, None, None), ""),
+    ],
+)
+def test_an_error_text_repeats_nothing(parts, text):
+    assert error_text(*parts) == text

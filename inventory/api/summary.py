@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from inventory.display.formatting import format_share
+from inventory.display.formatting import format_count, format_share
 from inventory.errors import ExitCode, Status
 from inventory.printable import printable
 
@@ -119,11 +119,12 @@ def describe_unknown(data: SummaryData) -> list[str]:
     if counts[Status.FAILED]:
         kinds = data.manifest["counts"]["error_kind"].items()
         reasons = ", ".join(f"{count:,} {kind}" for kind, count in kinds if count)
-        messages.append(
-            f"{counts[Status.FAILED]:,} URNs failed ({reasons}): their configuration is unknown, not absent"
-        )
+        failed = format_count(counts[Status.FAILED], "URN")
+        messages.append(f"{failed} failed ({reasons}): the configuration is unknown, not absent")
     if counts[Status.NOT_ATTEMPTED]:
-        messages.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: nothing is known of them")
+        left = counts[Status.NOT_ATTEMPTED]
+        verb = "was" if left == 1 else "were"
+        messages.append(f"{format_count(left, 'URN')} {verb} not attempted: the configuration is unknown")
     stopped = [scope for scope in data.manifest["scopes"] if scope["stopped"]]
     messages += [
         f"{scope['region']}/{scope['project_id']} is incomplete, it was stopped: "
@@ -131,7 +132,7 @@ def describe_unknown(data: SummaryData) -> list[str]:
         for scope in stopped[:_MAX_STOPS]
     ]
     if len(stopped) > _MAX_STOPS:
-        messages.append(f"{len(stopped) - _MAX_STOPS:,} more scopes were stopped; see .manifest['scopes']")
+        messages.append(f"{format_count(len(stopped) - _MAX_STOPS, 'more stopped scope')}; see .manifest['scopes']")
     return list(map(printable, messages))
 
 
@@ -151,7 +152,7 @@ def to_text(data: SummaryData) -> str:
     """The summary for a terminal."""
     counts = ", ".join(f"{count:,} {status.value}" for status, count in data.counts.items() if count)
     taken = f"{data.manifest['finished']}, {format_age(data.finished, data.now)}"
-    lines = [f"Snapshot({data.location!r}: {data.urns:,} URNs, {data.coverage}, {taken})"]
+    lines = [f"Snapshot({data.location!r}: {format_count(data.urns, 'URN')}, {data.coverage}, {taken})"]
     lines += [f"  {counts}"] if counts else []
     lines += [f"  {data.end}", *(f"  ! {printable(warning)}" for warning in describe_warnings(data))]
     return "\n".join(lines)
@@ -165,7 +166,7 @@ def to_html(data: SummaryData, destinations: DestinationCounts) -> str:
     if kinds:
         tables.append(_table(("error kind", "URNs"), [(kind, f"{count:,}") for kind, count in kinds.items()]))
     parts = [
-        f"<b>{data.urns:,} URNs</b>, {escape(data.coverage)}",
+        f"<b>{format_count(data.urns, 'URN')}</b>, {escape(data.coverage)}",
         f"<code>{_safe(data.location)}</code> · taken {escape(taken)} · {escape(data.end)}",
         _bar(data),
         f'<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">{"".join(tables)}</div>',
@@ -212,9 +213,10 @@ def _describe_input(data: SummaryData) -> str:
     read, requests, scopes = data.manifest["input"], data.manifest["requests"], data.manifest["scopes"]
     regions = len({scope["region"] for scope in scopes})
     return (
-        f"{read['entries']:,} entries: {read['urns']:,} URNs, {read['duplicates']:,} duplicates, "
-        f"{read['rejects']:,} rejects · {len(scopes):,} {'scope' if len(scopes) == 1 else 'scopes'} in "
-        f"{regions:,} {'region' if regions == 1 else 'regions'} · {requests['total']:,} calls, "
+        f"{format_count(read['entries'], 'entry', 'entries')}: {format_count(read['urns'], 'URN')}, "
+        f"{format_count(read['duplicates'], 'duplicate')}, {format_count(read['rejects'], 'reject')} · "
+        f"{format_count(len(scopes), 'scope')} in {format_count(regions, 'region')} · "
+        f"{format_count(requests['total'], 'call')}, "
         f"{requests['throttled']:,} throttled"
     )
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory.cloud.credentials import TOKEN_VARIABLE
+from inventory.display.formatting import format_count
 from inventory.emulator import Emulator, Faults, GeneratedCloud, Limit
 from inventory.errors import OutputError
 from inventory.settings import ExportSettings
@@ -56,6 +57,7 @@ def start_demo(functions: int, folder: Path) -> Iterator[Demo]:
             file.writelines(f"{line}\n" for line in (*_ODD_ENTRIES, first))
     except OSError as error:
         raise OutputError.from_os_error(folder, "cannot be written", error, "give another --output") from None
+    size = format_count(functions, "function")
     with server.in_thread():
         yield Demo(
             Source(str(folder / LIST_NAME)),
@@ -63,7 +65,7 @@ def start_demo(functions: int, folder: Path) -> Iterator[Demo]:
             ExportSettings(endpoint=server.url, format=("parquet", "csv")),
             {TOKEN_VARIABLE: _TOKEN},
             (
-                f"An emulated FunctionGraph of {functions:,} functions in {len(_REGIONS)} regions at {server.url}.",
+                f"An emulated FunctionGraph of {size} in {len(_REGIONS)} regions at {server.url}.",
                 f"It throttles at {_LIMIT} and sometimes fails ({_FAULTS}).",
                 f"Exporting the functions, versions and aliases listed in {folder / LIST_NAME} ...",
                 "",

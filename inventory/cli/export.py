@@ -91,6 +91,7 @@ def discover(
     """List the functions of projects, as input for export. A partial list is not written."""
     with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
         from inventory.cloud.projects import select_projects
+        from inventory.display.formatting import format_count
         from inventory.pipeline.discover import Discovery
         from inventory.settings_file import chosen_settings, combine, plain_http_warnings
         from inventory.sources.writer import check_list, write_list
@@ -108,7 +109,7 @@ def discover(
         else:
             write_list(output, urns)
             print_path(output)
-        log.say("discovered", f"{len(urns):,} URNs", urns=len(urns))
+        log.say("discovered", format_count(len(urns), "URN"), urns=len(urns))
 
 
 @with_options(

@@ -141,6 +141,7 @@ def run_checkup(
 
 def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_run: bool) -> None:
     """Removes the runs that a policy does not keep, and logs why the others stay; a signal stops it between two."""
+    from inventory.display.formatting import format_count
     from inventory.runs import prune
 
     observer = ProgressObserver()
@@ -157,8 +158,8 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
             if others:
                 log.complain(f"{path} stays, with files that are not of the run: {', '.join(others)}")
         done = "would be removed" if dry_run else "removed"
-        counts = f"{len(plan.removed):,} runs {done}, {len(plan.kept):,} kept, {len(plan.untouched):,} left alone"
-        log.say("pruned", counts)
+        rest = f"{len(plan.kept):,} kept, {len(plan.untouched):,} left alone"
+        log.say("pruned", f"{format_count(len(plan.removed), 'run')} {done}, {rest}")
 
 
 async def _until_signal(work: Coroutine[Any, Any, T], observer: ProgressObserver) -> T:

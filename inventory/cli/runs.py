@@ -82,6 +82,7 @@ def demo(
     with exit_on_error("text", quiet=False) as log:
         from inventory.cli import demo as demonstration
         from inventory.cli import summary
+        from inventory.display.formatting import format_count
         from inventory.runs.output import Output, output_for_folder, reserve_folder
         from inventory.scheduling.connection_limit import check_enough, raise_limit
 
@@ -97,7 +98,7 @@ def demo(
             )
         log.say("demo", *summary.summary_lines(result), "", "Wrote:")
         for path, rows in summary.table_files(result):
-            log.say("demo", f"  {path}  ({rows:,} rows)")
+            log.say("demo", f"  {path}  ({format_count(rows, 'row')})")
         log.say("demo", f"  {result.folder / 'manifest.json'}", "", "Try next:")
         for step in summary.next_steps(result):
             log.say("demo", f"  {step}")

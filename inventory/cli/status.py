@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from inventory.display.formatting import duration, shorten
+from inventory.display.formatting import duration, format_count, shorten
 from inventory.errors import Status
 from inventory.printable import printable_lines
 
@@ -20,14 +20,15 @@ def as_text(run: RunStatus) -> str:
         counts.update(scope.status)
     lines = [
         f"{run.folder}: {run.state}{_end(run)}",
-        f"started {run.started or '(its list is not loaded yet)'}; {run.calls:,} calls so far",
-        f"{run.urns:,} URNs: {_statuses(counts)}",
+        f"started {run.started or '(its list is not loaded yet)'}; {format_count(run.calls, 'call')} so far",
+        f"{format_count(run.urns, 'URN')}: {_statuses(counts)}",
     ]
     if run.at_work and run.per_second is not None:
         left = "" if run.seconds_left is None else f", {duration(run.seconds_left)} left"
-        lines.append(f"{run.left:,} URNs left at {run.per_second:,.1f} per second{left}")
+        lines.append(f"{format_count(run.left, 'URN')} left at {run.per_second:,.1f} per second{left}")
     lines += [
-        f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs, {scope.calls:,} calls: {_statuses(scope.status)}"
+        f"  {scope.region}/{scope.project_id}: {format_count(scope.urns, 'URN')}, {format_count(scope.calls, 'call')}: "
+        f"{_statuses(scope.status)}"
         for scope in run.scopes
     ]
     lines += [

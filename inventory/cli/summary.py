@@ -6,7 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from inventory.display.formatting import duration, shorten
+from inventory.display.formatting import duration, format_count, shorten
 from inventory.errors import ErrorKind, ExitCode, Status
 from inventory.printable import printable
 from inventory.runs.output import program_name, resume_command
@@ -37,20 +37,42 @@ def summary_lines(result: Result) -> list[str]:
     lines = [f"  {name:<{width}}  {count:>{digits}}" for name, count in rows]
     lines.insert(-1, f"  {'-' * width}  {'-' * digits}")
     lines.append(
-        f"{read['entries']:,} entries read: {read['urns']:,} URNs, {read['duplicates']:,} duplicates, "
-        f"{read['rejects']:,} rejects"
+        f"{_entries(read['entries'])} read: {format_count(read['urns'], 'URN')}, "
+        f"{format_count(read['duplicates'], 'duplicate')}, {format_count(read['rejects'], 'reject')}"
     )
     if read.get("cleaned"):
-        lines.append(f"{read['cleaned']:,} entries had invisible characters at their ends, which were removed")
+        lines.append(f"{_entries(read['cleaned'])} had invisible characters at the ends, which were removed")
     saved = f", {requests['saved_by_lists']:,} saved by lists" if requests["saved_by_lists"] else ""
     lines.append(
-        f"{requests['total']:,} calls ({requests['retries']:,} retries, {requests['throttled']:,} throttled{saved}) "
+        f"{format_count(requests['total'], 'call')} ({format_count(requests['retries'], 'retry', 'retries')}, "
+        f"{requests['throttled']:,} throttled{saved}) "
         f"from {manifest['started']} to {manifest['finished']}"
     )
     if others := manifest["counts"].get("named_otherwise"):
-        lines.append(f"{others:,} answers name another version or region than their URN: see func_urn in functions")
+        names = "answer names" if others == 1 else "answers name"
+        lines.append(f"{others:,} {names} another version or region than the URN: see func_urn in functions")
     lines += [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
-    return lines + _shared_limits(manifest["scopes"])
+    return lines + _shared_limits(manifest["scopes"]) + _silent_functions(result)
+
+
+def _silent_functions(result: Result) -> list[str]:
+    """How many failures notify nobody, and the command that lists these functions."""
+    configured, silent = result.manifest["counts"]["status"][Status.CONFIGURED], result.without_failure_destination
+    if silent is None or not configured:
+        return []
+    notify = "notifies" if configured == 1 else "notify"
+    message = f"{silent:,} of {format_count(configured, 'configured function')} {notify} nobody on failure"
+    if not silent:
+        return [message]
+    code = (
+        f"import inventory; f = inventory.open_snapshot({str(result.output)!r}).functions; "
+        "print(f[(f.status == 'configured') & f.on_failure_destination.isna()].function_urn.to_csv(index=False))"
+    )
+    return [f"{message}; list them with: {program_name(sys.executable)} -c {shlex.quote(code)}"]
+
+
+def _entries(count: int) -> str:
+    return format_count(count, "entry", "entries")
 
 
 def problems(result: Result) -> list[str]:
@@ -69,10 +91,10 @@ def problems(result: Result) -> list[str]:
     again = resume_command(result.output)
     if counts[Status.NOT_ATTEMPTED]:
         advice = " and ".join(dict.fromkeys(map(_advice, stopped))) or "fix the problem above"
-        messages.append(f"{counts[Status.NOT_ATTEMPTED]:,} URNs were not attempted: {advice}, then go on with: {again}")
+        messages.append(f"{_urns_were(counts[Status.NOT_ATTEMPTED])} not attempted: {advice}, then go on with: {again}")
     elif counts[Status.FAILED]:
         advice = "".join(f"{advice}, then " for advice in dict.fromkeys(map(_advice, stopped)))
-        messages.append(f"{counts[Status.FAILED]:,} URNs failed; {advice}export them again with: {again}")
+        messages.append(f"{format_count(counts[Status.FAILED], 'URN')} failed; {advice}export them again with: {again}")
     return list(map(printable, messages))
 
 
@@ -81,7 +103,7 @@ def _no_urns(read: dict[str, Any]) -> str:
     if read.get("listed") and not read["entries"]:
         who = "the project has" if len(read["files"]) == 1 else "the projects have"
         return f"{names}: {who} no functions; if this is wrong, check --region and --project-id"
-    entries = f"none of the {read['entries']:,} entries of {names} is a function URN, as the rejects table says"
+    entries = f"none of the {_entries(read['entries'])} of {names} is a function URN, as the rejects table says"
     advice = "fix the list, then rerun with --overwrite"
     return f"{entries if read['entries'] else f'{names} contains no URN'}; {advice}"
 
@@ -98,7 +120,8 @@ def row_counts(result: Result) -> str:
     for table in files:
         counted[table["name"]] += table["rows"] if table["format"] == files[0]["format"] else 0
     formats = ", ".join(dict.fromkeys(table["format"] for table in files))
-    return f"{', '.join(f'{name} {count:,} rows' for name, count in counted.items())} ({formats})"
+    counts = ", ".join(f"{name} {format_count(count, 'row')}" for name, count in counted.items())
+    return f"{counts} ({formats})"
 
 
 def next_steps(result: Result) -> list[str]:
@@ -121,7 +144,8 @@ def _shared_limits(scopes: list[dict[str, Any]]) -> list[str]:
     for endpoint, group in groups.items():
         limit, used = group[0]["shared_limit"], group[0]["shared_limit_used"]
         scopes_of = f"{len(group)} scopes" if len(group) > 1 else "1 scope"
-        text = f"limit learned for {scopes_of} of {endpoint} (policy {limit['policy']}): {limit['calls']:,} calls in "
+        calls = format_count(limit["calls"], "call")
+        text = f"limit learned for {scopes_of} of {endpoint} (policy {limit['policy']}): {calls} in "
         lines.append(text + duration(limit["seconds"]) + ("" if used is None else f", {used:.0%} of it used since"))
     return lines
 
@@ -129,8 +153,12 @@ def _shared_limits(scopes: list[dict[str, Any]]) -> list[str]:
 def _learnt(scope: dict[str, Any]) -> str:
     limit = scope["limit_learnt"]
     used = "" if scope["limit_used"] is None else f", {scope['limit_used']:.0%} of it used since"
-    learnt = f"limit learned in {_name(scope)}: {limit['calls']:,} calls in {duration(limit['seconds'])}"
-    return f"{learnt}{used}, {scope['refused']:,} calls refused"
+    learnt = f"limit learned in {_name(scope)}: {format_count(limit['calls'], 'call')} in {duration(limit['seconds'])}"
+    return f"{learnt}{used}, {format_count(scope['refused'], 'call')} refused"
+
+
+def _urns_were(count: int) -> str:
+    return f"{format_count(count, 'URN')} {'was' if count == 1 else 'were'}"
 
 
 def _stopped(scope: dict[str, Any]) -> str:

@@ -77,9 +77,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def format_count(count: int, noun: str) -> str:
-    """A number and its noun, whose plural adds an s: ``1 duplicate``, ``1,200 duplicates``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def format_count(count: int, noun: str, plural: str = "") -> str:
+    """A number and its noun, by default with a plural in s: ``1 duplicate``, ``1,200 duplicates``."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def format_bytes(size: int) -> str:

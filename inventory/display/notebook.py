@@ -7,7 +7,7 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from inventory.display.formatting import Speed, duration, format_progress
+from inventory.display.formatting import Speed, duration, format_count, format_progress
 from inventory.progress import ProgressObserver
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class NotebookObserver(ProgressObserver):
 
     def on_load(self, entries: int) -> None:
         """Shows how many entries of the list are read."""
-        self._show(f"reading the list: {entries:,} entries")
+        self._show(f"reading the list: {format_count(entries, 'entry', 'entries')}")
         super().on_load(entries)
 
     def on_fetch(self, progress: Progress) -> None:

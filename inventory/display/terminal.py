@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
-from inventory.display.formatting import Part, Speed, format_progress, progress_parts, seconds_left
+from inventory.display.formatting import Part, Speed, format_count, format_progress, progress_parts, seconds_left
 from inventory.display.log import Log, silence_stream
 from inventory.errors import Status
 from inventory.progress import Progress, ProgressObserver
@@ -79,7 +79,8 @@ class LineObserver(ProgressObserver):
 
     def on_load(self, entries: int) -> None:
         """Logs how many entries of the list are read."""
-        self._update("loading", entries, f"reading the list: {entries:,} entries", {"entries": entries})
+        line = f"reading the list: {format_count(entries, 'entry', 'entries')}"
+        self._update("loading", entries, line, {"entries": entries})
         super().on_load(entries)
 
     def on_build_tables(self, urns: int, total: int) -> None:
@@ -124,7 +125,7 @@ class TerminalObserver(ProgressObserver):
 
     def on_load(self, entries: int) -> None:
         """Shows how many entries of the list are read."""
-        self._bar.update(self._task, state=(Part(f"{entries:,} entries"),))
+        self._bar.update(self._task, state=(Part(format_count(entries, "entry", "entries")),))
         super().on_load(entries)
 
     def on_fetch(self, progress: Progress) -> None:

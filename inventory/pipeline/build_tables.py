@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Final
 
 from inventory.cloud.responses import is_named_otherwise
-from inventory.errors import UrnError
+from inventory.errors import Status, UrnError
 from inventory.runs.facts import RunFacts
 from inventory.runs.manifest import Counts
 from inventory.tables import schema
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _BLOCK: Final = 4096
 _LEAST_BYTES: Final = 500
 """Approximate size of a row without body."""
+_ON_FAILURE: Final = [column.name for column in schema.FUNCTIONS.columns].index("on_failure_destination")
 _Opened = AbstractContextManager["TableWriter | PartsWriter"]
 
 
@@ -67,6 +68,8 @@ def build_tables(
             if rows.call is not None:
                 calls.add(rows.call, _LEAST_BYTES)
             counts.add(outcome, is_named_otherwise=is_named_otherwise(rows.answered_urn, urn))
+            if outcome is not None and outcome.status == Status.CONFIGURED:
+                counts.without_failure_destination += rows.function[_ON_FAILURE] is None
             if number % _BLOCK == 0:
                 observer.on_build_tables(number, total)
         for reject in ledger.rejects():

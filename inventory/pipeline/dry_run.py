@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from inventory.display.formatting import duration
+from inventory.display.formatting import duration, format_count
 from inventory.ledger.database import FILE_NAME
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.load import load
@@ -65,5 +65,8 @@ def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
         lines.append(f"time        {duration(longest)} at {pace:g} calls per second and scope")
     else:
         lines.append("time        as fast as the service answers: --max-per-second 0 lifts the cap")
-    lines += [f"  {scope.region}/{scope.project_id}: {scope.urns:,} URNs at {own[scope].endpoint}" for scope in scopes]
+    lines += [
+        f"  {scope.region}/{scope.project_id}: {format_count(scope.urns, 'URN')} at {own[scope].endpoint}"
+        for scope in scopes
+    ]
     return printable_lines(lines)

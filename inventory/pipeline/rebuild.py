@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from inventory.display.formatting import format_count
 from inventory.errors import ExitCode, InterruptedRunError, Status, UsageError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.build_tables import build_tables
@@ -109,5 +110,5 @@ def _drop_bodies(ledger: Ledger, result: Result, observer: ProgressObserver) -> 
         return ending.drop_bodies(ledger, result, observer)
     ledger.drop_bodies(observer.check_cancelled)
     failed = result.manifest["counts"]["status"][Status.FAILED]
-    note = f"the bodies are dropped: the {failed:,} URNs that failed cannot be asked again in this folder"
+    note = f"the bodies are dropped: the {format_count(failed, 'URN')} that failed cannot be asked again in this folder"
     return result._replace(note=note) if failed else result

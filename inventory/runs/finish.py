@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from inventory.display.formatting import format_count
 from inventory.errors import ExitCode, Status, UsageError
 from inventory.runs import manifest
 from inventory.runs.facts import RunEnd, RunFacts, record_end
@@ -31,6 +32,7 @@ class Result(NamedTuple):
         exit_code: exit code for the process.
         nothing_to_do: the run was already complete.
         examples: by error kind, the answer to the first failed URN.
+        without_failure_destination: configured URNs whose failures notify nobody; None without new tables.
         note: further message to the user, or empty.
     """
 
@@ -39,6 +41,7 @@ class Result(NamedTuple):
     exit_code: ExitCode
     nothing_to_do: bool = False
     examples: Mapping[str, str] = MappingProxyType({})
+    without_failure_destination: int | None = None
     note: str = ""
 
     @property
@@ -90,7 +93,13 @@ def write_manifest(
     )
     folder.remove_results(keep=[table.path for table in tables])
     manifest.write(folder.manifest, written)
-    return Result(output, written, code, examples=counts.examples)
+    return Result(
+        output,
+        written,
+        code,
+        examples=counts.examples,
+        without_failure_destination=counts.without_failure_destination,
+    )
 
 
 def _not_before(finished: str, ledger: LedgerView, counts: manifest.Counts) -> str:
@@ -118,19 +127,19 @@ def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
     failed = ledger.count_failed()
     if failed:
         raise UsageError(
-            f"{dropped}, so its {failed:,} failed URNs cannot be retried here; select them by status in the table "
-            "functions, and export this list to another --output"
+            f"{dropped}, so its {format_count(failed, 'failed URN')} cannot be retried here; select by status in "
+            "the table functions, and export this list to another --output"
         )
 
 
 def drop_bodies(ledger: Ledger, result: Result, observer: ProgressObserver) -> Result:
     """Drops the bodies of a run with complete tables, unless --resume needs them."""
     counts = result.manifest["counts"]["status"]
-    left = [f"{counts[status]:,} URNs {text}" for status, text in _LEFT.items() if counts[status]]
+    left = [f"{format_count(counts[status], 'URN')} {text}" for status, text in _LEFT.items() if counts[status]]
     if left:
         return result._replace(note=f"the bodies are kept in the ledger, as --resume needs them: {', '.join(left)}")
     ledger.drop_bodies(observer.check_cancelled)
     return result
 
 
-_LEFT: Final = {Status.FAILED: "failed", Status.NOT_ATTEMPTED: "were not attempted"}
+_LEFT: Final = {Status.FAILED: "failed", Status.NOT_ATTEMPTED: "not attempted"}

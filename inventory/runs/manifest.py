@@ -12,6 +12,7 @@ import msgspec
 from inventory.cloud.pages import Operation
 from inventory.errors import ErrorKind, ExitCode, OutputError, Status
 from inventory.ledger.writer import NO_ANSWER
+from inventory.printable import error_text
 from inventory.storage.files import atomic_write, read_file
 from inventory.tables import schema
 from inventory.version import __version__
@@ -76,7 +77,8 @@ class Counts(msgspec.Struct):
     """Counts of one pass over the outcomes.
 
     ``told_by_lists``: URNs settled by a list of configs. ``named_otherwise``: URNs whose config names another qualifier
-    or region. ``last_finished``: last ``finished_at``. ``examples``: first answer by error kind.
+    or region. ``without_failure_destination``: configured URNs whose failures notify nobody. ``last_finished``: last
+    ``finished_at``. ``examples``: first answer by error kind.
     """
 
     status: Counter[str] = msgspec.field(default_factory=Counter)
@@ -84,6 +86,7 @@ class Counts(msgspec.Struct):
     retries: int = 0
     told_by_lists: int = 0
     named_otherwise: int = 0
+    without_failure_destination: int = 0
     last_finished: int = 0
     examples: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -100,8 +103,8 @@ class Counts(msgspec.Struct):
             if outcome.error_kind is not None:
                 self.error_kind[outcome.error_kind] += 1
                 if outcome.error_kind not in self.examples:
-                    parts = (outcome.http_status, outcome.error_code, outcome.error_msg)
-                    self.examples[outcome.error_kind] = " ".join(str(part) for part in parts if part is not None)
+                    text = error_text(outcome.http_status, outcome.error_code, outcome.error_msg)
+                    self.examples[outcome.error_kind] = text
 
 
 class ScopeReport(NamedTuple):

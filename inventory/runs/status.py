@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from inventory.errors import ErrorKind, Status
 from inventory.ledger.database import is_in_use
 from inventory.ledger.reader import LedgerView
+from inventory.printable import error_text
 from inventory.runs import finish
 from inventory.runs.facts import RunFacts
 from inventory.runs.folder import RunFolder
@@ -189,8 +190,7 @@ def _failures(ledger: LedgerView, counts: Sequence[StatusCount]) -> list[Failure
 
 
 def _answer_text(outcome: Outcome | None) -> str:
-    parts = () if outcome is None else (outcome.http_status, outcome.error_code, outcome.error_msg)
-    return " ".join(str(part) for part in parts if part is not None)
+    return "" if outcome is None else error_text(outcome.http_status, outcome.error_code, outcome.error_msg)
 
 
 def _next_step(status: RunStatus, output: Output, *, is_listing: bool) -> str:

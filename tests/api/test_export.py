@@ -61,7 +61,7 @@ def test_all_functions_of_a_region_are_exported(tmp_path, server):
 def test_unanswered_urns_are_a_warning(tmp_path, server):
     urns = list(server.urns())
     server.plan({urns[0]: [inventory.emulator.Fault.HTML] * 9})
-    with pytest.warns(inventory.UnansweredWarning, match=r"1 URNs failed \(1 bad_answer\).*resume=True\)") as warned:
+    with pytest.warns(inventory.UnansweredWarning, match=r"1 URN failed \(1 bad_answer\).*resume=True\)") as warned:
         snapshot = inventory.export(urns, tmp_path / "run", endpoint=server.url, attempts=1, no_batch=True)
     assert warned[0].filename == __file__
     assert snapshot.manifest["exit_code"] == 1

@@ -133,7 +133,13 @@ def test_foreign_text_is_escaped():
     page = _Texts(summary.to_html(facts, summary.DestinationCounts({evil: {"on_success": 1}})))
     assert page.tags <= {"div", "span", "b", "code", "table", "tr", "th", "td", "br"}
     shown = " ".join(page.texts)
-    for message in ("5 days ago", "stopped by the service", "4 more scopes", "1 URNs were not attempted", "dropped"):
+    for message in (
+        "5 days ago",
+        "stopped by the service",
+        "4 more stopped scopes",
+        "1 URN was not attempted",
+        "dropped",
+    ):
         assert message in shown
     assert "\x1b" not in shown + summary.to_text(facts)
     assert summary.to_html(facts, summary.DestinationCounts(None, evil)).count("<script") == 0

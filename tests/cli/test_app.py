@@ -29,7 +29,7 @@ def test_an_export_prints_only_its_folder_on_stdout(tmp_path, write_list, server
     assert folder.startswith("output/2")
     assert manifest_of(tmp_path / folder)["input"]["rejects"] == 1
     assert "configured" in done.stderr
-    assert "1 rejects" in done.stderr
+    assert "1 reject" in done.stderr
     assert TOKEN not in done.stderr
 
 
@@ -236,7 +236,7 @@ def test_a_list_without_urns_is_an_error(tmp_path, write_list):
     odd = run_cli("export", write_list(["odd"]), "--output", "b", cwd=tmp_path)
     assert (empty.returncode, odd.returncode) == (2, 2)
     assert "urns.txt contains no URN; fix the list, then rerun with --overwrite" in empty.stderr
-    assert "none of the 1 entries" in odd.stderr
+    assert "none of the 1 entry" in odd.stderr
     assert run_cli("export", write_list([]), "--output", "a", "--overwrite", cwd=tmp_path).returncode == 2
 
 

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_cleaned_entries_are_in_the_summary():
     run = result(statuses={"configured": 5})
     assert "invisible" not in summary.summary_lines(run)
     run.manifest["input"]["cleaned"] = 1200
-    assert "1,200 entries had invisible characters at their ends, which were removed" in summary.summary_lines(run)
+    assert "1,200 entries had invisible characters at the ends, which were removed" in summary.summary_lines(run)
 
 
 def test_each_kind_of_failure_has_an_example():
@@ -108,5 +109,29 @@ def test_the_summary_adds_up():
         "  -----------------  -----",
         "  URNs               1,235",
         "10 entries read: 1,235 URNs, 0 duplicates, 0 rejects",
-        "12,345 calls (1 retries, 2 throttled, 34 saved by lists) from S to F",
+        "12,345 calls (1 retry, 2 throttled, 34 saved by lists) from S to F",
     ]
+
+
+def test_the_summary_says_how_many_functions_notify_nobody():
+    run = result(statuses={"configured": 1500, "failed": 1})
+    for silent, end in ((None, None), (0, "0 of 1,500 configured functions notify nobody on failure")):
+        lines = summary.summary_lines(run._replace(without_failure_destination=silent))
+        assert [line for line in lines if "notify" in line] == ([end] if end else [])
+    line = summary.summary_lines(run._replace(without_failure_destination=1200))[-1]
+    assert line.startswith("1,200 of 1,500 configured functions notify nobody on failure; list them with: ")
+    assert "open_snapshot('\"'\"'a run'\"'\"')" in line
+
+
+def test_counts_of_one_are_singular():
+    run = result(statuses={"configured": 1}, entries=1)
+    run.manifest["input"].update(duplicates=1, rejects=1, cleaned=1)
+    run.manifest["requests"].update(total=1)
+    run.manifest["counts"]["named_otherwise"] = 1
+    text = "\n".join(summary.summary_lines(run._replace(without_failure_destination=1)))
+    plurals = "entries|URNs|duplicates|rejects|calls|retries|answers|configured functions"
+    assert not re.search(rf"\b1 ({plurals})\b", text)
+    assert "1 of 1 configured function notifies nobody" in text
+    failed = result(statuses={"failed": 1}, kinds={"timeout": 1}, examples={"timeout": "x"})
+    assert summary.problems(failed)[-1].startswith("1 URN failed; ")
+    assert summary.problems(result(statuses={"not_attempted": 1}))[-1].startswith("1 URN was not attempted")

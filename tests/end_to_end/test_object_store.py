@@ -106,7 +106,7 @@ async def test_bodies_of_a_run_with_failures_are_kept_for_the_way_into_the_store
     server.plan(lambda urn, _times: Reply(400, b"{}") if urn == min(server.urns()) else None)
     await run()
     built = run_cli("tables", work, "--drop-bodies")
-    assert "the bodies are kept in the ledger, as --resume needs them: 1 URNs failed" in built.stderr
+    assert "the bodies are kept in the ledger, as --resume needs them: 1 URN failed" in built.stderr
     assert not are_dropped(work)
     assert read_status(work).next.endswith(goes_on(work))
 

@@ -29,7 +29,7 @@ def test_the_longest_scope_decides_the_time(write_list):
     ]
     assert lines[7:] == [
         "  cn-north-4/p: 300 URNs at https://functiongraph.cn-north-4.myhuaweicloud.com",
-        "  eu-de/q: 1 URNs at https://functiongraph.eu-de.myhuaweicloud.com",
+        "  eu-de/q: 1 URN at https://functiongraph.eu-de.myhuaweicloud.com",
     ]
 
 
