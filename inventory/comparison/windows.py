@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
-from typing import IO, TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from inventory.errors import OutputError
+from inventory.storage.files import open_file
 from inventory.tables.arrow import TYPES, to_scalar
+from inventory.tables.csv_blocks import iterate_csv
 from inventory.tables.writer import csv_convert_options, remove_guards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
 
     from inventory.runs.files import RunFiles
     from inventory.tables.schema import Table
@@ -33,7 +35,7 @@ BYTES_PER_WINDOW: Final = 16 * 1024 * 1024
 _TICK_SECONDS: Final = 0.05
 _PAGE_BUFFER: Final = 64 * 1024
 _CSV_BLOCK: Final = 8 * 1024 * 1024
-"""Bytes that are parsed at a time. A row fits in: it is one answer, of one megabyte at most."""
+"""Bytes that are parsed at a time; a longer row needs more."""
 
 
 class TableReader:
@@ -97,35 +99,30 @@ class TableReader:
             place = f"{self._run.name}/{file['path']}"
             with self._run.on_disk(file) as path:
                 try:
-                    with path.open("rb") as source:  # Arrow takes no name that is not UTF-8
-                        parquet = path.suffix == ".parquet"
-                        for batch in self._from_parquet(source, place) if parquet else self._from_csv(source):
-                            if batch.num_rows:
-                                self._check_order(batch, place)
-                                yield batch
+                    for batch in self._from_parquet(path, place) if path.suffix == ".parquet" else self._from_csv(path):
+                        if batch.num_rows:
+                            self._check_order(batch, place)
+                            yield batch
                 except (pa.ArrowException, OSError) as error:
                     raise OutputError(f"{place} cannot be read as a table: {str(error).splitlines()[0]}") from None
 
-    def _from_parquet(self, source: IO[bytes], place: str) -> Iterator[pa.RecordBatch]:
-        # A column of a row group is read page by page: groups of other writers may hold a million rows.
-        file = pq.ParquetFile(source, buffer_size=_PAGE_BUFFER, pre_buffer=False)
-        for name in self.schema.names:
-            if name not in file.schema_arrow.names:
-                raise OutputError(f"{place} has no column {name}: it is no table {self._table.name} of this version")
-        for batch in file.iter_batches(ROWS_PER_BATCH, columns=self.schema.names, use_threads=False):
-            columns = [batch.column(field.name).cast(field.type) for field in self.schema]
-            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+    def _from_parquet(self, path: Path, place: str) -> Iterator[pa.RecordBatch]:
+        with open_file(path) as source:  # Arrow takes no name that is not UTF-8
+            # A column of a row group is read page by page: groups of other writers may hold a million rows.
+            file = pq.ParquetFile(source, buffer_size=_PAGE_BUFFER, pre_buffer=False)
+            for name in self.schema.names:
+                if name not in file.schema_arrow.names:
+                    raise OutputError(
+                        f"{place} has no column {name}: it is no table {self._table.name} of this version"
+                    )
+            for batch in file.iter_batches(ROWS_PER_BATCH, columns=self.schema.names, use_threads=False):
+                columns = [batch.column(field.name).cast(field.type) for field in self.schema]
+                yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _from_csv(self, source: IO[bytes]) -> Iterator[pa.RecordBatch]:
-        with pa_csv.open_csv(
-            source,
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv_convert_options(self._table, self.schema.names),
-        ) as reader:
-            for batch in reader:
-                rows = remove_guards(pa.Table.from_batches([batch]).cast(self.schema))
-                yield from rows.to_batches(ROWS_PER_BATCH)
+    def _from_csv(self, path: Path) -> Iterator[pa.RecordBatch]:
+        for batch in iterate_csv(path, csv_convert_options(self._table, self.schema.names), _CSV_BLOCK):
+            rows = remove_guards(pa.Table.from_batches([batch]).cast(self.schema))
+            yield from rows.to_batches(ROWS_PER_BATCH)
 
     def _check_order(self, batch: pa.RecordBatch, place: str) -> None:
         keys = [batch.column(name) for name in self._table.sorted_by]

@@ -34,15 +34,26 @@ def open_new_file(temporary: Path) -> IO[bytes]:
 
 
 def read_file(path: Path) -> bytes:
-    """Reads a regular file; does not wait for a pipe.
+    """Reads a file, as :func:`open_file`.
 
     Raises:
         OSError: it cannot be read, or is not a regular file.
     """
-    with open(path, "rb", opener=_open_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "It is no file", str(path))
+    with open_file(path) as file:
         return file.read()
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """Opens a regular file for reading; does not wait for a pipe.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "It is no file", str(path))
+    return file
 
 
 def _open_without_waiting(name: str, flags: int) -> int:

@@ -14,6 +14,7 @@ from inventory.endpoints import use_partition_domain
 from inventory.errors import CredentialsError, OutputError, UsageError
 from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
+from inventory.storage.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -260,7 +261,7 @@ class ObjectStore:
     def put(self, name: str, path: Path, tell: Callable[[int], None]) -> Sent:
         """Uploads a file. ``tell`` gets the bytes sent so far; if it raises, no object is created."""
         try:
-            source = path.open("rb")
+            source = open_file(path)
         except OSError as error:
             raise OutputError.from_os_error(path, "cannot be read", error) from None
         with source, self._translate_errors():

@@ -12,8 +12,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from inventory.errors import OutputError
-from inventory.storage.files import open_new_file, sync, temporary_name
+from inventory.storage.files import open_file, open_new_file, sync, temporary_name
 from inventory.tables.arrow import TYPES, to_array
+from inventory.tables.csv_blocks import read_csv
 from inventory.tables.schema import TABLES, VERSION, Table
 
 if TYPE_CHECKING:
@@ -248,9 +249,9 @@ def read_table(path: Path, name: str | None = None, columns: Sequence[str] | Non
     if columns is not None and not columns:  # Arrow's readers differ: no rows, or all columns
         return read_table(path, name, [table.columns[0].name]).select([])
     try:
-        with path.open("rb") as file:  # Arrow accepts only UTF-8 names
-            if path.suffix != ".parquet":
-                return _read_csv(file, table, columns)
+        if path.suffix != ".parquet":
+            return _read_csv(path, table, columns)
+        with open_file(path) as file:  # Arrow accepts only UTF-8 names
             # pq.read_table() leaves a thread that aborts the process if Python exits soon after.
             return pq.ParquetFile(file).read() if columns is None else _read_columns(file, table, columns)
     except (pa.ArrowException, OSError) as error:
@@ -281,12 +282,8 @@ def csv_convert_options(table: Table, columns: Sequence[str] | None = None) -> p
     )
 
 
-def _read_csv(file: IO[bytes], table: Table, columns: Sequence[str] | None) -> pa.Table:
-    read = pa_csv.read_csv(
-        file,
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-        convert_options=csv_convert_options(table, columns),
-    )
+def _read_csv(path: Path, table: Table, columns: Sequence[str] | None) -> pa.Table:
+    read = read_csv(path, csv_convert_options(table, columns))
     schema = arrow_schema(table)
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
