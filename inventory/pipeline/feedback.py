@@ -113,7 +113,8 @@ class Feedback:
             lane.give_back(sent)
             return False
         throttle = lane.throttle
-        if error.limit is not None and error.limit.policy in SHARED_POLICIES:
+        limit = error.limit
+        if limit.policy in SHARED_POLICIES if limit is not None else lane.endpoint.assumes_shared(lane, sent):
             throttle.record_no_answer(sent)
             throttle = lane.endpoint.throttle
             lane.endpoint.record_throttled(sent, error)

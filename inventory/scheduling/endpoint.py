@@ -19,13 +19,22 @@ SHARED_POLICIES: Final = frozenset({"ip", "api"})
 """Limits per client address and per API, which count the calls of all scopes (api-facts.md sections 3.6 and 10)."""
 _MAX_PROBES: Final = 5
 """Unanswered probes after which an endpoint that never answered is given up, if each scope made a call."""
+_EVIDENCE_SECONDS: Final = 1.0
+"""Window in which several scopes must hit an unnamed limit that may be shared."""
+_EVIDENCE_SCOPES: Final = 3
+_EXPLAINED: Final = 0.9
+"""Share of the assumed shared limit that must be used to explain a refusal."""
+_MAX_CONTRADICTIONS: Final = 3
+_TRIAL_PAUSE_SECONDS: Final = 30.0
+"""Time between two trials; doubled after each."""
 
 
 class Endpoint:
     """What the scopes of one base URL share.
 
     A limit of the policies ``ip`` and ``api`` is learned into :attr:`throttle`, through which all calls pass. Silence
-    of several scopes in a row is an outage of the endpoint: one probe at a time, of any scope.
+    of several scopes in a row is an outage of the endpoint: one probe at a time, of any scope. An unnamed limit that
+    half of the scopes hit at the same time is assumed to be shared, until refusals contradict it.
 
     Args:
         share: used share of a shared limit.
@@ -47,6 +56,11 @@ class Endpoint:
         self._outage = Outage()
         self._probes = 0
         self._has_answered = False
+        self._unnamed: list[tuple[float, Lane]] = []
+        self._is_trial = False
+        self._contradictions = 0
+        self._next_trial = -math.inf
+        self._trial_pause = _TRIAL_PAUSE_SECONDS
 
     @property
     def has_answered(self) -> bool:
@@ -93,6 +107,28 @@ class Endpoint:
         self._has_answered = True
         self._outage.record_answer()
         self.throttle.record_throttled(sent, error)
+
+    def assumes_shared(self, lane: Lane, sent: float) -> bool:
+        """Whether an unnamed limit that a scope hit is assumed to count the calls of all scopes."""
+        now, pace = self._clock(), self.throttle.pace
+        if self._is_trial:
+            self._contradictions += pace.accepted_per_second(sent, _EVIDENCE_SECONDS) < _EXPLAINED * pace.rate
+            if self._contradictions >= _MAX_CONTRADICTIONS:
+                self._is_trial = False
+                self._next_trial, self._trial_pause = now + self._trial_pause, 2 * self._trial_pause
+                pace.forget()
+            return self._is_trial
+        self._unnamed = [entry for entry in self._unnamed if entry[0] > sent - _EVIDENCE_SECONDS]
+        self._unnamed.append((sent, lane))
+        scopes = {other for _, other in self._unnamed}
+        if now < self._next_trial or len(scopes) < max(_EVIDENCE_SCOPES, len(self.lanes) / 2):
+            return False
+        self._is_trial, self._contradictions = True, 0
+        for other in self.lanes:
+            other.throttle.pace.forget()
+        first = min(sent for sent, _ in self._unnamed)  # the calls before it were accepted
+        pace.slow_down_to(pace.accepted_per_second(first, _EVIDENCE_SECONDS), 0.0, now)
+        return True
 
     def record_no_answer(self, sent: float) -> None:
         """Records a call that says nothing about the endpoint."""

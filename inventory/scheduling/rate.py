@@ -16,8 +16,6 @@ START: Final = 20.0
 """First calls per second under a cap."""
 _OPENING_STEP: Final = 1.0
 """Calls per second that each accepted call adds until a limit is known."""
-
-# A stated limit
 MARGIN: Final = 0.99
 """Used share, because transit times vary."""
 MIN_MARGIN: Final = 0.95
@@ -27,8 +25,6 @@ _FILLED: Final = 0.95
 """Share of a limit that our calls must use to explain a refusal."""
 _RARE_CALLS: Final = 250
 """Accepted calls between refusals that are rare enough at the minimum margin."""
-
-# Refusals that state no limit
 _BUNCH: Final = 0.2
 """Share of refused calls that begins a pause; a smaller share may be chance."""
 _ROUND: Final = 4
@@ -42,14 +38,13 @@ _CHANCE: Final = 0.02
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _PAUSE_GROWTH: Final = 1.5
 _LONGEST_PAUSE_SECONDS: Final = 60.0
-
-# After a measurement
 _SHARE_OF_MEASURED: Final = 0.985
 """Used share of a measured limit."""
 _HORIZON: Final = 10.0
 """Measuring time and hold time, as a multiple of the pause."""
 _SHORTEST_HORIZON_SECONDS: Final = 2.0
 _SHORTEST_HOLD_SECONDS: Final = 5.0
+_LONGEST_HOLD_SECONDS: Final = 300.0
 _LONGEST_HOLD_CALLS: Final = 3500.0
 """Calls between two searches for a higher limit, each of which costs about five refusals."""
 _TOLERANCE: Final = 0.15
@@ -174,6 +169,16 @@ class AdaptiveRate:
         self._round.paused += pause
         return pause
 
+    def accepted_per_second(self, until: float, seconds: float = 1.0) -> float:
+        """Calls per second that were sent in the seconds before a moment and not refused."""
+        return self._count_accepted(until - seconds, until) / seconds
+
+    def forget(self) -> None:
+        """Forgets what was measured; stated limits stay."""
+        self._measured = self._trial = None
+        self._round = SingleRefusals()
+        self.rate = min(self._bound, max(self.rate, START)) if self._cap < math.inf else self._bound
+
     def learn(self, limit: RateLimit, now: float) -> bool:
         """Adopts a stated limit; returns whether it is new."""
         if self._limits.get(limit.policy) == limit:
@@ -238,7 +243,7 @@ class AdaptiveRate:
             return
         self._is_suspect = False
         before = self.rate, share, self._measured
-        self._slow_down_to(min(self.rate, self._count_accepted(since, this.last) / seconds), 0.0, now)
+        self.slow_down_to(min(self.rate, self._count_accepted(since, this.last) / seconds), 0.0, now)
         # If they are chance, so many calls contain a round of refusals.
         self._hold_until = max(self._hold_until, now + _ROUND / share / self.rate)
         self._trial = before
@@ -263,7 +268,7 @@ class AdaptiveRate:
         is_limit = refusals.is_stated or refusals.last > refusals.began or refusals.calls >= _ROUND
         if is_limit and not refusals.is_explained and not self._is_caused_by_us(refusals):
             self._trial = None
-            self._slow_down_to(self._measure(refusals, sent), sent - refusals.began, now)
+            self.slow_down_to(self._measure(refusals, sent), sent - refusals.began, now)
         if is_limit:
             self._round = SingleRefusals()
         elif self._round.refused >= _ROUND:
@@ -311,15 +316,15 @@ class AdaptiveRate:
     def _count_accepted(self, since: float, until: float) -> int:
         return _between(self._sent, since, until) - _between(self._refused, since, until)
 
-    def _slow_down_to(self, measured: float, pause: float, now: float) -> None:
-        """Sets the rate below the measurement; a confirmed measurement holds longer."""
+    def slow_down_to(self, measured: float, pause: float, now: float) -> None:
+        """Sets the rate below a measurement; a confirmed one holds longer. ``pause``: seconds of the last refusals."""
         measured = max(measured, _MIN_RATE)
         before, self._measured = self._measured, measured
         shortest = max(_SHORTEST_HOLD_SECONDS, _HORIZON * pause)
         if before is None or abs(measured / before - 1.0) > _TOLERANCE:
             self._hold_seconds = shortest if self.limit is None else max(shortest, self.limit.seconds)
         elif now >= self._hold_until:
-            longest = max(shortest, _LONGEST_HOLD_CALLS / self.rate)
+            longest = max(shortest, min(_LONGEST_HOLD_SECONDS, _LONGEST_HOLD_CALLS / self.rate))
             self._hold_seconds = min(2 * max(self._hold_seconds, shortest), longest)
         self._hold_until = now + self._hold_seconds
         self.rate = max(_MIN_RATE, min(self.rate, self._bound, self._share * _SHARE_OF_MEASURED * measured))

@@ -63,10 +63,14 @@ class Simulation:
                     lane.changed()
                     return
                 self.refused.append((now, name))
-                limit = RateLimit(server.calls, server.seconds, policy)
+                limit = None if policy is None else RateLimit(server.calls, server.seconds, policy)
                 error = ThrottledError("busy", status_code=429).with_hints(retry_after=None, limit=limit)
-                throttle.record_no_answer(sent)
-                endpoint.record_throttled(sent, error)
+                if policy is None and not endpoint.assumes_shared(lane, sent):
+                    throttle.record_throttled(sent, error)
+                    endpoint.record_answer(sent)
+                else:
+                    throttle.record_no_answer(sent)
+                    endpoint.record_throttled(sent, error)
 
         return JobQueue(iter(range(calls)), work, lane)
 
@@ -96,6 +100,45 @@ def test_a_shared_limit_is_used_and_shared_equally(in_virtual_time, kind, calls,
     half = Counter(name for moment, name in simulation.accepted if moment <= moments[-1] / 2)
     mean = sum(half.values()) / scopes
     assert all(abs(number - mean) <= 0.1 * mean for number in half.values())
+
+
+@pytest.mark.parametrize("kind", [FixedWindow, SlidingWindow])
+@pytest.mark.parametrize(("calls", "scopes"), [(150, 20), (100, 4)])
+def test_a_shared_limit_that_no_message_names_is_found(in_virtual_time, kind, calls, scopes):
+    server = kind(calls, 1.0)
+
+    async def test(clock):
+        simulation = Simulation(clock)
+        endpoint = Endpoint(clock=clock)
+        each = 10_000 // scopes
+        await run(
+            [simulation.scope(str(n), endpoint, calls=each, server=server, policy=None) for n in range(scopes)],
+            simulation.dispatcher,
+        )
+        return simulation
+
+    simulation = in_virtual_time(test)
+    assert simulation.accepted[-1][0] <= 10_000 / (0.9 * server.per_second)
+    assert len(simulation.refused) <= 0.01 * 10_000
+    half = Counter(name for moment, name in simulation.accepted if moment <= simulation.accepted[-1][0] / 2)
+    assert max(half.values()) <= 1.1 * min(half.values())
+
+
+def test_unnamed_limits_of_each_scope_are_not_taken_for_a_shared_one(in_virtual_time):
+    async def test(clock):
+        simulation = Simulation(clock)
+        endpoint = Endpoint(clock=clock)
+        queues = []
+        for number in range(8):
+            server = TokenBucket(20 + 10 * number, 1.0, burst=20)
+            calls = 60 * server.calls
+            queues.append(simulation.scope(str(number), endpoint, calls=calls, server=server, policy=None))
+        await run(queues, simulation.dispatcher)
+        return simulation
+
+    simulation = in_virtual_time(test)
+    assert simulation.accepted[-1][0] <= 1.4 * 60.0
+    assert len(simulation.refused) <= 0.02 * len(simulation.accepted)
 
 
 def test_the_rest_of_a_shared_limit_goes_to_scopes_with_work(in_virtual_time):
