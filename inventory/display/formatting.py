@@ -1,7 +1,8 @@
-"""Formats durations and the progress of a run for people."""
+"""Formats numbers, durations and the progress of a run for people."""
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from inventory.progress import Progress
 
 _MAX_QUOTED: Final = 160
+_SMALLEST: Final = 0.001
 _PROBLEMS: Final = {Status.FAILED: "bold red", Status.NOT_ATTEMPTED: "yellow"}
 SPEED_SECONDS: Final = 20.0
 """Window of the measured speed: a short pause of the throttle does not distort it."""
@@ -82,13 +84,29 @@ def format_count(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def format_number(value: float) -> str:
+    """A number without an exponent: whole with commas from 100, else three digits; NaN is not known."""
+    if math.isnan(value):
+        return "not known"
+    if math.isinf(value):
+        return "endless" if value > 0 else "-endless"
+    if 0 < abs(value) < _SMALLEST:
+        return f"<{_SMALLEST}" if value > 0 else f">-{_SMALLEST}"
+    if value == round(value) or abs(value) >= 99.95:  # noqa: PLR2004 - what rounds to 100 has no decimals
+        return f"{round(value):,}"
+    digits = f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
+    return digits.rstrip("0").rstrip(".")
+
+
 def format_bytes(size: int) -> str:
     """A size in its largest decimal unit: ``12 bytes``, ``1.2 MB``."""
     return filesize.decimal(size)
 
 
-def format_share(part: int, whole: int) -> str:
-    """A percentage that never rounds to 0% or 100%."""
+def format_share(part: float, whole: float = 1) -> str:
+    """A percentage that never rounds to 0% or 100%; NaN, or a part of nothing, is not known."""
+    if not whole or math.isnan(part):
+        return "not known"
     percent = 100 * part / whole
     if 0 < percent < 0.1:  # noqa: PLR2004 - what would round to nothing
         return "<0.1%"

@@ -3,7 +3,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from inventory.display.formatting import Speed, duration, format_bytes, format_count, format_progress, format_share
+from inventory.display.formatting import (
+    Speed,
+    duration,
+    format_bytes,
+    format_count,
+    format_number,
+    format_progress,
+    format_share,
+)
 from inventory.progress import Progress
 
 
@@ -88,3 +96,28 @@ def test_a_count_agrees_with_its_noun(count, text):
 )
 def test_a_size_has_its_largest_unit(size, text):
     assert format_bytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (12_655, "12,655"),
+        (2113.4, "2,113"),
+        (99.94, "99.9"),
+        (99.96, "100"),
+        (9.996, "10"),
+        (0.00299, "0.00299"),
+        (1e-9, "<0.001"),
+        (-1e-9, ">-0.001"),
+        (1e18, "1,000,000,000,000,000,000"),
+        (float("inf"), "endless"),
+        (float("nan"), "not known"),
+    ],
+)
+def test_a_number_has_commas_and_no_exponent(value, text):
+    assert format_number(value) == text
+
+
+def test_a_share_of_nothing_is_not_known():
+    assert [format_share(0, 0), format_share(float("nan")), format_share(0.2)] == ["not known", "not known", "20.0%"]
