@@ -129,7 +129,7 @@ def read_parts(table: str, paths: Sequence[Path], columns: Sequence[str] | None 
     Raises:
         OutputError: a file cannot be read as this table.
     """
-    if columns is not None and not columns:  # tables without columns lose their rows when they are joined
+    if columns is not None and not columns:  # of Arrow's readers, one returns no rows and one all columns
         return read_parts(table, paths, [TABLES[table].columns[0].name]).select([])
     return pa.concat_tables([read_table(path, table, columns) for path in paths])
 

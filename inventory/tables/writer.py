@@ -246,8 +246,6 @@ def read_table(path: Path, name: str | None = None, columns: Sequence[str] | Non
         OutputError: the file cannot be read as this table.
     """
     table = TABLES[name or path.stem]
-    if columns is not None and not columns:  # Arrow's readers differ: no rows, or all columns
-        return read_table(path, name, [table.columns[0].name]).select([])
     try:
         if path.suffix != ".parquet":
             return _read_csv(path, table, columns)

@@ -33,6 +33,19 @@ def test_an_export_prints_only_its_folder_on_stdout(tmp_path, write_list, server
     assert TOKEN not in done.stderr
 
 
+def test_an_export_says_which_functions_notify_nobody_on_failure(tmp_path, write_list, server):
+    path = write_list(server.urns())
+    done = run_cli("export", path, "--endpoint", server.url, "--max-per-second", "0", "--output", tmp_path / "run")
+    configured = [row for row in rows(tmp_path / "run") if row["status"] == "configured"]
+    silent = [row["function_urn"] for row in configured if row["on_failure_destination"] is None]
+    assert 0 < len(silent) < len(configured) / 2
+    (line,) = [line for line in done.stderr.splitlines() if "notify nobody" in line]
+    message, _, command = line.partition("; list them with: ")
+    assert message == f"{len(silent)} of {len(configured)} configured functions notify nobody on failure"
+    listed = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+    assert listed.stdout.split() == ["function_urn", *silent]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
