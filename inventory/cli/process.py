@@ -15,7 +15,7 @@ import typer
 from inventory.cli.stdout import print_path
 from inventory.display.log import Log
 from inventory.display.terminal import Display
-from inventory.errors import InterruptedRunError, InventoryError, OutputError
+from inventory.errors import ExitCode, InterruptedRunError, InventoryError, OutputError
 from inventory.progress import ProgressObserver
 from inventory.scheduling.connection_limit import FEW, check_enough, raise_limit, reserve_descriptors
 
@@ -140,8 +140,11 @@ def run_checkup(
 
 
 def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_run: bool) -> None:
-    """Removes the runs that a policy does not keep, and logs why the others stay; a signal stops it between two."""
-    from inventory.display.formatting import format_count
+    """Removes the runs that a policy does not keep, and logs why the others stay; a signal stops it between two.
+
+    Raises:
+        typer.Exit: a run cannot be read or removed; the others are removed.
+    """
     from inventory.runs import prune
 
     observer = ProgressObserver()
@@ -151,15 +154,30 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
             log.say("kept", f"kept {path}: {reason}", path=str(path), reason=reason)
         for path, reason in plan.untouched:
             log.say("left", f"left alone {path}: {reason}", path=str(path), reason=reason)
+        for path, reason in plan.unreadable:
+            log.complain(f"left alone {path}: {reason}", path=str(path), reason=reason)
+        removed, failed = 0, len(plan.unreadable)
         for path in plan.removed:
             observer.check_cancelled(resumable=False)
-            others = [] if dry_run else prune.remove_run(path)
+            try:
+                others = [] if dry_run else prune.remove_run(path)
+            except OutputError as error:
+                log.complain(str(error), path=str(path))
+                failed += 1
+                continue
+            if others is None:
+                log.say("left", f"left alone {path}: another process has removed it", path=str(path))
+                continue
+            removed += 1
             print_path(path)
             if others:
                 log.complain(f"{path} stays, with files that are not of the run: {', '.join(others)}")
         done = "would be removed" if dry_run else "removed"
-        rest = f"{len(plan.kept):,} kept, {len(plan.untouched):,} left alone"
-        log.say("pruned", f"{format_count(len(plan.removed), 'run')} {done}, {rest}")
+        stays = f", {failed:,} cannot be read or removed" if failed else ""
+        counts = f"{removed:,} runs {done}, {len(plan.kept):,} kept, {len(plan.untouched):,} left alone{stays}"
+        log.say("pruned", counts)
+    if failed:
+        raise typer.Exit(ExitCode.OUTPUT)
 
 
 async def _until_signal(work: Coroutine[Any, Any, T], observer: ProgressObserver) -> T:

@@ -15,6 +15,7 @@ from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.ledger import database
 from inventory.runs import manifest
 from inventory.runs.folder import RunFolder
+from inventory.storage.files import open_file
 from inventory.storage.object_store import ObjectStore, ObjectUrl, is_url, parse
 from inventory.user_paths import expand_user
 
@@ -32,6 +33,7 @@ class State(StrEnum):
     STOPPED = "stopped"
     DAMAGED = "damaged"
     HALF_REMOVED = "half_removed"
+    UNREADABLE = "unreadable"
     FOREIGN = "foreign"
 
 
@@ -155,13 +157,15 @@ def inspect_folder(path: Path) -> Run | OtherEntry:
     folder = RunFolder(path)
     try:
         has_ledger, has_manifest, marked = map(is_file, (folder.ledger, folder.manifest, path / PRUNED_MARK))
+        if has_manifest:
+            open_file(folder.manifest).close()
+        entry = _read_run(path, folder) if has_manifest else None
+        if isinstance(entry, Run):
+            return entry
+        if database.is_in_use(folder.ledger):
+            return OtherEntry(path, State.AT_WORK, "a process is working on it")
     except OSError as error:
-        return OtherEntry(path, State.FOREIGN, f"cannot be read: {error.strerror}")
-    entry = _read_run(path, folder) if has_manifest else None
-    if isinstance(entry, Run):
-        return entry
-    if database.is_in_use(folder.ledger):
-        return OtherEntry(path, State.AT_WORK, "a process is working on it")
+        return OtherEntry(path, State.UNREADABLE, f"cannot be read: {error.strerror}")
     return entry or _without_manifest(path, has_ledger=has_ledger, marked=marked)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from inventory.errors import LedgerUnusableError, OutputError
+from inventory.errors import InventoryError, OutputError
 from inventory.ledger import database
 from inventory.ledger.reader import LedgerView
 from inventory.runs import upload
@@ -23,7 +24,7 @@ from inventory.tables import paths
 from inventory.tables.schema import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from inventory.runs.catalog import OtherEntry, Run
 
@@ -64,11 +65,13 @@ class PrunePlan(NamedTuple):
         removed: runs to remove, oldest first.
         kept: complete runs to keep, oldest first, with the reason.
         untouched: all other entries, with the reason.
+        unreadable: entries of which it is unknown what they are, or whether they may be removed, with the reason.
     """
 
     removed: list[Path]
     kept: list[tuple[Path, str]]
     untouched: list[tuple[Path, str]]
+    unreadable: list[tuple[Path, str]]
 
 
 def keep_reasons(runs: Sequence[RunTime], policy: Policy) -> list[tuple[str, ...]]:
@@ -118,7 +121,7 @@ def plan_prune(folder: Path, policy: Policy, *, incomplete: bool = False) -> Pru
         OutputError: the folder cannot be read.
     """
     found = find_runs(folder)
-    plan = PrunePlan([], [], [])
+    plan = PrunePlan([], [], [], [])
     effective = policy if any(policy) else policy._replace(last=len(found.whole))
     latest = datetime.now(UTC) + _TOLERANCE
     counted = [run for run in found.whole if run.finished <= latest]
@@ -132,22 +135,33 @@ def plan_prune(folder: Path, policy: Policy, *, incomplete: bool = False) -> Pru
             reasons = (_WRITTEN_LAST,)
         if reasons:
             plan.kept.append((path, ", ".join(reasons)))
-        elif obstacle := _obstacle(path):
-            plan.untouched.append((path, obstacle))
         else:
-            plan.removed.append(path)
+            _place(plan, path, _obstacle)
     newest = max((run.finished.timestamp() for run in counted), default=0.0)
     for other in found.others:
-        path = Path(str(other.path))
-        obstacle = _obstacle_of_other(other, path, newest, incomplete=incomplete)
-        if obstacle is None:
-            plan.removed.append(path)
+        if other.state is State.UNREADABLE:
+            plan.unreadable.append((Path(str(other.path)), other.reason))
         else:
-            plan.untouched.append((path, obstacle))
+            obstacle = partial(_obstacle_of_other, other, newest=newest, incomplete=incomplete)
+            _place(plan, Path(str(other.path)), obstacle)
     return plan
 
 
-def _obstacle_of_other(other: OtherEntry, path: Path, newest: float, *, incomplete: bool) -> str | None:
+def _place(plan: PrunePlan, path: Path, find_obstacle: Callable[[Path], str | None]) -> None:
+    """Puts an entry where it belongs in the plan; one that another process has removed belongs nowhere."""
+    try:
+        obstacle = find_obstacle(path)
+    except (InventoryError, OSError) as error:
+        if _exists(path):
+            plan.unreadable.append((path, str(error)))
+        return
+    if obstacle is None:
+        plan.removed.append(path)
+    else:
+        plan.untouched.append((path, obstacle))
+
+
+def _obstacle_of_other(other: OtherEntry, path: Path, *, newest: float, incomplete: bool) -> str | None:
     """Returns why an entry that is not a complete run stays; None: remove it."""
     if other.state is State.HALF_REMOVED:
         return None
@@ -161,17 +175,18 @@ def _obstacle_of_other(other: OtherEntry, path: Path, newest: float, *, incomple
 
 
 def _obstacle(path: Path) -> str | None:
-    """Returns why a run must not be removed under any policy; None: it may be removed."""
+    """Returns why a run must not be removed under any policy; None: it may be removed.
+
+    Raises:
+        InventoryError: that is unknown, as its ledger or manifest cannot be read.
+    """
     ledger = RunFolder(path).ledger
     if database.is_in_use(ledger):
         return "a process is working on it"
     if not is_file(ledger):
         return None
-    try:
-        with LedgerView(ledger, facts_alone=True) as view:
-            output = RunFacts(view).output(path)
-    except LedgerUnusableError as error:
-        return f"it is unknown whether its results are in a store: {error}"
+    with LedgerView(ledger, facts_alone=True) as view:
+        output = RunFacts(view).output(path)
     return None if Upload(output.url, path, {}).is_done() else f"its results are not in {output.url} yet"
 
 
@@ -189,44 +204,67 @@ def _last_modified(path: Path) -> float:
     return max((file.lstat().st_mtime for file in files if is_file(file)), default=0.0)
 
 
-def remove_run(path: Path) -> list[str]:
+def remove_run(path: Path) -> list[str] | None:
     """Removes the files of a run, and its folder if nothing else is in it.
 
     First the manifest is renamed, then the ledger is removed. A kill at any moment leaves a complete run, a run for
     ``--resume``, or a rest that the next prune removes.
 
     Returns:
-        The names of other files that stay in the folder.
+        The names of other files that stay in the folder; None: another process has removed the run.
 
     Raises:
         OutputError: the run cannot be removed, or another process works on it.
     """
     folder = RunFolder(path)
     lock = Lock(database.lock_path(folder.ledger))
-    lock.take(database.in_use_message(folder.ledger), _ADVICE)
+    mark = path / PRUNED_MARK
     try:
+        lock.take(database.in_use_message(folder.ledger), ", then prune again")
+        if not any(map(is_file, (folder.ledger, folder.manifest, mark))):
+            lock.release()
+            _remove_empty(path)
+            return None
         if not lock.held and is_file(folder.ledger):  # no file locks here: SQLite's own lock shows another process
             database.open_writable(folder.ledger, locked=False).close()
-        mark = path / PRUNED_MARK
+        files = list(_files_of_run(folder))  # before the first change, as a folder of parts may be unreadable
         if is_file(folder.manifest):
             folder.manifest.replace(mark)
         else:
             open_new_file(mark).close()
-        for file in _files_of_run(folder):
+        for file in files:
             paths.remove_table_file(file)
         for table, form in itertools.product(TABLES, FORMATS):  # an interrupted prune may have left an empty folder
-            with suppress(OSError):  # the folder does not exist, or contains other files
-                (path / paths.folder_name(table, form)).rmdir()
+            _remove_empty(path / paths.folder_name(table, form))
         lock.release()
         mark.unlink(missing_ok=True)
-        others = sorted(entry.name for entry in path.iterdir())
+        others = sorted(entry.name for entry in path.iterdir() if entry != database.lock_path(folder.ledger))
         if not others:
-            path.rmdir()
-    except OSError as error:
+            _remove_empty(path)
+    except (OutputError, OSError) as error:
+        if not _exists(path):
+            return None
+        if isinstance(error, OutputError):
+            raise
         raise OutputError.from_os_error(path, "cannot be removed", error, _ADVICE) from None
     finally:
         lock.release()
     return others
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # it does not exist, or contains other files, such as the lock of another prune
+        folder.rmdir()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:  # it cannot be read
+        return True
+    return True
 
 
 def _files_of_run(folder: RunFolder) -> Iterator[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -24,7 +26,7 @@ from inventory.ledger.writer import Ledger
 from inventory.runs.catalog import State
 from inventory.runs.facts import record_output
 from inventory.runs.output import Output
-from inventory.runs.prune import Policy, RunTime, keep_reasons, remove_run
+from inventory.runs.prune import Policy, RunTime, keep_reasons, plan_prune, remove_run
 from inventory.runs.upload import FILE_NAME as RECORD
 from inventory.storage.file_lock import Lock
 from inventory.storage.object_store import parse
@@ -169,6 +171,157 @@ def test_results_that_are_not_in_their_store_yet_stay(run, folder):
     assert "its results are not in s3://bucket/runs/first yet" in reported
     (first / RECORD).write_text("{}")
     assert prune(folder, "--keep-last", "1")[1] == []
+
+
+def record_upload(path, *, done):
+    """Writes facts and record of a run whose results are in a store, or were to be."""
+    with Ledger(path / "ledger.sqlite") as ledger:
+        record_output(ledger, Output(path, parse("s3://bucket/runs/first")))
+    content = (path / "manifest.json").read_bytes()
+    sent = [len(content), hashlib.sha256(content).hexdigest()] if done else [1, "x"]
+    files = {"manifest.json": {"sent": sent, "found": [sent[0], 1]}}
+    (path / RECORD).write_text(json.dumps({"url": "s3://bucket/runs/first", "files": files}))
+
+
+def test_a_run_goes_when_its_upload_is_recorded_for_this_url_and_manifest(run, folder):
+    first, second, third, _ = nights(run, folder, 4)
+    record_upload(first, done=True)
+    record_upload(second, done=False)
+    record_upload(third, done=True)
+    record = json.loads((third / RECORD).read_text())
+    (third / RECORD).write_text(json.dumps({**record, "url": "s3://bucket/runs/other"}))
+    code, gone, reported = prune(folder, "--keep-last", "1")
+    assert (code, gone) == (0, [str(first)])
+    assert reported.count("its results are not in s3://bucket/runs/first yet") == 2
+
+
+def empty_ledger(path):
+    (path / "ledger.sqlite").write_bytes(b"")
+
+
+def damaged_ledger(path):
+    (path / "ledger.sqlite").write_bytes(b"x" * 5_000)
+
+
+def delivered_without_manifest(path):
+    record_upload(path, done=True)
+    (path / "manifest.json").unlink()
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Paths that are refused with everything in them: the tests may run as root."""
+    refused = set()
+
+    def guarded(real):
+        def call(path, *arguments, **more):
+            name = Path(os.fsdecode(path))
+            if refused.intersection([name, *name.parents]) and (name not in refused or real is not lstat):
+                raise PermissionError(13, "Permission denied")
+            return real(path, *arguments, **more)
+
+        return call
+
+    lstat = Path.lstat
+    monkeypatch.setattr(Path, "lstat", guarded(lstat))
+    monkeypatch.setattr(os, "open", guarded(os.open))
+    monkeypatch.setattr(os, "listdir", guarded(os.listdir))
+    return refused
+
+
+def assert_skipped(folder, made, message):
+    """Prunes a folder whose second run is odd; the first and third go."""
+    before = content(made[1])
+    code, gone, reported = prune(folder, "--keep-last", "1", "--incomplete", "--quiet")
+    assert (code, gone) == (4, [str(made[0]), str(made[2])]), reported
+    assert (reported.count("\n"), message in reported) == (1, True), reported
+    assert content(made[1]) == before
+    assert prune(folder, "--keep-last", "1", "--incomplete", "--quiet")[:2] == (4, [])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (empty_ledger, "ledger.sqlite holds no list yet"),
+        (damaged_ledger, "ledger.sqlite is damaged"),
+        (delivered_without_manifest, "manifest.json cannot be read: No such file"),
+    ],
+)
+def test_an_odd_run_is_named_and_skipped_and_the_others_go(run, folder, spoil, message):
+    made = nights(run, folder, 4)
+    spoil(made[1])
+    old(made[1])
+    assert_skipped(folder, made, message)
+    dry_run = prune(folder, "--keep-last", "1", "--incomplete", "--dry-run")
+    assert (dry_run[0], f"left alone {made[1]}: " in dry_run[2]) == (4, True)
+
+
+@pytest.mark.parametrize("name", ["", "manifest.json", "functions"])
+def test_a_path_that_cannot_be_read_is_named_and_its_run_skipped(run, folder, unreadable, name):
+    made = nights(run, folder, 4)
+    unreadable.add(made[1] / name)
+    assert_skipped(folder, made, "Permission denied")
+    unreadable.clear()
+    assert sorted(path.name for path in made[1].rglob("*")) == sorted(path.name for path in run.rglob("*"))
+
+
+def test_what_another_prune_removed_is_no_error(run, folder, monkeypatch):
+    made = nights(run, folder, 4)
+    plan = plan_prune(folder, Policy(last=1))
+    shutil.rmtree(made[0])
+    (made[1] / "ledger.sqlite").unlink()
+    (made[1] / "manifest.json").unlink()
+    for table in made[1].rglob("*.*"):
+        table.unlink()
+    monkeypatch.setattr("inventory.runs.prune.plan_prune", lambda *_args, **_more: plan)
+    code, gone, reported = prune(folder, "--keep-last", "1")
+    assert (code, gone) == (0, [str(made[2])])
+    assert reported.count("another process has removed it") == 2
+    assert reported.endswith("1 runs removed, 1 kept, 0 left alone\n")
+
+
+def test_a_run_that_another_process_works_on_is_skipped_with_exit_code_4(run, folder, monkeypatch):
+    made = nights(run, folder, 3)
+    plan = plan_prune(folder, Policy(last=1))
+    monkeypatch.setattr("inventory.runs.prune.plan_prune", lambda *_args, **_more: plan)
+    lock = Lock(lock_path(made[0] / "ledger.sqlite"))
+    lock.take("in use", "")
+    code, gone, reported = prune(folder, "--keep-last", "1", "--quiet")
+    lock.release()
+    assert (code, gone) == (4, [str(made[1])])
+    message = f"{made[0] / 'ledger.sqlite'} is in use by another inventory process; wait until it ends"
+    assert reported == f"inventory: {message}\n"
+
+
+@pytest.mark.parametrize("step", range(30))
+def test_of_two_prunes_at_once_each_step_is_safe(run, folder, monkeypatch, step):
+    made = nights(run, folder, 3)
+    results, left = [], step
+    real_unlink, real_rmdir = Path.unlink, Path.rmdir
+
+    def interrupted(real):
+        def call(path, *arguments, **more):
+            nonlocal left
+            left -= 1
+            if left == -1:
+                try:
+                    results.append(remove_run(made[0]))
+                except OutputError as error:
+                    results.append(str(error))
+            return real(path, *arguments, **more)
+
+        return call
+
+    monkeypatch.setattr("inventory.storage.file_lock.PATIENCE_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", interrupted(real_unlink))
+        patch.setattr(Path, "rmdir", interrupted(real_rmdir))
+        results.append(remove_run(made[0]))
+    assert not made[0].exists()
+    in_use = f"{made[0] / 'ledger.sqlite'} is in use by another inventory process; wait until it ends"
+    assert all(result in (None, [], in_use) for result in results), results
+    assert [] in results or None in results
+    assert sorted(folder.iterdir()) == made[1:]
 
 
 class Killed(BaseException):
