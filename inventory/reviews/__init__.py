@@ -25,7 +25,7 @@ from inventory.reviews.risks import (
     blast_radius,
     compare_risks,
 )
-from inventory.reviews.targets import DANGLING, resolve_targets
+from inventory.reviews.targets import DANGLING, GONE, resolve_targets
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWERS",
     "DANGLING",
+    "GONE",
     "QUESTIONS",
     "RISKS",
     "RISK_CHANGES",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,10 @@ import pandas as pd
 from inventory.reviews import columns
 from inventory.reviews.cycles import find_cycles
 from inventory.reviews.graph import CallGraph, strongly_connected_components
-from inventory.reviews.targets import drop_duplicate_urns, resolve_targets
+from inventory.reviews.targets import GONE, drop_duplicate_urns, resolve_targets
 
 if TYPE_CHECKING:
     from inventory.reviews.columns import BoolArray, FloatArray
-
-_NOT_CALLED = ("not_found", "not_a_function_urn")
 
 
 class Chains(NamedTuple):
@@ -38,11 +36,12 @@ class Chains(NamedTuple):
         return self.cycles
 
 
-def trace_chains(functions: pd.DataFrame, destinations: pd.DataFrame) -> Chains:
+def trace_chains(functions: pd.DataFrame, destinations: pd.DataFrame, manifest: dict[str, Any] | None = None) -> Chains:
     """Follows FunctionGraph destinations from function to function.
 
     An event either succeeds or fails, so a chain is a path. Each step makes up to ``1 + max_async_retry_attempts``
-    calls; ``not_found`` targets are not called. Aliases are not resolved.
+    calls; targets that are gone (see :func:`inventory.reviews.targets.resolve_targets`) are not called. Aliases are
+    not resolved.
 
     Returns:
         ``chain``: functions on the longest path from this one. ``calls_at_worst``: calls on the most expensive path.
@@ -52,8 +51,8 @@ def trace_chains(functions: pd.DataFrame, destinations: pd.DataFrame) -> Chains:
     Shape:
         One row per URN with a link, sorted by ``calls_at_worst`` (descending), then by ``urn``.
     """
-    links = resolve_targets(functions, destinations)
-    links = links[~links["target_status"].isin(_NOT_CALLED)].drop_duplicates(["source", "event"])
+    links = resolve_targets(functions, destinations, manifest)
+    links = links[~links["target_status"].isin(GONE)].drop_duplicates(["source", "event"])
     links = links.reset_index(drop=True)
     ends = pd.concat([links["source"], links["target"]], ignore_index=True)
     codes, urns = pd.factorize(ends, sort=True)

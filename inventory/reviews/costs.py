@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from inventory.errors import UsageError
 from inventory.reviews import columns
 from inventory.reviews.cost_inputs import read_number, read_traffic
-from inventory.reviews.targets import drop_duplicate_urns, normalize_urn, resolve_targets
+from inventory.reviews.targets import GONE, drop_duplicate_urns, normalize_urn, resolve_targets
 
 if TYPE_CHECKING:
     from inventory.reviews.columns import FloatArray
@@ -52,12 +52,17 @@ ITEMS: Final = (
 )
 
 
-def volumes(functions: pd.DataFrame, destinations: pd.DataFrame, cost_inputs: pd.DataFrame) -> pd.DataFrame:
+def volumes(
+    functions: pd.DataFrame,
+    destinations: pd.DataFrame,
+    cost_inputs: pd.DataFrame,
+    manifest: dict[str, Any] | None = None,
+) -> pd.DataFrame:
     """Computes the monthly volumes of each URN.
 
     ``cost_inputs`` has the columns ``quantity``, ``of``, ``value``. ``events_per_month`` is of everything (``*``), a
     package or a URN; the most specific wins. ``failing_share``, ``object_kilobytes`` and ``log_kilobytes_per_event``
-    are of everything.
+    are of everything. With the ``manifest`` of the run, calls of targets that are gone are left out.
 
     Returns:
         Identity columns, ``events``, and one column for each of ``ITEMS``.
@@ -84,8 +89,8 @@ def volumes(functions: pd.DataFrame, destinations: pd.DataFrame, cost_inputs: pd
     monthly["first calls"] = events
     retries = np.nan_to_num(columns.to_floats(listed, "max_async_retry_attempts"))
     monthly["retries"] = events * failing_share * np.maximum(0.0, retries)
-    links = resolve_targets(functions, destinations).drop_duplicates(["source", "event"])
-    links = links[~links["target_status"].isin(["not_found", "not_a_function_urn"])]
+    links = resolve_targets(functions, destinations, manifest).drop_duplicates(["source", "event"])
+    links = links[~links["target_status"].isin(GONE)]
     link_shares = _event_shares(links, failing_share)
     monthly["calls by destinations"] = events * _sum_by_urn(monthly, links["source"], link_shares)
     objects = obs_retention(destinations).drop_duplicates(["urn", "event"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pandas as pd
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from inventory.reviews.graph import CallGraph
 
+_Row: TypeAlias = tuple[str, str, int, tuple[str, ...]]
+
 _CERTAINTIES: Final = ("certain", "if_alias")
 _KINDS: Final = ("on_success", "on_failure", "mixed")
 
@@ -21,12 +24,13 @@ _KINDS: Final = ("on_success", "on_failure", "mixed")
 def find_cycles(graph: CallGraph) -> pd.DataFrame:
     """Finds each cycle of a call graph once.
 
-    A node has one link per event, so cycles of one event never overlap. A strongly connected component with other
-    links counts as one cycle.
+    A node has one link per event, so cycles of one event never overlap. All cycles of a strongly connected component
+    that need both events count as one, ``mixed``; so do all that need an alias.
 
     Returns:
         ``certainty``: ``if_alias`` if an alias must point to a version in the cycle, else ``certain``; ``kind``: the
-        event of all links, or ``mixed``; ``size``; ``urns``: in call order if certain and not mixed, else sorted.
+        event of all links, or ``mixed``; ``size``; ``urns``: in call order if certain and not mixed, else those of
+        the component, sorted.
 
     Shape:
         One row per cycle, sorted by certainty, kind and URNs.
@@ -37,35 +41,46 @@ def find_cycles(graph: CallGraph) -> pd.DataFrame:
     Source:
         The user guide (functiongraph_01_0390_03, read 2026-11-25) warns against functions that call each other.
     """
-    rows: list[tuple[str, str, int, tuple[str, ...]]] = []
-    known_links: set[tuple[int, int]] = set()
+    rows: list[_Row] = []
     for kind in _KINDS[:2]:
         links = zip(graph.sources, graph.targets, graph.events, strict=True)
-        for cycle in simple_cycles({source: target for source, target, event in links if event == kind}):
-            rows.append(_row("certain", kind, graph, cycle))
-            known_links.update(zip(cycle, [*cycle[1:], cycle[0]], strict=True))
-    rows += _cyclic_components(graph, graph.successors(), "certain", known_links)
-    successors, alias_links = _add_alias_links(graph)
-    if alias_links:
-        certain = {urns for _, _, _, urns in rows}
-        possible = _cyclic_components(graph, successors, "if_alias", set(), alias_links)
-        rows += [row for row in possible if row[3] not in certain]
+        rows += [
+            _row("certain", kind, graph, cycle)
+            for cycle in simple_cycles({source: target for source, target, event in links if event == kind})
+        ]
+    rows += _mixed_cycles(graph, rows)
+    certain = {frozenset(urns) for _, _, _, urns in rows}
+    rows += [row for row in _alias_cycles(graph) if frozenset(row[3]) not in certain]
     rows.sort(key=lambda row: (_CERTAINTIES.index(row[0]), _KINDS.index(row[1]), row[3]))
     return pd.DataFrame(rows, columns=["certainty", "kind", "size", "urns"])
 
 
-def _row(certainty: str, kind: str, graph: CallGraph, nodes: Sequence[int]) -> tuple[str, str, int, tuple[str, ...]]:
+def _row(certainty: str, kind: str, graph: CallGraph, nodes: Sequence[int]) -> _Row:
     return certainty, kind, len(nodes), tuple(graph.urns[node] for node in nodes)
 
 
-def _cyclic_components(
-    graph: CallGraph,
-    successors: list[list[int]],
-    certainty: str,
-    known_links: set[tuple[int, int]],
-    required_links: set[tuple[int, int]] | None = None,
-) -> list[tuple[str, str, int, tuple[str, ...]]]:
-    """Components with a link that is not in ``known_links``, and with one of ``required_links`` unless None."""
+def _mixed_cycles(graph: CallGraph, single: list[_Row]) -> list[_Row]:
+    """The components with more independent cycles than those of a single event.
+
+    A component has ``links - nodes + 1`` independent cycles. Cycles of a single event share no link. So if there are as
+    many of them, each other cycle would be made of whole ones, which no simple cycle is.
+    """
+    successors = graph.successors()  # two links to one function count twice
+    single_event = Counter(urns[0] for _, _, _, urns in single)
+    rows = []
+    for component in strongly_connected_components(successors):
+        inside = set(component)
+        links = sum(successor in inside for node in component for successor in successors[node])
+        if links - len(component) + 1 > sum(single_event[graph.urns[node]] for node in component):
+            rows.append(_row("certain", "mixed", graph, sorted(component)))
+    return rows
+
+
+def _alias_cycles(graph: CallGraph) -> list[_Row]:
+    """The components with a link from an alias to a version."""
+    successors, alias_links = _add_alias_links(graph)
+    if not alias_links:
+        return []
     events: dict[tuple[int, int], set[str]] = {}
     for source, target, event in zip(graph.sources, graph.targets, graph.events, strict=True):
         events.setdefault((source, target), set()).add(event)
@@ -73,11 +88,10 @@ def _cyclic_components(
     for component in strongly_connected_components(successors):
         inside = set(component)
         links = {(node, successor) for node in component for successor in successors[node] if successor in inside}
-        if not links - known_links or (required_links is not None and not links & required_links):
-            continue
-        kinds = set().union(*(events.get(link, set()) for link in links))
-        kind = kinds.pop() if len(kinds) == 1 else "mixed"
-        rows.append(_row(certainty, kind, graph, sorted(component)))
+        if links & alias_links:
+            kinds = set().union(*(events.get(link, set()) for link in links))
+            kind = kinds.pop() if len(kinds) == 1 else "mixed"
+            rows.append(_row("if_alias", kind, graph, sorted(component)))
     return rows
 
 

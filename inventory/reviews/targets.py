@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
 from inventory.reviews import columns
+from inventory.runs.listing_coverage import ListingCoverage, read_coverage
 
-DANGLING: Final = ("not_found", "not_listed", "not_a_function_urn")
-"""Target statuses of missing functions. ``not_listed`` is no proof: the list may be incomplete."""
+GONE: Final = ("not_found", "gone", "not_a_function_urn")
+"""Target statuses that are proof: the destination leads nowhere."""
+
+DANGLING: Final = (*GONE, "not_listed")
+"""``GONE``, and ``not_listed``, which is no proof: a list may be incomplete. Prefer the column ``target_exists``."""
 
 _STATUS_PRIORITY: Final = ("configured", "not_configured", "not_found", "failed", "not_attempted")
 _FUNCTION_URN: Final = re.compile(r"urn:fss:[^:\s]+:[^:\s]+:function:[^:\s]+:[^:\s]+(?::[^:\s]+)?")
@@ -41,23 +45,33 @@ def drop_duplicate_urns(functions: pd.DataFrame) -> pd.DataFrame:
     return functions.iloc[kept].reset_index(drop=True).assign(urn=order["urn"].iloc[kept].to_numpy())
 
 
-def resolve_targets(functions: pd.DataFrame, destinations: pd.DataFrame) -> pd.DataFrame:
+def resolve_targets(
+    functions: pd.DataFrame, destinations: pd.DataFrame, manifest: dict[str, Any] | None = None
+) -> pd.DataFrame:
     """Looks up the target of each FunctionGraph destination.
 
     An alias matches only itself: the API does not report its version.
 
+    Args:
+        functions: the table ``functions``.
+        destinations: the table ``destinations``.
+        manifest: of the same run. Without it, and for a user's own list, what is not listed is not known.
+
     Returns:
         ``function_urn``, ``event``, ``target_function_urn`` as exported; ``source`` and ``target``, normalized;
-        ``target_status``: a status of ``functions``, ``itself``, ``other_qualifier`` (only other versions or aliases
-        are listed), ``not_listed``, or ``not_a_function_urn`` (``target`` is null).
+        ``target_status``: a status of ``functions``, ``itself``, ``gone`` (the service listed everything of this kind,
+        and not the target), ``other_qualifier`` (only other versions or aliases are listed), ``not_listed``, or
+        ``not_a_function_urn`` (``target`` is null); ``target_exists``: null if it is not known.
 
     Shape:
         One row per FunctionGraph destination, in the table's order.
     """
+    coverage = ListingCoverage() if manifest is None else read_coverage(manifest)
     calls = destinations[columns.is_one_of(destinations, "destination", ["FunctionGraph"])]
     rows = columns.to_object_frame(calls, ["function_urn", "event", "target_function_urn"])
     listed = drop_duplicate_urns(functions)
     status = dict(zip(listed["urn"], columns.to_strings(listed, "status"), strict=True))
+    existing = set(listed["urn"][columns.is_true(listed, "function_exists")])
     known_functions = {strip_qualifier(urn) for urn in status}
     sources = [normalize_urn(urn) for urn in rows["function_urn"]]
     targets: list[str | None] = []
@@ -71,10 +85,22 @@ def resolve_targets(functions: pd.DataFrame, destinations: pd.DataFrame) -> pd.D
             statuses.append("itself")
         elif target in status:
             statuses.append(str(status[target]))
+        elif coverage.covers(target):
+            statuses.append("gone")
         else:
             statuses.append("other_qualifier" if strip_qualifier(target) in known_functions else "not_listed")
     return rows.assign(
         source=pd.Series(sources, dtype=object),
         target=pd.Series(targets, dtype=object),
         target_status=pd.Series(statuses, dtype=object),
+        target_exists=pd.array(
+            [_exists(status, is_listed=target in existing) for status, target in zip(statuses, targets, strict=True)],
+            dtype="boolean",
+        ),
     )
+
+
+def _exists(target_status: str, *, is_listed: bool) -> bool | None:
+    if target_status in GONE:
+        return False
+    return True if is_listed or target_status in ("configured", "itself") else None

@@ -1,7 +1,10 @@
 """Call chains and cycles; expected results are worked out by hand."""
 
 import math
+import random
+from itertools import permutations, product
 
+import pytest
 from support.snapshots import calls, functions, urn
 
 from inventory.reviews import trace_chains
@@ -75,3 +78,73 @@ def test_no_links_give_empty_tables():
     assert chains.functions.empty
     assert chains.cycles.empty
     assert list(chains.cycles.columns) == ["certainty", "kind", "size", "urns"]
+
+
+EVENTS = ("on_success", "on_failure")
+
+
+def random_links(seed, names):
+    dice = random.Random(seed)
+    sources = [(name, event) for name in names for event in EVENTS if dice.random() < 0.7]
+    return [(name, event, dice.choice(names)) for name, event in sources]
+
+
+def simple_cycles_by_brute_force(links):
+    """Every order of nodes with every choice of links between them."""
+    events, cycles = {}, set()
+    for source, event, target in links:
+        events.setdefault((source, target), []).append(event)
+    nodes = sorted({node for pair in events for node in pair})
+    for size in range(1, len(nodes) + 1):
+        for order in permutations(nodes, size):
+            if order[0] == min(order):
+                steps = [events.get(pair, ()) for pair in zip(order, [*order[1:], order[0]], strict=True)]
+                for chosen in product(*steps):
+                    kinds = set(chosen) - {None}
+                    cycles.add((kinds.pop() if len(kinds) == 1 else "mixed", order, None in chosen))
+    return cycles
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_cycles_of_random_graphs_are_those_of_brute_force(block):
+    mixed = 0
+    for seed in range(75 * block, 75 * (block + 1)):
+        links = [
+            (f"{urn(source)}:latest", event, f"{urn(target)}:latest")
+            for source, event, target in random_links(seed, "abcdef"[: 1 + seed % 6])
+        ]
+        wanted = simple_cycles_by_brute_force(links)
+        rows = cycles_of(trace_chains(functions({"a": {}}), calls(*links)))
+        assert {certainty for certainty, *_ in rows} <= {"certain"}
+        single = {(kind, urns) for kind, urns, _ in wanted if kind != "mixed"}
+        assert {(kind, urns) for _, kind, _, urns in rows if kind != "mixed"} == single, seed
+        components = [set(urns) for _, kind, _, urns in rows if kind == "mixed"]
+        needed = [set(urns) for kind, urns, _ in wanted if kind == "mixed"]
+        assert all(any(cycle <= component for component in components) for cycle in needed), seed
+        assert all(any(cycle <= component for cycle in needed) for component in components), seed
+        mixed += bool(needed)
+    assert mixed > 10
+
+
+def test_possible_cycles_of_random_graphs_are_those_of_brute_force():
+    possible = 0
+    for seed in range(200):
+        names = [f"{function}:{qualifier}" for function in "ab" for qualifier in ("v1", "v2", "!prod")]
+        links = [(urn(source), event, urn(target)) for source, event, target in random_links(seed, names)]
+        called = {target for _, _, target in links}
+        sources = {source for source, _, _ in links}
+        aliases = [
+            (alias, None, version)
+            for alias in called
+            for version in sources
+            if alias.endswith(":!prod") and "!" not in version and alias[: -len(":!prod")] == version[: -len(":v1")]
+        ]
+        wanted = simple_cycles_by_brute_force([*links, *aliases])
+        rows = cycles_of(trace_chains(functions({"a": {}}), calls(*links)))
+        reported = [set(urns) for *_, urns in rows]
+        needed = [set(urns) for _, urns, needs_alias in wanted if needs_alias]
+        assert all(any(cycle <= urns for urns in reported) for cycle in needed), seed
+        unsure = [set(urns) for certainty, *_, urns in rows if certainty == "if_alias"]
+        assert all(any(cycle <= urns for cycle in needed) for urns in unsure), seed
+        possible += bool(unsure)
+    assert possible > 15
