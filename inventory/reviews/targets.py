@@ -74,30 +74,27 @@ def resolve_targets(
     existing = set(listed["urn"][columns.is_true(listed, "function_exists")])
     known_functions = {strip_qualifier(urn) for urn in status}
     sources = [normalize_urn(urn) for urn in rows["function_urn"]]
-    targets: list[str | None] = []
-    statuses: list[str] = []
-    for source, text in zip(sources, rows["target_function_urn"], strict=True):
-        target = normalize_urn(text) if text is not None and _FUNCTION_URN.fullmatch(text) else None
-        targets.append(target)
+    targets = [
+        normalize_urn(text) if text is not None and _FUNCTION_URN.fullmatch(text) else None
+        for text in rows["target_function_urn"]
+    ]
+
+    def find_status(source: str, target: str | None) -> str:
         if target is None:
-            statuses.append("not_a_function_urn")
-        elif target == source:
-            statuses.append("itself")
-        elif target in status:
-            statuses.append(str(status[target]))
-        elif coverage.covers(target):
-            statuses.append("gone")
-        else:
-            statuses.append("other_qualifier" if strip_qualifier(target) in known_functions else "not_listed")
-    return rows.assign(
-        source=pd.Series(sources, dtype=object),
-        target=pd.Series(targets, dtype=object),
-        target_status=pd.Series(statuses, dtype=object),
-        target_exists=pd.array(
-            [_exists(status, is_listed=target in existing) for status, target in zip(statuses, targets, strict=True)],
-            dtype="boolean",
-        ),
-    )
+            return "not_a_function_urn"
+        if target == source:
+            return "itself"
+        if target in status:
+            return str(status[target])
+        if coverage.covers(target):
+            return "gone"
+        return "other_qualifier" if strip_qualifier(target) in known_functions else "not_listed"
+
+    statuses = [find_status(source, target) for source, target in zip(sources, targets, strict=True)]
+    exists = [_exists(kind, is_listed=target in existing) for kind, target in zip(statuses, targets, strict=True)]
+    names = {"source": sources, "target": targets, "target_status": statuses}
+    objects = {name: pd.Series(values, dtype=object) for name, values in names.items()}
+    return rows.assign(**objects, target_exists=pd.array(exists, dtype="boolean"))
 
 
 def _exists(target_status: str, *, is_listed: bool) -> bool | None:
