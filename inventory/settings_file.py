@@ -219,6 +219,12 @@ def describe(settings: ExportSettings) -> dict[str, Any]:
     return document
 
 
+def described_value(document: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as the option has it
+    """The value of an option in what :func:`describe` returned; its default, if an older version did not know it."""
+    field = next(field for field in msgspec.structs.fields(ExportSettings) if field.name == name)
+    return document.get(field.encode_name, field.default)
+
+
 def check_combination(options: Mapping[str, Any], *, has_source: bool) -> None:
     """Checks that the options of an export can be combined.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -17,8 +17,10 @@ from inventory.cli.process import (
     run_tables,
     serve_until_signal,
 )
-from inventory.cli.stdout import colorizer, open_output, print_data, print_path
+from inventory.cli.stdout import colorizer, is_terminal, open_output, print_data, print_path
 from inventory.errors import UsageError
+
+_URNS_ON_TERMINAL: Final = 20
 
 
 @with_options(
@@ -207,7 +209,7 @@ def schema(
             print_data(dictionary.to_markdown(tables) if format == "markdown" else dictionary.to_text(tables), end="")
 
 
-def diff(
+def diff(  # noqa: PLR0913, PLR0917 - the options of the command
     old: Annotated[str, typer.Argument(metavar="OLD", help=f"The earlier run: {RUN_LOCATION}.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The later run, in the same form.")],
     format: Annotated[  # noqa: A002 - the option's name
@@ -215,6 +217,13 @@ def diff(
         typer.Option(help="Format of the output; each contains everything."),
     ] = "text",
     output: Annotated[Path | None, typer.Option(help="File to write. Default: stdout.", readable=False)] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Kind of changes that the text shows. Repeat it for several.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="URNs that the text shows; 0 for all. Default: 20 on a terminal, all elsewhere."),
+    ] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")] = False,
     strict: Annotated[
         bool,
@@ -230,14 +239,22 @@ def diff(
     with exit_on_error("text", quiet=False) as log:
         if strict and not exit_code:
             raise UsageError("--strict needs --exit-code: it decides when that is 1")
+        if (kind or limit is not None) and format != "text":
+            raise UsageError("--kind and --limit need --format text: the other formats contain every change")
         from inventory.comparison import render
+        from inventory.comparison.kinds import Kind
         from inventory.comparison.result import diff as compare
+
+        if unknown := sorted(set(kind or ()) - set(Kind)):
+            raise UsageError(f"--kind {unknown[0]!r} is no kind of change: {', '.join(Kind)}")
+        if limit is None:
+            limit = _URNS_ON_TERMINAL if output is None and is_terminal() else 0
 
         with open_output(output, binary=format == "parquet", escapes=format == "csv") as sink:
             comparison = compare(old, new)
             for message in comparison.warnings:
                 log.complain(message)
-            render.write(comparison, format, sink, colorizer(output))
+            render.write(comparison, format, sink, colorizer(output), render.Part(limit, tuple(kind or ())))
         log.say("diff", render.verdict(comparison))
         if exit_code and (comparison.changed or (strict and comparison.untold)):
             raise typer.Exit(1)

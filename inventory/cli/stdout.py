@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def is_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
 def print_data(text: str, *, end: str = "\n") -> None:
     """Prints data on stdout, on a terminal with control characters escaped. A closed pipe is no error."""
     if sys.stdout.isatty():

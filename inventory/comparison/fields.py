@@ -1,11 +1,12 @@
 """Finds the fields of configurations that differ, column by column.
 
-Two times are equal if their texts or their moments are. ``param`` and ``extra`` are compared by meaning
-(:mod:`inventory.exact_json`), in Python, and only where their texts differ.
+Two times are equal if their texts or their moments are, to the last digit. ``param`` and ``extra`` are compared by
+meaning (:mod:`inventory.exact_json`), in Python, and only where their texts differ.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -30,6 +31,8 @@ FIELDS: Final = (
 """Event and name of each compared field, in the order of the rows. Fields without an event are columns of functions."""
 _JSON: Final = frozenset({"param", "extra"})
 _TEXT: Final = pa.string()
+_FINE_DIGITS: Final = re.compile(r"\.\d{6}(\d+)")
+"""Digits of a time that its column does not hold."""
 
 
 class FieldChanges(NamedTuple):
@@ -95,7 +98,8 @@ def _all_changes(functions: pa.Table, destinations: pa.Table, is_config: Flags) 
             before, after = functions[f"old_{column}"], functions[f"new_{column}"]
             flags = is_config & compare_columns(before, after)
             if name in TIMES:
-                flags &= ~to_flags(pc.equal(functions[f"old_{name}"], functions[f"new_{name}"]))
+                is_same = to_flags(pc.equal(functions[f"old_{name}"], functions[f"new_{name}"]))
+                flags &= ~(is_same & ~_differ_below_microseconds(before, after, flags & is_same))
         else:
             before, after = destinations[f"old_{name}"], destinations[f"new_{name}"]
             flags = of_event[event] & compare_columns(before, after)
@@ -104,6 +108,15 @@ def _all_changes(functions: pa.Table, destinations: pa.Table, is_config: Flags) 
         if name in _JSON and len(places):
             places, before, after = _remove_same_meaning(places, before, after, write_sorted=event is not None)
         yield FieldChanges(places if event is None else rows[places], np.full(len(places), number), before, after)
+
+
+def _differ_below_microseconds(before: pa.ChunkedArray, after: pa.ChunkedArray, flags: Flags) -> Flags:
+    """Whether the texts of times have different digits after the sixth; only looked at where ``flags`` are set."""
+    differ = np.zeros(len(flags), np.bool_)
+    for place in np.flatnonzero(flags).tolist():
+        digits = [_FINE_DIGITS.search(str(column[place])) for column in (before, after)]
+        differ[place] = len({"" if found is None else found[1].rstrip("0") for found in digits}) > 1
+    return differ
 
 
 def _remove_same_meaning(

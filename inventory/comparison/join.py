@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from inventory.comparison.windows import is_ascending
+from inventory.comparison.windows import BYTES_PER_WINDOW, is_ascending
 from inventory.errors import OutputError, Status
 from inventory.tables import schema
 from inventory.tables.arrow import TYPES, combine_chunks, compare_columns, from_flags, to_array, to_flags
@@ -89,14 +89,15 @@ class Window(NamedTuple):
 def skip_equal_rows(windows: Iterator[tuple[str, list[pa.Table]]]) -> Iterator[Window]:
     """Removes rows that are equal at the same position in both runs, as most are, and collects the others."""
     collected: list[list[pa.Table]] = []
-    old_rows = rows = 0
+    old_rows = rows = size = 0
     for end, tables in windows:
         old_rows += tables[0].num_rows
         collected.append(_remove_equal_rows(tables))
         rows += max(table.num_rows for table in collected[-1])
-        if rows >= ROWS_PER_JOIN:
+        size += sum(table.nbytes for table in collected[-1])
+        if rows >= ROWS_PER_JOIN or size >= BYTES_PER_WINDOW:
             yield _concatenate(end, old_rows, collected)
-            collected, old_rows, rows = [], 0, 0
+            collected, old_rows, rows, size = [], 0, 0, 0
     if collected:
         yield _concatenate(end, old_rows, collected)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import IO, TYPE_CHECKING, Any, Final
+from itertools import groupby
+from operator import itemgetter
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +22,7 @@ from inventory.comparison.fields import EVENTS
 from inventory.comparison.kinds import CHANGED_KINDS, Kind
 from inventory.comparison.result import meaning_of
 from inventory.display.formatting import duration
-from inventory.exact_json import json_text, parsed
+from inventory.exact_json import json_text, parsed, same
 from inventory.printable import printable, printable_json
 from inventory.tables.arrow import to_array, to_objects
 from inventory.tables.writer import FORMULA, guard
@@ -50,7 +52,22 @@ _HOUR: Final = 3600
 _UNITS: Final = {"max_async_event_age_in_seconds": " s"}
 
 
-def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None) -> None:
+class Part(NamedTuple):
+    """Which changes the text shows.
+
+    Attributes:
+        limit: maximum number of URNs; 0 for all.
+        kinds: kinds of changes; empty for all.
+    """
+
+    limit: int = 0
+    kinds: tuple[str, ...] = ()
+
+
+_ALL: Final = Part()
+
+
+def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None, part: Part = _ALL) -> None:
     """Writes a difference in one of the forms.
 
     Args:
@@ -58,13 +75,16 @@ def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None) ->
         form: text, json, csv, parquet or markdown.
         sink: where to.
         paint: gives a text a colour, for a terminal.
+        part: which changes the text shows.
     """
     if form == "parquet":
         _write_parquet(diff, sink)
     elif form == "csv":
         _write_csv(diff, sink)
     else:
-        lines = _text(diff, paint or _plain) if form == "text" else {"json": _json, "markdown": _markdown}[form](diff)
+        lines = (
+            _text(diff, paint or _plain, part) if form == "text" else {"json": _json, "markdown": _markdown}[form](diff)
+        )
         for line in lines:
             sink.write(f"{line}\n".encode(errors="surrogateescape"))
 
@@ -95,7 +115,7 @@ def _changes_first(diff: Diff) -> Iterator[tuple[str, Iterator[Cells]]]:
     if changed:
         yield "Changed", (cells for cells in _rows(diff) if cells["kind"] in CHANGED_KINDS)
     if sum(diff.counts[kind] for kind in Kind if kind not in CHANGED_KINDS):
-        yield "Not told, or not asked", (cells for cells in _rows(diff) if cells["kind"] not in CHANGED_KINDS)
+        yield "Unknown or not listed", (cells for cells in _rows(diff) if cells["kind"] not in CHANGED_KINDS)
 
 
 def _json(diff: Diff) -> Iterator[str]:
@@ -148,7 +168,7 @@ def _guard_column(column: pa.Array) -> pa.Array:
     return to_array(list(map(guard, column.to_pylist())), column.type)
 
 
-def _text(diff: Diff, paint: Paint) -> Iterator[str]:
+def _text(diff: Diff, paint: Paint, part: Part) -> Iterator[str]:
     """Counts, then what became of each URN."""
     for name, side in _sides(diff):
         yield printable(f"{name.upper()}  {side.path}  {side.finished}  {side.urns:,} URNs")
@@ -159,10 +179,21 @@ def _text(diff: Diff, paint: Paint) -> Iterator[str]:
         yield "fields that differ:"
         width = len(f"{max(diff.fields.values()):,}")
         yield from (f"  {count:>{width},} {name}" for name, count in diff.fields.items())
+    shown = hidden = 0
     for title, rows in _changes_first(diff):
+        heading = ["", paint(f"{title}:", "")]
+        chosen = (row for row in rows if not part.kinds or row["kind"] in part.kinds)
+        for _, of_urn in groupby(chosen, key=itemgetter("function_urn")):
+            if part.limit and shown >= part.limit:
+                hidden += 1
+                continue
+            shown += 1
+            yield from heading
+            heading = []
+            yield from _functions(of_urn, paint)
+    if hidden:
         yield ""
-        yield paint(f"{title}:", "")
-        yield from _functions(rows, paint)
+        yield f"{hidden:,} more URNs: --limit 0 shows all, --kind filters, --output writes a file"
 
 
 def _functions(rows: Iterator[Cells], paint: Paint) -> Iterator[str]:
@@ -216,8 +247,8 @@ def _of_field(cells: Cells) -> Iterator[str]:
         yield f"{name}: {_shown(cells['before'])} -> {_shown(cells['after'])}{_UNITS.get(name, '')}"
         return
     for key in sorted(was.keys() | now.keys()):
-        sides = [_json_shown(side, key) for side in (was, now)]
-        if sides[0] != sides[1]:
+        if key not in was or key not in now or not same(was[key], now[key]):
+            sides = [_json_shown(side, key) for side in (was, now)]
             yield f"{name}.{key}: {sides[0]} -> {sides[1]}"
 
 

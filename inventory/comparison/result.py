@@ -24,6 +24,7 @@ from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS, UNTOLD_
 from inventory.errors import OutputError, Status, UsageError
 from inventory.runs.files import open_run
 from inventory.runs.listing_coverage import read_coverage
+from inventory.settings_file import described_value
 from inventory.tables import schema
 from inventory.tables.arrow import combine_chunks, to_numbers
 from inventory.tables.writer import BYTES_PER_BATCH, ROWS_PER_BATCH, arrow_schema
@@ -192,8 +193,8 @@ def check_comparable(old: RunFiles, new: RunFiles) -> list[str]:
     for name, run in (("OLD", old), ("NEW", new)):
         left = run.manifest["counts"]["status"].get(Status.NOT_ATTEMPTED, 0)
         if left:
-            words.append(f"{name} is not whole: {left:,} URNs were never asked for; export --resume goes on with it")
-    zones = [run.manifest["settings"].get("naive_timezone") for run in (old, new)]
+            words.append(f"{name} is not whole: {left:,} URNs were never asked for; export --resume continues it")
+    zones = [described_value(run.manifest["settings"], "naive_timezone") for run in (old, new)]
     if zones[0] != zones[1]:
         shown = [zone or "no zone" for zone in zones]
         words.append(

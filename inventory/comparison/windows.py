@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 ROWS_PER_BATCH: Final = 3_072
 ROWS_PER_WINDOW: Final = 6_144
-BYTES_PER_WINDOW: Final = 16 * 1024 * 1024
+BYTES_PER_WINDOW: Final = 4 * 1024 * 1024
 _TICK_SECONDS: Final = 0.05
 _PAGE_BUFFER: Final = 64 * 1024
 _CSV_BLOCK: Final = 8 * 1024 * 1024
@@ -115,9 +115,11 @@ class TableReader:
                     raise OutputError(
                         f"{place} has no column {name}: it is no table {self._table.name} of this version"
                     )
-            for batch in file.iter_batches(ROWS_PER_BATCH, columns=self.schema.names, use_threads=False):
-                columns = [batch.column(field.name).cast(field.type) for field in self.schema]
-                yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+            for group in range(file.num_row_groups):
+                rows = _rows_per_batch(file.metadata.row_group(group))
+                for batch in file.iter_batches(rows, [group], columns=self.schema.names, use_threads=False):
+                    columns = [batch.column(field.name).cast(field.type) for field in self.schema]
+                    yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _from_csv(self, path: Path) -> Iterator[pa.RecordBatch]:
         for batch in iterate_csv(path, csv_convert_options(self._table, self.schema.names), _CSV_BLOCK):
@@ -133,6 +135,12 @@ class TableReader:
                 "was written: inventory tables writes it again from the ledger"
             )
         self._last_key = tuple(str(key[-1]) for key in keys)
+
+
+def _rows_per_batch(group: pq.RowGroupMetaData) -> int:
+    """Rows of a row group that fill a quarter of a window, if their sizes are equal."""
+    row_bytes: int = max(1, group.total_byte_size // max(1, group.num_rows))
+    return max(1, min(ROWS_PER_BATCH, BYTES_PER_WINDOW // 4 // row_bytes))
 
 
 def is_ascending(keys: Sequence[pa.Array]) -> bool:

@@ -23,7 +23,7 @@ from inventory.runs.folder import RunFolder
 from inventory.runs.upload import Upload
 from inventory.scheduling.limits import Limits
 from inventory.scheduling.threads import run_cancellable, run_in_thread
-from inventory.settings_file import describe
+from inventory.settings_file import describe, described_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,7 +95,7 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
         return False
     written = {table["format"] for table in done["tables"]}
     before = done["settings"]
-    options = before["naive-timezone"], before.get("rows-per-file", 0)
+    options = described_value(before, "naive_timezone"), described_value(before, "rows_per_file")
     is_same = options == (settings.naive_timezone, settings.rows_per_file)
     return is_same and written.issuperset(settings.format) and folder.holds(done["tables"])
 

@@ -1,5 +1,6 @@
 """What a difference says of two runs whose true changes are known."""
 
+import io
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from support.written_runs import FAILED, NOT_ATTEMPTED, NOT_FOUND, config, leading, side, urn, write_run
 
 import inventory
+from inventory.comparison import render
 from inventory.comparison.compare import kind_of
 from inventory.comparison.kinds import CHANGED_KINDS, Kind
 from inventory.errors import Status
@@ -212,3 +214,28 @@ def test_the_kind_of_two_statuses_never_removes_what_new_does_not_know():
     fates = [None, *(status.value for status in Status)]
     removed = {(old, new) for old in fates for new in fates if kind_of(old, new) == Kind.REMOVED}
     assert removed == {("configured", "not_found"), ("not_configured", "not_found")}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_change"),
+    [
+        ("2026-01-02T03:04:05.1234567Z", "2026-01-02T03:04:05.1234568Z", True),
+        ("2026-01-02T03:04:05.123456Z", "2026-01-02T03:04:05.1234561Z", True),
+        ("2026-01-02T03:04:05.123456Z", "2026-01-02T03:04:05.12345600Z", False),
+        ("2026-01-02T03:04:05Z", "2026-01-02T11:04:05+08:00", False),
+        ("2026-01-02T03:04:05.0000001Z", "2026-01-02T11:04:05.0000001+08:00", False),
+    ],
+)
+def test_times_are_compared_to_their_last_digit(tmp_path, before, after, is_change):
+    old = write_run(tmp_path / "old", {urn("a"): config(last_modified=before)})
+    new = write_run(tmp_path / "new", {urn("a"): config(last_modified=after)}, day=1)
+    assert inventory.diff(old, new).fields == ({"last_modified": 1} if is_change else {})
+
+
+def test_a_text_names_only_keys_that_differ_in_meaning(tmp_path):
+    old = write_run(tmp_path / "old", {urn("a"): leading(on_failure=side("OBS", {"a": 1, "b": 2}))})
+    new = write_run(tmp_path / "new", {urn("a"): leading(on_failure=side("OBS", {"a": 1.0, "b": 3}))}, day=1)
+    sink = io.BytesIO()
+    render.write(inventory.diff(old, new), "text", sink)
+    assert "on_failure.param.b: 2 -> 3" in sink.getvalue().decode()
+    assert "on_failure.param.a" not in sink.getvalue().decode()

@@ -30,7 +30,7 @@ from typer.testing import CliRunner
 import inventory
 from inventory.cli.app import app
 from inventory.comparison.kinds import CHANGES
-from inventory.emulator import Fault, FileCloud
+from inventory.emulator import Emulator, Fault, FileCloud
 from inventory.errors import OutputError, UsageError
 from inventory.runs.files import RunFiles
 from inventory.tables.writer import guard
@@ -83,6 +83,51 @@ def test_all_forms_hold_the_same_rows(runs):
         assert "\x1b" not in shown
         assert "max_async_retry_attempts" in shown
     assert r"p\|q" in shown
+
+
+def test_text_shows_a_part_of_the_changes(runs):
+    everything = command(*runs)[1].decode()
+    shown = command(*runs, "--limit", "2")[1].decode()
+    assert shown.splitlines()[-1] == "5 more URNs: --limit 0 shows all, --kind filters, --output writes a file"
+    assert shown.count("urn:fss") < everything.count("urn:fss")
+    assert command(*runs, "--limit", "0")[1].decode() == everything
+    of_kind = command(*runs, "--kind", "removed", "--kind", "unknown")[1].decode()
+    assert f"- {urn('b')}" in of_kind
+    assert f"? {urn('d')}" in of_kind
+    assert f"~ {urn('a')}" not in of_kind
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--kind", "gone"], "--kind 'gone' is no kind of change: added, removed"),
+        (["--limit", "3", "--format", "json"], "--kind and --limit need --format text"),
+    ],
+)
+def test_a_wrong_part_is_one_sentence(runs, options, message):
+    code, _, error = command(*runs, *options)
+    assert (code, message in error) == (2, True), error
+
+
+def test_a_terminal_gets_the_first_changes(runs, monkeypatch, tmp_path):
+    many = {urn(f"f{number:02}"): config() for number in range(25)}
+    changed = {name: config(max_async_retry_attempts=0) for name in many}
+    old, new = write_run(tmp_path / "many", many), write_run(tmp_path / "changed", changed, day=1)
+    monkeypatch.setattr("inventory.cli.runs.is_terminal", lambda: True)
+    shown = command(old, new)[1].decode()
+    assert shown.splitlines()[-1].startswith("5 more URNs: ")
+    command(old, new, "--output", tmp_path / "all.txt")
+    assert (tmp_path / "all.txt").read_text().count("urn:fss") == 25
+
+
+async def test_zones_of_real_runs_are_compared(tmp_path, write_list):
+    cloud = FileCloud({urn("a"): config()})
+    async with Emulator(cloud) as server:
+        await export(write_list(cloud.urns()), tmp_path / "old", endpoint=server.url)
+        zone = "Asia/Shanghai"
+        await export(write_list(cloud.urns()), tmp_path / "new", endpoint=server.url, naive_timezone=zone)
+    (warning,) = inventory.diff(tmp_path / "old", tmp_path / "new").warnings
+    assert "in no zone by OLD and in Asia/Shanghai by NEW" in warning
 
 
 def test_text_is_for_reading(runs):
@@ -159,7 +204,7 @@ def test_what_cannot_be_compared_is_refused_and_what_is_odd_is_said(tmp_path, ru
         inventory.diff(write_run(tmp_path / "one", OLD, schema_version=1), runs[1])
     elsewhere = [{"region": "cn-north-4", "project_id": "0123456789abcdef0123456789abcdef", "endpoint": "https://two"}]
     odd = write_run(
-        tmp_path / "odd", {urn("a"): NOT_ATTEMPTED}, day=-1, scopes=elsewhere, settings={"naive_timezone": "UTC"}
+        tmp_path / "odd", {urn("a"): NOT_ATTEMPTED}, day=-1, scopes=elsewhere, settings={"naive-timezone": "UTC"}
     )
     order, left, zones, endpoints = inventory.diff(runs[0], odd).warnings
     assert "the right way round" in order

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.written_runs import config, leading, side, urn, write_run
 
-from inventory.comparison.windows import TableReader, read_ahead, read_windows
+from inventory.comparison.windows import BYTES_PER_WINDOW, TableReader, read_ahead, read_windows
 from inventory.runs.files import open_run
 from inventory.tables import schema
 
@@ -79,3 +79,12 @@ def test_reading_ahead_gives_the_items_and_closes_their_source():
     with pytest.raises(KeyError):
         next(failing)
     assert closed == [3, 9, 1]
+
+
+def test_windows_are_bounded_in_bytes(tmp_path):
+    large = {urn(f"f{n:03}"): leading(on_failure=side("OBS", {"prefix": "x" * 400_000, "n": n})) for n in range(60)}
+    write_run(tmp_path / "old", large)
+    readers = [TableReader(open_run(tmp_path / "old"), schema.DESTINATIONS, ("function_urn", "event", "param"))]
+    tables = [table for _, (table,) in read_windows(readers)]
+    assert sum(table.num_rows for table in tables) == 60
+    assert max(table.nbytes for table in tables) <= 3 * BYTES_PER_WINDOW

@@ -80,7 +80,7 @@ def write_run(folder, functions, *, day=0, formats=("parquet",), rows_per_file=0
             else TableWriter(table, folder, formats)
         ) as writer:
             for row in cells:
-                writer.add(row, 100)
+                writer.add(row, 100 + sum(len(cell) for cell in row if isinstance(cell, str)))
             files += writer.publish()
     left = sum(row.function[7] == Status.NOT_ATTEMPTED for row in rows)
     write_manifest(folder, [file._asdict() for file in files], len(rows), at + 3600, left=left, **manifest)
