@@ -58,6 +58,8 @@ async def export(
     upload = Upload(output.url, output.folder, with_ca_bundle(environment, settings.ca_bundle))
     folder = RunFolder(output.folder)
     await run_cancellable(check, upload.prepare, mode)
+    if mode != "resume":
+        folder.check_places(settings.format, in_parts=settings.rows_per_file > 0)
     folder.prepare(mode)
     with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
@@ -72,6 +74,7 @@ async def export(
             result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
         else:
             finish.check_bodies(ledger, folder.path)
+            folder.check_places(settings.format, in_parts=settings.rows_per_file > 0)
             save_table_options(ledger, settings)
             folder.remove_manifest()
             record_end(ledger, None)

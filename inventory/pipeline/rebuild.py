@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -58,8 +59,11 @@ def rebuild_tables(
         ending.check_bodies(ledger, path)
         settings = facts.merge_formats(check_settings(msgspec.structs.replace(before, **shape)))
         end = ending.last_end(ledger, folder)
+        check_places = partial(folder.check_places, settings.format, in_parts=settings.rows_per_file > 0)
+        check_places()
 
         def before_names() -> None:
+            check_places()  # another program may write into the folder meanwhile
             save_table_options(ledger, settings)
             record_end(ledger, end)
             folder.remove_manifest()

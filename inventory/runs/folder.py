@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import stat
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,6 +98,20 @@ class RunFolder:
         if not has_ledger:
             raise UsageError(f"{self.path} holds no run: there is no {database.FILE_NAME} in it")
 
+    def check_places(self, formats: Iterable[str], *, in_parts: bool) -> None:
+        """Checks that nothing foreign has the name of a table or of the manifest. Nothing is changed.
+
+        Raises:
+            OutputError: such a folder, or something in the place of a folder of parts, exists.
+        """
+        try:
+            obstacle = next(filter(paths.is_folder, (self.manifest, temporary_name(self.manifest))), None)
+            obstacle = obstacle or paths.find_obstacle(self.path, formats, in_parts=in_parts)
+        except OSError as error:
+            raise OutputError.from_os_error(self.path, "cannot be read", error, "give another --output") from None
+        if obstacle is not None:
+            raise OutputError(f"{obstacle} has the name of a table and is not of a run; move it away, then run again")
+
     def remove_manifest(self) -> None:
         """Removes the manifest, before the tables change.
 
@@ -152,9 +167,10 @@ class RunFolder:
 
 def _size(path: Path) -> int | None:
     try:
-        return path.stat().st_size
+        status = path.stat()
     except OSError:
         return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _remove(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import shutil
 from contextlib import suppress
@@ -12,6 +14,7 @@ from inventory.storage.files import temporary_name
 from inventory.tables.schema import TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _DIGITS: Final = 5
@@ -48,7 +51,7 @@ def list_parts(folder: Path) -> list[Path]:
     if folder.is_symlink():
         return []
     try:
-        return sorted(path for path in folder.iterdir() if is_part(path.name))
+        return sorted(path for path in folder.iterdir() if is_part(path.name) and not is_folder(path))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -58,21 +61,38 @@ def is_replaceable(folder: Path) -> bool:
     if folder.is_symlink():
         return False
     try:
-        return all(is_part(path.name) for path in folder.iterdir())
+        return all(is_part(path.name) and not is_folder(path) for path in folder.iterdir())
     except FileNotFoundError:
         return True
     except NotADirectoryError:
-        return False
+        return not os.path.lexists(folder)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder exists; a link to one is none."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def find_obstacle(run: Path, formats: Iterable[str], *, in_parts: bool) -> Path | None:
+    """Returns what keeps the tables from their names, such as a folder ``functions.csv`` of another program."""
+    for table, form in itertools.product(TABLES, formats):
+        single = run / file_name(table, form)
+        for path in (single, temporary_name(single)):
+            if is_folder(path):
+                return path
+        parts = run / folder_name(table, form)
+        if in_parts and not is_replaceable(parts):
+            return parts
+    return None
 
 
 def table_files(run: Path) -> list[Path]:
-    """All paths of tables, complete or not, that a run may leave."""
+    """All paths of tables, complete or not, that a run may leave. Folders with the name of a file are not ours."""
     single = [run / file_name(table, form) for table in TABLES for form in FORMATS]
     parts = [part for table in TABLES for form in FORMATS for part in list_parts(run / folder_name(table, form))]
+    files = [*single, *parts, *(temporary_name(path) for path in single)]
     return [
-        *single,
-        *parts,
-        *(temporary_name(path) for path in single),
+        *(path for path in files if not is_folder(path)),
         *(staging_folder(run, table) for table in TABLES),
     ]
 

@@ -76,9 +76,12 @@ def test_results_go_manifest_first_and_all_but_what_is_kept(folder):
     assert sorted(path.name for path in folder.path.iterdir()) == left
 
 
-def test_a_result_that_cannot_be_removed_is_named(folder):
-    folder.path.mkdir(parents=True)
-    (folder.path / "calls.csv").mkdir()
+def test_a_result_that_cannot_be_removed_is_named(folder, monkeypatch):
+    def refuse(path, **_more):
+        if path.name == "calls.csv":
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
     with pytest.raises(OutputError, match=r"calls\.csv cannot be removed: "):
         folder.remove_results()
 
