@@ -229,10 +229,11 @@ async def test_a_resumed_run_is_never_worse_than_it_was(tmp_path, write_list):
         before = {table: (tmp_path / "run" / f"{table}.parquet").read_bytes() for table in STABLE}
         again = await export([], tmp_path / "run", mode="resume", endpoint=server.url)
         # A refusal may mean the credential, so a list verifies it, in the first session if three come in a row.
-        assert len(server.requests) in (31, 32)
+        calls = len(server.requests)
+    assert calls in {31, 32}
     assert (first.exit_code, again.exit_code) == (ExitCode.SOME_FAILED, ExitCode.SOME_FAILED)
     assert {table: (tmp_path / "run" / f"{table}.parquet").read_bytes() for table in STABLE} == before
-    assert (again.manifest["requests"]["total"], again.manifest["requests"]["retries"]) == (32, 5)
+    assert (again.manifest["requests"]["total"], again.manifest["requests"]["retries"]) == (calls, 5)
 
 
 async def test_a_resumed_run_that_is_stopped_keeps_what_it_knew(tmp_path, write_list):
