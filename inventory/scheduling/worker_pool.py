@@ -80,7 +80,11 @@ class _Pool(Generic[Job]):
             return
         self._is_opening = True
         while self._queues is not None and self._dispatcher.free >= 1 and self._open < MAX_OPEN:
-            queue = next(self._queues, None)
+            try:
+                queue = next(self._queues, None)
+            except Exception as error:  # noqa: BLE001 - raised by run(), not by whatever freed the place
+                self._fail(error)
+                queue = None
             if queue is None:
                 self._queues = None
                 break
@@ -97,8 +101,10 @@ class _Pool(Generic[Job]):
         if self._is_over:
             return False
         queue.workers += 1
-        task = asyncio.create_task(self._work(queue, worker or Worker()))
+        worker = worker or Worker()
+        task = asyncio.create_task(self._work(queue, worker))
         self._tasks.add(task)
+        task.add_done_callback(lambda _: worker.leave())  # if it was cancelled before it began
         task.add_done_callback(self._record_end)
         return True
 
@@ -120,9 +126,13 @@ class _Pool(Generic[Job]):
     def _record_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not self._ended.done():
-            self._ended.set_exception(error)
+        if error is not None:
+            self._fail(error)
         self._end()
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(error)
 
     def _end(self) -> None:
         if not self._tasks and not self._ended.done():

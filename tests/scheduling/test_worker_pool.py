@@ -210,3 +210,40 @@ async def test_a_worker_that_waits_frees_its_place():
 
     await run([JobQueue(iter(range(5)), work, lane)], pool.dispatcher)
     assert pool.done == [1, 2, 3, 4, 0]
+
+
+@pytest.mark.parametrize("first", [0, 5])
+async def test_a_scope_that_cannot_be_opened_ends_the_run(first):
+    pool = Pool(2)
+
+    def queues():
+        for _ in range(first):
+            yield pool.queue(range(3))
+        raise LookupError("no such region")
+
+    with pytest.raises(LookupError, match="no such region"):
+        await run(queues(), pool.dispatcher)
+    assert len(asyncio.all_tasks()) == 1
+    assert pool.dispatcher.free == 2
+
+
+def test_a_scope_that_cannot_be_opened_ends_the_run_when_a_timer_frees_the_place(in_virtual_time):
+    async def test(clock):
+        dispatcher = Dispatcher(1, clock=clock)
+        throttle = Throttle(0, clock=clock)
+        throttle.pause(1.0)
+        paused = Lane(dispatcher, throttle, Endpoint(clock=clock), lambda: None, StopEvent())
+
+        async def work(_job):
+            dispatcher.occupy(paused)
+            asyncio.get_running_loop().call_later(0.5, paused.release)
+            await paused.acquire()
+
+        def queues():
+            yield JobQueue(iter([1]), work, paused)
+            raise LookupError("no such region")
+
+        with pytest.raises(LookupError, match="no such region"):
+            await run(queues(), dispatcher)
+
+    in_virtual_time(test)
