@@ -7,7 +7,7 @@ import math
 from collections import deque
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from inventory.errors import OutOfTimeError
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from inventory.scheduling.endpoint import Endpoint
     from inventory.scheduling.stop_event import StopEvent
     from inventory.scheduling.throttle import Throttle
+
+_MINUTE: Final = 60.0
 
 
 class Worker:
@@ -183,7 +185,5 @@ class Lane:
     def give_up_wait(self, seconds: float) -> None:
         """Stops the scope because its next call would come too late."""
         throttle = max((self.throttle, self.endpoint.throttle), key=lambda throttle: throttle.paused_for)
-        minutes = math.ceil(seconds / 60)
-        self.stop(
-            OutOfTimeError(f"the next call may be sent in {minutes:,} minutes ({throttle.reason}); resume the run then")
-        )
+        wait = f"{math.ceil(seconds / 60):,} minutes" if seconds > _MINUTE else f"{math.ceil(seconds)} seconds"
+        self.stop(OutOfTimeError(f"the next call may be sent in {wait} ({throttle.reason}); resume the run then"))

@@ -228,23 +228,22 @@ def test_a_slow_scope_uses_places_that_are_free(in_virtual_time):
     assert simulation.accepted[-1][0] <= 20.0
 
 
-@pytest.mark.parametrize("deadline", [None, 60.0])
-def test_a_wait_that_is_too_long_stops_the_scope(in_virtual_time, deadline):
+@pytest.mark.parametrize(
+    ("deadline", "pause", "wait"), [(None, 7200.0, "120 minutes"), (60.0, 120.0, "2 minutes"), (4.0, 6.0, "6 seconds")]
+)
+def test_a_wait_that_is_too_long_stops_the_scope(in_virtual_time, deadline, pause, wait):
     async def test(clock):
         limit = float("inf") if deadline is None else clock() + deadline
         simulation = Simulation(clock, deadline=limit)
         endpoint = Endpoint(clock=clock)
         queues = [simulation.scope("paused", endpoint, calls=5), simulation.scope("good", endpoint, calls=5)]
-        queues[0].lane.throttle.pause(7200.0 if deadline is None else 120.0)
+        queues[0].lane.throttle.pause(pause)
         await run(queues, simulation.dispatcher)
         return simulation
 
     simulation = in_virtual_time(test)
     assert [name for _, name in simulation.accepted] == ["good"] * 5
-    minutes = 120 if deadline is None else 2
-    assert simulation.stopped == {
-        "paused": f"the next call may be sent in {minutes} minutes (no answer); resume the run then"
-    }
+    assert simulation.stopped == {"paused": f"the next call may be sent in {wait} (no answer); resume the run then"}
 
 
 def test_calls_of_a_closed_scope_end_at_once(in_virtual_time):
