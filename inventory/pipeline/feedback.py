@@ -49,20 +49,33 @@ class Feedback:
         self._record_answer(sent)
         self._record_acceptance()
 
-    def record_error(self, error: CallError, sent: float, attempts: Attempts) -> bool:
-        """Records a failed call; returns whether the scope is given up."""
+    def record_answer(self, error: CallError, sent: float) -> bool:
+        """Records a failed call before its credential is renewed; returns whether the service answered, except 429."""
+        is_answered = error.status_code is not None and not isinstance(error, ThrottledError)
+        if is_answered:
+            self._record_answer(sent)
+        return is_answered
+
+    def record_error(self, error: CallError, sent: float, attempts: Attempts, *, is_answered: bool) -> bool:
+        """Records a failed call; returns whether the scope is given up.
+
+        Args:
+            error: of the service, or of the renewal of the credential.
+            sent: identifies the call.
+            attempts: of the URN.
+            is_answered: what :meth:`record_answer` returned.
+        """
         attempts.error = error
         attempts.waited += self._clock() - sent - attempts.duration_ms / 1000  # credential renewal
         if not isinstance(error, CredentialExpiredError):  # only this call tries the renewed credential
             self._warmup.widen()
-        if isinstance(error, ThrottledError):
-            return self._record_throttled(error, sent, attempts)
-        if error.status_code is None:
-            is_too_long = self._record_silence(error, sent, attempts)
-        else:
-            self._record_answer(sent)
+        if is_answered:
             is_too_long = self.record_outage(error, sent)
             attempts.record_failure(error, is_probe=self._breaker.is_in_outage)
+        elif isinstance(error, ThrottledError):
+            return self._record_throttled(error, sent, attempts)
+        else:
+            is_too_long = self._record_silence(error, sent, attempts)
         if error.kind is None or error.error_code in NOT_FOUND_CODES:  # the service searched for the function
             self._record_acceptance()
         return is_too_long or error.stops_scope

@@ -123,6 +123,8 @@ class Scope:
         self._stop_event.set()
         self._warmup.notify()
         self.lane.close()
+        if self._credential.lockout is not None:
+            self._credential.lockout.end_reservation(self)
 
     def stop(self, error: CallError | OutOfTimeError) -> None:
         """Closes the scope; keeps the first reason."""
@@ -130,9 +132,10 @@ class Scope:
         self.close()
 
     def conclude(self) -> None:
-        """At the end of a session, gives up a scope that never answered."""
+        """At the end of a session, closes the scope, and gives it up if it never answered."""
         if (error := self._breaker.unreachable()) is not None:
             self.stop(error)
+        self.close()
 
     def attempts(self, maximum: int | None = None) -> Attempts:
         """Counters for one URN or page."""
@@ -214,6 +217,7 @@ class Scope:
                 is_doubted = self._has_second_opinion and not error.stops_scope
             raise
         finally:
+            is_doubted = is_doubted and not self.is_closed
             lockout.release(refusal, accepted=accepted, reserved_for=self if is_doubted else None)
         return answer
 
@@ -223,13 +227,16 @@ class Scope:
         The throttle precedes the lockout, so a paused scope does not block others with the same secret.
         """
         began = self._clock()
-        if self._stop_event.is_set():
+        if self.is_closed:
             raise attempts.error or CallSkippedError
+        sent: float | None = None
+        is_ready = False
         try:
             await self._credential.prepare()
             sent = await self._acquire()
             if sent is not None and sent - began >= _STALE_SECONDS:
                 await self._credential.prepare()
+            is_ready = not self.is_closed
         except CallError as error:
             is_too_long = self._feedback.record_outage(error, self._clock())
             attempts.record_failure_before_call(is_probe=self._breaker.is_in_outage)
@@ -238,18 +245,16 @@ class Scope:
             raise
         finally:
             attempts.waited += self._clock() - began
-        if sent is not None and self._stop_event.is_set():
-            self.lane.give_back(sent, is_finished=True)
-            sent = None
-        if sent is None:
+            if sent is not None and not is_ready:
+                self._give_back(sent)
+        if sent is None or not is_ready:
             raise attempts.error or CallSkippedError
         return sent
 
     async def _acquire(self) -> float | None:
         """Takes a slot and, if the secret is unproven, the lockout; None if the scope is closed."""
         lockout = self._credential.lockout
-        sent = await self.lane.acquire()
-        while sent is not None and lockout is not None:
+        while (sent := await self.lane.acquire()) is not None and lockout is not None:
             try:
                 is_acquired = lockout.try_acquire(self)
             except CallError:
@@ -258,10 +263,17 @@ class Scope:
             if is_acquired:
                 break
             self.lane.give_back(sent, is_finished=True)
+            if self.is_closed:
+                return None
             with self.lane.parked_worker(replace=False):
                 await lockout.wait()
-            sent = None if self._stop_event.is_set() else await self.lane.acquire()
         return sent
+
+    def _give_back(self, sent: float) -> None:
+        """Gives slot and lockout back; the call is not made."""
+        self.lane.give_back(sent, is_finished=True)
+        if self._credential.lockout is not None:
+            self._credential.lockout.release()
 
     async def _call_in_slot(
         self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts, sent: float
@@ -276,8 +288,11 @@ class Scope:
         except CallError as raised:
             attempts.record_call(self._clock() - sent, raised)
             self._count_call(operation, raised.status_code or NO_ANSWER)
+            is_answered = self._feedback.record_answer(raised, sent)
             # No local name: the error's traceback refers to this frame, a reference cycle.
-            raise self._record_error(await self._reclassify(raised, generation, operation), sent, attempts) from None
+            raise self._record_error(
+                await self._reclassify(raised, generation, operation), sent, attempts, is_answered=is_answered
+            ) from None
         finally:
             self.lane.finish()
         attempts.record_call(self._clock() - sent, None)
@@ -286,8 +301,8 @@ class Scope:
         self._feedback.record_success(sent)
         return answer
 
-    def _record_error(self, error: CallError, sent: float, attempts: Attempts) -> CallError:
-        if self._feedback.record_error(error, sent, attempts):
+    def _record_error(self, error: CallError, sent: float, attempts: Attempts, *, is_answered: bool) -> CallError:
+        if self._feedback.record_error(error, sent, attempts, is_answered=is_answered):
             self.stop(error)
         return error
 

@@ -112,10 +112,12 @@ class Dispatcher:
             self._queue(lane, now)
         while self._later and self._later[0][0] <= now:
             _, token, item = heappop(self._later)
-            if not isinstance(item, Lane):
-                self._ready[item] = None
-            elif item.token == token:
+            if item.token != token:
+                continue
+            if isinstance(item, Lane):
                 self._queue(item, now)
+            else:
+                self._ready[item] = None
         while self.free >= 1 and (next_lane := self._next(now)) is not None:
             self._grant(next_lane, now)
         if not self._ready:
@@ -125,6 +127,8 @@ class Dispatcher:
     def release(self, lane: Lane) -> None:
         """Frees a place of a scope."""
         self.free += 1
+        if lane.endpoint.ready:  # may have waited for the end of this call
+            self._ready.setdefault(lane.endpoint)
         if self._ready or lane.waiting:
             self.dispatch(lane if lane.waiting else None)
         else:
@@ -214,7 +218,8 @@ class Dispatcher:
                 for lane in [entry[5] for entry in endpoint.ready]:
                     lane.give_up_wait(ready - now)
                 return
-            heappush(self._later, (ready, next(self._tokens), endpoint))
+            endpoint.token = next(self._tokens)
+            heappush(self._later, (ready, endpoint.token, endpoint))
 
     def _endpoint_ready_at(self, endpoint: Endpoint, now: float) -> float:
         return endpoint.ready_at(now, min(OUTAGE_CALLS, max(1, self.size // max(1, len(self._endpoints)))))

@@ -44,6 +44,7 @@ class Endpoint:
         failed: why the endpoint was given up, or None.
         lanes: of the open scopes.
         ready: of the dispatcher: scopes with a call that may be sent.
+        token: of the dispatcher: identifies the endpoint's timer.
     """
 
     def __init__(self, share: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,6 +53,7 @@ class Endpoint:
         self.failed: CallError | None = None
         self.lanes: dict[Lane, None] = {}
         self.ready: list[tuple[bool, float, int, int, int, Lane]] = []
+        self.token = 0
         self._clock = clock
         self._outage = Outage()
         self._probes = 0

@@ -79,10 +79,10 @@ class Lockout:
         self._notify()
 
     def end_reservation(self, owner: object) -> None:
-        """Opens the attempts of an owner to all."""
+        """Opens the attempts of an owner to all, and wakes its waiting calls."""
         if self._reserved_for is owner:
             self._reserved_for = None
-            self._notify()
+        self._notify()
 
     def _notify(self) -> None:
         self._changed.set()
