@@ -273,7 +273,7 @@ class RunOptions:
         Option("TOML file with options; the command line wins.", is_path=True, before="max_workers"),
     ] = None
     resume: Annotated[bool, Option("Continue the run in --output.")] = False
-    overwrite: Annotated[bool, Option("Start again in a folder that holds a run.")] = False
+    overwrite: Annotated[bool, Option("Start again in a folder that contains a run.")] = False
     dry_run: Annotated[bool, Option("Show what would be called, and call nothing.", is_python_keyword=False)] = False
     quiet: Annotated[bool, Option("Show errors only.", is_python_keyword=False)] = False
     log_format: Annotated[

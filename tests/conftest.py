@@ -29,7 +29,7 @@ class _Selector(selectors.SelectSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise RuntimeError("everybody waits, and nothing is planned")
+                raise RuntimeError("every task waits, and nothing is planned")
             self.loop.now += timeout
         return ready
 

@@ -144,7 +144,7 @@ class _Run:
         if error is None:
             return f"the export had finished already: inventory.open_snapshot({str(self.output)!r})"
         if isinstance(error, InterruptedRunError | asyncio.CancelledError):
-            return f"the export was stopped; what was answered is kept; go on with: {self.resume_call}"
+            return f"the export was stopped; what was answered is kept; continue with: {self.resume_call}"
         return to_python_wording(f"the export failed while it was stopped: {error}")
 
 
@@ -199,7 +199,7 @@ def export(
         output: the run's folder, ``s3://bucket/prefix`` or ``obs://...``. Default: ``output/<UTC timestamp>``.
         work_dir: the folder of the ledger, if the output is a URL.
         resume: continues the run in ``output``: exports the failed and unattempted URNs of the same list.
-        overwrite: starts again in an ``output`` that holds a run. Without either, an existing run is an error.
+        overwrite: starts again in an ``output`` that contains a run. Without either, an existing run is an error.
         check: raises an error if some URN has no answer, instead of a warning.
         progress: whether to show progress. Default: on a terminal and in a notebook.
         options: those of ``inventory export``, explained by its ``--help``. List: ``all`` with ``region`` and

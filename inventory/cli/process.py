@@ -204,7 +204,7 @@ def resumable(output: Output) -> Iterator[None]:
         yield
     except InterruptedRunError as error:
         if error.resumable:
-            error.message += f"; go on with: {resume_command(output)}"
+            error.message += f"; continue with: {resume_command(output)}"
         raise
 
 

@@ -91,7 +91,9 @@ def problems(result: Result) -> list[str]:
     again = resume_command(result.output)
     if counts[Status.NOT_ATTEMPTED]:
         advice = " and ".join(dict.fromkeys(map(_advice, stopped))) or "fix the problem above"
-        messages.append(f"{_urns_were(counts[Status.NOT_ATTEMPTED])} not attempted: {advice}, then go on with: {again}")
+        messages.append(
+            f"{_urns_were(counts[Status.NOT_ATTEMPTED])} not attempted: {advice}, then continue with: {again}"
+        )
     elif counts[Status.FAILED]:
         advice = "".join(f"{advice}, then " for advice in dict.fromkeys(map(_advice, stopped)))
         messages.append(f"{format_count(counts[Status.FAILED], 'URN')} failed; {advice}export them again with: {again}")

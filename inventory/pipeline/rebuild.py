@@ -75,7 +75,7 @@ def rebuild_tables(
         end = end._replace(settings={**end.settings, **{name: described[name] for name in _TABLE_OPTIONS}})
         result = ending.write_manifest(ledger, output, end, tables, counts)
         if drop_bodies:
-            with _add_to_interruption("; the tables are whole, and --drop-bodies goes on with the bodies"):
+            with _add_to_interruption("; the tables are whole, and --drop-bodies continues with the bodies"):
                 result = _drop_bodies(ledger, result, observer)
         return result._replace(exit_code=ExitCode.ANSWERED)  # of the rebuild, not of the run
 

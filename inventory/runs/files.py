@@ -142,11 +142,11 @@ def _no_run_message(folder: Path) -> str:
         return f"{folder}: there is no such folder; name the folder of a run, which inventory export prints at its end"
     if (folder / database.FILE_NAME).is_file():
         return (
-            f"{folder} holds a run that is not finished (no {manifest.FILE_NAME}); go on with: "
+            f"{folder} contains a run that is not finished (no {manifest.FILE_NAME}); continue with: "
             f"inventory export --resume --output {shlex.quote(str(folder))}"
         )
     runs = sorted(path.parent for path in folder.glob(f"*/{manifest.FILE_NAME}"))
-    message = f"{folder} holds no run (no {manifest.FILE_NAME})"
+    message = f"{folder} contains no run (no {manifest.FILE_NAME})"
     if not runs:
         return f"{message}; name the folder of a run, which inventory export prints at its end"
     return f"{message}, but folders with runs: {', '.join(map(str, runs[-_MAX_NAMED:]))}; name one of them"

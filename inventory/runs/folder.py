@@ -68,13 +68,13 @@ class RunFolder:
             raise OutputError.from_os_error(self.path, "cannot be read", error, "give another --output") from None
         if mode == "resume":
             if self.ledger not in held:
-                raise UsageError(f"--resume: {self.path} holds no run; leave --resume out to begin a run there")
+                raise UsageError(f"--resume: {self.path} contains no run; leave --resume out to begin a run there")
             return
         if held and mode == "new":
             if self.ledger in held and database.is_in_use(self.ledger):
                 raise OutputError(f"another inventory process works in {self.path}; wait until it ends")
             raise OutputError(
-                f"{self.path} holds a run already ({held[0].name}): --resume continues it, --overwrite starts "
+                f"{self.path} contains a run already ({held[0].name}): --resume continues it, --overwrite starts "
                 "again, and another --output keeps it"
             )
         self.fresh = not held
@@ -96,7 +96,7 @@ class RunFolder:
         except OSError as error:
             raise OutputError.from_os_error(self.path, "cannot be read", error) from None
         if not has_ledger:
-            raise UsageError(f"{self.path} holds no run: there is no {database.FILE_NAME} in it")
+            raise UsageError(f"{self.path} contains no run: there is no {database.FILE_NAME} in it")
 
     def check_places(self, formats: Iterable[str], *, in_parts: bool) -> None:
         """Checks that nothing foreign has the name of a table or of the manifest. Nothing is changed.

@@ -75,8 +75,8 @@ class Upload:
         present = _objects_of_run(store)
         if present and mode == "new":
             raise OutputError(
-                f"{self._url} holds a run already ({next(iter(present))}): --resume continues it, --overwrite starts "
-                "again, and another --output keeps it"
+                f"{self._url} contains a run already ({next(iter(present))}): --resume continues it, --overwrite "
+                "starts again, and another --output keeps it"
             )
         if manifest.FILE_NAME not in present:
             return

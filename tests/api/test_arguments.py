@@ -21,7 +21,7 @@ def test_the_signature_of_export_has_every_declared_option():
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        ("--resume: x holds no run", "resume=True: x holds no run"),
+        ("--resume: x contains no run", "resume=True: x contains no run"),
         ("give --token-file", "give token_file"),
         ("a--b and --not-an-option", "a--b and not_an_option"),
     ],

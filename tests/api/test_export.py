@@ -84,7 +84,9 @@ async def test_a_cancelled_export_can_be_resumed(tmp_path):
         await asked.wait()
         others = asyncio.all_tasks()
         task.cancel()
-        with pytest.raises(asyncio.CancelledError, match=r"go on with: inventory\.export\(output='.*', resume=True\)"):
+        with pytest.raises(
+            asyncio.CancelledError, match=r"continue with: inventory\.export\(output='.*', resume=True\)"
+        ):
             await task
         assert asyncio.all_tasks() < others
         server.plan(None)
@@ -124,7 +126,7 @@ def test_ctrl_c_stops_an_export_that_can_be_resumed(tmp_path):
         [sys.executable, "-c", _SCRIPT, "run"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     message = (
-        "the export was stopped; what was answered is kept; go on with: inventory.export(output='run', resume=True)"
+        "the export was stopped; what was answered is kept; continue with: inventory.export(output='run', resume=True)"
     )
     assert done.stdout.splitlines() == [message, message, "[]", "['MainThread']"], done.stderr
     assert done.stderr == ""
@@ -149,7 +151,7 @@ async def test_invalid_options_are_refused(tmp_path, write_list):
         ({"resume": True}, "resume=True needs output"),
         (
             {"output": tmp_path / "none", "resume": True},
-            "^resume=True: .* holds no run; leave resume=True out to begin",
+            "^resume=True: .* contains no run; leave resume=True out to begin",
         ),
         ({"output": 3}, "output must be a folder's name, not int"),
         ({"output": ""}, "output is an empty text"),

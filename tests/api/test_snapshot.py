@@ -177,13 +177,13 @@ def test_what_is_no_finished_run_is_an_error(copy, tmp_path):
     for path, message in (
         (tmp_path / "none", "there is no such folder; name the folder of a run"),
         (copy / "rejects.csv", f"is a file; name the folder of its run: {copy}"),
-        (copy / "functions", r"holds no run \(no manifest.json\); name the folder"),
+        (copy / "functions", r"contains no run \(no manifest.json\); name the folder"),
         (tmp_path, f"but folders with runs: {copy}; name one"),
     ):
         with pytest.raises(UsageError, match=message):
             inventory.open_snapshot(path)
     (copy / "manifest.json").unlink()
-    with pytest.raises(UsageError, match=f"is not finished .*go on with: inventory export --resume --output {copy}"):
+    with pytest.raises(UsageError, match=f"is not finished .*continue with: inventory export --resume --output {copy}"):
         inventory.open_snapshot(copy)
 
 

@@ -68,7 +68,7 @@ def test_an_export_says_which_functions_notify_nobody_on_failure(tmp_path, write
         (["export", "urns.txt", "--settings", "none.toml"], 2, "none.toml cannot be read: No such file"),
         (["export", "urns.txt", "--resume"], 2, "--resume needs --output"),
         (["export", "urns.txt", "--resume", "--overwrite", "--output", "x"], 2, "give one of them"),
-        (["export", "--resume", "--output", "x"], 2, "--resume: x holds no run"),
+        (["export", "--resume", "--output", "x"], 2, "--resume: x contains no run"),
         (["export", "-", "-"], 2, "- is given twice: standard input can be read once"),
         (["export", "urns.txt", "--output", "urns.txt"], 4, "urns.txt cannot be written"),
         (["schema", "nonsense"], 2, "there is no table 'nonsense'; the tables are functions, destinations"),

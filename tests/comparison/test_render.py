@@ -214,7 +214,7 @@ def test_what_cannot_be_compared_is_refused_and_what_is_odd_is_said(tmp_path, ru
     apart = write_run(tmp_path / "apart", OLD, scopes=[{"region": "x", "project_id": "y", "endpoint": "z"}])
     assert "no project in common" in inventory.diff(runs[0], apart).warnings[0]
     (runs[0] / "manifest.json").unlink()
-    with pytest.raises(UsageError, match="holds no run"):
+    with pytest.raises(UsageError, match="contains no run"):
         inventory.diff(*runs)
 
 

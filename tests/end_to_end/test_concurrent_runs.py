@@ -90,7 +90,7 @@ def test_a_complete_run_that_is_resumed_does_nothing_and_says_so(tmp_path, serve
     run(*command(server, path, folder))
     server.clear()
     before = files_of(folder)
-    assert "holds a run already" in run(*command(server, path, folder), code=4)
+    assert "contains a run already" in run(*command(server, path, folder), code=4)
     assert files_of(folder) == before
     with begin("export", "--resume", "--output", str(folder)) as process:
         said, words = process.communicate()

@@ -203,7 +203,7 @@ def test_a_signal_during_the_listing_leaves_nothing(tmp_path):
         (["--all"], "--region is missing"),
         (["--all", "urns.txt", "--region", "r"], "--all finds the list itself"),
         (["--all", "--region", "r", "--dry-run"], "--all needs calls, and --dry-run makes none"),
-        (["--all", "--region", "r", "--resume", "--output", "run"], "holds no run"),
+        (["--all", "--region", "r", "--resume", "--output", "run"], "contains no run"),
         (["urns.txt", "--versions"], "--versions and --aliases need --all"),
         (["urns.txt", "--region", "a", "--region", "b"], "--region has 2 values: several go with --all"),
         (["--all", "--region", "a", "--region", "b", "--project-id", "p"], "--project-id needs exactly one --region"),

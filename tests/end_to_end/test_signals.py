@@ -45,7 +45,7 @@ def test_a_signal_does_not_wait_for_answers_that_do_not_come(tmp_path, asking, s
     words, seconds = stopped(asking, number)
     assert asking.returncode == CODES[number]
     assert seconds < SECONDS
-    assert f"stopped by {number.name}; what was answered is kept; go on with: " in words
+    assert f"stopped by {number.name}; what was answered is kept; continue with: " in words
     assert words.rstrip().endswith(f"export --resume --output {tmp_path / 'run'}")
     server.plan(None)
     answered = [request.path for request in server.requests if request.status == 200]
@@ -126,7 +126,7 @@ def test_a_resumed_run_that_waits_for_its_list_can_be_stopped(tmp_path, write_li
         assert is_in_use(tmp_path / "run" / "ledger.sqlite")
         said, seconds = stopped(process, signal.SIGTERM)
     assert (process.returncode, seconds < SECONDS) == (143, True)
-    assert "go on with: " in said
+    assert "continue with: " in said
     assert manifest_of(tmp_path / "run") == before
 
 

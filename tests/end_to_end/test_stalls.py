@@ -88,7 +88,7 @@ def test_a_renewal_that_hangs_holds_up_no_signal(tmp_path, monkeypatch, write_li
         connection, _ = silent.accept()
         words, seconds = stopped(process, signal.SIGINT)
         connection.close()
-    assert (process.returncode, "go on with: " in words, seconds < SECONDS) == (130, True, True), words
+    assert (process.returncode, "continue with: " in words, seconds < SECONDS) == (130, True, True), words
     run(*command(server, None, tmp_path / "run", "--resume"))
     assert manifest_of(tmp_path / "run")["complete"]
 
@@ -111,7 +111,7 @@ def test_a_store_that_stalls_holds_up_no_signal(  # noqa: PLR0913, PLR0917 - thr
         words, seconds = stopped(process, number)
     assert process.returncode == CODES[number]
     assert seconds < SECONDS
-    assert "what was answered is kept; go on with: " in words
+    assert "what was answered is kept; continue with: " in words
     assert words.endswith(f"export --resume --output {OUTPUT} --work-dir {tmp_path / 'work'}\n")
     up = store.objects()
     assert f"{PREFIX}/manifest.json" not in up

@@ -197,5 +197,5 @@ def test_without_system_locks_a_running_export_is_recognised(path, monkeypatch):
     for name, content in files.items():
         (path.parent / name).write_bytes(content)
     assert not is_in_use(path)
-    with pytest.raises(OutputError, match="holds a run already"):
+    with pytest.raises(OutputError, match="contains a run already"):
         RunFolder(path.parent).prepare("new")

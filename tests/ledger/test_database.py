@@ -189,7 +189,7 @@ def test_a_link_in_the_place_of_a_file_of_a_ledger_is_not_followed(path, tmp_pat
     if target is not None:
         other.write_text(target)
     path.with_name(name).symlink_to(other)
-    with pytest.raises(OutputError, match="holds a run already"):
+    with pytest.raises(OutputError, match="contains a run already"):
         RunFolder(tmp_path).prepare("new")
     with pytest.raises(LedgerUnusableError, match=f"{name} is a link or not a regular file"):
         Ledger(path)

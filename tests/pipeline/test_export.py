@@ -172,7 +172,7 @@ async def test_a_run_is_never_written_over_by_accident(tmp_path, write_list):
     async with Emulator(functions=5) as server:
         path = write_list(server.urns())
         await export(path, tmp_path / "run", endpoint=server.url)
-        with pytest.raises(OutputError, match=r"holds a run already .*--resume .*--overwrite"):
+        with pytest.raises(OutputError, match=r"contains a run already .*--resume .*--overwrite"):
             await export(path, tmp_path / "run", endpoint=server.url)
         result = await export(path, tmp_path / "run", mode="overwrite", endpoint=server.url, format=("csv",))
     assert result.exit_code == ExitCode.ANSWERED
@@ -299,7 +299,7 @@ async def test_another_list_or_endpoint_is_no_resumption(tmp_path, write_list):
         elsewhere = (AccountSettings("all", endpoint="http://127.0.0.1:1"),)
         with pytest.raises(SettingsError, match=r"the endpoint of cn-north-4/\w+ was http://127"):
             await export([], tmp_path / "run", mode="resume", endpoint=server.url, accounts=elsewhere)
-        with pytest.raises(UsageError, match="holds no run"):
+        with pytest.raises(UsageError, match="contains no run"):
             await export(path, tmp_path / "nothing", mode="resume", endpoint=server.url)
 
 

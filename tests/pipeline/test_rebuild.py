@@ -210,7 +210,7 @@ def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     for path in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(UsageError, match=r"holds no run: there is no ledger\.sqlite in it"):
+        with pytest.raises(UsageError, match=r"contains no run: there is no ledger\.sqlite in it"):
             again(path)
     assert list(tmp_path.iterdir()) == []
 
@@ -273,7 +273,7 @@ async def test_an_export_writes_parts_and_knows_them(tmp_path, write_list):
         }
         again_asked = await export([], folder, mode="resume", endpoint=server.url, rows_per_file=10)
         assert again_asked.nothing_to_do
-        with pytest.raises(OutputError, match="holds a run already"):
+        with pytest.raises(OutputError, match="contains a run already"):
             await export(path, folder, endpoint=server.url)
         (folder / "functions" / "part-00001.parquet").unlink()
         mended = await export([], folder, mode="resume", endpoint=server.url, rows_per_file=10)

@@ -48,5 +48,5 @@ def test_a_kernel_exports_and_can_be_interrupted(tmp_path, monkeypatch):
     for number, name, folder in ((2, "KeyboardInterrupt", "sync"), (3, "CancelledError", "async")):
         (error,) = [output for output in outputs[number] if output.output_type == "error"]
         assert error["ename"] == name
-        assert error["evalue"].endswith(f"is kept; go on with: inventory.export(output='{folder}', resume=True)")
+        assert error["evalue"].endswith(f"is kept; continue with: inventory.export(output='{folder}', resume=True)")
     assert "".join(output.get("text", "") for output in outputs[4]) == "[]\n[]\n"

@@ -52,7 +52,7 @@ def test_other_files_in_the_folder_stay(folder, mode):
 def test_a_folder_that_holds_a_run_is_never_written_over(folder, name):
     folder.path.mkdir(parents=True)
     (folder.path / name).write_text("kept")
-    with pytest.raises(OutputError, match=r"holds a run.*--resume.*--overwrite"):
+    with pytest.raises(OutputError, match=r"contains a run.*--resume.*--overwrite"):
         folder.prepare("new")
     assert (folder.path / name).read_text() == "kept"
 
@@ -87,7 +87,7 @@ def test_a_result_that_cannot_be_removed_is_named(folder, monkeypatch):
 
 
 def test_resume_needs_a_run(folder):
-    with pytest.raises(UsageError, match="holds no run"):
+    with pytest.raises(UsageError, match="contains no run"):
         folder.prepare("resume")
     assert not folder.path.exists()
 
@@ -159,7 +159,7 @@ def parts_of_a_run(folder):
 
 def test_parts_are_results_of_a_run(folder):
     parts_of_a_run(folder)
-    with pytest.raises(OutputError, match=r"holds a run already .*--overwrite"):
+    with pytest.raises(OutputError, match=r"contains a run already .*--overwrite"):
         folder.prepare("new")
     folder.remove_results()
     left = sorted(path.relative_to(folder.path).as_posix() for path in folder.path.rglob("*"))

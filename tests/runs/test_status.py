@@ -214,7 +214,7 @@ def test_the_command_shows_a_process_at_work_and_its_death(tmp_path, write_list)
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     for path in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(UsageError, match=r"holds no run"):
+        with pytest.raises(UsageError, match=r"contains no run"):
             read_status(path)
     assert run_cli("status", tmp_path).returncode == 2
 

@@ -114,7 +114,7 @@ async def test_what_somebody_else_changed_is_sent_again(run, store, loss):
 async def test_a_prefix_that_holds_a_run_is_not_written_over(run, store, server):
     await run()
     before, asked = store.objects(), len(server.requests)
-    with pytest.raises(OutputError, match=rf"{TEXT} holds a run already \(manifest.json\): --resume .*--overwrite"):
+    with pytest.raises(OutputError, match=rf"{TEXT} contains a run already \(manifest.json\): --resume .*--overwrite"):
         await run(work="another")
     assert (store.objects(), len(server.requests)) == (before, asked)
 
@@ -125,7 +125,7 @@ async def test_half_a_run_in_the_store_is_a_run_too(run, store, tmp_path):
         await run()
     store.fault = lambda _request: None
     shutil.rmtree(tmp_path / "work")
-    with pytest.raises(OutputError, match="holds a run already"):
+    with pytest.raises(OutputError, match="contains a run already"):
         await run()
 
 
