@@ -157,7 +157,7 @@ async def test_a_stop_between_tables_and_bodies_says_which_are_done(run, monkeyp
     monkeypatch.setattr(ledger_file, "_STEPS_BETWEEN_CHECKS", 1)
     observer = ProgressObserver()
     monkeypatch.setattr(observer, "on_build_tables", lambda number, total: number == total and observer.cancel(15))
-    with pytest.raises(InterruptedRunError, match="the tables are whole, and --drop-bodies goes on"):
+    with pytest.raises(InterruptedRunError, match="the tables are whole, and --drop-bodies continues"):
         rebuild_tables(run, {"format": ("csv",)}, observer, drop_bodies=True)
     assert (run / "functions.csv").exists()
     assert "bodies" not in rebuild_tables(run, {}, ProgressObserver(), drop_bodies=True).note

@@ -23,7 +23,7 @@ def test_a_file_has_its_name_when_the_block_has_ended(tmp_path):
 
 
 def broken_off(path, error):
-    with atomic_write(path, ", then go on") as sink:
+    with atomic_write(path, ", then rerun") as sink:
         sink.write(b"half")
         raise error
 
@@ -41,7 +41,7 @@ def test_what_breaks_off_leaves_nothing(tmp_path, error):
 @pytest.mark.parametrize("name", ["gone/a", "file/a"])
 def test_a_place_that_cannot_be_written_says_what_to_do(tmp_path, name):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match=r"a cannot be written: .*; check that its folder exists, then go on"):
+    with pytest.raises(OutputError, match=r"a cannot be written: .*; check that its folder exists, then rerun"):
         broken_off(tmp_path / name, ValueError("never reached"))
 
 
@@ -108,6 +108,15 @@ def test_a_folder_at_the_temporary_name_is_one_sentence(tmp_path):
         broken_off(path, ValueError("never reached"))
 
 
+def test_an_atomic_write_is_on_disk_in_full_before_it_has_its_name(tmp_path, monkeypatch):
+    path = tmp_path / "list.txt"
+    synced = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_size, path.exists())))
+    with atomic_write(path) as sink:
+        sink.write(b"new")
+    assert (synced, path.read_bytes()) == ([(3, False)], b"new")
+
+
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_sync_is_no_error(tmp_path, monkeypatch, number):
     path = tmp_path / "list.txt"
@@ -165,5 +174,5 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
 
 
 def test_a_name_that_the_system_refuses_is_one_sentence(tmp_path):
-    with pytest.raises(OutputError, match="cannot be written: File name too long; use a shorter name, then go on"):
+    with pytest.raises(OutputError, match="cannot be written: File name too long; use a shorter name, then rerun"):
         broken_off(tmp_path / ("n" * 300), ValueError("never reached"))

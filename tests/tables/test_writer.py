@@ -3,8 +3,10 @@ from __future__ import annotations
 import csv
 import gc
 import hashlib
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -61,6 +63,24 @@ def write(table: schema.Table, folder, rows, formats=BOTH):
             writer.add(row, 100)
         writer.finish()
         return writer.publish()
+
+
+def test_tables_are_on_disk_in_full_before_they_have_their_names(tmp_path, monkeypatch):
+    synced = []
+    replace = Path.replace
+
+    def synced_then_renamed(source, target):
+        assert source.stat().st_ino in synced
+        return replace(source, target)
+
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    monkeypatch.setattr(Path, "replace", synced_then_renamed)
+    with TableWriter(schema.CALLS, tmp_path, BOTH) as writer:
+        writer.add(call(1), 100)
+        writer.finish()
+        assert not synced
+        assert {tmp_path / file.path for file in writer.publish()} == set(tmp_path.iterdir())
+    assert len(synced) == len(BOTH)
 
 
 def call(number: int) -> tuple[object, ...]:
