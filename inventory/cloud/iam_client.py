@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_CALLS: Final = 32
+"""Maximum calls in flight to one IAM endpoint."""
 _WAIT_SECONDS: Final = 1.0
 _MAX_BODY: Final = 64 * 1024 * 1024
 """A project has about 300 bytes, a role of a token 100."""
@@ -99,6 +101,7 @@ class IamClient:
         self._sleep = sleep
         self._throttle = Throttle(0.0, clock=clock, sleep=self._wait)
         self._outage = Outage()
+        self._places = asyncio.Semaphore(MAX_CALLS)
         self._refusals = 0  # number of 429, and seconds waited, since the last success
         self._waited = 0.0
         self._last_error: CallError | None = None
@@ -228,9 +231,12 @@ class IamClient:
         if proxy is not None:
             headers = {**headers, **proxy.request_headers(url.scheme)}
         try:
-            async with self._session.request(
-                request.method, url, headers=headers, data=data, allow_redirects=False, **options
-            ) as response:
+            async with (
+                self._places,
+                self._session.request(
+                    request.method, url, headers=headers, data=data, allow_redirects=False, **options
+                ) as response,
+            ):
                 if proxy is not None and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                     raise CallConnectionError(f"{server}: the proxy returned {response.status}")
                 return await read_response(response.status, response.headers, response.content, _MAX_BODY)

@@ -232,7 +232,8 @@ class Scope:
         sent: float | None = None
         is_ready = False
         try:
-            await self._credential.prepare()
+            with self.lane.slow_worker():
+                await self._credential.prepare()
             sent = await self._acquire()
             if sent is not None and sent - began >= _STALE_SECONDS:
                 await self._credential.prepare()
@@ -319,7 +320,8 @@ class Scope:
                 return error  # renewed and refused again
             self._renewed_generation, self._accepted_when_renewed = generation, self._feedback.accepted
         try:
-            is_renewed = await self._credential.renew(generation)
+            with self.lane.slow_worker():
+                is_renewed = await self._credential.renew(generation)
         except CallError as reason:
             if isinstance(reason, ThrottledError):
                 self.stop(reason)  # the renewal waited for IAM

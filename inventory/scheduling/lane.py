@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from inventory.scheduling.throttle import Throttle
 
 _MINUTE: Final = 60.0
+_SLOW_SECONDS: Final = 0.5
+"""Time for a credential after which other scopes use the place."""
 
 
 class Worker:
@@ -149,6 +151,19 @@ class Lane:
             yield
         finally:
             self.parked -= 1
+
+    @contextmanager
+    def slow_worker(self) -> Iterator[None]:
+        """Frees the worker's place if it gets its credential slowly, so that IAM's silence stops no other account."""
+        worker = WORKER.get()
+        if worker is None or worker.lane is None:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(_SLOW_SECONDS, worker.leave)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def widen(self) -> None:
         """Allows any number of workers."""

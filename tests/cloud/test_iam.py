@@ -200,6 +200,24 @@ async def test_workers_share_one_token_request():
     ]
 
 
+async def test_iam_gets_a_limited_number_of_calls_at_once():
+    in_flight = most = 0
+
+    @asynccontextmanager
+    async def respond(*_args, **_options):
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
+        await asyncio.sleep(0)
+        in_flight -= 1
+        yield mock.Mock(status=200, headers={}, content=mock.Mock(read=mock.AsyncMock(return_value=b"")))
+
+    client = iam_client.IamClient("http://iam.example", mock.Mock(request=respond))
+    request = iam_client.IamRequest("GET", "/v3", lambda _url: {}, user().redactor)
+    await asyncio.gather(*(client.send(request) for _ in range(3 * iam_client.MAX_CALLS)), return_exceptions=True)
+    assert most == iam_client.MAX_CALLS
+
+
 REFUSAL = {"status": 401, "text": '{"error":{"code":401,"message":"wrong"}}'}
 
 

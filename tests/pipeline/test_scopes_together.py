@@ -269,3 +269,22 @@ def test_a_call_is_not_in_flight_while_its_credential_is_renewed(in_virtual_time
         return in_flight
 
     assert in_virtual_time(test) == 0
+
+
+@pytest.mark.parametrize("iam", [{"seconds": 90.0}, {"renewal": 90.0}])
+def test_scopes_whose_credential_takes_long_leave_places_to_others(in_virtual_time, iam):
+    slow = [{"urns": 3, "answers": ["dead"], "secret": Secret(**iam), "endpoint": 1} for _ in range(20)]
+    good = [{"urns": 20, "answers": []} for _ in range(5)]
+    began, moments = 1000.0, []
+
+    async def test(clock):
+        world = World(clock, size=4)
+        queues = [world.queue(**scope) for scope in (*slow, *good)]
+        for scope in world.scopes[len(slow) :]:
+            queue = queues[world.scopes.index(scope)]
+            queue.close = lambda: moments.append(clock() - began)
+        await worker_pool.run(queues, world.dispatcher)
+        world.check()
+
+    in_virtual_time(test)
+    assert max(moments) < 10.0
