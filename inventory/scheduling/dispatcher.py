@@ -225,6 +225,10 @@ class Dispatcher:
         return endpoint.ready_at(now, min(OUTAGE_CALLS, max(1, self.size // max(1, len(self._endpoints)))))
 
     def _may_take(self, lane: Lane) -> bool:
+        if lane.is_silent:
+            self.has_room()  # scopes that are not open yet come first
+            if self.free < 1:
+                return False
         others = self.lanes - 1
         if others < 1 or (lane.held < self._share and not lane.is_silent):
             return True

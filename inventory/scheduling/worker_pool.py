@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from inventory.errors import InventoryError
 from inventory.scheduling.lane import WORKER, Worker
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class _Pool(Generic[Job]):
         while self._queues is not None and self._dispatcher.free >= 1 and self._open < MAX_OPEN:
             try:
                 queue = next(self._queues, None)
-            except Exception as error:  # noqa: BLE001 - raised by run(), not by whatever freed the place
+            except InventoryError as error:  # raised by run(), not by whatever freed the place
                 self._fail(error)
                 queue = None
             if queue is None:

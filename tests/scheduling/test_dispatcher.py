@@ -177,6 +177,24 @@ def test_silent_scopes_leave_places_to_others(in_virtual_time):
     assert simulation.accepted[-1][0] <= 6.0
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_silent_scopes_let_others_begin_with_few_workers(in_virtual_time, size):
+    async def test(clock):
+        simulation = Simulation(clock, size=size)
+        endpoint = Endpoint(clock=clock)
+        silent = [simulation.scope(f"silent {n}", endpoint, calls=20, server="silent", latency=2.0) for n in range(3)]
+        good = [simulation.scope(f"good {n}", endpoint, calls=20) for n in range(4)]
+        task = asyncio.create_task(run([*silent, *good], simulation.dispatcher))
+        await asyncio.sleep(40.0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return simulation
+
+    simulation = in_virtual_time(test)
+    assert len(simulation.accepted) == 80
+    assert simulation.accepted[0][0] <= 9.1
+
+
 def test_a_silent_endpoint_gets_one_probe_at_a_time(in_virtual_time):
     async def test(clock):
         simulation = Simulation(clock, size=64)

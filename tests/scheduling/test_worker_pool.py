@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 
+from inventory.errors import UrnError
 from inventory.scheduling.dispatcher import Dispatcher
 from inventory.scheduling.endpoint import Endpoint
 from inventory.scheduling.lane import Lane
@@ -219,9 +220,9 @@ async def test_a_scope_that_cannot_be_opened_ends_the_run(first):
     def queues():
         for _ in range(first):
             yield pool.queue(range(3))
-        raise LookupError("no such region")
+        raise UrnError("no such region")
 
-    with pytest.raises(LookupError, match="no such region"):
+    with pytest.raises(UrnError, match="no such region"):
         await run(queues(), pool.dispatcher)
     assert len(asyncio.all_tasks()) == 1
     assert pool.dispatcher.free == 2
@@ -241,9 +242,9 @@ def test_a_scope_that_cannot_be_opened_ends_the_run_when_a_timer_frees_the_place
 
         def queues():
             yield JobQueue(iter([1]), work, paused)
-            raise LookupError("no such region")
+            raise UrnError("no such region")
 
-        with pytest.raises(LookupError, match="no such region"):
+        with pytest.raises(UrnError, match="no such region"):
             await run(queues(), dispatcher)
 
     in_virtual_time(test)
