@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ import msgspec
 
 from inventory.errors import OutputError
 from inventory.runs import manifest
+from inventory.runs.claim import TakenError, check_unclaimed, foreign_claims, is_claim, new_claim, take_claim
 from inventory.runs.output import resume_command
 from inventory.settings import FORMATS
 from inventory.storage.files import atomic_write, read_file
@@ -41,11 +43,14 @@ class _Record(msgspec.Struct):
     """State of the upload, in the work folder; written before and after each change of the store.
 
     ``manifests``: SHA-256 of the manifests that may be replaced: this run's, and the one that --overwrite replaces.
+    ``claim``: this run's claim. ``replaced``: claims of other runs that --overwrite removes.
     """
 
     url: str
     manifests: list[str] = []
     files: dict[str, _Uploaded] = {}
+    claim: str = ""
+    replaced: list[str] = []
 
 
 def upload_hint(output: Output) -> str:
@@ -78,13 +83,15 @@ class Upload:
                 f"{self._url} contains a run already ({next(iter(present))}): --resume continues it, --overwrite "
                 "starts again, and another --output keeps it"
             )
-        if manifest.FILE_NAME not in present:
-            return
         record = self._record()
         if mode == "resume":
-            self._check_own_manifest(store, record)
-        else:
-            record.manifests.append(_digest_of_manifest(store))
+            check_unclaimed(store, present, record.claim)
+            if manifest.FILE_NAME in present:
+                self._check_own_manifest(store, record)
+        elif present:
+            record.replaced = foreign_claims(present, record.claim)
+            if manifest.FILE_NAME in present:
+                record.manifests.append(_digest_of_manifest(store))
             self._save(record)
 
     def complete(self, tables: Iterable[Mapping[str, Any]], observer: ProgressObserver) -> bool:
@@ -98,6 +105,13 @@ class Upload:
             return False
         try:
             return self._complete(self._url, {table["path"]: table for table in tables}, observer)
+        except TakenError as error:
+            observer.check_cancelled()
+            error.message += (
+                f"; all answers are kept in {self._folder}: --resume with this --work-dir and another --output uploads "
+                "them there"
+            )
+            raise
         except OutputError as error:
             observer.check_cancelled()  # a cancelled run may be the cause of this error
             error.message += "; all answers are kept, and --resume uploads the rest"
@@ -120,27 +134,55 @@ class Upload:
         wanted = {name: Sent(table["bytes"], table["sha256"]) for name, table in tables.items()}
         last = self._on_disk(manifest.FILE_NAME)
         present = _objects_of_run(store)
-
-        def is_up(name: str, sent: Sent) -> bool:
-            return name in present and record.files.get(name) == _Uploaded(sent, present[name])
-
-        missing = [name for name, sent in wanted.items() if not is_up(name, sent)]
-        old = [name for name in present if name not in {*wanted, manifest.FILE_NAME}]
-        if not missing and not old and is_up(manifest.FILE_NAME, last):
+        missing, old = _differences(record, {**wanted, manifest.FILE_NAME: last}, present)
+        if not missing and not old:
+            if record.claim in present:  # the run was killed after its manifest
+                store.remove(record.claim)
             return False
-        if manifest.FILE_NAME in present:  # without it, no table in the store counts as complete
-            self._check_own_manifest(store, record)
-            store.remove(manifest.FILE_NAME)
+        present = self._claim(store, record, observer)
+        missing, old = _differences(record, wanted, present)
+        for name in old:  # the manifest first: without it, no table in the store counts as complete
+            store.remove(name)
         record.manifests = [last.sha256]
         record.files.pop(manifest.FILE_NAME, None)
         self._save(record)
-        for name in old:
-            store.remove(name)
         before, total = 0, sum(wanted[name].size for name in missing) + last.size
         for name, sent in [*((name, wanted[name]) for name in missing), (manifest.FILE_NAME, last)]:
+            self._check_claim(store, record, wanted if name == manifest.FILE_NAME else {})
             self._send(store, name, sent, record, partial(_report, observer, before, total))
             before += sent.size
+        store.remove(record.claim)
         return True
+
+    def _claim(self, store: ObjectStore, record: _Record, observer: ProgressObserver) -> dict[str, Found]:
+        """Takes the claim, and returns the objects of the run after that."""
+        record.claim = record.claim or new_claim()
+        self._save(record)
+        for name in record.replaced:
+            store.remove(name)
+        take_claim(store, record.claim, self._folder / FILE_NAME, observer.check_cancelled)
+        record.replaced = []
+        present = _objects_of_run(store)
+        if manifest.FILE_NAME in present:
+            try:
+                self._check_own_manifest(store, record)
+            except TakenError:
+                with suppress(OutputError):  # the user needs the first error
+                    store.remove(record.claim)
+                raise
+        return present
+
+    def _check_claim(self, store: ObjectStore, record: _Record, uploaded: Mapping[str, Sent]) -> None:
+        """Checks that another run has neither removed the claim nor changed what was uploaded."""
+        if store.look_at(record.claim) is None:
+            raise self._taken()
+        if not uploaded:
+            return
+        changed, others = _differences(record, uploaded, _objects_of_run(store))
+        if manifest.FILE_NAME in others:
+            raise self._taken()
+        if changed:
+            raise OutputError(f"{store.url}/{changed[0]} was changed by another process during the upload")
 
     def _send(self, store: ObjectStore, name: str, wanted: Sent, record: _Record, tell: Callable[[int], None]) -> None:
         path = self._folder / name
@@ -159,10 +201,13 @@ class Upload:
 
     def _check_own_manifest(self, store: ObjectStore, record: _Record) -> None:
         if _digest_of_manifest(store) not in record.manifests:
-            raise OutputError(
-                f"{self._url} contains another run than {self._folder}: start again with --overwrite, or give "
-                "another --output"
-            )
+            raise self._taken()
+
+    def _taken(self) -> TakenError:
+        return TakenError(
+            f"{self._url} contains another run than {self._folder}: start again with --overwrite, or give another "
+            "--output"
+        )
 
     def _on_disk(self, name: str) -> Sent:
         try:
@@ -198,9 +243,21 @@ def _digest_of_manifest(store: ObjectStore) -> str:
     return hashlib.sha256(store.read(manifest.FILE_NAME)).hexdigest()
 
 
+def _differences(
+    record: _Record, wanted: Mapping[str, Sent], present: Mapping[str, Found]
+) -> tuple[list[str], list[str]]:
+    """Returns what is missing in the store, and what is too much."""
+    missing = [
+        name
+        for name, sent in wanted.items()
+        if name not in present or record.files.get(name) != _Uploaded(sent, present[name])
+    ]
+    return missing, [name for name in present if name not in wanted and not is_claim(name)]
+
+
 def _is_run_file(name: str) -> bool:
     folder, _, file = name.rpartition("/")
-    return name in _FILES or (folder in _FOLDERS and paths.is_part(file))
+    return is_claim(name) or name in _FILES or (folder in _FOLDERS and paths.is_part(file))
 
 
 def _objects_of_run(store: ObjectStore) -> dict[str, Found]:

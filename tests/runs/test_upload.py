@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from support.object_store import ACCESS_KEY, BUCKET, SECRET_KEY
@@ -18,6 +20,7 @@ from inventory.emulator import Emulator, Reply
 from inventory.errors import CredentialsError, ExitCode, InterruptedRunError, OutputError, UsageError
 from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
+from inventory.runs.upload import Upload
 from inventory.storage.object_store import ObjectUrl, parse
 
 PREFIX = "runs/today"
@@ -179,6 +182,89 @@ async def test_of_two_runs_at_once_the_first_that_is_whole_stays(run, store):
     assert store.objects() == {f"{PREFIX}/manifest.json": b"{}"}
 
 
+async def test_of_two_exports_at_once_one_is_whole_and_the_other_ends_with_code_4(run, store, tmp_path):
+    results = await asyncio.gather(run(work="one"), run(work="other"), return_exceptions=True)
+    lost = [result for result in results if isinstance(result, OutputError)]
+    assert [error.exit_code for error in lost] == [ExitCode.OUTPUT]
+    winner = "one" if isinstance(results[1], OutputError) else "other"
+    names = [*FILES, "manifest.json"]
+    assert store.objects() == {f"{PREFIX}/{name}": (tmp_path / winner / name).read_bytes() for name in names}
+
+
+async def test_a_run_that_finished_during_another_stays_and_the_other_goes_elsewhere(run, store, server, tmp_path):
+    before = {}
+
+    class Meanwhile(ProgressObserver):
+        def on_build_tables(self, *_progress):
+            if not before:
+                done = threading.Thread(target=lambda: asyncio.run(run(work="other")))
+                done.start()
+                done.join()
+                before.update(store.objects())
+
+    with pytest.raises(OutputError, match=r"contains another run than .*; all answers are kept in .* --output uploads"):
+        await run(observer=Meanwhile())
+    assert f"{PREFIX}/manifest.json" in before
+    assert store.objects() == before
+    calls = len(server.requests)
+    result = await run(mode="resume", again=True, url=f"{TEXT}-2")
+    assert (len(server.requests), result.exit_code) == (calls, ExitCode.ANSWERED)
+    objects = {key: content for key, content in store.objects().items() if key.startswith(f"{PREFIX}-2/")}
+    assert objects == {
+        f"{PREFIX}-2/{name}": (tmp_path / "work" / name).read_bytes() for name in [*FILES, "manifest.json"]
+    }
+    assert {key: content for key, content in store.objects().items() if key not in objects} == before
+
+
+async def test_the_record_of_another_url_is_not_believed(run, store, tmp_path):
+    await run()
+    await run(mode="resume", again=True, url=f"{TEXT}-2")
+    await run(mode="resume", again=True, url=f"{TEXT}-3", format=("csv",))
+    for url in (f"{PREFIX}-2", f"{PREFIX}-3"):
+        assert {key.removeprefix(f"{url}/") for key in store.objects() if key.startswith(f"{url}/")} == {
+            *FILES,
+            "manifest.json",
+        }
+    assert not Upload(parse(TEXT), tmp_path / "work", {}).is_done()
+    assert Upload(parse(f"{TEXT}-3"), tmp_path / "work", {}).is_done()
+
+
+@pytest.mark.parametrize("name", ["calls.csv", "manifest.json"])
+async def test_an_object_of_another_size_than_was_sent_is_an_error(run, store, name):
+    def shorten(request):
+        if request["REQUEST_METHOD"] == "HEAD" and request["PATH_INFO"].endswith(f"/{name}"):
+            store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/{name}", Body=b"short")
+
+    store.fault = shorten
+    with pytest.raises(OutputError, match=rf"does not contain {name} as it was sent; check the endpoint"):
+        await run()
+
+
+async def test_a_table_that_another_process_changes_during_the_upload_is_an_error(run, store):
+    def change(request):
+        if request["REQUEST_METHOD"] == "POST" and request["PATH_INFO"].endswith("/rejects.csv"):
+            store.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/functions.csv", Body=b"of another")
+
+    store.fault = change
+    with pytest.raises(
+        OutputError, match=r"functions\.csv was changed by another process .* --resume uploads the rest"
+    ):
+        await run()
+    assert f"{PREFIX}/manifest.json" not in store.objects()
+    store.fault = lambda _request: None
+    await run(mode="resume", again=True)
+    assert store.objects()[f"{PREFIX}/functions.csv"] != b"of another"
+
+
+async def test_a_folder_of_another_program_with_the_name_of_a_table_stays_in_the_store(run, store):
+    key = f"{PREFIX}/functions.csv/part-00000.csv"
+    store.client().put_object(Bucket=BUCKET, Key=key, Body=b"mine")
+    for mode in ("new", "overwrite"):
+        await run(mode=mode)
+        assert store.objects()[key] == b"mine"
+        assert {f"{PREFIX}/{name}" for name in [*FILES, "manifest.json"]} <= set(store.objects())
+
+
 @pytest.mark.parametrize("url", ["s3://no-such-bucket/x", "obs://no-such-bucket/x"])
 async def test_a_wrong_bucket_is_said_before_anything_is_asked(run, server, tmp_path, url):
     with pytest.raises(OutputError, match="there is no such bucket"):
@@ -195,7 +281,7 @@ async def test_a_key_that_the_store_does_not_know_is_said_before_anything_is_ask
 
 async def test_a_store_that_only_pretends_is_found_out(run, store):
     store.fault = lambda request: (200, "") if request["REQUEST_METHOD"] in {"POST", "PUT"} else None
-    with pytest.raises(OutputError, match=r"does not contain functions\.parquet as it was sent; .*endpoint"):
+    with pytest.raises(OutputError, match=r"does not contain \.inventory-claim-\w{16} as it was sent; .*endpoint"):
         await run()
 
 
@@ -220,6 +306,10 @@ async def test_a_record_that_is_damaged_costs_only_time(run, store, tmp_path):
         await run()
     store.fault = lambda _request: None
     (tmp_path / "work" / "delivery.json").write_text("{")
+    (key,) = [key for key in store.objects() if ".inventory-claim-" in key]
+    with pytest.raises(OutputError, match=rf"is claimed by another run \({key.removeprefix(PREFIX + '/')}\)"):
+        await run(mode="resume", again=True)
+    store.client().delete_object(Bucket=BUCKET, Key=key)
     store.log.clear()
     await run(mode="resume", again=True)
     assert store.writes() == [*(f"+{name}" for name in FILES), "+manifest.json"]

@@ -49,12 +49,13 @@ class Store:
         return Response(body, status, content_type="application/xml")(request, start_response)
 
     def writes(self):
-        """What changed, in its order, by the last part of each name: + an object was whole, - it was removed."""
+        """What changed but the claims, in its order, by the last part of each name: + complete, - removed."""
         signs = {"DELETE": "-", "POST": "+"}
         return [
             signs[method] + path.rsplit("/", 1)[-1]
             for method, path, query in self.log
-            if method == "DELETE" or (method == "POST" and query.startswith("uploadId="))
+            if (method == "DELETE" or (method == "POST" and query.startswith("uploadId=")))
+            and ".inventory-claim-" not in path
         ]
 
     def environment(self):
