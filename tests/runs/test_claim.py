@@ -215,7 +215,7 @@ def test_a_run_killed_at_any_call_resumes_and_no_new_run_takes_its_place(store, 
     store.kill = {}
     if store.objects:
         other.go("new")
-        assert "holds a run already" in other.result
+        assert "contains a run already" in other.result
     before = store.run_in_store()
     one.go("resume")
     assert (one.result, store.run_in_store()) == ("done", "one")
