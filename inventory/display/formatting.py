@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich import filesize
@@ -96,6 +97,11 @@ def format_number(value: float) -> str:
         return f"{round(value):,}"
     digits = f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
     return digits.rstrip("0").rstrip(".")
+
+
+def format_exact(value: float) -> str:
+    """A number with all its digits, commas and no exponent, for what a user entered."""
+    return f"{Decimal(str(value)):,f}".removesuffix(".0")
 
 
 def format_bytes(size: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from inventory.display.formatting import duration, format_count, format_exact, format_number, format_share
 from inventory.reviews.chains import Chains, trace_chains
 from inventory.reviews.costs import bill, obs_retention, stored_gigabytes, volumes
 from inventory.reviews.labels import cut, labels, short
@@ -47,7 +48,12 @@ __all__ = [
     "blast_radius",
     "compare_risks",
     "cut",
+    "duration",
     "follow",
+    "format_count",
+    "format_exact",
+    "format_number",
+    "format_share",
     "judge",
     "labels",
     "obs_retention",

@@ -8,6 +8,7 @@ from inventory.display.formatting import (
     duration,
     format_bytes,
     format_count,
+    format_exact,
     format_number,
     format_progress,
     format_share,
@@ -121,3 +122,7 @@ def test_a_number_has_commas_and_no_exponent(value, text):
 
 def test_a_share_of_nothing_is_not_known():
     assert [format_share(0, 0), format_share(float("nan")), format_share(0.2)] == ["not known", "not known", "20.0%"]
+
+
+def test_a_number_of_a_user_keeps_its_digits():
+    assert [format_exact(value) for value in (10_000, 1.2345, 1.67e-5, 2.0)] == ["10,000", "1.2345", "0.0000167", "2"]

@@ -1,11 +1,14 @@
-"""Charts: alternative text, escaping, titles, missing matplotlib."""
+"""Charts: alternative text, labels, contrast, escaping, titles, missing matplotlib."""
 
+import re
 import runpy
 import subprocess
 import sys
+from itertools import combinations
 
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from inventory.errors import UsageError
@@ -49,6 +52,70 @@ def test_a_long_title_is_not_cut_off(monkeypatch):
     assert [" ".join(text.get_text().split()) for text in drawn] == [title]
     left, right = (getattr(drawn[0].get_window_extent(), side) for side in ("x0", "x1"))
     assert 0 <= left < right <= figure.bbox.width
+
+
+def luminance(colour):
+    """Source: WCAG 2.2, relative luminance."""
+    channels = [channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in colour]
+    return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), channels, strict=True))
+
+
+def contrast(one, other):
+    light, dark = sorted((luminance(to_rgb(one)), luminance(to_rgb(other))), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+PALETTES = (charts.ANSWER_COLOURS, charts.EVENT_COLOURS)
+
+
+@pytest.mark.parametrize("colour", [*charts.ANSWER_COLOURS.values(), *charts.EVENT_COLOURS.values(), charts.NEUTRAL])
+def test_a_colour_contrasts_with_the_page_and_with_its_white_label(colour):
+    assert contrast(colour, "white") >= 4.5
+
+
+@pytest.mark.parametrize("palette", PALETTES, ids=["judgement", "events"])
+def test_colours_of_a_palette_differ_in_grey_print(palette):
+    for one, other in combinations(palette.values(), 2):
+        assert charts.HATCHES.get(one) != charts.HATCHES.get(other) or contrast(one, other) >= 1.5
+
+
+def test_events_have_no_colour_of_a_judgement():
+    assert not set(charts.EVENT_COLOURS.values()) & {*charts.ANSWER_COLOURS.values(), charts.NEUTRAL}
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    shown = []
+    monkeypatch.setattr(charts, "show", lambda figure, _: shown.append(figure))
+    return shown
+
+
+@pytest.mark.parametrize("scale", [1, 1_000, 1_000_000])
+def test_every_part_of_a_bar_has_its_number_and_the_numbers_do_not_overlap(figures, scale):
+    rows = {"wide": [900, 60, 30, 10], "narrow": [3, 2, 1, 1], "tail": [10, 0, 940, 50], "zero": [0, 0, 0, 0]}
+    counts = pd.DataFrame.from_dict(rows, orient="index", columns=list(charts.ANSWER_COLOURS)) * scale
+    charts.stacked(counts, "T", paint=charts.ANSWER_COLOURS)
+    (figure,) = figures
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    labels = [text for text in ax.texts if text.get_text()]
+    numbers = sorted(number for text in labels for number in re.findall(r"\d[\d,]*(?<!,)", text.get_text()))
+    assert numbers == sorted(f"{count:,}" for count in counts.to_numpy().ravel() if count)
+    boxes = [text.get_window_extent() for text in labels]
+    assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    assert max(box.x1 for box in boxes) <= figure.bbox.width
+
+
+def test_parts_of_a_bar_have_their_hatch(figures):
+    charts.bars(pd.Series({"good": 1, "unset": 2}), "T", colours=[charts.GOOD, charts.UNSET])
+    assert [bar.get_hatch() for bar in figures[0].axes[0].patches] == ["", charts.HATCHES[charts.UNSET]]
+
+
+def test_numbers_of_an_area_have_no_exponent(figures):
+    parts = pd.DataFrame({"a": [1e9, 2.11e9]}, index=[1, 2])
+    figure, ax = charts.area(parts, "T", paint={"a": charts.BAD}, axes={"ylabel": "GB"})
+    figure.draw_without_rendering()
+    assert "2,000,000,000" in [label.get_text() for label in ax.get_yticklabels()]
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):

@@ -1,11 +1,14 @@
 """Tables of a notebook: limits, empty cells, escaping, missing itables."""
 
+import re
 import runpy
 import sys
 
 import pandas as pd
 import pytest
+from itables import to_html_datatable
 
+from inventory.display.formatting import format_share
 from inventory.errors import UsageError
 from inventory.reviews.notebook import tables
 
@@ -27,11 +30,32 @@ def test_a_large_table_is_cut_with_a_note(displayed):
     assert len(frame) * 136 <= 400_000
 
 
-def test_a_small_table_is_shown_whole(displayed):
-    tables.browse(pd.DataFrame({"text": pd.array(["a", None]), "number": [float("inf"), 9.0]}))
+def test_numbers_are_formatted_right_aligned_and_sorted_by_value(displayed):
+    numbers = {"calls": [float("inf"), 12_655, 9.0], "share": [0.2, 0.785, float("nan")], "flag": [True, False, True]}
+    tables.browse(pd.DataFrame({"text": pd.array(["a", None, "b"]), **numbers}), {"share": format_share})
     ((frame, options),) = displayed
-    assert frame.to_dict("list") == {"text": ["a", ""], "number": [float("inf"), 9.0]}
+    assert frame["text"].tolist() == ["a", "", "b"]
+    assert frame["calls"].tolist() == ["endless", "12,655", "9"]
+    assert frame["calls"].cat.codes.tolist() == [2, 1, 0]
+    assert frame["share"].astype(object).fillna("").tolist() == ["20.0%", "78.5%", ""]
     assert options["maxBytes"] == 0
+    assert options["columnDefs"][0] == {"className": "dt-right", "targets": [1, 2]}
+
+
+def test_a_sortable_table_sorts_numbers_by_rank(monkeypatch):
+    pages = []
+    show = lambda frame, **options: pages.append(to_html_datatable(frame, **options))  # noqa: E731 - one line
+    monkeypatch.setattr(tables.itables, "show", show)
+    tables.browse(pd.DataFrame({"calls": [12_655.0, 9.0, 100.0]}))
+    assert re.search(r"\[\s*\[\s*3\s*\],\s*\[\s*1\s*\],\s*\[\s*2\s*\]\s*\]", pages[0])
+
+
+def test_numbers_of_a_small_table_are_right_aligned():
+    page = tables.small(pd.DataFrame({"name": ["a", "b"], "urns": [12_655, 1], "gb": [2110.4, None]}), na_rep="-")
+    html = page.to_html()
+    assert re.findall(r">([^<>]+)</td>", html) == ["a", "12,655", "2,110", "b", "1", "-"]
+    assert re.search(r"td\.col1 \{\s*text-align: right", html)
+    assert not re.search(r"td\.col0 \{\s*text-align: right", html)
 
 
 def test_cells_are_no_markup():
