@@ -1,5 +1,3 @@
-"""Call chains and cycles; expected results are worked out by hand."""
-
 import math
 import random
 from itertools import permutations, product

@@ -1,5 +1,3 @@
-"""Charts: alternative text, labels, contrast, escaping, titles, missing matplotlib."""
-
 import re
 import runpy
 import subprocess

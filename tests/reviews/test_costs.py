@@ -1,5 +1,3 @@
-"""Volumes and amounts; expected sums are worked out by hand."""
-
 import pandas as pd
 import pytest
 from support.snapshots import calls, destinations, functions, urn

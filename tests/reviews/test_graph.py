@@ -1,5 +1,3 @@
-"""Graph algorithms, compared with a slow search."""
-
 from itertools import pairwise
 
 from hypothesis import given, settings

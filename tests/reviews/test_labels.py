@@ -1,5 +1,3 @@
-"""Short labels of URNs."""
-
 from support.snapshots import BASE
 
 from inventory.reviews import labels, short

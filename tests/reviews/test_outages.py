@@ -1,5 +1,3 @@
-"""Losses of an outage; expected shares are worked out by hand."""
-
 import pytest
 from support.snapshots import functions
 

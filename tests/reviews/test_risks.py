@@ -1,5 +1,3 @@
-"""Risk rules; expected answers are worked out by hand."""
-
 import math
 
 import numpy as np

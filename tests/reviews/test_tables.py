@@ -1,5 +1,3 @@
-"""Tables of a notebook: limits, empty cells, escaping, missing itables."""
-
 import re
 import runpy
 import sys

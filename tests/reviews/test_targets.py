@@ -1,5 +1,3 @@
-"""Targets of FunctionGraph destinations."""
-
 import pandas as pd
 import pytest
 from support.snapshots import calls, functions, urn
