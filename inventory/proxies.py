@@ -94,7 +94,6 @@ def _proxy_for(endpoint: str, _environment: object) -> Proxy | None:
 
 
 def _environment() -> tuple[str | None, ...]:
-    """Reading the whole environment is slow."""
     return tuple(map(os.environ.get, _NAMES))
 
 
@@ -215,7 +214,6 @@ def _network_of(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | No
 
 
 def _to_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Also accepts the system's short and numeric forms."""
     try:
         address = ipaddress.ip_address(host.rstrip("."))
     except ValueError:

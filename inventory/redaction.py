@@ -175,7 +175,6 @@ class _Secret:
         return [_pattern_of(self.text), *filter(None, [codes])]
 
     def _replace_match(self, match: re.Match[str]) -> str:
-        """Keeps text after a complete long secret."""
         rest, clean = match[0], ""
         while (end := _find_end(self.text, rest) if len(self.text) >= _SHORT else None) is not None:
             clean, rest = clean + REDACTED, rest[end:]
@@ -252,7 +251,6 @@ def _longest_word(text: str) -> str:
 
 
 def _character_pattern(character: str) -> str:
-    """Plain, percent-encoded, JSON-escaped or HTML entity, also repeatedly."""
     code = ord(character)
     units = character.encode("utf-16-be", "surrogatepass").hex()
     spelled = [

@@ -162,7 +162,6 @@ class History(Sequence[Snapshot]):
         return f"{len(self.runs):,} whole run{'' if len(self.runs) == 1 else 's'}{others}"
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
-        """The newest runs as cells, oldest first."""
         older = len(self.runs) - _SHOWN
         if older > 0:
             yield (f"... {older:,} older",)
@@ -210,7 +209,6 @@ def _with_run_columns(run: Run, name: str, columns: list[str]) -> pa.Table:
 
 
 def _utf8(name: str) -> str:
-    """A folder name as UTF-8; other bytes are escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 

@@ -205,7 +205,6 @@ def _can_be_sent(secret: object) -> bool:
 
 
 def _check_keys(origin: str, *secrets: object) -> None:
-    """Raises CredentialsError without quoting the keys."""
     if not all(map(_can_be_sent, secrets)):
         raise CredentialsError(
             f"{origin or 'the SDK'} has an access key, secret key or security token with a space, a line break, a "
@@ -214,7 +213,6 @@ def _check_keys(origin: str, *secrets: object) -> None:
 
 
 def _configuration_of(provider: str) -> list[str]:
-    """An unconfigured provider without keys is not an error."""
     if provider.startswith("Profile"):
         path_variable = os.environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
         path = Path(path_variable or (home_folder() or Path()) / ".huaweicloud/credentials")
@@ -262,7 +260,6 @@ def create_access_keys(ak: str, sk: str, security_token: str, origin: str = "") 
 
 
 def _renew_keys(sdk_credentials: SdkObject) -> str:
-    """Returns the error message or ""."""
     try:
         sdk_credentials.process_sts(_http_client())
     except _sdk_errors() as error:

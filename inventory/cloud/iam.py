@@ -133,7 +133,6 @@ class IamTokenCredential:
         return True
 
     async def _renew_early(self) -> None:
-        """A refusal is not retried before expiry."""
         async with self._lock:
             try:
                 if not self._iam.paused_for:
@@ -146,7 +145,6 @@ class IamTokenCredential:
             self._renew_at = min(self._expires_at, self._now() + max(self._retry_interval, self._iam.paused_for))
 
     async def _get_shared(self, is_needed: Callable[[], bool]) -> None:
-        """Concurrent callers share the result."""
         completed = self._completed
         async with self._lock:
             if not is_needed():

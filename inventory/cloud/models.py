@@ -136,7 +136,6 @@ def _has_repeated_key(body: bytes, document: _Documented) -> bool:
 
 
 def _has_minus_zero(body: bytes, document: _Documented) -> bool:
-    """The decoder drops the sign."""
     numbers = document.max_async_event_age_in_seconds, document.max_async_retry_attempts
     return 0 in numbers and _MINUS_ZERO.search(body) is not None
 

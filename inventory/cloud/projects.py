@@ -83,7 +83,6 @@ async def expand_projects(
 async def _look_up(
     refs: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
 ) -> tuple[list[ProjectRef], list[RegionWithoutProjects]]:
-    """An account that IAM refuses is not tried again."""
     projects: list[ProjectRef] = []
     missing: list[RegionWithoutProjects] = []
     refused: set[AccountSettings | None] = set()
@@ -127,7 +126,6 @@ async def _list_region(
     account: CredentialProvider,
     cache: dict[tuple[str, AccountSettings | None], dict[str, str]],
 ) -> list[str]:
-    """``cache`` holds IAM's lists by endpoint and account."""
     if owner is not None:
         if owner.projects and owner.regions == (region,):
             return list(owner.projects)

@@ -181,7 +181,6 @@ def _pop_first(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
 
 
 def _error_class(status: int, code: str) -> type[CallError]:  # noqa: PLR0911 - one line a row of the table
-    """Source: the table of api-facts.md section 3."""
     service = code.startswith("FSS.")
     if status == HTTPStatus.UNAUTHORIZED:
         return RefusedError if service else CredentialRefusedError
@@ -258,7 +257,6 @@ def _create_error(
     problem: str | None,
     fault: str | None = None,
 ) -> BadAnswerError:
-    """``problem`` is None if the status describes it."""
     text = redact(body[:MAX_ERROR_BODY].decode("utf-8-sig", errors="replace"))
     error_body = read_error_body(text)
     if problem is None:

@@ -85,7 +85,6 @@ def find_field_changes(functions: pa.Table, destinations: pa.Table, by_status: F
 
 
 def _all_changes(functions: pa.Table, destinations: pa.Table, is_config: Flags) -> Iterator[FieldChanges]:
-    """Yields the changes of one field after another."""
     urns = combine_chunks(functions["function_urn"])
     rows = to_numbers(pc.index_in(destinations["function_urn"], value_set=urns).cast(pa.int64()), -1)
     of_config = (rows >= 0) & is_config[rows] if len(is_config) else rows >= 0
@@ -122,7 +121,6 @@ def _differ_below_microseconds(before: pa.ChunkedArray, after: pa.ChunkedArray, 
 def _remove_same_meaning(
     places: Numbers, before: pa.Array, after: pa.Array, *, write_sorted: bool
 ) -> tuple[Numbers, pa.Array, pa.Array]:
-    """Removes JSON texts with the same meaning."""
     texts = zip(places.tolist(), before.to_pylist(), after.to_pylist(), strict=True)
     kept = [row for row in texts if not same_text(*row[1:])]
     if write_sorted:
@@ -132,7 +130,6 @@ def _remove_same_meaning(
 
 
 def _is_new(rows: Numbers) -> Flags:
-    """Whether each number differs from the number before."""
     flags = np.ones(len(rows), np.bool_)
     flags[1:] = rows[1:] != rows[:-1]
     return flags

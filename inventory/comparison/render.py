@@ -110,7 +110,6 @@ def _rows(diff: Diff) -> Iterator[Cells]:
 
 
 def _changes_first(diff: Diff) -> Iterator[tuple[str, Iterator[Cells]]]:
-    """Titled sections: changes, unknown URNs, changes of the lists."""
     changed = any(diff.counts[kind] for kind in CHANGED_KINDS)
     if changed:
         yield "Changed", (cells for cells in _rows(diff) if cells["kind"] in CHANGED_KINDS)
@@ -119,7 +118,6 @@ def _changes_first(diff: Diff) -> Iterator[tuple[str, Iterator[Cells]]]:
 
 
 def _json(diff: Diff) -> Iterator[str]:
-    """One document, in which each change is a line."""
     sides = {name: _as_json(side._asdict()) for name, side in _sides(diff)}
     yield "{"
     for name, side in sides.items():
@@ -162,14 +160,12 @@ def _write_csv(diff: Diff, sink: IO[bytes]) -> None:
 
 
 def _guard_column(column: pa.Array) -> pa.Array:
-    """Applies :func:`inventory.tables.writer.guard` to a column; most columns need none."""
     if column.type != pa.string() or not pc.any(pc.match_substring_regex(column, FORMULA)).as_py():
         return column
     return to_array(list(map(guard, column.to_pylist())), column.type)
 
 
 def _text(diff: Diff, paint: Paint, part: Part) -> Iterator[str]:
-    """Counts, then what became of each URN."""
     for name, side in _sides(diff):
         yield printable(f"{name.upper()}  {side.path}  {side.finished}  {side.urns:,} URNs")
     yield ""
@@ -297,7 +293,6 @@ def _markdown(diff: Diff) -> Iterator[str]:
 
 
 def _tables(rows: Iterator[Cells]) -> Iterator[str]:
-    """A table of each project."""
     project = None
     for cells in rows:
         if (cells["region"], cells["project_id"]) != project:

@@ -253,7 +253,6 @@ class Ledger(LedgerView):
         self._pending_answers.clear()
 
     def _with_earlier_calls(self) -> Iterator[Outcome]:
-        """A requeued URN counts the calls of both outcomes."""
         for outcome in self._pending_outcomes:
             earlier = self.outcome(outcome.urn)
             if earlier is None:
@@ -283,7 +282,6 @@ class Ledger(LedgerView):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """After a full disk SQLite itself has rolled back."""
         self._db.execute("BEGIN")
         try:
             yield

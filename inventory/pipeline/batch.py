@@ -247,7 +247,6 @@ class BatchFetcher:
                 self._confirmed[_kind_of(untried)] += is_right
 
     async def _read(self, group: FunctionGroup, counts: Attempts) -> None:
-        """Reads pages until the group is complete."""
         reading = group.reading
         wanted = group.waiting.keys() - {group.function}
         while reading.marker is not None and not wanted <= reading.configs.keys():

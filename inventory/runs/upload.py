@@ -261,6 +261,5 @@ def _is_run_file(name: str) -> bool:
 
 
 def _objects_of_run(store: ObjectStore) -> dict[str, Found]:
-    """Returns the objects of a run, the manifest first."""
     objects = {name: found for name, found in store.listed(_FOLDERS).items() if _is_run_file(name)}
     return dict(sorted(objects.items(), key=lambda item: item[0] != manifest.FILE_NAME))

@@ -346,5 +346,4 @@ class AdaptiveRate:
 
 
 def _between(moments: array[float], since: float, until: float) -> int:
-    """Sorted moments in [since, until)."""
     return bisect_left(moments, until) - bisect_left(moments, since)

@@ -72,7 +72,6 @@ _QUALIFIER = Column(
 
 
 def _parameter(name: str, type_: str, unit: str | None, meaning: str, parameter: str) -> Column:
-    """A column that an entry of :data:`inventory.tables.destinations.PARAMETERS` fills."""
     return Column(name, type_, unit, meaning, f"param: {parameter}", name)
 
 

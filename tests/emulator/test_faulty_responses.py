@@ -54,7 +54,6 @@ async def test_truncated_body_is_not_json(emulator, get):
 
 @pytest.mark.parametrize(("fault", "times"), [(Fault.RESET, 2), (Fault.RESET_IN_BODY, 1)])
 async def test_a_reset_breaks_the_connection_as_often_as_planned(emulator, get, fault, times):
-    """Two resets make one error: ``ClientSession`` repeats a call whose answer had not begun."""
     emulator.plan({f"{BASE}f": [fault] * times})
     with pytest.raises(aiohttp.ClientError):
         await get()
@@ -108,7 +107,6 @@ async def test_faults_by_rate_may_be_switched_mid_run(emulator, get):
 
 @pytest.mark.parametrize(("workers", "limit"), [(1, None), (8, None), (60, None), (8, "20/day")])
 async def test_which_urns_fail_depends_on_the_seed_only(session, workers, limit):
-    """Of 60 URNs with 3 attempts each: neither order nor concurrency nor refusals of the limit change the outcome."""
     names = [f"f{number}" for number in range(60)]
     path = f"/v2/{PROJECT}/fgs/functions/{{}}/async-invoke-config"
     faults = Faults(error_5xx=0.5, seed=7)

@@ -23,10 +23,6 @@ TO_THE_END = ("failed", "not_attempted")
 
 
 def planned(urns, kinds, *, seed):
-    """Gives faults to the first calls of some URNs; each kind is the first that one or four URNs meet.
-
-    Only functions that stand in the list once meet them: others may be told by a list of configs, without a call.
-    """
     dice = random.Random(seed)
     times = Counter(":".join(urn.split(":")[:7]) for urn in urns)
     single = [urn for urn in urns if times[":".join(urn.split(":")[:7])] == 1]
@@ -68,11 +64,6 @@ def assert_right(folder, right):
 
 
 async def assert_logged(folder, server, broken=0):
-    """The request log and the ledger count the same calls, by status.
-
-    Where the server goes away in between, up to so many ``broken`` calls never reached its log, or are in it with an
-    answer that did not reach us; both are calls without an answer to the ledger.
-    """
     while sum(server.counts.values()) < server._number:  # noqa: ASYNC110 - we may have left before the log is written
         await asyncio.sleep(0.001)
     requests = manifest_of(folder)["requests"]
@@ -102,10 +93,6 @@ def broken_calls(monkeypatch):
 
 
 async def test_all_faults_at_once(export_right, tmp_path, broken_calls):
-    """Under every fault at once a run ends, accounts for each URN, and is right wherever it was answered.
-
-    The firewall blocks one region in mid-run; what can be got past in the other is got past.
-    """
     cloud, path, urns, folder = await export_right(450)
     first, second = (sorted(urn for urn in urns if f":{scope.project_id}:" in urn) for scope in cloud.scopes)
     plan = planned(first, RECOVERABLE, seed=4)

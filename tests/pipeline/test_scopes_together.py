@@ -95,7 +95,6 @@ class World:
         self.outcomes = []
 
     def queue(self, urns, answers, *, endpoint=0, secret=None, latency=0.05, places=math.inf):
-        """A scope whose calls are answered by ``answers``, then accepted."""
         endpoint = self.endpoints.setdefault(endpoint, Endpoint(clock=self.clock))
         answers = iter(answers)
 

@@ -153,7 +153,6 @@ def test_the_emulator_command_starts():
 
 @pytest.mark.timeout(120)
 def test_the_demo_prints_what_the_readme_shows(tmp_path):
-    """Times and port aside."""
     done = run_cli("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (shown,) = blocks(README, "text")

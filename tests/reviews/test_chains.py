@@ -88,7 +88,6 @@ def random_links(seed, names):
 
 
 def simple_cycles_by_brute_force(links):
-    """Every order of nodes with every choice of links between them."""
     events, cycles = {}, set()
     for source, event, target in links:
         events.setdefault((source, target), []).append(event)

@@ -101,7 +101,6 @@ class FakeStore:
         self.objects.pop(name, None)
 
     def run_in_store(self):
-        """The run whose manifest is there, whole; None without a manifest."""
         if "manifest.json" not in self.objects:
             return None
         run = json.loads(self.objects["manifest.json"][0])["run"]
@@ -136,7 +135,6 @@ class Run:
         (self.folder / "manifest.json").write_text(json.dumps({"run": name}))
 
     def go(self, mode):
-        """Checks the store and uploads, as an export does before and after its calls."""
         self.result, self.exit_code = "killed", ExitCode.ANSWERED
         try:
             one = Upload(URL, self.folder, {})
@@ -149,7 +147,6 @@ class Run:
 
 
 def at_once(store, seed, *runs_and_modes):
-    """Does several runs at once, in a random order of their calls."""
     names = [run.name for run, _ in runs_and_modes]
     store.turns = Turns(seed, names)
 

@@ -41,7 +41,6 @@ def run(server, tmp_path, write_list):
 
 
 def put(run, name):
-    """Writes the file of another program."""
     (run / name).parent.mkdir(parents=True, exist_ok=True)
     (run / name).write_text("mine")
     return run / name

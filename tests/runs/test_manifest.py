@@ -42,10 +42,6 @@ def described(**changed) -> dict[str, object]:
 
 
 def test_every_urn_is_counted_by_its_status_and_kind():
-    """Counts are by status and error kind; retries are the calls after each URN's first attempt.
-
-    A URN that a list settled shares its calls with others: they are no retries.
-    """
     counts = Counts()
     for settled in (
         None,

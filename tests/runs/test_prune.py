@@ -174,7 +174,6 @@ def test_results_that_are_not_in_their_store_yet_stay(run, folder):
 
 
 def record_upload(path, *, done):
-    """Writes facts and record of a run whose results are in a store, or were to be."""
     with Ledger(path / "ledger.sqlite") as ledger:
         record_output(ledger, Output(path, parse("s3://bucket/runs/first")))
     content = (path / "manifest.json").read_bytes()
@@ -210,7 +209,6 @@ def delivered_without_manifest(path):
 
 @pytest.fixture
 def unreadable(monkeypatch):
-    """Paths that are refused with everything in them: the tests may run as root."""
     refused = set()
 
     def guarded(real):
@@ -230,7 +228,6 @@ def unreadable(monkeypatch):
 
 
 def assert_skipped(folder, made, message):
-    """Prunes a folder whose second run is odd; the first and third go."""
     before = content(made[1])
     code, gone, reported = prune(folder, "--keep-last", "1", "--incomplete", "--quiet")
     assert (code, gone) == (4, [str(made[0]), str(made[2])]), reported

@@ -145,7 +145,6 @@ def _headers(right: web.Response) -> CIMultiDict[str]:
 
 
 def _plain(right: web.Response, length: int | None = None) -> bytes:
-    """The answer as bytes; ``length`` replaces Content-Length."""
     lines = [f"HTTP/1.1 {right.status} {HTTPStatus(right.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in _headers(right).items()]
     lines.append(f"Content-Length: {len(_body(right)) if length is None else length}")

@@ -192,7 +192,6 @@ class GeneratedCloud:
         return _Function(index, urn, versions, aliases)
 
     def _deleted(self, index: int) -> FunctionUrn:
-        """No function: its index is past the end."""
         return self._function(self.functions + index).urn
 
     def _find(self, urn: FunctionUrn) -> _Function | None:
