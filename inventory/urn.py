@@ -155,7 +155,6 @@ def _check_look_alikes(text: str) -> None:
 
 
 def _check_categories(text: str) -> None:
-    """Rejects symbols, private use, unassigned characters, and marks without a letter."""
     if text.isascii():
         return
     base = ""  # the last letter and its marks

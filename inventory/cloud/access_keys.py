@@ -269,7 +269,6 @@ def _renew_keys(sdk_credentials: SdkObject) -> str:
 
 @functools.cache
 def _http_client() -> SdkObject:
-    """Creates the SDK's HTTP client without logging, because requests contain secrets."""
     from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler
     from huaweicloudsdkcore.http.http_client import HttpClient
     from huaweicloudsdkcore.http.http_config import HttpConfig
@@ -285,7 +284,6 @@ def _http_client() -> SdkObject:
 
 @functools.cache
 def _session_type() -> SdkObject:
-    """Creates a session class of requests that uses our proxies."""
     import requests
     from requests.adapters import HTTPAdapter
 

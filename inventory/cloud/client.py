@@ -128,5 +128,4 @@ class Client:
 
 
 def _in_path(function_urn: str) -> str:
-    """Keeps ":" and "!" unencoded in the path, as Terraform does."""
     return quote(function_urn, safe=":!~")

@@ -103,7 +103,6 @@ class TokenCredential:
         return generation != self.generation
 
     def _reload(self, file: Path) -> None:
-        """Keeps the old token if the file is missing or incomplete."""
         stamp = _file_version(file)
         if stamp is None or stamp == self._file_version:
             return
@@ -154,7 +153,6 @@ def _checked(value: str, origin: str) -> str:
 
 
 def _file_version(path: Path | None) -> tuple[int, int, int] | None:
-    """None if the file cannot be read twice, as a pipe."""
     if path is None:
         return None
     try:

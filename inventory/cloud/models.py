@@ -125,7 +125,6 @@ def read_func_urn(body: bytes) -> str | None:
 
 
 def _has_repeated_key(body: bytes, document: _Documented) -> bool:
-    """The decoder keeps only the last value of a repeated key."""
     sides = document.destination_config or _Sides()
     both = 2 - (sides.on_success is None) - (sides.on_failure is None)
     return (
@@ -200,7 +199,6 @@ def _whole_float(number: Number) -> float | None:
 
 
 def _read_sides(document: object) -> tuple[list[Destination | None], object]:
-    """Also returns the part of ``destination_config`` that :class:`Destination` cannot hold."""
     if not isinstance(document, dict):
         return [None, None], None if _is_empty(document) else document
     sides: list[Destination | None] = []

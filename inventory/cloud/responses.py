@@ -228,7 +228,6 @@ def _describe_problem(status: int, headers: Mapping[str, str], body: bytes) -> s
 
 
 def _is_broken_json(headers: Mapping[str, str], body: bytes) -> bool:
-    """An empty body and a web page are not JSON."""
     if not body or "json" not in headers.get("Content-Type", "").lower():
         return False
     try:
@@ -244,7 +243,6 @@ def _request_id(headers: Mapping[str, str], redact: Callable[[str], str]) -> str
 
 
 def _printable(header: str) -> str:
-    """Escapes bytes that are not UTF-8, which no output file accepts."""
     return header.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

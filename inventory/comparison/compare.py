@@ -226,7 +226,6 @@ def config_text(cells: Cells | None) -> str | None:
 
 
 def _join(tables: JoinedTables, readers: Sequence[TableReader]) -> Generator[tuple[Window, pa.Table, pa.Table]]:
-    """Yields each window with its joined functions and its joined destinations."""
     with tables:
         for window in skip_equal_rows(read_windows(readers, tables.is_interrupted)):
             yield window, *tables.join(window)
@@ -283,7 +282,6 @@ def _merge(identity: list[pa.Array], fields: FieldChanges, rows: Numbers, change
 
 
 def _columns_of_fields(fields: FieldChanges) -> list[pa.Array]:
-    """The columns of changed fields, without those that identify the function."""
     count = len(fields.rows)
     kind, status = (_repeat(word, count) for word in (Kind.CHANGED.value, Status.CONFIGURED.value))
     nulls = [pa.nulls(count, field.type) for field in _CHANGE_COLUMNS]
@@ -301,7 +299,6 @@ def _columns_of_fields(fields: FieldChanges) -> list[pa.Array]:
 
 
 def _identify(urns: pa.Array) -> list[pa.Array]:
-    """The columns that identify a function, split as in :func:`inventory.urn.split_urn`."""
     parts = pc.split_pattern(urns, ":")
     offsets = np.frombuffer(parts.buffers()[1], np.int32, len(parts) + 1, parts.offset * 4).astype(np.int64)
     counts = np.diff(offsets)

@@ -215,7 +215,6 @@ def _count_lines(diff: Diff, paint: Paint) -> Iterator[str]:
 
 
 def _fate(cells: Cells) -> list[str]:
-    """What became of a URN, in a few short lines."""
     words = [cells["kind"]]
     if cells["kind"] != Kind.CHANGED:
         why = f" ({cells['error_kind']})" if cells["error_kind"] else ""
@@ -276,7 +275,6 @@ def _told(value: object) -> str:
 
 
 def _markdown(diff: Diff) -> Iterator[str]:
-    """Fit for a comment: counts, then a table of each project."""
     yield "### What changed"
     yield ""
     for name, side in _sides(diff):
@@ -311,7 +309,6 @@ def _tables(rows: Iterator[Cells]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """A text that stays in its cell, and is no markup."""
     escaped = printable(" ".join(text.splitlines()))
     for mark in "\\`*_<>[]|@#":
         escaped = escaped.replace(mark, f"\\{mark}")

@@ -150,7 +150,6 @@ def _connect_uri(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _check_regular(path: Path) -> None:
-    """Refuses links and pipes: SQLite must write inside the folder."""
     for file in ledger_files(path):
         # SQLite follows no link to the shared memory.
         if not file.name.endswith("-shm") and (file.is_symlink() or file.is_fifo() or (file != path and file.is_dir())):

@@ -222,7 +222,6 @@ class LedgerView:
             raise self.damage_error(f"{number:,} URNs found, {total:,} written")
 
     def _outcomes(self) -> Iterator[Outcome]:
-        """URN order lets rows() join two scans without a look-up."""
         with self._translate_errors():
             for row in self._db.execute("SELECT * FROM outcomes ORDER BY urn"):
                 outcome = Outcome._make(row[:-1])

@@ -259,7 +259,6 @@ def _function_of(urn: str) -> str:
 
 
 def _kind_of(urn: str) -> str:
-    """Version, alias or neither: a list may contain some kinds only."""
     return parse(urn).qualifier_type or _NO_QUALIFIER
 
 

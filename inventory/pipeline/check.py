@@ -172,7 +172,6 @@ def _clock(date: str | None) -> Step:
 
 
 async def _project(scope: ScopeSettings, session: aiohttp.ClientSession, account: CredentialProvider) -> Step:
-    """Whether IAM shows the project; unknown without permission for IAM."""
     try:
         projects = await list_projects(session, scope.iam_endpoint, account.iam_credential(session, scope.region))
     except (CallError, UrnError) as error:

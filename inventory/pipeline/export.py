@@ -111,7 +111,6 @@ def _write_manifest(
     tables: list[TableFile],
     counts: manifest.Counts,
 ) -> Result:
-    """Writes the manifest last, as the mark of complete tables."""
     reports = {
         key: manifest.ScopeReport(
             resolve_scope(settings, *key).endpoint,

@@ -200,7 +200,6 @@ class Scope:
         attempts.waited += self._clock() - began
 
     async def _call(self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
-        """Makes one call; holds the lockout if the secret is unproven."""
         sent = await self._wait_for_slot(attempts)
         lockout = self._credential.lockout
         if lockout is None:
@@ -271,7 +270,6 @@ class Scope:
         return sent
 
     def _give_back(self, sent: float) -> None:
-        """Gives slot and lockout back; the call is not made."""
         self.lane.give_back(sent, is_finished=True)
         if self._credential.lockout is not None:
             self._credential.lockout.release()
@@ -308,7 +306,6 @@ class Scope:
         return error
 
     async def _reclassify(self, error: CallError, generation: int, operation: str) -> CallError:
-        """Adjusts an error to the state of scope and credential."""
         may_be_permission = self.is_proven or (self.is_in_doubt and operation != Operation.SHOW_CONFIG)
         is_403 = error.error_code == "FSS.0403" and error.status_code == HTTPStatus.FORBIDDEN
         if is_403 and not may_be_permission:

@@ -61,7 +61,6 @@ class UrnFetcher:
         return outcome
 
     async def _ask_elsewhere(self) -> int:
-        """Asks until the credential is accepted; returns the number of refusals."""
         was_proven = self._was_accepted or self._scope.is_proven
         try:
             list_is_refused = await self._is_list_refused()

@@ -77,7 +77,6 @@ def _mixed_cycles(graph: CallGraph, single: list[_Row]) -> list[_Row]:
 
 
 def _alias_cycles(graph: CallGraph) -> list[_Row]:
-    """The components with a link from an alias to a version."""
     successors, alias_links = _add_alias_links(graph)
     if not alias_links:
         return []

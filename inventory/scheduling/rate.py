@@ -196,7 +196,6 @@ class AdaptiveRate:
         self._bound = self._cap if limit is None else min(self._cap, self._share * self._margin * limit.per_second)
 
     def _seconds_until_room(self, now: float, limit: RateLimit | None) -> float:
-        """Seconds until the window has room; otherwise a growing estimate."""
         shortest, longest = 0.0, _LONGEST_PAUSE_SECONDS
         if limit is not None:
             shortest, longest = 1.0 / limit.per_second, limit.seconds
@@ -209,7 +208,6 @@ class AdaptiveRate:
         return pause
 
     def _is_bunch(self, sent: float, now: float) -> bool:
-        """Counts a single refusal; returns whether it belongs to a bunch."""
         this = self._round
         if not this.refused:
             this.began = sent
@@ -277,7 +275,6 @@ class AdaptiveRate:
         self._accepted_since = sent
 
     def _is_caused_by_us(self, refusals: PauseRefusals) -> bool:
-        """Whether our calls nearly filled a limit; widens the margin then."""
         limit = self.limit
         if limit is None:
             return False

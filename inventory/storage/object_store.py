@@ -175,7 +175,6 @@ def options_of(url: ObjectUrl, environment: Mapping[str, str]) -> dict[str, Any]
 
 
 def _proxy_options(url: ObjectUrl, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the proxy of the environment, which Arrow does not read."""
     host = options.get("endpoint_override") or f"s3.{options.get('region') or 'us-east-1'}.amazonaws.com"
     if options.get("force_virtual_addressing") or "endpoint_override" not in options:
         host = f"{url.bucket}.{host}"

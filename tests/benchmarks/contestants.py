@@ -103,7 +103,6 @@ def aiohttp_tuned(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]
 
 
 def httpx_async(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
-    """``httpx.AsyncClient`` with as many connections as workers; on uvloop."""
     import httpx  # noqa: PLC0415 - a contestant loads what it needs, and no other's
     import uvloop  # noqa: PLC0415 - the same
 
@@ -184,7 +183,6 @@ CONTESTANTS = {
 
 
 def main() -> None:
-    """Runs one contestant."""
     name, path, url, workers = sys.argv[1:]
     answered, phase = CONTESTANTS[name](Path(path).read_text(encoding="ascii").split(), url, int(workers))
     sys.stdout.write(json.dumps({"answered": answered, "wall": phase.wall, "cpu": phase.cpu}) + "\n")

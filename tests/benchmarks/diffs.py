@@ -34,7 +34,6 @@ print(inventory.diff(*sys.argv[1:]).counts["changed"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the runs, measures, and prints a table."""
     parser = argparse.ArgumentParser(description="Measures the comparison of two runs.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="functions of each run, each with a destination")
     asked = parser.parse_args(arguments)

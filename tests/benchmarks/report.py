@@ -13,7 +13,6 @@ _COMMAND = "python tests/benchmarks/run.py"
 
 
 def median(entrant: dict[str, Any], name: str) -> float:
-    """The median of a figure over the rounds."""
     return statistics.median(measured[name] for measured in entrant["rounds"])
 
 
@@ -24,7 +23,6 @@ def ratio(ours: dict[str, Any], entrant: dict[str, Any]) -> float:
 
 
 def write_table(figures: dict[str, Any]) -> str:
-    """All tables, as the guide shows them."""
     parts = [_race(figures), _start_up(figures), _limits(figures)]
     if figures["memory"]:
         parts.insert(1, _memory(figures))

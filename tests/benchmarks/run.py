@@ -38,7 +38,6 @@ _START_UPS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures, and writes table and plot."""
     asked = _parse(arguments)
     figures = _measure(asked)
     table = write_table(figures)
@@ -96,7 +95,6 @@ def _measure(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _memory(folder: Path, url: str, size: int) -> dict[str, float]:
-    """Peak memory and rate of an export."""
     sys.stderr.write(f"memory: {size} URNs\n")
     done = export(write_list(folder / f"memory-{size}.txt", size), url, folder / "memory.run")
     if done.configured != size:
@@ -105,7 +103,6 @@ def _memory(folder: Path, url: str, size: int) -> dict[str, float]:
 
 
 def _start_up(rounds: int) -> list[dict[str, Any]]:
-    """Medians of short commands, in turns."""
     times: dict[str, list[float]] = {title: [] for title, _ in _START_UPS}
     for _ in range(rounds):
         for title, command in _START_UPS:

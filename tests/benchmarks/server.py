@@ -68,7 +68,6 @@ class Server(NamedTuple):
 
 
 def find_nginx() -> str | None:
-    """The nginx of this machine, if it has one."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:{_SYSTEM_FOLDERS}")
 
 

@@ -119,7 +119,6 @@ def _as_gzip(right: Reply, body: bytes) -> Reply:
 
 @cache
 def _bomb() -> bytes:
-    """Compressed piece by piece: the spaces are never in memory together."""
     packer = zlib.compressobj(level=1, wbits=31)
     pieces = [packer.compress(SPACES) for _ in range(HUGE_BYTES // len(SPACES))]
     return b"".join((*pieces, packer.flush()))

@@ -164,7 +164,6 @@ def area(
 
 
 def _fill(colours: Sequence[str]) -> dict[str, Any]:
-    """Colours and hatches of bars; a white outline separates them."""
     return {"color": colours, "hatch": [HATCHES.get(colour, "") for colour in colours], "edgecolor": "white"}
 
 
@@ -185,7 +184,6 @@ def _place_labels(parts: pd.DataFrame, longest: int) -> tuple[dict[str, list[str
 
 
 def _axis_end(sums: Sequence[int], after: Sequence[str], longest: int) -> float:
-    """Leaves room for the labels at the ends of the bars."""
     end = 1.04 * longest
     for length, text in zip(sums, after, strict=True):
         end = max(end, length / max(0.3, 1 - (len(text) + 2) / _CHARACTERS_PER_AXIS))
@@ -201,6 +199,5 @@ def _finish_axes(ax: Axes, names: Sequence[str], title: str, unit: str) -> None:
 
 
 def _set_title(ax: Axes, title: str) -> None:
-    """Across the figure: with long names the axes are too narrow."""
     wrapped = textwrap.fill(title, _TITLE_WIDTH)
     ax.get_figure(root=True).suptitle(wrapped, x=0.005, ha="left", fontsize=12)  # type: ignore[union-attr]
