@@ -256,3 +256,13 @@ def test_how_much_of_a_limit_was_used():
     assert calls.pace.used(calls.now) is None
     calls.accept(1000)
     assert calls.pace.used(calls.now) == pytest.approx(0.99, abs=0.01)
+
+
+@pytest.mark.parametrize(("share", "calls"), [(1.0, 5), (0.5, 2), (0.1, 1)])
+def test_a_window_never_contains_more_calls_than_the_limit(share, calls):
+    pace = AdaptiveRate(0, share)
+    pace.learn(RateLimit(5, 10.0, "user"), 100.0)
+    for number in range(calls):
+        assert pace.ready_at() <= 100.0 + number
+        pace.record_sent(100.0 + number)
+    assert pace.ready_at() == 110.0

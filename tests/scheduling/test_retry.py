@@ -19,7 +19,7 @@ from inventory.errors import (
     ThrottledError,
     WrongEndpointError,
 )
-from inventory.scheduling.retry import MAX_ALONE, MAX_RENEWALS, Attempts, RetryPolicy
+from inventory.scheduling.retry import MAX_ALONE, MAX_BUDGET, MAX_RENEWALS, Attempts, RetryBudget, RetryPolicy
 
 
 class Bench:
@@ -195,3 +195,16 @@ async def test_one_policy_serves_many_coroutines():
     results = await asyncio.gather(*map(one, benches))
     assert results == ["answer" if n % 4 < 3 else str(n) for n in range(40)]
     assert [bench.calls for bench in benches] == [min(n % 4 + 1, 3) for n in range(40)]
+
+
+def test_the_budget_of_retries_never_grows_beyond_its_maximum():
+    def left(budget):
+        return sum(1 for _ in iter(budget.take, False))
+
+    fresh, full = RetryBudget(), RetryBudget()
+    for _ in range(500):
+        full.add()
+    assert left(full) == left(fresh) == MAX_BUDGET - 1
+    for _ in range(3):
+        fresh.add()
+    assert left(fresh) == 2

@@ -201,3 +201,22 @@ def test_a_call_goes_out_when_it_says(in_virtual_time):
     made, said = in_virtual_time(test)
     assert said == made
     assert [later - earlier for earlier, later in pairwise(made)] == pytest.approx([0.5] * 4)
+
+
+def test_one_probe_at_a_time_follows_a_pause():
+    now = 100.0
+    throttle = Throttle(0, clock=lambda: now)
+    throttle.pause(5.0)
+    assert throttle.ready_at(now) == 105.0
+    now = 105.0
+    probe = throttle.take(now)
+    assert throttle.ready_at(now) > now
+    throttle.record_no_answer(104.0)  # another call
+    assert throttle.ready_at(now) > now
+    throttle.record_no_answer(probe)
+    assert throttle.ready_at(now) <= now
+    probe = throttle.take(now)
+    assert throttle.ready_at(now) > now
+    throttle.record_accepted(probe)
+    throttle.take(now)
+    assert throttle.ready_at(now) <= now
