@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from support.project import DATA
 
 from inventory.outcome import Outcome
+from inventory.tables import schema
+from inventory.tables.destinations import PARAMETERS
 from inventory.tables.flatten import flatten, read_time
 
 RECORDED = [entry for entry in json.loads((DATA / "real_answers.json").read_text()) if entry["kind"] == "response"]
@@ -288,3 +290,32 @@ def test_flattening_is_total(known, unknown):
     assert [row[5] for row in rows.destinations] == sorted({row[5] for row in rows.destinations})
     extra = json.loads(rows.function[22] or "{}")
     assert {name: extra[name] for name in unknown} == unknown
+
+
+ALL_KEYS = {
+    "bucket": "b",
+    "prefix": "p",
+    "expires": 3,
+    "topic_urn": "urn:smn:cn-north-4:p0:t",
+    "stream_name": "s",
+    "func_urn": "urn:fss:cn-north-4:p0:function:default:g:latest",
+}
+
+
+@pytest.mark.parametrize(
+    ("destination", "columns"),
+    [
+        ("OBS", {"obs_bucket", "obs_prefix", "obs_expires_days"}),
+        ("SMN", {"smn_topic_urn"}),
+        ("DIS", {"dis_stream_name"}),
+        ("FunctionGraph", {"target_function_urn"}),
+        ("RocketMQ", set()),
+        ("obs", set()),
+    ],
+)
+def test_a_destination_fills_the_columns_of_its_own_type_only(destination, columns):
+    side = {"destination": destination, "param": json.dumps(ALL_KEYS)}
+    (row,) = flatten(URN, settled({"destination_config": {"on_failure": side}})).destinations
+    names = [column.name for column in schema.DESTINATIONS.columns]
+    own = {name for keys in PARAMETERS.values() for name, _ in keys.values()}
+    assert {name for name, cell in zip(names, row, strict=True) if name in own and cell is not None} == columns
