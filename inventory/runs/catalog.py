@@ -74,15 +74,11 @@ class Run(NamedTuple):
     Units: ``bytes`` of the tables in all formats.
 
     Attributes:
-        path: its folder or URL.
         started: start of the run, UTC.
         finished: end of the last session, UTC.
         exit_code: 0 every URN answered; 1 some failed; otherwise some were not attempted.
-        schema_version: of its tables.
         urns: number of distinct URNs.
         status: URNs by status.
-        bytes: size of its tables.
-        manifest: the whole manifest.
     """
 
     path: Path | ObjectUrl

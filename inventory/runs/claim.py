@@ -40,10 +40,10 @@ def foreign_claims(names: Iterable[str], own: str) -> list[str]:
 
 
 def check_unclaimed(store: ObjectStore, names: Iterable[str], own: str) -> None:
-    """Checks a listing for claims of other runs.
+    """Checks a listing.
 
     Raises:
-        TakenError: there is one.
+        TakenError: it contains a claim of another run.
     """
     for name in foreign_claims(names, own):
         raise TakenError(
@@ -55,9 +55,8 @@ def check_unclaimed(store: ObjectStore, names: Iterable[str], own: str) -> None:
 def take_claim(store: ObjectStore, claim: str, content: Path, check_cancelled: Callable[[], None]) -> None:
     """Puts the claim, and returns when it is the only one.
 
-    A store lists what was put before, so of two runs at least one sees both claims. A run that sees only its own has
-    won, and never removes it before its end. Of runs that see each other, the first by name waits for the others, which
-    give up.
+    Of two runs, at least one lists both claims. A run that lists only its own has won, and keeps it to its end. Of
+    runs that see each other, the first by name waits, and the others give up.
 
     Raises:
         TakenError: another run has won.

@@ -33,14 +33,7 @@ _TABLE_OPTION_NAMES: Final = ("format", "naive_timezone", "rows_per_file")
 
 
 class RunEnd(NamedTuple):
-    """What the manifest says about the end of a run, and the ledger's tables do not.
-
-    Attributes:
-        finished: end of the last session.
-        exit_code: exit code of the last session.
-        scopes: the manifest's block of scopes.
-        settings: the settings without secrets.
-    """
+    """What the manifest says about the end of the last session, and the ledger's tables do not."""
 
     finished: str
     exit_code: int

@@ -25,12 +25,7 @@ _MAX_NAMED: Final = 3
 
 
 class RunFiles:
-    """Manifest and table files of a finished run.
-
-    Attributes:
-        path: its folder or URL.
-        manifest: content of its ``manifest.json``.
-    """
+    """Manifest and table files of a finished run."""
 
     def __init__(self, path: Path | ObjectUrl, content: dict[str, Any], store: ObjectStore | None = None) -> None:
         self.path = path

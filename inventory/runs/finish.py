@@ -27,9 +27,6 @@ class Result(NamedTuple):
     """Result of a run.
 
     Attributes:
-        output: folder or store of the tables.
-        manifest: content of ``manifest.json``.
-        exit_code: exit code for the process.
         nothing_to_do: the run was already complete.
         examples: by error kind, the answer to the first failed URN.
         without_failure_destination: configured URNs whose failures notify nobody; None without new tables.
@@ -103,18 +100,13 @@ def write_manifest(
 
 
 def _not_before(finished: str, ledger: LedgerView, counts: manifest.Counts) -> str:
-    """Returns the end of a run, not before its start or its last outcome: the clock may have been set back."""
+    """Corrects an end before the start or the last outcome: the clock may have been set back."""
     last_outcome = manifest.text_of(datetime.fromtimestamp(counts.last_finished / 1e6, UTC))
     return max(finished, RunFacts(ledger).started or "", last_outcome)
 
 
 def check_bodies(ledger: Ledger, folder: Path, *, again: bool = False) -> None:
-    """Checks that tables can be built from a ledger.
-
-    Args:
-        ledger: the run's ledger.
-        folder: the run's folder.
-        again: the failed URNs will be retried; then dropped bodies are allowed if no URN failed.
+    """Checks that tables can be built from a ledger; ``again`` allows dropped bodies if no URN failed.
 
     Raises:
         UsageError: the bodies are dropped. Nothing was changed.

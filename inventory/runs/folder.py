@@ -35,7 +35,6 @@ class RunFolder:
     """Folder of one run.
 
     Attributes:
-        path: its path.
         made: :meth:`prepare` made the folder.
         fresh: :meth:`prepare` found no files of a run.
     """
@@ -99,10 +98,10 @@ class RunFolder:
             raise UsageError(f"{self.path} contains no run: there is no {database.FILE_NAME} in it")
 
     def check_places(self, formats: Iterable[str], *, in_parts: bool) -> None:
-        """Checks that nothing foreign has the name of a table or of the manifest. Nothing is changed.
+        """Checks that nothing foreign has the name of a table or of the manifest.
 
         Raises:
-            OutputError: such a folder, or something in the place of a folder of parts, exists.
+            OutputError: a folder has, or something else than a folder of parts.
         """
         try:
             obstacle = next(filter(paths.is_folder, (self.manifest, temporary_name(self.manifest))), None)

@@ -61,8 +61,6 @@ class _Table(msgspec.Struct):
 
 
 class _Read(msgspec.Struct):
-    """The keys that are read again."""
-
     started: _Moment
     finished: _Moment
     exit_code: int
@@ -111,12 +109,9 @@ class ScopeReport(NamedTuple):
     """What the ledger does not contain about a scope.
 
     Attributes:
-        endpoint: base URL of the calls.
-        limit: the learnt rate limit, or None.
-        used: used part of the limit since then; None after too little time.
+        used: used part of the limit since it was learnt; None after too little time.
         stopped: why the scope stopped, or None.
-        shared_limit: the learnt limit that counts the calls of all scopes of the endpoint, or None.
-        shared_used: used part of it.
+        shared_limit: the learnt limit that counts the calls of all scopes of the endpoint.
     """
 
     endpoint: str
@@ -152,10 +147,7 @@ def exit_code_of(counts: Counts, stops: Iterable[ExitCode]) -> ExitCode:
 def describe_input(
     sources: Iterable[SourceRead], urns: int, rejects: int, listed: object = None, cleaned: int = 0
 ) -> dict[str, Any]:
-    """Makes the input block: entries = urns + duplicates + rejects.
-
-    ``cleaned`` entries had invisible characters at their ends, which were removed.
-    """
+    """Makes the input block; ``cleaned`` entries had invisible characters at their ends."""
     files = [{"path": source.name, "sha256": source.sha256, "entries": source.entries} for source in sources]
     entries = sum(int(str(file["entries"])) for file in files)
     return {
@@ -172,7 +164,7 @@ def describe_input(
 def describe_requests(answers: Iterable[AnswerCount], counts: Counts) -> dict[str, Any]:
     """Makes the requests block: the calls of all sessions.
 
-    ``saved_by_lists``: URNs settled by lists of configs minus the calls for these lists, at least 0.
+    ``saved_by_lists``: URNs settled by lists of configs minus the calls for these lists.
     """
     by_status: Counter[str] = Counter()
     by_operation: Counter[str] = Counter()

@@ -28,7 +28,6 @@ class Output(NamedTuple):
     """Output of a run; as text, its folder or URL.
 
     Attributes:
-        folder: the folder of ledger and tables.
         url: the object store for the results; None: they stay in the folder.
         work_dir_named: the user chose the work folder of a run into a store.
         unnamed: the user named no folder; :func:`reserve_folder` chooses one.
@@ -51,9 +50,7 @@ class Output(NamedTuple):
 
 @contextmanager
 def reserve_folder(output: Output) -> Iterator[Output]:
-    """Returns the output; makes a new folder for it if the user named none.
-
-    The new folder is removed if it is empty after the block.
+    """Makes a new folder if the user named none, and removes it after the block if it is empty.
 
     Raises:
         OutputError: the folder cannot be made.

@@ -41,7 +41,7 @@ class Policy(NamedTuple):
     """Retention policy. A run is kept if one of the rules keeps it (as in restic).
 
     Attributes:
-        last: number of newest runs to keep.
+        last: number of newest runs.
         daily: number of days (UTC, only days with a run) of which one run is kept.
         monthly: the same for months.
     """
@@ -59,13 +59,12 @@ class RunTime(NamedTuple):
 
 
 class PrunePlan(NamedTuple):
-    """What happens to each entry of a folder of runs.
+    """What happens to each entry of a folder of runs: paths, oldest first, with reasons.
 
     Attributes:
-        removed: runs to remove, oldest first.
-        kept: complete runs to keep, oldest first, with the reason.
-        untouched: all other entries, with the reason.
-        unreadable: entries of which it is unknown what they are, or whether they may be removed, with the reason.
+        kept: complete runs.
+        untouched: entries that are not removed under any policy.
+        unreadable: entries of which that is unknown.
     """
 
     removed: list[Path]
@@ -77,8 +76,8 @@ class PrunePlan(NamedTuple):
 def keep_reasons(runs: Sequence[RunTime], policy: Policy) -> list[tuple[str, ...]]:
     """Returns the reasons to keep each run, in the order of ``runs``; a run without a reason goes.
 
-    Of each day or month the best run is kept: exit code 0 before 1 before others; of equal runs the newest. Every
-    policy keeps the newest run and the best run, so that failing nights do not push out the last good run.
+    Of each day or month the best run is kept: exit code 0 before 1 before others; of equal runs the newest. The newest
+    and the best run always stay: failing nights do not push out the last good run.
     """
     found: list[list[str]] = [[] for _ in runs]
     newest_first = sorted(range(len(runs)), key=lambda index: (runs[index].time, index), reverse=True)
@@ -113,7 +112,7 @@ def plan_prune(folder: Path, policy: Policy, *, incomplete: bool = False) -> Pru
 
     Args:
         folder: contains the folders of the runs.
-        policy: which complete runs to keep; an empty policy keeps all.
+        policy: an empty policy keeps all complete runs.
         incomplete: also remove damaged runs and runs without tables that are older than the newest complete run.
 
     Raises:
@@ -148,7 +147,6 @@ def plan_prune(folder: Path, policy: Policy, *, incomplete: bool = False) -> Pru
 
 
 def _place(plan: PrunePlan, path: Path, find_obstacle: Callable[[Path], str | None]) -> None:
-    """Puts an entry where it belongs in the plan; one that another process has removed belongs nowhere."""
     try:
         obstacle = find_obstacle(path)
     except (InventoryError, OSError) as error:
@@ -162,7 +160,7 @@ def _place(plan: PrunePlan, path: Path, find_obstacle: Callable[[Path], str | No
 
 
 def _obstacle_of_other(other: OtherEntry, path: Path, *, newest: float, incomplete: bool) -> str | None:
-    """Returns why an entry that is not a complete run stays; None: remove it."""
+    """Returns why an entry that is not a complete run stays, or None."""
     if other.state is State.HALF_REMOVED:
         return None
     if other.state not in {State.STOPPED, State.DAMAGED}:
@@ -175,10 +173,10 @@ def _obstacle_of_other(other: OtherEntry, path: Path, *, newest: float, incomple
 
 
 def _obstacle(path: Path) -> str | None:
-    """Returns why a run must not be removed under any policy; None: it may be removed.
+    """Returns why no policy removes a run, or None.
 
     Raises:
-        InventoryError: that is unknown, as its ledger or manifest cannot be read.
+        InventoryError: its ledger or manifest cannot be read.
     """
     ledger = RunFolder(path).ledger
     if database.is_in_use(ledger):
@@ -191,7 +189,7 @@ def _obstacle(path: Path) -> str | None:
 
 
 def _write_time(run: Run) -> tuple[int, datetime]:
-    """Returns when the manifest was written by the file system's clock, which shows that a clock was set back."""
+    """Time of the manifest by the file system's clock: it shows that a clock was set back."""
     try:
         return RunFolder(Path(str(run.path))).manifest.lstat().st_mtime_ns, run.finished
     except OSError:
@@ -207,11 +205,10 @@ def _last_modified(path: Path) -> float:
 def remove_run(path: Path) -> list[str] | None:
     """Removes the files of a run, and its folder if nothing else is in it.
 
-    First the manifest is renamed, then the ledger is removed. A kill at any moment leaves a complete run, a run for
-    ``--resume``, or a rest that the next prune removes.
+    A kill at any moment leaves a complete run, a run for ``--resume``, or a rest that the next prune removes.
 
     Returns:
-        The names of other files that stay in the folder; None: another process has removed the run.
+        The names of other files in the folder; None: another process has removed the run.
 
     Raises:
         OutputError: the run cannot be removed, or another process works on it.
@@ -268,7 +265,7 @@ def _exists(path: Path) -> bool:
 
 
 def _files_of_run(folder: RunFolder) -> Iterator[Path]:
-    """The files of a run, the ledger first; no symbolic links, and nothing behind them."""
+    """The ledger first; no symbolic links, and nothing behind them."""
     record = folder.path / upload.FILE_NAME
     yield from (file for file in reversed(database.ledger_files(folder.ledger)) if is_file(file))
     for file in paths.table_files(folder.path):

@@ -41,7 +41,7 @@ class ScopeStatus(NamedTuple):
 
 
 class FailureCount(NamedTuple):
-    """URNs that failed with one error kind, and the answer to the first of them."""
+    """URNs that failed with one error kind, and the first answer."""
 
     kind: str
     urns: int
@@ -56,20 +56,11 @@ class RunStatus(NamedTuple):
     works.
 
     Attributes:
-        folder: the run's folder.
         state: ``reading the list``, ``asking``, ``writing tables``, ``stopped``, ``finished`` or ``complete``.
-        at_work: a process works on the run.
-        started: start of the run; None until the list is loaded.
+        started: None until the list is loaded.
         finished: end of the last session; None if it was killed.
-        exit_code: exit code of the last session; None if it was killed.
-        urns: distinct URNs.
         left: pending URNs.
-        calls: calls of all sessions.
-        per_second: current rate.
-        seconds_left: estimated time to the end.
-        bodies_dropped: the ledger has no bodies to build tables from.
-        scopes: by region and project.
-        failures: by error kind.
+        calls: of all sessions.
         next: what to do.
     """
 
@@ -102,8 +93,8 @@ def read_status(
 
     Args:
         path: the folder.
-        now: current time in seconds since 1970.
-        check_cancelled: called periodically; raises InterruptedRunError to abort.
+        now: seconds since 1970.
+        check_cancelled: raises InterruptedRunError to abort.
 
     Raises:
         UsageError: the folder contains no run.
@@ -142,7 +133,7 @@ def read_status(
 
 
 def _speed(counts: Sequence[StatusCount], now: float) -> float | None:
-    """URNs per second since the first outcome of the window: the run may be younger than the window."""
+    """Since the first outcome of the window: the run may be younger than the window."""
     first_times = [count.first_finished for count in counts if count.first_finished is not None]
     if not first_times:
         return None

@@ -33,8 +33,6 @@ _FOLDERS: Final = tuple(paths.folder_name(table, form) for table in TABLES for f
 
 
 class _Uploaded(msgspec.Struct, frozen=True):
-    """An uploaded object: what was sent, and how the store lists it."""
-
     sent: Sent
     found: Found
 
@@ -42,8 +40,7 @@ class _Uploaded(msgspec.Struct, frozen=True):
 class _Record(msgspec.Struct):
     """State of the upload, in the work folder; written before and after each change of the store.
 
-    ``manifests``: SHA-256 of the manifests that may be replaced: this run's, and the one that --overwrite replaces.
-    ``claim``: this run's claim. ``replaced``: claims of other runs that --overwrite removes.
+    ``manifests``: SHA-256 of the manifests that may be replaced. ``replaced``: claims that --overwrite removes.
     """
 
     url: str
@@ -155,7 +152,6 @@ class Upload:
         return True
 
     def _claim(self, store: ObjectStore, record: _Record, observer: ProgressObserver) -> dict[str, Found]:
-        """Takes the claim, and returns the objects of the run after that."""
         record.claim = record.claim or new_claim()
         self._save(record)
         for name in record.replaced:
@@ -173,7 +169,7 @@ class Upload:
         return present
 
     def _check_claim(self, store: ObjectStore, record: _Record, uploaded: Mapping[str, Sent]) -> None:
-        """Checks that another run has neither removed the claim nor changed what was uploaded."""
+        """Another run may have removed the claim or changed a file."""
         if store.look_at(record.claim) is None:
             raise self._taken()
         if not uploaded:
@@ -217,7 +213,7 @@ class Upload:
         return Sent(len(content), hashlib.sha256(content).hexdigest())
 
     def _record(self) -> _Record:
-        """Reads the record; an unreadable record is empty: then all files are uploaded again."""
+        """An unreadable record is empty: all files are uploaded again."""
         try:
             record = msgspec.json.decode(read_file(self._folder / FILE_NAME), type=_Record)
         except (OSError, msgspec.DecodeError, ValueError):
@@ -246,7 +242,7 @@ def _digest_of_manifest(store: ObjectStore) -> str:
 def _differences(
     record: _Record, wanted: Mapping[str, Sent], present: Mapping[str, Found]
 ) -> tuple[list[str], list[str]]:
-    """Returns what is missing in the store, and what is too much."""
+    """Returns missing and superfluous names."""
     missing = [
         name
         for name, sent in wanted.items()

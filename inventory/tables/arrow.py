@@ -29,13 +29,7 @@ TYPES: Final = {
 
 
 def to_array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
-    """Makes an array of one of :data:`TYPES`.
-
-    Args:
-        values: texts, integers, booleans, floats or None. A time is an integer in the type's unit since
-            1970-01-01 UTC.
-        arrow_type: of the array.
-    """
+    """Makes an array of one of :data:`TYPES`; a time is an integer in the type's unit since 1970-01-01 UTC."""
     size = len(values)
     validity = None
     if values.count(None) == size:

@@ -65,7 +65,6 @@ def iterate_csv(path: Path, convert: pa_csv.ConvertOptions, block: int = FIRST_B
 
 
 def _larger_block(block: int, file: IO[bytes], error: pa.ArrowInvalid) -> int:
-    """Returns the next size of a block, or raises the error if a larger block does not help."""
     if _ROW_EXCEEDS_BLOCK not in str(error) or block >= min(os.fstat(file.fileno()).st_size, _MAX_BLOCK_BYTES):
         raise error
     return min(block * _GROWTH, _MAX_BLOCK_BYTES)

@@ -38,13 +38,7 @@ _NOT_ATTEMPTED: Final = Outcome("", Status.NOT_ATTEMPTED, None, None, None, None
 
 
 class Rows(NamedTuple):
-    """The rows of one URN.
-
-    Attributes:
-        destinations: up to two rows of ``destinations``, by event.
-        call: its row of ``calls``; None without a call.
-        answered_urn: the URN in the config.
-    """
+    """The rows of one URN; ``answered_urn`` is the URN in the config."""
 
     function: Row
     destinations: list[Row]
@@ -53,12 +47,7 @@ class Rows(NamedTuple):
 
 
 class UrnRow:
-    """One settled URN: the attributes that ``Column.value`` in :mod:`inventory.tables.schema` names.
-
-    Attributes:
-        outcome: its status is ``not_attempted`` without an attempt.
-        config: all fields are None without a config.
-    """
+    """One settled URN: the attributes that ``Column.value`` in :mod:`inventory.tables.schema` names."""
 
     __slots__ = (
         "config",
@@ -128,8 +117,8 @@ def flatten(
     Args:
         function_urn: a full function URN.
         outcome: None without an attempt.
-        naive_zone: the zone of times without a zone; None: they are not read.
-        listed: whether the service listed the function in this run.
+        naive_zone: of times without a zone; None: they are not read.
+        listed: the service listed the function in this run.
 
     Raises:
         ValueError: the body of a configured URN is not a config.

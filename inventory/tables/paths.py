@@ -87,7 +87,7 @@ def find_obstacle(run: Path, formats: Iterable[str], *, in_parts: bool) -> Path 
 
 
 def table_files(run: Path) -> list[Path]:
-    """All paths of tables, complete or not, that a run may leave. Folders with the name of a file are not ours."""
+    """All paths of tables, complete or not, that a run may leave."""
     single = [run / file_name(table, form) for table in TABLES for form in FORMATS]
     parts = [part for table in TABLES for form in FORMATS for part in list_parts(run / folder_name(table, form))]
     files = [*single, *parts, *(temporary_name(path) for path in single)]

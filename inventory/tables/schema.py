@@ -20,15 +20,7 @@ _OURS = "inventory"
 
 
 class Column(NamedTuple):
-    """One column.
-
-    Attributes:
-        type: Arrow type as text.
-        unit: or None.
-        meaning: one sentence for the data dictionary.
-        source: of the value.
-        value: the attribute of a row in :mod:`inventory.tables.flatten`, such as ``urn.region``.
-    """
+    """One column; ``value`` is the attribute of a row in :mod:`inventory.tables.flatten`, such as ``urn.region``."""
 
     name: str
     type: str

@@ -240,7 +240,7 @@ def read_table(path: Path, name: str | None = None, columns: Sequence[str] | Non
     Args:
         path: the file.
         name: of the table; default: the file's.
-        columns: to read; those of a newer schema are null. Default: all.
+        columns: those of a newer schema are null. Default: all.
 
     Raises:
         OutputError: the file cannot be read as this table.
