@@ -31,7 +31,7 @@ FIELDS: Final = (
 """Event and name of each compared field, in the order of the rows. Fields without an event are columns of functions."""
 _JSON: Final = frozenset({"param", "extra"})
 _TEXT: Final = pa.string()
-_FINE_DIGITS: Final = re.compile(r"\.\d{6}(\d+)")
+_FINE_DIGITS: Final = re.compile(r"[.,]\d{6}(\d+)")
 """Digits of a time that its column does not hold."""
 
 

@@ -115,6 +115,9 @@ class _Pool(Generic[Job]):
             for job in queue.jobs:
                 await queue.work(job)
             queue.is_empty = True
+        except BaseException:
+            self._cancel_others()  # before the place is free for another call
+            raise
         finally:
             worker.leave()
             queue.workers -= 1
@@ -123,6 +126,11 @@ class _Pool(Generic[Job]):
             queue.close()
             self._open -= 1
             self._dispatcher.close(queue.lane)
+
+    def _cancel_others(self) -> None:
+        self._queues, self._is_over = None, True
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
 
     def _record_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -113,7 +113,7 @@ def test_a_store_that_stalls_holds_up_no_signal(  # noqa: PLR0913, PLR0917 - thr
     assert seconds < SECONDS
     assert "what was answered is kept; continue with: " in words
     assert words.endswith(f"export --resume --output {OUTPUT} --work-dir {tmp_path / 'work'}\n")
-    up = store.objects()
+    up = {key: content for key, content in store.objects().items() if ".inventory-claim-" not in key}
     assert f"{PREFIX}/manifest.json" not in up
     assert all(content == (tmp_path / "work" / key.rsplit("/", 1)[-1]).read_bytes() for key, content in up.items())
     store.fault = lambda _request: None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import shutil
@@ -10,10 +11,15 @@ from collections import Counter
 import pytest
 from support.runs import by_urn, export, rows
 
+from inventory.cloud.pages import ConfigPage
 from inventory.cloud.pages import Operation as ApiOperation
+from inventory.cloud.responses import Answer
 from inventory.emulator import Emulator, Fault, Faults, FileCloud, GeneratedCloud, Reply
 from inventory.emulator.gateway.routes import Operation
 from inventory.ledger.writer import Ledger
+from inventory.pipeline.batch import BatchFetcher
+from inventory.pipeline.outcomes import success_outcome
+from inventory.scheduling.retry import Attempts
 
 SHOW, LIST_CONFIGS = ApiOperation.SHOW_CONFIG, ApiOperation.LIST_CONFIGS
 
@@ -329,3 +335,78 @@ async def test_a_list_that_is_too_long_to_be_kept_is_not_read_further(tmp_path, 
         result = await export(write_list(cloud), tmp_path / "run", endpoint=server.url, max_workers=1)
     assert calls_of(result)[LIST_CONFIGS] == 4
     assert result.manifest["counts"]["status"]["configured"] == 1000
+
+
+class InstantScope:
+    """Makes calls without limits."""
+
+    is_proven = True
+    is_closed = False
+
+    def attempts(self, maximum):
+        assert maximum == 1
+        return Attempts(0.0)
+
+    async def fetch(self, _operation, call, _attempts):
+        return await call()
+
+
+class VerifyingFetcher:
+    """Settles a URN when its event is set; its own call and the list differ for ``different``."""
+
+    def __init__(self, different):
+        self.early = {}
+        self.fetched = []
+        self._different = different
+        self.events = {}
+
+    async def fetch(self, urn):
+        self.fetched.append(urn)
+        if urn in self.events:
+            await self.events[urn].wait()
+        body = b'{"max_async_retry_attempts":2}' if urn in self._different else b'{"max_async_retry_attempts":1}'
+        return success_outcome(urn, Answer(body, None), SHOW, Attempts(0.0))
+
+
+async def settle():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("is_disproved_first", [True, False])
+async def test_a_shape_that_one_of_two_groups_disproves_is_not_trusted(is_disproved_first):
+    functions = {name: [urn(name, f"v{n}") for n in range(6)] for name in ("f", "g", "h")}
+    right, wrong = functions["f"][0], functions["g"][0]
+    fetcher = VerifyingFetcher(different={wrong})
+    fetcher.events = {right: asyncio.Event(), wrong: asyncio.Event()}
+
+    async def list_configs(function, _marker):
+        urns = functions[function.rpartition(":")[2]]
+        return ConfigPage([(urn, b'{"max_async_retry_attempts":1}') for urn in urns], None)
+
+    async def keep(outcomes):
+        kept.extend(outcomes)
+
+    kept = []
+    batch = BatchFetcher(
+        InstantScope(),
+        fetcher,
+        list_configs,
+        note_listed=lambda _function: None,
+        was_listed=lambda _function: False,
+        keep=keep,
+    )
+    jobs = list(batch.jobs(iter([one for urns in functions.values() for one in urns]), total=100))
+    tasks = [asyncio.create_task(batch.fetch(*job)) for job in jobs if job[0] in fetcher.events]
+    await settle()
+    assert set(fetcher.fetched) == {right, wrong}  # both are on trial
+    for checked in (wrong, right) if is_disproved_first else (right, wrong):
+        fetcher.events[checked].set()
+        await settle()
+    await asyncio.gather(*tasks)
+    before = len(kept)
+    for job in jobs:
+        if job[0] in functions["h"]:
+            await batch.fetch(*job)
+    assert len(kept) == before
+    assert set(functions["h"]) <= set(fetcher.fetched)

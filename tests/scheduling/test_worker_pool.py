@@ -248,3 +248,23 @@ def test_a_scope_that_cannot_be_opened_ends_the_run_when_a_timer_frees_the_place
             await run(queues(), dispatcher)
 
     in_virtual_time(test)
+
+
+async def test_no_call_begins_after_the_first_error():
+    pool = Pool(2)
+    calls = 0
+    lane = pool.lane()
+
+    async def work(job):
+        nonlocal calls
+        sent = await lane.acquire()
+        calls += 1
+        await asyncio.sleep(0)
+        lane.endpoint.record_answer(sent)
+        if job == 10:
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        await run([JobQueue(iter(range(100)), work, lane)], pool.dispatcher)
+    assert calls <= 12
+    assert pool.dispatcher.free == 2
