@@ -14,7 +14,7 @@ from inventory.scheduling.circuit_breaker import (
 from inventory.scheduling.warmup import Warmup
 
 
-def begun(now: float = 100.0) -> Outage:
+def started_outage(now: float = 100.0) -> Outage:
     outage = Outage()
     for _ in range(OUTAGE_CALLS):
         outage.record_silence(90.0, now)
@@ -38,14 +38,14 @@ def test_an_answer_starts_the_count_again():
 
 
 def test_calls_that_were_in_flight_when_the_outage_began_do_not_extend_its_pause():
-    outage = begun(100.0)
+    outage = started_outage(100.0)
     assert outage.record_silence(99.0, 101.0) == 0.0
     assert outage.record_silence(100.0, 101.0) == 0.0
     assert outage.record_silence(100.1, 101.0) == 2.0
 
 
 def test_pauses_double_up_to_half_a_minute():
-    outage = begun(100.0)
+    outage = started_outage(100.0)
     pauses = [outage.record_silence(101.0 + number, 101.0 + number) for number in range(7)]
     assert pauses == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
 

@@ -75,22 +75,38 @@ class Simulation:
         return JobQueue(iter(range(calls)), work, lane)
 
 
+def simulate(in_virtual_time, make_queues, *, size=64, seconds=float("inf"), until=None) -> Simulation:
+    """Runs scopes of one endpoint, to their end or for ``until`` seconds.
+
+    ``make_queues`` gets a function that makes a scope.
+    """
+
+    async def test(clock):
+        simulation = Simulation(clock, size=size, deadline=clock() + seconds)
+        endpoint = Endpoint(clock=clock)
+        queues = make_queues(lambda name, **options: simulation.scope(name, endpoint, **options))
+        task = asyncio.create_task(run(queues, simulation.dispatcher))
+        if until is None:
+            await task
+        else:
+            await asyncio.sleep(until)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return simulation
+
+    return in_virtual_time(test)
+
+
 @pytest.mark.parametrize(("calls", "seconds", "scopes"), [(150, 1.0, 20), (30, 1.0, 7), (600, 60.0, 5)])
 @pytest.mark.parametrize("kind", [FixedWindow, SlidingWindow])
 def test_a_shared_limit_is_used_and_shared_equally(in_virtual_time, kind, calls, seconds, scopes):
     server = kind(calls, seconds)
 
-    async def test(clock):
-        simulation = Simulation(clock)
-        endpoint = Endpoint(clock=clock)
-        each = 10_000 // scopes
-        await run(
-            [simulation.scope(str(n), endpoint, calls=each, server=server) for n in range(scopes)],
-            simulation.dispatcher,
-        )
-        return simulation
-
-    simulation = in_virtual_time(test)
+    each = 10_000 // scopes
+    simulation = simulate(
+        in_virtual_time,
+        lambda scope: [scope(str(n), calls=each, server=server) for n in range(scopes)],
+    )
     moments = [moment for moment, _ in simulation.accepted]
     learned = simulation.refused[0][0] + 2 * seconds
     late = [moment for moment in moments if moment >= learned]
@@ -107,17 +123,11 @@ def test_a_shared_limit_is_used_and_shared_equally(in_virtual_time, kind, calls,
 def test_a_shared_limit_that_no_message_names_is_found(in_virtual_time, kind, calls, scopes):
     server = kind(calls, 1.0)
 
-    async def test(clock):
-        simulation = Simulation(clock)
-        endpoint = Endpoint(clock=clock)
-        each = 10_000 // scopes
-        await run(
-            [simulation.scope(str(n), endpoint, calls=each, server=server, policy=None) for n in range(scopes)],
-            simulation.dispatcher,
-        )
-        return simulation
-
-    simulation = in_virtual_time(test)
+    each = 10_000 // scopes
+    simulation = simulate(
+        in_virtual_time,
+        lambda scope: [scope(str(n), calls=each, server=server, policy=None) for n in range(scopes)],
+    )
     assert simulation.accepted[-1][0] <= 10_000 / (0.9 * server.per_second)
     assert len(simulation.refused) <= 0.01 * 10_000
     half = Counter(name for moment, name in simulation.accepted if moment <= simulation.accepted[-1][0] / 2)
@@ -125,18 +135,13 @@ def test_a_shared_limit_that_no_message_names_is_found(in_virtual_time, kind, ca
 
 
 def test_unnamed_limits_of_each_scope_are_not_taken_for_a_shared_one(in_virtual_time):
-    async def test(clock):
-        simulation = Simulation(clock)
-        endpoint = Endpoint(clock=clock)
-        queues = []
-        for number in range(8):
-            server = TokenBucket(20 + 10 * number, 1.0, burst=20)
-            calls = 60 * server.calls
-            queues.append(simulation.scope(str(number), endpoint, calls=calls, server=server, policy=None))
-        await run(queues, simulation.dispatcher)
-        return simulation
-
-    simulation = in_virtual_time(test)
+    servers = [TokenBucket(20 + 10 * number, 1.0, burst=20) for number in range(8)]
+    simulation = simulate(
+        in_virtual_time,
+        lambda scope: [
+            scope(str(n), calls=60 * server.calls, server=server, policy=None) for n, server in enumerate(servers)
+        ],
+    )
     assert simulation.accepted[-1][0] <= 1.4 * 60.0
     assert len(simulation.refused) <= 0.02 * len(simulation.accepted)
 
@@ -144,34 +149,25 @@ def test_unnamed_limits_of_each_scope_are_not_taken_for_a_shared_one(in_virtual_
 def test_the_rest_of_a_shared_limit_goes_to_scopes_with_work(in_virtual_time):
     server = TokenBucket(100, 1.0, burst=100)
 
-    async def test(clock):
-        simulation = Simulation(clock)
-        endpoint = Endpoint(clock=clock)
-        sizes = [100] * 9 + [3000]
-        await run(
-            [simulation.scope(str(n), endpoint, calls=size, server=server) for n, size in enumerate(sizes)],
-            simulation.dispatcher,
-        )
-        return simulation
-
-    simulation = in_virtual_time(test)
+    sizes = [100] * 9 + [3000]
+    simulation = simulate(
+        in_virtual_time, lambda scope: [scope(str(n), calls=size, server=server) for n, size in enumerate(sizes)]
+    )
     last = max(moment for moment, _ in simulation.accepted)
     assert last <= 1.1 * 3900 / 99
 
 
 def test_silent_scopes_leave_places_to_others(in_virtual_time):
-    async def test(clock):
-        simulation = Simulation(clock, size=8, deadline=clock() + 60.0)
-        endpoint = Endpoint(clock=clock)
-        silent = [simulation.scope(f"silent {n}", endpoint, calls=20, server="silent", latency=2.0) for n in range(8)]
-        good = [simulation.scope(f"good {n}", endpoint, calls=20) for n in range(4)]
-        task = asyncio.create_task(run([*silent, *good], simulation.dispatcher))
-        await asyncio.sleep(10.0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return simulation
-
-    simulation = in_virtual_time(test)
+    simulation = simulate(
+        in_virtual_time,
+        lambda scope: [
+            *(scope(f"silent {n}", calls=20, server="silent", latency=2.0) for n in range(8)),
+            *(scope(f"good {n}", calls=20) for n in range(4)),
+        ],
+        size=8,
+        seconds=60.0,
+        until=10.0,
+    )
     assert len(simulation.accepted) == 80
     assert simulation.accepted[0][0] <= 3.1
     assert simulation.accepted[-1][0] <= 6.0
@@ -179,18 +175,15 @@ def test_silent_scopes_leave_places_to_others(in_virtual_time):
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_silent_scopes_let_others_begin_with_few_workers(in_virtual_time, size):
-    async def test(clock):
-        simulation = Simulation(clock, size=size)
-        endpoint = Endpoint(clock=clock)
-        silent = [simulation.scope(f"silent {n}", endpoint, calls=20, server="silent", latency=2.0) for n in range(3)]
-        good = [simulation.scope(f"good {n}", endpoint, calls=20) for n in range(4)]
-        task = asyncio.create_task(run([*silent, *good], simulation.dispatcher))
-        await asyncio.sleep(40.0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return simulation
-
-    simulation = in_virtual_time(test)
+    simulation = simulate(
+        in_virtual_time,
+        lambda scope: [
+            *(scope(f"silent {n}", calls=20, server="silent", latency=2.0) for n in range(3)),
+            *(scope(f"good {n}", calls=20) for n in range(4)),
+        ],
+        size=size,
+        until=40.0,
+    )
     assert len(simulation.accepted) == 80
     assert simulation.accepted[0][0] <= 9.1
 
