@@ -254,7 +254,7 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
             comparison = compare(old, new)
             for message in comparison.warnings:
                 log.complain(message)
-            render.write(comparison, format, sink, colorizer(output), render.Part(limit, tuple(kind or ())))
+            render.write(comparison, format, sink, colorizer(output), render.Selection(limit, tuple(kind or ())))
         log.say("diff", render.verdict(comparison))
         if exit_code and (comparison.changed or (strict and comparison.untold)):
             raise typer.Exit(1)

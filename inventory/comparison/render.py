@@ -52,7 +52,7 @@ _HOUR: Final = 3600
 _UNITS: Final = {"max_async_event_age_in_seconds": " s"}
 
 
-class Part(NamedTuple):
+class Selection(NamedTuple):
     """Which changes the text shows.
 
     Attributes:
@@ -64,10 +64,10 @@ class Part(NamedTuple):
     kinds: tuple[str, ...] = ()
 
 
-_ALL: Final = Part()
+_ALL: Final = Selection()
 
 
-def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None, part: Part = _ALL) -> None:
+def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None, selection: Selection = _ALL) -> None:
     """Writes a difference in one of the forms.
 
     Args:
@@ -75,7 +75,7 @@ def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None, pa
         form: text, json, csv, parquet or markdown.
         sink: where to.
         paint: gives a text a colour, for a terminal.
-        part: which changes the text shows.
+        selection: which changes the text shows.
     """
     if form == "parquet":
         _write_parquet(diff, sink)
@@ -83,7 +83,9 @@ def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None, pa
         _write_csv(diff, sink)
     else:
         lines = (
-            _text(diff, paint or _plain, part) if form == "text" else {"json": _json, "markdown": _markdown}[form](diff)
+            _text(diff, paint or _plain, selection)
+            if form == "text"
+            else {"json": _json, "markdown": _markdown}[form](diff)
         )
         for line in lines:
             sink.write(f"{line}\n".encode(errors="surrogateescape"))
@@ -165,7 +167,7 @@ def _guard_column(column: pa.Array) -> pa.Array:
     return to_array(list(map(guard, column.to_pylist())), column.type)
 
 
-def _text(diff: Diff, paint: Paint, part: Part) -> Iterator[str]:
+def _text(diff: Diff, paint: Paint, selection: Selection) -> Iterator[str]:
     for name, side in _sides(diff):
         yield printable(f"{name.upper()}  {side.path}  {side.finished}  {side.urns:,} URNs")
     yield ""
@@ -178,9 +180,9 @@ def _text(diff: Diff, paint: Paint, part: Part) -> Iterator[str]:
     shown = hidden = 0
     for title, rows in _changes_first(diff):
         heading = ["", paint(f"{title}:", "")]
-        chosen = (row for row in rows if not part.kinds or row["kind"] in part.kinds)
+        chosen = (row for row in rows if not selection.kinds or row["kind"] in selection.kinds)
         for _, of_urn in groupby(chosen, key=itemgetter("function_urn")):
-            if part.limit and shown >= part.limit:
+            if selection.limit and shown >= selection.limit:
                 hidden += 1
                 continue
             shown += 1

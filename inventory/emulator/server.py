@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 
 from inventory.emulator import debug_pages
 from inventory.emulator.faults import transmission
-from inventory.emulator.faults.plan import Attempts, Fault, Faults, Plan, PlanSpec, Step
+from inventory.emulator.faults.plan import AttemptCounts, Fault, Faults, Plan, PlanSpec, Step
 from inventory.emulator.faults.responses import FaultyCall, apply_fault
 from inventory.emulator.gateway import routes
 from inventory.emulator.gateway.authentication import Authenticator, Call
@@ -126,7 +126,7 @@ class Emulator:
         self._regions = {scope.project_id: scope.region for scope in self.state.scopes}
         self._log = RequestLog(log_size)
         self._number = 0
-        self._attempts = Attempts()
+        self._attempts = AttemptCounts()
         self._plan: Plan | None = None
         self._windows: Windows | None = None
         self._listener: Listener | None = None
@@ -157,7 +157,7 @@ class Emulator:
     def clear(self) -> None:
         """Resets log, counters, attempts, plan and rate limit, as between two tests."""
         self._log.clear()
-        self._attempts = Attempts()
+        self._attempts = AttemptCounts()
         self._plan = None
         self._windows = None
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from inventory.emulator import Fault, Faults
-from inventory.emulator.faults.plan import ERRORS_5XX, MALFORMED, RESETS, STALLS, THROTTLES, Attempts, Plan
+from inventory.emulator.faults.plan import ERRORS_5XX, MALFORMED, RESETS, STALLS, THROTTLES, AttemptCounts, Plan
 from inventory.errors import SettingsError
 
 
@@ -67,7 +67,7 @@ def test_the_attempts_of_a_call_are_drawn_independently():
 
 @pytest.mark.parametrize("workers", [1, 7, 50])
 def test_a_call_meets_the_same_faults_in_any_order_of_requests(workers):
-    faults, attempts = Faults(error_5xx=0.4), Attempts()
+    faults, attempts = Faults(error_5xx=0.4), AttemptCounts()
     met = {f"/f{number}": [] for number in range(50)}
     waiting = random.Random(workers).sample(sorted(met), len(met)) * 4
     while waiting:
@@ -77,13 +77,13 @@ def test_a_call_meets_the_same_faults_in_any_order_of_requests(workers):
 
 
 def test_encoded_and_raw_paths_are_the_same_call():
-    faults, attempts = Faults(error_5xx=0.5), Attempts()
+    faults, attempts = Faults(error_5xx=0.5), AttemptCounts()
     seen = [attempts.draw(faults, path, 0).fault for path in ("/a!b", "/a%21b") * 5]
     assert seen == [faults.draw("/a!b", attempt)[1] for attempt in range(10)]
 
 
 def test_a_request_that_a_storm_refuses_is_no_attempt():
-    stormy, attempts = Faults(storm=1, error_5xx=0.5), Attempts()
+    stormy, attempts = Faults(storm=1, error_5xx=0.5), AttemptCounts()
     for number in range(20):
         draw = attempts.draw(stormy, "/a", number)
         assert draw.fault in THROTTLES
@@ -93,7 +93,7 @@ def test_a_request_that_a_storm_refuses_is_no_attempt():
 
 
 def test_an_undone_attempt_is_drawn_again():
-    faults, attempts = Faults(error_5xx=0.5), Attempts()
+    faults, attempts = Faults(error_5xx=0.5), AttemptCounts()
     for attempt in range(9):
         for _ in range(3):
             draw = attempts.draw(faults, "/a", 0)

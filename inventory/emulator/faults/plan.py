@@ -239,7 +239,7 @@ class Draw(NamedTuple):
     call: str
 
 
-class Attempts:
+class AttemptCounts:
     """Counts the attempts of each call and draws their faults by rate."""
 
     def __init__(self) -> None:
