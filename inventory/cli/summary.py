@@ -144,19 +144,21 @@ def _shared_limits(scopes: list[dict[str, Any]]) -> list[str]:
             groups.setdefault(scope["endpoint"], []).append(scope)
     lines = []
     for endpoint, group in groups.items():
-        limit, used = group[0]["shared_limit"], group[0]["shared_limit_used"]
-        scopes_of = f"{len(group)} scopes" if len(group) > 1 else "1 scope"
-        calls = format_count(limit["calls"], "call")
-        text = f"limit learned for {scopes_of} of {endpoint} (policy {limit['policy']}): {calls} in "
-        lines.append(text + duration(limit["seconds"]) + ("" if used is None else f", {used:.0%} of it used since"))
+        limit = group[0]["shared_limit"]
+        usage = _usage(limit, group[0]["shared_limit_used"])
+        scopes_of = f"{format_count(len(group), 'scope')} of {endpoint} (policy {limit['policy']})"
+        lines.append(f"limit learned for {scopes_of}: {usage}")
     return lines
 
 
 def _learnt(scope: dict[str, Any]) -> str:
-    limit = scope["limit_learnt"]
-    used = "" if scope["limit_used"] is None else f", {scope['limit_used']:.0%} of it used since"
-    learnt = f"limit learned in {_name(scope)}: {format_count(limit['calls'], 'call')} in {duration(limit['seconds'])}"
-    return f"{learnt}{used}, {format_count(scope['refused'], 'call')} refused"
+    usage = _usage(scope["limit_learnt"], scope["limit_used"])
+    return f"limit learned in {_name(scope)}: {usage}, {format_count(scope['refused'], 'call')} refused"
+
+
+def _usage(limit: dict[str, Any], used: float | None) -> str:
+    text = f"{format_count(limit['calls'], 'call')} in {duration(limit['seconds'])}"
+    return text if used is None else f"{text}, {used:.0%} of it used since"
 
 
 def _urns_were(count: int) -> str:
