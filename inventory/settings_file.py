@@ -221,8 +221,18 @@ def describe(settings: ExportSettings) -> dict[str, Any]:
 
 def described_value(document: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as the option has it
     """The value of an option in what :func:`describe` returned; its default, if an older version did not know it."""
-    field = next(field for field in msgspec.structs.fields(ExportSettings) if field.name == name)
+    field = _field(name)
     return document.get(field.encode_name, field.default)
+
+
+def described_part(settings: ExportSettings, names: Iterable[str]) -> dict[str, Any]:
+    """What :func:`describe` says of some options."""
+    document = describe(settings)
+    return {key: document[key] for key in (_field(name).encode_name for name in names)}
+
+
+def _field(name: str) -> msgspec.structs.FieldInfo:
+    return next(field for field in msgspec.structs.fields(ExportSettings) if field.name == name)
 
 
 def check_combination(options: Mapping[str, Any], *, has_source: bool) -> None:

@@ -202,8 +202,8 @@ class _Fetcher:
         finally:
             workers.cancel()
             await asyncio.wait({workers})
-            record_limits(self._ledger, self._limits.learned())
             self._ledger.commit()
+            record_limits(self._ledger, self._limits.learned())
             self._observer.on_fetch(self._progress())  # with the outcomes of the last calls
         self._observer.check_cancelled()
         for key in list(self._open):
@@ -221,7 +221,7 @@ class _Fetcher:
         return ScopeEnd() if reason is None or not self._has_pending(key) else ScopeEnd(str(reason), reason.exit_code)
 
     def _progress(self) -> Progress:
-        pause = max((scope.pause for scope in self._open.values()), default=(0.0, ""))
+        pause = max((scope.lane.pause for scope in self._open.values()), default=(0.0, ""))
         return Progress(
             done=self._done_before + self._statuses.total(),
             total=self._total,

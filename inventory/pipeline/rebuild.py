@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,10 +16,10 @@ from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import finish as ending
 from inventory.runs import manifest
-from inventory.runs.facts import RunEnd, RunFacts, record_end, save_table_options
+from inventory.runs.facts import TABLE_OPTION_NAMES, RunEnd, RunFacts, record_end, save_table_options
 from inventory.runs.finish import Result
 from inventory.runs.folder import RunFolder
-from inventory.settings_file import check_settings, describe
+from inventory.settings_file import check_settings, describe, described_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from inventory.progress import ProgressObserver
     from inventory.settings import ExportSettings
-
-_TABLE_OPTIONS: Final = ("format", "naive-timezone", "rows-per-file")
 
 
 def rebuild_tables(
@@ -71,8 +69,7 @@ def rebuild_tables(
         with _add_to_interruption("; the tables are as they were"):
             tables, counts = build_tables(ledger, path, settings, observer, before_names=before_names)
         end = end or _reconstruct_end(ledger, settings, counts)
-        described = describe(settings)
-        end = end._replace(settings={**end.settings, **{name: described[name] for name in _TABLE_OPTIONS}})
+        end = end._replace(settings={**end.settings, **described_part(settings, TABLE_OPTION_NAMES)})
         result = ending.write_manifest(ledger, output, end, tables, counts)
         if drop_bodies:
             with _add_to_interruption("; the tables are whole, and --drop-bodies continues with the bodies"):

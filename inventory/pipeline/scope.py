@@ -104,11 +104,6 @@ class Scope:
         return self._stop_event.is_set()
 
     @property
-    def pause(self) -> tuple[float, str]:
-        """Remaining seconds of the longest pause, and its reason."""
-        return max((throttle.paused_for, throttle.reason) for throttle in (self.throttle, self._endpoint.throttle))
-
-    @property
     def is_in_doubt(self) -> bool:
         """Whether a second opinion is awaited."""
         return self._warmup.is_held
@@ -255,14 +250,14 @@ class Scope:
         """Takes a slot and, if the secret is unproven, the lockout; None if the scope is closed."""
         lockout = self._credential.lockout
         while (sent := await self.lane.acquire()) is not None and lockout is not None:
+            is_acquired = False
             try:
                 is_acquired = lockout.try_acquire(self)
-            except CallError:
-                self.lane.give_back(sent, is_finished=True)
-                raise
+            finally:
+                if not is_acquired:
+                    self.lane.give_back(sent, is_finished=True)
             if is_acquired:
                 break
-            self.lane.give_back(sent, is_finished=True)
             if self.is_closed:
                 return None
             with self.lane.parked_worker(replace=False):

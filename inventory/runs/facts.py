@@ -29,7 +29,7 @@ _CLEANED: Final = "cleaned"
 _ENDED: Final = "ended"
 _STORE: Final = "store"
 _LIMITS: Final = "limits"
-_TABLE_OPTION_NAMES: Final = ("format", "naive_timezone", "rows_per_file")
+TABLE_OPTION_NAMES: Final = ("format", "naive_timezone", "rows_per_file")
 
 
 class RunEnd(NamedTuple):
@@ -135,7 +135,7 @@ def record_list(ledger: Ledger, settings: ExportSettings, cleaned: int, coverage
 
 def save_table_options(ledger: Ledger, settings: ExportSettings) -> None:
     """Records the table options of the settings."""
-    ledger.set_fact(_TABLE_OPTIONS, {name: getattr(settings, name) for name in _TABLE_OPTION_NAMES})
+    ledger.set_fact(_TABLE_OPTIONS, {name: getattr(settings, name) for name in TABLE_OPTION_NAMES})
 
 
 def record_end(ledger: Ledger, end: RunEnd | None) -> None:

@@ -84,9 +84,7 @@ class Dispatcher:
         if lane.waiting or lane.is_closed or self._ready or self.free < 1 or lane.held >= lane.limit:
             return None
         now = self.now()
-        if lane.throttle.ready_at(now) > now or self._endpoint_ready_at(lane.endpoint, now) > now:
-            return None
-        return self._take(lane, now, has_waited=False) if self._may_take(lane) else None
+        return self._take(lane, now, has_waited=False) if self._is_ready(lane, now) and self._may_take(lane) else None
 
     def try_keep(self, lane: Lane) -> float | None:
         """Reuses a place for the next call of its scope, unless another scope has fewer places; as :meth:`try_take`."""
@@ -96,9 +94,7 @@ class Dispatcher:
             if endpoint.ready and (not endpoint.ready[0][1] or endpoint.ready[0][1] < lane.held - 1):
                 return None
         now = self.now()
-        if lane.throttle.ready_at(now) > now or self._endpoint_ready_at(lane.endpoint, now) > now:
-            return None
-        return self._send(lane, now, has_waited=False)
+        return self._send(lane, now, has_waited=False) if self._is_ready(lane, now) else None
 
     def dispatch(self, lane: Lane | None = None) -> None:
         """Grants all calls that may be sent now, and sets the timer for the next.
@@ -223,6 +219,9 @@ class Dispatcher:
 
     def _endpoint_ready_at(self, endpoint: Endpoint, now: float) -> float:
         return endpoint.ready_at(now, min(OUTAGE_CALLS, max(1, self.size // max(1, len(self._endpoints)))))
+
+    def _is_ready(self, lane: Lane, now: float) -> bool:
+        return lane.throttle.ready_at(now) <= now and self._endpoint_ready_at(lane.endpoint, now) <= now
 
     def _may_take(self, lane: Lane) -> bool:
         if lane.is_silent:

@@ -41,6 +41,7 @@ class Endpoint:
 
     Attributes:
         in_flight: calls without an answer yet.
+        has_answered: whether any call was ever answered.
         failed: why the endpoint was given up, or None.
         lanes: of the open scopes.
         ready: of the dispatcher: scopes with a call that may be sent.
@@ -57,7 +58,7 @@ class Endpoint:
         self._clock = clock
         self._outage = Outage()
         self._probes = 0
-        self._has_answered = False
+        self.has_answered = False
         self._unnamed: list[tuple[float, Lane]] = []
         self._is_trial = False
         self._contradictions = 0
@@ -65,19 +66,9 @@ class Endpoint:
         self._trial_pause = _TRIAL_PAUSE_SECONDS
 
     @property
-    def has_answered(self) -> bool:
-        """Whether any call was ever answered."""
-        return self._has_answered
-
-    @property
     def is_limited(self) -> bool:
         """Whether a shared limit is known."""
         return self.throttle.pace.rate < math.inf
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether calls are probes."""
-        return self._outage.is_on
 
     def ready_at(self, now: float, most_unproven: float) -> float:
         """When the next call may be sent; ``inf``: after a call in flight.
@@ -86,7 +77,7 @@ class Endpoint:
             now: the clock.
             most_unproven: maximum calls in flight before the first answer.
         """
-        if not self._has_answered and self.in_flight >= most_unproven:
+        if not self.has_answered and self.in_flight >= most_unproven:
             return math.inf
         return self.throttle.ready_at(now)
 
@@ -98,7 +89,7 @@ class Endpoint:
     def record_answer(self, sent: float) -> None:
         """Records an answer other than a 429 of a shared limit."""
         self.in_flight -= 1
-        self._has_answered = True
+        self.has_answered = True
         self._probes = 0
         self._outage.record_answer()
         self.throttle.record_accepted(sent)
@@ -106,7 +97,7 @@ class Endpoint:
     def record_throttled(self, sent: float, error: ThrottledError) -> None:
         """Records a 429 of a shared limit."""
         self.in_flight -= 1
-        self._has_answered = True
+        self.has_answered = True
         self._outage.record_answer()
         self.throttle.record_throttled(sent, error)
 
@@ -151,10 +142,10 @@ class Endpoint:
         if pause:
             self._probes += was_on
             self.throttle.pause(pause, probe_seconds=math.inf)
-        is_dead = not self._has_answered and self._probes >= _MAX_PROBES and all(lane.turn for lane in self.lanes)
+        is_dead = not self.has_answered and self._probes >= _MAX_PROBES and all(lane.turn for lane in self.lanes)
         if is_dead or self._outage.is_too_long(now):
             self.give_up(error)
-        return self._outage.is_on and self._has_answered
+        return self._outage.is_on and self.has_answered
 
     def give_up(self, error: CallError) -> None:
         """Stops all scopes."""

@@ -197,8 +197,12 @@ class Lane:
         if (stop := self._stop()) is not None:
             stop(error)
 
+    @property
+    def pause(self) -> tuple[float, str]:
+        """Remaining seconds of the longest pause, and its reason."""
+        return max((throttle.paused_for, throttle.reason) for throttle in (self.throttle, self.endpoint.throttle))
+
     def give_up_wait(self, seconds: float) -> None:
         """Stops the scope because its next call would come too late."""
-        throttle = max((self.throttle, self.endpoint.throttle), key=lambda throttle: throttle.paused_for)
         wait = f"{math.ceil(seconds / 60):,} minutes" if seconds > _MINUTE else f"{math.ceil(seconds)} seconds"
-        self.stop(OutOfTimeError(f"the next call may be sent in {wait} ({throttle.reason}); resume the run then"))
+        self.stop(OutOfTimeError(f"the next call may be sent in {wait} ({self.pause[1]}); resume the run then"))

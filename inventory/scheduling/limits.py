@@ -46,7 +46,7 @@ class Limits:
         self._share = share
         self._scopes: dict[ScopeKey, Throttle] = {}
         self._endpoints: dict[str, Endpoint] = {}
-        self._members: dict[str, list[ScopeKey]] = {}
+        self._members: dict[str, set[ScopeKey]] = {}
         self._named: dict[ScopeKey, list[RateLimit]] = {}
         for region, project_id, limits in (learned or {}).get("scopes", ()):
             self._named[region, project_id] = [RateLimit(*limit) for limit in limits]
@@ -62,9 +62,7 @@ class Limits:
 
     def endpoint(self, url: str, key: ScopeKey) -> Endpoint:
         """The endpoint of a scope."""
-        members = self._members.setdefault(url, [])
-        if key not in members[-1:]:
-            members.append(key)
+        self._members.setdefault(url, set()).add(key)
         return self._endpoint(url)
 
     def forget(self, key: ScopeKey) -> None:
@@ -75,7 +73,7 @@ class Limits:
     def shared(self) -> list[SharedLimit]:
         """The learned shared limits."""
         return [
-            SharedLimit(url, limit, endpoint.throttle.used, sorted(set(self._members.get(url, ()))))
+            SharedLimit(url, limit, endpoint.throttle.used, sorted(self._members.get(url, ())))
             for url, endpoint in self._endpoints.items()
             for limit in endpoint.throttle.pace.limits
         ]
@@ -85,12 +83,14 @@ class Limits:
         scopes = self._named | {key: throttle.pace.limits for key, throttle in self._scopes.items()}
         endpoints = {url: endpoint.throttle.pace.limits for url, endpoint in self._endpoints.items()}
         return {
-            "scopes": [[*key, limits] for key, limits in sorted(scopes.items()) if limits],
-            "endpoints": [[url, limits] for url, limits in sorted(endpoints.items()) if limits],
+            "scopes": [[*key, list(map(list, limits))] for key, limits in sorted(scopes.items()) if limits],
+            "endpoints": [[url, list(map(list, limits))] for url, limits in sorted(endpoints.items()) if limits],
         }
 
     def _endpoint(self, url: str) -> Endpoint:
-        return self._endpoints.setdefault(url, Endpoint(self._share, self.clock))
+        if url not in self._endpoints:
+            self._endpoints[url] = Endpoint(self._share, self.clock)
+        return self._endpoints[url]
 
     def _learn(self, throttle: Throttle, limits: list[RateLimit]) -> None:
         for limit in limits:

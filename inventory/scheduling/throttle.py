@@ -57,12 +57,6 @@ class Throttle:
         self._probe_seconds = _PROBE_SECONDS
         self._probe_sent: float | None = None
 
-    def continue_from(self, earlier: Throttle) -> None:
-        """Takes over the state of an earlier throttle of the scope."""
-        self.pace = earlier.pace
-        self._paused_until, self._next_slot = earlier._paused_until, earlier._next_slot
-        self.pauses, self._is_probing = earlier.pauses, earlier._is_probing
-
     @property
     def paused_for(self) -> float:
         """Remaining seconds of the pause, or until the window of a named limit has room."""
@@ -118,19 +112,19 @@ class Throttle:
         self.pauses += sent >= self._paused_until
         seconds = self.pace.record_throttled(sent, now, error)
         if seconds > 0:  # 0: in flight when the pause began
-            self.pause(seconds)
-            self.reason = _reason(error)
+            self.pause(seconds, reason=_reason(error))
 
     def record_no_answer(self, sent: float) -> None:
         """Records an unanswered call; after a probe, another may follow."""
         if sent == self._probe_sent:
             self._probe_sent = None
 
-    def pause(self, seconds: float, *, probe_seconds: float = _PROBE_SECONDS) -> None:
+    def pause(self, seconds: float, *, reason: str = "no answer", probe_seconds: float = _PROBE_SECONDS) -> None:
         """Pauses, then sends one probe.
 
         Args:
             seconds: length of the pause.
+            reason: why.
             probe_seconds: maximum wait for the probe's answer before another probe.
         """
         now = self._clock()
@@ -138,7 +132,7 @@ class Throttle:
         self._next_slot = max(self._paused_until, self._next_slot)
         self._is_probing, self._probe_sent, self._probe_seconds = True, None, probe_seconds
         self._moves += 1
-        self.reason = "no answer"
+        self.reason = reason
 
     async def _wait(self) -> float:
         """Waits as the first in the queue; slots may move, and sleeps may be too long."""

@@ -70,9 +70,7 @@ class _Pool(Generic[Job]):
             await self._ended
         finally:
             self._dispatcher.has_room = lambda: None
-            self._queues, self._is_over = None, True
-            for task in self._tasks:
-                task.cancel()
+            self._cancel_others()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _open_queues(self) -> None:
