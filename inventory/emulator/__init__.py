@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from inventory.emulator.request_log import LoggedRequest
     from inventory.emulator.responses import Reply
     from inventory.emulator.server import Emulator
+    from inventory.emulator.service.list_items import SECRET_PREFIX
     from inventory.emulator.state.file import FileCloud, load_state
     from inventory.emulator.state.generated import GeneratedCloud
     from inventory.emulator.state.interface import Answer, Cloud, Missing, Scope
 
 __all__ = [
+    "SECRET_PREFIX",
     "Answer",
     "Cloud",
     "Emulator",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "SECRET_PREFIX": "service.list_items",
     "Answer": "state.interface",
     "Cloud": "state.interface",
     "Emulator": "server",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime
 
+import huaweicloudsdkfunctiongraph.v2 as models
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials, GlobalCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
@@ -199,6 +201,35 @@ def test_functions_are_paged_by_offset(server):
     assert (len(set(listed)), pages, marker) == (950, 3, 950)
     assert {urn.count(":") for urn in listed} == {6}
     assert client.list_functions(ListFunctionsRequest(marker="950")).functions == []
+
+
+TYPES = {"str": str, "int": int, "bool": bool, "datetime": datetime, "list[str]": list}
+
+
+def mistyped(item):
+    kinds = {name: TYPES.get(kind) or getattr(models, kind) for name, kind in item.openapi_types.items()}
+    return {name for name, kind in kinds.items() if type(getattr(item, name)) is not kind}
+
+
+def test_every_fact_of_a_list_has_the_type_of_the_vendors_model(server):
+    server.state = GeneratedCloud(400, projects=[P])
+    client = functiongraph(server)
+    functions = client.list_functions(ListFunctionsRequest()).functions
+    assert {frozenset(mistyped(item)) for item in functions} == {frozenset()}
+    urns = [item.func_urn for item in functions[:60]]
+    versions = [
+        item
+        for urn in urns
+        for item in client.list_function_versions(ListFunctionVersionsRequest(function_urn=urn)).versions
+    ]
+    assert {frozenset(mistyped(item)) for item in versions if item.function_async_config} == {frozenset()}
+    configs = [item.function_async_config for item in versions]
+    assert {None} < {config and config.max_async_event_age_in_seconds for config in configs}
+    assert {item.custom_image.enabled for item in versions} == {True, False}
+    bodies = [client.list_version_aliases(ListVersionAliasesRequest(function_urn=urn)).body for urn in urns]
+    aliases = [alias for body in bodies for alias in body or ()]  # the SDK reads an empty array as None
+    assert {type(alias.last_modified) for alias in aliases} == {datetime}
+    assert {type(alias.additional_version_weights) for alias in aliases} == {dict, type(None)}
 
 
 @pytest.mark.parametrize("query", [{"maxitems": "0"}, {"maxitems": "401"}, {"maxitems": "-1"}, {"marker": "x"}])

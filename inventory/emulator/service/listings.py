@@ -11,6 +11,7 @@ import msgspec
 
 from inventory.emulator import responses
 from inventory.emulator.responses import Reply
+from inventory.emulator.service import list_items
 from inventory.emulator.service.async_config import INVALID_URN, MISSING_FUNCTION
 from inventory.emulator.state.interface import LATEST
 
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 MAX_FUNCTIONS: Final = 400
 DEFAULT_CONFIGS: Final = 10
 MAX_CONFIGS: Final = 100
-USER_DATA: Final = '{"DB_PASSWORD":"never-to-be-exported"}'
-"""Environment variables in each listed function: a listing contains secrets."""
-
-_LAST_MODIFIED: Final = "2019-10-25T15:37:27"
 
 
 def list_functions(cloud: Cloud, scope: Scope, query: Mapping[str, str]) -> Reply:
@@ -37,7 +34,7 @@ def list_functions(cloud: Cloud, scope: Scope, query: Mapping[str, str]) -> Repl
     count = cloud.count(scope)
     page = cloud.functions_of(scope, marker, maxitems)
     body = {
-        "functions": [_function(urn) for urn in page],
+        "functions": [_function(cloud, urn) for urn in page],
         "next_marker": min(count, marker + len(page)),
         "count": count,
     }
@@ -50,9 +47,12 @@ def list_versions(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
     if isinstance(listed, Reply):
         return listed
     urn, qualifiers = listed
-    names = [LATEST, *qualifiers.versions]
-    versions = [{**_function(urn), "version": name} for name in names]
-    body = {"versions": versions, "next_marker": len(names), "count": len(names)}
+    urns = [_with_version(urn, name) for name in (LATEST, *qualifiers.versions)]
+    versions = [
+        list_items.version_item(version, cloud.answer(version), len(urns) - place) | cloud.facts(version)
+        for place, version in enumerate(urns, 1)
+    ]
+    body = {"versions": versions, "next_marker": len(urns), "count": len(urns)}
     return Reply(200, msgspec.json.encode(body))
 
 
@@ -62,16 +62,8 @@ def list_aliases(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
     if isinstance(listed, Reply):
         return listed
     urn, qualifiers = listed
-    aliases = [
-        {
-            "name": name,
-            "version": qualifiers.versions[0] if qualifiers.versions else LATEST,
-            "description": "",
-            "last_modified": _LAST_MODIFIED,
-            "alias_urn": f"{_plain(urn)}:!{name}",
-        }
-        for name in qualifiers.aliases
-    ]
+    urns = [urn._replace(qualifier=name, qualifier_type="alias") for name in qualifiers.aliases]
+    aliases = [list_items.alias_item(alias, qualifiers.versions) | cloud.facts(alias) for alias in urns]
     return Reply(200, msgspec.json.encode(aliases))
 
 
@@ -112,24 +104,13 @@ def _find(cloud: Cloud, urn: FunctionUrn | None) -> tuple[FunctionUrn, Qualifier
     return MISSING_FUNCTION if qualifiers is None else (urn, qualifiers)
 
 
-def _function(urn: FunctionUrn) -> dict[str, Any]:
-    return {
-        "func_urn": str(_plain(urn)),
-        "func_name": urn.function_name,
-        "namespace": urn.project_id,
-        "project_name": urn.region,
-        "package": urn.package,
-        "runtime": "Python3.9",
-        "timeout": 30,
-        "memory_size": 128,
-        "user_data": USER_DATA,
-        "version": LATEST,
-        "last_modified": _LAST_MODIFIED,
-    }
+def _function(cloud: Cloud, urn: FunctionUrn) -> dict[str, Any]:
+    latest = _with_version(urn, LATEST)
+    return list_items.function_item(latest, cloud.answer(latest)) | cloud.facts(latest)
 
 
-def _plain(urn: FunctionUrn) -> FunctionUrn:
-    return urn._replace(qualifier=None, qualifier_type=None)
+def _with_version(urn: FunctionUrn, version: str) -> FunctionUrn:
+    return urn._replace(qualifier=version, qualifier_type="version")
 
 
 def _parse_int(text: str) -> int | None:

@@ -1,9 +1,10 @@
 """A cloud read from a JSON file, or from mappings.
 
 Shape:
-    ``{"functions": {URN: config | null}, "answers": {URN: {"status": 200, "body": any, "headers": {}}}}``.
-    A function with config null exists and is not configured. A config without ``func_urn`` gets it. An answer's
-    ``body`` is sent as it is written: a JSON string as text, anything else as JSON.
+    ``{"functions": {URN: config | null}, "facts": {URN: {field: any}}, "answers": {URN: {"status": 200, "body": any,
+    "headers": {}}}}``. A function with config null exists and is not configured. A config without ``func_urn`` gets it.
+    Facts replace generated fields in the list item of a version or alias. An answer's ``body`` is sent as it is
+    written: a JSON string as text, anything else as JSON.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _T = TypeVar("_T")
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     functions: dict[str, msgspec.Raw] = {}
+    facts: dict[str, msgspec.Raw] = {}
     answers: dict[str, msgspec.Raw] = {}
 
 
@@ -46,17 +48,25 @@ class FileCloud:
     Args:
         functions: config by full URN; None: exists, not configured. A function with any URN here has ``latest`` too.
         answers: exact answer by full URN; overrides ``functions``.
+        facts: fields by full URN that replace generated ones in the list item of a version or alias.
 
     Raises:
-        SettingsError: a key is not a full function URN, or two keys mean the same URN.
+        SettingsError: a key is not a full function URN, two keys mean the same URN, or a URN with facts is not listed.
     """
 
     def __init__(
-        self, functions: Mapping[str, dict[str, Any] | None], answers: Mapping[str, Reply] | None = None
+        self,
+        functions: Mapping[str, dict[str, Any] | None],
+        answers: Mapping[str, Reply] | None = None,
+        facts: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         self._configs = _by_urn("functions", functions)
         self._answers = _by_urn("answers", answers or {})
         self._functions = dict.fromkeys(urn[:4] for urn in self._configs)
+        self._facts = _by_urn("facts", facts or {})
+        for urn in self._facts:
+            if urn not in self._configs and (urn.qualifier != LATEST or urn[:4] not in self._functions):
+                raise SettingsError(f"facts[{str(urn)!r}]: functions has no such version or alias")
         self._urns = tuple(dict.fromkeys([*functions, *(answers or {})]))
         self.scopes = tuple(dict.fromkeys(Scope(*urn[:2]) for urn in (*self._configs, *self._answers)))
 
@@ -100,6 +110,10 @@ class FileCloud:
             [known.qualifier or "" for known in of_function if known[5] == "alias"],
         )
 
+    def facts(self, urn: FunctionUrn) -> dict[str, Any]:
+        """The facts of the file about a version or alias."""
+        return self._facts.get(urn, {})
+
 
 def load_state(path: str | Path) -> FileCloud:
     """Reads a state file.
@@ -114,7 +128,10 @@ def load_state(path: str | Path) -> FileCloud:
             for urn, config in content.functions.items()
         }
         answers = {urn: _reply(f"answers[{urn!r}]", answer) for urn, answer in content.answers.items()}
-        return FileCloud(functions, answers)
+        facts: dict[str, dict[str, Any]] = {
+            urn: _decode(f"facts[{urn!r}]", fields, dict[str, Any]) for urn, fields in content.facts.items()
+        }
+        return FileCloud(functions, answers, facts)
     except OSError as error:
         raise SettingsError.from_os_error(f"state file {path}:", "cannot be read", error) from error
     except SettingsError as error:

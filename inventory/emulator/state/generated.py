@@ -9,16 +9,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from hashlib import blake2b
 from itertools import islice
 from json import JSONEncoder
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from inventory.emulator.state.dice import Dice
 from inventory.emulator.state.interface import LATEST, Missing, Qualifiers, Scope
 from inventory.errors import SettingsError
 from inventory.urn import FunctionUrn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_T = TypeVar("_T")
 
 _PACKAGES = ("default",) * 6 + ("orders", "data_pipeline", "image-tools", "Virtualization_and_Cloud_computing")
 _NOUNS = (
@@ -63,22 +62,6 @@ _CHINA = timezone(timedelta(hours=8))
 _INDEX_DIGITS = 12
 _COMPACT = JSONEncoder(separators=(",", ":")).encode
 _SPACED = JSONEncoder().encode
-
-
-class _Dice:
-    """Successive choices from one digest; much cheaper than a random generator per function."""
-
-    __slots__ = ("_left",)
-
-    def __init__(self, digest: bytes) -> None:
-        self._left = int.from_bytes(digest, "big")
-
-    def below(self, end: int) -> int:
-        self._left, drawn = divmod(self._left, end)
-        return drawn
-
-    def pick(self, options: Sequence[_T]) -> _T:
-        return options[self.below(len(options))]
 
 
 class _Function(NamedTuple):
@@ -157,6 +140,10 @@ class GeneratedCloud:
         function = self._find(urn)
         return None if function is None else Qualifiers(function.versions, function.aliases)
 
+    def facts(self, urn: FunctionUrn) -> dict[str, Any]:  # noqa: ARG002 - the interface has it
+        """No facts beside the generated ones."""
+        return {}
+
     def _urns(self) -> Iterator[str]:
         for index in range(self.functions):
             function = self._function(index)
@@ -179,8 +166,8 @@ class GeneratedCloud:
         state.update(":".join(map(str, about)).encode())
         return state.digest()
 
-    def _dice(self, *about: str | int) -> _Dice:
-        return _Dice(self._digest(*about))
+    def _dice(self, *about: str | int) -> Dice:
+        return Dice(self._digest(*about))
 
     def _function(self, index: int) -> _Function:
         dice = self._dice("function", index)
@@ -219,7 +206,7 @@ class GeneratedCloud:
             config["enable_async_status_log"] = dice.below(3) > 0
         return config
 
-    def _set_destinations(self, config: dict[str, Any], function: _Function, dice: _Dice) -> None:
+    def _set_destinations(self, config: dict[str, Any], function: _Function, dice: Dice) -> None:
         wanted = dice.pick(_SIDES)
         shape = dice.below(8)
         if not wanted and shape == 0:
@@ -241,7 +228,7 @@ class GeneratedCloud:
                 sides[side] = blanks[shape - 4]
         config["destination_config"] = sides
 
-    def _destination(self, side: str, function: _Function, dice: _Dice) -> dict[str, str]:
+    def _destination(self, side: str, function: _Function, dice: Dice) -> dict[str, str]:
         kind = dice.pick(_DESTINATIONS)
         noun = dice.pick(_NOUNS).replace("_", "-")
         param: dict[str, Any]
@@ -259,7 +246,7 @@ class GeneratedCloud:
             param = {"func_urn": self._target(function, dice)}
         return {"destination": kind, "param": (_SPACED if dice.below(8) == 0 else _COMPACT)(param)}
 
-    def _target(self, function: _Function, dice: _Dice) -> str:
+    def _target(self, function: _Function, dice: Dice) -> str:
         """Another function of the same scope and group; sometimes a deleted one."""
         if dice.below(30) == 0:
             return f"{self._deleted(function.number)}:{LATEST}"
@@ -274,14 +261,14 @@ class GeneratedCloud:
         return f"{self._function(index).urn}{qualifier}"
 
 
-def _version(number: int, dice: _Dice) -> str:
+def _version(number: int, dice: Dice) -> str:
     if dice.below(2):
         return f"v{number + 1}.{dice.below(10)}"
     day = f"{2022 + number}{dice.below(12) + 1:02}{dice.below(28) + 1:02}"
     return f"v{day}-{dice.below(24):02}{dice.below(60):02}{dice.below(60):02}"
 
 
-def _times(dice: _Dice) -> tuple[str, str]:
+def _times(dice: Dice) -> tuple[str, str]:
     """RFC 3339 as observed from the service; rarely the documented form without a zone."""
     created = _EPOCH + dice.below(_YEARS)
     modified = created + dice.below(2) * dice.below(_MONTH)

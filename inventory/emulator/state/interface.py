@@ -64,3 +64,6 @@ class Cloud(Protocol):
 
     def qualifiers_of(self, urn: FunctionUrn) -> Qualifiers | None:
         """The versions and aliases of a function; None if it does not exist."""
+
+    def facts(self, urn: FunctionUrn) -> dict[str, Any]:
+        """Fields that replace generated ones in the list item of a version or alias; ``urn`` has a qualifier."""
