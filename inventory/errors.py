@@ -53,6 +53,7 @@ class ExitCode(IntEnum):
     CREDENTIALS = 3
     OUTPUT = 4
     STOPPED = 5
+    COVERAGE = 6
     BUG = 70
     SIGHUP = 129
     SIGINT = 130
@@ -195,8 +196,7 @@ class InterruptedRunError(InventoryError):
     def __init__(self, signal_number: int, *, resumable: bool = True) -> None:
         name = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}.get(signal_number, f"signal {signal_number}")
         super().__init__(f"stopped by {name}" + ("; what was answered is kept" if resumable else ""))
-        self.signal_number = signal_number
-        self.resumable = resumable
+        self.signal_number, self.resumable = signal_number, resumable
         self.exit_code = ExitCode(128 + signal_number)
 
 

@@ -6,14 +6,15 @@ below. "config" always means the cloud's; ours are "settings". No setting holds 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from datetime import date  # noqa: TC003 - msgspec reads the types when it decodes
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
 from inventory.endpoints import expand_default_endpoint, expand_region
 from inventory.errors import SettingsError
+from inventory.option import Bounds, DeclaredOption, Option, declared_in
 from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:
@@ -31,41 +32,9 @@ ACCOUNT_OVERRIDES: Final = ("endpoint", "iam_endpoint", "max_per_second", "max_w
 
 Format = Literal["parquet", "csv"]
 LogFormat = Literal["text", "json"]
-
-
-class Bounds(NamedTuple):
-    """The numbers that an option accepts, and how a message describes them."""
-
-    text: str
-    minimum: float
-    maximum: float = float("inf")
-    excludes_minimum: bool = False
-
-    def hold(self, value: float) -> bool:
-        """Whether a number is within the bounds; NaN is not."""
-        return self.minimum <= value <= self.maximum and not (self.excludes_minimum and value == self.minimum)
-
-
-class Option(NamedTuple):
-    """What an option's field declares besides its type and default.
-
-    Attributes:
-        help: what ``--help`` and the reference page say; ``{default}`` stands for the field's default.
-        bounds: the numbers that are accepted.
-        is_path: whether the text names a file or folder; Python also accepts a ``pathlib.Path``.
-        is_repeatable: whether the command line accepts several values.
-        flag: the name on the command line, where it is not the field's.
-        before: of an option outside the settings file: the setting that it precedes on the command line.
-        is_python_keyword: whether ``inventory.export`` accepts it too.
-    """
-
-    help: str
-    bounds: Bounds | None = None
-    is_path: bool = False
-    is_repeatable: bool = False
-    flag: str | None = None
-    before: str = ""
-    is_python_keyword: bool = True
+Severity = Literal["critical", "high", "medium", "low", "info"]
+SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
+"""Of a review's findings, most severe first."""
 
 
 class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -244,6 +213,57 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         return find(self.iam_endpoint, region).removesuffix("/v3")
 
 
+class AssumedDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Values that a review assumes for URNs without a configuration; None: unknown, as the vendor's pages differ.
+
+    Units: ``age_s`` seconds.
+    """
+
+    retries: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    age_s: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    status_log: bool | None = None
+
+
+class Suppression(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An accepted finding, or accepted findings of a rule.
+
+    Attributes:
+        reason: why they are accepted.
+        until: the last day on which they are.
+        by: who accepts them.
+        rule: id of a rule, or a pattern with ``*`` and ``?``.
+        subjects: patterns of the findings' subjects.
+        finding: a ``finding_id``, instead of rule and subjects.
+    """
+
+    reason: str
+    until: date
+    by: str
+    rule: str | None = None
+    subjects: tuple[str, ...] = ()
+    finding: str | None = None
+
+
+class ReviewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a review assumes, and the regions in which destinations may be; empty: not checked."""
+
+    defaults: AssumedDefaults = AssumedDefaults()
+    allowed_regions: tuple[str, ...] = ()
+
+
+class ReviewSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sections of a settings file that ``inventory review`` reads.
+
+    Attributes:
+        rules: by id: ``severity``, ``enabled`` and parameters of a rule.
+        suppress: accepted findings.
+    """
+
+    review: ReviewSection = ReviewSection()
+    rules: dict[str, dict[str, Any]] = {}
+    suppress: tuple[Suppression, ...] = ()
+
+
 class RunOptions:
     """The options that no settings file has, because they belong to one run."""
 
@@ -281,55 +301,16 @@ class RunOptions:
     ] = "text"
 
 
-class DeclaredOption(NamedTuple):
-    """An option as its field declares it; ``kind`` is the type of a value, without None."""
-
-    name: str
-    kind: Any
-    default: Any
-    option: Option
-    is_setting: bool
-
-    @property
-    def keyword(self) -> str:
-        """The Python keyword; with dashes, the name on the command line."""
-        return self.option.flag or self.name
-
-    @property
-    def help(self) -> str:
-        """The help text with the default."""
-        default = f"{self.default:g}" if isinstance(self.default, int | float) else str(self.default)
-        return self.option.help.replace("{default}", default)
-
-    @property
-    def python_kind(self) -> Any:  # noqa: ANN401 - a type or a union of types
-        """The type that the Python keyword accepts."""
-        if self.option.is_repeatable:
-            return str | Sequence[str]
-        return str | Path if self.option.is_path else self.kind
-
-
 def declared_options() -> dict[str, DeclaredOption]:
     """Every option of an export by its keyword, in the order of the command line."""
-    others = _declared_in(RunOptions, vars(RunOptions), is_setting=False)
+    others = declared_in(RunOptions, vars(RunOptions), is_setting=False)
     defaults = {field.name: field.default for field in msgspec.structs.fields(ExportSettings)}
     ordered: list[DeclaredOption] = []
-    for setting in _declared_in(ExportSettings, defaults, is_setting=True):
+    for setting in declared_in(ExportSettings, defaults, is_setting=True):
         ordered += [other for other in others if other.option.before == setting.name]
         ordered.append(setting)
     ordered += [other for other in others if not other.option.before]
     return {declared.keyword: declared for declared in ordered}
-
-
-def _declared_in(cls: type, defaults: Mapping[str, Any], *, is_setting: bool) -> list[DeclaredOption]:
-    declared = []
-    for name, hint in get_type_hints(cls, include_extras=True).items():
-        if get_origin(hint) is Annotated:
-            kind, option = get_args(hint)
-            kinds = [part for part in get_args(kind) if part is not type(None)]
-            is_optional = type(None) in get_args(kind)
-            declared.append(DeclaredOption(name, kinds[0] if is_optional else kind, defaults[name], option, is_setting))
-    return declared
 
 
 def mark_explicit_endpoints(values: dict[str, Any]) -> dict[str, Any]:

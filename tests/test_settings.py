@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from inventory.errors import SettingsError, UrnError
 from inventory.settings import DEFAULT_ENDPOINT, ExportSettings
-from inventory.settings_file import check_settings, combine, describe, load_settings, restore
+from inventory.settings_file import (
+    check_settings,
+    combine,
+    describe,
+    load_review_settings,
+    load_settings,
+    restore,
+)
 
 
 def test_defaults():
@@ -285,3 +293,69 @@ def test_the_command_line_wins_over_accounts(tmp_path):
 def test_a_settings_file_without_end_is_refused():
     with pytest.raises(SettingsError, match="/dev/zero is no settings file: it has over 4,000,000 bytes"):
         load_settings(Path("/dev/zero"))
+
+
+REVIEW = """
+max-per-second = 50
+[review]
+allowed_regions = ["cn-north-4"]
+[review.defaults]
+retries = 1
+[rules.FGA106]
+short_age_s = 600
+severity = "medium"
+[rules.FGA104]
+enabled = false
+[[suppress]]
+rule = "FGA101"
+subjects = ["*:function:test:*"]
+reason = "test functions"
+until = 2027-01-31
+by = "team"
+[[suppress]]
+finding = "0123456789abcdef"
+reason = "accepted"
+until = "2027-01-31"
+by = "team"
+"""
+
+
+def test_each_command_reads_its_own_sections_of_a_settings_file(tmp_path):
+    path = tmp_path / "inventory.toml"
+    path.write_text(REVIEW)
+    assert load_settings(path) == {"max_per_second": 50}
+    review = load_review_settings(path)
+    assert review.review.allowed_regions == ("cn-north-4",)
+    assert (review.review.defaults.retries, review.review.defaults.age_s) == (1, None)
+    assert review.rules == {"FGA106": {"short_age_s": 600, "severity": "medium"}, "FGA104": {"enabled": False}}
+    assert [item.until for item in review.suppress] == [date(2027, 1, 31)] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[supress]]\nrule = 'FGA101'", "has the key 'supress', which is no setting; the nearest is 'suppress'"),
+        ("max_per_seconds = 1", "the nearest is 'max-per-second'"),
+        ("[review]\nregions = []", "unknown field `regions`"),
+        ("[review.defaults]\nretries = -1", ">= 0"),
+        ("[rules.FGA106]\nenabled = 'no'", r"\[rules.FGA106\] enabled is 'no'; it must be true or false"),
+        ("[rules.FGA106]\nseverity = 'urgent'", "severity is 'urgent'; it must be one of critical, high, medium"),
+        ("[[suppress]]\nrule = 'FGA101'\nsubjects = ['*']\nreason = 'x'\nby = 'y'", "missing required field `until`"),
+        ("[[suppress]]\nrule = 'FGA101'\nreason = 'x'\nby = 'y'\nuntil = 2027-01-01", "needs rule and subjects, or"),
+        ("[[suppress]]\nsubjects = ['*']\nreason = 'x'\nby = 'y'\nuntil = 2027-01-01", "needs rule and subjects, or"),
+        ("[[suppress]]\nreason = 'x'\nby = 'y'\nuntil = 2027-01-01", "number 1 needs rule and subjects, or finding"),
+        (
+            "[[suppress]]\nfinding = 'a'\nrule = 'FGA1'\nsubjects = ['*']\nreason = 'x'\nby = 'y'\nuntil = 2027-01-01",
+            "needs rule and subjects, or finding",
+        ),
+        ("[[suppress]]\nfinding = 'a'\nrule = 'F'\nreason = 'x'\nby = 'y'\nuntil = 2027-01-01", "needs rule and"),
+        ("[[suppress]]\nfinding = 'a'\nreason = ' '\nby = 'y'\nuntil = 2027-01-01", "reason is empty"),
+        ("[[suppress]]\nfinding = 'a'\nreason = 'x'\nby = ''\nuntil = 2027-01-01", "by is empty"),
+        ("[[suppress]]\nfinding = 'a'\nreason = 'x'\nby = 'y'\nuntil = 'soon'", "until"),
+    ],
+)
+def test_an_invalid_review_setting_is_one_sentence(tmp_path, text, message):
+    path = tmp_path / "inventory.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        load_review_settings(path)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
-from inventory.settings import DeclaredOption, declared_options
+from inventory.option import DeclaredOption
+from inventory.settings import declared_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

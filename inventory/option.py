@@ -1,0 +1,82 @@
+"""How an option is declared: a field whose annotation has help and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+
+class Bounds(NamedTuple):
+    """The numbers that an option accepts, and how a message describes them."""
+
+    text: str
+    minimum: float
+    maximum: float = float("inf")
+    excludes_minimum: bool = False
+
+    def hold(self, value: float) -> bool:
+        """Whether a number is within the bounds; NaN is not."""
+        return self.minimum <= value <= self.maximum and not (self.excludes_minimum and value == self.minimum)
+
+
+class Option(NamedTuple):
+    """What an option's field declares besides its type and default.
+
+    Attributes:
+        help: what ``--help`` and the reference page say; ``{default}`` stands for the field's default.
+        bounds: the numbers that are accepted.
+        is_path: whether the text names a file or folder; Python also accepts a ``pathlib.Path``.
+        is_repeatable: whether the command line accepts several values.
+        flag: the name on the command line, where it is not the field's.
+        before: of an option outside the settings file: the setting that it precedes on the command line.
+        is_python_keyword: whether ``inventory.export`` accepts it too.
+    """
+
+    help: str
+    bounds: Bounds | None = None
+    is_path: bool = False
+    is_repeatable: bool = False
+    flag: str | None = None
+    before: str = ""
+    is_python_keyword: bool = True
+
+
+class DeclaredOption(NamedTuple):
+    """An option as its field declares it; ``kind`` is the type of a value, without None."""
+
+    name: str
+    kind: Any
+    default: Any
+    option: Option
+    is_setting: bool
+
+    @property
+    def keyword(self) -> str:
+        """The Python keyword; with dashes, the name on the command line."""
+        return self.option.flag or self.name
+
+    @property
+    def help(self) -> str:
+        """The help text with the default."""
+        default = f"{self.default:g}" if isinstance(self.default, int | float) else str(self.default)
+        return self.option.help.replace("{default}", default)
+
+    @property
+    def python_kind(self) -> Any:  # noqa: ANN401 - a type or a union of types
+        """The type that the Python keyword accepts."""
+        if self.option.is_repeatable:
+            return str | Sequence[str]
+        return str | Path if self.option.is_path else self.kind
+
+
+def declared_in(cls: type, defaults: Mapping[str, Any], *, is_setting: bool) -> list[DeclaredOption]:
+    """The options that the annotated fields of a class declare."""
+    declared = []
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        if get_origin(hint) is Annotated:
+            kind, option = get_args(hint)
+            kinds = [part for part in get_args(kind) if part is not type(None)]
+            is_optional = type(None) in get_args(kind)
+            declared.append(DeclaredOption(name, kinds[0] if is_optional else kind, defaults[name], option, is_setting))
+    return declared
