@@ -82,7 +82,7 @@ def test_an_interruption_pickles_with_its_signal():
 
 
 def test_exit_codes_are_those_of_the_contract():
-    assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 70, 129, 130, 143]
+    assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 6, 70, 129, 130, 143]
 
 
 @pytest.mark.parametrize(
