@@ -7,7 +7,6 @@ through some at a time.
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -22,6 +21,7 @@ from inventory.comparison.fields import EVENTS
 from inventory.comparison.kinds import CHANGED_KINDS, Kind
 from inventory.comparison.result import meaning_of
 from inventory.display.formatting import duration
+from inventory.display.markdown import code_span, escape_markdown
 from inventory.exact_json import json_text, parsed, same
 from inventory.printable import printable, printable_json
 from inventory.tables.arrow import to_array, to_objects
@@ -280,8 +280,8 @@ def _markdown(diff: Diff) -> Iterator[str]:
     yield "### What changed"
     yield ""
     for name, side in _sides(diff):
-        yield f"- {name.upper()}: {_code(side.path)}, {side.finished}, {side.urns:,} URNs"
-    yield from (f"- **Note:** {_cell(words)}" for words in diff.warnings)
+        yield f"- {name.upper()}: {code_span(side.path)}, {side.finished}, {side.urns:,} URNs"
+    yield from (f"- **Note:** {escape_markdown(words)}" for words in diff.warnings)
     yield ""
     yield "| URNs | kind | meaning |"
     yield "|--:|---|---|"
@@ -298,30 +298,15 @@ def _tables(rows: Iterator[Cells]) -> Iterator[str]:
         if (cells["region"], cells["project_id"]) != project:
             project = cells["region"], cells["project_id"]
             yield ""
-            yield f"{_cell('/'.join(project))}:"
+            yield f"{escape_markdown('/'.join(project))}:"
             yield ""
             yield "| function | kind | field | before | after |"
             yield "|---|---|---|---|---|"
         function = cells["function_urn"].split(":", 5)[5]
         field = f"{cells['event']}.{cells['field']}" if cells["event"] else cells["field"]
-        sides = [_code(cells[side]) or cells[status] or "not listed" for side, status in _SIDES] if not field else None
-        was, now = sides or [_code(cells[side]) or "not set" for side, _ in _SIDES]
+        sides = (
+            [code_span(cells[side]) or cells[status] or "not listed" for side, status in _SIDES] if not field else None
+        )
+        was, now = sides or [code_span(cells[side]) or "not set" for side, _ in _SIDES]
         words = "; ".join(_fate(cells))
-        yield f"| {_code(function)} | {_cell(words)} | {field or ''} | {was} | {now} |"
-
-
-def _cell(text: str) -> str:
-    escaped = printable(" ".join(text.splitlines()))
-    for mark in "\\`*_<>[]|@#":
-        escaped = escaped.replace(mark, f"\\{mark}")
-    return escaped
-
-
-def _code(text: str | None) -> str:
-    """A text as code; a fence of as many ticks as it needs, and the cell's own mark escaped."""
-    if not text:
-        return "" if text is None else '`""`'
-    shown = printable(" ".join(text.splitlines())).replace("|", "\\|")
-    ticks = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
-    space = " " if shown[0] == "`" or shown[-1] == "`" else ""
-    return f"{ticks}{space}{shown}{space}{ticks}"
+        yield f"| {code_span(function)} | {escape_markdown(words)} | {field or ''} | {was} | {now} |"
