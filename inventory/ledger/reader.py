@@ -120,6 +120,11 @@ class LedgerView:
                 raise OutputError(in_use_message(path)) from error
             raise
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_sqlite_errors(self._path, is_reader=True)
 
@@ -161,7 +166,10 @@ class LedgerView:
         """Reads a fact, or None."""
         with self._translate_errors():
             row = self._db.execute("SELECT * FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else msgspec.json.decode(self._verified("facts", row)[1])
+        try:
+            return None if row is None else msgspec.json.decode(self._verified("facts", row)[1])
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise self.damage_error(f"its fact {name}: {error}") from None
 
     def damage_error(self, what: str) -> LedgerUnusableError:
         """The error of a damaged ledger."""

@@ -16,7 +16,7 @@ from inventory.pipeline.discover import Discovery, discover
 from inventory.pipeline.fetch import fetch_configs
 from inventory.pipeline.load import load_sources
 from inventory.pipeline.scope_settings import resolve_scope
-from inventory.runs import finish, manifest
+from inventory.runs import finish, manifest, manifest_reader
 from inventory.runs.facts import RunEnd, RunFacts, record_end, record_output, save_table_options
 from inventory.runs.finish import Result
 from inventory.runs.folder import RunFolder
@@ -69,7 +69,7 @@ async def export(
         settings = RunFacts(ledger).merge_formats(settings)
         record_output(ledger, output)
         if _is_complete(folder, ledger, settings):
-            done = manifest.read(folder.manifest)
+            done = manifest_reader.read(folder.manifest)
             sent = await run_cancellable(observer.check_cancelled, upload.complete, done["tables"], observer)
             result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
         else:
@@ -93,7 +93,7 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
     """Whether every URN has an outcome and the tables match the settings."""
     if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
         return False
-    done = manifest.read(folder.manifest)
+    done = manifest_reader.read(folder.manifest)
     if not finish.is_manifest_of(ledger, done):
         return False
     written = {table["format"] for table in done["tables"]}

@@ -15,7 +15,7 @@ from inventory.ledger.writer import Ledger
 from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import finish as ending
-from inventory.runs import manifest
+from inventory.runs import manifest, manifest_reader
 from inventory.runs.facts import TABLE_OPTION_NAMES, RunEnd, RunFacts, record_end, save_table_options
 from inventory.runs.finish import Result
 from inventory.runs.folder import RunFolder
@@ -53,7 +53,7 @@ def rebuild_tables(
         if drop_bodies and not shape and facts.bodies_dropped and folder.is_whole():
             with _add_to_interruption("; the tables are as they were"):
                 ledger.drop_bodies(observer.check_cancelled)  # an interrupted drop may leave the file large
-            return Result(output, manifest.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
+            return Result(output, manifest_reader.read(folder.manifest), ExitCode.ANSWERED, nothing_to_do=True)
         ending.check_bodies(ledger, path)
         settings = facts.merge_formats(check_settings(msgspec.structs.replace(before, **shape)))
         end = ending.last_end(ledger, folder)
@@ -89,7 +89,7 @@ def _add_to_interruption(result: str) -> Iterator[None]:
 def _reconstruct_end(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts) -> RunEnd:
     """The end of a run that was killed before it recorded one."""
     last = ledger.last_finished()
-    finished = None if last is None else manifest.text_of(datetime.fromtimestamp(last / 1e6, UTC))
+    finished = None if last is None else manifest_reader.text_of(datetime.fromtimestamp(last / 1e6, UTC))
     scopes = ledger.scopes()
     reports = {
         (region, project_id): manifest.ScopeReport(

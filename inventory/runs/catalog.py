@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from datetime import datetime  # noqa: TC003 - msgspec reads the types when it decodes
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.ledger import database
-from inventory.runs import manifest
+from inventory.runs import manifest_reader
 from inventory.runs.folder import RunFolder
+from inventory.runs.manifest_reader import FILE_NAME, NewerVersionError
 from inventory.storage.files import open_file
 from inventory.storage.object_store import ObjectStore, ObjectUrl, is_url, parse
 from inventory.user_paths import expand_user
@@ -22,7 +21,7 @@ from inventory.user_paths import expand_user
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PRUNED_MARK: Final = f".{manifest.FILE_NAME}.pruned"
+PRUNED_MARK: Final = f".{FILE_NAME}.pruned"
 """Name of the manifest while prune removes its run: a folder without a manifest is no complete run."""
 
 
@@ -43,29 +42,6 @@ class OtherEntry(NamedTuple):
     path: Path | ObjectUrl
     state: State
     reason: str
-
-
-class _Input(msgspec.Struct):
-    urns: int
-
-
-class _Counts(msgspec.Struct):
-    status: dict[str, int]
-
-
-class _File(msgspec.Struct):
-    bytes: int
-
-
-class _Manifest(msgspec.Struct):
-    tool: Literal["functiongraph-inventory"]
-    started: Annotated[datetime, msgspec.Meta(tz=True)]
-    finished: Annotated[datetime, msgspec.Meta(tz=True)]
-    exit_code: int
-    schema_version: int
-    input: _Input
-    counts: _Counts
-    tables: list[_File]
 
 
 class Run(NamedTuple):
@@ -136,7 +112,7 @@ def _in_folder(folder: Path) -> Iterator[Run | OtherEntry]:
         raise UsageError(f"{folder} is not a folder; name the folder that contains the runs") from None
     except OSError as error:
         raise OutputError.from_os_error(folder, "cannot be read", error) from None
-    if {entry.name for entry in entries} & {manifest.FILE_NAME, database.FILE_NAME}:
+    if {entry.name for entry in entries} & {FILE_NAME, database.FILE_NAME}:
         raise _is_a_run(folder)
     for entry in entries:
         path = folder / entry.name
@@ -175,11 +151,13 @@ def _without_manifest(path: Path, *, has_ledger: bool, marked: bool) -> OtherEnt
 
 def _read_run(path: Path, folder: RunFolder) -> Run | OtherEntry:
     try:
-        run = _run_of(path, manifest.read(folder.manifest))
+        run = _run_of(path, manifest_reader.read(folder.manifest))
+    except NewerVersionError as error:
+        return OtherEntry(path, State.UNREADABLE, str(error))
     except OutputError as error:
         if not is_file(folder.ledger):
             return OtherEntry(
-                path, State.FOREIGN, f"its {manifest.FILE_NAME} is not the manifest of a run, and it has no ledger"
+                path, State.FOREIGN, f"its {FILE_NAME} is not the manifest of a run, and it has no ledger"
             )
         return OtherEntry(path, State.DAMAGED, str(error))
     if not folder.holds(run.manifest["tables"]):
@@ -189,43 +167,40 @@ def _read_run(path: Path, folder: RunFolder) -> Run | OtherEntry:
 
 
 def _run_of(path: Path | ObjectUrl, content: dict[str, Any]) -> Run:
-    try:
-        read = msgspec.convert(content, _Manifest)
-    except msgspec.ValidationError as error:
-        raise OutputError(f"{path}/{manifest.FILE_NAME} is damaged: {error}") from None
-    size = sum(file.bytes for file in read.tables)
     return Run(
         path=path,
-        started=read.started,
-        finished=read.finished,
-        exit_code=read.exit_code,
-        schema_version=read.schema_version,
-        urns=read.input.urns,
-        status=read.counts.status,
-        bytes=size,
+        started=datetime.fromisoformat(content["started"]),
+        finished=datetime.fromisoformat(content["finished"]),
+        exit_code=content["exit_code"],
+        schema_version=content["schema_version"],
+        urns=content["input"]["urns"],
+        status=content["counts"]["status"],
+        bytes=sum(file["bytes"] for file in content["tables"]),
         manifest=content,
     )
 
 
 def _in_store(url: ObjectUrl, environment: Mapping[str, str]) -> Iterator[Run | OtherEntry]:
     store = ObjectStore(url, environment)
-    if store.look_at(manifest.FILE_NAME) is not None:
+    if store.look_at(FILE_NAME) is not None:
         raise _is_a_run(url)
     names = store.folders()
     if not names:
         raise UsageError(f"{url} contains no folder of a run; check the URL")
     for name in names:
         path = url._replace(prefix=f"{url.prefix}/{name}")
-        if store.look_at(f"{name}/{manifest.FILE_NAME}") is None:
+        if store.look_at(f"{name}/{FILE_NAME}") is None:
             yield OtherEntry(
                 path,
                 State.FOREIGN,
-                f"it contains no {manifest.FILE_NAME}: the upload is incomplete, or it is not a run",
+                f"it contains no {FILE_NAME}: the upload is incomplete, or it is not a run",
             )
             continue
         try:
-            content = store.read(f"{name}/{manifest.FILE_NAME}")
-            yield _run_of(path, manifest.decode(content, f"{path}/{manifest.FILE_NAME}"))
+            content = store.read(f"{name}/{FILE_NAME}")
+            yield _run_of(path, manifest_reader.decode(content, f"{path}/{FILE_NAME}"))
+        except NewerVersionError as error:
+            yield OtherEntry(path, State.UNREADABLE, str(error))
         except OutputError as error:
             yield OtherEntry(path, State.DAMAGED, str(error))
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 
+from inventory.errors import ExitCode, LedgerUnusableError, OutputError, SettingsError, UsageError
 from inventory.ledger.reader import BODIES_DROPPED
 from inventory.runs.listing_coverage import to_block
+from inventory.runs.manifest_reader import Count, ListedBlock, Moment, ScopeBlock, Settings, text_of
 from inventory.runs.output import Output
-from inventory.settings_file import describe, restore
+from inventory.settings import ExportSettings, Format
+from inventory.settings_file import check_settings, describe, restore
 from inventory.storage.object_store import parse
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from inventory.ledger.reader import LedgerView
     from inventory.ledger.writer import Ledger
     from inventory.runs.listing_coverage import ListingCoverage
-    from inventory.settings import ExportSettings
 
 # These names are in the ledgers of users: they never change.
 _STARTED: Final = "started"
@@ -30,6 +33,27 @@ _ENDED: Final = "ended"
 _STORE: Final = "store"
 _LIMITS: Final = "limits"
 TABLE_OPTION_NAMES: Final = ("format", "naive_timezone", "rows_per_file")
+
+
+class _TableOptions(msgspec.Struct, forbid_unknown_fields=True):
+    format: tuple[Format, ...] = ()
+    naive_timezone: str | None = None
+    rows_per_file: Count = 0
+
+
+class _End(msgspec.Struct):
+    finished: Moment
+    exit_code: ExitCode
+    scopes: list[ScopeBlock]
+    settings: Settings
+
+
+_Limit = tuple[Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)], Annotated[float, msgspec.Meta(gt=0, le=1e9)], str]
+
+
+class _Limits(msgspec.Struct, forbid_unknown_fields=True):
+    scopes: list[tuple[str, str, list[_Limit]]]
+    endpoints: list[tuple[str, list[_Limit]]]
 
 
 class RunEnd(NamedTuple):
@@ -47,56 +71,87 @@ class RunFacts:
     def __init__(self, ledger: LedgerView) -> None:
         self._ledger = ledger
 
+    def _read(self, name: str, kind: Any) -> Any:  # noqa: ANN401 - a type, and a value of that type
+        """Reads a fact as a type.
+
+        Raises:
+            LedgerUnusableError: it has another type.
+        """
+        try:
+            return msgspec.convert(self._ledger.fact(name), kind | None)
+        except msgspec.ValidationError as error:
+            raise self._unusable(name, error) from None
+
+    def _unusable(self, name: str, error: Exception) -> LedgerUnusableError:
+        return LedgerUnusableError(
+            f"{self._ledger.path} was written by another version of inventory, or changed (fact {name}: {error}): use "
+            "that version, or start again with --overwrite"
+        )
+
+    def _read_plain(self, name: str, kind: Any) -> Any:  # noqa: ANN401 - a type, and plain values
+        return msgspec.to_builtins(self._read(name, kind))
+
+    def _time(self, name: str, moment: datetime) -> str:
+        try:
+            return text_of(moment)
+        except OverflowError as error:
+            raise self._unusable(name, error) from None
+
     @property
     def started(self) -> str | None:
         """Start of the run, as in the manifest."""
-        started: str | None = self._ledger.fact(_STARTED)
-        return started
+        moment = self._read(_STARTED, Moment)
+        return None if moment is None else self._time(_STARTED, moment)
 
     @property
     def settings(self) -> dict[str, Any] | None:
         """The settings at the start, without secrets; None until the list is loaded."""
-        settings: dict[str, Any] | None = self._ledger.fact(_SETTINGS)
+        settings: dict[str, Any] | None = self._read_plain(_SETTINGS, ExportSettings)
         return settings
 
     @property
     def is_loaded(self) -> bool:
         """The list was read to its end."""
-        return self.settings is not None
+        return self._ledger.fact(_SETTINGS) is not None
 
     @property
     def table_options(self) -> dict[str, Any] | None:
         """Formats, time zone and rows per file of the last tables."""
-        options: dict[str, Any] | None = self._ledger.fact(_TABLE_OPTIONS)
+        options: dict[str, Any] | None = self._read_plain(_TABLE_OPTIONS, _TableOptions)
         return options
 
     @property
     def listed(self) -> dict[str, Any] | None:
         """The block ``input.listed`` of the manifest; None for a user's own list."""
-        block: dict[str, Any] | None = self._ledger.fact(_LISTED)
+        block: dict[str, Any] | None = self._read_plain(_LISTED, ListedBlock)
         return block
 
     @property
     def cleaned(self) -> int:
         """Entries with invisible characters at their ends."""
-        return self._ledger.fact(_CLEANED) or 0
+        return self._read(_CLEANED, Count) or 0
 
     @property
     def ended(self) -> RunEnd | None:
         """End of the last session; None while a session works or after it was killed."""
-        end = self._ledger.fact(_ENDED)
-        return None if end is None else RunEnd(*(end[name] for name in RunEnd._fields))
+        end = self._read(_ENDED, _End)
+        if end is None:
+            return None
+        return RunEnd(
+            self._time(_ENDED, end.finished), int(end.exit_code), msgspec.to_builtins(end.scopes), end.settings
+        )
 
     @property
     def limits(self) -> dict[str, Any] | None:
         """Rate limits that the service named, as :meth:`inventory.scheduling.limits.Limits.learned` returns them."""
+        self._read(_LIMITS, _Limits)
         limits: dict[str, Any] | None = self._ledger.fact(_LIMITS)
         return limits
 
     @property
     def store(self) -> str | None:
         """URL of the object store for the results; None: they stay in the folder."""
-        url: str | None = self._ledger.fact(_STORE)
+        url: str | None = self._read(_STORE, str)
         return url
 
     @property
@@ -105,11 +160,20 @@ class RunFacts:
         return bool(self._ledger.fact(BODIES_DROPPED))
 
     def latest_settings(self) -> ExportSettings | None:
-        """Returns the settings at the start with the last table options; None until the list is loaded."""
+        """Returns the settings at the start with the last table options; None until the list is loaded.
+
+        Raises:
+            OutputError: they cannot be used.
+        """
         settings, options = restore(self.settings), self.table_options
-        if settings is None or options is None:
-            return settings
-        return msgspec.structs.replace(settings, **{**options, "format": tuple(options["format"])})
+        if settings is None:
+            return None
+        if options is not None:
+            settings = msgspec.structs.replace(settings, **{**options, "format": tuple(options["format"])})
+        try:
+            return check_settings(settings)
+        except SettingsError as error:
+            raise OutputError(f"{self._ledger.path} has settings that cannot be used here: {error}") from None
 
     def merge_formats(self, settings: ExportSettings) -> ExportSettings:
         """Adds the formats of the last tables to the settings."""
@@ -117,8 +181,17 @@ class RunFacts:
         return msgspec.structs.replace(settings, format=tuple(dict.fromkeys([*earlier["format"], *settings.format])))
 
     def output(self, folder: Path) -> Output:
-        """Returns the output of the run in a folder."""
-        return Output(folder) if self.store is None else Output(folder, parse(self.store), work_dir_named=True)
+        """Returns the output of the run in a folder.
+
+        Raises:
+            LedgerUnusableError: the recorded URL is none.
+        """
+        if self.store is None:
+            return Output(folder)
+        try:
+            return Output(folder, parse(self.store), work_dir_named=True)
+        except UsageError as error:
+            raise self._unusable(_STORE, error) from None
 
 
 def record_start(ledger: Ledger, started: str) -> None:

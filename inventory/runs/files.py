@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.errors import OutputError, UsageError
 from inventory.ledger import database
-from inventory.runs import manifest
+from inventory.runs.manifest_reader import FILE_NAME, decode
 from inventory.storage.files import read_file, temporary_folder
 from inventory.storage.object_store import ObjectStore, ObjectUrl, is_url, parse
-from inventory.tables import parts, schema
+from inventory.tables import parts
 from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:
@@ -102,32 +102,21 @@ def open_run(place: str | Path) -> RunFiles:
     if is_url(str(place)):
         url = parse(str(place))
         store = ObjectStore(url, os.environ)
-        if store.look_at(manifest.FILE_NAME) is None:
-            raise UsageError(f"{url} holds no {manifest.FILE_NAME}: no run, or one whose tables are not all there")
-        return RunFiles(url, _decode(store.read(manifest.FILE_NAME), f"{url}/{manifest.FILE_NAME}"), store)
+        if store.look_at(FILE_NAME) is None:
+            raise UsageError(f"{url} holds no {FILE_NAME}: no run, or one whose tables are not all there")
+        return RunFiles(url, decode(store.read(FILE_NAME), f"{url}/{FILE_NAME}"), store)
     if not str(place):
         raise UsageError(
             "the name of the run is empty; name the folder of a run, which inventory export prints at its end"
         )
     folder = Path(expand_user(place))
-    file = folder / manifest.FILE_NAME
+    file = folder / FILE_NAME
     try:
-        return RunFiles(folder, _decode(read_file(file), str(file)))
+        return RunFiles(folder, decode(read_file(file), str(file)))
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(_no_run_message(folder)) from None
     except OSError as error:
         raise OutputError.from_os_error(file, "cannot be read", error) from None
-
-
-def _decode(content: bytes, name: str) -> dict[str, Any]:
-    document = manifest.decode(content, name)
-    version = document.get("schema_version")
-    if isinstance(version, int) and version > schema.VERSION:
-        raise OutputError(
-            f"{name} is of a newer inventory ({document.get('tool_version')}, schema {version}; this one reads up to "
-            f"{schema.VERSION}); upgrade functiongraph-inventory here"
-        )
-    return document
 
 
 def _no_run_message(folder: Path) -> str:
@@ -137,11 +126,11 @@ def _no_run_message(folder: Path) -> str:
         return f"{folder}: there is no such folder; name the folder of a run, which inventory export prints at its end"
     if (folder / database.FILE_NAME).is_file():
         return (
-            f"{folder} contains a run that is not finished (no {manifest.FILE_NAME}); continue with: "
+            f"{folder} contains a run that is not finished (no {FILE_NAME}); continue with: "
             f"inventory export --resume --output {shlex.quote(str(folder))}"
         )
-    runs = sorted(path.parent for path in folder.glob(f"*/{manifest.FILE_NAME}"))
-    message = f"{folder} contains no run (no {manifest.FILE_NAME})"
+    runs = sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
+    message = f"{folder} contains no run (no {FILE_NAME})"
     if not runs:
         return f"{message}; name the folder of a run, which inventory export prints at its end"
     return f"{message}, but folders with runs: {', '.join(map(str, runs[-_MAX_NAMED:]))}; name one of them"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.display.formatting import format_count
 from inventory.errors import ExitCode, Status, UsageError
-from inventory.runs import manifest
+from inventory.runs import manifest, manifest_reader
 from inventory.runs.facts import RunEnd, RunFacts, record_end
 from inventory.runs.folder import RunFolder
 
@@ -51,7 +51,7 @@ def last_end(ledger: LedgerView, folder: RunFolder) -> RunEnd | None:
     """Returns the end of the last session; None if it was killed or interrupted."""
     end = RunFacts(ledger).ended
     if end is None and folder.manifest.exists():
-        content = manifest.read(folder.manifest)
+        content = manifest_reader.read(folder.manifest)
         if is_manifest_of(ledger, content):
             return RunEnd(*(content[name] for name in RunEnd._fields))
     return end
@@ -101,7 +101,7 @@ def write_manifest(
 
 def _not_before(finished: str, ledger: LedgerView, counts: manifest.Counts) -> str:
     """Corrects an end before the start or the last outcome: the clock may have been set back."""
-    last_outcome = manifest.text_of(datetime.fromtimestamp(counts.last_finished / 1e6, UTC))
+    last_outcome = manifest_reader.text_of(datetime.fromtimestamp(counts.last_finished / 1e6, UTC))
     return max(finished, RunFacts(ledger).started or "", last_outcome)
 
 

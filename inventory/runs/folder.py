@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from inventory.errors import OutputError, UsageError
 from inventory.ledger import database
-from inventory.runs import manifest
+from inventory.runs import manifest_reader
 from inventory.storage.files import temporary_name
 from inventory.tables import paths
 from inventory.user_paths import exists
@@ -52,7 +52,7 @@ class RunFolder:
     @property
     def manifest(self) -> Path:
         """Path of the manifest."""
-        return self.path / manifest.FILE_NAME
+        return self.path / manifest_reader.FILE_NAME
 
     def prepare(self, mode: Mode) -> None:
         """Makes the folder, or checks the run in it. Existing files are not changed.
@@ -129,7 +129,7 @@ class RunFolder:
         Raises:
             OutputError: the manifest is damaged.
         """
-        return self.manifest.exists() and self.holds(manifest.read(self.manifest)["tables"])
+        return self.manifest.exists() and self.holds(manifest_reader.read(self.manifest)["tables"])
 
     def remove_results(self, keep: Iterable[str] = ()) -> None:
         """Removes manifest and tables, except the paths in ``keep``.

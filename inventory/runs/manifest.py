@@ -1,19 +1,20 @@
-"""The manifest of a run; its presence means that the tables are complete."""
+"""Makes and writes the manifest of a run: with it, the tables are complete."""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from inventory.cloud.pages import Operation
-from inventory.errors import ErrorKind, ExitCode, OutputError, Status
+from inventory.errors import ErrorKind, ExitCode, Status
 from inventory.ledger.writer import NO_ANSWER
 from inventory.printable import error_text
-from inventory.storage.files import atomic_write, read_file
+from inventory.runs.manifest_reader import TOOL, text_of
+from inventory.storage.files import atomic_write
 from inventory.tables import schema
 from inventory.version import __version__
 
@@ -25,50 +26,6 @@ if TYPE_CHECKING:
     from inventory.ledger.writer import AnswerCount, ScopeCount, SourceRead
     from inventory.outcome import Outcome
     from inventory.tables.writer import TableFile
-
-FILE_NAME: Final = "manifest.json"
-TOOL: Final = "functiongraph-inventory"
-
-
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class _Listed(msgspec.Struct):
-    projects: list[str]
-    versions: bool
-    aliases: bool
-
-
-class _Input(msgspec.Struct):
-    urns: int
-    listed: _Listed | None = None
-
-
-class _Counts(msgspec.Struct):
-    status: dict[str, int]
-
-
-class _Scope(msgspec.Struct):
-    region: str
-    project_id: str
-    endpoint: str
-
-
-class _Table(msgspec.Struct):
-    name: str
-    format: str
-    path: str
-
-
-class _Read(msgspec.Struct):
-    started: _Moment
-    finished: _Moment
-    exit_code: int
-    input: _Input
-    counts: _Counts
-    scopes: list[_Scope]
-    tables: list[_Table]
-    settings: dict[str, Any]
 
 
 class Counts(msgspec.Struct):
@@ -125,11 +82,6 @@ class ScopeReport(NamedTuple):
 def now() -> str:
     """Returns the current time in the manifest's format: RFC 3339, UTC, whole seconds."""
     return text_of(datetime.now(UTC))
-
-
-def text_of(moment: datetime) -> str:
-    """Formats a time for the manifest."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def exit_code_of(counts: Counts, stops: Iterable[ExitCode]) -> ExitCode:
@@ -255,37 +207,3 @@ def write(path: Path, manifest: dict[str, Any]) -> None:
     """
     with atomic_write(path, ", then run export --resume or tables", ours=True) as sink:
         sink.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Reads a manifest.
-
-    Raises:
-        OutputError: there is no manifest, or it is damaged.
-    """
-    try:
-        content = read_file(path)
-    except OSError as error:
-        raise OutputError.from_os_error(
-            path, "cannot be read", error, "a run without a manifest is not complete"
-        ) from None
-    return decode(content, str(path))
-
-
-def decode(content: bytes, path: str) -> dict[str, Any]:
-    """Parses the content of a manifest; ``path`` is for messages.
-
-    Raises:
-        OutputError: it is damaged.
-    """
-    try:
-        manifest = msgspec.json.decode(content)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise OutputError(f"{path} is damaged: {error}; delete it, then --resume writes the tables again") from None
-    try:
-        msgspec.convert(manifest, _Read)
-    except msgspec.ValidationError as error:
-        reason = f"it is no manifest ({error})"
-        raise OutputError(f"{path} is damaged: {reason}; delete it, then --resume writes the tables again") from None
-    document: dict[str, Any] = manifest
-    return document

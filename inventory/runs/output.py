@@ -146,4 +146,5 @@ def program_name(program: str) -> str:
     found = shutil.which(Path(program).name)
     if program.endswith("__main__.py"):
         return f"{program_name(sys.executable)} -m inventory"
-    return Path(program).name if found and Path(found).samefile(program) else shell_word(os.path.relpath(program))
+    is_found = found and exists(Path(program)) and Path(found).samefile(program)
+    return Path(program).name if is_found else shell_word(os.path.relpath(program))

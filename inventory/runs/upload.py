@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from inventory.errors import OutputError
-from inventory.runs import manifest
+from inventory.runs import manifest_reader
 from inventory.runs.claim import TakenError, check_unclaimed, foreign_claims, is_claim, new_claim, take_claim
 from inventory.runs.output import resume_command
 from inventory.settings import FORMATS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from inventory.runs.output import Output
 
 FILE_NAME: Final = "delivery.json"
-_FILES: Final = {manifest.FILE_NAME, *(paths.file_name(table, form) for table in TABLES for form in FORMATS)}
+_FILES: Final = {manifest_reader.FILE_NAME, *(paths.file_name(table, form) for table in TABLES for form in FORMATS)}
 _FOLDERS: Final = tuple(paths.folder_name(table, form) for table in TABLES for form in FORMATS)
 
 
@@ -83,11 +83,11 @@ class Upload:
         record = self._record()
         if mode == "resume":
             check_unclaimed(store, present, record.claim)
-            if manifest.FILE_NAME in present:
+            if manifest_reader.FILE_NAME in present:
                 self._check_own_manifest(store, record)
         elif present:
             record.replaced = foreign_claims(present, record.claim)
-            if manifest.FILE_NAME in present:
+            if manifest_reader.FILE_NAME in present:
                 record.manifests.append(_digest_of_manifest(store))
             self._save(record)
 
@@ -122,16 +122,16 @@ class Upload:
         """
         if self._url is None:
             return True
-        up = self._record().files.get(manifest.FILE_NAME)  # it is uploaded last
-        return up is not None and up.sent == self._on_disk(manifest.FILE_NAME)
+        up = self._record().files.get(manifest_reader.FILE_NAME)  # it is uploaded last
+        return up is not None and up.sent == self._on_disk(manifest_reader.FILE_NAME)
 
     def _complete(self, url: ObjectUrl, tables: Mapping[str, Mapping[str, Any]], observer: ProgressObserver) -> bool:
         store = ObjectStore(url, self._environment)
         record = self._record()
         wanted = {name: Sent(table["bytes"], table["sha256"]) for name, table in tables.items()}
-        last = self._on_disk(manifest.FILE_NAME)
+        last = self._on_disk(manifest_reader.FILE_NAME)
         present = _objects_of_run(store)
-        missing, old = _differences(record, {**wanted, manifest.FILE_NAME: last}, present)
+        missing, old = _differences(record, {**wanted, manifest_reader.FILE_NAME: last}, present)
         if not missing and not old:
             if record.claim in present:  # the run was killed after its manifest
                 store.remove(record.claim)
@@ -141,11 +141,11 @@ class Upload:
         for name in old:  # the manifest first: without it, no table in the store counts as complete
             store.remove(name)
         record.manifests = [last.sha256]
-        record.files.pop(manifest.FILE_NAME, None)
+        record.files.pop(manifest_reader.FILE_NAME, None)
         self._save(record)
         before, total = 0, sum(wanted[name].size for name in missing) + last.size
-        for name, sent in [*((name, wanted[name]) for name in missing), (manifest.FILE_NAME, last)]:
-            self._check_claim(store, record, wanted if name == manifest.FILE_NAME else {})
+        for name, sent in [*((name, wanted[name]) for name in missing), (manifest_reader.FILE_NAME, last)]:
+            self._check_claim(store, record, wanted if name == manifest_reader.FILE_NAME else {})
             self._send(store, name, sent, record, partial(_report, observer, before, total))
             before += sent.size
         store.remove(record.claim)
@@ -159,7 +159,7 @@ class Upload:
         take_claim(store, record.claim, self._folder / FILE_NAME, observer.check_cancelled)
         record.replaced = []
         present = _objects_of_run(store)
-        if manifest.FILE_NAME in present:
+        if manifest_reader.FILE_NAME in present:
             try:
                 self._check_own_manifest(store, record)
             except TakenError:
@@ -175,7 +175,7 @@ class Upload:
         if not uploaded:
             return
         changed, others = _differences(record, uploaded, _objects_of_run(store))
-        if manifest.FILE_NAME in others:
+        if manifest_reader.FILE_NAME in others:
             raise self._taken()
         if changed:
             raise OutputError(f"{store.url}/{changed[0]} was changed by another process during the upload")
@@ -236,7 +236,7 @@ def _report(observer: ProgressObserver, before: int, total: int, sent: int) -> N
 
 
 def _digest_of_manifest(store: ObjectStore) -> str:
-    return hashlib.sha256(store.read(manifest.FILE_NAME)).hexdigest()
+    return hashlib.sha256(store.read(manifest_reader.FILE_NAME)).hexdigest()
 
 
 def _differences(
@@ -258,4 +258,4 @@ def _is_run_file(name: str) -> bool:
 
 def _objects_of_run(store: ObjectStore) -> dict[str, Found]:
     objects = {name: found for name, found in store.listed(_FOLDERS).items() if _is_run_file(name)}
-    return dict(sorted(objects.items(), key=lambda item: item[0] != manifest.FILE_NAME))
+    return dict(sorted(objects.items(), key=lambda item: item[0] != manifest_reader.FILE_NAME))

@@ -8,13 +8,16 @@ import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from inventory.errors import OutputError
 from inventory.os_errors import UNSUPPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""Maximum size of a file that is read whole."""
 
 
 def temporary_name(path: Path) -> Path:
@@ -37,9 +40,11 @@ def read_file(path: Path) -> bytes:
     """Reads a file, as :func:`open_file`.
 
     Raises:
-        OSError: it cannot be read, or is not a regular file.
+        OSError: it cannot be read, is not a regular file, or has more than ``MAX_BYTES``.
     """
     with open_file(path) as file:
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"It has more than {MAX_BYTES:,} bytes", str(path))
         return file.read()
 
 

@@ -19,6 +19,7 @@ from support.written_runs import (
     NOT_FOUND,
     config,
     leading,
+    scope_block,
     side,
     urn,
     write_manifest,
@@ -202,7 +203,7 @@ def test_sides_of_every_make_give_the_same_rows(tmp_path, runs, store):
 def test_what_cannot_be_compared_is_refused_and_what_is_odd_is_said(tmp_path, runs):
     with pytest.raises(UsageError, match=r"has tables of version 1, .* inventory tables writes them again"):
         inventory.diff(write_run(tmp_path / "one", OLD, schema_version=1), runs[1])
-    elsewhere = [{"region": "cn-north-4", "project_id": "0123456789abcdef0123456789abcdef", "endpoint": "https://two"}]
+    elsewhere = [scope_block(endpoint="https://two")]
     odd = write_run(
         tmp_path / "odd", {urn("a"): NOT_ATTEMPTED}, day=-1, scopes=elsewhere, settings={"naive-timezone": "UTC"}
     )
@@ -211,7 +212,7 @@ def test_what_cannot_be_compared_is_refused_and_what_is_odd_is_said(tmp_path, ru
     assert left.startswith("NEW is not whole: 1 URNs")
     assert "in no zone by OLD and in UTC by NEW" in zones
     assert "https://one by OLD and at https://two by NEW" in endpoints
-    apart = write_run(tmp_path / "apart", OLD, scopes=[{"region": "x", "project_id": "y", "endpoint": "z"}])
+    apart = write_run(tmp_path / "apart", OLD, scopes=[scope_block("x", "y", "z")])
     assert "no project in common" in inventory.diff(runs[0], apart).warnings[0]
     (runs[0] / "manifest.json").unlink()
     with pytest.raises(UsageError, match="contains no run"):

@@ -9,8 +9,10 @@ from inventory.cloud.pages import Operation
 from inventory.errors import ErrorKind, ExitCode, OutputError, RateLimit, Status
 from inventory.ledger.writer import AnswerCount, ScopeCount, SourceRead
 from inventory.outcome import Outcome
-from inventory.runs import manifest
+from inventory.runs import manifest, manifest_reader
 from inventory.runs.manifest import Counts, ScopeReport
+from inventory.settings import AccountSettings, ExportSettings
+from inventory.settings_file import describe
 from inventory.tables.writer import TableFile
 
 ANSWERS = [
@@ -30,9 +32,9 @@ def described(**changed) -> dict[str, object]:
     blocks = {
         "started": "2026-01-01T00:00:00Z",
         "finished": "2026-01-01T00:01:00Z",
-        "input_read": {"entries": 0, "urns": 0},
+        "input_read": manifest.describe_input([], 0, 0),
         "counts": Counts(),
-        "requests": {},
+        "requests": manifest.describe_requests([], Counts()),
         "scopes": [],
         "tables": [],
         "settings": {"region": None},
@@ -165,9 +167,21 @@ def test_the_manifest_has_the_contracts_blocks():
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "manifest.json"
-    written = described()
+    written = described(
+        input_read=manifest.describe_input(
+            [SourceRead("a.txt", "aa", 10)], 9, 1, {"projects": ["r/p"], "versions": True, "aliases": False}
+        ),
+        requests=manifest.describe_requests(ANSWERS, Counts()),
+        scopes=manifest.describe_scopes(
+            [ScopeCount("r", "p", 8)],
+            ANSWERS,
+            {("r", "p"): ScopeReport("https://r", RateLimit(2, 1.0, "user"), 0.5, "blocked", RateLimit(9, 60.0), 0.1)},
+        ),
+        tables=[TableFile("calls", "csv", "calls.csv", 3, 120, "c" * 64)],
+        settings=describe(ExportSettings(accounts=(AccountSettings(name="a", regions=("r",)),))),
+    )
     manifest.write(path, written)
-    assert manifest.read(path) == written == json.loads(path.read_bytes())
+    assert manifest_reader.read(path) == written == json.loads(path.read_bytes())
     assert path.read_bytes().endswith(b"}\n")
     assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
 
@@ -196,4 +210,4 @@ def test_a_manifest_that_is_none_is_an_output_error(tmp_path, content, words):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(OutputError, match=rf"manifest\.json.*{words}|{words}"):
-        manifest.read(path)
+        manifest_reader.read(path)

@@ -103,20 +103,31 @@ def _outcome(name, answer, at):
 
 def write_manifest(folder, files, urns, finished, *, left=0, **changed):
     """Writes the manifest of such a run."""
-    scope = {"region": "cn-north-4", "project_id": PROJECT, "endpoint": "https://one", "urns": urns}
+    statuses = {status.value: 0 for status in Status} | {"configured": urns - left, "not_attempted": left}
+    requests = ("total", "retries", "throttled", "saved_by_lists")
     content = {
+        "tool": "functiongraph-inventory",
+        "tool_version": "0.1.0",
         "schema_version": schema.VERSION,
         "started": "2026-11-20T00:00:00Z",
         "finished": datetime.fromtimestamp(finished, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "complete": True,
         "exit_code": 0,
-        "input": {"urns": urns},
-        "counts": {"status": {"not_attempted": left}},
-        "scopes": [scope],
-        "tables": files,
+        "input": {"files": [], "entries": urns, "urns": urns, "duplicates": 0, "rejects": 0},
+        "counts": {"status": statuses, "error_kind": {}},
+        "requests": {**dict.fromkeys(requests, 0), "by_operation": {}, "by_http_status": {}},
+        "scopes": [scope_block(urns=urns)],
+        "tables": [{"bytes": (folder / file["path"]).stat().st_size, "sha256": "0" * 64, **file} for file in files],
         "settings": {},
         **changed,
     }
     (folder / "manifest.json").write_text(json.dumps(content))
+
+
+def scope_block(region="cn-north-4", project_id=PROJECT, endpoint="https://one", urns=0):
+    """A scope in a manifest."""
+    block = {"region": region, "project_id": project_id, "endpoint": endpoint, "urns": urns}
+    return {**block, "requests": 0, "refused": 0, "limit_learnt": None, "limit_used": None, "stopped": None}
 
 
 def write_many(folder, rows, *, day=0, changed=()):
