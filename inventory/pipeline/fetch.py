@@ -7,7 +7,7 @@ import math
 import time
 from collections import Counter
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.cloud.transport import open_session
 from inventory.errors import OutOfTimeError
@@ -110,6 +110,7 @@ class _Fetcher:
         self._done_before = ledger.count_settled()
         self._statuses: Counter[str] = Counter()
         self._calls = 0
+        self._recorded: dict[str, Any] | None = None
 
     def queues(self, scopes: Iterator[tuple[OpenScope, int]]) -> Iterator[worker_pool.JobQueue[_Job]]:
         while not self._is_over and (opened := next(scopes, None)) is not None:
@@ -180,6 +181,14 @@ class _Fetcher:
         await asyncio.sleep(0)  # simultaneous outcomes share the commit
         self._ledger.commit()
 
+    def _commit(self) -> None:
+        """Commits outcomes and the limits that the service named: a killed session does not learn them again."""
+        self._ledger.commit()
+        learned = self._limits.learned()
+        if learned != self._recorded:
+            record_limits(self._ledger, learned)
+            self._recorded = learned
+
     async def run(self, queues: Iterator[worker_pool.JobQueue[_Job]]) -> dict[ScopeKey, ScopeEnd]:
         """Does all jobs; commits and reports progress every ``TICK_SECONDS``."""
         workers = asyncio.create_task(worker_pool.run(queues, self._dispatcher))
@@ -187,7 +196,7 @@ class _Fetcher:
             while not workers.done():
                 await asyncio.wait({workers}, timeout=TICK_SECONDS)
                 self._limits.clock()  # each reading shows that the process runs
-                self._ledger.commit()
+                self._commit()
                 self._observer.on_fetch(self._progress())
                 if time.monotonic() >= self._deadline and not workers.done():
                     seconds = self._settings.max_time
@@ -202,8 +211,7 @@ class _Fetcher:
         finally:
             workers.cancel()
             await asyncio.wait({workers})
-            self._ledger.commit()
-            record_limits(self._ledger, self._limits.learned())
+            self._commit()
             self._observer.on_fetch(self._progress())  # with the outcomes of the last calls
         self._observer.check_cancelled()
         for key in list(self._open):

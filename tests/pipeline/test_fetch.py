@@ -7,11 +7,13 @@ from support.runs import TOKEN
 
 from inventory.cloud.accounts import TokenProvider
 from inventory.cloud.credentials import TokenCredential
-from inventory.emulator import Emulator, Faults, GeneratedCloud
+from inventory.emulator import Emulator, Faults, GeneratedCloud, Limit
 from inventory.errors import InterruptedRunError
+from inventory.ledger.reader import LedgerView
 from inventory.ledger.writer import Ledger
 from inventory.pipeline import fetch
 from inventory.progress import ProgressObserver
+from inventory.runs.facts import RunFacts
 from inventory.settings import ExportSettings
 
 WORKERS = 8
@@ -57,6 +59,24 @@ def settings_for(settings, server):
     from msgspec.structs import replace  # noqa: PLC0415
 
     return replace(settings, endpoint=server.url)
+
+
+async def test_a_named_limit_is_recorded_while_the_run_works(tmp_path):
+    cloud = GeneratedCloud(60, projects=["p"], seed=1)
+    recorded = []
+
+    class Reader(ProgressObserver):
+        def on_fetch(self, progress):
+            with LedgerView(tmp_path / "ledger.sqlite") as view:
+                recorded.append((progress.done < progress.total, RunFacts(view).limits))
+
+    settings = ExportSettings(max_workers=WORKERS, max_per_second=0.0, batch=False)
+    with loaded(tmp_path / "ledger.sqlite", cloud) as ledger:
+        async with Emulator(cloud, limit=Limit.parse("40/2second")) as server:
+            await fetch.fetch_configs(ledger, settings_for(settings, server), ACCOUNT, Reader())
+    at_work = [limits for is_at_work, limits in recorded if is_at_work and limits]
+    assert at_work
+    assert all(scope[2][0][:2] == [40, 2.0] for limits in at_work for scope in limits["scopes"])
 
 
 async def test_a_stop_ends_the_asking_and_keeps_what_was_answered(tmp_path):
