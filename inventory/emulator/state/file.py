@@ -21,7 +21,7 @@ from inventory.errors import SettingsError, UrnError
 from inventory.urn import FunctionUrn, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _T = TypeVar("_T")
 
@@ -62,10 +62,10 @@ class FileCloud:
     ) -> None:
         self._configs = _by_urn("functions", functions)
         self._answers = _by_urn("answers", answers or {})
-        self._functions = dict.fromkeys(urn[:4] for urn in self._configs)
+        self._functions = _qualifiers(self._configs)
         self._facts = _by_urn("facts", facts or {})
         for urn in self._facts:
-            if urn not in self._configs and (urn.qualifier != LATEST or urn[:4] not in self._functions):
+            if urn not in self._configs and (urn.qualifier != LATEST or _function(urn) not in self._functions):
                 raise SettingsError(f"facts[{str(urn)!r}]: functions has no such version or alias")
         self._urns = tuple(dict.fromkeys([*functions, *(answers or {})]))
         self.scopes = tuple(dict.fromkeys(Scope(*urn[:2]) for urn in (*self._configs, *self._answers)))
@@ -81,7 +81,7 @@ class FileCloud:
         if key in self._configs:
             config = self._configs[key]
             return Missing.CONFIG if config is None else {"func_urn": str(key), **config}
-        if key[:4] not in self._functions:
+        if _function(key) not in self._functions:
             return Missing.FUNCTION
         if key.qualifier_type == "alias":
             return Missing.ALIAS
@@ -97,18 +97,12 @@ class FileCloud:
 
     def functions_of(self, scope: Scope, offset: int, limit: int) -> list[FunctionUrn]:
         """A page of the functions of a project, in file order."""
-        of_scope = (FunctionUrn(*function) for function in self._functions if function[:2] == scope)
+        of_scope = (function for function in self._functions if function[:2] == scope)
         return list(islice(of_scope, offset, offset + limit))
 
     def qualifiers_of(self, urn: FunctionUrn) -> Qualifiers | None:
         """The versions and aliases of a function in the file."""
-        if urn[:4] not in self._functions:
-            return None
-        of_function = [known for known in self._configs if known[:4] == urn[:4] and known.qualifier]
-        return Qualifiers(
-            [known.qualifier or "" for known in of_function if known[5] == "version" and known.qualifier != LATEST],
-            [known.qualifier or "" for known in of_function if known[5] == "alias"],
-        )
+        return self._functions.get(_function(urn))
 
     def facts(self, urn: FunctionUrn) -> dict[str, Any]:
         """The facts of the file about a version or alias."""
@@ -178,6 +172,21 @@ def _by_urn(place: str, entries: Mapping[str, _T]) -> dict[FunctionUrn, _T]:
             raise SettingsError(f"{place}[{text!r}]: {urn} is given twice")
         result[urn] = value
     return result
+
+
+def _qualifiers(urns: Iterable[FunctionUrn]) -> dict[FunctionUrn, Qualifiers]:
+    names: dict[FunctionUrn, tuple[list[str], list[str]]] = {}
+    for urn in urns:
+        versions, aliases = names.setdefault(_function(urn), ([], []))
+        if urn.qualifier_type == "alias":
+            aliases.append(urn.qualifier or "")
+        elif urn.qualifier != LATEST:
+            versions.append(urn.qualifier or "")
+    return {function: Qualifiers(*of_function) for function, of_function in names.items()}
+
+
+def _function(urn: FunctionUrn) -> FunctionUrn:
+    return urn._replace(qualifier=None, qualifier_type=None)
 
 
 def _with_qualifier(urn: FunctionUrn) -> FunctionUrn:
