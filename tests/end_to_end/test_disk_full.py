@@ -11,7 +11,17 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.interrupts import ADD_URNS, BUILD_TABLES, COMMIT, CONNECT, COUNT_SCOPES, FINISH_TABLE, LOAD, WRITE_MANIFEST
+from support.interrupts import (
+    ADD_URNS,
+    BUILD_TABLES,
+    CLOSE_LEDGER,
+    COMMIT,
+    CONNECT,
+    COUNT_SCOPES,
+    FINISH_TABLE,
+    LOAD,
+    WRITE_MANIFEST,
+)
 from support.processes import (
     HAPPENS_AT,
     WORKERS,
@@ -108,6 +118,17 @@ def test_a_disk_that_is_full_at_any_stage_costs_a_sentence(tmp_path, path, right
     assert repeated(server) <= WORKERS * len(FULL_AT)
 
 
+def test_a_disk_that_is_full_at_the_end_leaves_only_the_log_of_the_ledger(tmp_path, path, right, server):
+    folder = tmp_path / "run"
+    run(*command(server, path, folder), program=(HAPPENS_AT, f"full@{CLOSE_LEDGER}:before:1"))
+    whole = {*(table["path"] for table in manifest_of(folder)["tables"]), "ledger.sqlite", "manifest.json"}
+    left = {file.name for file in folder.iterdir()} - whole
+    assert left == {"ledger.sqlite-wal", "ledger.sqlite-shm"}
+    assert tables_of(folder) == right
+    run(*command(server, path, folder, "--resume"))
+    assert_right(folder, right)
+
+
 def test_where_no_file_can_be_opened_a_run_ends_in_order(tmp_path, path, right, server):
     folder = tmp_path / "run"
     for step in OPEN_AT:
@@ -157,6 +178,8 @@ def test_a_disk_that_grows_by_a_megabyte_at_a_time(tmp_path, mounted, path, righ
         assert (process.returncode, said.count("\n")) == (4, 1)
         assert "free disk space" in said
     assert failed >= 1
+    mounted("size=16m")
+    run(*command(server, path, folder, "--resume"))  # the log of the ledger may have had no room to be moved into it
     assert_right(folder, right)
     assert repeated(server) <= WORKERS * failed
 
@@ -208,8 +231,8 @@ def test_a_clock_that_jumps_changes_no_table(tmp_path, path, right, server):
     folder = tmp_path / "run"
     jumping = {"program": (HAPPENS_AT, "jump@1")}
     with begin(*command(server, path, folder), **jumping) as process:
-        process.communicate()
-    assert process.returncode == 0
+        _, said = process.communicate()
+    assert process.returncode == 0, said
     assert_right(folder, right)
     kill_at(f"{COMMIT}:after:3", *command(server, path, folder, "--overwrite"))
     run(*command(server, path, folder, "--resume"), **jumping)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support.ledgers import P, R, damaged_behind_its_header, of_another_version, outcome, urn
+from support.ledgers import P, R, damaged_behind_its_header, load, of_another_version, outcome, urn
 from support.project import ROOT
 
 from inventory.cloud.pages import Operation
@@ -298,3 +298,27 @@ def test_a_ledger_that_was_only_opened_is_in_use_too(path, monkeypatch):
         assert first.count_settled() == 0
         with pytest.raises(OutputError, match="in use by another inventory process"):
             Ledger(path)
+
+
+def test_samples_of_pending_urns_are_from_the_end_and_the_middle(ledger):
+    with ledger.loading():
+        ledger.add_urns(map(urn, "abcdef"))
+        ledger.add_urns([urn("z", project="other")])
+        ledger.count_scopes([(R, P)])
+    assert list(ledger.pending_samples(R, P)) == [urn("f"), urn("c")]
+    for name in "ef":
+        ledger.record(outcome(urn(name)))
+    ledger.commit()
+    assert list(ledger.pending_samples(R, P)) == [urn("d"), urn("b")]
+    assert list(ledger.pending_samples(R, "nothing")) == []
+
+
+def test_failed_urns_are_counted(ledger):
+    load(ledger)
+    ledger.record(outcome(urn("b"), "failed"))
+    ledger.commit()
+    assert ledger.count_failed() == 1
+    ledger.requeue_failures()
+    ledger.record(outcome(urn("b")))
+    ledger.commit()
+    assert ledger.count_failed() == 0

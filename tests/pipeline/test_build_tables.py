@@ -95,3 +95,46 @@ def test_what_was_there_stays_until_all_tables_are_whole(ledger, tmp_path):
     )
     assert seen == ["old"]
     assert (tmp_path / "functions.csv").read_text() != "old"
+
+
+class Progress(ProgressObserver):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.built = []
+
+    def on_build_tables(self, done, total):
+        self.built.append((done, total))
+
+
+def test_progress_comes_once_a_block_and_at_the_end(ledger, tmp_path, monkeypatch):
+    monkeypatch.setattr("inventory.pipeline.build_tables._BLOCK", 2)
+    observer = Progress()
+    build_tables(ledger, tmp_path, SETTINGS, observer)
+    assert observer.built == [(2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize(("body", "silent"), [(CONFIG, 0), (b'{"func_urn":"u"}', 1)])
+def test_configured_functions_that_notify_nobody_are_counted(ledger, tmp_path, body, silent):
+    ledger.record(outcome("a", "configured", body=body))
+    ledger.commit()
+    _, counts = build_tables(ledger, tmp_path, SETTINGS, ProgressObserver())
+    assert counts.without_failure_destination == silent
+
+
+def test_the_memory_of_a_row_is_counted_with_its_body(ledger, tmp_path, monkeypatch):
+    sizes = {}
+
+    def add(self, row, size):
+        sizes.setdefault(self._table.name, []).append(size)
+        self._rows.append(row)
+
+    monkeypatch.setattr("inventory.tables.writer.TableWriter.add", add)
+    build_tables(ledger, tmp_path, SETTINGS, ProgressObserver())
+    assert sizes == {
+        "functions": [500 + len(CONFIG), 502, 500],
+        "destinations": [500 + len(CONFIG)],
+        "calls": [500, 500],
+        "rejects": [503],
+    }

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
-import pytest
+from functools import partial
 
-from inventory.errors import InterruptedRunError, SettingsError, SourceError
-from inventory.ledger.writer import Ledger, Reject, ScopeCount
-from inventory.pipeline.load import check_same_run, load
+import pytest
+from support.ledgers import outcome
+
+from inventory.errors import InterruptedRunError, LedgerUnusableError, SettingsError, SourceError, UsageError
+from inventory.ledger.reader import BODIES_DROPPED
+from inventory.ledger.writer import AnswerCount, Ledger, Reject, ScopeCount
+from inventory.pipeline.discover import Discovered
+from inventory.pipeline.load import check_same_run, load, load_sources
 from inventory.progress import ProgressObserver
 from inventory.runs.facts import RunFacts
+from inventory.runs.folder import RunFolder
+from inventory.runs.listing_coverage import ListingCoverage
 from inventory.settings import ExportSettings
 from inventory.sources.files import Source
 
@@ -164,3 +171,33 @@ def test_rejects_know_their_source(ledger, source):
     load([read], ledger, FIXED, ProgressObserver())
     (reject,) = ledger.rejects()
     assert reject[:3] == Reject(read.name, 1, "not a urn", "")[:3]
+
+
+def test_progress_comes_once_a_block_and_at_the_end(ledger, source, monkeypatch):
+    monkeypatch.setattr("inventory.pipeline.load._BLOCK", 2)
+    seen = []
+    observer = ProgressObserver()
+    observer.on_load = seen.append
+    load([source(*(f"{A}{number}" for number in range(5)))], ledger, FIXED, observer)
+    assert seen == [2, 4, 5]
+
+
+async def test_a_resumed_run_checks_its_ledger_and_its_bodies_first(tmp_path, ledger, source):
+    load([source(A)], ledger, FIXED, ProgressObserver())
+    ledger.record(outcome(A, "failed"))
+    ledger.commit()
+    resume = partial(load_sources, [], ledger, RunFolder(tmp_path), FIXED, "resume", ProgressObserver(), None)
+    await resume()
+    ledger.set_fact(BODIES_DROPPED, "compact")
+    with pytest.raises(UsageError, match="its 1 failed URN cannot be retried here"):
+        await resume()
+    ledger._db.execute("UPDATE outcomes SET attempts = 7")
+    with pytest.raises(LedgerUnusableError, match=f"the outcome of {A} was changed"):
+        await resume()
+
+
+def test_the_calls_of_a_discovery_are_counted(ledger):
+    calls = [AnswerCount("cn-north-4", "p", "ListFunctions", 200, 3)]
+    load([], ledger, FIXED, ProgressObserver(), Discovered([], calls, "2026-01-01T00:00:00Z", ListingCoverage()))
+    assert ledger.answers() == calls
+    assert RunFacts(ledger).started == "2026-01-01T00:00:00Z"
