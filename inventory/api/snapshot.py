@@ -42,7 +42,7 @@ _MOST_FETCHED: Final = 8 * 1024 * 1024
 class Snapshot:
     """The tables of one finished run.
 
-    Each of the four tables is a frame that is loaded at first use; ``inventory schema`` prints their columns with units
+    Each table is a frame that is loaded at first use; ``inventory schema`` prints their columns with units
     and sources. A notebook shows a summary, for which only two columns of ``destinations`` are loaded.
 
     Column types: ``string[pyarrow]``, ``int64[pyarrow]``, ``timestamp[us, tz=UTC][pyarrow]``; a null is ``<NA>``. From
@@ -98,7 +98,7 @@ class Snapshot:
         """Reads a table as Arrow.
 
         Args:
-            name: ``functions``, ``destinations``, ``calls`` or ``rejects``.
+            name: of the table, such as ``functions``.
             columns: the columns to read, in this order. Default: all.
 
         Raises:
@@ -117,7 +117,7 @@ class Snapshot:
         """Reads a table as pandas.
 
         Args:
-            name: ``functions``, ``destinations``, ``calls`` or ``rejects``.
+            name: of the table, such as ``functions``.
             columns: the columns to read, in this order. Default: all.
 
         Shape:
@@ -185,6 +185,36 @@ class Snapshot:
             the list; column by column: ``inventory schema rejects``.
         """
         return self.frame("rejects")
+
+    @cached_property
+    def function_facts(self) -> pd.DataFrame:
+        """One row per function that the service listed, with ``--versions`` also per version.
+
+        Only runs of ``export --all`` have this table.
+
+        Shape:
+            (functions and versions, 36), sorted by ``function_urn``.
+
+        Units:
+            ``timeout`` and ``initializer_timeout`` seconds, ``memory_size`` and ``gpu_memory`` MB, ``cpu`` millicores,
+            ``code_size`` bytes.
+
+        Source:
+            ListFunctions and ListFunctionVersions; column by column: ``inventory schema function_facts``.
+        """
+        return self.frame("function_facts")
+
+    @cached_property
+    def aliases(self) -> pd.DataFrame:
+        """One row per alias that the service listed. Only runs of ``export --all`` have this table.
+
+        Shape:
+            (aliases, 7), sorted by ``function_urn``.
+
+        Source:
+            ListVersionAliases; column by column: ``inventory schema aliases``.
+        """
+        return self.frame("aliases")
 
     def _summary_data(self) -> summary.SummaryData:
         return summary.SummaryData(str(self.path), self.manifest, self._bodies_are_dropped(), datetime.now(UTC))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from inventory.cloud.credentials import Credential
+    from inventory.cloud.listed_fields import ListedItem
     from inventory.cloud.response_body import RawResponse
 
 T = TypeVar("T")
@@ -69,15 +70,15 @@ class Client:
         """
         return await self._list(f"?marker={marker}&maxitems={maxitems}", read_functions)
 
-    async def list_function_versions(self, function_urn: str) -> list[str]:
-        """Returns the names of a function's versions, including ``latest``.
+    async def list_function_versions(self, function_urn: str) -> list[ListedItem]:
+        """Returns a function's versions, including ``latest``.
 
         Source: ListFunctionVersions (api-facts.md section 5).
         """
         return await self._list(f"/{_in_path(function_urn)}/versions", read_versions)
 
-    async def list_version_aliases(self, function_urn: str) -> list[str]:
-        """Returns the names of a function's aliases.
+    async def list_version_aliases(self, function_urn: str) -> list[ListedItem]:
+        """Returns a function's aliases.
 
         Source: ListVersionAliases (api-facts.md section 5).
         """

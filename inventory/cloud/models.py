@@ -168,12 +168,12 @@ def _read_softly(document: object) -> AsyncInvokeConfig:
     if unread is not None:
         extra["destination_config"] = unread
     return AsyncInvokeConfig(
-        func_urn=_text(document, "func_urn", extra),
-        max_async_event_age_in_seconds=_int(document, "max_async_event_age_in_seconds", extra),
-        max_async_retry_attempts=_int(document, "max_async_retry_attempts", extra),
-        enable_async_status_log=_bool(document, "enable_async_status_log", extra),
-        created_time=_text(document, "created_time", extra),
-        last_modified=_text(document, "last_modified", extra),
+        func_urn=read_text(document, "func_urn", extra),
+        max_async_event_age_in_seconds=read_int(document, "max_async_event_age_in_seconds", extra),
+        max_async_retry_attempts=read_int(document, "max_async_retry_attempts", extra),
+        enable_async_status_log=read_bool(document, "enable_async_status_log", extra),
+        created_time=read_text(document, "created_time", extra),
+        last_modified=read_text(document, "last_modified", extra),
         on_success=sides[0],
         on_failure=sides[1],
         extra=extra,
@@ -215,8 +215,8 @@ def _read_side(document: object) -> Destination | None:
     if not isinstance(document, dict) or document.get("destination") in (None, ""):
         return None
     extra: Json = {name: value for name, value in document.items() if name not in _DESTINATION_FIELDS}
-    destination = _text(document, "destination", extra)
-    param = _text(document, "param", extra)
+    destination = read_text(document, "destination", extra)
+    param = read_text(document, "param", extra)
     return Destination(destination or "", param, _object_of(param), extra)
 
 
@@ -244,7 +244,8 @@ def _is_empty_side(document: object) -> bool:
     return _is_empty(document)
 
 
-def _text(document: Json, name: str, extra: Json) -> str | None:
+def read_text(document: Json, name: str, extra: Json) -> str | None:
+    """Reads a text; another value is kept in ``extra`` and returned as JSON."""
     value = document.get(name)
     if value is None or isinstance(value, str):
         return value
@@ -252,7 +253,8 @@ def _text(document: Json, name: str, extra: Json) -> str | None:
     return json_text(value)
 
 
-def _int(document: Json, name: str, extra: Json) -> int | None:
+def read_int(document: Json, name: str, extra: Json) -> int | None:
+    """Reads an integer; a value that is not exactly one is kept in ``extra``."""
     value = document.get(name)
     number, exact = parse_int(value)
     if not exact:
@@ -260,7 +262,8 @@ def _int(document: Json, name: str, extra: Json) -> int | None:
     return number
 
 
-def _bool(document: Json, name: str, extra: Json) -> bool | None:
+def read_bool(document: Json, name: str, extra: Json) -> bool | None:
+    """Reads a boolean; another value is kept in ``extra``."""
     value = document.get(name)
     if value is None or isinstance(value, bool):
         return value

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from inventory.cloud.listed_fields import ALIAS_FIELDS, ITEM_FIELDS, ListedItem, keep_fields
 from inventory.errors import UrnError
 from inventory.exact_json import read_json
 from inventory.urn import parse
@@ -31,14 +32,19 @@ class FunctionPage(NamedTuple):
     """A page of a project's functions.
 
     Attributes:
-        urns: unqualified URNs of 7 fields.
+        functions: unqualified URNs of 7 fields, and their facts.
         next_marker: offset of the next page, or None.
         total: number of functions of the project, or None.
     """
 
-    urns: list[str]
+    functions: list[ListedItem]
     next_marker: int | None
     total: int | None
+
+    @property
+    def urns(self) -> list[str]:
+        """The URNs of the functions."""
+        return [function.name for function in self.functions]
 
 
 class ConfigPage(NamedTuple):
@@ -83,7 +89,7 @@ def read_configs(body: bytes) -> ConfigPage:
 
 
 def read_functions(body: bytes) -> FunctionPage:
-    """Reads a response of ``ListFunctions``; only URNs are kept, because environment variables may be secret.
+    """Reads a response of ``ListFunctions``; most fields are dropped, because environment variables may be secret.
 
     Raises:
         ValueError: the body has another form.
@@ -91,11 +97,14 @@ def read_functions(body: bytes) -> FunctionPage:
     document = read_json(body)
     if not isinstance(document, dict) or "functions" not in document:
         raise ValueError("no object with functions")
-    urns = [_without_qualifier(_text(item, "func_urn")) for item in _list(document["functions"])]
-    return FunctionPage(urns, _to_int(document.get("next_marker")), _to_int(document.get("count")))
+    functions = [
+        ListedItem(_without_qualifier(_text(item, "func_urn")), keep_fields(item, ITEM_FIELDS))
+        for item in _list(document["functions"])
+    ]
+    return FunctionPage(functions, _to_int(document.get("next_marker")), _to_int(document.get("count")))
 
 
-def read_versions(body: bytes) -> list[str]:
+def read_versions(body: bytes) -> list[ListedItem]:
     """Reads a response of ``ListFunctionVersions``.
 
     Raises:
@@ -104,20 +113,22 @@ def read_versions(body: bytes) -> list[str]:
     document = read_json(body)
     if not isinstance(document, dict) or "versions" not in document:
         raise ValueError("no object with versions")
-    names = [_text(item, "version") for item in _list(document["versions"])]
+    versions = [
+        ListedItem(_text(item, "version"), keep_fields(item, ITEM_FIELDS)) for item in _list(document["versions"])
+    ]
     total = _to_int(document.get("count"))
-    if total is not None and total > len(names):
-        raise ValueError(f"{len(names)} of {total} versions")  # the API has only one page
-    return names
+    if total is not None and total > len(versions):
+        raise ValueError(f"{len(versions)} of {total} versions")  # the API has only one page
+    return versions
 
 
-def read_aliases(body: bytes) -> list[str]:
+def read_aliases(body: bytes) -> list[ListedItem]:
     """Reads a response of ``ListVersionAliases``, a bare array.
 
     Raises:
         ValueError: the body has another form.
     """
-    return [_text(item, "name") for item in _list(read_json(body))]
+    return [ListedItem(_text(item, "name"), keep_fields(item, ALIAS_FIELDS)) for item in _list(read_json(body))]
 
 
 def _list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value

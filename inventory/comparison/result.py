@@ -182,7 +182,7 @@ def check_comparable(old: RunFiles, new: RunFiles) -> list[str]:
     """
     for run in (old, new):
         version = run.manifest.get("schema_version")
-        if version != schema.VERSION:
+        if version not in schema.COMPARABLE:
             raise UsageError(
                 f"{run.name} has tables of version {version}, and only version {schema.VERSION} is compared: "
                 "inventory tables writes them again from the ledger, without a call"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
@@ -18,7 +18,8 @@ from inventory.ledger.database import (
     open_read_only,
     translate_sqlite_errors,
 )
-from inventory.ledger.schema import SCHEMA, VERSION, checksum, checksum_of_urn
+from inventory.ledger.records import AnswerCount, Reject, ScopeCount, SourceRead, StatusCount
+from inventory.ledger.schema import SCHEMAS, VERSION, ListedTable, checksum, checksum_of_urn
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
 
@@ -29,65 +30,10 @@ if TYPE_CHECKING:
 
 BODIES_DROPPED: Final = "bodies-dropped"
 """Fact: the bodies of successful URNs are deleted."""
+LISTED_ITEMS: Final = "listed-items"
+"""Fact: rows of each :class:`ListedTable`."""
 NO_ANSWER: Final = 0
 """HTTP status of a call without an answer."""
-
-
-class Reject(NamedTuple):
-    """An input entry that is not a function URN."""
-
-    source: str
-    line: int
-    text: str
-    reason: str
-
-
-class SourceRead(NamedTuple):
-    """A source, read to its end."""
-
-    name: str
-    sha256: str
-    entries: int
-
-
-class ScopeCount(NamedTuple):
-    """Distinct URNs of a scope."""
-
-    region: str
-    project_id: str
-    urns: int
-
-
-class AnswerCount(NamedTuple):
-    """Calls of an operation in a scope with one HTTP status."""
-
-    region: str
-    project_id: str
-    operation: str
-    http_status: int
-    calls: int
-
-
-class StatusCount(NamedTuple):
-    """URNs of a scope with one status and error kind.
-
-    Units: ``first_finished`` microseconds since 1970-01-01 UTC.
-
-    Attributes:
-        error_kind: None unless they failed.
-        example: the first URN.
-        recent: how many finished after ``since``.
-        first_finished: the earliest finish after ``since``, or None.
-    """
-
-    region: str
-    project_id: str
-    status: str
-    error_kind: str | None
-    urns: int
-    example: str
-    recent: int
-    first_finished: int | None
 
 
 class LedgerView:
@@ -144,12 +90,12 @@ class LedgerView:
     def _check_version(self, version: int) -> None:
         if not version:
             raise OutputError(f"{self._path} holds no list yet: its run has only just started, or did not start")
-        if version != VERSION:
+        if version not in SCHEMAS:
             raise LedgerUnusableError(
                 f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
                 "use that version, or start again with --overwrite"
             )
-        if self._db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() != SCHEMA:
+        if self._db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() != SCHEMAS[version]:
             raise self.damage_error("its tables are not those of a ledger")
 
     def close(self) -> None:
@@ -194,7 +140,8 @@ class LedgerView:
             check_integrity(self._db, self._path)
             for row in self._db.execute("SELECT * FROM facts"):
                 self._verified("facts", row)
-            for _ in itertools.chain(self.rows(), self.rejects(), self.sources(), self.answers()):
+            listed = (self.listed_items(table) for table in ListedTable)
+            for _ in itertools.chain(self.rows(), self.rejects(), self.sources(), self.answers(), *listed):
                 pass
             query = (
                 "SELECT urn FROM again WHERE NOT EXISTS"
@@ -242,6 +189,32 @@ class LedgerView:
         with self._translate_errors():
             for row in self._db.execute("SELECT * FROM rejects ORDER BY source, line, text, reason"):
                 yield Reject(*self._verified("rejects", row))
+
+    def listed_items(self, table: ListedTable) -> Iterator[tuple[str, str]]:
+        """Streams URNs and what the lists say of them, in order.
+
+        Raises:
+            LedgerUnusableError: a row is changed, missing or additional.
+        """
+        if self._version() < VERSION:
+            return
+        number = 0
+        with self._translate_errors():
+            for row in self._db.execute(f"SELECT * FROM {table} ORDER BY urn"):  # noqa: S608 - no input
+                yield self._verified(table, row)
+                number += 1
+        expected = (self.fact(LISTED_ITEMS) or {}).get(table, 0)
+        if number != expected and self.count_urns():  # 0 during a listing
+            raise self.damage_error(f"{number:,} rows of {table} found, {expected:,} written")
+
+    @property
+    def has_listed_items(self) -> bool:
+        """Whether the ledger keeps what lists say; one of version 3 did not."""
+        return self.fact(LISTED_ITEMS) is not None
+
+    def count_listed_items(self, table: ListedTable) -> int:
+        """The number of rows of :meth:`listed_items`."""
+        return int((self.fact(LISTED_ITEMS) or {}).get(table, 0))
 
     def count_urns(self) -> int:
         """The number of distinct URNs."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,7 +17,9 @@ from inventory.outcome import Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION: Final = 3
+VERSION: Final = 4
+EARLIER: Final = 3
+"""A ledger of this version lacks ``function_facts`` and ``aliases``; it is read as it is and completed when written."""
 
 CREATE: Final = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
@@ -43,9 +46,30 @@ CREATE TABLE answers (
 ) WITHOUT ROWID;
 """
 """No checksum: ``again`` comes from outcomes; an error in ``listed`` costs calls. ``duration_ms`` is not converted."""
-_STATEMENTS: Final = [statement.strip() for statement in CREATE.split(";") if statement.strip()]
-NAMES: Final = tuple(re.findall(r"CREATE TABLE (\w+)", CREATE))
-SCHEMA: Final = sorted(zip(NAMES, _STATEMENTS, strict=True))
+CREATE_LISTED: Final = """
+CREATE TABLE function_facts (urn TEXT PRIMARY KEY, kept TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE aliases (urn TEXT PRIMARY KEY, kept TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
+"""
+"""What lists say about functions and aliases: JSON of the fields that :mod:`inventory.cloud.listed_fields` keeps."""
+
+
+def _schema(create: str) -> list[tuple[str, str]]:
+    statements = (statement.strip() for statement in create.split(";"))
+    return sorted((re.findall(r"CREATE TABLE (\w+)", text)[0], text) for text in statements if text)
+
+
+SCHEMAS: Final = {EARLIER: _schema(CREATE), VERSION: _schema(CREATE + CREATE_LISTED)}
+"""Names and statements of the tables, by version."""
+LIST_TABLES: Final = tuple(name for name, _ in SCHEMAS[EARLIER])
+"""The tables that a load replaces."""
+
+
+class ListedTable(StrEnum):
+    """A table of what lists say; the values are the names of the exported tables too."""
+
+    FUNCTION_FACTS = "function_facts"
+    ALIASES = "aliases"
+
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 

@@ -20,23 +20,18 @@ from inventory.ledger.database import (
     translate_sqlite_errors,
     way_out,
 )
-from inventory.ledger.reader import (
-    BODIES_DROPPED,
-    NO_ANSWER,
-    AnswerCount,
-    LedgerView,
-    Reject,
-    ScopeCount,
-    SourceRead,
-    urn_range,
-)
+from inventory.ledger.reader import BODIES_DROPPED, LISTED_ITEMS, LedgerView, urn_range
+from inventory.ledger.records import AnswerCount, Reject, SourceRead
 from inventory.ledger.schema import (
     CREATE,
+    CREATE_LISTED,
     DROP_BODIES,
-    NAMES,
+    EARLIER,
+    LIST_TABLES,
     VERSION,
     WRITE_CALLS,
     WRITE_OUTCOME,
+    ListedTable,
     checksum,
     checksum_of_urn,
     with_checksum,
@@ -49,8 +44,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inventory.outcome import Outcome
-
-__all__ = ["NO_ANSWER", "AnswerCount", "Ledger", "Reject", "ScopeCount", "SourceRead"]
 
 _PENDING_BLOCK: Final = 512
 _PENDING: Final = (
@@ -120,10 +113,12 @@ class Ledger(LedgerView):
         version = self._version()
         if version:
             self._check_version(version)
+            if version == EARLIER:
+                self._db.executescript(f"BEGIN;{CREATE_LISTED}PRAGMA user_version = {VERSION};COMMIT")
         elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
             raise LedgerUnusableError(f"{self._path} is another program's file; give another --output")
         else:
-            self._db.executescript(f"BEGIN;{CREATE}PRAGMA user_version = {VERSION};COMMIT")
+            self._db.executescript(f"BEGIN;{CREATE}{CREATE_LISTED}PRAGMA user_version = {VERSION};COMMIT")
 
     def close(self) -> None:
         """Commits, and moves the log into the file."""
@@ -144,11 +139,28 @@ class Ledger(LedgerView):
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """One transaction that replaces the whole list."""
+        """One transaction that replaces the whole list, except listed items."""
         with translate_sqlite_errors(self._path), self._transaction():
-            for table in NAMES:
+            for table in LIST_TABLES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - no input
             yield
+            counts = {
+                table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - no input
+                for table in ListedTable
+            }
+            self.set_fact(LISTED_ITEMS, counts)
+
+    def clear_listed_items(self) -> None:
+        """Removes what earlier lists said, before a list is read."""
+        with translate_sqlite_errors(self._path), self._transaction():
+            for table in ListedTable:
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - no input
+
+    def add_listed_items(self, table: ListedTable, items: Iterable[tuple[str, str]]) -> None:
+        """Adds URNs and what a list says of them; the last item of a URN is kept."""
+        with translate_sqlite_errors(self._path), self._transaction():
+            statement = f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)"  # noqa: S608 - no input
+            self._db.executemany(statement, (with_checksum((urn, kept)) for urn, kept in items))
 
     def add_urns(self, urns: Iterable[str]) -> None:
         """Adds URNs; ignores duplicates."""

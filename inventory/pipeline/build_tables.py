@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from inventory.cloud.responses import is_named_otherwise
 from inventory.errors import Status, UrnError
+from inventory.ledger.schema import ListedTable
 from inventory.runs.facts import RunFacts
 from inventory.runs.manifest import Counts
 from inventory.tables import schema
 from inventory.tables.flatten import flatten
+from inventory.tables.listed_rows import alias_row, function_facts_row
 from inventory.tables.parts import PartsWriter
 from inventory.tables.writer import TableFile, TableWriter
 
@@ -40,24 +42,22 @@ def build_tables(
     *,
     before_names: Callable[[], None] = lambda: None,
 ) -> tuple[list[TableFile], Counts]:
-    """Writes the four tables in one pass in URN order; renames them when all are complete.
+    """Writes the tables in one pass in URN order; renames them when all are complete.
 
-    ``before_names`` is called before that.
+    ``before_names`` is called before that. A run with a listing has the listed tables too.
 
     Raises:
         LedgerUnusableError: a body is damaged.
         OutputError: a table cannot be written.
         InterruptedRunError: the run was cancelled; no new table remains.
     """
-    counts = Counts()
-    total = ledger.count_urns()
-    zone = settings.zone()
+    counts, total, zone = Counts(), ledger.count_urns(), settings.zone()
     listed = bool(RunFacts(ledger).listed)
-    max_rows = (total, 2 * total, total, ledger.count_rejects())
+    tables = (schema.FUNCTIONS, schema.DESTINATIONS, schema.CALLS, schema.REJECTS)
     with ExitStack() as stack:
         functions, destinations, calls, rejects = writers = [
-            stack.enter_context(_writer(table, folder, settings, most))
-            for table, most in zip(schema.TABLES.values(), max_rows, strict=True)
+            stack.enter_context(_writer(table, folder, settings, max_rows))
+            for table, max_rows in zip(tables, (total, 2 * total, total, ledger.count_rejects()), strict=True)
         ]
         for number, (urn, outcome) in enumerate(ledger.rows(), 1):
             rows = _flattened(ledger, urn, outcome, zone, listed=listed)
@@ -74,6 +74,10 @@ def build_tables(
                 observer.on_build_tables(number, total)
         for reject in ledger.rejects():
             rejects.add(reject, _LEAST_BYTES + len(reject.text))
+        for table in _listed_tables(ledger):
+            max_rows = ledger.count_listed_items(table)
+            writers.append(stack.enter_context(_writer(schema.TABLES[table], folder, settings, max_rows)))
+            _add_listed_items(ledger, table, writers[-1], zone)
         observer.on_build_tables(total, total)
         for writer in writers:
             writer.finish()
@@ -87,6 +91,26 @@ def _flattened(ledger: Ledger, urn: str, outcome: Outcome | None, zone: ZoneInfo
         return flatten(urn, outcome, zone, listed=listed)
     except (ValueError, UrnError) as error:
         raise ledger.damage_error(f"{urn}: {error}") from None
+
+
+def _listed_tables(ledger: Ledger) -> list[ListedTable]:
+    """The tables that the run's listing gives; aliases only if they were listed."""
+    listing = RunFacts(ledger).listed
+    if listing is None or not ledger.has_listed_items:
+        return []
+    has_aliases = listing["aliases"] or ledger.count_listed_items(ListedTable.ALIASES)
+    return list(ListedTable) if has_aliases else [ListedTable.FUNCTION_FACTS]
+
+
+def _add_listed_items(
+    ledger: Ledger, table: ListedTable, writer: TableWriter | PartsWriter, zone: ZoneInfo | None
+) -> None:
+    to_row = {ListedTable.FUNCTION_FACTS: function_facts_row, ListedTable.ALIASES: alias_row}[table]
+    for urn, kept in ledger.listed_items(table):
+        try:
+            writer.add(to_row(urn, kept, zone), _LEAST_BYTES + len(kept))
+        except ValueError as error:
+            raise ledger.damage_error(f"{urn} in {table}: {error}") from None
 
 
 def _writer(table: schema.Table, folder: Path, settings: ExportSettings, max_rows: int) -> _Opened:

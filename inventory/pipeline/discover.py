@@ -12,13 +12,14 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from inventory.cloud.pages import MAX_ITEMS, Operation
 from inventory.cloud.projects import ProjectRef, expand_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
-from inventory.ledger.writer import AnswerCount
+from inventory.ledger.records import AnswerCount
+from inventory.ledger.schema import ListedTable
 from inventory.pipeline.open_scope import open_scope
 from inventory.pipeline.scope import CallSkippedError
 from inventory.runs.listing_coverage import ListingCoverage
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from inventory.cloud.accounts import CredentialProvider
+    from inventory.cloud.listed_fields import ListedItem
     from inventory.cloud.pages import FunctionPage
     from inventory.pipeline.open_scope import OpenScope
     from inventory.progress import ProgressObserver
@@ -49,7 +51,9 @@ _ITEMS: Final = {
     Operation.LIST_VERSIONS: "versions",
     Operation.LIST_ALIASES: "aliases",
 }
+LATEST: Final = "latest"
 _CallCounts = Counter[tuple[str, str, str, int]]
+_Keep: TypeAlias = "Callable[[ListedTable, Iterable[ListedItem]], None]"
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ class _Project:
         self.urns.update(urns)
         return len(self.urns) - before
 
-    async def fetch(self, operation: str, call: Callable[[], Awaitable[list[str]]]) -> list[str]:
+    async def fetch(self, operation: str, call: Callable[[], Awaitable[list[ListedItem]]]) -> list[ListedItem]:
         """A list of one function; empty if the function is deleted."""
         try:
             return await self.scope.fetch(operation, call)
@@ -169,8 +173,17 @@ async def discover(
     account: CredentialProvider,
     observer: ProgressObserver,
     limits: Limits | None = None,
+    keep: _Keep = lambda _table, _items: None,
 ) -> Discovered:
     """Lists the functions of all projects.
+
+    Args:
+        discovery: what to list.
+        settings: endpoints, rate and time limit.
+        account: the credentials.
+        observer: receives progress and can cancel.
+        limits: rate limits that are known or learned.
+        keep: stores facts by URN; the last facts of a URN are right.
 
     Raises:
         ListingError: a list is incomplete; ``exit_code`` has the reason.
@@ -180,7 +193,7 @@ async def discover(
     limits = limits or Limits(settings.quota_share)
     deadline = time.monotonic() + (math.inf if settings.max_time is None else settings.max_time)
     dispatcher = Dispatcher(connections(settings.max_workers), deadline=deadline, clock=limits.clock)
-    listing = asyncio.create_task(_discover(discovery, settings, account, observer, limits, dispatcher))
+    listing = asyncio.create_task(_discover(discovery, settings, account, observer, limits, dispatcher, keep))
     try:
         while not listing.done():
             await asyncio.wait({listing}, timeout=_TICK_SECONDS)
@@ -202,6 +215,7 @@ async def _discover(
     observer: ProgressObserver,
     limits: Limits,
     dispatcher: Dispatcher,
+    keep: _Keep,
 ) -> Discovered:
     began = now()
     calls: _CallCounts = Counter()
@@ -214,20 +228,24 @@ async def _discover(
 
     async def list_project(job: _Job) -> None:
         project, _ = job
-        project.functions = await _list_functions(project, observer)
-        report(project.add(f"{urn}:latest" for urn in project.functions))
+        project.functions = await _list_functions(project, observer, keep)
+        report(project.add(f"{urn}:{LATEST}" for urn in project.functions))
 
     async def list_qualifiers(job: _Job) -> None:
         project, function = job
         new = 0
         if discovery.versions:
-            names = await project.fetch(
+            versions = await project.fetch(
                 Operation.LIST_VERSIONS, lambda: project.client.list_function_versions(function)
             )
-            new += project.add(f"{function}:{name}" for name in names)
+            named = [item._replace(name=f"{function}:{item.name}") for item in versions if item.name != LATEST]
+            new += project.add(item.name for item in named)
+            keep(ListedTable.FUNCTION_FACTS, named)
         if discovery.aliases:
-            names = await project.fetch(Operation.LIST_ALIASES, lambda: project.client.list_version_aliases(function))
-            new += project.add(f"{function}:!{name}" for name in names)
+            aliases = await project.fetch(Operation.LIST_ALIASES, lambda: project.client.list_version_aliases(function))
+            named = [item._replace(name=f"{function}:!{item.name}") for item in aliases]
+            new += project.add(item.name for item in named)
+            keep(ListedTable.ALIASES, named)
         report(new)
 
     async with open_session(settings.timeout, settings.ca_bundle) as session:
@@ -269,12 +287,12 @@ def _result(projects: Sequence[_Project], discovery: Discovery, calls: _CallCoun
     )
 
 
-async def _list_functions(project: _Project, observer: ProgressObserver) -> list[str]:
+async def _list_functions(project: _Project, observer: ProgressObserver, keep: _Keep) -> list[str]:
     """Reads a changing list again until nothing is new, and a list shorter than its total once more."""
     found: dict[str, None] = {}
     for reading in range(_MAX_READINGS):
         before = len(found)
-        totals = await _read_pages(project, observer, found)
+        totals = await _read_pages(project, observer, found, keep)
         is_complete = not totals or len(found) >= min(totals)
         is_unchanged = len(set(totals)) <= 1 or len(found) == before
         if is_complete and (is_unchanged or reading == _MAX_READINGS - 1):
@@ -286,7 +304,7 @@ async def _list_functions(project: _Project, observer: ProgressObserver) -> list
     )
 
 
-async def _read_pages(project: _Project, observer: ProgressObserver, found: dict[str, None]) -> list[int]:
+async def _read_pages(project: _Project, observer: ProgressObserver, found: dict[str, None], keep: _Keep) -> list[int]:
     """Reads a list once; returns the total that each page states.
 
     Deletions shift offsets. Overlapping pages reveal this, so no function is skipped.
@@ -303,6 +321,7 @@ async def _read_pages(project: _Project, observer: ProgressObserver, found: dict
                 raise ListingError(f"{project.name}: the list of functions changes faster than it can be read")
             marker = reached = max(0, marker - steps_back * MAX_ITEMS // 4)
             continue
+        keep(ListedTable.FUNCTION_FACTS, [item._replace(name=f"{item.name}:{LATEST}") for item in page.functions])
         totals += [] if page.total is None else [page.total]
         new = [urn for urn in page.urns if urn not in found]
         found.update(dict.fromkeys(new))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from inventory import urn as urns
 from inventory.errors import OutputError, SettingsError, SourceError, UrnError, UsageError
-from inventory.ledger.writer import Ledger, Reject, SourceRead
+from inventory.ledger.records import Reject, SourceRead
+from inventory.ledger.writer import Ledger
 from inventory.pipeline.discover import Discovery
 from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import finish, manifest
@@ -39,7 +40,7 @@ async def load_sources(
     settings: ExportSettings,
     mode: Mode,
     observer: ProgressObserver,
-    list_functions: Callable[[Discovery], Awaitable[Discovered]],
+    list_functions: Callable[..., Awaitable[Discovered]],
 ) -> None:
     """Loads the list into the ledger; a resumed run only verifies it.
 
@@ -62,8 +63,9 @@ async def load_sources(
         if not sources:
             raise UsageError("the list of this run was not read completely: give it again, or --all")
         discovered: Discovered | None = None
+        ledger.clear_listed_items()
         if isinstance(sources, Discovery):
-            discovered, sources = await list_functions(sources), ()
+            discovered, sources = await list_functions(sources, keep=ledger.add_listed_items), ()
         await run_in_thread(load, sources, ledger, settings, observer, discovered)
         keep = True
     except OutputError:

@@ -18,7 +18,7 @@ from inventory.errors import (
     RefusedError,
     ThrottledError,
 )
-from inventory.ledger.writer import NO_ANSWER
+from inventory.ledger.reader import NO_ANSWER
 from inventory.pipeline.feedback import Feedback
 from inventory.pipeline.outcomes import failure_outcome, success_outcome
 from inventory.scheduling.circuit_breaker import SILENT, CircuitBreaker, shows_acceptance

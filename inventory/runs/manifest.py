@@ -11,7 +11,7 @@ import msgspec
 
 from inventory.cloud.pages import Operation
 from inventory.errors import ErrorKind, ExitCode, Status
-from inventory.ledger.writer import NO_ANSWER
+from inventory.ledger.reader import NO_ANSWER
 from inventory.printable import error_text
 from inventory.runs.manifest_reader import TOOL, text_of
 from inventory.storage.files import atomic_write
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inventory.errors import RateLimit
-    from inventory.ledger.writer import AnswerCount, ScopeCount, SourceRead
+    from inventory.ledger.records import AnswerCount, ScopeCount, SourceRead
     from inventory.outcome import Outcome
     from inventory.tables.writer import TableFile
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from inventory.ledger.reader import StatusCount
+    from inventory.ledger.records import StatusCount
     from inventory.outcome import Outcome
     from inventory.runs.facts import RunEnd
     from inventory.runs.output import Output

@@ -1,43 +1,42 @@
-"""The data dictionary: each column of each table.
-
-Arrow types are text, so that ``inventory schema`` does not load Arrow.
-"""
+"""The data dictionary: each column of each table."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from inventory.errors import UsageError
+from inventory.tables.column import BOOLEAN, FLOAT, INTEGER, TEXT, TIME, Column, Table
+from inventory.tables.listing_schema import ALIASES, FUNCTION_FACTS
 
-VERSION: Final = 2
+__all__ = [
+    "ALIASES",
+    "BOOLEAN",
+    "CALLS",
+    "COMPARABLE",
+    "DESTINATIONS",
+    "FLOAT",
+    "FUNCTIONS",
+    "FUNCTION_FACTS",
+    "INTEGER",
+    "LISTED_TABLES",
+    "REJECTS",
+    "TABLES",
+    "TEXT",
+    "TIME",
+    "VERSION",
+    "Column",
+    "Table",
+    "find_table",
+]
+
+VERSION: Final = 3
 """Increases with each added, removed or redefined column."""
-
-TEXT, INTEGER, BOOLEAN, TIME, FLOAT = "string", "int64", "bool", "timestamp[us, tz=UTC]", "double"
+COMPARABLE: Final = (2, VERSION)
+"""Versions with the same columns in ``functions`` and ``destinations``."""
 
 _CONFIG = "answer: "
 _URN = "function_urn"
 _OURS = "inventory"
-
-
-class Column(NamedTuple):
-    """One column; ``value`` is the attribute of a row in :mod:`inventory.tables.flatten`, such as ``urn.region``."""
-
-    name: str
-    type: str
-    unit: str | None
-    meaning: str
-    source: str
-    value: str = ""
-
-
-class Table(NamedTuple):
-    """One table: name, meaning of a row, sort columns, columns."""
-
-    name: str
-    row: str
-    sorted_by: tuple[str, ...]
-    columns: tuple[Column, ...]
-
 
 _FUNCTION_URN = Column(
     "function_urn",
@@ -316,7 +315,9 @@ REJECTS: Final = Table(
     ),
 )
 
-TABLES: Final = {table.name: table for table in (FUNCTIONS, DESTINATIONS, CALLS, REJECTS)}
+TABLES: Final = {table.name: table for table in (FUNCTIONS, DESTINATIONS, CALLS, REJECTS, FUNCTION_FACTS, ALIASES)}
+LISTED_TABLES: Final = (FUNCTION_FACTS.name, ALIASES.name)
+"""Tables of runs with a listing (``--all``) only."""
 
 
 def find_table(name: str) -> Table:

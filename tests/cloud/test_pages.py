@@ -1,4 +1,4 @@
-"""What the lists of the API say: names, and nothing else of what is in them."""
+"""Reading lists of the API: names and the fields that are kept, nothing else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inventory.cloud.listed_fields import ListedItem
 from inventory.cloud.pages import FunctionPage, read_aliases, read_functions, read_versions
 
 URN = "urn:fss:cn-north-4:p:function:default:f"
@@ -20,7 +21,8 @@ def sent(value):
 def test_page_of_functions_is_read():
     items = [{"func_urn": URN, "user_data": "secret"}, {"func_urn": f"{URN}2:latest", "version": "latest"}]
     page = read_functions(sent({"functions": items, "next_marker": "2", "count": 950}))
-    assert page == FunctionPage([URN, f"{URN}2"], 2, 950)
+    assert (page.urns, page.next_marker, page.total) == ([URN, f"{URN}2"], 2, 950)
+    assert [item.kept for item in page.functions] == ["{}", '{"version":"latest"}']
     assert "secret" not in repr(page)
 
 
@@ -30,8 +32,13 @@ def test_null_list_is_empty(body):
 
 
 def test_versions_and_aliases_are_read():
-    assert read_versions(sent({"versions": [{"version": "latest"}, {"version": "v1.0"}]})) == ["latest", "v1.0"]
-    assert read_aliases(sent([{"name": "prod", "version": "v1.0"}])) == ["prod"]
+    versions = [{"version": "latest", "timeout": 3, "user_data": "secret"}, {"version": "v1.0"}]
+    assert read_versions(sent({"versions": versions})) == [
+        ListedItem("latest", '{"timeout":3,"version":"latest"}'),
+        ListedItem("v1.0", '{"version":"v1.0"}'),
+    ]
+    aliases = [{"name": "prod", "version": "v1.0", "description": "secret"}]
+    assert read_aliases(sent(aliases)) == [ListedItem("prod", '{"version":"v1.0"}')]
     assert read_aliases(b"null") == []
 
 
@@ -68,5 +75,5 @@ def test_any_json_is_a_list_or_a_value_error(value):
                 found = read(sent(body))
             except ValueError:
                 continue
-            names = found.urns if isinstance(found, FunctionPage) else found
+            names = found.urns if isinstance(found, FunctionPage) else [item.name for item in found]
             assert all(isinstance(name, str) and name for name in names)

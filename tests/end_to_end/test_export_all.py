@@ -10,10 +10,13 @@ import sys
 import pytest
 from support.runs import TOKEN, by_urn, call_cli, manifest_of, run_cli, wait_for
 
+import inventory
 from inventory.cloud.projects import ProjectRef, select_projects
 from inventory.emulator import Emulator, Faults, FileCloud, GeneratedCloud, Limit, Reply, Scope, User
 from inventory.emulator.gateway.routes import Operation
 from inventory.errors import ListingError, OutOfTimeError, UsageError
+from inventory.ledger.schema import ListedTable
+from inventory.ledger.writer import Ledger
 from inventory.pipeline import export as pipeline
 from inventory.pipeline.discover import Discovery
 from inventory.progress import ProgressObserver
@@ -92,6 +95,47 @@ async def test_all_functions_are_listed_and_asked_for(tmp_path):
         "sha256": "",
         "entries": len(found),
     }
+
+
+@pytest.mark.parametrize("rows_per_file", [0, 3])
+async def test_facts_and_aliases_are_tables(tmp_path, rows_per_file):
+    cloud = GeneratedCloud(12, projects=[P])
+    search = {"versions": True, "aliases": True}
+    async with Emulator(cloud) as server:
+        options = {"format": ("parquet", "csv"), "rows_per_file": rows_per_file}
+        for name in ("one", "two"):
+            await export_all(server, tmp_path / name, ProjectRef(NORTH, P), search=search, **options)
+    snapshot = inventory.open_snapshot(tmp_path / "two")
+    listed = set(snapshot.functions.query("qualifier_type == 'version'").function_urn)
+    assert set(snapshot.function_facts.function_urn) == listed
+    assert set(snapshot.aliases.function_urn) == set(snapshot.functions.query("qualifier_type == 'alias'").function_urn)
+    assert snapshot.function_facts["timeout"].notna().all()
+    for path in (tmp_path / "two").rglob("*"):
+        if path.is_file() and path.name.startswith(("function_facts", "aliases", "part")) and "calls" not in str(path):
+            assert path.read_bytes() == (tmp_path / "one" / path.relative_to(tmp_path / "two")).read_bytes()
+
+
+async def test_a_run_without_versions_and_aliases_has_facts_of_latest_only(tmp_path):
+    async with Emulator(GeneratedCloud(12, projects=[P])) as server:
+        await export_all(server, tmp_path / "run", ProjectRef(NORTH, P))
+    snapshot = inventory.open_snapshot(tmp_path / "run")
+    assert set(snapshot.function_facts.qualifier) == {"latest"}
+    assert len(snapshot.function_facts) == 12
+    with pytest.raises(UsageError, match="no table aliases"):
+        snapshot.aliases  # noqa: B018 - a property
+
+
+async def test_facts_survive_a_rebuild_and_dropped_bodies(tmp_path):
+    folder = tmp_path / "run"
+    async with Emulator(GeneratedCloud(12, projects=[P])) as server:
+        await export_all(
+            server, folder, ProjectRef(NORTH, P), search={"versions": True, "aliases": True}, drop_bodies=True
+        )
+    with Ledger(folder / "ledger.sqlite") as ledger:
+        kept = {table: list(ledger.listed_items(table)) for table in ListedTable}
+    assert len(kept[ListedTable.FUNCTION_FACTS]) > 12
+    assert kept[ListedTable.ALIASES]
+    assert len(inventory.open_snapshot(folder).function_facts) == len(kept[ListedTable.FUNCTION_FACTS])
 
 
 async def test_a_function_that_goes_between_list_and_call_exists_no_more(tmp_path):

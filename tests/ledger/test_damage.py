@@ -13,7 +13,8 @@ from support.ledgers import P, R, outcome, urn
 from inventory.errors import LedgerUnusableError, OutputError
 from inventory.ledger.database import is_in_use
 from inventory.ledger.reader import LedgerView
-from inventory.ledger.writer import Ledger, Reject, SourceRead
+from inventory.ledger.records import Reject, SourceRead
+from inventory.ledger.writer import Ledger
 from inventory.runs.folder import RunFolder
 from inventory.storage import file_lock
 

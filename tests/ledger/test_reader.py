@@ -13,7 +13,8 @@ from support.project import ROOT
 
 from inventory.errors import InterruptedRunError, OutputError
 from inventory.ledger import database
-from inventory.ledger.reader import LedgerView, StatusCount
+from inventory.ledger.reader import LedgerView
+from inventory.ledger.records import StatusCount
 from inventory.ledger.writer import Ledger
 from inventory.storage import file_lock
 
@@ -206,7 +207,7 @@ def test_an_empty_file_holds_no_list(path):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (of_another_version, "ledger 99, not 3"),
+        (of_another_version, "ledger 99, not 4"),
         (damaged_behind_its_header, "damaged"),
         (lambda path: path.write_bytes(b"no database" * 100), "damaged"),
         (lambda path: path.mkdir(), "cannot be read: Is a directory$"),

@@ -12,7 +12,8 @@ from support.project import ROOT
 
 from inventory.cloud.pages import Operation
 from inventory.errors import OutputError
-from inventory.ledger.writer import AnswerCount, Ledger, Reject, ScopeCount, SourceRead
+from inventory.ledger.records import AnswerCount, Reject, ScopeCount, SourceRead
+from inventory.ledger.writer import Ledger
 
 
 @pytest.fixture
@@ -237,7 +238,7 @@ def test_calls_add_up_over_sessions(path):
 
 def test_a_ledger_of_another_version_is_refused(path):
     of_another_version(path)
-    with pytest.raises(OutputError, match=r"ledger 99, not 3.*--overwrite"):
+    with pytest.raises(OutputError, match=r"ledger 99, not 4.*--overwrite"):
         Ledger(path)
 
 

@@ -6,7 +6,8 @@ import pytest
 from support.runs import rows
 
 from inventory.errors import InterruptedRunError, OutputError
-from inventory.ledger.writer import Ledger, Reject
+from inventory.ledger.records import Reject
+from inventory.ledger.writer import Ledger
 from inventory.outcome import Outcome
 from inventory.pipeline.build_tables import build_tables
 from inventory.progress import ProgressObserver

@@ -14,6 +14,7 @@ from support.runs import TOKEN, call_cli, manifest_of, run_cli
 from inventory.cloud.accounts import PasswordProvider, TokenProvider
 from inventory.cloud.credentials import TokenCredential
 from inventory.cloud.iam import IamUser
+from inventory.cloud.listed_fields import ListedItem
 from inventory.cloud.pages import MAX_ITEMS, FunctionPage
 from inventory.cloud.projects import ProjectRef, find_projects
 from inventory.emulator import Emulator, FileCloud, GeneratedCloud, Reply, Scope, User
@@ -149,11 +150,15 @@ class Listed:
         self.change(self.functions, self.pages)
         start = 0 if self.ignores else marker
         urns = self.functions[start : start + self.size]
-        return FunctionPage(urns, start + len(urns), len(self.functions) if self.total else None)
+        items = [ListedItem(urn, f'{{"fail_count":{self.pages}}}') for urn in urns]
+        return FunctionPage(items, start + len(urns), len(self.functions) if self.total else None)
 
 
 async def listed(project):
-    return set(await discovery._list_functions(project, ProgressObserver()))
+    kept = {}
+    functions = await discovery._list_functions(project, ProgressObserver(), lambda _table, items: kept.update(items))
+    assert set(kept) == {f"{name}:latest" for name in functions}, "each function has facts"
+    return set(functions)
 
 
 @given(

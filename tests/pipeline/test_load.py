@@ -7,7 +7,8 @@ from support.ledgers import outcome
 
 from inventory.errors import InterruptedRunError, LedgerUnusableError, SettingsError, SourceError, UsageError
 from inventory.ledger.reader import BODIES_DROPPED
-from inventory.ledger.writer import AnswerCount, Ledger, Reject, ScopeCount
+from inventory.ledger.records import AnswerCount, Reject, ScopeCount
+from inventory.ledger.writer import Ledger
 from inventory.pipeline.discover import Discovered
 from inventory.pipeline.load import check_same_run, load, load_sources
 from inventory.progress import ProgressObserver

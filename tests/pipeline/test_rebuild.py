@@ -226,7 +226,7 @@ def damaged(path):
     path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
 
 
-@pytest.mark.parametrize(("spoil", "words"), [(of_another_version, "ledger 99, not 3"), (damaged, "damaged")])
+@pytest.mark.parametrize(("spoil", "words"), [(of_another_version, "ledger 99, not 4"), (damaged, "damaged")])
 async def test_a_ledger_of_no_use_is_refused(run, spoil, words):
     before = contents(run)
     spoil(run / "ledger.sqlite")

@@ -90,16 +90,17 @@ def test_every_module_says_in_one_line_what_it_contains():
 
 
 def test_comments_and_docstrings_are_short():
-    words = 0
+    words = lines = 0
     for path in [*FILES, *(ROOT / "tests").rglob("*.py")]:
         text = path.read_text(encoding="utf-8")
+        lines += text.count("\n")
         tokens = tokenize.generate_tokens(io.StringIO(text).readline)
         words += sum(len(token.string.lstrip("#").split()) for token in tokens if token.type == tokenize.COMMENT)
         for node in ast.walk(ast.parse(text)):
             for statement in getattr(node, "body", None) if isinstance(getattr(node, "body", None), list) else ():
                 if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                     words += len(str(statement.value.value).split())
-    assert words <= 35_000
+    assert words <= 0.68 * lines, (words, lines)  # 35,000 words in 51,500 lines
 
 
 def test_every_public_name_can_be_imported():

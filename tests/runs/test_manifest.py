@@ -7,7 +7,7 @@ import pytest
 
 from inventory.cloud.pages import Operation
 from inventory.errors import ErrorKind, ExitCode, OutputError, RateLimit, Status
-from inventory.ledger.writer import AnswerCount, ScopeCount, SourceRead
+from inventory.ledger.records import AnswerCount, ScopeCount, SourceRead
 from inventory.outcome import Outcome
 from inventory.runs import manifest, manifest_reader
 from inventory.runs.manifest import Counts, ScopeReport

@@ -221,7 +221,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
-    [(of_another_version, "ledger 99, not 3"), (lambda path: path.write_bytes(b"no database" * 100), "is damaged")],
+    [(of_another_version, "ledger 99, not 4"), (lambda path: path.write_bytes(b"no database" * 100), "is damaged")],
 )
 def test_a_ledger_of_no_use_is_one_sentence(tmp_path, spoil, words):
     spoil(tmp_path / "ledger.sqlite")

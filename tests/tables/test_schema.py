@@ -22,6 +22,14 @@ COLUMNS = {
     ),
     "calls": "function_urn, operation, attempts, throttled, request_id, duration_ms, finished_at",
     "rejects": "source, line, text, reason",
+    "function_facts": (
+        "function_urn, region, project_id, package, function_name, qualifier, version, runtime, timeout, memory_size, "
+        "cpu, gpu_memory, concurrency, concurrent_num, xrole, app_xrole, fail_count, domain_id, namespace, "
+        "project_name, enterprise_project_id, func_vpc_id, log_group_id, log_stream_id, type, is_bridge_function, "
+        "long_time, initializer_timeout, last_modified, last_modified_raw, digest, code_size, code_type, image_name, "
+        "resource_id, extra"
+    ),
+    "aliases": "function_urn, alias, version, additional_version_weights, last_modified, last_modified_raw, extra",
 }
 
 
@@ -31,8 +39,12 @@ def test_the_tables_are_the_contracts():
 
 @pytest.mark.parametrize("table", schema.TABLES.values(), ids=lambda table: table.name)
 def test_the_tables_are_sorted_as_the_contract_says(table):
-    expected = {"functions": ("function_urn",), "destinations": ("function_urn", "event"), "calls": ("function_urn",)}
-    assert table.sorted_by == expected.get(table.name, ("source", "line"))
+    expected = {
+        "functions": ("function_urn",),
+        "destinations": ("function_urn", "event"),
+        "rejects": ("source", "line"),
+    }
+    assert table.sorted_by == expected.get(table.name, ("function_urn",))
 
 
 def test_types_of_columns():
@@ -57,6 +69,16 @@ def test_types_of_columns():
         ("calls", "duration_ms"): "double",
         ("calls", "finished_at"): "timestamp[us, tz=UTC]",
         ("rejects", "line"): "int64",
+        **{
+            ("function_facts", name): "int64"
+            for name in ("timeout", "memory_size", "cpu", "gpu_memory", "concurrency", "concurrent_num", "fail_count")
+        },
+        ("function_facts", "initializer_timeout"): "int64",
+        ("function_facts", "code_size"): "int64",
+        ("function_facts", "is_bridge_function"): "bool",
+        ("function_facts", "long_time"): "bool",
+        ("function_facts", "last_modified"): "timestamp[us, tz=UTC]",
+        ("aliases", "last_modified"): "timestamp[us, tz=UTC]",
     }
 
 
@@ -66,8 +88,9 @@ def test_every_column_is_explained(table):
     assert len({column.name for column in table.columns}) == len(table.columns)
 
 
-def test_every_column_has_a_value():
-    assert all(column.value for name, table in schema.TABLES.items() if name != "rejects" for column in table.columns)
+def test_every_column_of_a_settled_urn_has_a_value():
+    tables = (schema.FUNCTIONS, schema.DESTINATIONS, schema.CALLS)
+    assert all(column.value for table in tables for column in table.columns)
 
 
 def test_every_parameter_of_a_destination_has_its_column():
@@ -95,7 +118,7 @@ def test_an_unknown_table_is_a_usage_error_that_names_the_known():
 def test_markdown_has_a_line_for_each_column():
     text = dictionary.to_markdown(tuple(schema.TABLES.values()))
     lines = [line for line in text.splitlines() if line.startswith("| `")]
-    assert len(lines) == 51
+    assert len(lines) == 94
     assert all(line.count("|") == 6 for line in lines)
     assert "| `duration_ms` | double | ms | how long the last call took | inventory |" in lines
 
