@@ -156,6 +156,21 @@ class _Project:
         except (CallError, CallSkippedError) as error:
             raise self._incomplete(Operation.LIST_FUNCTIONS, error) from None
 
+    async def list_qualifiers(self, function: str, discovery: Discovery, keep: _Keep) -> int:
+        """Lists versions and aliases of a function; returns how many URNs are new."""
+        new = 0
+        if discovery.versions:
+            items = await self.fetch(Operation.LIST_VERSIONS, lambda: self.client.list_function_versions(function))
+            named = [item._replace(name=f"{function}:{item.name}") for item in items if item.name != LATEST]
+            new += self.add(item.name for item in named)
+            keep(ListedTable.FUNCTION_FACTS, named)
+        if discovery.aliases:
+            items = await self.fetch(Operation.LIST_ALIASES, lambda: self.client.list_version_aliases(function))
+            named = [item._replace(name=f"{function}:!{item.name}") for item in items]
+            new += self.add(item.name for item in named)
+            keep(ListedTable.ALIASES, named)
+        return new
+
     def _incomplete(self, operation: str, error: Exception) -> ListingError:
         reason = self.scope.stopped or error
         code = reason.exit_code if isinstance(reason, CallError) else ExitCode.STOPPED
@@ -233,20 +248,7 @@ async def _discover(
 
     async def list_qualifiers(job: _Job) -> None:
         project, function = job
-        new = 0
-        if discovery.versions:
-            versions = await project.fetch(
-                Operation.LIST_VERSIONS, lambda: project.client.list_function_versions(function)
-            )
-            named = [item._replace(name=f"{function}:{item.name}") for item in versions if item.name != LATEST]
-            new += project.add(item.name for item in named)
-            keep(ListedTable.FUNCTION_FACTS, named)
-        if discovery.aliases:
-            aliases = await project.fetch(Operation.LIST_ALIASES, lambda: project.client.list_version_aliases(function))
-            named = [item._replace(name=f"{function}:!{item.name}") for item in aliases]
-            new += project.add(item.name for item in named)
-            keep(ListedTable.ALIASES, named)
-        report(new)
+        report(await project.list_qualifiers(function, discovery, keep))
 
     async with open_session(settings.timeout, settings.ca_bundle) as session:
         projects = [

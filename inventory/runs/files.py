@@ -13,7 +13,7 @@ from inventory.ledger import database
 from inventory.runs.manifest_reader import FILE_NAME, decode
 from inventory.storage.files import read_file, temporary_folder
 from inventory.storage.object_store import ObjectStore, ObjectUrl, is_url, parse
-from inventory.tables import parts
+from inventory.tables import parts, schema
 from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:
