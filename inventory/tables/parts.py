@@ -6,11 +6,14 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from inventory.errors import OutputError
+from inventory.storage.files import open_file
 from inventory.tables import paths as layout
+from inventory.tables.csv_blocks import iterate_csv
 from inventory.tables.schema import TABLES
-from inventory.tables.writer import TableFile, TableWriter, read_table
+from inventory.tables.writer import TableFile, TableWriter, arrow_schema, csv_convert_options, read_table, remove_guards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
     from inventory.tables.flatten import Row
     from inventory.tables.schema import Table
+
+_ROWS_PER_BATCH = 16_384
 
 
 class PartsWriter:
@@ -132,6 +137,37 @@ def read_parts(table: str, paths: Sequence[Path], columns: Sequence[str] | None 
     if columns is not None and not columns:  # of Arrow's readers, one returns no rows and one all columns
         return read_parts(table, paths, [TABLES[table].columns[0].name]).select([])
     return pa.concat_tables([read_table(path, table, columns) for path in paths])
+
+
+def iterate_parts(table: str, paths: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a table in batches of bounded size; columns of a newer schema are null.
+
+    Raises:
+        OutputError: a file cannot be read as this table.
+    """
+    declared = arrow_schema(TABLES[table])
+    fields = pa.schema([declared.field(name) for name in columns])
+    for path in paths:
+        try:
+            if path.suffix == ".parquet":
+                yield from _iterate_parquet(path, fields)
+            else:
+                for batch in iterate_csv(path, csv_convert_options(TABLES[table], columns)):
+                    yield from remove_guards(pa.Table.from_batches([batch]).cast(fields)).to_batches()
+        except (pa.ArrowException, OSError) as error:
+            raise OutputError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
+
+
+def _iterate_parquet(path: Path, fields: pa.Schema) -> Iterator[pa.RecordBatch]:
+    with open_file(path) as source:  # Arrow accepts only UTF-8 names
+        file = pq.ParquetFile(source, pre_buffer=False)
+        present = [name for name in fields.names if name in file.schema_arrow.names]
+        for batch in file.iter_batches(_ROWS_PER_BATCH, columns=present, use_threads=False):
+            arrays = [
+                batch.column(field.name).cast(field.type) if field.name in present else pa.nulls(len(batch), field.type)
+                for field in fields
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=fields)
 
 
 @contextmanager

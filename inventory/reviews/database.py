@@ -1,0 +1,224 @@
+"""Opens a DuckDB database with the tables that rules read; it can open no file after that."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack, contextmanager
+from importlib import resources
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from inventory.errors import OutputError
+from inventory.runs.listing_coverage import read_coverage
+from inventory.tables import schema
+from inventory.tables.parts import iterate_parts
+from inventory.tables.writer import arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from inventory.runs.files import RunFiles
+
+MEMORY_LIMIT: Final = "640MB"
+"""Larger tables are written to a temporary folder."""
+_MAX_THREADS: Final = 4
+
+COLUMNS: Final = {
+    "functions": (
+        "function_urn",
+        "region",
+        "project_id",
+        "package",
+        "function_name",
+        "qualifier",
+        "qualifier_type",
+        "status",
+        "error_kind",
+        "max_async_event_age_in_seconds",
+        "max_async_retry_attempts",
+        "enable_async_status_log",
+        "on_success_destination",
+        "on_failure_destination",
+        "created_time",
+        "last_modified",
+        "extra",
+        "function_exists",
+    ),
+    "destinations": (
+        "function_urn",
+        "event",
+        "destination",
+        "param",
+        "param_valid",
+        "obs_bucket",
+        "obs_prefix",
+        "obs_expires_days",
+        "smn_topic_urn",
+        "dis_stream_name",
+        "target_function_urn",
+        "extra",
+    ),
+    "function_facts": None,
+    "aliases": None,
+}
+"""The tables of a run that are loaded, and their columns; None: all."""
+
+
+class AssumedDefaults(NamedTuple):
+    """Values that a review assumes for ``not_configured`` URNs; None: unknown, as the vendor's pages disagree.
+
+    Units:
+        ``age_s``: seconds.
+    """
+
+    retries: int | None = None
+    age_s: int | None = None
+    status_log: bool | None = None
+
+
+class RunTables(NamedTuple):
+    """What a review reads of a run: name, manifest and, by name, the tables in batches."""
+
+    name: str
+    manifest: dict[str, Any]
+    tables: Mapping[str, Iterator[pa.RecordBatch]]
+
+
+def run_tables(run: RunFiles) -> RunTables:
+    """Reads the tables of a run when they are loaded; a table that the run lacks is left out."""
+    present = {file["name"] for file in run.manifest["tables"]}
+    return RunTables(
+        run.name,
+        run.manifest,
+        {name: _read(run, name, columns) for name, columns in COLUMNS.items() if name in present},
+    )
+
+
+def _read(run: RunFiles, name: str, columns: tuple[str, ...] | None) -> Iterator[pa.RecordBatch]:
+    names = columns or tuple(column.name for column in schema.find_table(name).columns)
+    for file in run.of_table(name):
+        with run.on_disk(file) as path:
+            yield from iterate_parts(name, [path], names)
+
+
+@contextmanager
+def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Loads the tables, creates the views of ``views.sql``, and forbids access to files and to the configuration.
+
+    Raises:
+        OutputError: a table cannot be read, or there is no room in memory or on the disk.
+    """
+    with ExitStack() as stack, translate_errors():
+        folder = stack.enter_context(_temporary_folder())
+        connection = stack.enter_context(
+            duckdb.connect(
+                config={
+                    "memory_limit": MEMORY_LIMIT,
+                    "temp_directory": folder,
+                    "threads": min(_MAX_THREADS, os.cpu_count() or 1),
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                }
+            )
+        )
+        connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA raw")
+        for name, columns in COLUMNS.items():
+            _load(connection, name, columns, tables.tables.get(name))
+        _load_run(connection, tables, defaults)
+        connection.execute(_sql("macros.sql"))
+        _sort(connection)
+        connection.execute(_sql("views.sql"))
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        yield connection
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    columns: tuple[str, ...] | None,
+    batches: Iterator[pa.RecordBatch] | None,
+) -> None:
+    if name not in schema.TABLES:  # PROVISIONAL
+        texts = "function_urn,region,project_id,package,function_name,qualifier,version,runtime,xrole,app_xrole,domain_id,func_vpc_id,log_group_id,extra" if name=="function_facts" else "function_urn,alias,version,additional_version_weights"
+        cols = [f"{n} VARCHAR" for n in texts.split(",")] + [f"{n} BIGINT" for n in "id,line,timeout,memory_size,concurrency,fail_count".split(",")]
+        connection.execute(f"CREATE TABLE raw.{name} ({', '.join(cols)})")
+        return
+    declared = arrow_schema(schema.find_table(name))
+    fields = pa.schema([declared.field(column) for column in columns or declared.names])
+    reader = pa.RecordBatchReader.from_batches(fields, batches or iter(()))
+    connection.register("incoming", reader)
+    connection.execute(f"CREATE TABLE raw.{name} AS SELECT *, row_number() OVER () AS id, id AS line FROM incoming")  # noqa: S608 - a name of COLUMNS
+    connection.unregister("incoming")
+
+
+def _sort(connection: duckdb.DuckDBPyConnection) -> None:
+    """Sorts by canonical URN; the tables are sorted by URN, which differs only for URNs without a qualifier."""
+    row = connection.execute("SELECT count(*) FROM raw.functions WHERE qualifier IS NULL").fetchone()
+    if row is None or not row[0]:
+        return
+    for name, keys in (("functions", "canonical(function_urn)"), ("destinations", "canonical(function_urn), event")):
+        connection.execute(
+            f"CREATE OR REPLACE TABLE raw.{name} AS SELECT * REPLACE (row_number() OVER () AS id) "  # noqa: S608 - constants
+            f"FROM (SELECT * FROM raw.{name} ORDER BY {keys})"
+        )
+
+
+def _load_run(connection: duckdb.DuckDBPyConnection, tables: RunTables, defaults: AssumedDefaults) -> None:
+    coverage = read_coverage(tables.manifest)
+    connection.execute("CREATE TABLE raw.listed_projects (project VARCHAR)")
+    if coverage.projects:
+        connection.executemany(
+            "INSERT INTO raw.listed_projects VALUES (?)", [[name] for name in sorted(coverage.projects)]
+        )
+    connection.execute(
+        "CREATE TABLE raw.defaults AS SELECT ?::BIGINT AS retries, ?::BIGINT AS age_s, ?::BOOLEAN AS status_log",
+        [defaults.retries, defaults.age_s, defaults.status_log],
+    )
+    connection.execute(
+        "CREATE TABLE run AS SELECT ?::TIMESTAMPTZ AS finished, ?::BOOLEAN AS lists_functions, "
+        "?::BOOLEAN AS lists_versions, ?::BOOLEAN AS lists_aliases, ?::BOOLEAN AS has_facts, ?::BOOLEAN AS has_aliases",
+        [
+            tables.manifest["finished"],
+            bool(coverage.projects),
+            coverage.versions,
+            coverage.aliases,
+            "function_facts" in tables.tables,
+            "aliases" in tables.tables and coverage.aliases,
+        ],
+    )
+
+
+def _sql(name: str) -> str:
+    return (resources.files("inventory.reviews") / name).read_text("utf-8")
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="inventory-")
+    except OSError as error:
+        raise OutputError.from_os_error(
+            tempfile.gettempdir(), "cannot hold temporary files of the review", error, "{remedy}, or set TMPDIR"
+        ) from None
+    with folder as name:
+        yield name
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Turns a lack of memory or disk space into a sentence.
+
+    Raises:
+        OutputError: there is no room for the tables of the review.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise OutputError(
+            f"the run cannot be reviewed with {MEMORY_LIMIT} of memory, and {tempfile.gettempdir()} has no space for "
+            "the rest; free disk space there, or set TMPDIR"
+        ) from None

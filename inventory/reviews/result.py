@@ -1,0 +1,214 @@
+"""Runs a review: loads a run, evaluates the rules, and gives findings, summary and computed tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from contextlib import ExitStack, closing
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import pyarrow as pa
+
+from inventory.errors import UsageError
+from inventory.reviews import findings as declared
+from inventory.reviews.database import AssumedDefaults, open_database, translate_errors
+from inventory.reviews.evaluate import Evaluator, RuleCounts
+from inventory.reviews.graph_tables import compute_graph_tables
+from inventory.reviews.rule import SEVERITIES
+from inventory.reviews.rule_process import evaluate_in_child
+from inventory.tables.arrow import to_array
+from inventory.tables.writer import arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from inventory.reviews.database import RunTables
+    from inventory.reviews.rule import Rule
+
+_ROWS_PER_BATCH: Final = 50_000
+
+_NAMED: Final = {
+    "urn": "SELECT f.*, s.subject, NULL::VARCHAR AS event, id AS position FROM findings AS f JOIN subjects AS s USING (id)",
+    "destination": "SELECT f.*, t.subject, t.event, t.subject AS position "
+    "FROM findings AS f JOIN targets AS t USING (id) UNION ALL "
+    "SELECT f.*, s.subject, NULL, s.subject FROM findings AS f JOIN subjects AS s ON s.id = -f.id",
+    "function": "SELECT f.*, s.subject, NULL::VARCHAR AS event, s.subject AS position "
+    "FROM findings AS f JOIN function_list AS s USING (id)",
+}
+_NAMED["cycle"] = _NAMED["urn"]
+"""Findings with their subjects, by the rule's subject."""
+
+_SELECT_FINDINGS: Final = """
+SELECT
+    substr(sha256(rule || chr(10) || subject || chr(10) || coalesce(event, '')), 1, 16) AS finding_id,
+    rule, severity, $area AS area, verdict, subject,
+    split_part(subject, ':', 3) AS region, split_part(subject, ':', 4) AS project_id,
+    split_part(subject, ':', 6) AS package, split_part(subject, ':', 7) AS function_name,
+    ltrim(nullif(split_part(subject, ':', 8), ''), '!') AS qualifier,
+    event, target, evidence, why_unknown, nullif($assumes, '') AS assumes,
+    false AS suppressed, NULL::VARCHAR AS suppressed_by, NULL::VARCHAR AS suppression_reason,
+    NULL::VARCHAR AS suppressed_until, NULL::VARCHAR AS state, $taken::TIMESTAMPTZ AS first_seen
+FROM ({named})
+WHERE rule = $rule AND severity = $severity
+ORDER BY position, event NULLS FIRST
+"""
+
+
+class ReviewOptions(NamedTuple):
+    """What to review with.
+
+    Attributes:
+        rules: the rules that run, by id.
+        parameters: changed parameters of rules, by rule id.
+        defaults: values assumed for ``not_configured`` URNs.
+        rule_timeout: seconds that a rule may take.
+        keep_passes: findings have the verdict ``pass`` too.
+        user_rules: the ids of ``rules`` that a user wrote: they run in a process of their own.
+    """
+
+    rules: Mapping[str, Rule]
+    parameters: Mapping[str, Mapping[str, Any]] = {}
+    defaults: AssumedDefaults = AssumedDefaults()
+    rule_timeout: float = 60.0
+    keep_passes: bool = False
+    user_rules: frozenset[str] = frozenset()
+
+
+class Review:
+    """A finished review; close it to free its memory and temporary files.
+
+    Attributes:
+        manifest: of the reviewed run.
+        rules: the rules that ran, by id.
+        summary: table ``review_summary``, one row per rule.
+        cycles: one row per cycle: certainty, kind, size, urns.
+        taken: end of the run.
+    """
+
+    def __init__(self, tables: RunTables, options: ReviewOptions) -> None:
+        self.manifest = tables.manifest
+        self.taken = dt.datetime.fromisoformat(tables.manifest["finished"]).astimezone(dt.UTC)
+        self.rules = dict(sorted(options.rules.items()))
+        with ExitStack() as stack:
+            self._connection = stack.enter_context(open_database(tables, options.defaults))
+            with translate_errors():
+                self.cycles: pa.Table = compute_graph_tables(self._connection)
+            self.counts = self._evaluate(tables, options)
+            self._stack = stack.pop_all()
+
+    def _evaluate(self, tables: RunTables, options: ReviewOptions) -> dict[str, RuleCounts]:
+        values = {name: bind_parameters(rule, options.parameters.get(name, {})) for name, rule in self.rules.items()}
+        evaluator = Evaluator(self._connection, options.rule_timeout, keep_passes=options.keep_passes)
+        own = {name: rule for name, rule in self.rules.items() if name in options.user_rules}
+        counts = {name: evaluator.evaluate(rule, values[name]) for name, rule in self.rules.items() if name not in own}
+        if own:
+            of_own, rows = evaluate_in_child(
+                tables.name,
+                own,
+                {name: values[name] for name in own},
+                options.defaults,
+                options.rule_timeout,
+                keep_passes=options.keep_passes,
+            )
+            counts |= of_own
+            self._connection.register("incoming", rows)
+            self._connection.execute("INSERT INTO findings SELECT * FROM incoming")
+            self._connection.unregister("incoming")
+        return counts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the database; tables that were read before stay."""
+        self._stack.close()
+
+    @cached_property
+    def summary(self) -> pa.Table:
+        """One row per rule, sorted by id."""
+        return summarize(self.rules, self.counts)
+
+    @cached_property
+    def findings(self) -> pa.Table:
+        """All findings, most severe first; see :meth:`batches` for many."""
+        return pa.Table.from_batches(self.batches("findings"), arrow_schema(declared.FINDINGS))
+
+    @cached_property
+    def exposure(self) -> pa.Table:
+        """One row per URN, sorted."""
+        return pa.Table.from_batches(self.batches("exposure"), arrow_schema(declared.EXPOSURE))
+
+    @cached_property
+    def envelope(self) -> pa.Table:
+        """One row per URN, sorted."""
+        return pa.Table.from_batches(self.batches("envelope"), arrow_schema(declared.ENVELOPE))
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of ``findings``, ``exposure`` or ``envelope`` in order, in batches of bounded size."""
+        if table == "findings":
+            yield from self._findings()
+            return
+        fields = arrow_schema(declared.TABLES[table])
+        columns = ", ".join(fields.names)
+        yield from self._select(f"SELECT {columns} FROM {table} ORDER BY subject", {}, fields)  # noqa: S608 - constants
+
+    def _findings(self) -> Iterator[pa.RecordBatch]:
+        groups = self._connection.execute("SELECT DISTINCT severity, rule FROM findings").fetchall()
+        fields = arrow_schema(declared.FINDINGS)
+        for severity, name in sorted(groups, key=lambda group: (SEVERITIES.index(group[0]), group[1])):
+            rule = self.rules[name]
+            values = {
+                "rule": name,
+                "severity": severity,
+                "area": rule.area,
+                "assumes": rule.assumes,
+                "taken": self.taken,
+            }
+            yield from self._select(_SELECT_FINDINGS.format(named=_NAMED[rule.subject]), values, fields)
+
+    def _select(self, query: str, values: dict[str, Any], fields: pa.Schema) -> Iterator[pa.RecordBatch]:
+        with closing(self._connection.cursor()) as cursor, translate_errors():
+            for batch in cursor.sql(query, params=values or None).to_arrow_reader(_ROWS_PER_BATCH):
+                yield batch.cast(fields)
+
+
+def bind_parameters(rule: Rule, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of a rule's parameters.
+
+    Raises:
+        UsageError: a changed parameter does not exist, or has a value of another type.
+    """
+    for name, value in changed.items():
+        if name not in rule.parameters:
+            known = ", ".join(rule.parameters) or "none"
+            raise UsageError(f"rule {rule.id} has no parameter {name!r}; its parameters: {known}")
+        default = rule.parameters[name].default
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number != isinstance(default, int | float):
+            kind = "a number" if isinstance(default, int | float) else "a list of texts"
+            raise UsageError(f"rule {rule.id}: {name} is {value!r}; it must be {kind}")
+    return {name: changed.get(name, parameter.default) for name, parameter in rule.parameters.items()}
+
+
+def summarize(rules: Mapping[str, Rule], counts: Mapping[str, RuleCounts]) -> pa.Table:
+    """Makes the table ``review_summary``; ``suppressed`` is 0."""
+    rows = []
+    for rule in rules.values():
+        verdicts, reasons = counts[rule.id]
+        checked = verdicts["pass"] + verdicts["fail"]
+        coverage = checked / (checked + verdicts["unknown"]) if checked + verdicts["unknown"] else None
+        rows.append(
+            (
+                *(rule.id, rule.name, rule.title, rule.area, rule.severity, sum(verdicts.values())),
+                *(verdicts["pass"], verdicts["fail"], verdicts["unknown"], verdicts["not_applicable"]),
+                *(0, coverage, json.dumps(dict(sorted(reasons.items())), separators=(",", ":")) if reasons else None),
+            )
+        )
+    fields = arrow_schema(declared.REVIEW_SUMMARY)
+    columns = zip(*rows, strict=True) if rows else [()] * len(fields)
+    arrays = [to_array(list(values), field.type) for values, field in zip(columns, fields, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=fields)

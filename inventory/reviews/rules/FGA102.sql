@@ -1,0 +1,33 @@
+/*
+id = "FGA102"
+name = "no-configuration"
+title = "No asynchronous configuration: failed events are lost silently"
+area = "reliability"
+severity = "high"
+severities = ["high", "medium"]
+subject = "urn"
+needs = ["functions", "destinations"]
+applies = "status = 'not_configured'"
+why = "Without a configuration no destination is set, and the retries are the service's default, which its pages contradict. High: another function sends events to this one, so it is invoked asynchronously."
+fix = "Create a configuration with retries, an event age and a failure destination."
+terraform = '''
+resource "huaweicloud_fgs_async_invoke_configuration" "this" {
+  function_urn                   = "FUNCTION_URN"
+  max_async_event_age_in_seconds = 3600
+  max_async_retry_attempts       = 3
+  on_failure {
+    destination = "SMN"
+    param       = jsonencode({ topic_urn = "urn:smn:REGION:PROJECT_ID:TOPIC" })
+  }
+}
+'''
+assumes = "Medium: the function may be invoked asynchronously."
+source = "user guide functiongraph_01_0390_03, read 2026-11-25"
+*/
+SELECT
+    id, subject, true AS fails, CASE WHEN callers > 0 THEN 'high' ELSE 'medium' END AS severity,
+    {'callers': callers, 'function_exists': function_exists} AS evidence
+FROM (
+    SELECT id, subject, function_exists, (SELECT count(*) FROM edges WHERE edges.target = subjects.subject) AS callers
+    FROM subjects
+)

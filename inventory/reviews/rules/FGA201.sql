@@ -1,0 +1,20 @@
+/*
+id = "FGA201"
+name = "success-cycle"
+title = "Functions call each other without end"
+area = "reliability"
+severity = "critical"
+subject = "cycle"
+needs = ["functions", "destinations", "cycles"]
+applies = "is_known"
+why = "Each success calls the next function of the cycle: one event never ends, and each call costs money."
+fix = "Remove one on_success destination of the cycle."
+source = "user guide functiongraph_01_0390_03, read 2026-11-25"
+*/
+SELECT
+    s.id, s.subject, c.success_cycle AS component,
+    CASE WHEN c.success_cycle IS NOT NULL THEN true WHEN NOT coalesce(c.reaches_unknown_by_success, false) THEN false END AS fails,
+    c.why_unknown, {'urns': l.members, 'size': l.size, 'kind': l.kind, 'unknown_urn': c.unknown_urn} AS evidence
+FROM subjects AS s
+LEFT JOIN cycles AS c USING (subject)
+LEFT JOIN cycle_list AS l ON l.type = 'success' AND l.component = c.success_cycle

@@ -1,0 +1,22 @@
+/*
+id = "FGA402"
+name = "other-project"
+title = "Results are sent to another project"
+area = "security"
+severity = "high"
+subject = "destination"
+needs = ["functions", "destinations"]
+applies = "type IN ('FunctionGraph', 'SMN')"
+why = "The events leave the project of the function, and the agency needs rights there."
+fix = "Check that the other project is meant."
+source = "user guide functiongraph_01_0390_03, read 2026-11-25"
+*/
+SELECT
+    t.id, t.subject, t.event, t.place AS target, t.target_project_id <> t.project_id AS fails, 'param_unreadable' AS why_unknown,
+    {'project_id': t.project_id, 'target_project_id': t.target_project_id, 'domain_id': own.domain_id,
+        'target_domain_id': other.domain_id} AS evidence
+FROM targets AS t
+LEFT JOIN (SELECT project_of(subject) AS project, min(domain_id) AS domain_id FROM facts GROUP BY ALL) AS own
+    ON own.project = t.region || '/' || t.project_id
+LEFT JOIN (SELECT project_of(subject) AS project, min(domain_id) AS domain_id FROM facts GROUP BY ALL) AS other
+    ON other.project = t.target_region || '/' || t.target_project_id
