@@ -118,7 +118,7 @@ def _as_lists(nodes: Numbers, edges: Edges) -> Sequence[Sequence[int]]:
 
 
 def nearest(edges: Edges, goals: Numbers) -> Numbers:
-    """Finds the nearest goal that each node can reach, of equally near ones the smallest; -1: none. A goal reaches itself."""
+    """Finds the nearest goal that each node can reach, of equally near ones the smallest; -1: none."""
     sources = Successors(edges.reversed())
     label = np.full(edges.nodes, -1, np.int64)
     frontier = np.unique(goals)

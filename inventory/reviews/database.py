@@ -142,11 +142,6 @@ def _load(
     columns: tuple[str, ...] | None,
     batches: Iterator[pa.RecordBatch] | None,
 ) -> None:
-    if name not in schema.TABLES:  # PROVISIONAL
-        texts = "function_urn,region,project_id,package,function_name,qualifier,version,runtime,xrole,app_xrole,domain_id,func_vpc_id,log_group_id,extra" if name=="function_facts" else "function_urn,alias,version,additional_version_weights"
-        cols = [f"{n} VARCHAR" for n in texts.split(",")] + [f"{n} BIGINT" for n in "id,line,timeout,memory_size,concurrency,fail_count".split(",")]
-        connection.execute(f"CREATE TABLE raw.{name} ({', '.join(cols)})")
-        return
     declared = arrow_schema(schema.find_table(name))
     fields = pa.schema([declared.field(column) for column in columns or declared.names])
     reader = pa.RecordBatchReader.from_batches(fields, batches or iter(()))

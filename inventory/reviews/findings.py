@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from inventory.tables.schema import BOOLEAN, FLOAT, INTEGER, TEXT, TIME, Column, Table
+from inventory.tables.column import BOOLEAN, FLOAT, INTEGER, TEXT, TIME, Column, Table
 
 _URN, _REVIEW, _RULE = "function_urn", "review", "rule"
 

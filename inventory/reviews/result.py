@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _ROWS_PER_BATCH: Final = 50_000
 
 _NAMED: Final = {
-    "urn": "SELECT f.*, s.subject, NULL::VARCHAR AS event, id AS position FROM findings AS f JOIN subjects AS s USING (id)",
+    "urn": "SELECT f.*, s.subject, NULL::VARCHAR AS event, id AS position "
+    "FROM findings AS f JOIN subjects AS s USING (id)",
     "destination": "SELECT f.*, t.subject, t.event, t.subject AS position "
     "FROM findings AS f JOIN targets AS t USING (id) UNION ALL "
     "SELECT f.*, s.subject, NULL, s.subject FROM findings AS f JOIN subjects AS s ON s.id = -f.id",
@@ -112,7 +113,7 @@ class Review:
                 keep_passes=options.keep_passes,
             )
             counts |= of_own
-            self._connection.register("incoming", rows)
+            self._connection.register("incoming", rows)  # the same tables have the same ids
             self._connection.execute("INSERT INTO findings SELECT * FROM incoming")
             self._connection.unregister("incoming")
         return counts
@@ -157,7 +158,7 @@ class Review:
         yield from self._select(f"SELECT {columns} FROM {table} ORDER BY subject", {}, fields)  # noqa: S608 - constants
 
     def _findings(self) -> Iterator[pa.RecordBatch]:
-        groups = self._connection.execute("SELECT DISTINCT severity, rule FROM findings").fetchall()
+        groups = self._connection.execute("SELECT severity, rule FROM findings GROUP BY ALL").fetchall()
         fields = arrow_schema(declared.FINDINGS)
         for severity, name in sorted(groups, key=lambda group: (SEVERITIES.index(group[0]), group[1])):
             rule = self.rules[name]

@@ -20,7 +20,8 @@ import pyarrow as pa
 from inventory.errors import InventoryError, OutputError, UsageError
 from inventory.reviews.database import AssumedDefaults, open_database, run_tables
 from inventory.reviews.evaluate import Evaluator, RuleCounts
-from inventory.reviews.rule import Rule
+from inventory.reviews.graph_tables import compute_graph_tables
+from inventory.reviews.rule import Rule  # noqa: TC001 - msgspec reads the type
 from inventory.runs.files import open_run
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def _origins(rules: Mapping[str, Rule]) -> str:
 
 def _evaluate(job: _Job) -> _Answer:
     with open_database(run_tables(open_run(job.run)), job.defaults) as connection:
+        compute_graph_tables(connection)
         evaluator = Evaluator(connection, job.timeout, keep_passes=job.keep_passes)
         counts = {rule.id: evaluator.evaluate(rule, job.parameters[rule.id]) for rule in job.rules}
         reader = connection.sql("SELECT * FROM findings").to_arrow_reader(_ROWS_PER_BATCH)

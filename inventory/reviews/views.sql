@@ -37,24 +37,24 @@ SELECT
 FROM raw.functions
 WHERE status <> 'not_found' AND function_urn NOT IN (FROM rows_left_out);
 
-CREATE TABLE alias_of AS
+CREATE TABLE alias_of AS  -- weight in percent; NULL: the rest
 WITH named AS (
-    SELECT function_of(function_urn) AS function, function_urn AS alias_urn, alias, version,
+    SELECT
+        function_of(function_urn) AS function, function_urn AS alias_urn, alias, version,
         TRY_CAST(additional_version_weights AS JSON) AS weights
     FROM raw.aliases
 ), additional AS (
     SELECT function, alias_urn, alias, unnest(json_keys(weights)) AS version, weights
     FROM named WHERE json_type(weights) = 'OBJECT'
 ), weighted AS (
-    SELECT function, alias_urn, alias, version,
-        TRY_CAST(json_extract_string(weights, '$."' || replace(version, '"', '\"') || '"') AS DOUBLE) AS weight
+    SELECT
+        function, alias_urn, alias, version,
+        TRY_CAST(json_extract_string(weights, '/' || replace(replace(version, '~', '~0'), '/', '~1')) AS DOUBLE) AS weight
     FROM additional
 )
 SELECT alias_urn, function, alias, function || ':' || version AS version_urn, weight FROM weighted WHERE weight > 0
 UNION ALL
-SELECT alias_urn, function, alias, function || ':' || version,
-    1 - coalesce((SELECT sum(weight) FROM weighted WHERE weighted.alias_urn = named.alias_urn), 0)
-FROM named WHERE version IS NOT NULL;
+SELECT alias_urn, function, alias, function || ':' || version, NULL FROM named WHERE version <> '';
 
 CREATE TABLE facts AS
 WITH of_versions AS (
