@@ -26,7 +26,7 @@ from inventory.emulator.listener import Listener
 from inventory.emulator.parsed_option import ParsedOption
 from inventory.emulator.request_log import LoggedRequest, RequestLog
 from inventory.emulator.responses import Reply
-from inventory.emulator.service import async_config, listings
+from inventory.emulator.service.operations import answer
 from inventory.emulator.state.generated import GeneratedCloud
 from inventory.emulator.state.interface import Cloud, Scope
 from inventory.emulator.state.urn_list import UrnList
@@ -150,7 +150,8 @@ class Emulator:
         """Plans the answers to the first calls of chosen URNs; the plan overrides ``faults``.
 
         Args:
-            spec: maps a URN, as requested, to its steps; or a function of the URN and its number of earlier calls.
+            spec: maps a URN, as requested, to its steps; or a function of the URN and its number of earlier calls. A
+                mapping also plans calls without a URN, by the end of their path, such as ``"quotas"``.
         """
         self._plan = None if spec is None else Plan(spec)
 
@@ -253,7 +254,7 @@ class Emulator:
         arrived = time.monotonic()
         call = Call(request.method, path, request.headers, await request.read() if request.can_read_body else b"")
         route = routes.route(request.method, path)
-        step = self._plan.step(route.urn) if route and route.urn and self._plan else None
+        step = self._plan.step(route.urn, route.operation.value) if route and self._plan else None
         draw = self._attempts.draw(self.faults, path, number)
         step = step or draw.fault
         fault = step if isinstance(step, Fault) else None
@@ -307,22 +308,14 @@ class Emulator:
             wait = self._windows.count_call(scope, route.operation)
             if wait is not None:
                 return routes.throttled(self.limit, wait, request_id), scope, True
-        reply = step if isinstance(step, Reply) else self._answer(route, scope, urn)
+        reply = (
+            step
+            if isinstance(step, Reply)
+            else answer(self.state, route, scope, urn, lists_aliases=self.lists_aliases, now=self.now())
+        )
         if isinstance(step, Fault):
             reply = apply_fault(step, reply, FaultyCall(route.urn, request_id, self.now(), self.limit))
         return reply, scope, False
-
-    def _answer(self, route: routes.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:
-        match route.operation:
-            case routes.Operation.LIST_FUNCTIONS:
-                return listings.list_functions(self.state, scope, route.query)
-            case routes.Operation.LIST_CONFIGS:
-                return listings.list_async_invoke_configs(self.state, urn, route.query, aliases=self.lists_aliases)
-            case routes.Operation.LIST_VERSIONS:
-                return listings.list_versions(self.state, urn)
-            case routes.Operation.LIST_ALIASES:
-                return listings.list_aliases(self.state, urn)
-        return async_config.show_async_invoke_config(self.state, urn)
 
     def _urn(self, route: routes.Route) -> FunctionUrn | None:
         """The URN of a path; short forms get the project of the path and its region."""

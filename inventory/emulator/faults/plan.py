@@ -111,7 +111,7 @@ Step: TypeAlias = Fault | Reply | None
 """Plan of one call: a fault, an exact answer, or None for the faults by rate."""
 
 PlanSpec: TypeAlias = "Mapping[str, Sequence[Step]] | Callable[[str, int], Step]"
-"""Steps for the first calls of a URN, or a function of the URN and its number of earlier calls."""
+"""Steps for the first calls of a URN or an end of a path, or a function of the URN and its number of earlier calls."""
 
 GROUPS: Mapping[str, tuple[Fault, ...]] = MappingProxyType(
     {
@@ -270,16 +270,16 @@ class Plan:
         self._spec = spec
         self._calls: dict[str, int] = {}
 
-    def step(self, urn: str) -> Step:
-        """The step of this call of the URN."""
-        spec = self._spec
-        if not callable(spec) and urn not in spec:
+    def step(self, urn: str, path: str = "") -> Step:
+        """The step of this call of the URN, or of a call without one by the end of its path."""
+        spec, key = self._spec, urn or path
+        if not urn if callable(spec) else key not in spec:
             return None
-        calls = self._calls.get(urn, 0)
-        self._calls[urn] = calls + 1
+        calls = self._calls.get(key, 0)
+        self._calls[key] = calls + 1
         if callable(spec):
-            return spec(urn, calls)
-        steps = spec[urn]
+            return spec(key, calls)
+        steps = spec[key]
         return steps[calls] if calls < len(steps) else None
 
 

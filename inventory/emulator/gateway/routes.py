@@ -15,17 +15,24 @@ from inventory.emulator.responses import JSON_HEADERS, Reply, gateway_error
 if TYPE_CHECKING:
     from inventory.emulator.gateway.rate_limit import Limit
 
-_PATH = re.compile(r"/v2/([^/]+)/fgs/functions(?:/([^/]+)/(async-invoke-configs?|versions|aliases))?")
+_PATH = re.compile(r"/v2/([^/]+)/fgs/(?:functions/([^/]+)/([a-z-]+)|([a-z/]+))")
 
 
 class Operation(Enum):
     """The published operations, by the end of their path."""
 
-    LIST_FUNCTIONS = None
-    SHOW_CONFIG = "async-invoke-config"
-    LIST_CONFIGS = "async-invoke-configs"
-    LIST_VERSIONS = "versions"
-    LIST_ALIASES = "aliases"
+    LIST_FUNCTIONS = "functions"
+    SHOW_CONFIG = "functions/{urn}/async-invoke-config"
+    LIST_CONFIGS = "functions/{urn}/async-invoke-configs"
+    LIST_VERSIONS = "functions/{urn}/versions"
+    LIST_ALIASES = "functions/{urn}/aliases"
+    LIST_TOP_FUNCTIONS = "function/report"
+    LIST_RESERVED_CONFIGS = "functions/reservedinstanceconfigs"
+    LIST_RESERVED_INSTANCES = "functions/reservedinstances"
+    LIST_QUOTAS = "quotas"
+
+
+_OPERATIONS = {operation.value: operation for operation in Operation}
 
 
 class Route(NamedTuple):
@@ -41,10 +48,11 @@ def route(method: str, raw_path: str) -> Route | None:
     """The operation of a request, or None. Clients send the URN raw or percent-encoded."""
     path, _, query = raw_path.partition("?")
     match = _PATH.fullmatch(path) if method == "GET" else None
-    if match is None:
+    operation = _OPERATIONS.get(match[4] or f"functions/{{urn}}/{match[3]}") if match else None
+    if match is None or operation is None:
         return None
     parameters = dict(parse_qsl(query, keep_blank_values=True))
-    return Route(Operation(match[3]), unquote(match[1]), unquote(match[2] or ""), parameters)
+    return Route(operation, unquote(match[1]), unquote(match[2] or ""), parameters)
 
 
 def unknown_api(request_id: str) -> Reply:

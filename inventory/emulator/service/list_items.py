@@ -99,7 +99,7 @@ def alias_item(urn: FunctionUrn, versions: Sequence[str]) -> dict[str, Any]:
         urn: URN with alias.
         versions: versions of the function, oldest first, without ``latest``.
     """
-    dice = Dice(_digest(str(urn)))
+    dice = fact_dice(str(urn))
     choice = dice.below(8)
     newest = versions[-1] if versions else LATEST
     version = LATEST if choice == 0 else dice.pick(versions) if choice == 1 and versions else newest
@@ -118,10 +118,15 @@ def alias_item(urn: FunctionUrn, versions: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def fact_dice(text: str) -> Dice:
+    """The dice that a text determines."""
+    return Dice(_digest(text))
+
+
 def _build(urn: FunctionUrn, config: object, age: int = 0) -> tuple[dict[str, Any], Dice]:
     """The fields that both listings of a version have, and the dice for the others."""
     digest = _digest(str(urn))
-    own, function = Dice(digest), Dice(_digest(str(_plain(urn))))
+    own, function = Dice(digest), fact_dice(str(_plain(urn)))
     is_long, runtime = function.below(40) == 0, function.pick(_RUNTIMES)
     timeouts = _LONG_TIMEOUTS if is_long else _TIMEOUTS
     memory_size, timeout = function.pick(_MEMORY_SIZES), function.pick(timeouts)

@@ -34,11 +34,17 @@ def list_functions(cloud: Cloud, scope: Scope, query: Mapping[str, str]) -> Repl
     count = cloud.count(scope)
     page = cloud.functions_of(scope, marker, maxitems)
     body = {
-        "functions": [_function(cloud, urn) for urn in page],
+        "functions": [listed_function(cloud, urn) for urn in page],
         "next_marker": min(count, marker + len(page)),
         "count": count,
     }
     return Reply(200, msgspec.json.encode(body))
+
+
+def listed_function(cloud: Cloud, urn: FunctionUrn) -> dict[str, Any]:
+    """The item of ``ListFunctions`` for a function."""
+    latest = _with_version(urn, LATEST)
+    return list_items.function_item(latest, cloud.answer(latest)) | cloud.facts(latest)
 
 
 def list_versions(cloud: Cloud, urn: FunctionUrn | None) -> Reply:
@@ -102,11 +108,6 @@ def _find(cloud: Cloud, urn: FunctionUrn | None) -> tuple[FunctionUrn, Qualifier
         return INVALID_URN
     qualifiers = cloud.qualifiers_of(urn)
     return MISSING_FUNCTION if qualifiers is None else (urn, qualifiers)
-
-
-def _function(cloud: Cloud, urn: FunctionUrn) -> dict[str, Any]:
-    latest = _with_version(urn, LATEST)
-    return list_items.function_item(latest, cloud.answer(latest)) | cloud.facts(latest)
 
 
 def _with_version(urn: FunctionUrn, version: str) -> FunctionUrn:
