@@ -59,8 +59,7 @@ class DeclaredOption(NamedTuple):
     @property
     def help(self) -> str:
         """The help text with the default."""
-        default = f"{self.default:g}" if isinstance(self.default, int | float) else str(self.default)
-        return self.option.help.replace("{default}", default)
+        return self.option.help.replace("{default}", str(self.default).removesuffix(".0"))
 
     @property
     def python_kind(self) -> Any:  # noqa: ANN401 - a type or a union of types

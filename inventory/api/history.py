@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, overload
 import pyarrow as pa
 
 from inventory.api.snapshot import Snapshot, frame_of
-from inventory.display.formatting import format_bytes
+from inventory.display.formatting import format_bytes, format_count, format_number
 from inventory.errors import Status, UsageError
 from inventory.printable import printable
 from inventory.runs.catalog import find_runs
@@ -60,7 +60,7 @@ class History(Sequence[Snapshot]):
         if isinstance(index, slice):
             return History(self.path, self.runs[index], self.incomplete)
         if not -len(self) <= index < len(self):
-            raise IndexError(f"there is no run {index}: {self.path} holds {self._describe()}")
+            raise IndexError(f"there is no run {index}: {self.path} contains {self._describe()}")
         return Snapshot(_files_of(self.runs[index]))
 
     def __repr__(self) -> str:
@@ -75,7 +75,7 @@ class History(Sequence[Snapshot]):
         head = "".join(f"<th>{name}</th>" for name in ("run", "time (UTC)", "URNs", "statuses", "exit code", "size"))
         return (
             f"<p><b>{escape(printable(self.path))}</b>: {self._describe()}</p><table><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>{f'<p>Not whole runs:</p><ul>{left}</ul>' if left else ''}"
+            f"<tbody>{body}</tbody></table>{f'<p>Not finished:</p><ul>{left}</ul>' if left else ''}"
         )
 
     @property
@@ -154,22 +154,21 @@ class History(Sequence[Snapshot]):
 
     def _check(self) -> None:
         if not self.runs:
-            raise UsageError(f"{self.path} holds no whole run; {len(self.incomplete)} other things are there")
+            raise UsageError(f"{self.path} contains {self._describe()}")
 
     def _describe(self) -> str:
-        left = len(self.incomplete)
-        others = f", and {left:,} more that {'is' if left == 1 else 'are'} not" if left else ""
-        return f"{len(self.runs):,} whole run{'' if len(self.runs) == 1 else 's'}{others}"
+        others = format_count(len(self.incomplete), "other entry", "other entries")
+        return f"{format_count(len(self.runs), 'finished run')}{f', and {others}' if self.incomplete else ''}"
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         older = len(self.runs) - _SHOWN
         if older > 0:
-            yield (f"... {older:,} older",)
+            yield (f"... {format_number(older)} older",)
         for run in self.runs[-_SHOWN:]:
-            statuses = ", ".join(f"{count:,} {status}" for status, count in run.status.items() if count)
+            statuses = ", ".join(f"{format_number(count)} {status}" for status, count in run.status.items() if count)
             when = f"{run.finished:%Y-%m-%d %H:%M:%S}"
             name = printable(_utf8(run.name))
-            yield name, when, f"{run.urns:,}", statuses or "none", str(run.exit_code), format_bytes(run.bytes)
+            yield name, when, format_number(run.urns), statuses or "none", str(run.exit_code), format_bytes(run.bytes)
 
 
 def history(path: str | Path) -> History:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inventory.api import summary
+from inventory.display.formatting import format_bytes
 from inventory.errors import ExitCode, InventoryError, Status, UnansweredError, UsageError
 from inventory.ledger import database
 from inventory.ledger.reader import LedgerView
@@ -232,7 +233,7 @@ class Snapshot:
         size = sum(file["bytes"] for file in self.manifest["tables"] if file["name"] == "destinations")
         if not isinstance(self.path, Path) and size > _MOST_FETCHED:
             return summary.DestinationCounts(
-                None, f"not counted, to save a download of {size:,} bytes; see .destinations"
+                None, f"not counted, to save a download of {format_bytes(size)}; see .destinations"
             )
         try:
             table = self.table("destinations", ["destination", "event"])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from inventory.display.formatting import format_count, format_share
+from inventory.display.formatting import format_count, format_number, format_share
 from inventory.errors import ExitCode, Status
 from inventory.printable import printable
 
@@ -108,7 +108,7 @@ def format_age(then: datetime, now: datetime) -> str:
     for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = int(seconds // length)
-            return f"{count:,} {name}{'' if count == 1 else 's'} ago"
+            return f"{format_count(count, name)} ago"
     return "just now" if seconds > -60 else "in the future: a clock is wrong"  # noqa: PLR2004 - one minute
 
 
@@ -118,7 +118,7 @@ def describe_unknown(data: SummaryData) -> list[str]:
     counts = data.counts
     if counts[Status.FAILED]:
         kinds = data.manifest["counts"]["error_kind"].items()
-        reasons = ", ".join(f"{count:,} {kind}" for kind, count in kinds if count)
+        reasons = ", ".join(f"{format_number(count)} {kind}" for kind, count in kinds if count)
         failed = format_count(counts[Status.FAILED], "URN")
         messages.append(f"{failed} failed ({reasons}): the configuration is unknown, not absent")
     if counts[Status.NOT_ATTEMPTED]:
@@ -142,7 +142,9 @@ def describe_warnings(data: SummaryData) -> list[str]:
     if any(data.counts[status] for status in _UNKNOWN):
         messages.append("export these alone again: inventory export --resume, or inventory.export(..., resume=True)")
     if read["rejects"]:
-        messages.append(f"{read['rejects']:,} of {read['entries']:,} entries are no function URN; see .rejects")
+        entries = format_count(read["entries"], "entry", "entries")
+        verb = "is" if read["rejects"] == 1 else "are"
+        messages.append(f"{format_number(read['rejects'])} of {entries} {verb} no function URN; see .rejects")
     if data.bodies_dropped:
         messages.append("the raw answers were dropped (--drop-bodies): these tables cannot be rebuilt")
     return messages
@@ -150,7 +152,7 @@ def describe_warnings(data: SummaryData) -> list[str]:
 
 def to_text(data: SummaryData) -> str:
     """The summary for a terminal."""
-    counts = ", ".join(f"{count:,} {status.value}" for status, count in data.counts.items() if count)
+    counts = ", ".join(f"{format_number(count)} {status}" for status, count in data.counts.items() if count)
     taken = f"{data.manifest['finished']}, {format_age(data.finished, data.now)}"
     lines = [f"Snapshot({data.location!r}: {format_count(data.urns, 'URN')}, {data.coverage}, {taken})"]
     lines += [f"  {counts}"] if counts else []
@@ -164,7 +166,7 @@ def to_html(data: SummaryData, destinations: DestinationCounts) -> str:
     tables = [_status_table(data), _destination_table(destinations)]
     kinds = {name: count for name, count in data.manifest["counts"]["error_kind"].items() if count}
     if kinds:
-        tables.append(_table(("error kind", "URNs"), [(kind, f"{count:,}") for kind, count in kinds.items()]))
+        tables.append(_table(("error kind", "URNs"), [(kind, format_number(count)) for kind, count in kinds.items()]))
     parts = [
         f"<b>{format_count(data.urns, 'URN')}</b>, {escape(data.coverage)}",
         f"<code>{_safe(data.location)}</code> · taken {escape(taken)} · {escape(data.end)}",
@@ -179,7 +181,7 @@ def to_html(data: SummaryData, destinations: DestinationCounts) -> str:
 
 def _bar(data: SummaryData) -> str:
     pieces = "".join(
-        f'<div title="{count:,} {status.value}" style="flex:{count} 0 2px;background:{_COLOURS[status]}"></div>'
+        f'<div title="{format_number(count)} {status}" style="flex:{count} 0 2px;background:{_COLOURS[status]}"></div>'
         for status, count in data.counts.items()
         if count
     )
@@ -188,7 +190,7 @@ def _bar(data: SummaryData) -> str:
 
 def _status_table(data: SummaryData) -> str:
     rows = [
-        (status.value, f"{count:,}", format_share(count, data.urns), _MEANINGS[status])
+        (status.value, format_number(count), format_share(count, data.urns), _MEANINGS[status])
         for status, count in data.counts.items()
         if count
     ]
@@ -203,7 +205,7 @@ def _destination_table(destinations: DestinationCounts) -> str:
     if destinations.counts is None:
         return _table(names[:1], [(destinations.reason,)])
     rows = [
-        (kind, *(f"{events.get(event, 0):,}" for event in names[1:]))
+        (kind, *(format_number(events.get(event, 0)) for event in names[1:]))
         for kind, events in sorted(destinations.counts.items(), key=lambda item: -sum(item[1].values()))
     ]
     return _table(names, rows or [("none is set",)])
@@ -217,7 +219,7 @@ def _describe_input(data: SummaryData) -> str:
         f"{format_count(read['duplicates'], 'duplicate')}, {format_count(read['rejects'], 'reject')} · "
         f"{format_count(len(scopes), 'scope')} in {format_count(regions, 'region')} · "
         f"{format_count(requests['total'], 'call')}, "
-        f"{requests['throttled']:,} throttled"
+        f"{format_number(requests['throttled'])} throttled"
     )
 
 

@@ -57,7 +57,7 @@ def start_demo(functions: int, folder: Path) -> Iterator[Demo]:
             file.writelines(f"{line}\n" for line in (*_ODD_ENTRIES, first))
     except OSError as error:
         raise OutputError.from_os_error(folder, "cannot be written", error, "give another --output") from None
-    size = format_count(functions, "function")
+    size, regions = format_count(functions, "function"), format_count(len(_REGIONS), "region")
     with server.in_thread():
         yield Demo(
             Source(str(folder / LIST_NAME)),
@@ -65,7 +65,7 @@ def start_demo(functions: int, folder: Path) -> Iterator[Demo]:
             ExportSettings(endpoint=server.url, format=("parquet", "csv")),
             {TOKEN_VARIABLE: _TOKEN},
             (
-                f"An emulated FunctionGraph of {size} in {len(_REGIONS)} regions at {server.url}.",
+                f"An emulated FunctionGraph of {size} in {regions} at {server.url}.",
                 f"It throttles at {_LIMIT} and sometimes fails ({_FAULTS}).",
                 f"Exporting the functions, versions and aliases listed in {folder / LIST_NAME} ...",
                 "",

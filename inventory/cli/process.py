@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import typer
 
 from inventory.cli.stdout import print_path
+from inventory.display.formatting import format_count, format_number
 from inventory.display.log import Log
 from inventory.display.terminal import Display
 from inventory.errors import ExitCode, InterruptedRunError, InventoryError, OutputError
@@ -173,9 +174,9 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
             if others:
                 log.complain(f"{path} stays, with files that are not of the run: {', '.join(others)}")
         done = "would be removed" if dry_run else "removed"
-        stays = f", {failed:,} cannot be read or removed" if failed else ""
-        counts = f"{removed:,} runs {done}, {len(plan.kept):,} kept, {len(plan.untouched):,} left alone{stays}"
-        log.say("pruned", counts)
+        stays = f", {format_number(failed)} cannot be read or removed" if failed else ""
+        others_left = f"{format_number(len(plan.kept))} kept, {format_number(len(plan.untouched))} left alone"
+        log.say("pruned", f"{format_count(removed, 'run')} {done}, {others_left}{stays}")
     if failed:
         raise typer.Exit(ExitCode.OUTPUT)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from inventory.display.formatting import duration, format_count, shorten
+from inventory.display.formatting import duration, format_count, format_number, shorten
 from inventory.errors import Status
 from inventory.printable import printable_lines
 
@@ -25,14 +25,15 @@ def as_text(run: RunStatus) -> str:
     ]
     if run.at_work and run.per_second is not None:
         left = "" if run.seconds_left is None else f", {duration(run.seconds_left)} left"
-        lines.append(f"{format_count(run.left, 'URN')} left at {run.per_second:,.1f} per second{left}")
+        lines.append(f"{format_count(run.left, 'URN')} left at {format_number(run.per_second)} per second{left}")
     lines += [
         f"  {scope.region}/{scope.project_id}: {format_count(scope.urns, 'URN')}, {format_count(scope.calls, 'call')}: "
         f"{_statuses(scope.status)}"
         for scope in run.scopes
     ]
     lines += [
-        f"failed with {failure.kind}: {failure.urns:,}, such as {failure.example_urn}: {shorten(failure.example)}"
+        f"failed with {failure.kind}: {format_number(failure.urns)}, "
+        f"such as {failure.example_urn}: {shorten(failure.example)}"
         for failure in run.failures
     ]
     return printable_lines([*lines, f"next: {run.next}"])
@@ -45,4 +46,4 @@ def _end(run: RunStatus) -> str:
 
 
 def _statuses(counts: dict[str, int]) -> str:
-    return ", ".join(f"{counts[status]:,} {status}" for status in Status if counts.get(status)) or "none"
+    return ", ".join(f"{format_number(counts[status])} {status}" for status in Status if counts.get(status)) or "none"

@@ -6,10 +6,10 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from inventory.display.formatting import duration, format_count, shorten
+from inventory.display.formatting import duration, format_count, format_number, format_share, shorten
 from inventory.errors import ErrorKind, ExitCode, Status
 from inventory.printable import printable
-from inventory.runs.output import program_name, resume_command
+from inventory.runs.output import program_name, resume_command, shell_word
 
 if TYPE_CHECKING:
     from inventory.runs.finish import Result
@@ -29,9 +29,11 @@ def summary_lines(result: Result) -> list[str]:
     """The table of counts at the end of a run, and the lines below it."""
     manifest = result.manifest
     read, requests = manifest["input"], manifest["requests"]
-    rows = [(status, f"{count:,}") for status, count in manifest["counts"]["status"].items() if count]
-    rows += [(f"  failed: {kind}", f"{count:,}") for kind, count in manifest["counts"]["error_kind"].items() if count]
-    rows.append(("URNs", f"{read['urns']:,}"))
+    rows = [(status, format_number(count)) for status, count in manifest["counts"]["status"].items() if count]
+    rows += [
+        (f"  failed: {kind}", format_number(count)) for kind, count in manifest["counts"]["error_kind"].items() if count
+    ]
+    rows.append(("URNs", format_number(read["urns"])))
     width = max(len(name) for name, _ in rows)
     digits = max(len(count) for _, count in rows)
     lines = [f"  {name:<{width}}  {count:>{digits}}" for name, count in rows]
@@ -42,15 +44,15 @@ def summary_lines(result: Result) -> list[str]:
     )
     if read.get("cleaned"):
         lines.append(f"{_entries(read['cleaned'])} had invisible characters at the ends, which were removed")
-    saved = f", {requests['saved_by_lists']:,} saved by lists" if requests["saved_by_lists"] else ""
+    saved = f", {format_number(requests['saved_by_lists'])} saved by lists" if requests["saved_by_lists"] else ""
     lines.append(
         f"{format_count(requests['total'], 'call')} ({format_count(requests['retries'], 'retry', 'retries')}, "
-        f"{requests['throttled']:,} throttled{saved}) "
+        f"{format_number(requests['throttled'])} throttled{saved}) "
         f"from {manifest['started']} to {manifest['finished']}"
     )
     if others := manifest["counts"].get("named_otherwise"):
-        names = "answer names" if others == 1 else "answers name"
-        lines.append(f"{others:,} {names} another version or region than the URN: see func_urn in functions")
+        answers = format_count(others, "answer names", "answers name")
+        lines.append(f"{answers} another version or region than the URN: see func_urn in functions")
     lines += [_learnt(scope) for scope in manifest["scopes"] if scope["limit_learnt"]]
     return lines + _shared_limits(manifest["scopes"]) + _silent_functions(result)
 
@@ -61,7 +63,7 @@ def _silent_functions(result: Result) -> list[str]:
     if silent is None or not configured:
         return []
     notify = "notifies" if configured == 1 else "notify"
-    message = f"{silent:,} of {format_count(configured, 'configured function')} {notify} nobody on failure"
+    message = f"{format_number(silent)} of {format_count(configured, 'configured function')} {notify} nobody on failure"
     if not silent:
         return [message]
     code = (
@@ -83,7 +85,7 @@ def problems(result: Result) -> list[str]:
     if not manifest["input"]["urns"]:
         messages.append(_no_urns(manifest["input"]))
     messages += [
-        f"{count:,} failed with {kind}, such as: {shorten(result.examples[kind])}"
+        f"{format_number(count)} failed with {kind}, such as: {shorten(result.examples[kind])}"
         for kind, count in manifest["counts"]["error_kind"].items()
         if kind in result.examples and not any(scope["stopped"].startswith(kind) for scope in stopped)
     ]
@@ -127,13 +129,14 @@ def row_counts(result: Result) -> str:
 
 
 def next_steps(result: Result) -> list[str]:
-    """Commands worth trying after the demo; the first one resumes an incomplete run."""
+    """Commands worth trying after the demo, whose emulator has ended; the first one shows what failed."""
     code = f"import inventory; print(inventory.open_snapshot({str(result.folder)!r}).functions.status.value_counts())"
+    program = program_name(sys.argv[0])
     return [
-        *([resume_command(result.output)] if result.exit_code is not ExitCode.ANSWERED else []),
+        *([f"{program} status {shell_word(str(result.folder))}"] if result.exit_code is not ExitCode.ANSWERED else []),
         f"{program_name(sys.executable)} -c {shlex.quote(code)}",
-        f"{program_name(sys.argv[0])} schema functions",
-        f"HW_AUTH_TOKEN=... {program_name(sys.argv[0])} export my-urns.txt",
+        f"{program} schema functions",
+        f"HW_AUTH_TOKEN=... {program} export my-urns.txt",
     ]
 
 
@@ -158,11 +161,11 @@ def _learnt(scope: dict[str, Any]) -> str:
 
 def _usage(limit: dict[str, Any], used: float | None) -> str:
     text = f"{format_count(limit['calls'], 'call')} in {duration(limit['seconds'])}"
-    return text if used is None else f"{text}, {used:.0%} of it used since"
+    return text if used is None else f"{text}, {format_share(used)} of it used since"
 
 
 def _urns_were(count: int) -> str:
-    return f"{format_count(count, 'URN')} {'was' if count == 1 else 'were'}"
+    return format_count(count, "URN was", "URNs were")
 
 
 def _stopped(scope: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from inventory.comparison.fields import EVENTS
 from inventory.comparison.kinds import CHANGED_KINDS, Kind
 from inventory.comparison.result import meaning_of
-from inventory.display.formatting import duration
+from inventory.display.formatting import duration, format_count, format_number
 from inventory.display.markdown import code_span, escape_markdown
 from inventory.exact_json import json_text, parsed, same
 from inventory.printable import printable, printable_json
@@ -48,7 +48,6 @@ _MARKS: Final = {
 _SIDES: Final = (("before", "old_status"), ("after", "new_status"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = frozenset({"created_time", "last_modified", "extra"})
-_HOUR: Final = 3600
 _UNITS: Final = {"max_async_event_age_in_seconds": " s"}
 
 
@@ -94,11 +93,13 @@ def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None, se
 def verdict(diff: Diff) -> str:
     """One sentence on the changes and the unknown URNs."""
     changes = sum(diff.counts[kind] for kind in CHANGED_KINDS)
-    words = [f"{changes:,} of {sum(diff.counts.values()):,} URNs changed"]
+    words = [f"{format_number(changes)} of {format_count(sum(diff.counts.values()), 'URN')} changed"]
     if diff.counts[Kind.UNKNOWN]:
-        words.append(f"unknown, as they failed in NEW or were not attempted: {diff.counts[Kind.UNKNOWN]:,}")
+        words.append(
+            f"unknown, as they failed in NEW or were not attempted: {format_number(diff.counts[Kind.UNKNOWN])}"
+        )
     if diff.counts[Kind.NOT_LISTED]:
-        words.append(f"not on NEW's list: {diff.counts[Kind.NOT_LISTED]:,}")
+        words.append(f"not on NEW's list: {format_number(diff.counts[Kind.NOT_LISTED])}")
     return "; ".join(words)
 
 
@@ -169,14 +170,14 @@ def _guard_column(column: pa.Array) -> pa.Array:
 
 def _text(diff: Diff, paint: Paint, selection: Selection) -> Iterator[str]:
     for name, side in _sides(diff):
-        yield printable(f"{name.upper()}  {side.path}  {side.finished}  {side.urns:,} URNs")
+        yield printable(f"{name.upper()}  {side.path}  {side.finished}  {format_count(side.urns, 'URN')}")
     yield ""
     yield from _count_lines(diff, paint)
     if diff.fields:
         yield ""
         yield "fields that differ:"
-        width = len(f"{max(diff.fields.values()):,}")
-        yield from (f"  {count:>{width},} {name}" for name, count in diff.fields.items())
+        width = len(format_number(max(diff.fields.values())))
+        yield from (f"  {format_number(count):>{width}} {name}" for name, count in diff.fields.items())
     shown = hidden = 0
     for title, rows in _changes_first(diff):
         heading = ["", paint(f"{title}:", "")]
@@ -191,7 +192,7 @@ def _text(diff: Diff, paint: Paint, selection: Selection) -> Iterator[str]:
             yield from _functions(of_urn, paint)
     if hidden:
         yield ""
-        yield f"{hidden:,} more URNs: --limit 0 shows all, --kind filters, --output writes a file"
+        yield f"{format_count(hidden, 'more URN')}: --limit 0 shows all, --kind filters, --output writes a file"
 
 
 def _functions(rows: Iterator[Cells], paint: Paint) -> Iterator[str]:
@@ -207,12 +208,12 @@ def _functions(rows: Iterator[Cells], paint: Paint) -> Iterator[str]:
 
 
 def _count_lines(diff: Diff, paint: Paint) -> Iterator[str]:
-    width = len(f"{max(diff.counts.values()):,}")
+    width = len(format_number(max(diff.counts.values())))
     names = max(map(len, diff.counts))
     for kind, count in diff.counts.items():
         mark, color = _MARKS[Kind(kind)] if kind in set(Kind) else (" ", "")
         if count:
-            line = f"{mark} {count:>{width},} {kind:<{names}}"
+            line = f"{mark} {format_number(count):>{width}} {kind:<{names}}"
             yield f"{paint(line, color) if color else line}  {meaning_of(kind)}"
 
 
@@ -231,8 +232,7 @@ def _fate(cells: Cells) -> list[str]:
 def _age(seconds: int) -> str:
     if seconds < 0:
         return f"made {duration(-seconds)} after"
-    days, rest = divmod(seconds, 24 * _HOUR)
-    return f"{days:,} d {rest // _HOUR} h old when" if days else f"{duration(seconds)} old when"
+    return f"{duration(seconds)} old when"
 
 
 def _of_field(cells: Cells) -> Iterator[str]:
@@ -280,12 +280,14 @@ def _markdown(diff: Diff) -> Iterator[str]:
     yield "### What changed"
     yield ""
     for name, side in _sides(diff):
-        yield f"- {name.upper()}: {code_span(side.path)}, {side.finished}, {side.urns:,} URNs"
+        yield f"- {name.upper()}: {code_span(side.path)}, {side.finished}, {format_count(side.urns, 'URN')}"
     yield from (f"- **Note:** {escape_markdown(words)}" for words in diff.warnings)
     yield ""
     yield "| URNs | kind | meaning |"
     yield "|--:|---|---|"
-    yield from (f"| {count:,} | {kind} | {meaning_of(kind)} |" for kind, count in diff.counts.items() if count)
+    yield from (
+        f"| {format_number(count)} | {kind} | {meaning_of(kind)} |" for kind, count in diff.counts.items() if count
+    )
     for title, rows in _changes_first(diff):
         yield ""
         yield f"#### {title}"

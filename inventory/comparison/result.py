@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from inventory.comparison.compare import Comparison, microseconds
 from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS, UNTOLD_KINDS, Kind
+from inventory.display.formatting import format_count, format_number
 from inventory.errors import OutputError, Status, UsageError
 from inventory.runs.files import open_run
 from inventory.runs.listing_coverage import read_coverage
@@ -121,18 +122,20 @@ class Diff:
 
     def __repr__(self) -> str:
         reported = (
-            ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items() if count) or "no URN on either list"
+            ", ".join(f"{format_number(count)} {kind}" for kind, count in self.counts.items() if count)
+            or "no URN on either list"
         )
         return f"Diff({self.old.path!r} to {self.new.path!r}: {reported})"
 
     def _repr_html_(self) -> str:
         sides = "".join(
             f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(side.path)}</td>"
-            f"<td>{html.escape(side.finished)}</td><td>{side.urns:,} URNs</td></tr>"
+            f"<td>{html.escape(side.finished)}</td><td>{format_count(side.urns, 'URN')}</td></tr>"
             for name, side in (("OLD", self.old), ("NEW", self.new))
         )
         kinds = "".join(
-            f"<tr><td style='text-align:right'>{count:,}</td><td style='text-align:left'><b>{kind}</b></td>"
+            f"<tr><td style='text-align:right'>{format_number(count)}</td>"
+            f"<td style='text-align:left'><b>{kind}</b></td>"
             f"<td style='text-align:left'>{html.escape(meaning_of(kind))}</td></tr>"
             for kind, count in self.counts.items()
             if count
@@ -189,11 +192,12 @@ def check_comparable(old: RunFiles, new: RunFiles) -> list[str]:
             )
     words = []
     if microseconds(new.manifest["finished"]) < microseconds(old.manifest["finished"]):
-        words.append("NEW was finished before OLD: are they the right way round?")
+        words.append("NEW was finished before OLD: check the order of the two arguments")
     for name, run in (("OLD", old), ("NEW", new)):
         left = run.manifest["counts"]["status"].get(Status.NOT_ATTEMPTED, 0)
         if left:
-            words.append(f"{name} is not whole: {left:,} URNs were never asked for; export --resume continues it")
+            urns = format_count(left, "URN was", "URNs were")
+            words.append(f"{name} is incomplete: {urns} not attempted; export --resume continues it")
     zones = [described_value(run.manifest["settings"], "naive_timezone") for run in (old, new)]
     if zones[0] != zones[1]:
         shown = [zone or "no zone" for zone in zones]
@@ -215,9 +219,10 @@ def _about_scopes(old: RunFiles, new: RunFiles) -> Iterator[str]:
     other = [scope for scope in common if endpoints[0][scope] != endpoints[1][scope]]
     if other:
         was, now = (side[other[0]] for side in endpoints)
+        projects = f"{format_number(len(other))} of {format_count(len(common), 'common project')}"
         yield (
-            f"{len(other)} of {len(common)} common projects were asked for elsewhere, such as {'/'.join(other[0])} at "
-            f"{was} by OLD and at {now} by NEW: they may be two clouds"
+            f"{projects} were asked for elsewhere, such as {'/'.join(other[0])} at {was} by OLD and at {now} by NEW: "
+            "they may be two clouds"
         )
 
 

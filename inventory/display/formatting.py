@@ -46,13 +46,14 @@ class Part(NamedTuple):
 
 def progress_parts(progress: Progress, speed: float | None) -> list[Part]:
     """Problems first, then speed, time left and the other statuses: a narrow terminal leaves out the last parts."""
-    counts = {status: f"{progress.statuses[status]:,} {status.value}" for status in Status if progress.statuses[status]}
+    statuses = {status: progress.statuses[status] for status in Status if progress.statuses[status]}
+    counts = {status: f"{format_number(count)} {status}" for status, count in statuses.items()}
     parts = [Part(counts.pop(status), style) for status, style in _PROBLEMS.items() if status in counts]
     if round(progress.paused_for):
         reason = f" ({progress.paused_by})" if progress.paused_by else ""
         parts.append(Part(f"waiting {duration(progress.paused_for)}{reason}", "yellow"))
     if speed is not None:
-        parts.append(Part(f"{speed:,.0f}/s"))
+        parts.append(Part(f"{format_number(speed)}/s"))
     left = seconds_left(progress, speed)
     if left is not None:
         parts.append(Part(f"{duration(left)} left"))
@@ -72,17 +73,22 @@ def seconds_left(progress: Progress, speed: float | None) -> int | None:
 
 
 def duration(seconds: float) -> str:
-    """Formats a duration: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Formats a duration: ``0.2 s``, ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    if seconds < 1:
+        return f"{format_number(seconds)} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{format_number(days)} d {hours} h"
     if hours:
-        return f"{hours:,} h {minutes} min"
+        return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def format_count(count: int, noun: str, plural: str = "") -> str:
+def format_count(count: float, noun: str, plural: str = "") -> str:
     """A number and its noun, by default with a plural in s: ``1 duplicate``, ``1,200 duplicates``."""
-    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+    return f"{format_exact(count)} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def format_number(value: float) -> str:

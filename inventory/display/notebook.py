@@ -7,7 +7,7 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from inventory.display.formatting import Speed, duration, format_count, format_progress
+from inventory.display.formatting import Speed, duration, format_bytes, format_count, format_number, format_progress
 from inventory.progress import ProgressObserver
 
 if TYPE_CHECKING:
@@ -56,18 +56,18 @@ class NotebookObserver(ProgressObserver):
 
     def on_fetch(self, progress: Progress) -> None:
         """Shows how many URNs are settled."""
-        self._last = f"{progress.done:,} of {progress.total:,} URNs"
+        self._last = f"{format_number(progress.done)} of {format_count(progress.total, 'URN')}"
         state = format_progress(progress, self._speed.update(progress.done))
         self._show(", ".join(filter(None, (self._last, state))), progress.done, progress.total)
 
     def on_build_tables(self, urns: int, total: int) -> None:
         """Shows how many URNs are in the tables."""
-        self._show(f"writing tables: {urns:,} of {total:,} URNs", urns, total)
+        self._show(f"writing tables: {format_number(urns)} of {format_count(total, 'URN')}", urns, total)
         super().on_build_tables(urns, total)
 
     def on_upload(self, sent: int, total: int) -> None:
         """Shows how many bytes are uploaded."""
-        self._show(f"sending: {sent:,} of {total:,} bytes", sent, total)
+        self._show(f"uploading: {format_bytes(sent)} of {format_bytes(total)}", sent, total)
         super().on_upload(sent, total)
 
     def close(self, *, whole: bool) -> None:

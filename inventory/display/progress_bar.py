@@ -48,7 +48,8 @@ class _StateColumn(ProgressColumn):
 
 class _CountColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text("" if task.total is None else f"{int(task.completed):,}/{int(task.total):,}")
+        count = task.fields["count"]
+        return Text("" if task.total is None else f"{count(int(task.completed))}/{count(int(task.total))}")
 
 
 def make_bar(console: Console) -> Progress:

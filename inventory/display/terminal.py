@@ -6,7 +6,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
-from inventory.display.formatting import Part, Speed, format_count, format_progress, progress_parts, seconds_left
+from inventory.display.formatting import (
+    Part,
+    Speed,
+    format_bytes,
+    format_count,
+    format_number,
+    format_progress,
+    progress_parts,
+    seconds_left,
+)
 from inventory.display.log import Log, silence_stream
 from inventory.errors import Status
 from inventory.progress import Progress, ProgressObserver
@@ -74,7 +83,9 @@ class LineObserver(ProgressObserver):
             "seconds_left": seconds_left(progress, speed),
         }
         state = format_progress(progress, speed)
-        line = f"{progress.done:,} of {progress.total:,} URNs" + (f", {state}" if state else "")
+        line = f"{format_number(progress.done)} of {format_count(progress.total, 'URN')}" + (
+            f", {state}" if state else ""
+        )
         self._update("progress", progress.done, line, fields)
 
     def on_load(self, entries: int) -> None:
@@ -85,13 +96,13 @@ class LineObserver(ProgressObserver):
 
     def on_build_tables(self, urns: int, total: int) -> None:
         """Logs how many URNs are in the tables."""
-        line = f"writing tables: {urns:,} of {total:,} URNs"
+        line = f"writing tables: {format_number(urns)} of {format_count(total, 'URN')}"
         self._update("tabulating", urns, line, {"urns": urns, "total": total})
         super().on_build_tables(urns, total)
 
     def on_upload(self, sent: int, total: int) -> None:
         """Logs how many bytes are uploaded."""
-        line = f"sending: {sent:,} of {total:,} bytes"
+        line = f"uploading: {format_bytes(sent)} of {format_bytes(total)}"
         self._update("delivering", sent, line, {"sent": sent, "total": total})
         super().on_upload(sent, total)
 
@@ -120,7 +131,7 @@ class TerminalObserver(ProgressObserver):
     def __init__(self, bar: Bar) -> None:
         super().__init__()
         self._bar = bar
-        self._task = bar.add_task("reading the list", total=None, state=())
+        self._task = bar.add_task("reading the list", total=None, state=(), count=format_number)
         self._speed = Speed()
 
     def on_load(self, entries: int) -> None:
@@ -140,7 +151,7 @@ class TerminalObserver(ProgressObserver):
 
     def on_upload(self, sent: int, total: int) -> None:
         """Shows how many bytes are uploaded."""
-        self._bar.update(self._task, description="sending bytes", total=total, completed=sent, state=())
+        self._bar.update(self._task, description="uploading", total=total, completed=sent, state=(), count=format_bytes)
         super().on_upload(sent, total)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
+from inventory.display.formatting import duration
 from inventory.errors import (
     BlockedError,
     CallConnectionError,
@@ -166,9 +167,12 @@ def _clock(date: str | None) -> Step:
         skew = time.time() - parsedate_to_datetime(date or "").timestamp()
     except (TypeError, ValueError):
         return Step("clock", ok=None, words="the answer has no date")
+    seconds = round(skew)
+    direction = "ahead" if seconds > 0 else "behind"
+    words = f"{duration(abs(seconds))} {direction}" if seconds else ""
     if abs(skew) > MAX_SKEW_SECONDS:
-        return Step("clock", ok=False, words=f"{skew:+.0f} s off: set it, signed calls are refused")
-    return Step("clock", ok=True, words=f"{skew:+.0f} s")
+        return Step("clock", ok=False, words=f"{words}: set the clock of this machine, signed calls are refused")
+    return Step("clock", ok=True, words=words)
 
 
 async def _project(scope: ScopeSettings, session: aiohttp.ClientSession, account: CredentialProvider) -> Step:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from inventory.cloud.pages import MAX_ITEMS, Operation
 from inventory.cloud.projects import ProjectRef, expand_projects
 from inventory.cloud.transport import open_session
+from inventory.display.formatting import duration, format_count, format_number
 from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
 from inventory.ledger.records import AnswerCount
 from inventory.ledger.schema import ListedTable
@@ -215,7 +216,9 @@ async def discover(
             limits.clock()  # each reading shows that the process runs
             observer.on_wait()
             if time.monotonic() >= deadline and not listing.done():
-                reason = f"the {settings.max_time:g} s of --max-time were over before all functions were listed"
+                reason = (
+                    f"the {duration(settings.max_time or 0)} of --max-time were over before all functions were listed"
+                )
                 raise OutOfTimeError(f"out of time: {reason}; no list is written")
         return listing.result()
     finally:
@@ -301,9 +304,8 @@ async def _list_functions(project: _Project, observer: ProgressObserver, keep: _
             return list(found)
         if not is_complete and reading:
             break
-    raise ListingError(
-        f"{project.name}: the service says it has {min(totals)} functions and listed {len(found)}; no list is written"
-    )
+    counts = f"{format_count(min(totals), 'function')} and listed {format_number(len(found))}"
+    raise ListingError(f"{project.name}: the service says it has {counts}; no list is written")
 
 
 async def _read_pages(project: _Project, observer: ProgressObserver, found: dict[str, None], keep: _Keep) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from inventory.display.formatting import duration, format_count
+from inventory.display.formatting import duration, format_count, format_number
 from inventory.ledger.database import FILE_NAME
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.load import load
@@ -50,19 +50,22 @@ def estimate(sources: Sequence[Source], settings: ExportSettings) -> str:
         urns = ledger.count_urns()
     own = {scope: resolve_scope(settings, scope.region, scope.project_id) for scope in scopes}
     pace = settings.pace
-    lines = [
-        f"entries     {entries:,}",
-        f"URNs        {urns:,}",
-        f"duplicates  {entries - urns - rejects:,}",
-        f"rejects     {rejects:,}",
-        f"scopes      {len(scopes):,}",
-        f"calls       {urns:,} (and retries)",
-    ]
+    counts = {
+        "entries": entries,
+        "URNs": urns,
+        "duplicates": entries - urns - rejects,
+        "rejects": rejects,
+        "scopes": len(scopes),
+        "calls": urns,
+    }
+    width = len(format_number(entries))
+    lines = [f"{name:<10}  {format_number(count):>{width}}" for name, count in counts.items()]
+    lines[-1] += " (and retries)"
     if pace:
         longest = max(
             (scope.urns / own[scope].max_per_second for scope in scopes if own[scope].max_per_second), default=0.0
         )
-        lines.append(f"time        {duration(longest)} at {pace:g} calls per second and scope")
+        lines.append(f"time        {duration(longest)} at {format_count(pace, 'call')} per second and scope")
     else:
         lines.append("time        as fast as the service answers: --max-per-second 0 lifts the cap")
     lines += [

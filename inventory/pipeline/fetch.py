@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.cloud.transport import open_session
+from inventory.display.formatting import duration
 from inventory.errors import OutOfTimeError
 from inventory.pipeline.batch import BatchFetcher, FunctionGroup
 from inventory.pipeline.open_scope import open_scope
@@ -199,8 +200,8 @@ class _Fetcher:
                 self._commit()
                 self._observer.on_fetch(self._progress())
                 if time.monotonic() >= self._deadline and not workers.done():
-                    seconds = self._settings.max_time
-                    self._out_of_time = OutOfTimeError(f"out of time: the {seconds:g} s of --max-time are over")
+                    limit = duration(self._settings.max_time or 0)
+                    self._out_of_time = OutOfTimeError(f"out of time: the {limit} of --max-time are over")
                 if self._is_over:
                     for scope in self._open.values():
                         scope.close()

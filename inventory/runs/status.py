@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from inventory.display.formatting import format_count
 from inventory.errors import ErrorKind, Status
 from inventory.ledger.database import is_in_use
 from inventory.ledger.reader import LedgerView
@@ -200,7 +201,11 @@ def _next_step_for_urns(status: RunStatus, output: Output) -> str:
     failed = sum(failure.urns for failure in status.failures)
     upload = upload_hint(output) if status.state in {"complete", "finished"} else ""
     if status.bodies_dropped:
-        step = f"export a list of the {failed:,} failed URNs to another folder" if failed else upload or "nothing"
+        step = (
+            f"export a list of the {format_count(failed, 'failed URN')} to another folder"
+            if failed
+            else upload or "nothing"
+        )
         return f"{step}; its bodies are dropped, so its tables cannot be built again"
     if status.left or failed:
         step = "continue" if status.left else "retry the failed URNs"

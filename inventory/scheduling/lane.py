@@ -204,5 +204,5 @@ class Lane:
 
     def give_up_wait(self, seconds: float) -> None:
         """Stops the scope because its next call would come too late."""
-        wait = f"{math.ceil(seconds / 60):,} minutes" if seconds > _MINUTE else f"{math.ceil(seconds)} seconds"
+        wait = f"{math.ceil(seconds / 60):,} min" if seconds > _MINUTE else f"{math.ceil(seconds)} s"
         self.stop(OutOfTimeError(f"the next call may be sent in {wait} ({self.pause[1]}); resume the run then"))

@@ -159,4 +159,4 @@ def _reason(error: ThrottledError) -> str:
         return "Retry-After"
     if error.limit is None:
         return "429"
-    return f"limit of {error.limit.calls} calls in {error.limit.seconds:g} s"
+    return f"limit of {error.limit.calls:,} per {error.limit.seconds:g} s"

@@ -102,7 +102,7 @@ def test_the_column_run_is_the_folder_name(run, folder):
     assert frame.groupby("run").size().to_dict() == dict.fromkeys((first.name, second.name), len(rows(run)))
     describe(second, finished="2026-11-09T00:00:00Z")
     assert inventory.history(folder)[::-1].latest.path == second
-    with pytest.raises(IndexError, match=r"there is no run 2: .* holds 2 whole runs"):
+    with pytest.raises(IndexError, match=r"there is no run 2: .* contains 2 finished runs"):
         history[2]
 
 
@@ -187,7 +187,7 @@ def test_invalid_requests_are_usage_errors(run, folder, tmp_path):
         inventory.history(folder / "nowhere")
     (tmp_path / "empty").mkdir()
     for ask in (lambda empty: empty.latest, lambda empty: empty.load("status")):
-        with pytest.raises(UsageError, match="holds no whole run"):
+        with pytest.raises(UsageError, match="contains 0 finished runs"):
             ask(inventory.history(tmp_path / "empty"))
 
 
@@ -197,7 +197,7 @@ def test_a_history_shows_itself(run, folder):
     (folder / "<b>notes").write_text("mine")
     history = inventory.history(folder)
     urns = len(rows(run))
-    assert "22 whole runs, and 1 more that is not" in repr(history)
+    assert "22 finished runs, and 1 other entry" in repr(history)
     assert "... 2 older" in repr(history)
     assert f"\n20261122T010000Z  2026-11-22 01:00:00  {urns}  " in repr(history)
     html = history._repr_html_()

@@ -38,11 +38,12 @@ def test_a_complete_run_has_no_problems():
 
 
 @pytest.mark.parametrize("exit_code", ExitCode)
-def test_the_next_step_of_an_incomplete_demo_is_to_resume(exit_code):
+def test_an_incomplete_demo_suggests_its_status_and_no_call_to_the_ended_emulator(exit_code):
     steps = summary.next_steps(result()._replace(exit_code=exit_code))
-    resume = ["export --resume --output 'a run'"] if exit_code else []
-    assert [step for step in steps if "--resume" in step] == steps[: len(resume)]
-    assert [step.partition(" ")[2] for step in steps[: len(resume)]] == resume
+    status = ["status 'a run'"] if exit_code else []
+    assert [step.partition(" ")[2] for step in steps[: len(status)]] == status
+    assert len(steps) == 3 + len(status)
+    assert not any("--resume" in step for step in steps)
 
 
 def test_cleaned_entries_are_in_the_summary():

@@ -208,8 +208,8 @@ def test_what_cannot_be_compared_is_refused_and_what_is_odd_is_said(tmp_path, ru
         tmp_path / "odd", {urn("a"): NOT_ATTEMPTED}, day=-1, scopes=elsewhere, settings={"naive-timezone": "UTC"}
     )
     order, left, zones, endpoints = inventory.diff(runs[0], odd).warnings
-    assert "the right way round" in order
-    assert left.startswith("NEW is not whole: 1 URNs")
+    assert "check the order" in order
+    assert left.startswith("NEW is incomplete: 1 URN was not attempted")
     assert "in no zone by OLD and in UTC by NEW" in zones
     assert "https://one by OLD and at https://two by NEW" in endpoints
     apart = write_run(tmp_path / "apart", OLD, scopes=[scope_block("x", "y", "z")])

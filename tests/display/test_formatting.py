@@ -64,11 +64,13 @@ def test_progress_puts_the_most_important_first(progress, speed, text):
     ("seconds", "text"),
     [
         (0, "0 s"),
+        (0.25, "0.25 s"),
         (45.4, "45 s"),
         (60, "1 min 0 s"),
         (3599.9, "1 h 0 min"),
         (7500, "2 h 5 min"),
-        (36e6, "10,000 h 0 min"),
+        (90_000, "1 d 1 h"),
+        (36e8, "41,666 d 16 h"),
     ],
 )
 def test_duration_has_two_units(seconds, text):
@@ -86,7 +88,14 @@ def test_a_share_never_rounds_to_all_or_nothing():
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 duplicates"), (1, "1 duplicate"), (2, "2 duplicates"), (12_345, "12,345 duplicates")]
+    ("count", "text"),
+    [
+        (0, "0 duplicates"),
+        (1, "1 duplicate"),
+        (2, "2 duplicates"),
+        (12_345, "12,345 duplicates"),
+        (0.5, "0.5 duplicates"),
+    ],
 )
 def test_a_count_agrees_with_its_noun(count, text):
     assert format_count(count, "duplicate") == text

@@ -40,7 +40,7 @@ def test_lines_are_five_seconds_apart(clock, capsys):
         "reading the list: 20 entries",
         "13 of 100 URNs, 2/s, 44 s left, 13 configured",
         "writing tables: 50 of 100 URNs",
-        "sending: 5,000 of 10,000 bytes",
+        "uploading: 5.0 kB of 10.0 kB",
     ]
 
 

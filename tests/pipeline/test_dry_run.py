@@ -21,9 +21,9 @@ def test_the_longest_scope_decides_the_time(write_list):
     assert lines[:7] == [
         "entries     303",
         "URNs        301",
-        "duplicates  1",
-        "rejects     1",
-        "scopes      2",
+        "duplicates    1",
+        "rejects       1",
+        "scopes        2",
         "calls       301 (and retries)",
         "time        2 min 30 s at 2 calls per second and scope",
     ]

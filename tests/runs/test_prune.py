@@ -274,7 +274,7 @@ def test_what_another_prune_removed_is_no_error(run, folder, monkeypatch):
     code, gone, reported = prune(folder, "--keep-last", "1")
     assert (code, gone) == (0, [str(made[2])])
     assert reported.count("another process has removed it") == 2
-    assert reported.endswith("1 runs removed, 1 kept, 0 left alone\n")
+    assert reported.endswith("1 run removed, 1 kept, 0 left alone\n")
 
 
 def test_a_run_that_another_process_works_on_is_skipped_with_exit_code_4(run, folder, monkeypatch):

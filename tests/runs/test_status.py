@@ -79,7 +79,7 @@ def test_people_read_the_same(ledger, tmp_path):
         f"{tmp_path}: asking",
         "started 2027-01-15T07:00:00Z; 40 calls so far",
         "100 URNs: 36 configured, 4 failed, 60 not_attempted",
-        "60 URNs left at 1.0 per second, 1 min 0 s left",
+        "60 URNs left at 1 per second, 1 min 0 s left",
         "  ap-southeast-1/fedcba9876543210fedcba9876543210: 50 URNs, 0 calls: 50 not_attempted",
         "  cn-north-4/0123456789abcdef0123456789abcdef: 50 URNs, 40 calls: 36 configured, 4 failed, 10 not_attempted",
         rf"failed with timeout: 4, such as {P}f003: no answer\x1b[31m in time",
