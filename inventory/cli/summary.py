@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import duration, format_count, format_number, format_share, shorten
 from inventory.errors import ErrorKind, ExitCode, Status
-from inventory.printable import printable
-from inventory.runs.output import program_name, resume_command, shell_word
+from inventory.printable import printable, shell_word
+from inventory.runs.output import program_name, resume_command
 
 if TYPE_CHECKING:
     from inventory.runs.finish import Result
