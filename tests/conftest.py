@@ -10,6 +10,8 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+from inventory.certificates import BUNDLES
+
 # No test asserts a time, and a busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -17,6 +19,10 @@ settings.load_profile("patient")
 # Some hundreds of processes are started: where each had to compile the package, that would be a fifth of all the work.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Each of them names a bundle that a run loads twice, in 30 ms of CPU time; tests of certificates set their own.
+for _name in ("SSL_CERT_FILE", "SSL_CERT_DIR", *BUNDLES):
+    os.environ.pop(_name, None)
 
 
 class _Selector(selectors.SelectSelector):
