@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, overload
 import pyarrow as pa
 
 from inventory.api.snapshot import Snapshot, frame_of
+from inventory.api.summary import html_table
 from inventory.display.formatting import format_bytes, format_count, format_number
 from inventory.errors import Status, UsageError
 from inventory.printable import printable
@@ -67,15 +68,13 @@ class History(Sequence[Snapshot]):
         return "\n".join([f"History({self.path!r}: {self._describe()})", *map("  ".join, self._rows())])
 
     def _repr_html_(self) -> str:
-        rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in self._rows()]
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        left = "".join(
+        others = "".join(
             f"<li>{escape(printable(f'{other.path}: {other.reason}'))}</li>" for other in self.incomplete[:_SHOWN]
         )
-        head = "".join(f"<th>{name}</th>" for name in ("run", "time (UTC)", "URNs", "statuses", "exit code", "size"))
+        table = html_table(("run", "time (UTC)", "URNs", "statuses", "exit code", "size"), list(self._rows()))
         return (
-            f"<p><b>{escape(printable(self.path))}</b>: {self._describe()}</p><table><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>{f'<p>Not finished:</p><ul>{left}</ul>' if left else ''}"
+            f"<p><b>{escape(printable(self.path))}</b>: {self._describe()}</p>{table}"
+            f"{f'<p>Not finished:</p><ul>{others}</ul>' if others else ''}"
         )
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from html import escape
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.display.formatting import format_count, format_number, format_share
@@ -16,13 +17,21 @@ from inventory.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COLOURS: Final = {
-    Status.CONFIGURED: "#2f9e62",
-    Status.NOT_CONFIGURED: "#8a93a0",
-    Status.NOT_FOUND: "#9a7bd0",
-    Status.FAILED: "#d9534f",
-    Status.NOT_ATTEMPTED: "#e39b2d",
+COLOURS: Final = {
+    Status.CONFIGURED: "#23874f",
+    Status.NOT_CONFIGURED: "#6f7885",
+    Status.NOT_FOUND: "#8a68c8",
+    Status.FAILED: "#d0443f",
+    Status.NOT_ATTEMPTED: "#b06f10",
 }
+"""Visible on a light and on a dark page."""
+_HATCHES: Final = {
+    Status.NOT_CONFIGURED: "45deg",
+    Status.NOT_FOUND: "90deg",
+    Status.FAILED: "0deg",
+    Status.NOT_ATTEMPTED: "-45deg",
+}
+"""Angles of stripes, for print without colours."""
 _MEANINGS: Final = {
     Status.CONFIGURED: "has a configuration",
     Status.NOT_CONFIGURED: "has no configuration",
@@ -37,6 +46,8 @@ _ENDS: Final = {
     ExitCode.CREDENTIALS: "the credential was refused",
     ExitCode.STOPPED: "stopped by the service, or out of time",
 }
+_NUMBERS: Final = {"URNs", "share", "on_success", "on_failure", "exit code", "size"}
+"""Columns of numbers."""
 _UNKNOWN: Final = (Status.FAILED, Status.NOT_ATTEMPTED)
 _MAX_TEXT: Final = 160
 _MAX_STOPS: Final = 5
@@ -166,7 +177,9 @@ def to_html(data: SummaryData, destinations: DestinationCounts) -> str:
     tables = [_status_table(data), _destination_table(destinations)]
     kinds = {name: count for name, count in data.manifest["counts"]["error_kind"].items() if count}
     if kinds:
-        tables.append(_table(("error kind", "URNs"), [(kind, format_number(count)) for kind, count in kinds.items()]))
+        tables.append(
+            html_table(("error kind", "URNs"), [(kind, format_number(count)) for kind, count in kinds.items()])
+        )
     parts = [
         f"<b>{format_count(data.urns, 'URN')}</b>, {escape(data.coverage)}",
         f"<code>{_safe(data.location)}</code> · taken {escape(taken)} · {escape(data.end)}",
@@ -181,11 +194,17 @@ def to_html(data: SummaryData, destinations: DestinationCounts) -> str:
 
 def _bar(data: SummaryData) -> str:
     pieces = "".join(
-        f'<div title="{format_number(count)} {status}" style="flex:{count} 0 2px;background:{_COLOURS[status]}"></div>'
+        f'<div title="{format_number(count)} {status}" style="flex:{count} 0 2px;{_fill(status)}"></div>'
         for status, count in data.counts.items()
         if count
     )
     return f'<div style="display:flex;gap:1px;height:9px;margin:.6em 0">{pieces}</div>'
+
+
+def _fill(status: Status) -> str:
+    colour, angle = COLOURS[status], _HATCHES.get(status)
+    stripes = f"repeating-linear-gradient({angle},{colour} 0 3px,transparent 3px 4px)"
+    return f"background:{stripes if angle else colour}"
 
 
 def _status_table(data: SummaryData) -> str:
@@ -194,21 +213,20 @@ def _status_table(data: SummaryData) -> str:
         for status, count in data.counts.items()
         if count
     ]
-    swatches = [
-        f'<span style="color:{_COLOURS[status]}">&#9632;</span> ' for status in data.counts if data.counts[status]
-    ]
-    return _table(("status", "URNs", "share", "meaning"), rows, swatches)
+    style = "display:inline-block;width:9px;height:9px"
+    swatches = [f'<span style="{style};{_fill(status)}"></span> ' for status, count in data.counts.items() if count]
+    return html_table(("status", "URNs", "share", "meaning"), rows, swatches)
 
 
 def _destination_table(destinations: DestinationCounts) -> str:
     names = ("destination", "on_success", "on_failure")
     if destinations.counts is None:
-        return _table(names[:1], [(destinations.reason,)])
+        return html_table(names[:1], [(destinations.reason,)])
     rows = [
         (kind, *(format_number(events.get(event, 0)) for event in names[1:]))
         for kind, events in sorted(destinations.counts.items(), key=lambda item: -sum(item[1].values()))
     ]
-    return _table(names, rows or [("none is set",)])
+    return html_table(names, rows or [("none is set",)])
 
 
 def _describe_input(data: SummaryData) -> str:
@@ -223,16 +241,14 @@ def _describe_input(data: SummaryData) -> str:
     )
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]], prefixes: Sequence[str] = ()) -> str:
+def html_table(names: Sequence[str], rows: Sequence[Sequence[str]], prefixes: Sequence[str] = ()) -> str:
     """A table of escaped cells; ``prefixes`` is HTML in front of the first cell of each row."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = ""
-    for number, row in enumerate(rows):
-        cells = [f"<td>{_safe(cell)}</td>" for cell in row]
-        if prefixes:
-            cells[0] = f"<td>{prefixes[number]}{_safe(row[0])}</td>"
-        body += f"<tr>{''.join(cells)}</tr>"
-    return f"<table><tr>{head}</tr>{body}</table>"
+    styles = [f"text-align:{'right' if name in _NUMBERS else 'left'}" for name in names]
+    lines = ["".join(f'<th style="{style}">{escape(name)}</th>' for name, style in zip(names, styles, strict=True))]
+    for row, prefix in zip_longest(rows, prefixes, fillvalue=""):
+        cells = [prefix + _safe(row[0]), *map(_safe, row[1:])]
+        lines.append("".join(f'<td style="{style}">{cell}</td>' for cell, style in zip(cells, styles, strict=False)))
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
 def _safe(text: str) -> str:

@@ -201,8 +201,9 @@ def test_a_history_shows_itself(run, folder):
     assert "... 2 older" in repr(history)
     assert f"\n20261122T010000Z  2026-11-22 01:00:00  {urns}  " in repr(history)
     html = history._repr_html_()
-    assert "<tr><td>20261122T010000Z</td><td>2026-11-22 01:00:00</td>" in html
-    assert html.count("<th>") == 6
+    left, right = ('<td style="text-align:left">', '<td style="text-align:right">')
+    assert f"<tr>{left}20261122T010000Z</td>{left}2026-11-22 01:00:00</td>{right}{urns}</td>" in html
+    assert html.count("<th ") == 6
     assert "&lt;b&gt;notes: a file" in html
     summary = history.summary()
     assert list(summary["exit_code"]) == [0] * 21 + [1]

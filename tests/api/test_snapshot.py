@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.contrast import contrast
 from support.runs import export
 
 import inventory
 from inventory.api import summary
 from inventory.emulator import Fault
-from inventory.errors import OutputError, UsageError
+from inventory.errors import OutputError, Status, UsageError
 from inventory.tables import schema
 
 PANDAS_3 = int(pd.__version__.split(".")[0]) >= 3
@@ -217,3 +218,24 @@ def test_the_docstrings_have_the_shapes_of_the_tables():
 
 def test_the_types_travel_with_the_package():
     assert Path(inventory.__file__).with_name("py.typed").exists()
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#111111", "#1e1e1e"])
+@pytest.mark.parametrize("status", Status)
+def test_a_colour_of_the_card_is_visible_on_light_and_dark_pages(status, page):
+    assert contrast(summary.COLOURS[status], page) >= 3  # for graphics: WCAG 2.2, 1.4.11
+
+
+def test_the_text_of_the_card_has_the_colour_of_the_page(run):
+    styles = re.findall(r'style="([^"]*)"', inventory.open_snapshot(run)._repr_html_())
+    assert styles
+    assert not [style for style in styles if re.search(r"(?<![\w-])color:|opacity", style)]
+    backgrounds = {style.partition("background:")[2] for style in styles} - {""}
+    assert len(backgrounds) == len(set(re.findall(r"#[0-9a-f]{6}", " ".join(backgrounds)))) > 2
+
+
+def test_numbers_of_the_card_are_right_aligned(run):
+    shown = inventory.open_snapshot(run)._repr_html_()
+    cells = re.findall(r'<td style="text-align:(\w+)">(?:<span[^>]*></span> )?([^<]*)', shown)
+    assert {side for side, text in cells if re.fullmatch(r"[\d,.]+%?", text)} == {"right"}
+    assert {side for side, text in cells if text.isidentifier()} == {"left"}

@@ -6,8 +6,8 @@ from itertools import combinations
 
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
 from matplotlib.text import Text
+from support.contrast import contrast
 
 from inventory.errors import UsageError
 from inventory.reviews.notebook import charts
@@ -52,23 +52,12 @@ def test_a_long_title_is_not_cut_off(monkeypatch):
     assert 0 <= left < right <= figure.bbox.width
 
 
-def luminance(colour):
-    """Source: WCAG 2.2, relative luminance."""
-    channels = [channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in colour]
-    return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), channels, strict=True))
-
-
-def contrast(one, other):
-    light, dark = sorted((luminance(to_rgb(one)), luminance(to_rgb(other))), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
 PALETTES = (charts.ANSWER_COLOURS, charts.EVENT_COLOURS)
 
 
 @pytest.mark.parametrize("colour", [*charts.ANSWER_COLOURS.values(), *charts.EVENT_COLOURS.values(), charts.NEUTRAL])
 def test_a_colour_contrasts_with_the_page_and_with_its_white_label(colour):
-    assert contrast(colour, "white") >= 4.5
+    assert contrast(colour, "#ffffff") >= 4.5
 
 
 @pytest.mark.parametrize("palette", PALETTES, ids=["judgement", "events"])
