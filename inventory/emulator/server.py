@@ -308,14 +308,13 @@ class Emulator:
             wait = self._windows.count_call(scope, route.operation)
             if wait is not None:
                 return routes.throttled(self.limit, wait, request_id), scope, True
-        reply = (
-            step
-            if isinstance(step, Reply)
-            else answer(self.state, route, scope, urn, lists_aliases=self.lists_aliases, now=self.now())
-        )
+        reply = step if isinstance(step, Reply) else self._answer(route, scope, urn)
         if isinstance(step, Fault):
             reply = apply_fault(step, reply, FaultyCall(route.urn, request_id, self.now(), self.limit))
         return reply, scope, False
+
+    def _answer(self, route: routes.Route, scope: Scope, urn: FunctionUrn | None) -> Reply:
+        return answer(self.state, route, scope, urn, lists_aliases=self.lists_aliases, now=self.now())
 
     def _urn(self, route: routes.Route) -> FunctionUrn | None:
         """The URN of a path; short forms get the project of the path and its region."""
