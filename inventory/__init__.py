@@ -1,7 +1,8 @@
 """Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions.
 
 :func:`export` (or ``await`` :func:`export_async`) makes a run and opens its tables; :func:`open_snapshot` opens an
-earlier run; :class:`Emulator` is a local cloud for trials. Names are loaded at first use, so that the import is quick.
+earlier run; :func:`review` reviews one; :class:`Emulator` is a local cloud for trials. Names are loaded at first use,
+so that the import is quick.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from inventory.version import __version__
 if TYPE_CHECKING:
     from inventory.api.export import Snapshot, UnansweredWarning, export, export_async, open_snapshot
     from inventory.api.history import History, history
+    from inventory.api.review import Review, review
     from inventory.comparison.result import Diff, diff
     from inventory.emulator import Emulator
     from inventory.errors import InventoryError, UnansweredError
@@ -22,6 +24,7 @@ __all__ = [
     "Emulator",
     "History",
     "InventoryError",
+    "Review",
     "Snapshot",
     "UnansweredError",
     "UnansweredWarning",
@@ -31,6 +34,7 @@ __all__ = [
     "export_async",
     "history",
     "open_snapshot",
+    "review",
 ]
 
 _MODULES = {
@@ -38,6 +42,7 @@ _MODULES = {
     "Emulator": "emulator",
     "History": "api.history",
     "InventoryError": "errors",
+    "Review": "api.review",
     "Snapshot": "api.snapshot",
     "UnansweredError": "errors",
     "UnansweredWarning": "api.export",
@@ -46,6 +51,7 @@ _MODULES = {
     "export_async": "api.export",
     "history": "api.history",
     "open_snapshot": "api.snapshot",
+    "review": "api.review",
 }
 
 

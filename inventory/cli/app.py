@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from inventory.cli import export, runs
+from inventory.cli import export, review, runs
 from inventory.cli.process import exit_on_error
 from inventory.cli.stdout import print_data
 
@@ -48,12 +48,14 @@ for command in (
     runs.tables,
     runs.status,
     runs.diff,
+    review.review,
     runs.prune,
     runs.demo,
     runs.emulate,
     runs.schema,
 ):
     app.command()(command)
+app.command("rules")(review.list_rules)
 
 
 def main_command() -> typer.core.TyperGroup:

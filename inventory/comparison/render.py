@@ -13,7 +13,6 @@ from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -24,8 +23,8 @@ from inventory.display.formatting import duration, format_count, format_number
 from inventory.display.markdown import code_span, escape_markdown
 from inventory.exact_json import json_text, parsed, same
 from inventory.printable import printable, printable_json
-from inventory.tables.arrow import to_array, to_objects
-from inventory.tables.writer import FORMULA, guard
+from inventory.tables.arrow import to_objects
+from inventory.tables.writer import guard_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,14 +157,7 @@ def _write_csv(diff: Diff, sink: IO[bytes]) -> None:
     options = pa_csv.WriteOptions(quoting_style="needed")
     with pa_csv.CSVWriter(pa.PythonFile(sink, "w"), diff.schema, write_options=options) as writer:
         for batch in diff.batches():
-            columns = [_guard_column(column) for column in batch.columns]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=diff.schema))
-
-
-def _guard_column(column: pa.Array) -> pa.Array:
-    if column.type != pa.string() or not pc.any(pc.match_substring_regex(column, FORMULA)).as_py():
-        return column
-    return to_array(list(map(guard, column.to_pylist())), column.type)
+            writer.write_batch(guard_batch(batch))
 
 
 def _text(diff: Diff, paint: Paint, selection: Selection) -> Iterator[str]:

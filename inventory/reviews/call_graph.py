@@ -1,4 +1,4 @@
-"""Graph of functions that send events to functions: components, order, reachability; nodes are numbers."""
+"""Graph of functions that send events to functions; nodes are numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens a DuckDB database with the tables that rules read; it can open no file after that."""
+"""Opens a DuckDB database with the tables that rules read, closed to files."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from inventory.runs.files import RunFiles
+    from inventory.settings import AssumedDefaults
 
 MEMORY_LIMIT: Final = "640MB"
 """Larger tables are written to a temporary folder."""
@@ -66,18 +67,6 @@ COLUMNS: Final = {
     "aliases": None,
 }
 """The tables of a run that are loaded, and their columns; None: all."""
-
-
-class AssumedDefaults(NamedTuple):
-    """Values that a review assumes for ``not_configured`` URNs; None: unknown, as the vendor's pages disagree.
-
-    Units:
-        ``age_s``: seconds.
-    """
-
-    retries: int | None = None
-    age_s: int | None = None
-    status_log: bool | None = None
 
 
 class RunTables(NamedTuple):

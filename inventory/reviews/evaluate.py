@@ -37,7 +37,10 @@ CREATE TABLE IF NOT EXISTS findings (
     rule VARCHAR, severity VARCHAR, verdict VARCHAR, id BIGINT, target VARCHAR, evidence VARCHAR, why_unknown VARCHAR
 )
 """
-"""``id`` is that of the rule's subject; of an unknown URN in a rule on destinations it is negative."""
+"""``id`` is that of the rule's subject; of an unknown URN in a rule on destinations it is negative.
+
+The verdict ``part`` is that of a URN whose cycle is the finding of another URN.
+"""
 
 _MISSING: Final = {"function_facts": ("has_facts", "facts_missing"), "aliases": ("has_aliases", "alias_unresolved")}
 """Tables that a run may lack: the column of ``run``, and the reason of the verdict ``unknown``."""
@@ -100,9 +103,12 @@ FROM judged GROUP BY ALL
 """
 _KEEP: Final = """
 INSERT INTO findings
-SELECT $rule, coalesce(CASE WHEN verdict = 'fail' THEN severity END, $severity), verdict, id, target, evidence, reason
+SELECT
+    $rule, coalesce(CASE WHEN verdict = 'fail' THEN severity END, $severity),
+    CASE WHEN verdict = 'fail' AND NOT is_representative THEN 'part' ELSE verdict END,
+    id, target, CASE WHEN verdict <> 'fail' OR is_representative THEN evidence END, reason
 FROM judged
-WHERE verdict IN {kept} AND (verdict <> 'fail' OR is_representative)
+WHERE verdict IN {kept}
 """
 
 
@@ -211,9 +217,7 @@ class Evaluator:
         return int(row[0])
 
     def _execute(self, statement: str, parameters: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
-        """Runs a statement with those parameters that it uses."""
-        names = duckdb.extract_statements(statement)[0].named_parameters
-        return self._connection.execute(statement, {name: parameters[name] for name in sorted(names)} or None)
+        return execute(self._connection, statement, parameters)
 
     @contextmanager
     def _stopwatch(self, rule: Rule) -> Iterator[None]:
@@ -231,6 +235,14 @@ class Evaluator:
         finally:
             timer.cancel()
             timer.join()
+
+
+def execute(
+    connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]
+) -> duckdb.DuckDBPyConnection:
+    """Runs a statement with those parameters that it uses."""
+    names = duckdb.extract_statements(statement)[0].named_parameters
+    return connection.execute(statement, {name: parameters[name] for name in sorted(names)} or None)
 
 
 def _judge(rule: Rule, key: str, answers: str, missing: str | None) -> str:

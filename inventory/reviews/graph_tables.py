@@ -1,4 +1,4 @@
-"""Computes the tables of a review that need a graph: cycles, chains, envelope, exposure."""
+"""Computes the tables that need a graph: cycles, chains, envelope, exposure."""
 
 from __future__ import annotations
 

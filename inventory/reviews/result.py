@@ -1,4 +1,4 @@
-"""Runs a review: loads a run, evaluates the rules, and gives findings, summary and computed tables."""
+"""Runs a review: loads a run, evaluates the rules, gives the tables."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ import pyarrow as pa
 
 from inventory.errors import UsageError
 from inventory.reviews import findings as declared
-from inventory.reviews.database import AssumedDefaults, open_database, translate_errors
+from inventory.reviews.baseline import WITH_STATES, end_findings, load_baseline
+from inventory.reviews.database import open_database, translate_errors
 from inventory.reviews.evaluate import Evaluator, RuleCounts
 from inventory.reviews.graph_tables import compute_graph_tables
-from inventory.reviews.rule import SEVERITIES
 from inventory.reviews.rule_process import evaluate_in_child
+from inventory.settings import SEVERITIES, AssumedDefaults
 from inventory.tables.arrow import to_array
 from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from inventory.reviews.baseline import Baseline
     from inventory.reviews.database import RunTables
     from inventory.reviews.rule import Rule
 
@@ -40,6 +42,13 @@ _NAMED: Final = {
 _NAMED["cycle"] = _NAMED["urn"]
 """Findings with their subjects, by the rule's subject."""
 
+_TODAY: Final = """
+SELECT
+    rule, severity, verdict, subject, event, target, evidence, why_unknown, NULL::VARCHAR AS state,
+    $taken::TIMESTAMPTZ AS first_seen, position
+FROM ({named})
+WHERE rule = $rule AND severity = $severity AND verdict <> 'part'
+"""
 _SELECT_FINDINGS: Final = """
 SELECT
     substr(sha256(rule || chr(10) || subject || chr(10) || coalesce(event, '')), 1, 16) AS finding_id,
@@ -49,11 +58,19 @@ SELECT
     ltrim(nullif(split_part(subject, ':', 8), ''), '!') AS qualifier,
     event, target, evidence, why_unknown, nullif($assumes, '') AS assumes,
     false AS suppressed, NULL::VARCHAR AS suppressed_by, NULL::VARCHAR AS suppression_reason,
-    NULL::VARCHAR AS suppressed_until, NULL::VARCHAR AS state, $taken::TIMESTAMPTZ AS first_seen
-FROM ({named})
-WHERE rule = $rule AND severity = $severity
-ORDER BY position, event NULLS FIRST
+    NULL::VARCHAR AS suppressed_until, state, first_seen
+FROM ({today})
+ORDER BY {order}, event NULLS FIRST
 """
+
+
+_LINES: Final = """
+SELECT subject, min(row_number) + 1 FROM (
+    SELECT subject, row_number FROM subjects UNION ALL SELECT function_of(subject), row_number FROM subjects)
+WHERE subject IN (SELECT subject FROM wanted)
+GROUP BY subject
+"""
+"""Line 1 of the file has the names of the columns."""
 
 
 class ReviewOptions(NamedTuple):
@@ -95,19 +112,24 @@ class Review:
             self._connection = stack.enter_context(open_database(tables, options.defaults))
             with translate_errors():
                 self.cycles: pa.Table = compute_graph_tables(self._connection)
+            self._values = {
+                name: bind_parameters(rule, options.parameters.get(name, {})) for name, rule in self.rules.items()
+            }
+            self._baseline: Baseline | None = None
             self.counts = self._evaluate(tables, options)
             self._stack = stack.pop_all()
 
     def _evaluate(self, tables: RunTables, options: ReviewOptions) -> dict[str, RuleCounts]:
-        values = {name: bind_parameters(rule, options.parameters.get(name, {})) for name, rule in self.rules.items()}
         evaluator = Evaluator(self._connection, options.rule_timeout, keep_passes=options.keep_passes)
         own = {name: rule for name, rule in self.rules.items() if name in options.user_rules}
-        counts = {name: evaluator.evaluate(rule, values[name]) for name, rule in self.rules.items() if name not in own}
+        counts = {
+            name: evaluator.evaluate(rule, self._values[name]) for name, rule in self.rules.items() if name not in own
+        }
         if own:
             of_own, rows = evaluate_in_child(
                 tables.name,
                 own,
-                {name: values[name] for name in own},
+                {name: self._values[name] for name in own},
                 options.defaults,
                 options.rule_timeout,
                 keep_passes=options.keep_passes,
@@ -157,8 +179,24 @@ class Review:
         columns = ", ".join(fields.names)
         yield from self._select(f"SELECT {columns} FROM {table} ORDER BY subject", {}, fields)  # noqa: S608 - constants
 
+    def compare(self, baseline: Baseline) -> None:
+        """Gives each finding a state, and adds those of the baseline that ended; rules that did not run have none."""
+        load_baseline(self._connection, baseline, list(self.rules))
+        for rule in self.rules.values():
+            end_findings(self._connection, rule, self._values[rule.id], _NAMED[rule.subject])
+        self._baseline = baseline
+
+    def lines(self, subjects: Sequence[str]) -> dict[str, int]:
+        """Line of each subject in ``functions.csv``; of a function, of its first URN."""
+        self._connection.register("wanted", pa.table({"subject": pa.array(subjects, pa.string())}))
+        try:
+            return dict(self._connection.execute(_LINES).fetchall())
+        finally:
+            self._connection.unregister("wanted")
+
     def _findings(self) -> Iterator[pa.RecordBatch]:
-        groups = self._connection.execute("SELECT severity, rule FROM findings GROUP BY ALL").fetchall()
+        ended = "UNION SELECT severity, rule FROM ended" if self._baseline else ""
+        groups = self._connection.execute(f"SELECT DISTINCT severity, rule FROM findings {ended}").fetchall()  # noqa: S608 - a constant
         fields = arrow_schema(declared.FINDINGS)
         for severity, name in sorted(groups, key=lambda group: (SEVERITIES.index(group[0]), group[1])):
             rule = self.rules[name]
@@ -169,7 +207,12 @@ class Review:
                 "assumes": rule.assumes,
                 "taken": self.taken,
             }
-            yield from self._select(_SELECT_FINDINGS.format(named=_NAMED[rule.subject]), values, fields)
+            today, order = _TODAY.format(named=_NAMED[rule.subject]), "position"
+            if self._baseline is not None:
+                rules = self._baseline.rules
+                values["is_compared"] = rules is None or name in rules
+                today, order = WITH_STATES.format(findings=today), "subject"
+            yield from self._select(_SELECT_FINDINGS.format(today=today, order=order), values, fields)
 
     def _select(self, query: str, values: dict[str, Any], fields: pa.Schema) -> Iterator[pa.RecordBatch]:
         with closing(self._connection.cursor()) as cursor, translate_errors():

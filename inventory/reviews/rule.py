@@ -1,4 +1,4 @@
-"""Reads review rules: a TOML header in the first comment of an SQL file, then one SELECT."""
+"""Reads review rules: SQL files with a TOML header in the first comment."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ import duckdb
 import msgspec
 
 from inventory.errors import OutputError, UsageError
+from inventory.settings import Severity  # noqa: TC001 - msgspec reads the types when it decodes
 from inventory.storage.files import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 Area: TypeAlias = Literal["reliability", "cost", "security", "hygiene"]
 Subject: TypeAlias = Literal["urn", "destination", "function", "cycle"]
 Need: TypeAlias = Literal["functions", "destinations", "function_facts", "aliases", "cycles", "chains"]
-
-SEVERITIES: Final[tuple[Severity, ...]] = ("critical", "high", "medium", "low", "info")
-"""Most severe first."""
 
 _HEADER: Final = re.compile(r"\s*/\*[ \t]*\r?\n(?P<header>.*?)^[ \t]*\*/[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _ID: Final = re.compile(r"[A-Z]{2,8}[0-9]{3,4}")

@@ -156,6 +156,10 @@ SELECT
 FROM subjects
 GROUP BY function_of(subject);
 
+-- What an earlier review may know and this one does not.
+CREATE TABLE not_found AS SELECT urn AS subject FROM urns WHERE status = 'not_found';
+CREATE TABLE listed_projects AS FROM raw.listed_projects;
+
 DROP SCHEMA raw CASCADE;
 DROP TABLE rows_left_out;
 DROP TABLE calls;

@@ -32,7 +32,7 @@ BYTES_PER_GROUP: Final = 32 * 1024 * 1024
 """Bytes of the cells, for large rows."""
 # First characters of a spreadsheet formula and of a guarded text.
 _GUARDED: Final = frozenset("=+-@\t\r\n'")
-FORMULA: Final = rf"\A[{re.escape(''.join(sorted(_GUARDED)))}]"
+_FORMULA: Final = rf"\A[{re.escape(''.join(sorted(_GUARDED)))}]"
 """The same as a regular expression of Arrow."""
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _PAGE_BYTES: Final = 64 * 1024
@@ -220,6 +220,19 @@ class _CsvWriter:
 def guard(text: str | None) -> str | None:
     """Puts a quote before a spreadsheet formula and before a leading quote."""
     return f"'{text}" if text and text[0] in _GUARDED else text
+
+
+def guard_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Guards all texts of a batch, as :func:`guard`."""
+    return pa.RecordBatch.from_arrays(list(map(_guard_column, batch.columns)), schema=batch.schema)
+
+
+def _guard_column(column: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB; writing tables of a run does not need it
+
+    if column.type != pa.string() or not pc.any(pc.match_substring_regex(column, _FORMULA)).as_py():
+        return column
+    return to_array(list(map(guard, column.to_pylist())), column.type)
 
 
 def remove_guards(table: pa.Table) -> pa.Table:

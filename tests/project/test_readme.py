@@ -29,7 +29,8 @@ from support.runs import TOKEN, export, run_cli
 
 from inventory.emulator import Emulator, GeneratedCloud, load_state
 from inventory.errors import ErrorKind, ExitCode, Status
-from inventory.settings_file import combine
+from inventory.reviews.rule import read_rule
+from inventory.settings_file import combine, load_review_settings
 
 SET_UP = (
     "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/inventory demo",
@@ -133,10 +134,13 @@ def _steps(block):
 def test_every_other_block_is_valid(document, tmp_path):
     path = tmp_path / "block"
     for block in blocks(document):
-        assert block.language in {"bash", "python", "yaml", "toml", "json", "text"}, block
+        assert block.language in {"bash", "python", "yaml", "toml", "json", "text", "sql"}, block
         path.write_text(block.code)
         if block.language == "toml":
             combine(path, {})
+            load_review_settings(path)
+        if block.language == "sql" and block.code.startswith("/*"):
+            assert read_rule(block.code, document.name)
         if block.language == "json":
             assert json.loads(block.code)
             assert list(load_state(path).urns())

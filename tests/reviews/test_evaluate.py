@@ -13,9 +13,10 @@ from support.runs import call_cli
 
 from inventory.emulator import Emulator, GeneratedCloud
 from inventory.errors import UsageError
-from inventory.reviews.database import AssumedDefaults, run_tables
-from inventory.reviews.rule import SEVERITIES, read_rule
+from inventory.reviews.database import run_tables
+from inventory.reviews.rule import read_rule
 from inventory.runs.files import open_run
+from inventory.settings import SEVERITIES, AssumedDefaults
 
 WORLD = {"a": config(), "b": config(obs()), "x": "failed", "y": "not_attempted", "z": "not_found"}
 

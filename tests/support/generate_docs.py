@@ -12,6 +12,7 @@ from support.documents import GUIDES, generated, text_of
 
 from inventory.cli.app import app
 from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS
+from inventory.reviews import findings
 from inventory.settings import ExportSettings
 from inventory.tables.dictionary import to_markdown
 from inventory.tables.schema import TABLES
@@ -46,11 +47,17 @@ def options():
     return "\n".join([*lines, ""])
 
 
+def reviews():
+    """The tables of a review."""
+    return to_markdown(tuple(findings.TABLES.values()))
+
+
 PARTS = {
     "dictionary": ("tables.md", dictionary),
     "kinds": ("diff.md", kinds),
     "changes": ("diff.md", changes),
     "options": ("exporting.md", options),
+    "reviews": ("reviews.md", reviews),
 }
 """The name of each generated part, its guide, and what makes it."""
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from inventory.reviews.database import COLUMNS, AssumedDefaults, RunTables
+from inventory.reviews.database import COLUMNS, RunTables
 from inventory.reviews.result import Review, ReviewOptions
 from inventory.reviews.rule import load_builtin_rules
+from inventory.settings import AssumedDefaults
 from inventory.tables import schema
 from inventory.tables.writer import arrow_schema
 from inventory.urn import split_urn

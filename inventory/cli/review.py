@@ -1,0 +1,196 @@
+"""Commands for reliability and cost reviews: review, rules."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from inventory.cli.options import RUN_LOCATION
+from inventory.cli.process import exit_on_error
+from inventory.cli.stdout import colorizer, is_terminal, open_output, print_data
+from inventory.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from inventory.display.log import Log
+    from inventory.reviews.reviewed import Reviewed
+
+_WIDTH: Final = 120
+"""Columns of text that is not for a terminal."""
+_TABULAR: Final = ("csv", "parquet", "json")
+
+
+class Show(StrEnum):
+    """Kinds of findings that are shown besides failures."""
+
+    UNKNOWN = "unknown"
+    PASS = "pass"  # noqa: S105 - a verdict
+    SUPPRESSED = "suppressed"
+
+
+RulesFolder = Annotated[
+    Path | None, typer.Option("--rules", help="Folder with your own rules, *.sql.", readable=False, metavar="DIR")
+]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(help="TOML file with [review], [rules.ID] and [[suppress]].", readable=False, metavar="FILE"),
+]
+
+
+def review(  # noqa: PLR0913, PLR0917 - the options of the command
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help=f"The run: {RUN_LOCATION}.")],
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["text", "json", "csv", "parquet", "markdown", "sarif", "html"],
+        typer.Option(help="Format of the output."),
+    ] = "text",
+    output: Annotated[Path | None, typer.Option(help="File to write. Default: stdout.", readable=False)] = None,
+    table: Annotated[
+        Literal["findings", "exposure", "envelope", "summary"] | None,
+        typer.Option(help="With csv, parquet or json: the table to write. Default: findings; json: the whole review."),
+    ] = None,
+    fail_on: Annotated[
+        Literal["critical", "high", "medium", "low", "info"] | None,
+        typer.Option(help="Exit with 1 if a finding of this severity or a higher one fails."),
+    ] = None,
+    min_coverage: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 6 if a smaller share of the verdicts is known.")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Earlier findings (.csv, .parquet, .json), or an earlier run.", metavar="FINDINGS|SNAPSHOT"),
+    ] = None,
+    history: Annotated[
+        str | None, typer.Option(help="Folder of runs; the earlier ones are the baseline.", metavar="DIR")
+    ] = None,
+    new_only: Annotated[
+        bool, typer.Option("--new-only", help="Show, and fail on, only what the baseline does not have.")
+    ] = False,
+    show: Annotated[list[Show] | None, typer.Option(help="Show these findings too (repeatable).")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Id of a rule to run, such as FGA101 or 'FGA1*' (repeatable).")
+    ] = None,
+    rules: RulesFolder = None,
+    settings: SettingsFile = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 if a suppression matches no finding.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option(help="Day that suppressions are compared with. Default: today, UTC.", metavar="DATE")
+    ] = None,
+    rule_timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds that one rule may take.")] = 60.0,
+) -> None:
+    """Find configurations that lose events or cost money, and say what to do about each; calls no cloud.
+
+    What could not be checked is unknown, never a pass. Exit codes: 0 reviewed; 1 with --fail-on, if an unsuppressed
+    finding fails; 2 wrong usage or a broken rule; 4 a table cannot be read or written; 6 coverage below --min-coverage.
+    """
+    with exit_on_error("text", quiet=False) as log:
+        if format == "html":
+            raise UsageError("--format html does not exist yet: give text, json, csv, parquet, markdown or sarif")
+        if table is not None and format not in _TABULAR:
+            raise UsageError("--table needs --format csv, parquet or json: the other formats show findings")
+        from inventory.reviews.request import Request, review_run
+        from inventory.settings import ReviewSettings
+        from inventory.settings_file import load_review_settings
+
+        shown = frozenset(kind.value for kind in show or ())
+        request = Request(
+            ReviewSettings() if settings is None else load_review_settings(settings),
+            rules,
+            tuple(only or ()),
+            _parse_day(as_of),
+            baseline,
+            history,
+            new_only,
+            Show.PASS in shown,
+            rule_timeout,
+        )
+        with (
+            open_output(output, binary=format == "parquet", escapes=format in _TABULAR) as sink,
+            review_run(snapshot, request) as reviewed,
+        ):
+            _write(reviewed, format, table, sink, shown, output)
+            code = _conclude(reviewed, log, fail_on, min_coverage, strict=strict)
+    if code:
+        raise typer.Exit(code)
+
+
+def _parse_day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        raise UsageError(f"--as-of {text!r} is no day; give one such as 2026-11-28") from None
+
+
+def _write(
+    reviewed: Reviewed, form: str, table: str | None, sink: IO[bytes], shown: frozenset[str], output: Path | None
+) -> None:
+    if form == "json":
+        from inventory.reviews.documents import write_json
+
+        write_json(reviewed, table, sink)
+    elif form in _TABULAR:
+        from inventory.reviews.documents import write_csv, write_parquet
+
+        (write_csv if form == "csv" else write_parquet)(reviewed, table or "findings", sink)
+    elif form == "sarif":
+        from inventory.reviews.sarif import write_sarif
+
+        write_sarif(reviewed, sink, shown)
+    else:
+        from inventory.reviews.markdown import to_markdown
+        from inventory.reviews.text import to_text
+
+        on_terminal = output is None and is_terminal()
+        width = min(shutil.get_terminal_size().columns, _WIDTH) if on_terminal else _WIDTH
+        text = (
+            to_markdown(reviewed, shown) if form == "markdown" else to_text(reviewed, width, shown, colorizer(output))
+        )
+        sink.write(f"{text}\n".encode(errors="surrogateescape"))
+
+
+def _conclude(
+    reviewed: Reviewed, log: Log, fail_on: str | None, min_coverage: float | None, *, strict: bool
+) -> ExitCode | None:
+    """Logs warnings and what decides the exit code; a failure outranks low coverage."""
+    for message in reviewed.warnings:
+        log.complain(f"warning: {message}")
+    if strict and reviewed.unmatched_suppressions:
+        raise UsageError("--strict: a suppression matches no finding")
+    code: ExitCode | None = None
+    if min_coverage is not None and reviewed.coverage is not None and reviewed.coverage < min_coverage:
+        reasons = ", ".join(f"{name} {count:,}" for name, count in reviewed.unknown_reasons().most_common())
+        log.complain(f"coverage {reviewed.coverage:.4f} is below --min-coverage {min_coverage:g}; unknown: {reasons}")
+        code = ExitCode.COVERAGE
+    if fail_on is not None and (failures := reviewed.failures(fail_on)):
+        what = "new findings" if reviewed.details.new_only else "findings"
+        log.complain(f"{failures:,} {what} at or above {fail_on} fail")
+        code = ExitCode.SOME_FAILED
+    return code
+
+
+def list_rules(
+    rule: Annotated[str | None, typer.Argument(metavar="ID", help="Id of a rule. Default: all, a line each.")] = None,
+    rules: RulesFolder = None,
+    settings: SettingsFile = None,
+) -> None:
+    """List the review rules, or explain one: why, fix, assumption, source, parameters, example."""
+    with exit_on_error("text", quiet=False):
+        from inventory.reviews import rule_pages
+        from inventory.reviews.result import bind_parameters
+        from inventory.reviews.selection import all_rules
+        from inventory.settings import ReviewSettings
+        from inventory.settings_file import load_review_settings
+
+        chosen = all_rules(ReviewSettings() if settings is None else load_review_settings(settings), rules)
+        if rule is None:
+            print_data(rule_pages.list_text(chosen.rules))
+            return
+        found = rule_pages.find_rule(chosen.rules, rule)
+        values = bind_parameters(found, chosen.parameters.get(found.id, {}))
+        width = min(shutil.get_terminal_size().columns, _WIDTH) if is_terminal() else _WIDTH
+        print_data(rule_pages.page_text(found, values, width))

@@ -1,0 +1,107 @@
+"""Writes the tables of a review as CSV, Parquet or JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from inventory.printable import printable_json
+from inventory.reviews.reviewed import schema_of
+from inventory.tables.writer import guard_batch
+from inventory.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inventory.reviews.reviewed import Reviewed
+
+TABLES: Final = ("findings", "exposure", "envelope", "summary")
+_JSON_COLUMNS: Final = ("evidence", "unknown_reasons")
+
+
+def write_parquet(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
+    """Writes one table as Parquet; its metadata has the run and the rules."""
+    about = {
+        "inventory.run": reviewed.details.run.encode("utf-8", "backslashreplace"),
+        "inventory.rules": " ".join(reviewed.rules),
+    }
+    schema = schema_of(table)
+    schema = schema.with_metadata({**schema.metadata, **about})
+    with pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer:
+        for batch in reviewed.rows(table):
+            writer.write_batch(batch)
+
+
+def write_csv(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
+    """Writes one table as CSV, guarded against spreadsheet formulas."""
+    schema = schema_of(table)
+    options = pa_csv.WriteOptions(quoting_style="needed")
+    with pa_csv.CSVWriter(pa.PythonFile(sink, "w"), schema, write_options=options) as writer:
+        for batch in reviewed.rows(table):
+            writer.write_batch(guard_batch(batch))
+
+
+def write_json(reviewed: Reviewed, table: str | None, sink: IO[bytes]) -> None:
+    """Writes one table, or the whole review, as one JSON document; a row is one line.
+
+    Units:
+        Times are in UTC. An infinite number is null, and ``is_infinite`` beside it is true.
+    """
+    for line in _json_lines(reviewed, table):
+        sink.write(f"{line}\n".encode())
+
+
+def _json_lines(reviewed: Reviewed, table: str | None) -> Iterator[str]:
+    details = reviewed.details
+    head = {
+        "tool_version": __version__,
+        "run": details.run.encode("utf-8", "backslashreplace").decode(),
+        "finished": _utc(reviewed.taken),
+        "as_of": details.as_of.isoformat(),
+        "has_baseline": details.has_baseline,
+        "assumptions": details.assumptions,
+        "rules": list(reviewed.rules),
+    }
+    yield "{"
+    yield from (f'"{name}": {_encode(value)},' for name, value in head.items())
+    tables = [table] if table else ["findings", "summary"]
+    for name in tables:
+        yield f'"{name}": ['
+        yield from _rows(reviewed.rows(name))
+        yield "],"
+    yield f'"coverage": {_encode(reviewed.coverage)},'
+    yield f'"warnings": {_encode(reviewed.warnings)}'
+    yield "}"
+
+
+def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[str]:
+    before = None
+    for batch in batches:
+        for row in batch.to_pylist():
+            if before is not None:
+                yield f"{before},"
+            before = _encode({name: _value(name, value) for name, value in row.items()})
+    if before is not None:
+        yield before
+
+
+def _value(name: str, value: Any) -> Any:  # noqa: ANN401 - a cell of any column
+    if isinstance(value, datetime):
+        return _utc(value)
+    if name in _JSON_COLUMNS and value is not None:
+        return msgspec.Raw(value.encode())
+    return value
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _encode(value: object) -> str:
+    """JSON on one line; NaN and infinity are null."""
+    return printable_json(msgspec.json.encode(value).decode())
