@@ -72,7 +72,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     format: Annotated[
         tuple[Format, ...], Option("Format of the tables (repeatable). Default: parquet.", is_repeatable=True)
     ] = ("parquet",)
-    column: Annotated[str | None, Option("Column that holds the URNs. Default: function_urn, func_urn or urn.")] = None
+    column: Annotated[str | None, Option("Column of the URNs. Default: function_urn, func_urn or urn.")] = None
     endpoint: Annotated[
         str, Option("Base URL; may contain {region}. Default: Huawei Cloud's endpoint of each region.")
     ] = DEFAULT_ENDPOINT

@@ -127,9 +127,9 @@ def check(
     source: Annotated[list[str] | None, typer.Argument(help="Lists of URNs whose scopes are checked.")] = None,
     **options: Any,  # noqa: ANN401 - each option has its own type
 ) -> None:
-    """Check endpoint, credential and permissions of each scope, and show how to fix problems.
+    """Check endpoint, credential and permissions of each scope.
 
-    Exit codes: 0 no problem; 3 some scope has a problem.
+    It says how to fix each problem. Exit codes: 0 no problem; 3 some scope has a problem.
     """
     with exit_on_error("text", quiet=False) as log:
         from inventory.cloud.projects import select_projects

@@ -23,7 +23,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 REPEATABLE_REGION: Final = {
     "region": "Region to look in (repeatable).",
-    "project_id": "Project of the region (repeatable). Default: IAM is asked.",
+    "project_id": "Project of the region (repeatable). Default: all that IAM lists.",
 }
 
 

@@ -32,11 +32,11 @@ _URNS_ON_TERMINAL: Final = 20
     "log_format",
     helps={
         "format": "Format of the tables (repeatable); added to the formats that the run has.",
-        "drop_bodies": "Then remove the raw answers from the ledger; a failed URN cannot be exported again after that.",
+        "drop_bodies": "Then drop the raw answers from the ledger; after that, a failed URN cannot be exported again.",
     },
 )
 def tables(folder: RunFolder, **options: Any) -> None:  # noqa: ANN401 - each option has its own type
-    """Rebuild the tables of a run from its ledger, without calls and without a credential.
+    """Rebuild the tables of a run from its ledger, without calls.
 
     Options that are not given stay as in the run. Exit codes: 0 tables written, whatever the URNs' statuses; 2 no run,
     or its list is incomplete; 4 ledger locked or damaged, or disk full.
@@ -60,9 +60,10 @@ def status(
     folder: RunFolder,
     format: Annotated[Literal["text", "json"], typer.Option(help="Format of the output.")] = "text",  # noqa: A002 - the option's name
 ) -> None:
-    """Show the status of a run, also while it runs: URNs done, failed and left, rate, next step.
+    """Show the status of a run, also while it runs.
 
-    Exit codes: 0 status shown; 2 no run there; 4 its ledger cannot be read.
+    It counts the URNs that are done, failed and left, and names the next step. Exit codes: 0 status shown; 2 no run
+    there; 4 its ledger cannot be read.
     """
     with exit_on_error("text", quiet=False):
         from inventory.cli.status import as_text
@@ -176,10 +177,10 @@ def prune(
     ] = False,
     **options: Any,  # noqa: ANN401 - each option has its own type
 ) -> None:
-    """Remove the runs of a folder that no rule keeps, and print their folders. Days and months are in UTC.
+    """Remove the runs of a folder that no rule keeps.
 
-    Exit codes: 0 done, also if there was nothing to remove; 2 no rule, or no folder of runs; 4 a run cannot be read or
-    removed.
+    It prints the folders of the removed runs. Days and months are in UTC. Exit codes: 0 done, also if there was nothing
+    to remove; 2 no rule, or no folder of runs; 4 a run cannot be read or removed.
     """
     with exit_on_error("text", quiet=options["quiet"]) as log:
         from inventory.runs.prune import Policy
@@ -214,12 +215,10 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
     new: Annotated[str, typer.Argument(metavar="NEW", help="The later run, in the same form.")],
     format: Annotated[  # noqa: A002 - the option's name
         Literal["text", "json", "csv", "parquet", "markdown"],
-        typer.Option(help="Format of the output; each contains everything."),
+        typer.Option(help="Format of the output; all but text contain every change."),
     ] = "text",
     output: Annotated[Path | None, typer.Option(help="File to write. Default: stdout.", readable=False)] = None,
-    kind: Annotated[
-        list[str] | None, typer.Option(help="Kind of changes that the text shows. Repeat it for several.")
-    ] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Kind of changes that the text shows (repeatable).")] = None,
     limit: Annotated[
         int | None,
         typer.Option(min=0, help="URNs that the text shows; 0 for all. Default: 20 on a terminal, all elsewhere."),
@@ -230,9 +229,9 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
         typer.Option("--strict", help="With --exit-code: also 1 if a URN of OLD is unknown in NEW."),
     ] = False,
 ) -> None:
-    """Show what changed between two finished runs: added, removed, changed by field, and unknown.
+    """Show what changed between two finished runs.
 
-    A URN that failed in NEW is unknown, never removed; a URN that is no longer in a list made by hand is not_listed.
+    A URN that failed in NEW is unknown, never removed; a URN that is missing from NEW's list file is not_listed.
     Exit codes: 0 compared; 1 with --exit-code, if something changed; 2 no finished run there, or they cannot be
     compared; 4 a table cannot be read.
     """

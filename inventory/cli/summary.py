@@ -58,12 +58,12 @@ def summary_lines(result: Result) -> list[str]:
 
 
 def _silent_functions(result: Result) -> list[str]:
-    """How many failures notify nobody, and the command that lists these functions."""
+    """How many functions have no failure destination, and the command that lists them."""
     configured, silent = result.manifest["counts"]["status"][Status.CONFIGURED], result.without_failure_destination
     if silent is None or not configured:
         return []
-    notify = "notifies" if configured == 1 else "notify"
-    message = f"{format_number(silent)} of {format_count(configured, 'configured function')} {notify} nobody on failure"
+    functions = format_count(configured, "configured function has", "configured functions have")
+    message = f"{format_number(silent)} of {functions} no on_failure destination"
     if not silent:
         return [message]
     code = (

@@ -1,1 +1,1 @@
-"""What a person sees while a run works: log lines, progress bars, formatting."""
+"""Output for people: log lines, progress bars, formatting."""

@@ -142,7 +142,9 @@ class TerminalObserver(ProgressObserver):
     def on_fetch(self, progress: Progress) -> None:
         """Shows how many URNs are settled."""
         state = progress_parts(progress, self._speed.update(progress.done))
-        self._bar.update(self._task, description="asking", total=progress.total, completed=progress.done, state=state)
+        self._bar.update(
+            self._task, description="exporting", total=progress.total, completed=progress.done, state=state
+        )
 
     def on_build_tables(self, urns: int, total: int) -> None:
         """Shows how many URNs are in the tables."""

@@ -70,18 +70,18 @@ def test_unanswered_urns_are_a_warning(tmp_path, server):
 
 
 async def test_a_cancelled_export_can_be_resumed(tmp_path):
-    asked = asyncio.Event()
+    called = asyncio.Event()
     async with inventory.Emulator(functions=300) as server:
         urns = list(server.urns())
 
         def first_calls(_urn, _count):
-            asked.set()
+            called.set()
 
         server.plan(first_calls)
         task = asyncio.create_task(
             inventory.export_async(urns, tmp_path / "run", endpoint=server.url, max_per_second=100, progress=False)
         )
-        await asked.wait()
+        await called.wait()
         others = asyncio.all_tasks()
         task.cancel()
         with pytest.raises(
@@ -241,7 +241,7 @@ def test_progress_is_shown_on_request(tmp_path, server, capfd, monkeypatch):
     urns = list(server.urns())
     inventory.export(urns, tmp_path / "silent", endpoint=server.url)
     assert capfd.readouterr() == ("", "")
-    inventory.export(urns, tmp_path / "said", endpoint=server.url, progress=True)
+    inventory.export(urns, tmp_path / "with progress", endpoint=server.url, progress=True)
     printed = capfd.readouterr()
     assert printed.out == ""
     assert f"writing tables: {len(set(urns))} of {len(set(urns))} URNs" in printed.err

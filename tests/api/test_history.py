@@ -53,11 +53,11 @@ def test_runs_are_sorted_by_time(run, folder):
 
 def test_other_entries_are_listed_with_a_reason(run, folder):
     nights(run, folder, 2)
-    for name in ("stopped", "working", "spoilt", "holed", "lost"):
+    for name in ("stopped", "working", "damaged", "holed", "lost"):
         shutil.copytree(run, folder / name)
     for name in ("stopped", "working"):
         (folder / name / "manifest.json").unlink()
-    (folder / "spoilt" / "manifest.json").write_bytes(b"{")
+    (folder / "damaged" / "manifest.json").write_bytes(b"{")
     (folder / "holed" / "calls.parquet").unlink()
     describe(folder / "lost", finished="yesterday")
     (folder / "site").mkdir()
@@ -72,7 +72,7 @@ def test_other_entries_are_listed_with_a_reason(run, folder):
     states = {other.path.name: other.state for other in history.incomplete}
     damaged, foreign = State.DAMAGED, State.FOREIGN
     assert states == {
-        **dict.fromkeys(("spoilt", "holed", "lost"), damaged),
+        **dict.fromkeys(("damaged", "holed", "lost"), damaged),
         **dict.fromkeys(("site", "notes", "notes.txt", "latest"), foreign),
         "stopped": State.STOPPED,
         "working": State.AT_WORK,

@@ -33,15 +33,15 @@ def test_an_export_prints_only_its_folder_on_stdout(tmp_path, write_list, server
     assert TOKEN not in done.stderr
 
 
-def test_an_export_says_which_functions_notify_nobody_on_failure(tmp_path, write_list, server):
+def test_an_export_says_which_functions_have_no_failure_destination(tmp_path, write_list, server):
     path = write_list(server.urns())
     done = run_cli("export", path, "--endpoint", server.url, "--max-per-second", "0", "--output", tmp_path / "run")
     configured = [row for row in rows(tmp_path / "run") if row["status"] == "configured"]
     silent = [row["function_urn"] for row in configured if row["on_failure_destination"] is None]
     assert 0 < len(silent) < len(configured) / 2
-    (line,) = [line for line in done.stderr.splitlines() if "notify nobody" in line]
+    (line,) = [line for line in done.stderr.splitlines() if "no on_failure destination" in line]
     message, _, command = line.partition("; list them with: ")
-    assert message == f"{len(silent)} of {len(configured)} configured functions notify nobody on failure"
+    assert message == f"{len(silent)} of {len(configured)} configured functions have no on_failure destination"
     listed = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
     assert listed.stdout.split() == ["function_urn", *silent]
 
@@ -168,9 +168,9 @@ def test_a_run_stopped_by_a_signal_can_be_resumed(tmp_path, write_list, number, 
         )
         wait_for(lambda: sum(server.counts.values()) >= 30)
         run.send_signal(number)
-        words = run.communicate(timeout=20)[1]
-        assert run.returncode == code, words
-        assert f"inventory export --resume --output {tmp_path / 'run'}" in words.replace(f"{sys.executable} -m ", "")
+        messages = run.communicate(timeout=20)[1]
+        assert run.returncode == code, messages
+        assert f"inventory export --resume --output {tmp_path / 'run'}" in messages.replace(f"{sys.executable} -m ", "")
         assert not (tmp_path / "run" / "manifest.json").exists()
         before = sum(server.counts.values())
         server.faults = None
@@ -179,8 +179,8 @@ def test_a_run_stopped_by_a_signal_can_be_resumed(tmp_path, write_list, number, 
         urns = manifest_of(tmp_path / "run")["input"]["urns"]
         assert 30 <= before < urns
         settled = urns + manifest_of(tmp_path / "run")["requests"]["by_operation"].get(Operation.LIST_CONFIGS, 0)
-        told_by_lists = sum(row["operation"] == Operation.LIST_CONFIGS for row in rows(tmp_path / "run", "calls"))
-        assert 0 <= sum(server.counts.values()) - settled + told_by_lists <= 8
+        answered_by_lists = sum(row["operation"] == Operation.LIST_CONFIGS for row in rows(tmp_path / "run", "calls"))
+        assert 0 <= sum(server.counts.values()) - settled + answered_by_lists <= 8
 
 
 def in_shell(line, cwd=None):
@@ -260,9 +260,9 @@ def test_emulate_serves_until_a_signal():
         urn = emulate_first_urn(url)
         assert urn.startswith("urn:fss:")
         emulate.send_signal(signal.SIGTERM)
-        words = emulate.communicate(timeout=20)[1]
+        messages = emulate.communicate(timeout=20)[1]
     assert emulate.returncode == 143
-    assert f"--endpoint {url}" in words
+    assert f"--endpoint {url}" in messages
 
 
 def emulate_first_urn(url):
@@ -294,10 +294,10 @@ def test_a_stopped_demo_does_not_suggest_resume(tmp_path):
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
         wait_for((tmp_path / "run" / "ledger.sqlite").exists)
         demo.send_signal(signal.SIGINT)
-        words = demo.communicate(timeout=20)[1]
+        messages = demo.communicate(timeout=20)[1]
     assert demo.returncode == 130
-    assert "stopped by SIGINT" in words
-    assert "--resume" not in words
+    assert "stopped by SIGINT" in messages
+    assert "--resume" not in messages
 
 
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])

@@ -114,13 +114,13 @@ def test_the_summary_adds_up():
     ]
 
 
-def test_the_summary_says_how_many_functions_notify_nobody():
+def test_the_summary_says_how_many_functions_have_no_failure_destination():
     run = result(statuses={"configured": 1500, "failed": 1})
-    for silent, end in ((None, None), (0, "0 of 1,500 configured functions notify nobody on failure")):
+    for silent, end in ((None, None), (0, "0 of 1,500 configured functions have no on_failure destination")):
         lines = summary.summary_lines(run._replace(without_failure_destination=silent))
-        assert [line for line in lines if "notify" in line] == ([end] if end else [])
+        assert [line for line in lines if "no on_failure" in line] == ([end] if end else [])
     line = summary.summary_lines(run._replace(without_failure_destination=1200))[-1]
-    assert line.startswith("1,200 of 1,500 configured functions notify nobody on failure; list them with: ")
+    assert line.startswith("1,200 of 1,500 configured functions have no on_failure destination; list them with: ")
     assert "open_snapshot('\"'\"'a run'\"'\"')" in line
 
 
@@ -132,7 +132,7 @@ def test_counts_of_one_are_singular():
     text = "\n".join(summary.summary_lines(run._replace(without_failure_destination=1)))
     plurals = "entries|URNs|duplicates|rejects|calls|retries|answers|configured functions"
     assert not re.search(rf"\b1 ({plurals})\b", text)
-    assert "1 of 1 configured function notifies nobody" in text
+    assert "1 of 1 configured function has no on_failure destination" in text
     failed = result(statuses={"failed": 1}, kinds={"timeout": 1}, examples={"timeout": "x"})
     assert summary.problems(failed)[-1].startswith("1 URN failed; ")
     assert summary.problems(result(statuses={"not_attempted": 1}))[-1].startswith("1 URN was not attempted")

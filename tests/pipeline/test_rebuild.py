@@ -186,14 +186,14 @@ def test_a_kill_at_any_step_loses_nothing(run, step, rows_per_file):
         "from inventory.progress import ProgressObserver\n"
         "from inventory.runs import finish, folder, manifest\n"
         "kill = lambda *_, **__: os._exit(9)\n"
-        "real, seen = Path.replace, []\n"
+        "real, replaced = Path.replace, []\n"
         "def replace(path, target):\n"
-        "    if '.part' not in str(target) and len(seen) == 3: kill()\n"
-        "    if '.part' not in str(target): seen.append(target)\n"
+        "    if '.part' not in str(target) and len(replaced) == 3: kill()\n"
+        "    if '.part' not in str(target): replaced.append(target)\n"
         "    return real(path, target)\n"
-        "places = {'replace': (Path, replace), 'remove_manifest': (folder.RunFolder, kill),\n"
+        "targets = {'replace': (Path, replace), 'remove_manifest': (folder.RunFolder, kill),\n"
         "          'write_manifest': (finish, kill), 'write': (manifest, kill)}\n"
-        "setattr(places[sys.argv[2]][0], sys.argv[2], places[sys.argv[2]][1])\n"
+        "setattr(targets[sys.argv[2]][0], sys.argv[2], targets[sys.argv[2]][1])\n"
         "shape = {'format': ('csv',), 'rows_per_file': int(sys.argv[3])}\n"
         "rebuild.rebuild_tables(Path(sys.argv[1]), shape, ProgressObserver())\n"
     )
@@ -226,13 +226,13 @@ def damaged(path):
     path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
 
 
-@pytest.mark.parametrize(("spoil", "words"), [(of_another_version, "ledger 99, not 4"), (damaged, "damaged")])
-async def test_a_ledger_of_no_use_is_refused(run, spoil, words):
+@pytest.mark.parametrize(("damage", "message"), [(of_another_version, "ledger 99, not 4"), (damaged, "damaged")])
+async def test_an_unusable_ledger_is_refused(run, damage, message):
     before = contents(run)
-    spoil(run / "ledger.sqlite")
+    damage(run / "ledger.sqlite")
     done = run_cli("tables", run)
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
-    assert words in done.stderr
+    assert message in done.stderr
     assert contents(run) == before
 
 
@@ -249,13 +249,13 @@ def test_a_list_that_was_never_read_to_its_end_is_refused(tmp_path):
 
 async def test_a_switch_between_one_file_and_parts_leaves_no_stale_file(run):
     calm = contents(run)
-    whole = open_snapshot(run).table("functions")
+    complete = open_snapshot(run).table("functions")
     for rows_per_file, parts in ((10, 3), (5, 5), (24, 2), (25, 1), (0, 1)):
         manifest = again(run, rows_per_file=rows_per_file).manifest
         listed = {table["path"] for table in manifest["tables"]}
         assert set(contents(run)) == {"manifest.json", *listed}
         assert sum(table["name"] == "functions" for table in manifest["tables"]) == parts
-        assert open_snapshot(run).table("functions").equals(whole)
+        assert open_snapshot(run).table("functions").equals(complete)
         assert len(open_snapshot(run).rejects) == 1
         assert manifest["settings"]["rows-per-file"] == rows_per_file
     assert contents(run) == calm
