@@ -52,7 +52,7 @@ def _print_usage_error(error: Any) -> int:  # noqa: ANN401 - click's, of which t
     from inventory.printable import printable  # noqa: PLC0415 - as little as can be, until signals have a sentence
 
     if type(error).__name__ != "NoArgsIsHelpError":  # whose message is the help, of several lines
-        error.message = printable(error.message)
+        error.message = printable(error.message.removeprefix("Value error, "))  # pydantic's words
     try:
         error.show()
     except OSError:

@@ -124,7 +124,8 @@ class InventoryError(Exception):
     @classmethod
     def from_os_error(cls, subject: object, problem: str, error: OSError, hint: str = "") -> Self:
         """Makes "subject problem: reason; hint"; ``{remedy}`` in the hint becomes advice for the reason."""
-        reason, advice = error.strerror or str(error).partition("\n")[0], hint.replace("{remedy}", remedy_for(error))
+        reason = "a file of that name exists" if isinstance(error, FileExistsError) else error.strerror
+        reason, advice = reason or str(error).partition("\n")[0], hint.replace("{remedy}", remedy_for(error))
         return cls(f"{subject} {problem}: {reason}" + (f"; {advice}" if advice else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _REVIEW_KEYS: Final = tuple(field.encode_name for field in msgspec.structs.fields(ReviewSettings))
+_MISMATCH: Final = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<actual>[^`]+)`(?: - at `\$\.?(?P<key>.*)`)?")
+_TOML_TYPES: Final = {
+    "array": "an array",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "str": "a text",
+}
 _MAX_SIZE: Final = 4_000_000
 """Bytes of a settings file; a device may have no end."""
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -115,7 +123,18 @@ def _convert(document: dict[str, Any], cls: type[T], path: Path) -> T:
     try:
         return msgspec.convert(document, cls)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {error}") from None
+        raise SettingsError(f"{path}: {_describe_mismatch(str(error))}") from None
+
+
+def _describe_mismatch(text: str) -> str:
+    """The wrong type of a value, in words of TOML; any other text stays."""
+    if (match := _MISMATCH.fullmatch(text)) is None:
+        return text
+    expected, actual = (
+        " or ".join(_TOML_TYPES.get(name, name) for name in names.split(" | ") if name != "null")
+        for names in match.group("expected", "actual")
+    )
+    return f"{match['key'] or 'the file'} must be {expected}, not {actual}"
 
 
 def combine(path: Path | None, options: dict[str, Any], earlier: ExportSettings | None = None) -> ExportSettings:

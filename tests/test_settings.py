@@ -261,7 +261,7 @@ def test_accounts_own_scopes_and_override_settings(tmp_path):
     [
         ("region = 'x'", "account 'a' has the key 'region', which is no setting; the nearest is 'regions'"),
         ("token = 'secret'", "account 'a' has the key 'token', which is no setting; the nearest is 'token-file'"),
-        ("regions = 'x'", "Expected `array`"),
+        ("regions = 'x'", "regions must be an array, not a text"),
         ("endpoint = 'x'", "account 'a': endpoint 'x' is not a URL"),
         ("environment = 'A-B'", "account 'a': environment A-B cannot be used"),
         ("profile = 'x'\ntoken-file = 'y'", "one of environment, profile and token-file"),

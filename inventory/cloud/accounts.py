@@ -280,7 +280,7 @@ def _keys(read: _Variables, prefix: str) -> AccessKeys:
             f"no credential: set {PREFIX}_AUTH_TOKEN to an IAM token, or give --token-file; "
             f"{PREFIX}_USER_NAME, {PREFIX}_USER_PASSWORD and {PREFIX}_DOMAIN_NAME, {PREFIX}_ACCESS_KEY and "
             f"{PREFIX}_SECRET_KEY, and everything that the vendor's SDK reads (HUAWEICLOUD_SDK_AK and ..._SK, "
-            "~/.huaweicloud/credentials, the metadata of an ECS) do as well"
+            "~/.huaweicloud/credentials, the metadata of an ECS) work too"
         )
     return keys
 

@@ -35,13 +35,13 @@ UNTOLD_KINDS: Final = (Kind.UNKNOWN, Kind.NOT_LISTED)
 
 MEANINGS: Final = {
     Kind.ADDED: "answered in NEW; OLD did not list it, or did not find it",
-    Kind.REMOVED: "gone: not found in NEW, or no longer listed by the service",
+    Kind.REMOVED: "not found in NEW, or no longer listed by the service",
     Kind.STATUS_CHANGED: "its config was set or removed",
     Kind.CHANGED: "its config has other values",
-    Kind.UNKNOWN: "failed or not attempted in NEW; what OLD knew may hold",
-    Kind.NEWLY_KNOWN: "unknown in OLD, answered in NEW: no telling if it changed",
-    Kind.NOT_LISTED: "on OLD's list alone: NEW did not ask for it",
-    Kind.NEWLY_LISTED: "on NEW's list alone, and not found: nothing was added",
+    Kind.UNKNOWN: "failed or not attempted in NEW; not known whether it changed",
+    Kind.NEWLY_KNOWN: "unknown in OLD, answered in NEW: not known whether it changed",
+    Kind.NOT_LISTED: "only on OLD's list: NEW made no call for it",
+    Kind.NEWLY_LISTED: "only on NEW's list, and not found: nothing was added",
 }
 
 _FUNCTION: Final = {column.name: column for column in FUNCTIONS.columns}
@@ -50,7 +50,7 @@ _OURS: Final = "inventory diff"
 
 CHANGES: Final = Table(
     "changes",
-    "a field of a URN that differs, or a URN that has another fate",
+    "a field of a URN that differs, or a URN whose kind is not changed",
     ("function_urn", "event", "field"),
     (
         *(
@@ -59,7 +59,7 @@ CHANGES: Final = Table(
                 *("function_urn", "region", "project_id", "package", "function_name", "qualifier", "qualifier_type"),
             )
         ),
-        Column("kind", TEXT, None, f"what became of the URN: {', '.join(Kind)}", _OURS),
+        Column("kind", TEXT, None, f"kind of the change: {', '.join(Kind)}", _OURS),
         Column("event", TEXT, None, "changed: the event whose destination differs; null: a field of the config", _OURS),
         Column(
             "field",

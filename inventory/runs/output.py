@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _STATE: Final = "XDG_STATE_HOME"
 _NAME_CHARACTERS: Final = 60
+_URL_WITHOUT_SLASHES: Final = re.compile(r"(?i)(s3|obs):(?!//)")
 
 
 class Output(NamedTuple):
@@ -89,6 +90,8 @@ def resolve_output(text: str | None, work_dir: Path | None, environment: Mapping
     """
     if text == "":  # probably an unset variable; an empty path would mean the current folder
         raise UsageError("--output is an empty text; name a folder")
+    if text is not None and _URL_WITHOUT_SLASHES.match(text):
+        raise UsageError(f"--output {text!r} is no URL; give s3://bucket/prefix or obs://bucket/prefix")
     if text is None or not is_url(text):
         if work_dir is not None:
             raise UsageError("--work-dir needs an --output of s3:// or obs://; an output folder contains its ledger")

@@ -89,7 +89,7 @@ def keep_reasons(runs: Sequence[RunTime], policy: Policy) -> list[tuple[str, ...
     for index in newest_first[:1]:
         found[index].append("newest")
         best = min(newest_first, key=lambda index: _incompleteness(runs[index]))
-        found[best].append("newest that answered best")
+        found[best].append("newest of the most complete")
     return [tuple(reasons) for reasons in found]
 
 

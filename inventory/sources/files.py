@@ -297,7 +297,7 @@ def _first_bytes(stream: IO[bytes]) -> bytes:
 def _suffix_advice(suffix: str) -> str:
     if suffix in {".xlsx", ".xls", ".xlsm", ".ods", ".numbers"}:
         return f"; {_CSV}"
-    return f"; name it so, or give its content to {STDIN}, which is read by what is in it"
+    return f"; rename it, or give its content to {STDIN} (standard input)"
 
 
 def _refuse_binary(name: str, start: bytes) -> None:

@@ -68,7 +68,11 @@ class ReadOptions(NamedTuple):
             return found
         wanted = COLUMNS if self.column is None else (self.column,)
         has = ", ".join(repr(name[:40]) for name in names[:10]) or "none"
-        advice = "give it a header" if names[:1] and names[0].startswith("urn:") else "say which it is with --column"
+        advice = (
+            "give it a header"
+            if names[:1] and names[0].startswith("urn:")
+            else "name the column of the URNs with --column"
+        )
         if len(names) == 1:
             advice += ", or remove the lines above the header"
         raise SourceError(

@@ -308,7 +308,7 @@ REJECTS: Final = Table(
     "an entry of the input that is not a function URN",
     ("source", "line"),
     (
-        Column("source", TEXT, None, "the file that it stands in; - is standard input", "input"),
+        Column("source", TEXT, None, "the file of the entry; - is standard input", "input"),
         Column("line", INTEGER, None, "its line (in a Parquet file: its row), counted from 1", "input"),
         Column("text", TEXT, None, "its text, cut after 1,000 characters", "input"),
         Column("reason", TEXT, None, "why it is not a function URN", _OURS),

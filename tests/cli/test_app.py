@@ -70,7 +70,11 @@ def test_an_export_says_which_functions_have_no_failure_destination(tmp_path, wr
         (["export", "urns.txt", "--resume", "--overwrite", "--output", "x"], 2, "give one of them"),
         (["export", "--resume", "--output", "x"], 2, "--resume: x contains no run"),
         (["export", "-", "-"], 2, "- is given twice: standard input can be read once"),
-        (["export", "urns.txt", "--output", "urns.txt"], 4, "urns.txt cannot be written"),
+        (["export", "urns.txt", "--output", "urns.txt"], 4, "urns.txt cannot be written: a file of that name exists"),
+        (["export", "urns.txt", "--output", "s3:/bucket/runs"], 2, "'s3:/bucket/runs' is no URL; give s3://bucket"),
+        (["export", "urns.txt", "--formt", "csv"], 2, "Possible options: --format"),
+        (["exprot"], 2, "Did you mean 'export'?"),
+        (["discover"], 2, "--region is missing; name a region, such as --region cn-north-4"),
         (["schema", "nonsense"], 2, "there is no table 'nonsense'; the tables are functions, destinations"),
         (["emulate", "--limit", "many"], 2, "many"),
         (["emulate", "--state", "none.json"], 2, "none.json"),
@@ -82,6 +86,14 @@ def test_invalid_input_gives_one_sentence_and_an_exit_code(tmp_path, write_list,
     done = call_cli(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert message in done.stderr + done.stdout
+
+
+def test_an_unknown_choice_lists_the_choices():
+    done = run_cli("schema", "--format", "xml")
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "Error: Invalid value for '--format': 'xml' is not one of 'text', 'json', 'markdown'.\n"
+    )
 
 
 def test_a_missing_token_stops_the_export(tmp_path, write_list):

@@ -69,7 +69,7 @@ def test_a_dry_run_says_what_is_done_then(run, folder):
     assert (code, gone) == (0, [str(path) for path in made[:3]])
     assert content(folder) == before
     assert f"kept {folder / 'october'}: month 2026-10\n" in reported
-    assert f"kept {made[4]}: last, day 2026-11-05, month 2026-11, newest, newest that answered best\n" in reported
+    assert f"kept {made[4]}: last, day 2026-11-05, month 2026-11, newest, newest of the most complete\n" in reported
     assert reported.endswith("3 runs would be removed, 3 kept, 0 left alone\n")
     assert prune(folder, *options)[:2] == (0, gone)
     assert content(folder) == {
@@ -429,7 +429,7 @@ def test_the_newest_of_each_day_and_month_stays():
     assert keep_reasons(history, Policy(daily=2)) == [
         *[()] * 4,
         ("day 2026-10-02",),
-        ("day 2026-10-03", "newest", "newest that answered best"),
+        ("day 2026-10-03", "newest", "newest of the most complete"),
     ]
     assert kept(history, Policy(monthly=2)) == {2, 5}
     assert kept(history, Policy(last=3)) == {3, 4, 5}
