@@ -188,7 +188,7 @@ def check_settings(settings: ExportSettings) -> ExportSettings:
     _check_endpoints("--", settings)
     formats: Any = settings.format  # Python callers may give anything
     is_known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
-    _check(is_known, "--format", formats, "('parquet',), ('csv',) or both")
+    _check(is_known, "--format", formats, "parquet, csv or both")
     check_scope_fields([settings.region], [settings.project_id])
     settings.zone()
     for region, endpoint in settings.region_endpoints.items():

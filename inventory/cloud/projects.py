@@ -40,7 +40,7 @@ def select_projects(
     projects = projects or ([settings.project_id] if settings.project_id else [])
     check_scope_fields(regions, projects)
     if not regions:
-        raise UsageError("--region is missing; name a region, such as --region cn-north-4")
+        raise UsageError("--region is missing; name one, such as cn-north-4")
     if projects and len(regions) != 1:
         raise UsageError("--project-id needs exactly one --region; run the command once for each region")
     return [ProjectRef(region, project) for region in regions for project in projects or (None,)]

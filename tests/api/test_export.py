@@ -145,7 +145,7 @@ async def test_invalid_options_are_refused(tmp_path, write_list):
         ({"token_file": 6}, "token_file must be a file's name, not int"),
         ({"drop_bodies": "no"}, "drop_bodies must be True or False, not str"),
         ({"region": [3]}, "region must be a text or a list of texts, not list"),
-        ({"format": "xlsx"}, r"format \('xlsx',\) cannot be used; give \('parquet',\)"),
+        ({"format": "xlsx"}, "cannot be used; give parquet, csv or both"),
         ({"resume": "yes"}, "resume must be True or False, not str"),
         ({"resume": True, "overwrite": True}, "give one of them"),
         ({"resume": True}, "resume=True needs output"),

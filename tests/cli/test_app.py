@@ -74,7 +74,7 @@ def test_an_export_says_which_functions_have_no_failure_destination(tmp_path, wr
         (["export", "urns.txt", "--output", "s3:/bucket/runs"], 2, "'s3:/bucket/runs' is no URL; give s3://bucket"),
         (["export", "urns.txt", "--formt", "csv"], 2, "Possible options: --format"),
         (["exprot"], 2, "Did you mean 'export'?"),
-        (["discover"], 2, "--region is missing; name a region, such as --region cn-north-4"),
+        (["discover"], 2, "--region is missing; name one, such as cn-north-4"),
         (["schema", "nonsense"], 2, "there is no table 'nonsense'; the tables are functions, destinations"),
         (["emulate", "--limit", "many"], 2, "many"),
         (["emulate", "--state", "none.json"], 2, "none.json"),
