@@ -21,6 +21,8 @@ DEEPEST: Final = 500
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _LEVELS_OF_REPEATED: Final = 3
 """An object with a repeated key has this depth: the object, ``REPEATED`` and the list of values."""
+_EXACT_FLOAT: Final = 2.0**53
+"""A larger float does not equal the integer of its digits."""
 _INT_DIGITS: Final = 4000
 """Python converts no longer text to an integer."""
 # A surrogate pair, a lone surrogate, or any other escape.
@@ -150,7 +152,8 @@ def _whole(text: str) -> int | Number:
 
 def _fraction(text: str) -> float | Number:
     value = float(text)
-    return value if msgspec.json.encode(value) == text.encode() else Number(text)
+    is_exact = abs(value) < _EXACT_FLOAT and msgspec.json.encode(value) == text.encode()
+    return value if is_exact else Number(text)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -184,7 +187,12 @@ _decode_quickly = msgspec.json.Decoder(float_hook=_fraction).decode
 
 def json_text(value: object) -> str:
     """Returns the JSON text of a value: compact, sorted keys; equal values give equal bytes."""
-    return _on_fresh_stack(_encode, value).decode()
+    return json_bytes(value).decode()
+
+
+def json_bytes(value: object) -> bytes:
+    """Returns :func:`json_text` as UTF-8."""
+    return _on_fresh_stack(_encode, value)
 
 
 def _encode(value: object) -> bytes:

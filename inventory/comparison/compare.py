@@ -1,45 +1,47 @@
-"""Compares two runs: joined rows become rows of changes, in the order of URNs.
-
-Decides what is a change. A URN is ``removed`` only if the service said so in NEW, or if NEW has the complete list of
-the service and the URN is not on it. Error and request id of a failed call are not compared.
-"""
+"""Compares two runs: joined rows become rows of changes, column by column."""
 
 from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from inventory.comparison.fields import FIELDS, FieldChanges, find_field_changes
-from inventory.comparison.join import COLUMNS, NUMBERS, SIDE_FIELDS, TIMES, UNANSWERED, JoinedTables, skip_equal_rows
+from inventory.comparison.config_json import config_texts
+from inventory.comparison.fields import FIELDS, FieldChanges, find_field_changes, is_new
+from inventory.comparison.join import COLUMNS, UNANSWERED, JoinedTables, skip_equal_rows
 from inventory.comparison.kinds import CHANGES, Kind
-from inventory.comparison.windows import TableReader, read_ahead, read_windows
+from inventory.comparison.statuses import KINDS, StatusChanges
+from inventory.comparison.windows import TableReader, is_large_window, read_ahead, read_windows
 from inventory.errors import OutputError, Status
-from inventory.exact_json import json_text, parsed
 from inventory.runs.listing_coverage import read_coverage
 from inventory.tables import schema
-from inventory.tables.arrow import combine_chunks, from_flags, take_rows, to_array, to_flags, to_objects, to_scalar
+from inventory.tables.arrow import (
+    combine_chunks,
+    compare_columns,
+    concat_arrays,
+    from_flags,
+    take_rows,
+    to_array,
+    to_flags,
+    to_numbers,
+    to_scalar,
+)
 from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from inventory.comparison.join import Window
+    from inventory.comparison.join import Pairs, Window
     from inventory.runs.files import RunFiles
-    from inventory.tables.arrow import Numbers
+    from inventory.tables.arrow import Flags
 
-    Cells = dict[str, Any]
-    Row = tuple[Any, ...]
-    Sides = tuple[str, Cells | None, Cells | None]
-
-_THERE: Final = (Status.CONFIGURED.value, Status.NOT_CONFIGURED.value)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_OF_OLD: Final = frozenset({Kind.UNKNOWN, Kind.NOT_LISTED})
+_SECOND: Final = 1_000_000
 _FULL_URN_PARTS: Final = 7
 _TEXT: Final = pa.string()
 _SCHEMA: Final = arrow_schema(CHANGES)
@@ -47,45 +49,9 @@ _CHANGE_COLUMNS: Final = list(_SCHEMA)[7:]
 """The columns after those that identify the function."""
 _EVENTS: Final = to_array([event for event, _ in FIELDS], _TEXT)
 _FIELDS: Final = to_array([name for _, name in FIELDS], _TEXT)
+_KINDS: Final = to_array([kind and kind.value for kind in KINDS], _TEXT)
 _LAST_MODIFIED: Final = FIELDS.index((None, "last_modified"))
 _SAVED_AGAIN: Final = to_array([None, "saved again: no other field differs"], _TEXT)
-
-
-def kind_of(old: str | None, new: str | None) -> Kind | None:  # noqa: PLR0911 - a line a case
-    """What two statuses say of a URN; None where the configs, if there are any, have to be looked at.
-
-    Args:
-        old: status in OLD; None: not on its list.
-        new: the same of NEW.
-    """
-    if new is None:
-        return Kind.NOT_LISTED
-    if new in UNANSWERED:
-        return Kind.UNKNOWN
-    if old is None:
-        return Kind.ADDED if new in _THERE else Kind.NEWLY_LISTED
-    if old in UNANSWERED:
-        return Kind.NEWLY_KNOWN
-    if old == new:
-        return None
-    if new == Status.NOT_FOUND:
-        return Kind.REMOVED
-    return Kind.ADDED if old == Status.NOT_FOUND else Kind.STATUS_CHANGED
-
-
-def _how_status_changed(after: Cells) -> str:
-    if after["status"] == Status.CONFIGURED:
-        return "a config was set"
-    if after["function_exists"]:
-        return "its config was removed"
-    return "its config is gone; the service does not say whether the function is"
-
-
-def _gone_from_list(before: Cells) -> Kind | None:
-    """What it says that the service listed all to NEW, but not this: nothing of what was never known to be there."""
-    if before["status"] == Status.NOT_FOUND:
-        return None
-    return Kind.REMOVED if before["function_exists"] else Kind.NOT_LISTED
 
 
 class Comparison:
@@ -115,95 +81,88 @@ class Comparison:
         with ExitStack() as stack:
             for reader in (*readers, self._calls):
                 stack.callback(reader.close)
-            joins = stack.enter_context(closing(read_ahead(_join(tables, readers), tables.interrupt)))
-            for window, functions, destinations in joins:
-                identity = _identify(combine_chunks(functions["function_urn"]))
-                by_status = to_flags(functions["by_status"])
-                fields = find_field_changes(functions, destinations, by_status)
-                self._count(fields)
-                known = int(np.count_nonzero(by_status & to_flags(functions["in_old"])))
-                self.counts["unchanged"] += window.old_rows - known - int(np.count_nonzero(fields.is_first))
-                status_rows = np.flatnonzero(by_status)
-                status_changes = self._status_changes(_sides_of(functions, status_rows, destinations), window.end)
-                yield _merge(identity, fields, status_rows, status_changes)
+            joins = _join(tables, readers)
+            for item in stack.enter_context(closing(read_ahead(joins, tables.interrupt, is_large_window))):
+                yield self._changes_of(*item)
 
-    def _count(self, fields: FieldChanges) -> None:
+    def _changes_of(self, window: Window, functions: Pairs, destinations: Pairs) -> pa.Table:
+        old, new = functions.column("status")
+        by_status = compare_columns(old, new) | to_flags(pc.is_in(new, value_set=to_array(UNANSWERED, _TEXT)))
+        is_configured = to_flags(pc.equal(old, to_scalar(Status.CONFIGURED.value, _TEXT)))
+        fields = find_field_changes(functions, destinations, ~by_status & is_configured)
+        self._count_fields(fields)
+        places = np.flatnonzero(by_status)
+        known = int(np.count_nonzero(functions.rows[0][places] >= 0))
+        self.counts["unchanged"] += window.old_rows - known - int(np.count_nonzero(fields.is_first))
+        rows, columns = fields.rows, _columns_of_fields(fields)
+        if len(places):
+            statuses = StatusChanges(functions, places, self._coverage, self._finished[0])
+            for kind, count in zip(KINDS, np.bincount(statuses.kinds, minlength=len(KINDS)), strict=True):
+                self.counts[kind or "unchanged"] += int(count)
+            is_change = statuses.kinds != KINDS.index(None)
+            more = self._columns_of_statuses(statuses, window)
+            rows = np.concatenate([rows, places[is_change]])
+            order = np.argsort(rows, kind="stable")
+            chosen = np.flatnonzero(is_change)
+            columns = [
+                take_rows(concat_arrays([of_field, take_rows(of_status, chosen)]), order)
+                for of_field, of_status in zip(columns, more, strict=True)
+            ]
+            rows = rows[order]
+        first = is_new(rows)
+        identity = _identify(take_rows(combine_chunks(functions.keys["function_urn"]), rows[first]))
+        repeats = np.cumsum(first) - 1
+        return pa.Table.from_arrays([*(take_rows(column, repeats) for column in identity), *columns], schema=_SCHEMA)
+
+    def _count_fields(self, fields: FieldChanges) -> None:
         if len(fields.rows):
             self.counts[Kind.CHANGED] += int(np.count_nonzero(fields.is_first))
             for (event, name), count in zip(FIELDS, np.bincount(fields.numbers, minlength=len(FIELDS)), strict=True):
                 if count:
                     self.fields[f"{event}.{name}" if event else name] += int(count)
 
-    def _status_changes(self, sides: list[Sides], end: str) -> list[Row | None]:
-        """The cells of the rows of URNs whose statuses decide, without the columns that identify the function."""
-        kinds = [self._kind(*both) for both in sides]
-        old_answers = [
-            urn
-            for (urn, before, _), kind in zip(sides, kinds, strict=True)
-            if kind in _OF_OLD and before is not None and before["status"] not in UNANSWERED
-        ]
-        answered = self._answer_times(old_answers, end) if old_answers else {}
-        self.counts.update("unchanged" if kind is None else kind for kind in kinds)
-        return [
-            None if kind is None else self._status_change(kind, both, answered.get(both[0]))
-            for kind, both in zip(kinds, sides, strict=True)
-        ]
-
-    def _status_change(self, kind: Kind, sides: Sides, known_at: int | None) -> Row:
-        urn, before, after = sides
-        return (
-            kind.value,
-            None,
-            None,
-            config_text(before),
-            config_text(after),
-            None if before is None else str(before["status"]),
-            None if after is None else str(after["status"]),
-            None if after is None else after["error_kind"],
-            known_at,
-            # Rounded up: a run ends at a whole second, and its last answer may have come within that second.
-            None if known_at is None else -((known_at - self._finished[1]) // 1_000_000),
-            self._note(urn, kind, before, after),
+    def _columns_of_statuses(self, changes: StatusChanges, window: Window) -> list[pa.Array]:
+        """The columns after those that identify the function."""
+        count = len(changes.kinds)
+        nothing = pa.nulls(count, _TEXT)
+        before, after = (
+            config_texts(rows, destinations)
+            for rows, destinations in zip((changes.old, changes.new), window.destinations, strict=True)
         )
+        is_of_old = changes.is_of_old
+        known_at = self._answer_times(changes.urns, is_of_old, window.end)
+        times = to_numbers(known_at.cast(pa.int64()), 0)
+        # Rounded up: a run ends at a whole second, and its last answer may have come within that second.
+        ages = -((times - self._finished[1]) // _SECOND)
+        return [
+            take_rows(_KINDS, changes.kinds),
+            nothing,
+            nothing,
+            before,
+            after,
+            *(
+                combine_chunks(side[name])
+                for side, name in ((changes.old, "status"), (changes.new, "status"), (changes.new, "error_kind"))
+            ),
+            known_at,
+            pc.if_else(
+                pc.is_valid(known_at),
+                pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(ages)]),
+                to_scalar(None, pa.int64()),
+            ),
+            changes.notes(),
+        ]
 
-    def _kind(self, urn: str, before: Cells | None, after: Cells | None) -> Kind | None:
-        was, now = (None if cells is None else str(cells["status"]) for cells in (before, after))
-        kind = kind_of(was, now)
-        if kind == Kind.NOT_LISTED and before is not None and self._coverage[1].covers(urn):
-            kind = _gone_from_list(before)
-        return kind
-
-    def _answer_times(self, urns: list[str], end: str) -> dict[str, int]:
+    def _answer_times(self, urns: pa.Array, flags: Flags, end: str) -> pa.Array:
         """When OLD got its answers. URNs come in order, so the table is read once, and only if there are any."""
-        wanted = to_array(urns, _TEXT)
-        times: dict[str, int] = {}
-        for batch in self._calls.through(end):
-            for cells in to_objects(batch.filter(pc.is_in(batch.column(0), value_set=wanted))):
-                times[cells["function_urn"]] = cells["finished_at"]
-        return times
-
-    def _note(self, urn: str, kind: Kind, before: Cells | None, after: Cells | None) -> str | None:
-        if kind == Kind.ADDED:
-            return self._how_added(urn, before, after or {})
-        if kind == Kind.REMOVED and after is None:
-            return "the list that the service gave NEW does not hold it"
-        if kind == Kind.STATUS_CHANGED and after is not None:
-            return _how_status_changed(after)
-        if kind == Kind.UNKNOWN and before is None:
-            return "not on OLD's list either: nothing is known"
-        was_unknown = before is not None and before["status"] in UNANSWERED
-        return "unknown in OLD too: nothing is known" if kind == Kind.UNKNOWN and was_unknown else None
-
-    def _how_added(self, urn: str, before: Cells | None, after: Cells) -> str:
-        if before is not None:
-            return "OLD asked for it, and it was not there"
-        if self._coverage[0].covers(urn):
-            return "the list that the service gave OLD did not hold it"
-        made = after["created_time"]
-        if made is None:
-            return "newly listed: OLD did not ask for it"
-        age = "younger" if made > self._finished[0] else "older"
-        return f"newly listed: OLD did not ask for it; its config is {age} than OLD"
+        column = self._calls.schema.field("finished_at").type
+        if not flags.any():
+            return pa.nulls(len(urns), column)
+        wanted = take_rows(urns, np.flatnonzero(flags))
+        batches = [batch.filter(pc.is_in(batch.column(0), value_set=wanted)) for batch in self._calls.through(end)]
+        calls = pa.Table.from_batches(batches, self._calls.schema)
+        found = to_numbers(pc.index_in(urns, value_set=combine_chunks(calls["function_urn"])).cast(pa.int64()), -1)
+        return take_rows(combine_chunks(calls["finished_at"]), np.where(flags, found, -1))
 
 
 def microseconds(moment: str) -> int:
@@ -211,74 +170,10 @@ def microseconds(moment: str) -> int:
     return (datetime.fromisoformat(moment) - _EPOCH) // timedelta(microseconds=1)
 
 
-def config_text(cells: Cells | None) -> str | None:
-    """A config as one JSON text; None where a side has none."""
-    if cells is None or cells["status"] != Status.CONFIGURED:
-        return None
-    config = {name: cells[name] for name in ("answered_urn", *NUMBERS)}
-    config |= {name: cells[f"{name}_raw"] for name in TIMES}
-    config["extra"] = parsed(cells["extra"])[0]
-    for event, side in cells["sides"].items():
-        param, _ = parsed(side["param"])
-        shown = {"destination": side["destination"], "param": param if isinstance(param, dict) else side["param"]}
-        config[event] = shown | ({} if side["extra"] is None else {"extra": parsed(side["extra"])[0]})
-    return json_text({name: value for name, value in config.items() if value is not None})
-
-
-def _join(tables: JoinedTables, readers: Sequence[TableReader]) -> Generator[tuple[Window, pa.Table, pa.Table]]:
+def _join(tables: JoinedTables, readers: Sequence[TableReader]) -> Generator[tuple[Window, Pairs, Pairs]]:
     with tables:
         for window in skip_equal_rows(read_windows(readers, tables.is_interrupted)):
             yield window, *tables.join(window)
-
-
-def _sides_of(functions: pa.Table, rows: Numbers, destinations: pa.Table) -> list[Sides]:
-    """Joined rows as URN, cells of OLD and cells of NEW; None if a run does not list the URN."""
-    if not len(rows):
-        return []
-    joined = take_rows(functions, rows)
-    urns = joined["function_urn"].to_pylist()
-    sides: list[list[Cells | None]] = []
-    for run in ("old", "new"):
-        events: dict[str, dict[str, Cells]] = {}
-        keys = zip(destinations["function_urn"].to_pylist(), destinations["event"].to_pylist(), strict=True)
-        for (urn, event), cells in zip(keys, _cells_of(destinations, run, SIDE_FIELDS), strict=True):
-            if cells is not None:
-                events.setdefault(urn, {})[event] = cells
-        of_run = _cells_of(joined, run, COLUMNS[schema.FUNCTIONS][1:])
-        for urn, cells in zip(urns, of_run, strict=True):
-            if cells is not None:
-                cells["sides"] = events.get(urn, {})
-        sides.append(of_run)
-    return list(zip(urns, *sides, strict=True))
-
-
-def _cells_of(joined: pa.Table, run: str, names: Sequence[str]) -> list[Cells | None]:
-    """The cells of one run; None if it does not have the row."""
-    cells = to_objects(joined.select([f"{run}_{name}" for name in names]).rename_columns(list(names)))
-    is_present = joined[f"in_{run}"].to_pylist()
-    return [row if present else None for row, present in zip(cells, is_present, strict=True)]
-
-
-def _merge(identity: list[pa.Array], fields: FieldChanges, rows: Numbers, changes: list[Row | None]) -> pa.Table:
-    """Changes of fields and of statuses as one table, sorted.
-
-    Args:
-        identity: the columns that identify the functions of the join.
-        fields: changes of fields.
-        rows: row numbers of the functions whose statuses decide.
-        changes: the change of each of them, or None.
-    """
-    columns = _columns_of_fields(fields)
-    order = fields.rows
-    if found := [change for change in changes if change is not None]:
-        has_change = np.fromiter((change is not None for change in changes), np.bool_, len(changes))
-        cells = zip(zip(*found, strict=True), _CHANGE_COLUMNS, strict=True)
-        more = [to_array(values, field.type) for values, field in cells]
-        order = np.concatenate([fields.rows, rows[has_change]])
-        places = np.argsort(order, kind="stable")
-        columns = [take_rows(pa.concat_arrays(pieces), places) for pieces in zip(columns, more, strict=True)]
-        order = order[places]
-    return pa.Table.from_arrays([*(take_rows(column, order) for column in identity), *columns], schema=_SCHEMA)
 
 
 def _columns_of_fields(fields: FieldChanges) -> list[pa.Array]:

@@ -1,7 +1,7 @@
-"""Joins the tables of two runs in DuckDB: which rows differ.
+"""Joins the tables of two runs by their keys in DuckDB.
 
-DuckDB reads and returns Arrow tables. It opens no files except its own temporary ones, and no text from a table becomes
-part of an SQL statement.
+DuckDB gets keys and returns row numbers: large values are not copied. It opens no files except its own temporary ones,
+and no text from a table becomes part of an SQL statement.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 from inventory.comparison.windows import BYTES_PER_WINDOW, is_ascending
 from inventory.errors import OutputError, Status
 from inventory.tables import schema
-from inventory.tables.arrow import TYPES, combine_chunks, compare_columns, from_flags, to_array, to_flags
+from inventory.tables.arrow import TYPES, combine_chunks, compare_columns, take_rows, to_array, to_flags, to_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from inventory.tables.arrow import Flags
+    from inventory.tables.arrow import Flags, Numbers
 
 NUMBERS: Final = ("max_async_event_age_in_seconds", "max_async_retry_attempts", "enable_async_status_log")
 TIMES: Final = ("created_time", "last_modified")
@@ -43,31 +43,44 @@ _THREADS: Final = 1
 """A window is too small for a second thread, and the next window is read at the same time."""
 
 
-def _differ(columns: tuple[str, ...]) -> str:
-    return " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in columns)
+def _join_statement(table: str, keys: str) -> str:
+    return f"""
+        SELECT {keys}, old.row AS old_row, new.row AS new_row
+        FROM old_{table} AS old FULL JOIN new_{table} AS new USING ({keys})
+    """  # noqa: S608 - only names of tables and columns
 
 
-def _both(columns: tuple[str, ...]) -> str:
-    return ", ".join(f"{side}.{name} AS {side}_{name}" for side in ("old", "new") for name in columns)
+_JOINS: Final = {
+    schema.FUNCTIONS: _join_statement("functions", "function_urn"),
+    schema.DESTINATIONS: _join_statement("destinations", "function_urn, event"),
+}
+_KEYS: Final = {table: table.sorted_by for table in _JOINS}
 
 
-# Only column names and statuses become part of these statements.
-_JOINED_DESTINATIONS: Final = f"""
-    SELECT
-        function_urn, event, old.function_urn IS NOT NULL AS in_old, new.function_urn IS NOT NULL AS in_new,
-        {_both(SIDE_FIELDS)}
-    FROM old_destinations AS old FULL JOIN new_destinations AS new USING (function_urn, event)
-    WHERE old.function_urn IS NULL OR new.function_urn IS NULL OR {_differ(SIDE_FIELDS)}
-"""  # noqa: S608 - as above
-_JOINED_FUNCTIONS: Final = f"""
-    SELECT
-        function_urn, old.function_urn IS NOT NULL AS in_old, new.function_urn IS NOT NULL AS in_new,
-        old.status IS DISTINCT FROM new.status OR new.status IN {UNANSWERED} AS by_status,
-        {_both(COLUMNS[schema.FUNCTIONS][1:])}
-    FROM old_functions AS old FULL JOIN new_functions AS new USING (function_urn)
-    WHERE {_differ(("status", *_RAW))} OR new.status IN {UNANSWERED}
-        OR function_urn IN (SELECT function_urn FROM destinations)
-"""  # noqa: S608 - as above
+class Pairs(NamedTuple):
+    """Rows of two tables with equal keys.
+
+    Attributes:
+        keys: columns of the key, sorted.
+        rows: row numbers in OLD and in NEW; -1 if the key is only in the other.
+        tables: rows of OLD and of NEW.
+    """
+
+    keys: pa.Table
+    rows: tuple[Numbers, Numbers]
+    tables: tuple[pa.Table, pa.Table]
+
+    def column(self, name: str, places: Numbers | None = None) -> tuple[pa.Array, pa.Array]:
+        """Values of OLD and NEW in some of the pairs, or in all; null if a run has no such row."""
+        old, new = (
+            take_rows(combine_chunks(table[name]), rows if places is None else rows[places])
+            for table, rows in zip(self.tables, self.rows, strict=True)
+        )
+        return old, new
+
+    def side(self, index: int, places: Numbers) -> pa.Table:
+        """Rows of OLD (0) or NEW (1) in some of the pairs; all null if the run has no such row."""
+        return take_rows(self.tables[index], self.rows[index][places])
 
 
 class Window(NamedTuple):
@@ -111,14 +124,14 @@ def _remove_equal_rows(tables: list[pa.Table]) -> list[pa.Table]:
     functions, destinations = tables[:2], tables[2:]
     is_unequal = _find_unequal_rows(destinations, SIDE_FIELDS, ("function_urn", "event"))
     if is_unequal is not None:
-        destinations = [rows.filter(from_flags(is_unequal)) for rows in destinations]
+        destinations = [take_rows(rows, np.flatnonzero(is_unequal)) for rows in destinations]
     is_unequal = _find_unequal_rows(functions, ("status", *_RAW), ("function_urn",))
     if is_unequal is not None:
         old, new = functions
         is_unequal |= to_flags(pc.is_in(new["status"], value_set=to_array(UNANSWERED, pa.string())))
         for rows in destinations:
             is_unequal |= to_flags(pc.is_in(old["function_urn"], value_set=combine_chunks(rows["function_urn"])))
-        functions = [rows.filter(from_flags(is_unequal)) for rows in functions]
+        functions = [take_rows(rows, np.flatnonzero(is_unequal)) for rows in functions]
     return [*functions, *destinations]
 
 
@@ -155,17 +168,17 @@ class JoinedTables:
         self._sources: dict[str, _Source] = {}
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._is_interrupted = False
+        self._joins: dict[schema.Table, duckdb.DuckDBPyRelation] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack, _translate_errors():
             self._connection = connection = stack.enter_context(_connect(_temporary_folder(stack)))
-            for table, columns in COLUMNS.items():
+            for table, statement in _JOINS.items():
                 for side in ("old", "new"):
-                    self._add(f"{side}_{table.name}", _empty(table, columns), connection)
-            self._destinations = connection.sql(_JOINED_DESTINATIONS)
-            self._no_destinations = self._destinations.to_arrow_table()
-            self._add("destinations", self._no_destinations, connection)
-            self._functions = connection.sql(_JOINED_FUNCTIONS)
+                    name = f"{side}_{table.name}"
+                    self._sources[name] = _Source(_with_row_numbers(_empty(table, _KEYS[table])))
+                    connection.register(name, self._sources[name])
+                self._joins[table] = connection.sql(statement)
             self._stack = stack.pop_all()
         return self
 
@@ -184,38 +197,35 @@ class JoinedTables:
         """Whether :meth:`interrupt` was called."""
         return self._is_interrupted
 
-    def join(self, window: Window) -> tuple[pa.Table, pa.Table]:
-        """Joins the rows of a window.
-
-        Returns:
-            The functions that differ, that are unanswered in NEW, or whose destinations differ, sorted; and the
-            destinations that differ. Each row has the cells of both runs, as ``old_status`` and ``new_status``.
-            ``by_status`` is true if the statuses alone decide the kind of change.
+    def join(self, window: Window) -> tuple[Pairs, Pairs]:
+        """Joins the functions and the destinations of a window by their keys, in Arrow if the keys are equal.
 
         Raises:
             OutputError: DuckDB has not enough memory or not enough space for temporary files.
         """
+        return self._join(schema.FUNCTIONS, window.functions), self._join(schema.DESTINATIONS, window.destinations)
+
+    def _join(self, table: schema.Table, sides: tuple[pa.Table, pa.Table]) -> Pairs:
+        old, new = (rows.select(list(_KEYS[table])) for rows in sides)
+        if old.equals(new):
+            numbers = np.arange(old.num_rows)
+            return Pairs(old, (numbers, numbers), sides)
+        for name, keys in (("old", old), ("new", new)):
+            self._sources[f"{name}_{table.name}"].rows = _with_row_numbers(keys)
         with _translate_errors():
-            changed = self._no_destinations
-            if any(rows.num_rows for rows in window.destinations):
-                self._put("destinations", window.destinations)
-                changed = self._destinations.to_arrow_table()
-            self._sources["destinations"].rows = changed
-            self._put("functions", window.functions)
-            return _sort(self._functions.to_arrow_table()), changed
-
-    def _put(self, table: str, sides: tuple[pa.Table, pa.Table]) -> None:
-        self._sources[f"old_{table}"].rows, self._sources[f"new_{table}"].rows = sides
-
-    def _add(self, name: str, rows: pa.Table, connection: duckdb.DuckDBPyConnection) -> None:
-        self._sources[name] = _Source(rows)
-        connection.register(name, self._sources[name])
+            joined = self._joins[table].to_arrow_table()
+        keys = joined.select(list(_KEYS[table]))
+        # Most joins keep the order, and sorting in DuckDB takes three times as long.
+        if not is_ascending([combine_chunks(key) for key in keys.columns]):
+            order = pc.sort_indices(keys, [(name, "ascending") for name in _KEYS[table]])
+            joined, keys = joined.take(order), keys.take(order)
+        return Pairs(keys, (to_numbers(joined["old_row"], -1), to_numbers(joined["new_row"], -1)), sides)
 
 
-def _sort(rows: pa.Table) -> pa.Table:
-    """Sorts rows by URN. Most joins keep the order, and sorting in DuckDB takes three times as long."""
-    urns = combine_chunks(rows["function_urn"])
-    return rows if is_ascending([urns]) else rows.take(pc.sort_indices(urns))
+def _with_row_numbers(keys: pa.Table) -> pa.Table:
+    numbers = np.arange(keys.num_rows)
+    rows = pa.Array.from_buffers(pa.int64(), keys.num_rows, [None, pa.py_buffer(numbers)])
+    return keys.append_column("row", rows)
 
 
 def _connect(folder: str) -> duckdb.DuckDBPyConnection:

@@ -13,7 +13,7 @@ import weakref
 from functools import cached_property
 from io import BufferedWriter, RawIOBase
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _IN_MEMORY_BYTES: Final = 4 * 1024 * 1024
 _BUFFER_BYTES: Final = 256 * 1024
+_ROWS_PER_STORED_BATCH: Final = 8_192
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -77,7 +78,7 @@ class Diff:
         self.warnings = check_comparable(old, new)
         comparison = Comparison(old, new)
         self.schema = _schema_of(self.old, self.new)
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - as long as this object
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - as long as this object
         weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
         self._write(comparison)
@@ -149,7 +150,10 @@ class Diff:
             sink = BufferedWriter(cast("RawIOBase", self._file), _BUFFER_BYTES)  # Arrow writes column by column
             with pa.ipc.new_stream(pa.PythonFile(sink, "w"), self.schema, options=_COMPRESSED) as writer:
                 for batch in _split(comparison.changes()):
+                    if batch.nbytes > _IN_MEMORY_BYTES:
+                        self._file.rollover()
                     writer.write_batch(batch)
+                    del batch  # before the next one is made
             sink.detach()
         except OSError as error:
             raise OutputError.from_os_error(
@@ -254,40 +258,42 @@ def _schema_of(old: RunSide, new: RunSide) -> pa.Schema:
 def _split(tables: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
     """Cuts rows into batches with a bounded number of rows and of bytes."""
     held: list[pa.Table] = []
+    rows = size = 0
     for table in tables:
-        rows = pa.concat_tables([*held, table])
-        begin = 0
-        for end in _ends_of_batches(rows):
-            yield from _one_batch(rows.slice(begin, end - begin))
-            begin = end
-        held = [rows.slice(begin)]
-    for rows in held:
-        yield from _one_batch(rows)
+        held.append(table)
+        rows, size = rows + table.num_rows, size + table.nbytes
+        del table
+        if rows >= ROWS_PER_BATCH or size >= BYTES_PER_BATCH:
+            yield from _batches_of(held)
+            rows = size = 0
+    yield from _batches_of(held)
 
 
-def _ends_of_batches(rows: pa.Table) -> Iterator[int]:
-    """The row numbers at which a batch ends; the rows after the last one do not fill a batch."""
-    before, after = (to_numbers(pc.utf8_length(rows[name]).cast(pa.int64()), 0) for name in ("before", "after"))
-    sizes = before + after
+def _batches_of(held: list[pa.Table]) -> Iterator[pa.RecordBatch]:
+    """Empties the list."""
+    table = pa.concat_tables(held) if held else None
+    held.clear()
     begin = 0
-    while begin < rows.num_rows:
-        total = np.cumsum(sizes[begin : begin + ROWS_PER_BATCH])
-        end = begin + min(int(np.searchsorted(total, BYTES_PER_BATCH)) + 1, ROWS_PER_BATCH)
-        if end > rows.num_rows:
-            return
-        yield end
+    while table is not None and begin < table.num_rows:
+        end = _end_of_batch(table, begin)
+        columns = [combine_chunks(column) for column in table.slice(begin, end - begin).columns]
+        yield pa.RecordBatch.from_arrays(columns, schema=table.schema)
         begin = end
 
 
-def _one_batch(rows: pa.Table) -> Iterator[pa.RecordBatch]:
-    if rows.num_rows:
-        yield pa.RecordBatch.from_arrays([combine_chunks(column) for column in rows.columns], schema=rows.schema)
+def _end_of_batch(rows: pa.Table, begin: int) -> int:
+    part = rows.slice(begin, _ROWS_PER_STORED_BATCH)
+    if part.nbytes < BYTES_PER_BATCH:
+        return begin + int(part.num_rows)
+    before, after = (to_numbers(pc.binary_length(part[name]).cast(pa.int64()), 0) for name in ("before", "after"))
+    fitting = int(np.searchsorted(np.cumsum(before + after), BYTES_PER_BATCH, "right"))
+    return begin + max(1, min(fitting, int(part.num_rows)))
 
 
 class _Reading(RawIOBase):
     """A place of one's own in a file that several read."""
 
-    def __init__(self, file: IO[bytes], lock: threading.Lock) -> None:
+    def __init__(self, file: tempfile.SpooledTemporaryFile[bytes], lock: threading.Lock) -> None:
         self._source = file
         self._lock = lock
         self._place = 0
@@ -298,7 +304,6 @@ class _Reading(RawIOBase):
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - as its parent has it
         with self._lock:
             self._source.seek(self._place)
-            data = self._source.read(len(buffer))
-        buffer[: len(data)] = data
-        self._place += len(data)
-        return len(data)
+            count: int = self._source.readinto(buffer)
+        self._place += count
+        return count

@@ -6,17 +6,18 @@ Memory is bounded by one window, independent of the size of the tables. A table 
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from inventory.errors import OutputError
 from inventory.storage.files import open_file
-from inventory.tables.arrow import TYPES, to_scalar
+from inventory.tables.arrow import TYPES, to_numbers, to_scalar
 from inventory.tables.csv_blocks import iterate_csv
 from inventory.tables.writer import csv_convert_options, remove_guards
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
+    from inventory.comparison.join import Window
     from inventory.runs.files import RunFiles
     from inventory.tables.schema import Table
 
@@ -34,8 +36,6 @@ ROWS_PER_WINDOW: Final = 6_144
 BYTES_PER_WINDOW: Final = 4 * 1024 * 1024
 _TICK_SECONDS: Final = 0.05
 _PAGE_BUFFER: Final = 64 * 1024
-_CSV_BLOCK: Final = 8 * 1024 * 1024
-"""Bytes that are parsed at a time; a longer row needs more."""
 
 
 class TableReader:
@@ -53,8 +53,9 @@ class TableReader:
         self.schema = pa.schema(
             [(column.name, TYPES[column.type]) for name in columns for column in table.columns if column.name == name]
         )
-        self._batches = read_ahead(self._read())
+        self._batches = read_ahead(self._read(), is_large=_is_large)
         self._held: deque[pa.RecordBatch] = deque()
+        self._pending: pa.RecordBatch | None = None
         self._last_key: tuple[str, ...] = ()
         self.is_exhausted = False
 
@@ -63,12 +64,16 @@ class TableReader:
         self._batches.close()
 
     def fill(self) -> None:
-        """Reads until one window of rows is in memory, or the table ends."""
+        """Reads until one window of rows is in memory, or the table ends. A row that is too large is a window."""
         rows = size = 0
         for batch in self._held:
             rows, size = rows + batch.num_rows, size + batch.nbytes
-        while rows < ROWS_PER_WINDOW and size < BYTES_PER_WINDOW and self._read_batch():
-            rows, size = rows + self._held[-1].num_rows, size + self._held[-1].nbytes
+        while rows < ROWS_PER_WINDOW and (batch := self._next_batch()) is not None:
+            if self._held and size + batch.nbytes > BYTES_PER_WINDOW:
+                self._pending = batch
+                return
+            self._held.append(batch)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
 
     def last(self) -> str | None:
         """Returns the last URN in memory, or None if no row is left."""
@@ -76,8 +81,7 @@ class TableReader:
 
     def through(self, urn: str) -> Iterator[pa.RecordBatch]:
         """Yields the rows up to and including a URN."""
-        while self._held or self._read_batch():
-            batch = self._held.popleft()
+        while (batch := self._held.popleft() if self._held else self._next_batch()) is not None:
             if str(batch.column(0)[-1]) > urn:
                 rows = pc.sum(pc.less_equal(batch.column(0), to_scalar(urn, pa.string()))).as_py()
                 self._held.appendleft(batch.slice(rows))
@@ -86,13 +90,11 @@ class TableReader:
                 return
             yield batch
 
-    def _read_batch(self) -> bool:
-        batch = next(self._batches, None)
-        if batch is None:
-            self.is_exhausted = True
-            return False
-        self._held.append(batch)
-        return True
+    def _next_batch(self) -> pa.RecordBatch | None:
+        batch, self._pending = self._pending, None
+        batch = batch or next(self._batches, None)
+        self.is_exhausted = batch is None
+        return batch
 
     def _read(self) -> Generator[pa.RecordBatch]:
         for file in self._run.of_table(self._table.name):
@@ -102,7 +104,7 @@ class TableReader:
                     for batch in self._from_parquet(path, place) if path.suffix == ".parquet" else self._from_csv(path):
                         if batch.num_rows:
                             self._check_order(batch, place)
-                            yield batch
+                            yield from _split(batch)
                 except (pa.ArrowException, OSError) as error:
                     raise OutputError(f"{place} cannot be read as a table: {str(error).splitlines()[0]}") from None
 
@@ -122,7 +124,7 @@ class TableReader:
                     yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _from_csv(self, path: Path) -> Iterator[pa.RecordBatch]:
-        for batch in iterate_csv(path, csv_convert_options(self._table, self.schema.names), _CSV_BLOCK):
+        for batch in iterate_csv(path, csv_convert_options(self._table, self.schema.names)):
             rows = remove_guards(pa.Table.from_batches([batch]).cast(self.schema))
             yield from rows.to_batches(ROWS_PER_BATCH)
 
@@ -141,6 +143,31 @@ def _rows_per_batch(group: pq.RowGroupMetaData) -> int:
     """Rows of a row group that fill a quarter of a window, if their sizes are equal."""
     row_bytes: int = max(1, group.total_byte_size // max(1, group.num_rows))
     return max(1, min(ROWS_PER_BATCH, BYTES_PER_WINDOW // 4 // row_bytes))
+
+
+def _split(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Cuts a batch into pieces of a quarter of a window, or of one row."""
+    if batch.nbytes <= BYTES_PER_WINDOW // 4:
+        yield batch
+        return
+    texts = [column for column in batch.columns if column.type == pa.string()]
+    sizes = np.cumsum(sum(to_numbers(pc.binary_length(column).cast(pa.int64()), 0) for column in texts))
+    begin = 0
+    while begin < batch.num_rows:
+        before = sizes[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(sizes, before + BYTES_PER_WINDOW // 4, "right")))
+        yield batch.slice(begin, end - begin)
+        begin = end
+
+
+def _is_large(batch: pa.RecordBatch) -> bool:
+    return bool(batch.nbytes > BYTES_PER_WINDOW // 4)
+
+
+def is_large_window(item: tuple[Window, *tuple[Any, ...]]) -> bool:
+    """Whether the next window has to wait until this one is done."""
+    window = item[0]
+    return bool(sum(rows.nbytes for rows in (*window.functions, *window.destinations)) > 2 * BYTES_PER_WINDOW)
 
 
 def is_ascending(keys: Sequence[pa.Array]) -> bool:
@@ -171,21 +198,32 @@ def read_windows(
         yield end, [pa.Table.from_batches(reader.through(end), reader.schema) for reader in readers]
 
 
-def read_ahead(items: Generator[T], interrupt: Callable[[], None] | None = None) -> Generator[T]:
+def read_ahead(
+    items: Generator[T],
+    interrupt: Callable[[], None] | None = None,
+    is_large: Callable[[T], bool] = lambda _item: False,
+) -> Generator[T]:
     """Computes the next item in a thread while the caller works on the current one.
 
     Args:
         items: is closed at the end.
         interrupt: cancels the computation of an item, if the caller stops.
+        is_large: whether an item needs so much memory that the next one has to wait until the caller is done.
     """
     with closing(items), ThreadPoolExecutor(1, "inventory-read-ahead") as thread:
-        future = thread.submit(next, items, None)
+        future: Future[T | None] = thread.submit(next, items, None)
+        is_waiting = False
         try:
             while (item := future.result()) is not None:
-                future = thread.submit(next, items, None)
+                is_waiting = is_large(item)
+                # A future holds its result.
+                future = Future() if is_waiting else thread.submit(next, items, None)
                 yield item
+                del item
+                if is_waiting:
+                    future = thread.submit(next, items, None)
         except BaseException:
-            while interrupt is not None and not future.done():
+            while interrupt is not None and not (is_waiting or future.done()):
                 interrupt()  # again, as it has no effect on a query that has not started
                 wait([future], _TICK_SECONDS)
             raise

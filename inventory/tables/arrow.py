@@ -54,6 +54,18 @@ def to_array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(arrow_type, size, buffers)
 
 
+def from_bytes(texts: Sequence[bytes | None]) -> pa.Array:
+    """Makes a text array of UTF-8 bytes; one large text is not copied."""
+    size = len(texts)
+    if texts.count(None) == size:
+        return pa.nulls(size, pa.string())
+    pieces = [text or b"" for text in texts]
+    offsets = np.zeros(size + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, pieces), np.int32, size), out=offsets[1:])
+    validity = _pack_bits(np.fromiter((text is not None for text in texts), np.bool_, size))
+    return pa.Array.from_buffers(pa.string(), size, [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(pieces))])
+
+
 def to_scalar(value: Any, arrow_type: pa.DataType) -> pa.Scalar:  # noqa: ANN401 - as the type asks
     """Makes a scalar without pandas."""
     return to_array([value], arrow_type)[0]
@@ -63,12 +75,24 @@ def combine_chunks(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """A column as one array, without pandas."""
     if isinstance(column, pa.Array):
         return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
 
 
+def concat_arrays(arrays: Sequence[pa.Array]) -> pa.Array:
+    """Arrays as one; without a copy if only one of them has rows."""
+    filled = [array for array in arrays if len(array)] or arrays[:1]
+    return filled[0] if len(filled) == 1 else pa.concat_arrays(filled)
+
+
 def take_rows(rows: pa.Array | pa.Table, numbers: Numbers) -> pa.Array | pa.Table:
-    """Selects rows by number, without pandas."""
-    return rows.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)]))
+    """Selects rows by number, without pandas; null for a number below 0. All rows in their order are not copied."""
+    if len(numbers) == len(rows) and np.array_equal(numbers, np.arange(len(numbers))):
+        return rows
+    is_present = numbers >= 0
+    validity = None if is_present.all() else _pack_bits(is_present)
+    return rows.take(pa.Array.from_buffers(pa.int64(), len(numbers), [validity, pa.py_buffer(numbers)]))
 
 
 def to_flags(column: pa.Array | pa.ChunkedArray) -> Flags:

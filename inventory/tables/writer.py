@@ -243,6 +243,8 @@ def remove_guards(table: pa.Table) -> pa.Table:
         if field.type == pa.string():
             text = table.column(index)
             quoted = pc.starts_with(text, "'")
+            if not pc.any(quoted).as_py():
+                continue
             table = table.set_column(index, field, pc.if_else(quoted, pc.utf8_slice_codeunits(text, 1), text))
     return table
 

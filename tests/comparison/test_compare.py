@@ -10,8 +10,8 @@ from support.written_runs import FAILED, NOT_ATTEMPTED, NOT_FOUND, config, leadi
 
 import inventory
 from inventory.comparison import render
-from inventory.comparison.compare import kind_of
 from inventory.comparison.kinds import CHANGED_KINDS, Kind
+from inventory.comparison.statuses import kind_of
 from inventory.errors import Status
 
 TOPIC = {"topic_urn": "urn:smn:cn-north-4:p:alerts"}

@@ -90,9 +90,7 @@ def test_missing_memory_and_disk_space_are_output_errors(error, words):
 
 
 def test_too_little_memory_is_reported(tmp_path, monkeypatch):
-    old, new = (
-        write_many(tmp_path / name, 3_000, changed=changed) for name, changed in (("old", ()), ("new", range(3_000)))
-    )
+    old, new = (write_many(tmp_path / name, rows) for name, rows in (("old", 30_000), ("new", 29_999)))
     monkeypatch.setattr("inventory.comparison.join._MEMORY", "1MB")
     monkeypatch.setattr("inventory.comparison.join._temporary_folder", lambda _stack: "")
     with pytest.raises(OutputError, match="cannot be compared with 1MB of memory"):
@@ -101,12 +99,13 @@ def test_too_little_memory_is_reported(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_cancels_a_join(tmp_path, number, code):
-    runs = [write_run(tmp_path / name, {urn("a"): config(odd=name)}) for name in ("old", "new")]
+    runs = [write_run(tmp_path / name, {urn(name): config()}) for name in ("old", "new")]
     program = (
         "import os, signal, sys\n"
         "number = getattr(signal, sys.argv.pop(1))\n"
         "from inventory.comparison import join\n"
-        "join._JOINED_FUNCTIONS = 'SELECT count(*) FROM range(1000000000000000) AS t(i) WHERE hash(i) = 1'\n"
+        "endless = 'SELECT count(*) FROM range(1000000000000000) AS t(i) WHERE hash(i) = 1'\n"
+        "join._JOINS[join.schema.FUNCTIONS] = endless\n"
         "original = join.JoinedTables.join\n"
         "def join_and_stop(self, window):\n"
         "    os.kill(os.getpid(), number)\n"
