@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from inventory.comparison.fields import EVENTS
 from inventory.comparison.join import NUMBERS, TIMES
-from inventory.comparison.json_columns import read_column
+from inventory.comparison.json_columns import distinct_texts, read_column
 from inventory.errors import Status
 from inventory.exact_json import json_bytes
 from inventory.tables.arrow import combine_chunks, from_bytes, take_rows, to_flags, to_numbers, to_scalar
@@ -35,6 +35,8 @@ def config_texts(functions: pa.Table, destinations: pa.Table) -> pa.Array:
         destinations: rows of the same run; those of other functions are ignored.
     """
     places = np.flatnonzero(to_flags(pc.equal(functions["status"], to_scalar(Status.CONFIGURED.value, _TEXT))))
+    if not len(places):
+        return pa.nulls(len(functions), _TEXT)
     configured = take_rows(functions, places)
     urns = combine_chunks(configured["function_urn"])
     members = {
@@ -54,12 +56,18 @@ def _rows_of(urns: pa.Array, event: str, destinations: pa.Table) -> Numbers:
     is_event = to_flags(pc.equal(destinations["event"], to_scalar(event, _TEXT)))
     numbers = np.append(np.flatnonzero(is_event), -1)
     of_event = take_rows(combine_chunks(destinations["function_urn"]), numbers[:-1])
+    if not len(of_event):
+        return np.full(len(urns), -1)
+    if urns.equals(of_event):
+        return numbers[:-1]
     found = to_numbers(pc.index_in(urns, value_set=of_event).cast(pa.int64()), -1)
     return numbers[found]
 
 
 def _side(rows: pa.Table) -> pa.Array:
     """The destination of each row as a JSON object; null for a row that does not exist."""
+    if rows["function_urn"].null_count == len(rows):
+        return pa.nulls(len(rows), _TEXT)
     param, extra = (read_column(combine_chunks(rows[name])) for name in ("param", "extra"))
     has_extra = pc.is_valid(rows["extra"])
     side = _object(
@@ -74,9 +82,24 @@ def _side(rows: pa.Table) -> pa.Array:
 
 def _object(members: Mapping[str, pa.Array]) -> pa.Array:
     """A JSON object for each row; a null is left out."""
-    texts = [_join(to_scalar(f'"{name}":', _TEXT), combine_chunks(members[name])) for name in sorted(members)]
-    inner = pc.binary_join_element_wise(*texts, to_scalar(",", _TEXT), null_handling="skip")
-    return _join(to_scalar("{", _TEXT), inner, to_scalar("}", _TEXT))
+    columns = {name: combine_chunks(members[name]) for name in sorted(members)}
+    complete = next((name for name, column in columns.items() if not column.null_count), None)
+    if complete is None:
+        texts = [_join(to_scalar(f'"{name}":', _TEXT), column) for name, column in columns.items()]
+        inner = pc.binary_join_element_wise(*texts, to_scalar(",", _TEXT), null_handling="skip")
+        return _join(to_scalar("{", _TEXT), inner, to_scalar("}", _TEXT))
+    # Members before the one that every row has end with a comma, members after it begin with one: one pass.
+    pieces: list[str | pa.Array] = ["{"]
+    before = True
+    for name, column in columns.items():
+        before &= name != complete
+        begin, end = f'{"" if before or name == complete else ","}"{name}":', "," if before else ""
+        if not column.null_count:
+            pieces += [begin, column, end]
+        elif column.null_count < len(column):
+            pieces.append(_join(to_scalar(begin, _TEXT), column, to_scalar(end, _TEXT)))
+    scalars = [to_scalar(piece, _TEXT) if isinstance(piece, str) else piece for piece in (*pieces, "}", "")]
+    return pc.binary_join_element_wise(*scalars, null_handling="skip")
 
 
 def _join(*pieces: pa.Array | pa.Scalar) -> pa.Array:
@@ -85,7 +108,11 @@ def _join(*pieces: pa.Array | pa.Scalar) -> pa.Array:
 
 def _quoted(column: pa.ChunkedArray) -> pa.Array:
     """Texts as JSON strings."""
-    texts = combine_chunks(column)
+    texts, places = distinct_texts(combine_chunks(column))
+    return _quote(texts) if places is None else take_rows(_quote(texts), places)
+
+
+def _quote(texts: pa.Array) -> pa.Array:
     quote = to_scalar('"', _TEXT)
     quoted = _join(quote, texts, quote)
     is_escaped = pc.match_substring_regex(texts, _ESCAPED)

@@ -18,12 +18,14 @@ from inventory.tables.arrow import compare_columns, from_bytes, take_rows, to_fl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inventory.tables.arrow import Flags
+    from inventory.tables.arrow import Flags, Numbers
 
 _STARTS: Final = r'^[ \t\r\n]*([{\["0-9-]|true|false|null)'
 """How every JSON text begins, without a byte order mark."""
 _FRAGILE: Final = r"\\|^\x{feff}|(^|[:\[,\s])-0([,\]}\s]|$)"
 """Escapes, a byte order mark, or a negative zero."""
+_FEW_TEXTS: Final = 16
+_LARGE_COLUMN: Final = 8 * 1024 * 1024
 _NOT_JSON: Final = object()
 
 
@@ -46,13 +48,22 @@ class JsonColumn(NamedTuple):
 
 def read_column(texts: pa.Array) -> JsonColumn:
     """Reads each text exactly; equal texts are read once."""
+    distinct, places = distinct_texts(texts)
+    if places is None:
+        return _read(texts)
+    read = _read(distinct)
+    values = [*read.values, _NOT_JSON]
+    return JsonColumn([values[place] for place in places.tolist()], take_rows(read.texts, places))
+
+
+def distinct_texts(texts: pa.Array) -> tuple[pa.Array, Numbers | None]:
+    """Distinct texts and the place of each text among them, -1 for null; None if too few are equal."""
+    if len(texts) < _FEW_TEXTS or texts.nbytes > _LARGE_COLUMN:
+        return texts, None
     encoded = texts.dictionary_encode()
     if 2 * len(encoded.dictionary) > len(texts):
-        return _read(texts)
-    distinct = _read(encoded.dictionary)
-    places = to_numbers(encoded.indices.cast(pa.int64()), -1)
-    values = [*distinct.values, _NOT_JSON]
-    return JsonColumn([values[place] for place in places.tolist()], take_rows(distinct.texts, places))
+        return texts, None
+    return encoded.dictionary, to_numbers(encoded.indices.cast(pa.int64()), -1)
 
 
 def _read(texts: pa.Array) -> JsonColumn:
