@@ -1,25 +1,33 @@
-"""Graph of functions that send events to functions; nodes are numbers."""
+"""Graph of functions that send events to functions: order, components, reachability; nodes are numbers.
+
+Wide steps run in NumPy; narrow ones, such as those along a chain of a million functions, in Python.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from inventory.reviews.graph import strongly_connected_components
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
 Numbers: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
-_FEW: Final = 32
-"""A round with fewer nodes costs less in Python than in NumPy."""
+SUCCESS, FAILURE, VERSION, POSSIBLE = 0, 1, 2, 3
+"""Kinds of an edge, as in ``graph.sql``."""
+
+FEW: Final = 64
+"""A step with fewer nodes costs less in Python than in NumPy."""
+_MANY: Final = 1024
+"""Python hands over to NumPy at this number of nodes."""
 
 
-class Edges(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Edges:
     """Edges between the nodes 0 to ``nodes`` - 1; each array has one item per edge."""
 
     nodes: int
@@ -39,137 +47,218 @@ class Edges(NamedTuple):
         """Returns the edges with source and target exchanged."""
         return Edges(self.nodes, self.target, self.source, self.kind)
 
+    @cached_property
+    def sources(self) -> Successors:
+        """The sources of each node."""
+        return Successors(self.reversed())
+
     def inside(self, number: Numbers) -> Edges:
         """Returns the edges whose ends have the same component; see :func:`components`."""
         return self.where((number[self.source] >= 0) & (number[self.source] == number[self.target]))
 
 
 class Successors:
-    """The targets of each node, in two arrays."""
+    """The targets of each node: those of node n are ``targets[starts[n] : starts[n + 1]]``."""
 
     def __init__(self, edges: Edges) -> None:
-        order = np.argsort(edges.source, kind="stable")
-        self._targets = edges.target[order]
-        self._starts = np.zeros(edges.nodes + 1, np.int64)
-        np.cumsum(np.bincount(edges.source, minlength=edges.nodes), out=self._starts[1:])
+        self.targets = edges.target[np.argsort(edges.source, kind="stable")]
+        self.starts = np.zeros(edges.nodes + 1, np.int64)
+        np.cumsum(np.bincount(edges.source, minlength=edges.nodes), out=self.starts[1:])
 
-    def of(self, node: int) -> Numbers:
+    def of(self, node: int) -> list[int]:
         """The targets of one node."""
-        return self._targets[self._starts[node] : self._starts[node + 1]]
+        targets: list[int] = self.targets[self.starts[node] : self.starts[node + 1]].tolist()
+        return targets
 
     def of_all(self, nodes: Numbers) -> tuple[Numbers, Numbers]:
         """The targets of several nodes, and beside each the index of its source in ``nodes``."""
-        starts = self._starts[nodes]
-        lengths = self._starts[nodes + 1] - starts
+        starts = self.starts[nodes]
+        lengths = self.starts[nodes + 1] - starts
         ends = np.cumsum(lengths)
         index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
-        return self._targets[index], np.repeat(np.arange(len(nodes)), lengths)
+        return self.targets[index], np.repeat(np.arange(len(nodes)), lengths)
 
 
-def order_from_ends(edges: Edges) -> Numbers:
+def distinct(nodes: Numbers, count: int) -> Numbers:
+    """Sorts nodes below ``count`` and removes repeated ones."""
+    if 16 * len(nodes) < count:
+        return _sorted_distinct(nodes)
+    is_present = np.zeros(count, np.bool_)
+    is_present[nodes] = True
+    return np.flatnonzero(is_present)
+
+
+def _sorted_distinct(numbers: Numbers) -> Numbers:
+    ordered = np.sort(numbers)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+
+
+class Block(NamedTuple):
+    """Nodes after all of their targets; in a wide block, none is the target of another."""
+
+    nodes: Numbers
+    is_wide: bool
+
+
+def order_from_ends(edges: Edges) -> Iterator[Block]:
     """Orders the nodes that cannot reach a cycle, each after all of its targets."""
-    sources = Successors(edges.reversed())
+    sources = edges.sources
     left = np.bincount(edges.source, minlength=edges.nodes)
     ready = np.flatnonzero(left == 0)
-    rounds = [ready]
     while len(ready):
-        if len(ready) < _FEW:
-            found: list[int] = []
-            for node in ready.tolist():
-                for source in sources.of(node).tolist():
-                    left[source] -= 1
-                    if not left[source]:
-                        found.append(source)
-            ready = np.array(found, np.int64)
+        if len(ready) < FEW:
+            order, ready = _order_in_sequence(ready, sources, left)
+            yield Block(order, is_wide=False)
         else:
-            affected, count = np.unique(sources.of_all(ready)[0], return_counts=True)
-            left[affected] -= count
-            ready = affected[left[affected] == 0]
-        rounds.append(ready)
-    return np.concatenate(rounds)
+            yield Block(ready, is_wide=True)
+            reached = sources.of_all(ready)[0]
+            np.subtract.at(left, reached, 1)
+            ready = distinct(reached[left[reached] == 0], edges.nodes)
+
+
+def _order_in_sequence(ready: Numbers, sources: Successors, left: Numbers) -> tuple[Numbers, Numbers]:
+    """Orders nodes until many are ready at once."""
+    starts, of, count = sources.starts.data, sources.targets.data, left.data
+    frontier: list[int] = ready.tolist()
+    order: list[int] = []
+    while frontier and len(frontier) < _MANY:
+        order += frontier
+        following = []
+        for node in frontier:
+            for source in of[starts[node] : starts[node + 1]]:
+                count[source] -= 1
+                if not count[source]:
+                    following.append(source)
+        frontier = following
+    return np.array(order, np.int64), np.array(frontier, np.int64)
 
 
 def components(edges: Edges) -> Numbers:
     """Numbers each node by the smallest node of its strongly connected component; -1: it lies in no cycle.
 
-    Nodes without predecessor or successor are removed first, which leaves few.
+    Nodes without predecessor or successor are removed first. A node with one successor is in the component of its
+    successor or in none: Tarjan's algorithm sees only the others.
     """
     number = np.full(edges.nodes, -1, np.int64)
-    inside = np.ones(edges.nodes, np.bool_)
-    inside[order_from_ends(edges)] = False
-    rest = edges.where(inside[edges.source] & inside[edges.target])
-    inside[order_from_ends(rest.reversed())] = False
-    rest = rest.where(inside[rest.source] & inside[rest.target])
-    nodes = np.flatnonzero(inside)
-    successors = _as_lists(nodes, rest)
-    for component in strongly_connected_components(successors):
-        if len(component) > 1 or component[0] in successors[component[0]]:
-            members = nodes[component]
-            number[members] = members.min()
+    rest = _peel(edges)
+    if not len(rest.source):
+        return number
+    nodes = distinct(rest.source, edges.nodes)
+    count = len(nodes)
+    renumbered = np.zeros(edges.nodes, np.int64)
+    renumbered[nodes] = np.arange(count)
+    links = _sorted_distinct(renumbered[rest.source] * count + renumbered[rest.target])
+    source, target = np.divmod(links, count)
+    is_fork = np.bincount(source, minlength=count) > 1
+    following = np.arange(count)
+    following[source[~is_fork[source]]] = target[~is_fork[source]]
+    root = _last_of_path(following)
+    chosen = is_fork[source] & is_fork[root[target]]
+    group = _tarjan(Successors(Edges(count, source[chosen], root[target[chosen]], source[chosen])))[root]
+    members = distinct(_peel(Edges(count, source, target, source).inside(group)).source, count)
+    smallest = np.full(count, count, np.int64)
+    np.minimum.at(smallest, group[members], members)
+    number[nodes[members]] = nodes[smallest[group[members]]]
     return number
 
 
-def _as_lists(nodes: Numbers, edges: Edges) -> Sequence[Sequence[int]]:
-    successors: list[list[int]] = [[] for _ in nodes]
-    sources, targets = np.searchsorted(nodes, edges.source), np.searchsorted(nodes, edges.target)
-    for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
-        successors[source].append(target)
-    return successors
+def _peel(edges: Edges) -> Edges:
+    """Removes the edges of nodes that cannot reach a cycle, then of those that no cycle reaches."""
+    for _ in range(2):
+        inside = np.ones(edges.nodes, np.bool_)
+        for block in order_from_ends(edges):
+            inside[block.nodes] = False
+        edges = edges.where(inside[edges.source] & inside[edges.target]).reversed()
+    return edges
+
+
+def _last_of_path(following: Numbers) -> Numbers:
+    """The node that follows itself at the end of each node's path, or the smallest node of the cycle that it enters."""
+    smallest = np.arange(len(following))
+    for _ in range(len(following).bit_length()):
+        smallest = np.minimum(smallest, smallest[following])
+        further = following[following]
+        if np.array_equal(further, following):
+            break
+        following = further
+    return smallest[following]
+
+
+def _tarjan(successors: Successors) -> Numbers:
+    """Numbers each node by a node of its strongly connected component.
+
+    Iterative, since a path may be a million nodes long.
+
+    Source:
+        R. Tarjan, Depth-first search and linear graph algorithms, 1972.
+    """
+    starts, targets = successors.starts.tolist(), successors.targets.tolist()
+    count = len(starts) - 1
+    following, ends = starts[:-1], starts[1:]
+    number, low, group = [0] * count, [0] * count, [-1] * count
+    stack: list[int] = []
+    seen = 0
+    for start in range(count):
+        path = [] if number[start] else [start]
+        while path:
+            node = path[-1]
+            if not number[node]:
+                seen += 1
+                number[node] = low[node] = seen
+                stack.append(node)
+            if following[node] < ends[node]:
+                target = targets[following[node]]
+                following[node] += 1
+                if not number[target]:
+                    path.append(target)
+                elif group[target] < 0:
+                    low[node] = min(low[node], number[target])
+                continue
+            path.pop()
+            if path:
+                low[path[-1]] = min(low[path[-1]], low[node])
+            if low[node] == number[node]:
+                while group[node] < 0:
+                    group[stack.pop()] = node
+    return np.array(group, np.int64)
 
 
 def nearest(edges: Edges, goals: Numbers) -> Numbers:
-    """Finds the nearest goal that each node can reach, of equally near ones the smallest; -1: none."""
-    sources = Successors(edges.reversed())
-    label = np.full(edges.nodes, -1, np.int64)
-    frontier = np.unique(goals)
-    label[frontier] = frontier
-    while len(frontier):
-        frontier = (
-            np.array(sorted(_label_round(frontier, sources, label)), np.int64)
-            if len(frontier) < _FEW
-            else (_label_round_at_once(frontier, sources, label))
-        )
+    """Finds the nearest goal that each node can reach, of equally near ones the smallest; -1: none.
+
+    A goal reaches itself.
+    """
+    label = np.full(edges.nodes, edges.nodes, np.int64)
+    label[goals] = goals
+    if len(goals) and len(edges.source):
+        sources = edges.sources
+        frontier = goals
+        while len(frontier):
+            if len(frontier) < FEW:
+                frontier = _label_in_sequence(frontier, sources, label)
+                continue
+            reached, index = sources.of_all(frontier)
+            goal = label[frontier][index]
+            is_new = label[reached] == edges.nodes
+            np.minimum.at(label, reached[is_new], goal[is_new])
+            frontier = distinct(reached[is_new], edges.nodes)
+    label[label == edges.nodes] = -1
     return label
 
 
-def _label_round(frontier: Numbers, sources: Successors, label: Numbers) -> set[int]:
-    found: dict[int, int] = {}
-    for node in frontier.tolist():
-        goal = int(label[node])
-        for source in sources.of(node).tolist():
-            if label[source] < 0:
-                found[source] = min(goal, found.get(source, goal))
-    for source, goal in found.items():
-        label[source] = goal
-    return set(found)
-
-
-def _label_round_at_once(frontier: Numbers, sources: Successors, label: Numbers) -> Numbers:
-    reached, index = sources.of_all(frontier)
-    goal = label[frontier][index]
-    is_new = label[reached] < 0
-    reached, goal = reached[is_new], goal[is_new]
-    order = np.lexsort((goal, reached))
-    reached, goal = reached[order], goal[order]
-    is_first = np.ones(len(reached), np.bool_)
-    is_first[1:] = reached[1:] != reached[:-1]
-    label[reached[is_first]] = goal[is_first]
-    return reached[is_first]
-
-
-def members_by_component(number: Numbers, edges: Edges) -> dict[int, list[int]]:
-    """The nodes of each component of :func:`components`: in call order if it is one simple cycle, else sorted."""
-    nodes = np.flatnonzero(number >= 0)
-    members: dict[int, list[int]] = {}
-    for node, component in zip(nodes.tolist(), number[nodes].tolist(), strict=True):
-        members.setdefault(component, []).append(node)
-    inside = edges.inside(number)
-    following = dict(zip(inside.source.tolist(), inside.target.tolist(), strict=True))
-    links = Counter(number[inside.source].tolist())
-    for component, unordered in members.items():
-        if links[component] == len(unordered):  # each node has one link: a simple cycle
-            node = unordered[0]
-            for index in range(len(unordered)):
-                unordered[index] = node
-                node = following[node]
-    return members
+def _label_in_sequence(frontier: Numbers, sources: Successors, label: Numbers) -> Numbers:
+    """Labels the next nodes until they are many."""
+    starts, of, goals = sources.starts.data, sources.targets.data, label.data
+    unlabelled = len(label)
+    nodes: list[int] = frontier.tolist()
+    while nodes and len(nodes) < _MANY:
+        found: dict[int, int] = {}
+        for node in nodes:
+            goal = goals[node]
+            for source in of[starts[node] : starts[node + 1]]:
+                if goals[source] == unlabelled and found.get(source, unlabelled) > goal:
+                    found[source] = goal
+        for source, goal in found.items():
+            goals[source] = goal
+        nodes = list(found)
+    return np.array(nodes, np.int64)

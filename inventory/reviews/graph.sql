@@ -1,44 +1,62 @@
--- The graph of functions that send events to functions, with numbers for nodes in the order of their URNs.
+-- The graph of functions that send events to functions. A node is the id of a subject; nodes of other URNs follow.
 -- Kinds of an edge: 0 on_success, 1 on_failure, 2 an alias to its version, 3 an alias to a version that it may point to.
 
-CREATE TABLE named_edges AS
-SELECT source, target, CASE event WHEN 'on_success' THEN 0 ELSE 1 END AS kind FROM edges
+CREATE TABLE called_aliases AS SELECT DISTINCT target AS urn FROM edges WHERE via_alias;
+
+CREATE TABLE alias_links AS
+SELECT DISTINCT urn AS source, version_urn AS target, 2 AS kind
+FROM called_aliases JOIN alias_of ON alias_of.alias_urn = called_aliases.urn
 UNION ALL
-SELECT DISTINCT e.target, a.version_urn, 2 FROM edges AS e JOIN alias_of AS a ON a.alias_urn = e.target
-UNION ALL
-SELECT DISTINCT e.target, v.source, 3
-FROM edges AS e JOIN edges AS v ON function_of(v.source) = function_of(e.target) AND NOT is_alias(v.source)
-WHERE e.via_alias AND e.target NOT IN (SELECT alias_urn FROM alias_of);
+SELECT DISTINCT called_aliases.urn, edges.source, 3
+FROM called_aliases JOIN edges ON function_of(edges.source) = function_of(urn) AND NOT is_alias(edges.source)
+WHERE urn NOT IN (SELECT alias_urn FROM alias_of);
+
+CREATE TABLE other_nodes AS
+SELECT (SELECT coalesce(max(id), 0) FROM subjects) + row_number() OVER (ORDER BY urn) AS node, urn
+FROM (
+    SELECT target AS urn FROM edges WHERE target_id IS NULL
+    UNION SELECT target FROM alias_links WHERE target NOT IN (SELECT subject FROM subjects)
+);
 
 CREATE TABLE graph_nodes AS
-WITH unreadable AS (
-    SELECT DISTINCT subject FROM targets WHERE type = 'FunctionGraph' AND target_urn IS NULL
-), named AS (
-    SELECT source AS urn FROM named_edges UNION SELECT target FROM named_edges UNION SELECT subject FROM unreadable
+WITH named AS (
+    SELECT id AS node, subject AS urn, true AS is_subject, why_unknown, why_null, retries FROM subjects
+    UNION ALL
+    SELECT node, urn, false, 'not_listed', NULL, NULL FROM other_nodes
 ), resolved AS (
     SELECT DISTINCT alias_urn AS urn FROM alias_of
+), unreadable AS (
+    SELECT DISTINCT subject AS urn FROM targets WHERE type = 'FunctionGraph' AND target_urn IS NULL
 ), explained AS (
     SELECT
-        n.urn, s.subject IS NOT NULL AS is_subject, s.retries, s.why_null, r.urn IS NOT NULL AS is_resolved,
+        node, is_subject, retries, why_null, resolved.urn IS NOT NULL AS is_resolved,
         CASE
-            WHEN is_alias(n.urn) AND r.urn IS NULL AND n.urn IN (SELECT target FROM edges) THEN 'alias_unresolved'
-            WHEN s.subject IS NULL AND r.urn IS NULL THEN 'not_listed'
-            WHEN NOT s.is_known THEN s.why_unknown
-            WHEN u.subject IS NOT NULL THEN 'param_unreadable'
+            WHEN called_aliases.urn IS NOT NULL AND resolved.urn IS NULL THEN 'alias_unresolved'
+            WHEN is_subject OR resolved.urn IS NULL
+                THEN coalesce(why_unknown, CASE WHEN unreadable.urn IS NOT NULL THEN 'param_unreadable' END)
         END AS why_unknown
-    FROM named AS n
-    LEFT JOIN subjects AS s ON s.subject = n.urn
-    LEFT JOIN resolved AS r ON r.urn = n.urn
-    LEFT JOIN unreadable AS u ON u.subject = n.urn
+    FROM named
+    LEFT JOIN called_aliases ON called_aliases.urn = named.urn
+    LEFT JOIN resolved ON resolved.urn = named.urn
+    LEFT JOIN unreadable ON unreadable.urn = named.urn
 )
 SELECT
-    row_number() OVER (ORDER BY urn) - 1 AS node, urn, is_subject, why_unknown, why_unknown IS NOT NULL AS is_open,
+    node, is_subject, why_unknown, why_unknown IS NOT NULL AS is_open,
     CASE WHEN is_resolved AND retries IS NULL THEN 0 ELSE 1 + greatest(coalesce(retries, 0), 0) END AS attempts,
     retries IS NULL AND NOT is_resolved AS has_open_attempts, coalesce(why_unknown, why_null) AS why_open_attempts
 FROM explained;
 
 CREATE TABLE graph_edges AS
-SELECT s.node AS source, t.node AS target, e.kind
-FROM named_edges AS e JOIN graph_nodes AS s ON s.urn = e.source JOIN graph_nodes AS t ON t.urn = e.target;
+WITH of_edges AS (
+    SELECT source_id AS source, coalesce(target_id, other_nodes.node) AS target, event = 'on_failure' AS is_failure
+    FROM edges LEFT JOIN other_nodes ON edges.target_id IS NULL AND other_nodes.urn = edges.target
+), names AS (
+    SELECT id AS node, subject AS urn FROM subjects UNION ALL FROM other_nodes
+)
+SELECT source, target, is_failure::INTEGER AS kind FROM of_edges
+UNION ALL
+SELECT s.node, t.node, kind
+FROM alias_links JOIN names AS s ON s.urn = alias_links.source JOIN names AS t ON t.urn = alias_links.target;
 
-DROP TABLE named_edges;
+DROP TABLE called_aliases;
+DROP TABLE alias_links;

@@ -1,47 +1,59 @@
--- The tables of the graph that rules read, from the arrays that Python computes; -1 is no node.
+-- The tables of the graph that rules read, from the numbers that Python computes; -1 is no node.
+
+CREATE TABLE named_nodes AS  -- the nodes that other rows name
+WITH named AS (
+    SELECT node FROM cycle_members
+    UNION SELECT open_by_success FROM graph_values
+    UNION SELECT open_node FROM graph_values
+), names AS (
+    SELECT id AS node, subject AS urn FROM subjects UNION ALL FROM other_nodes
+)
+SELECT node, urn, why_unknown FROM named JOIN names USING (node) JOIN graph_nodes USING (node);
 
 CREATE TABLE cycle_list AS
-SELECT type, n.urn AS component, certainty, m.kind, size, members
-FROM cycle_rows AS m JOIN graph_nodes AS n ON n.node = m.component;
+SELECT type, c.urn AS component, size, any_value(kind) AS kind, list(n.urn ORDER BY position, n.urn)[:100] AS members
+FROM cycle_members AS m JOIN named_nodes AS n USING (node) JOIN named_nodes AS c ON c.node = m.component
+WHERE type <> 'on_failure'
+GROUP BY type, c.urn, size;
 
 CREATE TABLE cycles AS
 SELECT
-    n.urn AS subject, s.urn AS success_cycle, f.urn AS failure_cycle, a.urn AS alias_cycle,
-    v.open_by_success >= 0 AS reaches_unknown_by_success, v.open_node >= 0 AS reaches_unknown,
+    v.node AS id, subject, s.urn AS success_cycle, f.urn AS failure_cycle, a.urn AS alias_cycle,
+    open_by_success >= 0 AS reaches_unknown_by_success, open_node >= 0 AS reaches_unknown,
     coalesce(os.urn, o.urn) AS unknown_urn, coalesce(os.why_unknown, o.why_unknown) AS why_unknown
 FROM graph_values AS v
-JOIN graph_nodes AS n USING (node)
-LEFT JOIN graph_nodes AS s ON s.node = v.success_cycle
-LEFT JOIN graph_nodes AS f ON f.node = v.failure_cycle
-LEFT JOIN graph_nodes AS a ON a.node = v.alias_cycle
-LEFT JOIN graph_nodes AS os ON os.node = v.open_by_success
-LEFT JOIN graph_nodes AS o ON o.node = v.open_node
-WHERE n.is_subject AND greatest(v.success_cycle, v.failure_cycle, v.alias_cycle, v.open_by_success, v.open_node) >= 0;
+JOIN subjects ON subjects.id = v.node
+LEFT JOIN named_nodes AS s ON s.node = v.success_cycle
+LEFT JOIN named_nodes AS f ON f.node = v.failure_cycle
+LEFT JOIN named_nodes AS a ON a.node = v.alias_cycle
+LEFT JOIN named_nodes AS os ON os.node = v.open_by_success
+LEFT JOIN named_nodes AS o ON o.node = v.open_node
+WHERE greatest(v.success_cycle, v.failure_cycle, v.alias_cycle, v.open_by_success, v.open_node) >= 0;
 
-CREATE TABLE chains AS
-SELECT
-    n.urn AS subject, CASE WHEN v.most < 'infinity'::DOUBLE THEN v.length END AS length,
-    v.most = 'infinity'::DOUBLE AS is_infinite, v.is_bound = 1 AS is_lower_bound, v.called_by
-FROM graph_values AS v JOIN graph_nodes AS n USING (node)
-WHERE n.is_subject;
+DROP TABLE named_nodes;
 
-CREATE TABLE envelope AS
-WITH values_of AS (
-    SELECT n.urn AS subject, v.fewest, v.most, v.is_bound, o.why_open_attempts AS why_unknown
-    FROM graph_values AS v JOIN graph_nodes AS n USING (node) LEFT JOIN graph_nodes AS o ON o.node = v.open_attempts
-)
-SELECT
-    s.subject, coalesce(v.fewest, 1.0) AS fewest_invocations,
-    coalesce(v.most, 1 + greatest(coalesce(s.retries, 0), 0))::DOUBLE AS most_invocations,
-    coalesce(v.most = 'infinity'::DOUBLE, false) AS is_infinite,
-    coalesce(v.is_bound = 1, s.retries IS NULL) AS is_lower_bound,
-    (1 + s.retries) * f.timeout * f.memory_size / 1024 AS gb_s_per_failing_event,
-    coalesce(v.why_unknown, s.why_unknown, s.why_null) AS why_unknown
-FROM subjects AS s LEFT JOIN values_of AS v USING (subject) LEFT JOIN facts AS f USING (subject);
+-- Views: a table would copy a million URNs.
 
-CREATE TABLE exposure AS
+CREATE VIEW chains AS
 SELECT
-    s.subject, 1 + s.retries AS most_attempts, s.age_s AS dropped_after_outage_s,
+    subjects.id, subject, CASE WHEN isfinite(v.length) THEN v.length::BIGINT END AS length,
+    isinf(v.length) AS is_infinite, v.is_bound AS is_lower_bound, v.called_by
+FROM graph_values AS v JOIN subjects ON subjects.id = v.node
+WHERE v.length > 1 OR v.called_by > 0;
+
+CREATE VIEW envelope AS
+SELECT
+    s.id, s.subject, v.fewest AS fewest_invocations, v.most AS most_invocations, isinf(v.most) AS is_infinite,
+    v.is_bound AS is_lower_bound, (1 + s.retries) * f.timeout * f.memory_size / 1024 AS gb_s_per_failing_event,
+    n.why_open_attempts AS why_unknown
+FROM graph_values AS v
+JOIN subjects AS s ON s.id = v.node
+LEFT JOIN facts AS f ON f.subject = s.subject
+LEFT JOIN graph_nodes AS n ON n.node = v.open_attempts;
+
+CREATE VIEW exposure AS
+SELECT
+    s.id, s.subject, 1 + s.retries AS most_attempts, s.age_s AS dropped_after_outage_s,
     t.type || ' ' || coalesce(t.place, '(unreadable)') AS failure_goes_to,
     s.has_failure_destination OR s.status_log OR coalesce(f.log_group_id, '') <> '' AS is_visible,
     f.fail_count, s.retries IS NULL OR s.age_s IS NULL AS is_lower_bound
@@ -49,7 +61,4 @@ FROM subjects AS s
 LEFT JOIN targets AS t ON t.subject = s.subject AND t.event = 'on_failure'
 LEFT JOIN facts AS f ON f.subject = s.subject;
 
-DROP TABLE graph_values;
 DROP TABLE graph_edges;
-DROP TABLE graph_nodes;
-DROP TABLE cycle_rows;

@@ -138,9 +138,11 @@ FROM resolved;
 
 CREATE TABLE edges AS
 SELECT
-    t.subject AS source, t.target_urn AS target, t.event, coalesce(s.is_known, false) AS target_known,
-    is_alias(t.target_urn) AS via_alias
-FROM targets AS t LEFT JOIN subjects AS s ON s.subject = t.target_urn
+    f.id AS source_id, t.subject AS source, s.id AS target_id, t.target_urn AS target, t.event,
+    coalesce(s.is_known, false) AS target_known, is_alias(t.target_urn) AS via_alias
+FROM targets AS t
+JOIN subjects AS f USING (subject)
+LEFT JOIN subjects AS s ON s.subject = t.target_urn
 WHERE t.target_urn IS NOT NULL AND t.target_exists IS DISTINCT FROM false;
 
 CREATE TABLE function_list AS

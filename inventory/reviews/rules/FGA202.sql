@@ -16,5 +16,5 @@ SELECT
     CASE WHEN c.failure_cycle IS NOT NULL THEN true WHEN NOT coalesce(c.reaches_unknown, false) THEN false END AS fails,
     c.why_unknown, {'urns': l.members, 'size': l.size, 'kind': l.kind, 'unknown_urn': c.unknown_urn} AS evidence
 FROM subjects AS s
-LEFT JOIN cycles AS c USING (subject)
+LEFT JOIN cycles AS c USING (id)
 LEFT JOIN cycle_list AS l ON l.type = 'failure' AND l.component = c.failure_cycle

@@ -23,4 +23,4 @@ SELECT
         WHEN NOT coalesce(y.reaches_unknown, false) THEN false
     END AS fails,
     y.why_unknown, {'length': c.length, 'is_infinite': c.is_infinite} AS evidence
-FROM subjects AS s LEFT JOIN chains AS c USING (subject) LEFT JOIN cycles AS y USING (subject)
+FROM subjects AS s LEFT JOIN chains AS c USING (id) LEFT JOIN cycles AS y USING (id)

@@ -21,4 +21,4 @@ SELECT
     CASE WHEN e.most_invocations > $max_invocations THEN true WHEN NOT e.is_lower_bound THEN false END AS fails,
     e.why_unknown,
     {'most_invocations': CASE WHEN NOT e.is_infinite THEN e.most_invocations END, 'is_infinite': e.is_infinite} AS evidence
-FROM subjects AS s LEFT JOIN envelope AS e USING (subject)
+FROM subjects AS s LEFT JOIN envelope AS e USING (id)
