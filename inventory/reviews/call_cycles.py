@@ -9,7 +9,7 @@ import numpy as np
 from inventory.reviews.call_graph import FAILURE, SUCCESS, components
 
 if TYPE_CHECKING:
-    from inventory.reviews.call_graph import Edges, Numbers
+    from inventory.reviews.call_graph import Edges, Flags, Numbers
 
 
 class Cycles(NamedTuple):
@@ -79,7 +79,7 @@ class Cycles(NamedTuple):
         return position
 
 
-def has_more_cycles(mixed: Cycles, by_success: Cycles, by_failure: Cycles) -> Numbers:
+def has_more_cycles(mixed: Cycles, by_success: Cycles, by_failure: Cycles) -> Flags:
     """Whether each component of ``mixed``, at its number, has cycles that need both events.
 
     Cycles of a single event share no link. So if there are as many of them as independent cycles, each other cycle

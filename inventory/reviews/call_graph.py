@@ -90,7 +90,9 @@ def distinct(nodes: Numbers, count: int) -> Numbers:
 
 def _sorted_distinct(numbers: Numbers) -> Numbers:
     ordered = np.sort(numbers)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    is_first = np.ones(len(ordered), np.bool_)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return np.asarray(ordered[is_first], np.int64)
 
 
 class Block(NamedTuple):

@@ -58,7 +58,7 @@ def longest_paths(calls: Calls, is_open: Flags) -> Longest:
             _follow_at_once(block.nodes, calls, is_open, paths)
         else:
             _follow_in_sequence(block, calls, is_open, paths)
-    return Longest(*(array[:-1] for array in paths))
+    return Longest(paths.length[:-1], paths.most[:-1], paths.is_bound[:-1])
 
 
 def _targets(edges: Edges) -> Numbers:
@@ -153,7 +153,8 @@ def cheapest_paths(calls: Calls) -> Amounts:
 
 def _settle_in_sequence(calls: Calls, sources: Successors, fewest: Amounts, queue: _Queue) -> tuple[float, list[int]]:
     """Settles nodes until many have the same cost, which are returned."""
-    value, attempts, has_versions = fewest.data, calls.attempts.data, calls.has_versions.data
+    value: memoryview[Any] = fewest.data
+    attempts, has_versions = calls.attempts.data, calls.has_versions.data
     success, failure = calls.success.data, calls.failure.data
     starts, of = sources.starts.data, sources.targets.data
     while queue:

@@ -89,13 +89,12 @@ def _sql(name: str) -> str:
 
 def _read_nodes(connection: duckdb.DuckDBPyConnection) -> _Nodes:
     rows = connection.execute("SELECT node, attempts, is_open, has_open_attempts FROM graph_nodes").fetchnumpy()
-    count = int(rows["node"].max(initial=-1)) + 1
-    columns = []
-    for name, dtype in (("attempts", np.int64), ("is_open", np.bool_), ("has_open_attempts", np.bool_)):
-        column = np.zeros(count, dtype)
-        column[rows["node"]] = rows[name]
-        columns.append(column)
-    return _Nodes(*columns)
+    node = np.asarray(rows["node"], np.int64)
+    count = int(np.max(node, initial=-1)) + 1
+    nodes = _Nodes(np.zeros(count, np.int64), np.zeros(count, np.bool_), np.zeros(count, np.bool_))
+    for column, name in zip(nodes, nodes._fields, strict=True):
+        column[node] = rows[name]
+    return nodes
 
 
 def _read_edges(connection: duckdb.DuckDBPyConnection, nodes: int) -> Edges:
