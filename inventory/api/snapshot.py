@@ -188,6 +188,21 @@ class Snapshot:
         return self.frame("rejects")
 
     @cached_property
+    def scopes(self) -> pd.DataFrame:
+        """One row per region and project: account, URNs by status, calls, learned limits, why it stopped.
+
+        Shape:
+            (scopes, 20), sorted by ``region``, ``project_id``.
+
+        Units:
+            ``calls``, ``refused`` and the limits calls, ``limit_seconds`` and ``shared_limit_seconds`` seconds.
+
+        Source:
+            counters of all sessions of the run; column by column: ``inventory schema scopes``.
+        """
+        return self.frame("scopes")
+
+    @cached_property
     def function_facts(self) -> pd.DataFrame:
         """One row per function that the service listed, with ``--versions`` also per version.
 

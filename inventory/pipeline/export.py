@@ -15,7 +15,7 @@ from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.discover import Discovery, discover
 from inventory.pipeline.fetch import fetch_configs
 from inventory.pipeline.load import load_sources
-from inventory.pipeline.scope_settings import resolve_scope
+from inventory.pipeline.scope_table import describe_ends
 from inventory.runs import finish, manifest, manifest_reader
 from inventory.runs.facts import RunEnd, RunFacts, record_end, record_output, save_table_options
 from inventory.runs.finish import Result
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
     from inventory.sources.memory import MemorySource
-    from inventory.tables.writer import TableFile
 
 
 async def export(
@@ -74,16 +73,15 @@ async def export(
             result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
         else:
             finish.check_bodies(ledger, folder.path)
-            folder.check_places(settings.format, in_parts=settings.rows_per_file > 0)
-            save_table_options(ledger, settings)
-            folder.remove_manifest()
-            record_end(ledger, None)
+            _begin_session(folder, ledger, settings)
             # ledger ──► worker pool ── client ──► ledger
             scopes = await fetch_configs(ledger, settings, account, observer, limits, began=began)
             # ledger ──► flatten ──► tables
-            tables, counts = await run_in_thread(build_tables, ledger, folder.path, settings, observer)
+            ends = describe_ends(ledger, settings, scopes)
+            tables, counts = await run_in_thread(build_tables, ledger, folder.path, settings, ends, observer)
             # tables ──► manifest
-            result = await run_in_thread(_write_manifest, ledger, output, settings, scopes, tables, counts)
+            end = RunEnd(manifest.now(), _exit_code_of(scopes, counts), ends, describe(settings))
+            result = await run_in_thread(finish.write_manifest, ledger, output, end, tables, counts)
             # tables, manifest ──► object store
             await run_cancellable(observer.check_cancelled, upload.complete, result.manifest["tables"], observer)
         return await run_in_thread(finish.drop_bodies, ledger, result, observer) if settings.drop_bodies else result
@@ -103,29 +101,12 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
     return is_same and written.issuperset(settings.format) and folder.holds(done["tables"])
 
 
-def _write_manifest(
-    ledger: Ledger,
-    output: Output,
-    settings: ExportSettings,
-    scopes: dict[tuple[str, str], ScopeEnd],
-    tables: list[TableFile],
-    counts: manifest.Counts,
-) -> Result:
-    reports = {
-        key: manifest.ScopeReport(
-            resolve_scope(settings, *key).endpoint,
-            scope.limit,
-            scope.used,
-            scope.stopped,
-            scope.shared_limit,
-            scope.shared_used,
-        )
-        for key, scope in scopes.items()
-    }
-    ended = RunEnd(
-        manifest.now(),
-        manifest.exit_code_of(counts, (scope.exit_code for scope in scopes.values() if scope.exit_code is not None)),
-        manifest.describe_scopes(ledger.scopes(), ledger.answers(), reports),
-        describe(settings),
-    )
-    return finish.write_manifest(ledger, output, ended, tables, counts)
+def _begin_session(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> None:
+    folder.check_places(settings.format, in_parts=settings.rows_per_file > 0)
+    save_table_options(ledger, settings)
+    folder.remove_manifest()
+    record_end(ledger, None)
+
+
+def _exit_code_of(scopes: dict[tuple[str, str], ScopeEnd], counts: manifest.Counts) -> ExitCode:
+    return manifest.exit_code_of(counts, (scope.exit_code for scope in scopes.values() if scope.exit_code is not None))

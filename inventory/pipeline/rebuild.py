@@ -13,7 +13,7 @@ from inventory.display.formatting import format_count
 from inventory.errors import ExitCode, InterruptedRunError, Status, UsageError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.build_tables import build_tables
-from inventory.pipeline.scope_settings import resolve_scope
+from inventory.pipeline.scope_table import describe_recorded
 from inventory.runs import finish as ending
 from inventory.runs import manifest, manifest_reader
 from inventory.runs.facts import TABLE_OPTION_NAMES, RunEnd, RunFacts, record_end, save_table_options
@@ -66,9 +66,10 @@ def rebuild_tables(
             record_end(ledger, end)
             folder.remove_manifest()
 
+        ends = describe_recorded(ledger, settings) if end is None else end.scopes
         with _add_to_interruption("; the tables are as they were"):
-            tables, counts = build_tables(ledger, path, settings, observer, before_names=before_names)
-        end = end or _reconstruct_end(ledger, settings, counts)
+            tables, counts = build_tables(ledger, path, settings, ends, observer, before_names=before_names)
+        end = end or _reconstruct_end(ledger, settings, ends, counts)
         end = end._replace(settings={**end.settings, **described_part(settings, TABLE_OPTION_NAMES)})
         result = ending.write_manifest(ledger, output, end, tables, counts)
         if drop_bodies:
@@ -86,21 +87,16 @@ def _add_to_interruption(result: str) -> Iterator[None]:
         raise
 
 
-def _reconstruct_end(ledger: Ledger, settings: ExportSettings, counts: manifest.Counts) -> RunEnd:
+def _reconstruct_end(
+    ledger: Ledger, settings: ExportSettings, ends: list[dict[str, Any]], counts: manifest.Counts
+) -> RunEnd:
     """The end of a run that was killed before it recorded one."""
     last = ledger.last_finished()
     finished = None if last is None else manifest_reader.text_of(datetime.fromtimestamp(last / 1e6, UTC))
-    scopes = ledger.scopes()
-    reports = {
-        (region, project_id): manifest.ScopeReport(
-            resolve_scope(settings, region, project_id).endpoint, None, None, None
-        )
-        for region, project_id, _ in scopes
-    }
     return RunEnd(
         finished or RunFacts(ledger).started or "",
         manifest.exit_code_of(counts, ()),
-        manifest.describe_scopes(scopes, ledger.answers(), reports),
+        ends,
         describe(settings),
     )
 

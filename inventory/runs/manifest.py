@@ -69,6 +69,7 @@ class ScopeReport(NamedTuple):
         used: used part of the limit since it was learnt; None after too little time.
         stopped: why the scope stopped, or None.
         shared_limit: the learnt limit that counts the calls of all scopes of the endpoint.
+        account: its name in the settings file; None if the run has one account.
     """
 
     endpoint: str
@@ -77,6 +78,7 @@ class ScopeReport(NamedTuple):
     stopped: str | None
     shared_limit: RateLimit | None = None
     shared_used: float | None = None
+    account: str | None = None
 
 
 def now() -> str:
@@ -160,6 +162,7 @@ def describe_scopes(
                 "shared_limit": None if report.shared_limit is None else report.shared_limit._asdict(),
                 "shared_limit_used": None if report.shared_used is None else round(report.shared_used, 3),
                 "stopped": report.stopped,
+                "account": report.account,
             }
         )
     return described

@@ -98,6 +98,7 @@ class ScopeBlock(msgspec.Struct):
     shared_limit: RunLimit | None = None
     shared_limit_used: float | None = None
     stopped: str | None = None
+    account: str | None = None
 
 
 class _TableFile(msgspec.Struct):

@@ -7,6 +7,7 @@ from typing import Final
 from inventory.errors import UsageError
 from inventory.tables.column import BOOLEAN, FLOAT, INTEGER, TEXT, TIME, Column, Table
 from inventory.tables.listing_schema import ALIASES, FUNCTION_FACTS
+from inventory.tables.scopes import SCOPES
 
 __all__ = [
     "ALIASES",
@@ -20,6 +21,7 @@ __all__ = [
     "INTEGER",
     "LISTED_TABLES",
     "REJECTS",
+    "SCOPES",
     "TABLES",
     "TEXT",
     "TIME",
@@ -315,7 +317,9 @@ REJECTS: Final = Table(
     ),
 )
 
-TABLES: Final = {table.name: table for table in (FUNCTIONS, DESTINATIONS, CALLS, REJECTS, FUNCTION_FACTS, ALIASES)}
+TABLES: Final = {
+    table.name: table for table in (FUNCTIONS, DESTINATIONS, CALLS, REJECTS, SCOPES, FUNCTION_FACTS, ALIASES)
+}
 LISTED_TABLES: Final = (FUNCTION_FACTS.name, ALIASES.name)
 """Tables of runs with a listing (``--all``) only."""
 

@@ -53,7 +53,7 @@ def test_the_four_tables_are_frames(run, copy, form):
     assert types["created_time"] == "timestamp[us, tz=UTC][pyarrow]"
     categories = {
         f"{name}.{column}"
-        for name in ("functions", "destinations", "calls", "rejects")
+        for name in ("functions", "destinations", "calls", "rejects", "scopes")
         for column, dtype in getattr(snapshot, name).dtypes.items()
         if dtype == "category"
     }
@@ -164,7 +164,7 @@ def test_a_run_with_unanswered_urns_can_be_raised(run, copy):
             assert caught.value.exit_code == known
 
 
-@pytest.mark.parametrize("name", ["functions", "destinations", "calls", "rejects"])
+@pytest.mark.parametrize("name", ["functions", "destinations", "calls", "rejects", "scopes"])
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_a_table_without_columns_keeps_its_rows(run, copy, form, name):
     change(copy, tables=[t for t in json.loads((run / "manifest.json").read_text())["tables"] if t["format"] == form])

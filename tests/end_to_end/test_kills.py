@@ -59,14 +59,14 @@ TABLES = [
     f"{BUILD_TABLES}:before:1",
     f"{WRITE_ROWS}:after:2",
     f"{FINISH_TABLE}:after:2",
-    f"{REPLACE}:before:1",  # the tables get their names one by one: eight, and then the manifest's
+    f"{REPLACE}:before:1",  # the tables get their names one by one: ten, and then the manifest's
     f"{REPLACE}:after:1",
 ]
 NAMES_AND_MANIFEST = [
     f"{REPLACE}:before:5",
-    f"{REPLACE}:after:8",
-    f"{REPLACE}:before:9",
-    f"{REPLACE}:after:9",
+    f"{REPLACE}:after:10",
+    f"{REPLACE}:before:11",
+    f"{REPLACE}:after:11",
     f"{CLOSE_LEDGER}:before:2",  # all is done: what is killed now only says so
 ]
 WITH_LISTS = [f"{RECORD_LISTED}:before:1", f"{RECORD_LISTED}:after:1", f"{COMMIT}:after:2", f"{RECORD_LISTED}:after:2"]

@@ -38,7 +38,7 @@ def ledger(tmp_path):
 
 
 def test_the_tables_are_the_ledger_in_urn_order(ledger, tmp_path):
-    files, counts = build_tables(ledger, tmp_path, SETTINGS, ProgressObserver())
+    files, counts = build_tables(ledger, tmp_path, SETTINGS, [], ProgressObserver())
     assert [(row["function_name"], row["status"]) for row in rows(tmp_path)] == [
         ("a", "configured"),
         ("b", "failed"),
@@ -48,14 +48,14 @@ def test_the_tables_are_the_ledger_in_urn_order(ledger, tmp_path):
     assert [(row["event"], row["destination"]) for row in rows(tmp_path, "destinations")] == [("on_failure", "SMN")]
     assert [row["text"] for row in rows(tmp_path, "rejects", "csv")] == ["odd"]
     assert (counts.status, counts.retries) == ({"configured": 1, "failed": 1, "not_attempted": 1}, 4)
-    assert len(files) == 8
+    assert len(files) == 10
 
 
 def test_the_same_ledger_makes_the_same_bytes(ledger, tmp_path):
     hashes = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        files, _ = build_tables(ledger, tmp_path / name, SETTINGS, ProgressObserver())
+        files, _ = build_tables(ledger, tmp_path / name, SETTINGS, [], ProgressObserver())
         hashes.append([file.sha256 for file in files])
     assert hashes[0] == hashes[1]
 
@@ -64,23 +64,24 @@ def test_a_stop_leaves_no_table(ledger, tmp_path):
     observer = ProgressObserver()
     observer.cancel(15)
     with pytest.raises(InterruptedRunError):
-        build_tables(ledger, tmp_path, SETTINGS, observer)
+        build_tables(ledger, tmp_path, SETTINGS, [], observer)
     assert {path.name.split(".")[0] for path in tmp_path.iterdir()} == {"ledger"}
 
 
 def test_a_folder_that_is_gone_is_one_sentence(ledger, tmp_path):
     with pytest.raises(OutputError, match="table functions cannot be written: No such file"):
-        build_tables(ledger, tmp_path / "gone", SETTINGS, ProgressObserver())
+        build_tables(ledger, tmp_path / "gone", SETTINGS, [], ProgressObserver())
 
 
 def test_rows_per_file_splits_the_tables_that_have_more(ledger, tmp_path):
-    files, _ = build_tables(ledger, tmp_path, ExportSettings(rows_per_file=2), ProgressObserver())
+    files, _ = build_tables(ledger, tmp_path, ExportSettings(rows_per_file=2), [], ProgressObserver())
     assert [(file.path, file.rows) for file in files] == [
         ("functions/part-00000.parquet", 2),
         ("functions/part-00001.parquet", 1),
         ("destinations.parquet", 1),
         ("calls.parquet", 2),
         ("rejects.parquet", 1),
+        ("scopes.parquet", 1),
     ]
 
 
@@ -91,6 +92,7 @@ def test_what_was_there_stays_until_all_tables_are_whole(ledger, tmp_path):
         ledger,
         tmp_path,
         SETTINGS,
+        [],
         ProgressObserver(),
         before_names=lambda: seen.append((tmp_path / "functions.csv").read_text()),
     )
@@ -112,7 +114,7 @@ class Progress(ProgressObserver):
 def test_progress_comes_once_a_block_and_at_the_end(ledger, tmp_path, monkeypatch):
     monkeypatch.setattr("inventory.pipeline.build_tables._BLOCK", 2)
     observer = Progress()
-    build_tables(ledger, tmp_path, SETTINGS, observer)
+    build_tables(ledger, tmp_path, SETTINGS, [], observer)
     assert observer.built == [(2, 3), (3, 3)]
 
 
@@ -120,7 +122,7 @@ def test_progress_comes_once_a_block_and_at_the_end(ledger, tmp_path, monkeypatc
 def test_configured_functions_that_notify_nobody_are_counted(ledger, tmp_path, body, silent):
     ledger.record(outcome("a", "configured", body=body))
     ledger.commit()
-    _, counts = build_tables(ledger, tmp_path, SETTINGS, ProgressObserver())
+    _, counts = build_tables(ledger, tmp_path, SETTINGS, [], ProgressObserver())
     assert counts.without_failure_destination == silent
 
 
@@ -132,10 +134,11 @@ def test_the_memory_of_a_row_is_counted_with_its_body(ledger, tmp_path, monkeypa
         self._rows.append(row)
 
     monkeypatch.setattr("inventory.tables.writer.TableWriter.add", add)
-    build_tables(ledger, tmp_path, SETTINGS, ProgressObserver())
+    build_tables(ledger, tmp_path, SETTINGS, [], ProgressObserver())
     assert sizes == {
         "functions": [500 + len(CONFIG), 502, 500],
         "destinations": [500 + len(CONFIG)],
         "calls": [500, 500],
         "rejects": [503],
+        "scopes": [500],
     }

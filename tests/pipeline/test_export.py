@@ -83,7 +83,7 @@ async def test_the_bytes_do_not_depend_on_workers_order_or_faults(tmp_path, writ
 async def test_csv_and_parquet_hold_the_same_cells(tmp_path, write_list):
     async with Emulator(functions=80) as server:
         await export(write_list([*server.urns(), "=cmd()"]), tmp_path / "run", endpoint=server.url)
-    for table in ("functions", "destinations", "calls", "rejects"):
+    for table in ("functions", "destinations", "calls", "rejects", "scopes"):
         assert rows(tmp_path / "run", table, "csv") == rows(tmp_path / "run", table)
         assert rows(tmp_path / "run", table)
 

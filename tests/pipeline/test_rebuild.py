@@ -19,7 +19,7 @@ from inventory.ledger.writer import Ledger
 from inventory.pipeline.rebuild import rebuild_tables
 from inventory.progress import ProgressObserver
 
-TABLES = ("functions", "destinations", "calls", "rejects")
+TABLES = ("functions", "destinations", "calls", "rejects", "scopes")
 
 
 def again(folder, observer=None, **shape):
@@ -82,7 +82,10 @@ async def test_a_resumed_run_takes_the_tables_as_they_were_built_again(run):
 async def test_no_credential_and_no_network_is_needed(run):
     done = run_cli("tables", run, "--format", "csv", token=None)
     assert (done.returncode, done.stdout) == (0, f"{run}\n")
-    assert "functions 25 rows, destinations 25 rows, calls 25 rows, rejects 1 row (parquet, csv)" in done.stderr
+    assert (
+        "functions 25 rows, destinations 25 rows, calls 25 rows, rejects 1 row, scopes 1 row (parquet, csv)"
+        in done.stderr
+    )
     assert (run / "functions.csv").exists()
 
 

@@ -115,6 +115,7 @@ def test_scopes_say_what_was_learnt():
             "shared_limit": None,
             "shared_limit_used": None,
             "stopped": None,
+            "account": None,
         },
         {
             "region": "s",
@@ -128,6 +129,7 @@ def test_scopes_say_what_was_learnt():
             "shared_limit": None,
             "shared_limit_used": None,
             "stopped": "blocked: 418",
+            "account": None,
         },
     ]
 

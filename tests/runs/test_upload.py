@@ -25,7 +25,7 @@ from inventory.storage.object_store import ObjectUrl, parse
 
 PREFIX = "runs/today"
 TEXT = f"s3://{BUCKET}/{PREFIX}"
-TABLES = ("functions", "destinations", "calls", "rejects")
+TABLES = ("functions", "destinations", "calls", "rejects", "scopes")
 FILES = [f"{table}.{suffix}" for table in TABLES for suffix in ("parquet", "csv")]
 
 
@@ -61,7 +61,7 @@ async def test_a_run_in_a_store_is_a_run_in_a_folder(run, store, server, tmp_pat
     objects = {key.removeprefix(f"{PREFIX}/"): content for key, content in store.objects().items()}
     assert sorted(objects) == sorted([*FILES, "manifest.json"])
     for name in FILES:
-        if not name.startswith("calls"):
+        if not name.startswith(("calls", "scopes")):
             assert objects[name] == (tmp_path / "local" / name).read_bytes(), name
     for name, content in objects.items():
         assert content == (tmp_path / "work" / name).read_bytes(), name
@@ -147,8 +147,8 @@ async def test_overwriting_takes_the_manifest_away_first(run, store):
     await run(mode="overwrite", work="another", format=("csv",))
     writes = store.writes()
     assert writes[0] == "-manifest.json"
-    assert sorted(writes[1:5]) == [f"-{table}.parquet" for table in sorted(TABLES)]
-    assert writes[5:] == [*(f"+{table}.csv" for table in TABLES), "+manifest.json"]
+    assert sorted(writes[1:6]) == [f"-{table}.parquet" for table in sorted(TABLES)]
+    assert writes[6:] == [*(f"+{table}.csv" for table in TABLES), "+manifest.json"]
     names = {key.rsplit("/", 1)[-1] for key in store.objects()}
     assert names == {"manifest.json", *(f"{table}.csv" for table in TABLES)}
 

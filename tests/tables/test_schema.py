@@ -22,6 +22,11 @@ COLUMNS = {
     ),
     "calls": "function_urn, operation, attempts, throttled, request_id, duration_ms, finished_at",
     "rejects": "source, line, text, reason",
+    "scopes": (
+        "region, project_id, account, project_name, endpoint, urns, configured, not_configured, not_found, failed, "
+        "not_attempted, calls, refused, limit_calls, limit_seconds, limit_used, shared_limit_calls, "
+        "shared_limit_seconds, shared_limit_used, stopped"
+    ),
     "function_facts": (
         "function_urn, region, project_id, package, function_name, qualifier, version, runtime, timeout, memory_size, "
         "cpu, gpu_memory, concurrency, concurrent_num, xrole, app_xrole, fail_count, domain_id, namespace, "
@@ -43,6 +48,7 @@ def test_the_tables_are_sorted_as_the_contract_says(table):
         "functions": ("function_urn",),
         "destinations": ("function_urn", "event"),
         "rejects": ("source", "line"),
+        "scopes": ("region", "project_id"),
     }
     assert table.sorted_by == expected.get(table.name, ("function_urn",))
 
@@ -69,6 +75,13 @@ def test_types_of_columns():
         ("calls", "duration_ms"): "double",
         ("calls", "finished_at"): "timestamp[us, tz=UTC]",
         ("rejects", "line"): "int64",
+        **{
+            ("scopes", name): "int64"
+            for name in ("urns", "configured", "not_configured", "not_found", "failed", "not_attempted", "calls")
+        },
+        **{("scopes", name): "int64" for name in ("refused", "limit_calls", "shared_limit_calls")},
+        **{("scopes", f"{name}_seconds"): "double" for name in ("limit", "shared_limit")},
+        **{("scopes", f"{name}_used"): "double" for name in ("limit", "shared_limit")},
         **{
             ("function_facts", name): "int64"
             for name in ("timeout", "memory_size", "cpu", "gpu_memory", "concurrency", "concurrent_num", "fail_count")
@@ -118,7 +131,7 @@ def test_an_unknown_table_is_a_usage_error_that_names_the_known():
 def test_markdown_has_a_line_for_each_column():
     text = dictionary.to_markdown(tuple(schema.TABLES.values()))
     lines = [line for line in text.splitlines() if line.startswith("| `")]
-    assert len(lines) == 94
+    assert len(lines) == 114
     assert all(line.count("|") == 6 for line in lines)
     assert "| `duration_ms` | double | ms | how long the last call took | inventory |" in lines
 
