@@ -7,7 +7,7 @@ import math
 import time
 from collections import Counter
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inventory.cloud.transport import open_session
 from inventory.display.formatting import duration
@@ -111,7 +111,7 @@ class _Fetcher:
         self._done_before = ledger.count_settled()
         self._statuses: Counter[str] = Counter()
         self._calls = 0
-        self._recorded: dict[str, Any] | None = None
+        self._recorded = RunFacts(ledger).limits or Limits(settings.quota_share).learned()
 
     def queues(self, scopes: Iterator[tuple[OpenScope, int]]) -> Iterator[worker_pool.JobQueue[_Job]]:
         while not self._is_over and (opened := next(scopes, None)) is not None:

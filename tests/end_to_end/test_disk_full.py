@@ -229,7 +229,7 @@ def test_a_read_only_folder_is_told_at_every_stage(tmp_path, mounted, path, righ
 
 def test_a_clock_that_jumps_changes_no_table(tmp_path, path, right, server):
     folder = tmp_path / "run"
-    jumping = {"program": (HAPPENS_AT, "jump@1")}
+    jumping = {"program": (HAPPENS_AT, "jump@1"), "fresh": True}
     with begin(*command(server, path, folder), **jumping) as process:
         _, said = process.communicate()
     assert process.returncode == 0, said

@@ -59,7 +59,9 @@ def happen_at(happening, step):
             happening()
         return result
 
-    setattr(owner, name, counted)
+    for module in [owner, *sys.modules.values()]:  # those that were loaded before have it under its name, too
+        if getattr(module, name, None) is original:
+            setattr(module, name, counted)
 
 
 def jump(seed):

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from support.forks import CAN_FORK, COMMAND, Fork
 from support.runs import TOKEN, manifest_of
 
 HAPPENS_AT = str(Path(__file__).with_name("happens_at.py"))
@@ -38,11 +39,14 @@ class Process(subprocess.Popen):
         super().__exit__(error, *more)
 
 
-def begin(*arguments, program=("-m", "inventory"), before=()):
-    """Starts the command, behind what may stand ``before`` it, as a process."""
+def begin(*arguments, program=COMMAND, before=(), fresh=False):
+    """Starts the command, or a script that runs it, as a process: ``fresh``, or ``before`` it, with an interpreter."""
+    environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
+    if CAN_FORK and not before and not fresh and program[0] != "-c":
+        return Fork(*program, *arguments, environment=environment)
     return Process(
         [*before, sys.executable, *program, *arguments],
-        env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
+from support.forks import CAN_FORK, COMMAND, Fork
 from typer.testing import CliRunner
 
 from inventory.cli.app import app
@@ -72,19 +73,17 @@ def call_cli(*arguments, cwd):
     return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
 
-def run_cli(*arguments, cwd=None, token=TOKEN, stdin=None, timeout=60, **environment):
+def run_cli(*arguments, cwd=None, token=TOKEN, stdin=None, **environment):
     """Runs the command as a process of its own."""
     env = {**os.environ, **environment}
     env.pop("HW_AUTH_TOKEN", None)
     if token is not None:
         env["HW_AUTH_TOKEN"] = token
+    words = [*COMMAND, *map(str, arguments)]
+    if CAN_FORK:
+        with Fork(*words, environment=env, folder=cwd) as process:
+            output, errors = process.communicate(stdin)
+        return subprocess.CompletedProcess(words, process.returncode, output, errors)
     return subprocess.run(
-        [sys.executable, "-m", "inventory", *map(str, arguments)],
-        cwd=cwd,
-        env=env,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
+        [sys.executable, *words], cwd=cwd, env=env, input=stdin or "", capture_output=True, text=True, check=False
     )
