@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from inventory.api.arguments import python_messages
-from inventory.display.formatting import format_count, format_share
+from inventory.display.formatting import format_count, format_number, format_share
 from inventory.errors import SettingsError
 from inventory.printable import printable
 from inventory.reviews.request import Request, review_run
@@ -203,9 +203,9 @@ def _to_html(reviewed: Reviewed) -> str:
     counts = [
         (
             severity,
-            f"{reviewed.count('fail', severity):,}",
-            f"{reviewed.count('unknown', severity):,}",
-            f"{sum(reviewed.count(verdict, severity, suppressed=True) for verdict in ('fail', 'unknown')):,}",
+            format_number(reviewed.count("fail", severity)),
+            format_number(reviewed.count("unknown", severity)),
+            format_number(sum(reviewed.count(verdict, severity, suppressed=True) for verdict in ("fail", "unknown"))),
         )
         for severity in SEVERITIES
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,6 +14,7 @@ import typer
 from inventory.cli.options import RUN_LOCATION
 from inventory.cli.process import exit_on_error
 from inventory.cli.stdout import colorizer, is_terminal, open_output, print_data
+from inventory.display.formatting import format_count, format_exact, format_number
 from inventory.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -81,10 +83,11 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
     ] = None,
     rule_timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds that one rule may take.")] = 60.0,
 ) -> None:
-    """Find configurations that lose events or cost money, and say what to do about each; calls no cloud.
+    """Find configurations that lose events or cost money.
 
-    What could not be checked is unknown, never a pass. Exit codes: 0 reviewed; 1 with --fail-on, if an unsuppressed
-    finding fails; 2 wrong usage or a broken rule; 4 a table cannot be read or written; 6 coverage below --min-coverage.
+    It says what to do about each finding, and calls no cloud. What could not be checked is unknown, never a pass.
+    Exit codes: 0 reviewed; 1 with --fail-on, if an unsuppressed finding fails; 2 wrong usage or a broken rule; 4 a
+    table cannot be read or written; 6 coverage below --min-coverage.
     """
     with exit_on_error("text", quiet=False) as log:
         if format == "html":
@@ -163,12 +166,15 @@ def _conclude(
         raise UsageError("--strict: a suppression matches no finding")
     code: ExitCode | None = None
     if min_coverage is not None and reviewed.coverage is not None and reviewed.coverage < min_coverage:
-        reasons = ", ".join(f"{name} {count:,}" for name, count in reviewed.unknown_reasons().most_common())
-        log.complain(f"coverage {reviewed.coverage:.4f} is below --min-coverage {min_coverage:g}; unknown: {reasons}")
+        reasons = ", ".join(
+            f"{name} {format_number(count)}" for name, count in reviewed.unknown_reasons().most_common()
+        )
+        coverage = format_exact(math.floor(reviewed.coverage * 10_000) / 10_000)
+        log.complain(f"coverage {coverage} is below --min-coverage {format_exact(min_coverage)}; unknown: {reasons}")
         code = ExitCode.COVERAGE
     if fail_on is not None and (failures := reviewed.failures(fail_on)):
-        what = "new findings" if reviewed.details.new_only else "findings"
-        log.complain(f"{failures:,} {what} at or above {fail_on} fail")
+        findings = format_count(failures, "new finding" if reviewed.details.new_only else "finding")
+        log.complain(f"{findings} at or above {fail_on}")
         code = ExitCode.SOME_FAILED
     return code
 
@@ -178,7 +184,10 @@ def list_rules(
     rules: RulesFolder = None,
     settings: SettingsFile = None,
 ) -> None:
-    """List the review rules, or explain one: why, fix, assumption, source, parameters, example."""
+    """List the review rules, or explain one.
+
+    An explanation has the reason, fix, assumption, source, parameters and example of the rule.
+    """
     with exit_on_error("text", quiet=False):
         from inventory.reviews import rule_pages
         from inventory.reviews.result import bind_parameters

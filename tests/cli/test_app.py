@@ -324,3 +324,10 @@ def test_the_data_dictionary_has_every_column(form):
 
 def test_the_version():
     assert run_cli("--version").stdout == "inventory 0.1.0\n"
+
+
+def test_the_list_of_commands_is_not_cut():
+    done = run_cli("--help", COLUMNS="80", TERMINAL_WIDTH="80")
+    lines = done.stdout.partition("Commands:")[2].strip().splitlines()
+    assert len(lines) >= 10
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...") or len(line) > 80] == []

@@ -39,12 +39,12 @@ def test_a_review_is_text_on_stdout_and_exits_with_0(run):
 @pytest.mark.parametrize(
     ("arguments", "code", "messages"),
     [
-        (["--fail-on", "high"], 1, ["1 findings at or above high fail"]),
-        (["--fail-on", "info"], 1, ["1 findings at or above info fail"]),
+        (["--fail-on", "high"], 1, ["1 finding at or above high"]),
+        (["--fail-on", "info"], 1, ["1 finding at or above info"]),
         (["--fail-on", "critical"], 0, []),
-        (["--min-coverage", "0.99"], 6, ["coverage 0.6667 is below --min-coverage 0.99; unknown: not_answered 1"]),
+        (["--min-coverage", "0.99"], 6, ["coverage 0.6666 is below --min-coverage 0.99; unknown: not_answered 1"]),
         (["--min-coverage", "0.6"], 0, []),
-        (["--fail-on", "high", "--min-coverage", "0.99"], 1, ["1 findings at or above", "is below --min-coverage"]),
+        (["--fail-on", "high", "--min-coverage", "0.99"], 1, ["1 finding at or above", "is below --min-coverage"]),
         (["--new-only", "--baseline", "run", "--fail-on", "high"], 0, []),
     ],
 )
