@@ -104,9 +104,15 @@ SELECT
     new_state, first_seen
 FROM stated
 """
-WITH_STATES: Final = """
+NAMES: Final = """
+    split_part({subject}, ':', 3) AS region, split_part({subject}, ':', 4) AS project_id,
+    split_part({subject}, ':', 6) AS package, split_part({subject}, ':', 7) AS function_name,
+    ltrim(nullif(split_part({subject}, ':', 8), ''), '!') AS qualifier
+"""
+"""The fields of a URN."""
+_WITH_STATES: Final = """
 SELECT
-    f.* EXCLUDE (state, first_seen, position),
+    f.* EXCLUDE (position),
     CASE
         WHEN NOT $is_compared OR (f.verdict = 'pass' AND b.was_fail IS DISTINCT FROM true) THEN NULL
         WHEN f.verdict = 'pass' THEN 'fixed'
@@ -115,12 +121,12 @@ SELECT
         WHEN b.has_evidence AND f.evidence IS DISTINCT FROM b.evidence THEN 'changed'
         ELSE 'unchanged'
     END AS state,
-    CASE WHEN f.verdict = 'fail' AND NOT b.was_fail THEN f.first_seen ELSE coalesce(b.first_seen, f.first_seen) END
+    CASE WHEN f.verdict = 'fail' AND NOT b.was_fail THEN $taken ELSE coalesce(b.first_seen, $taken) END
         AS first_seen
 FROM ({findings}) AS f
 LEFT JOIN baseline AS b ON b.rule = f.rule AND b.subject = f.subject AND b.event IS NOT DISTINCT FROM f.event
 UNION ALL BY NAME
-SELECT * FROM ended WHERE rule = $rule AND severity = $severity
+SELECT *, {names} FROM ended WHERE rule = $rule AND severity = $severity
 """
 """Findings of one rule with their states; ``ended`` has the findings of the baseline that have no row today."""
 
@@ -222,6 +228,11 @@ def _from_json(path: Path) -> Baseline:
         array = to_array(values, pa.string())
         arrays.append(array.cast(field.type) if is_time else array)
     return Baseline(str(path), pa.Table.from_arrays(arrays, schema=schema), frozenset(document.rules))
+
+
+def with_states(findings: str) -> str:
+    """Returns the query that adds states to the findings of one rule."""
+    return _WITH_STATES.format(findings=findings, names=NAMES.format(subject="subject"))
 
 
 def load_baseline(connection: duckdb.DuckDBPyConnection, baseline: Baseline, rules: Sequence[str]) -> None:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import format_count, format_share
 from inventory.display.markdown import code_span, escape_markdown
+from inventory.reviews.reviewed import of_kind
 from inventory.reviews.wording import block_of, evidence_text
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import to_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
     from inventory.reviews.reviewed import Reviewed
     from inventory.reviews.rule import Rule
@@ -21,6 +24,8 @@ MAX_CHARACTERS: Final = 65_000
 """A comment of a pull request has at most 65,536 characters."""
 _RESERVED: Final = 600
 """Characters of the last lines."""
+_LEAST_LINE: Final = 20
+"""Characters of the shortest line of a finding."""
 _MAX_NOTES: Final = 10
 _MAX_NOTE: Final = 400
 _LEAST_COVERED: Final = 10
@@ -35,8 +40,7 @@ def to_markdown(reviewed: Reviewed, shown: frozenset[str] = frozenset()) -> str:
     """
     body = _Body(reviewed, {"fail", *shown})
     for batch in reviewed.findings():
-        for row in to_objects(batch) if not body.is_full else ():
-            body.add(row)
+        body.add(batch)
     head = "\n".join([*_head(reviewed), ""])
     text, left = body.fitted(MAX_CHARACTERS - len(head) - _RESERVED)
     return "\n".join([head + text, *_tail(reviewed, left)])
@@ -47,26 +51,25 @@ class _Body:
 
     def __init__(self, reviewed: Reviewed, kinds: set[str]) -> None:
         self._reviewed = reviewed
-        self._kinds = kinds
+        self._kinds = sorted(kinds)
         self._sections: dict[tuple[str, str], list[str]] = {}
         self._characters = 0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether more rows cannot fit."""
-        return self._characters > MAX_CHARACTERS
-
-    def add(self, row: dict[str, Any]) -> None:
-        kind = "suppressed" if row["suppressed"] else row["verdict"]
-        if kind not in self._kinds or row["state"] in ("fixed", "gone"):
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Adds the rows of a batch that are shown, while they can fit."""
+        if self._characters > MAX_CHARACTERS:
             return
-        section = row["severity"], row["rule"]
-        if section not in self._sections:
-            self._sections[section] = [_heading(row, self._reviewed.rules[row["rule"]])]
-            self._characters += len(self._sections[section][0])
-        line = _line(row)
-        self._sections[section].append(line)
-        self._characters += len(line) + 1
+        parts = [of_kind(batch, kind).slice(0, MAX_CHARACTERS // _LEAST_LINE) for kind in self._kinds]
+        rows = [row for part in parts for row in to_objects(part) if row["state"] not in ("fixed", "gone")]
+        rows.sort(key=lambda row: (SEVERITIES.index(row["severity"]), row["rule"]))
+        for row in rows:
+            section = row["severity"], row["rule"]
+            if section not in self._sections:
+                self._sections[section] = [_heading(row, self._reviewed.rules[row["rule"]])]
+                self._characters += len(self._sections[section][0])
+            line = _line(row)
+            self._sections[section].append(line)
+            self._characters += len(line) + 1
 
     def fitted(self, room: int) -> tuple[str, Counter[str]]:
         """The text of the rows that fit, and the number of the other ones by severity."""

@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from inventory.errors import UsageError
 from inventory.reviews import findings as declared
-from inventory.reviews.baseline import WITH_STATES, end_findings, load_baseline
+from inventory.reviews.baseline import NAMES, end_findings, load_baseline, with_states
 from inventory.reviews.database import open_database, translate_errors
 from inventory.reviews.evaluate import Evaluator, RuleCounts
 from inventory.reviews.graph_tables import compute_graph_tables
 from inventory.reviews.rule_process import evaluate_in_child
 from inventory.settings import SEVERITIES, AssumedDefaults
-from inventory.tables.arrow import to_array
+from inventory.tables.arrow import to_array, to_scalar
 from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
@@ -30,38 +30,36 @@ if TYPE_CHECKING:
 
 _ROWS_PER_BATCH: Final = 50_000
 
-_NAMED: Final = {
-    "urn": "SELECT f.*, s.subject, NULL::VARCHAR AS event, id AS position "
+_NAMES: Final = "s.region, s.project_id, s.package, s.function_name"
+_NAMED = {
+    "urn": "SELECT f.*, s.subject, NULL::VARCHAR AS event, id AS position, {names}, s.qualifier "
     "FROM findings AS f JOIN subjects AS s USING (id)",
-    "destination": "SELECT f.*, t.subject, t.event, t.subject AS position "
+    "destination": "SELECT f.*, t.subject, t.event, t.subject AS position, {names_of_target} "
     "FROM findings AS f JOIN targets AS t USING (id) UNION ALL "
-    "SELECT f.*, s.subject, NULL, s.subject FROM findings AS f JOIN subjects AS s ON s.id = -f.id",
-    "function": "SELECT f.*, s.subject, NULL::VARCHAR AS event, s.subject AS position "
-    "FROM findings AS f JOIN function_list AS s USING (id)",
+    "SELECT f.*, s.subject, NULL, s.subject, {names}, s.qualifier "
+    "FROM findings AS f JOIN subjects AS s ON s.id = -f.id",
+    "function": "SELECT f.*, s.subject, NULL::VARCHAR AS event, s.subject AS position, {names}, "
+    "NULL::VARCHAR AS qualifier FROM findings AS f JOIN function_list AS s USING (id)",
 }
 _NAMED["cycle"] = _NAMED["urn"]
+_NAMED = {
+    name: query.format(names=_NAMES, names_of_target=NAMES.format(subject="t.subject"))
+    for name, query in _NAMED.items()
+}
 """Findings with their subjects, by the rule's subject."""
 
 _TODAY: Final = """
-SELECT
-    rule, severity, verdict, subject, event, target, evidence, why_unknown, NULL::VARCHAR AS state,
-    $taken::TIMESTAMPTZ AS first_seen, position
-FROM ({named})
-WHERE rule = $rule AND severity = $severity AND verdict <> 'part'
+SELECT * EXCLUDE (id) FROM ({named}) WHERE rule = $rule AND severity = $severity AND verdict <> 'part'
 """
 _SELECT_FINDINGS: Final = """
 SELECT
     substr(sha256(rule || chr(10) || subject || chr(10) || coalesce(event, '')), 1, 16) AS finding_id,
-    rule, severity, $area AS area, verdict, subject,
-    split_part(subject, ':', 3) AS region, split_part(subject, ':', 4) AS project_id,
-    split_part(subject, ':', 6) AS package, split_part(subject, ':', 7) AS function_name,
-    ltrim(nullif(split_part(subject, ':', 8), ''), '!') AS qualifier,
-    event, target, evidence, why_unknown, nullif($assumes, '') AS assumes,
-    false AS suppressed, NULL::VARCHAR AS suppressed_by, NULL::VARCHAR AS suppression_reason,
-    NULL::VARCHAR AS suppressed_until, state, first_seen
+    verdict, subject, region, project_id, package, function_name, qualifier, event, target, evidence,
+    why_unknown{states}
 FROM ({today})
 ORDER BY {order}, event NULLS FIRST
 """
+"""What is equal in all rows of a rule and severity is added later: sorting it would double the time."""
 
 
 _LINES: Final = """
@@ -200,24 +198,36 @@ class Review:
         fields = arrow_schema(declared.FINDINGS)
         for severity, name in sorted(groups, key=lambda group: (SEVERITIES.index(group[0]), group[1])):
             rule = self.rules[name]
-            values = {
-                "rule": name,
-                "severity": severity,
-                "area": rule.area,
-                "assumes": rule.assumes,
-                "taken": self.taken,
-            }
-            today, order = _TODAY.format(named=_NAMED[rule.subject]), "position"
+            values: dict[str, Any] = {"rule": name, "severity": severity}
+            today, order, states = _TODAY.format(named=_NAMED[rule.subject]), "position", ""
             if self._baseline is not None:
                 rules = self._baseline.rules
-                values["is_compared"] = rules is None or name in rules
-                today, order = WITH_STATES.format(findings=today), "subject"
-            yield from self._select(_SELECT_FINDINGS.format(today=today, order=order), values, fields)
+                values |= {"is_compared": rules is None or name in rules, "taken": self.taken}
+                today, order, states = with_states(today), "subject", ", state, first_seen"
+            query = _SELECT_FINDINGS.format(today=today, order=order, states=states)
+            constants = {**values, "area": rule.area, "assumes": rule.assumes or None}
+            constants |= {"suppressed": False, "first_seen": int(self.taken.timestamp() * 1_000_000)}
+            for batch in self._rows(query, values):
+                yield _with_constants(batch, constants, fields)
 
     def _select(self, query: str, values: dict[str, Any], fields: pa.Schema) -> Iterator[pa.RecordBatch]:
+        for batch in self._rows(query, values):
+            yield batch.cast(fields)
+
+    def _rows(self, query: str, values: dict[str, Any]) -> Iterator[pa.RecordBatch]:
         with closing(self._connection.cursor()) as cursor, translate_errors():
-            for batch in cursor.sql(query, params=values or None).to_arrow_reader(_ROWS_PER_BATCH):
-                yield batch.cast(fields)
+            yield from cursor.sql(query, params=values or None).to_arrow_reader(_ROWS_PER_BATCH)
+
+
+def _with_constants(batch: pa.RecordBatch, constants: Mapping[str, Any], fields: pa.Schema) -> pa.RecordBatch:
+    """Adds the columns that a batch lacks; each has one value, or none."""
+    arrays = [
+        batch.column(field.name).cast(field.type)
+        if field.name in batch.schema.names
+        else pa.repeat(to_scalar(constants.get(field.name), field.type), batch.num_rows)
+        for field in fields
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=fields)
 
 
 def bind_parameters(rule: Rule, changed: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from inventory.reviews import findings as declared
 from inventory.settings import SEVERITIES
-from inventory.tables.arrow import to_array
+from inventory.tables.arrow import to_array, to_objects
 from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
@@ -176,6 +176,22 @@ class Reviewed:
 def schema_of(table: str) -> pa.Schema:
     """The Arrow schema of ``findings``, ``summary``, ``exposure`` or ``envelope``."""
     return arrow_schema(declared.TABLES["review_summary" if table == "summary" else table])
+
+
+def of_kind(batch: pa.RecordBatch, kind: str) -> pa.RecordBatch:
+    """The rows of a verdict that no suppression hides, or with ``suppressed`` those that one hides."""
+    suppressed = batch.column("suppressed")
+    if kind == "suppressed":
+        return batch.filter(suppressed)
+    return batch.filter(pc.and_(pc.equal(batch.column("verdict"), kind), pc.invert(suppressed)))
+
+
+def first_of_each_rule(batch: pa.RecordBatch, maximum: int) -> list[dict[str, Any]]:
+    """The first rows of each rule in a batch."""
+    rows: list[dict[str, Any]] = []
+    for rule in pc.unique(batch.column("rule")).to_pylist():
+        rows += to_objects(batch.filter(pc.equal(batch.column("rule"), rule)).slice(0, maximum))
+    return rows
 
 
 def _is_new(batch: pa.RecordBatch) -> pa.Array:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import IO, TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from inventory.display.formatting import format_count
 from inventory.printable import printable, printable_json
 from inventory.reviews.wording import evidence_text
 from inventory.settings import SEVERITIES
-from inventory.tables.arrow import to_objects
+from inventory.tables.arrow import to_array, to_objects
 from inventory.version import __version__
 
 if TYPE_CHECKING:
@@ -40,8 +43,8 @@ def write_sarif(reviewed: Reviewed, sink: IO[bytes], shown: frozenset[str] = fro
     kept: list[dict[str, Any]] = []
     for batch in reviewed.findings():
         if len(kept) < MAX_RESULTS:
-            rows = (row for row in to_objects(batch) if row["verdict"] in kinds)
-            kept += list(rows)[: MAX_RESULTS - len(kept)]
+            rows = batch.filter(pc.is_in(batch.column("verdict"), to_array(sorted(kinds), pa.string())))
+            kept += to_objects(rows.slice(0, MAX_RESULTS - len(kept)))
     total = sum(
         reviewed.count(kind, suppressed=None, state="new" if reviewed.details.new_only else None) for kind in kinds
     )

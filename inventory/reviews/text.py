@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import format_count, format_share
 from inventory.printable import printable
+from inventory.reviews.reviewed import first_of_each_rule, of_kind
 from inventory.reviews.wording import describe
 from inventory.settings import SEVERITIES
-from inventory.tables.arrow import to_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +30,6 @@ _KINDS: Final = {
     "suppressed": "suppressed finding",
 }
 _PLURALS: Final = {"unknown": "subjects that were not checked", "pass": "passes"}
-_ROWS_AT_ONCE: Final = 1_000
 _LEAST_COVERED: Final = 5
 
 
@@ -62,27 +62,22 @@ def _plain(text: str, _color: str) -> str:
 
 def _samples(reviewed: Reviewed, kinds: set[str]) -> dict[str, list[dict[str, Any]]]:
     """The rows that are shown of each kind; reads all findings, so that they are counted."""
-    groups: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = {kind: {} for kind in _KINDS if kind in kinds}
+    samples: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _KINDS if kind in kinds}
     for batch in reviewed.findings():
-        for first in range(0, batch.num_rows, _ROWS_AT_ONCE):
-            present = {(row["severity"], row["rule"]) for row in to_objects(batch.slice(first, 1))}
-            if all(len(groups[kind].get(group, ())) == _SHOWN for kind in groups for group in present):
-                continue
-            for row in to_objects(batch.slice(first, _ROWS_AT_ONCE)):
-                kind = "suppressed" if row["suppressed"] else row["verdict"]
-                if kind in groups and row["state"] not in ("fixed", "gone"):
-                    rows = groups[kind].setdefault((row["severity"], row["rule"]), [])
-                    rows += [row] if len(rows) < _SHOWN else []
-    return {kind: _spread(of_kind) for kind, of_kind in groups.items()}
+        for kind, rows in samples.items():
+            rows.extend(first_of_each_rule(of_kind(batch, kind), _SHOWN))
+    return {kind: _spread(rows) for kind, rows in samples.items()}
 
 
-def _spread(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _spread(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The most severe rows; of equally severe ones the first of each rule, then the second of each rule."""
-    ranked = [
-        ((SEVERITIES.index(row["severity"]), number, row["rule"]), row)
-        for rows in groups.values()
-        for number, row in enumerate(rows)
-    ]
+    numbers: Counter[tuple[str, str]] = Counter()
+    ranked = []
+    for row in rows:
+        group = row["severity"], row["rule"]
+        numbers[group] += 1
+        if row["state"] not in ("fixed", "gone"):
+            ranked.append(((SEVERITIES.index(row["severity"]), numbers[group], row["rule"]), row))
     chosen = sorted(ranked, key=itemgetter(0))[:_SHOWN]
     return [row for _, row in sorted(chosen, key=lambda item: (item[0][0], item[0][2], item[0][1]))]
 

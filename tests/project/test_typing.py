@@ -26,6 +26,8 @@ async def correct(path: Path, urns: "pd.Series[str]") -> None:
     assert_type(snapshot.manifest, dict[str, Any])
     assert_type(snapshot.unknown(), list[str])
     assert_type(snapshot.exit_code, int)
+    assert_type(inventory.review(snapshot, only="FGA101", baseline=path), inventory.Review)
+    assert_type(inventory.review("run").findings, pd.DataFrame)
     assert_type(snapshot.raise_for_unanswered(), inventory.Snapshot)
     assert_type(inventory.export(path, check=True), inventory.Snapshot)
     with inventory.Emulator(functions=3, limit="150/second", faults="5xx=1%") as cloud:
@@ -52,6 +54,7 @@ def wrong(snapshot: inventory.Snapshot) -> None:
     inventory.Emulator(functions="many")  # arg-type
     inventory.Emulator(faults=3)  # arg-type
     snapshot.function  # attr-defined
+    inventory.review("run", rule="FGA101")  # call-arg
     snapshot.table("calls", 1)  # arg-type
     inventory.diffs  # attr-defined
 """
