@@ -229,10 +229,8 @@ class CallError(InventoryError):
     ) -> None:
         super().__init__(error_msg or "")
         self.error_msg = _as_utf8(error_msg)
-        self.status_code = status_code
-        self.error_code = _as_utf8(error_code)
-        self.request_id = _as_utf8(request_id)
-        self.body = body
+        self.status_code, self.body = status_code, body
+        self.error_code, self.request_id = _as_utf8(error_code), _as_utf8(request_id)
 
     def __str__(self) -> str:
         text = error_text(self.status_code, self.error_code, self.error_msg)
