@@ -144,6 +144,8 @@ class Ledger(LedgerView):
             for table in LIST_TABLES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - no input
             yield
+            for table in ListedTable:  # a list may name what is no URN
+                self._db.execute(f"DELETE FROM {table} WHERE urn NOT IN (SELECT urn FROM urns)")  # noqa: S608 - no input
             counts = {
                 table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - no input
                 for table in ListedTable
