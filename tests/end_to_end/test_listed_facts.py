@@ -252,7 +252,7 @@ def test_of_repeated_items_the_last_one_is_kept_and_latest_is_that_of_the_functi
     functions = [item("a", timeout=1), item("b"), item("a", timeout=2)]
     versions = {f"{BASE}a": [item("a", timeout=3), *(item("a", version="v1", timeout=n) for n in (4, 5))]}
     aliases = {f"{BASE}a": [alias("prod", version=version) for version in ("v1", "v2")]}
-    with ListServer(functions, versions, aliases, {"count": 2}).serving() as url:
+    with ListServer(functions, versions, aliases).serving() as url:
         done = run_cli(*export_all(url, tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     facts = {row["function_urn"].removeprefix(BASE): row["timeout"] for row in rows(tmp_path / "run", "function_facts")}

@@ -44,7 +44,8 @@ class ListServer:
             self.before_page(offset)
             page = self.functions[offset : offset + query["maxitems"]]
             end = offset + len(page)
-            return 200, {"functions": page, "next_marker": end, "count": len(self.functions), **self.page_fields}
+            count = len({item["func_urn"] for item in self.functions})
+            return 200, {"functions": page, "next_marker": end, "count": count, **self.page_fields}
         if parts[-1] == "versions":
             items = self.versions.get(parts[-2], [])
             return 200, {"versions": items, "next_marker": len(items), "count": len(items), **self.page_fields}
