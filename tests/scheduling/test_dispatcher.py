@@ -240,7 +240,7 @@ def test_a_slow_scope_uses_places_that_are_free(in_virtual_time):
 
 
 @pytest.mark.parametrize(
-    ("deadline", "pause", "wait"), [(None, 7200.0, "120 minutes"), (60.0, 120.0, "2 minutes"), (4.0, 6.0, "6 seconds")]
+    ("deadline", "pause", "wait"), [(None, 7200.0, "120 min"), (60.0, 120.0, "2 min"), (4.0, 6.0, "6 s")]
 )
 def test_a_wait_that_is_too_long_stops_the_scope(in_virtual_time, deadline, pause, wait):
     async def test(clock):
