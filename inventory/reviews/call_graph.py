@@ -1,4 +1,4 @@
-"""Graph of functions that send events to functions: order, components, reachability; nodes are numbers.
+"""Graph of functions that send events to functions; nodes are numbers.
 
 Wide steps run in NumPy; narrow ones, such as those along a chain of a million functions, in Python.
 """

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from inventory.printable import printable_json
+from inventory.printable import printable, printable_json
 from inventory.reviews.reviewed import schema_of
 from inventory.tables.writer import guard_batch
 from inventory.version import __version__
@@ -25,13 +25,9 @@ _JSON_COLUMNS: Final = ("evidence", "unknown_reasons")
 
 
 def write_parquet(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
-    """Writes one table as Parquet; its metadata has the run and the rules."""
-    about = {
-        "inventory.run": reviewed.details.run.encode("utf-8", "backslashreplace"),
-        "inventory.rules": " ".join(reviewed.rules),
-    }
+    """Writes one table as Parquet; its metadata has the rules that ran."""
     schema = schema_of(table)
-    schema = schema.with_metadata({**schema.metadata, **about})
+    schema = schema.with_metadata({**schema.metadata, "inventory.rules": " ".join(reviewed.rules)})
     with pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer:
         for batch in reviewed.rows(table):
             writer.write_batch(batch)
@@ -60,7 +56,6 @@ def _json_lines(reviewed: Reviewed, table: str | None) -> Iterator[str]:
     details = reviewed.details
     head = {
         "tool_version": __version__,
-        "run": details.run.encode("utf-8", "backslashreplace").decode(),
         "finished": _utc(reviewed.taken),
         "as_of": details.as_of.isoformat(),
         "has_baseline": details.has_baseline,
@@ -75,7 +70,7 @@ def _json_lines(reviewed: Reviewed, table: str | None) -> Iterator[str]:
         yield from _rows(reviewed.rows(name))
         yield "],"
     yield f'"coverage": {_encode(reviewed.coverage)},'
-    yield f'"warnings": {_encode(reviewed.warnings)}'
+    yield f'"warnings": {_encode(list(map(printable, reviewed.warnings)))}'
     yield "}"
 
 

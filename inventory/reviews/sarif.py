@@ -65,7 +65,6 @@ def write_sarif(reviewed: Reviewed, sink: IO[bytes], shown: frozenset[str] = fro
                 "columnKind": "unicodeCodePoints",
                 "results": [_result(row, reviewed.rules[row["rule"]], numbers, lines) for row in kept],
                 "properties": {
-                    "run": printable(reviewed.details.run),
                     "finished": reviewed.taken.isoformat().replace("+00:00", "Z"),
                     "coverage": reviewed.coverage,
                     "leftOut": total - len(kept),

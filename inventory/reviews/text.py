@@ -133,8 +133,8 @@ def _coverage(reviewed: Reviewed) -> Iterator[str]:
     passed, failed, unknown, skipped = (
         sum(row[name] for row in table) for name in ("pass", "fail", "unknown", "not_applicable")
     )
-    share = "nothing to check" if coverage is None else format_share(coverage)
-    yield f"Coverage {share}: {passed:,} pass, {failed:,} fail, {unknown:,} not checked, {skipped:,} not applicable"
+    share = "Nothing to check" if coverage is None else f"Coverage {format_share(coverage)}"
+    yield f"{share}: {passed:,} pass, {failed:,} fail, {unknown:,} not checked, {skipped:,} not applicable"
     if not unknown:
         return
     reasons = reviewed.unknown_reasons().most_common()

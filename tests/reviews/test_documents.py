@@ -51,8 +51,13 @@ def test_json_of_infinite_numbers_is_null():
     assert "findings" not in document
 
 
+@pytest.mark.parametrize("write", [write_csv, write_parquet, write_json])
+def test_the_place_of_the_run_changes_no_byte(write):
+    assert written(write, reviewed(ROWS, run="a"), "findings") == written(write, reviewed(ROWS, run="b"), "findings")
+
+
 def test_json_is_printable_and_keeps_the_digits_of_evidence():
-    text = written(write_json, reviewed(ROWS, run="out\udcffput"), None).decode()
+    text = written(write_json, reviewed(ROWS, warnings=["out\udcffput"]), None).decode()
     assert all(line.isprintable() for line in text.split("\n"))
     assert '{"retries":0,"age_s":1e30}' in text
 
