@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from inventory.errors import UsageError
-from inventory.reviews.targets import normalize_urn
 
-if TYPE_CHECKING:
-    from inventory.reviews.columns import FloatArray
+FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
+_COLONS_WITH_QUALIFIER: Final = 7
 EVERYTHING: Final = "*"
 TRAFFIC: Final = "events_per_month"
 
@@ -45,7 +44,11 @@ def read_traffic(functions: pd.DataFrame, cost_inputs: pd.DataFrame) -> FloatArr
     traffic = cost_inputs[(cost_inputs["quantity"] == TRAFFIC).to_numpy(dtype=bool)]
     pairs = zip(traffic["of"].astype(str), traffic["value"].tolist(), strict=True)
     by_name = {name: _parse_number(TRAFFIC, value) for name, value in pairs if not pd.isna(value)}
-    by_urn = {normalize_urn(name): value for name, value in by_name.items() if name.startswith("urn:")}
+    by_urn = {
+        name if name.count(":") == _COLONS_WITH_QUALIFIER else f"{name}:latest": value
+        for name, value in by_name.items()
+        if name.startswith("urn:")
+    }
     for column, values in (("package", by_name), ("urn", by_urn)):
         specific = np.array([values.get(name, np.nan) for name in functions[column]], dtype=np.float64)
         events = np.where(np.isnan(specific), events, specific)

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from inventory.errors import UsageError
-from inventory.reviews import columns
 from inventory.reviews.cost_inputs import read_number, read_traffic
-from inventory.reviews.targets import GONE, drop_duplicate_urns, normalize_urn, resolve_targets
-
-if TYPE_CHECKING:
-    from inventory.reviews.columns import FloatArray
+from inventory.reviews.frames import database_of, rule_query, select
 
 _KILOBYTES_PER_GIGABYTE: Final = 1e6
-_DAYS_PER_MONTH: Final = 30.0
 _CALLS_PER_PRICE: Final = 1e6
 _PER_CALLS, _PER_STORED, _PER_LOG = "price_per_million_calls", "price_per_gigabyte_month", "price_per_gigabyte_of_log"
 _OBS_ITEMS: Final = {"never": "OBS, never expires", "not_said": "OBS, expiry not said", "expires": "OBS, expires"}
+
+
+_RETENTION: Final = """
+SELECT
+    t.subject AS urn, t.event, t.obs_bucket, t.obs_prefix, t.obs_expires_days::DOUBLE AS obs_expires_days,
+    CASE WHEN never.fails THEN 'never' WHEN t.obs_expires_days > 0 THEN 'expires' ELSE 'not_said' END AS kept,
+    t.destination_row
+FROM targets AS t JOIN ({never_expires}) AS never USING (id)
+WHERE t.type = 'OBS'
+"""
+_VOLUMES: Final = f"""
+WITH called AS (
+    SELECT source AS urn, sum(CASE event WHEN 'on_failure' THEN $failing_share ELSE 1 - $failing_share END) AS calls
+    FROM edges GROUP BY source
+), stored AS (
+    SELECT
+        urn, kept, CASE event WHEN 'on_failure' THEN $failing_share ELSE 1 - $failing_share END * $object_gigabytes
+            * CASE kept WHEN 'expires' THEN obs_expires_days / 30 ELSE 1 END AS gigabytes
+    FROM ({_RETENTION})
+), stored_by_urn AS (
+    SELECT
+        urn, sum(gigabytes) FILTER (kept = 'never') AS never, sum(gigabytes) FILTER (kept = 'not_said') AS not_said,
+        sum(gigabytes) FILTER (kept = 'expires') AS expires
+    FROM stored GROUP BY urn
+)
+SELECT
+    subject AS urn, region, project_id, package, function_name, qualifier, status,
+    1.0::DOUBLE AS "first calls", ($failing_share * greatest(coalesce(retries, 0), 0))::DOUBLE AS retries,
+    coalesce(calls, 0)::DOUBLE AS "calls by destinations", coalesce(never, 0)::DOUBLE AS "{_OBS_ITEMS["never"]}",
+    coalesce(not_said, 0)::DOUBLE AS "{_OBS_ITEMS["not_said"]}",
+    coalesce(expires, 0)::DOUBLE AS "{_OBS_ITEMS["expires"]}",
+    CASE WHEN status_log THEN $log_gigabytes ELSE 0 END::DOUBLE AS "status log"
+FROM subjects LEFT JOIN called ON called.urn = subject LEFT JOIN stored_by_urn ON stored_by_urn.urn = subject
+WHERE is_known
+ORDER BY row_number
+"""  # noqa: S608 - constants
 
 
 class CostItem(NamedTuple):
@@ -79,28 +110,17 @@ def volumes(
     failing_share = read_number(cost_inputs, "failing_share")
     if failing_share > 1:
         raise UsageError(f"cost inputs: failing_share is {failing_share:g}; it must be between 0 and 1")
-    log_gigabytes = read_number(cost_inputs, "log_kilobytes_per_event") / _KILOBYTES_PER_GIGABYTE
-    listed = drop_duplicate_urns(functions)
-    listed = listed[columns.is_one_of(listed, "status", ["configured", "not_configured"])].reset_index(drop=True)
-    identity = ["urn", "region", "project_id", "package", "function_name", "qualifier", "status"]
-    monthly = columns.to_object_frame(listed, identity)
+    values = {
+        "failing_share": failing_share,
+        "log_gigabytes": read_number(cost_inputs, "log_kilobytes_per_event") / _KILOBYTES_PER_GIGABYTE,
+        "object_gigabytes": read_number(cost_inputs, "object_kilobytes") / _KILOBYTES_PER_GIGABYTE,
+    }
+    with database_of(functions, destinations, manifest) as connection:
+        monthly = select(connection, _VOLUMES.format(never_expires=rule_query("FGA301")), values)
     events = read_traffic(monthly, cost_inputs)
-    monthly["events"] = events
-    monthly["first calls"] = events
-    retries = np.nan_to_num(columns.to_floats(listed, "max_async_retry_attempts"))
-    monthly["retries"] = events * failing_share * np.maximum(0.0, retries)
-    links = resolve_targets(functions, destinations, manifest).drop_duplicates(["source", "event"])
-    links = links[~links["target_status"].isin(GONE)]
-    link_shares = _event_shares(links, failing_share)
-    monthly["calls by destinations"] = events * _sum_by_urn(monthly, links["source"], link_shares)
-    objects = obs_retention(destinations).drop_duplicates(["urn", "event"])
-    object_kilobytes = read_number(cost_inputs, "object_kilobytes")
-    sizes = _event_shares(objects, failing_share) * object_kilobytes / _KILOBYTES_PER_GIGABYTE
-    for kept, item in _OBS_ITEMS.items():
-        matching = (objects["kept"] == kept).to_numpy()
-        months = objects["obs_expires_days"].to_numpy()[matching] / _DAYS_PER_MONTH if kept == "expires" else 1.0
-        monthly[item] = events * _sum_by_urn(monthly, objects["urn"][matching], sizes[matching] * months)
-    monthly["status log"] = events * log_gigabytes * columns.is_true(listed, "enable_async_status_log")
+    for item in ITEMS:
+        monthly[item.name] *= events
+    monthly.insert(monthly.columns.tolist().index(ITEMS[0].name), "events", events)
     return monthly
 
 
@@ -138,13 +158,9 @@ def obs_retention(destinations: pd.DataFrame) -> pd.DataFrame:
     Source:
         api-facts.md section 2: ``expires`` is 0 to 365 days, 0 means never. The default is undocumented.
     """
-    stored = destinations[columns.is_one_of(destinations, "destination", ["OBS"])]
-    retention = columns.to_object_frame(stored, ["event", "obs_bucket", "obs_prefix"])
-    days = columns.to_floats(stored, "obs_expires_days")
-    urns = [normalize_urn(str(urn)) for urn in columns.to_strings(stored, "function_urn")]
-    retention.insert(0, "urn", pd.Series(urns, dtype=object))
-    kept = np.select([days == 0, days > 0], ["never", "expires"], default="not_said")
-    return retention.assign(obs_expires_days=days, kept=kept)
+    with database_of(destinations=destinations) as connection:
+        query = f"FROM ({_RETENTION}) SELECT * EXCLUDE (destination_row) ORDER BY destination_row"
+        return select(connection, query.format(never_expires=rule_query("FGA301")))
 
 
 def stored_gigabytes(monthly: pd.DataFrame, months: int) -> pd.DataFrame:
@@ -164,13 +180,3 @@ def stored_gigabytes(monthly: pd.DataFrame, months: int) -> pd.DataFrame:
         _OBS_ITEMS[kept]: total * (np.ones(months) if kept == "expires" else month) for kept, total in sums.items()
     }
     return pd.DataFrame(stored, index=pd.Index(month, name="month"))
-
-
-def _event_shares(rows: pd.DataFrame, failing_share: float) -> FloatArray:
-    return np.where((rows["event"] == "on_failure").to_numpy(), failing_share, 1 - failing_share)
-
-
-def _sum_by_urn(monthly: pd.DataFrame, urns: pd.Series[str], amounts: FloatArray) -> FloatArray:
-    """Sums ``amounts`` by URN, in the order of ``monthly``; 0 for the other URNs."""
-    sums = pd.Series(amounts, index=urns.to_numpy(dtype=object), dtype=float).groupby(level=0).sum()
-    return np.asarray(sums.reindex(monthly["urn"].tolist()).fillna(0.0), dtype=np.float64)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LIST_CYCLES: Final = """
 SELECT
     CASE type WHEN 'alias' THEN 'if_alias' ELSE 'certain' END AS certainty, any_value(kind) AS kind, size,
-    list(urn ORDER BY position, urn) AS urns
+    list(urn ORDER BY CASE WHEN type <> 'alias' AND NOT is_more THEN position END, urn) AS urns
 FROM cycle_members JOIN (SELECT id AS node, subject AS urn FROM subjects UNION ALL FROM other_nodes) USING (node)
 WHERE type IN ('success', 'on_failure', 'alias') OR is_more
 GROUP BY type, component, size
@@ -50,8 +50,8 @@ def compute_graph_tables(connection: duckdb.DuckDBPyConnection) -> pa.Table:
 
     Returns:
         The cycles: ``certainty`` (``certain``, or ``if_alias``: an alias must point there), ``kind`` (``on_success``,
-        ``on_failure`` or ``mixed``), ``size``, ``urns``: in call order if it is one simple cycle, else sorted. All
-        cycles of connected functions that need both events are one row, ``mixed``.
+        ``on_failure`` or ``mixed``), ``size``, ``urns``: in call order if it is certain and not mixed, else
+        sorted. All cycles of connected functions that need both events are one row, ``mixed``.
     """
     connection.execute(_sql("graph.sql"))
     nodes = _read_nodes(connection)

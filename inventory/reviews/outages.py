@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from inventory.reviews import columns
+from inventory.reviews.frames import database_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_AGES: Final = """
+SELECT greatest(age_s, 0)::DOUBLE AS age, count(*) AS urns, count(*) FILTER (NOT has_failure_destination) AS silent
+FROM subjects WHERE status = 'configured' AND age_s IS NOT NULL GROUP BY age ORDER BY age
+"""
 
 
 def outage_losses(functions: pd.DataFrame, outages_s: Sequence[float]) -> pd.DataFrame:
@@ -32,19 +37,15 @@ def outage_losses(functions: pd.DataFrame, outages_s: Sequence[float]) -> pd.Dat
         All URNs have the same traffic. Remaining events run immediately after the outage. Retries are not used up
         during it; otherwise more is lost.
     """
+    with database_of(functions) as connection:
+        ages = connection.sql(_AGES).fetchnumpy()
     lengths = np.asarray(list(outages_s), dtype=np.float64)
-    age = columns.to_floats(functions, "max_async_event_age_in_seconds")
-    has_age = columns.is_one_of(functions, "status", ["configured"]) & ~np.isnan(age)
-    no_destination = columns.is_null(functions, "on_failure_destination")[has_age]
-    ages, index = np.unique(age[has_age], return_inverse=True)  # few distinct ages, many URNs
-    urns = np.bincount(index, minlength=len(ages))
-    urns_without_destination = np.bincount(index, weights=no_destination, minlength=len(ages))
-    excess = np.maximum(0.0, lengths[:, None] - np.maximum(0.0, ages)[None, :])
+    excess = np.maximum(0.0, lengths[:, None] - ages["age"][None, :])
     lost = np.divide(excess, lengths[:, None], out=np.zeros_like(excess), where=lengths[:, None] > 0)
-    total = urns.sum()
+    total = ages["urns"].sum()
     shares = {
-        name: (lost @ weight) / total if total else np.full(len(lengths), np.nan)
-        for name, weight in (("lost_share", urns), ("untold_share", urns_without_destination))
+        name: (lost @ ages[column]) / total if total else np.full(len(lengths), np.nan)
+        for name, column in (("lost_share", "urns"), ("untold_share", "silent"))
     }
-    losing = ((excess > 0) @ urns).astype(int)
+    losing = ((excess > 0) @ ages["urns"]).astype(int)
     return pd.DataFrame({"outage_s": lengths, "urns_that_lose": losing, **shares})

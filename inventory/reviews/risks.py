@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from inventory.reviews import columns
+from inventory.reviews.frames import database_of, rule_query, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from inventory.reviews.columns import BoolArray
+    from collections.abc import Sequence
 
 _DESTINATION: Final = "on_failure_destination"
 _AGE: Final = "max_async_event_age_in_seconds"
@@ -26,49 +24,21 @@ class Risk(NamedTuple):
     Attributes:
         name: its column in the result of :func:`assess_risks`.
         question: the condition for ``yes``.
-        is_yes: tests each row of ``functions``; the second argument is ``short_age_s``.
-        is_known: whether a row has the value that ``is_yes`` tests.
+        rule: id of the rule that answers it; empty: ``query`` does.
+        query: returns ``id`` and ``fails`` of each subject.
     """
 
     name: str
     question: str
-    is_yes: Callable[[pd.DataFrame, float], BoolArray]
-    is_known: Callable[[pd.DataFrame], BoolArray]
-
-
-def _always_known(functions: pd.DataFrame) -> BoolArray:
-    return np.ones(len(functions), dtype=np.bool_)
-
-
-def _has_value(column: str) -> Callable[[pd.DataFrame], BoolArray]:
-    return lambda functions: ~columns.is_null(functions, column)
+    rule: str = ""
+    query: str = ""
 
 
 RISKS: Final = (
-    Risk(
-        "no_failure_destination",
-        f"{_DESTINATION} is null: failed events are not reported",
-        is_yes=lambda functions, _: columns.is_null(functions, _DESTINATION),
-        is_known=_always_known,
-    ),
-    Risk(
-        "short_age",
-        f"{_AGE} is below the threshold",
-        is_yes=lambda functions, short_age_s: columns.to_floats(functions, _AGE) < short_age_s,
-        is_known=_has_value(_AGE),
-    ),
-    Risk(
-        "no_retries",
-        f"{_RETRIES} is 0",
-        is_yes=lambda functions, _: columns.to_floats(functions, _RETRIES) == 0,
-        is_known=_has_value(_RETRIES),
-    ),
-    Risk(
-        "no_status_log",
-        f"{_STATUS_LOG} is false",
-        is_yes=lambda functions, _: ~columns.is_true(functions, _STATUS_LOG),
-        is_known=_has_value(_STATUS_LOG),
-    ),
+    Risk("no_failure_destination", f"{_DESTINATION} is null: failed events are not reported", "FGA101"),
+    Risk("short_age", f"{_AGE} is below the threshold", "FGA106"),
+    Risk("no_retries", f"{_RETRIES} is 0", "FGA104"),
+    Risk("no_status_log", f"{_STATUS_LOG} is false", query="SELECT id, NOT status_log AS fails FROM subjects"),
 )
 """Counts, groups and comparisons follow from this tuple."""
 
@@ -81,6 +51,18 @@ RISK_CHANGES: Final = ("worse", "better", "still_yes", "still_no", "not_comparab
 """``worse``: no in the old run, yes in the new one. ``not_comparable``: one of the runs has neither yes nor no."""
 
 _IDENTITY: Final = ("function_urn", "region", "project_id", "package", "function_name", "qualifier", "status")
+
+
+_ROWS: Final = "SELECT row_number FROM subjects ORDER BY row_number"
+_ANSWERS: Final = """
+SELECT CASE
+    WHEN status = 'not_configured' THEN 'not_configured'
+    WHEN NOT is_known OR fails IS NULL THEN 'unknown'
+    WHEN fails THEN 'yes'
+    ELSE 'no'
+END AS answer
+FROM subjects JOIN ({query}) AS answers USING (id) ORDER BY row_number
+"""
 
 
 class VendorDefault(NamedTuple):
@@ -118,20 +100,21 @@ def assess_risks(functions: pd.DataFrame, short_age_s: float) -> pd.DataFrame:
         Identity columns, one column for each of ``RISKS``, and ``gaps``, the number of ``yes``.
 
     Shape:
-        One row per URN in the table's order, without ``not_found`` ones.
+        One row per URN in the table's order, without ``not_found`` ones; of ``f`` and ``f:latest``, the answered one.
 
     Units:
         ``short_age_s``: seconds.
     """
-    existing = functions[~columns.is_one_of(functions, "status", ["not_found"])]
-    assessment = columns.to_object_frame(existing, _IDENTITY)
-    configured = columns.is_one_of(existing, "status", ["configured"])
-    not_configured = columns.is_one_of(existing, "status", ["not_configured"])
-    answers = pd.CategoricalDtype(list(ANSWERS), ordered=True)
-    for risk in RISKS:
-        known = configured & risk.is_known(existing)
-        codes = np.select([known & risk.is_yes(existing, short_age_s), known, not_configured], [0, 1, 2], default=3)
-        assessment[risk.name] = pd.Categorical.from_codes(codes.tolist(), dtype=answers)
+    with database_of(functions) as connection:
+        rows = select(connection, _ROWS)
+        assessment = functions.iloc[rows["row_number"].to_numpy() - 1][list(_IDENTITY)].reset_index(drop=True)
+        assessment = assessment.astype(object).where(assessment.notna(), None)
+        answers = pd.CategoricalDtype(list(ANSWERS), ordered=True)
+        for risk in RISKS:
+            query = _ANSWERS.format(query=rule_query(risk.rule) if risk.rule else risk.query)
+            threshold = -math.inf if math.isnan(short_age_s) else float(short_age_s)
+            values = {"short_age_s": threshold} if "$short_age_s" in query else None
+            assessment[risk.name] = select(connection, query, values)["answer"].astype(answers)
     assessment["gaps"] = sum((assessment[risk.name] == "yes").astype(int) for risk in RISKS)
     return assessment
 

@@ -99,7 +99,7 @@ WHERE status = 'not_listed' AND function_of(target_urn) IN (SELECT function_of(u
 CREATE TABLE targets AS
 WITH resolved AS (
     SELECT
-        d.id, canonical(d.function_urn) AS subject, d.event, d.destination AS type, d.param, d.param_valid,
+        d.id, d.line AS destination_row, canonical(d.function_urn) AS subject, d.event, d.destination AS type, d.param, d.param_valid,
         d.obs_bucket, d.obs_prefix, d.obs_expires_days, d.smn_topic_urn, d.dis_stream_name, d.extra,
         c.target_urn, c.status AS target_status, c.function_exists
     FROM raw.destinations AS d LEFT JOIN calls AS c USING (id)

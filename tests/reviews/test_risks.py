@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 from support.snapshots import functions, urn
@@ -17,6 +16,7 @@ from inventory.reviews import (
     compare_risks,
     risks,
 )
+from inventory.reviews.rule import load_builtin_rules
 from inventory.tables.schema import TABLES
 
 AGE, RETRIES = "max_async_event_age_in_seconds", "max_async_retry_attempts"
@@ -94,8 +94,7 @@ def test_a_new_risk_is_one_entry(monkeypatch):
     many_retries = Risk(
         "many_retries",
         "max_async_retry_attempts is above 2",
-        is_yes=lambda table, _: (table[RETRIES].fillna(0) > 2).to_numpy(dtype=bool),
-        is_known=lambda table: np.ones(len(table), dtype=bool),
+        query="SELECT id, coalesce(retries, 0) > 2 AS fails FROM subjects",
     )
     monkeypatch.setattr(risks, "RISKS", (*RISKS, many_retries))
     assessment = assess_risks(SIX, 300)
@@ -103,6 +102,19 @@ def test_a_new_risk_is_one_entry(monkeypatch):
     assert blast_radius(assessment, "many_retries", ["project_id"]).loc["p1", "yes"] == 1
     assert compare_risks(assessment, assessment).loc["many_retries", "still_yes"] == 1
     assert assessment.set_index("function_urn")["gaps"][urn("careful")] == 1
+
+
+def test_the_answers_are_those_of_the_rules():
+    named = {risk.name: risk.rule for risk in RISKS if risk.rule}
+    assert named == {"no_failure_destination": "FGA101", "short_age": "FGA106", "no_retries": "FGA104"}
+    for rule in named.values():
+        assert risks.rule_query(rule) == load_builtin_rules()[rule].sql
+
+
+def test_of_a_function_and_its_latest_version_the_answered_row_is_kept():
+    assessment = assess_risks(functions({"a": "failed", "a:latest": {RETRIES: 0}, "b:v1": {RETRIES: 1}}), 300)
+    assert assessment["function_urn"].tolist() == [urn("a:latest"), urn("b:v1")]
+    assert assessment["no_retries"].tolist() == ["yes", "no"]
 
 
 def test_an_empty_snapshot_has_empty_results():

@@ -42,7 +42,7 @@ def test_what_the_service_did_not_list_is_gone_only_where_it_listed_that_kind(ve
     table["function_exists"] = pd.array([True] * 3, dtype="boolean")
     elsewhere = "urn:fss:cn-north-4:p2:function:default:e"
     wanted = ["e", "a:v9", "a:!prod", "e:!prod", elsewhere]
-    links = calls(*(("a", "on_success", target) for target in [*wanted, "set"]))
+    links = calls(*(("a:latest", "on_success", target) for target in [*wanted, "set"]))
     resolved = resolve_targets(table, links, {"input": {"listed": listed}})
     assert resolved["target_status"].tolist() == [*missing, "not_configured"]
     assert resolved["target_exists"].eq(False).fillna(False).tolist() == [kind == "gone" for kind in missing] + [False]
