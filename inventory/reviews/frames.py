@@ -1,4 +1,4 @@
-"""Loads frames of a snapshot into the database of a review, for questions that are asked of frames."""
+"""Loads frames of a snapshot into the database of a review."""
 
 from __future__ import annotations
 
