@@ -6,6 +6,7 @@ import sys
 import urllib.request
 
 import pytest
+from support.processes import begin
 from support.runs import TOKEN, call_cli, manifest_of, rows, run_cli, wait_for
 
 from inventory.cloud.pages import Operation
@@ -180,7 +181,7 @@ def test_a_run_stopped_by_a_signal_can_be_resumed(tmp_path, write_list, number, 
         )
         wait_for(lambda: sum(server.counts.values()) >= 30)
         run.send_signal(number)
-        messages = run.communicate(timeout=20)[1]
+        messages = run.communicate()[1]
         assert run.returncode == code, messages
         assert f"inventory export --resume --output {tmp_path / 'run'}" in messages.replace(f"{sys.executable} -m ", "")
         assert not (tmp_path / "run" / "manifest.json").exists()
@@ -204,15 +205,12 @@ def in_shell(line, cwd=None):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_an_export_that_waits_for_stdin(tmp_path, number, code):
-    command = [sys.executable, "-m", "inventory", "export", "-", "--output", tmp_path / "run"]
-    environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, **pipes, text=True) as run:
+    with begin("export", "-", "--output", tmp_path / "run") as run:
         run.stdin.write(f"{URN}\n")
         run.stdin.flush()
         wait_for((tmp_path / "run" / "ledger.sqlite").exists)
         run.send_signal(number)
-        run.wait(timeout=20)
+        run.wait()
         assert (run.returncode, run.stderr.read()) == (code, f"inventory: stopped by {signal.Signals(number).name}\n")
     assert not (tmp_path / "run").exists()
 
@@ -266,13 +264,12 @@ def test_a_list_without_urns_is_an_error(tmp_path, write_list):
 
 
 def test_emulate_serves_until_a_signal():
-    command = [sys.executable, "-m", "inventory", "emulate", "--port", "0", "--functions", "3"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as emulate:
+    with begin("emulate", "--port", "0", "--functions", "3") as emulate:
         url = emulate.stdout.readline().strip()
         urn = emulate_first_urn(url)
         assert urn.startswith("urn:fss:")
         emulate.send_signal(signal.SIGTERM)
-        messages = emulate.communicate(timeout=20)[1]
+        messages = emulate.communicate()[1]
     assert emulate.returncode == 143
     assert f"--endpoint {url}" in messages
 
@@ -302,11 +299,10 @@ def test_the_demo_needs_an_empty_folder(tmp_path):
 
 
 def test_a_stopped_demo_does_not_suggest_resume(tmp_path):
-    command = [sys.executable, "-m", "inventory", "demo", "--functions", "5000", "--output", tmp_path / "run"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
+    with begin("demo", "--functions", "5000", "--output", tmp_path / "run") as demo:
         wait_for((tmp_path / "run" / "ledger.sqlite").exists)
         demo.send_signal(signal.SIGINT)
-        messages = demo.communicate(timeout=20)[1]
+        messages = demo.communicate()[1]
     assert demo.returncode == 130
     assert "stopped by SIGINT" in messages
     assert "--resume" not in messages

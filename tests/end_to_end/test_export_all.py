@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
+from support.processes import begin
 from support.runs import TOKEN, by_urn, call_cli, manifest_of, run_cli, wait_for
 
 import inventory
@@ -48,7 +46,7 @@ async def export_all(server, output, *places, mode="new", environment=None, sear
 
 @pytest.mark.parametrize("pieces", [(1,), (17,), (300, 1, 5)])
 async def test_answers_in_pieces_are_read_as_those_that_come_at_once(tmp_path, pieces):
-    cloud = GeneratedCloud(6, regions=(NORTH, SOUTH))
+    cloud = GeneratedCloud(3, regions=(NORTH, SOUTH))
     variables = {"HW_USER_NAME": "reader", "HW_USER_PASSWORD": "a-long-password-1", "HW_DOMAIN_NAME": "company"}
     tables = []
     for sizes in ((), pieces):
@@ -228,15 +226,10 @@ def test_the_command_does_both(tmp_path):
 def test_a_signal_during_the_listing_leaves_nothing(tmp_path):
     with Emulator(GeneratedCloud(2000, projects=[P]), limit=Limit.parse("2/minute")).in_thread() as server:
         place = ["--region", NORTH, "--project-id", P, "--endpoint", server.url]
-        run = subprocess.Popen(
-            [sys.executable, "-m", "inventory", "export", "--all", *place, "--output", str(tmp_path / "run")],
-            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_for(lambda: server.counts[429] > 0)
-        run.send_signal(signal.SIGTERM)
-        words = run.communicate(timeout=20)[1]
+        with begin("export", "--all", *place, "--output", str(tmp_path / "run")) as run:
+            wait_for(lambda: server.counts[429] > 0)
+            run.send_signal(signal.SIGTERM)
+            words = run.communicate()[1]
     assert (run.returncode, "Traceback" in words) == (143, False), words
     assert not (tmp_path / "run").exists()
 
@@ -300,14 +293,9 @@ def test_a_run_that_was_killed_while_it_listed_goes_on(tmp_path):
     with Emulator(GeneratedCloud(900, projects=[P]), limit=Limit.parse("2/minute")).in_thread() as server:
         command = ["export", "--all", "--region", NORTH, "--project-id", P, "--endpoint", server.url]
         command += ["--output", str(tmp_path / "run"), "--max-per-second", "0"]
-        run = subprocess.Popen(
-            [sys.executable, "-m", "inventory", *command],
-            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
-            stderr=subprocess.DEVNULL,
-        )
-        wait_for(lambda: server.counts[429] > 0)
-        run.kill()
-        run.wait()
+        with begin(*command) as run:
+            wait_for(lambda: server.counts[429] > 0)
+            run.kill()
     with Emulator(GeneratedCloud(900, projects=[P])).in_thread() as server:
         command[7] = server.url
         done = run_cli("export", "--resume", "--output", tmp_path / "run")

@@ -48,7 +48,8 @@ def many(functions=12, versions=10, aliases=5, seed=7):
 
 
 def sums(result):
-    return {(t["name"], t["format"]): t["sha256"] for t in result.manifest["tables"] if t["name"] != "calls"}
+    per_run = ("calls", "scopes")  # they contain the calls that this run made
+    return {(t["name"], t["format"]): t["sha256"] for t in result.manifest["tables"] if t["name"] not in per_run}
 
 
 def answering(server, monkeypatch, change):

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from support.processes import begin
 from support.runs import TOKEN, run_cli
 
 from inventory.cloud.accounts import PasswordProvider, TokenProvider
@@ -191,17 +189,12 @@ def test_a_region_that_iam_does_not_tell_of_is_a_line_too(tmp_path):
 def test_a_signal_ends_a_check_at_once(number, code):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        run = subprocess.Popen(
-            [sys.executable, "-m", "inventory", "check", "--region", R, "--iam-endpoint", url],
-            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        asking, _ = silent.accept()
-        with asking:
-            asking.recv(1)
-            run.send_signal(number)
-            words = run.communicate(timeout=20)[1]
+        with begin("check", "--region", R, "--iam-endpoint", url) as run:
+            asking, _ = silent.accept()
+            with asking:
+                asking.recv(1)
+                run.send_signal(number)
+                words = run.communicate()[1]
     assert (run.returncode, words) == (code, f"inventory: stopped by {number.name}\n")
 
 

@@ -6,15 +6,13 @@ import asyncio
 import json
 import os
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
 
 import pytest
 from support.clouds import CONFIG, OTHER, P, cloud_of, contents
 from support.ledgers import of_another_version
-from support.runs import TOKEN, export, run_cli, wait_for
+from support.processes import begin
+from support.runs import export, run_cli, wait_for
 
 from inventory.cli.status import as_text
 from inventory.emulator import Emulator, Fault, Faults, FileCloud
@@ -185,18 +183,16 @@ async def test_a_run_without_a_urn_and_one_without_bodies_say_what_is_left(tmp_p
 def test_the_command_shows_a_process_at_work_and_its_death(tmp_path, write_list):
     with Emulator(functions=200, faults=Faults(latency=0.2)).in_thread() as server:
         path = write_list(server.urns())
-        command = [sys.executable, "-m", "inventory", "export", path, "--endpoint", server.url, "--max-workers", "8"]
-        run = subprocess.Popen(
-            [*command, "--output", tmp_path / "run", "--quiet"], env={**os.environ, "HW_AUTH_TOKEN": TOKEN}
-        )
+        place = ("--endpoint", server.url, "--max-workers", "8", "--output", tmp_path / "run", "--quiet")
+        run = begin("export", path, *place)
         wait_for(lambda: sum(server.counts.values()) >= 30)
         server.faults = Faults(latency=5.0)  # however slow this machine is, the run is at work when it is looked at
         working = run_cli("status", tmp_path / "run", token=None)
         second = run_cli("export", "--resume", "--output", tmp_path / "run")
         tables = run_cli("tables", tmp_path / "run", token=None)
         as_json = run_cli("status", tmp_path / "run", "--format", "json", token=None)
-        run.send_signal(signal.SIGKILL)
-        run.wait()
+        with run:
+            run.kill()
         killed = run_cli("status", tmp_path / "run", token=None)
         server.faults = None
         at_once = ("--max-per-second", "0", "--max-workers", "64")

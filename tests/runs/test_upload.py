@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
 from support.object_store import ACCESS_KEY, BUCKET, SECRET_KEY
+from support.processes import begin
 from support.runs import TOKEN, export, manifest_of, run_cli
 
 import inventory
@@ -321,14 +319,12 @@ async def test_a_record_that_is_damaged_costs_only_time(run, store, tmp_path):
 @pytest.mark.parametrize("name", ["functions.parquet", "rejects.csv", "manifest.json"])
 def test_a_killed_upload_goes_on(store, server, tmp_path, write_list, name):
     arguments = ["export", write_list(server.urns()), "--endpoint", server.url, "--output", TEXT, "--format", "csv"]
-    environment = {**os.environ, "HW_AUTH_TOKEN": TOKEN}
-    command = [sys.executable, "-m", "inventory", *map(str, arguments), "--format", "parquet"]
 
     def kill_at_the_file(request):
         if request["REQUEST_METHOD"] in {"PUT", "POST"} and request["PATH_INFO"].endswith(name):
             process.kill()
 
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with begin(*arguments, "--format", "parquet") as process:
         store.fault = kill_at_the_file
         assert process.wait() == -signal.SIGKILL
     assert f"{PREFIX}/manifest.json" not in store.objects()
