@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 
 class Bounds(NamedTuple):
@@ -28,7 +28,8 @@ class Option(NamedTuple):
         bounds: the numbers that are accepted.
         is_path: whether the text names a file or folder; Python also accepts a ``pathlib.Path``.
         is_repeatable: whether the command line accepts several values.
-        flag: the name on the command line, where it is not the field's.
+        flag: the name on the command line and of the keyword, where it is not the field's.
+        command_line_name: the name on the command line, where it is no Python name.
         before: of an option outside the settings file: the setting that it precedes on the command line.
         is_python_keyword: whether ``inventory.export`` accepts it too.
     """
@@ -40,6 +41,7 @@ class Option(NamedTuple):
     flag: str | None = None
     before: str = ""
     is_python_keyword: bool = True
+    command_line_name: str | None = None
 
 
 class DeclaredOption(NamedTuple):
@@ -53,8 +55,19 @@ class DeclaredOption(NamedTuple):
 
     @property
     def keyword(self) -> str:
-        """The Python keyword; with dashes, the name on the command line."""
+        """The Python keyword."""
         return self.option.flag or self.name
+
+    @property
+    def command_line_name(self) -> str:
+        """The name on the command line, such as ``max-workers``."""
+        return self.option.command_line_name or self.keyword.replace("_", "-")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts of a list that the option accepts; empty: any."""
+        item = get_args(self.kind)[0] if get_args(self.kind) else None
+        return get_args(item) if get_origin(item) is Literal else ()
 
     @property
     def help(self) -> str:

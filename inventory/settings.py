@@ -32,6 +32,9 @@ ACCOUNT_OVERRIDES: Final = ("endpoint", "iam_endpoint", "max_per_second", "max_w
 
 Format = Literal["parquet", "csv"]
 LogFormat = Literal["text", "json"]
+Report = Literal["failures", "reserved", "quotas"]
+REPORT_NAMES: Final[tuple[Report, ...]] = get_args(Report)
+"""Reports about whole projects, each a table."""
 Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 """Of a review's findings, most severe first."""
@@ -288,6 +291,15 @@ class RunOptions:
     ] = False
     versions: Annotated[bool, Option("List the versions of each function too.", before="token_file")] = False
     aliases: Annotated[bool, Option("List the aliases of each function too.", before="token_file")] = False
+    include: Annotated[
+        tuple[Report, ...],
+        Option(
+            "With --all: a table of top failing functions, reserved instances or quotas too (repeatable).",
+            is_repeatable=True,
+            before="token_file",
+            command_line_name="with",
+        ),
+    ] = ()
     settings: Annotated[
         Path | None,
         Option("TOML file with options; the command line wins.", is_path=True, before="max_workers"),

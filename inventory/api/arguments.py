@@ -27,7 +27,7 @@ class Options(TypedDict, total=False):
     ``quota_share`` from above 0 to 1; ``rows_per_file`` in rows.
 
     Source: ShowFunctionAsyncInvokeConfig and, unless ``no_batch``, ListFunctionAsyncInvokeConfig of FunctionGraph v2;
-    with ``all`` its lists of functions, versions and aliases.
+    with ``all`` its lists of functions, versions and aliases, and what ``include`` names.
     """
 
     aliases: bool
@@ -39,6 +39,7 @@ class Options(TypedDict, total=False):
     endpoint: str
     format: str | Sequence[str]
     iam_endpoint: str
+    include: str | Sequence[str]
     max_per_second: float
     max_time: float
     max_workers: int
@@ -133,9 +134,10 @@ def python_messages() -> Iterator[None]:
 def to_python_wording(text: str) -> str:
     """A message with options as Python keywords."""
     options = declared_options()
+    renamed = {option.command_line_name: option.keyword for option in options.values()}
 
     def keyword(match: re.Match[str]) -> str:
-        name = match[1].replace("-", "_")
+        name = renamed.get(match[1], match[1].replace("-", "_"))
         return f"{name}=True" if name in options and options[name].kind is bool else name
 
     return _COMMAND_LINE_NAME.sub(keyword, text)

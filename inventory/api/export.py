@@ -18,10 +18,16 @@ from inventory.cloud.projects import select_projects
 from inventory.display.auto import progress_display
 from inventory.errors import InterruptedRunError, SettingsError, UsageError
 from inventory.pipeline import export as pipeline
-from inventory.pipeline.discover import Discovery
+from inventory.pipeline.discover import Discovery, chosen_reports
 from inventory.pipeline.load import began_with
+from inventory.runs.listing_coverage import describe_failed_reports
 from inventory.runs.output import reserve_folder, resolve_output
-from inventory.settings_file import check_combination, chosen_settings, combine, plain_http_warnings
+from inventory.settings_file import (
+    check_combination,
+    chosen_settings,
+    combine,
+    plain_http_warnings,
+)
 from inventory.sources.memory import to_sources
 
 if TYPE_CHECKING:
@@ -59,7 +65,7 @@ class _Run:
                 raise SettingsError(f"{name} must be True or False, not {type(value).__name__}")
         given = check_options(options)
         check_combination({**given, **flags, "output": output}, has_source=source is not None)
-        is_discovery = given.get("all", False)
+        is_discovery, reports = given.get("all", False), chosen_reports(given)
         self._check = flags["check"]
         self.mode: Mode = "resume" if flags["resume"] else "overwrite" if flags["overwrite"] else "new"
         folder, work_folder = folder_name("output", output), folder_name("work_dir", work_dir)
@@ -77,7 +83,7 @@ class _Run:
         self.sources: Sequence[Source | MemorySource] | Discovery
         if is_discovery:
             projects = select_projects(self.settings, _as_list(given.get("region")), _as_list(given.get("project_id")))
-            self.sources = Discovery(projects, given.get("versions", False), given.get("aliases", False))
+            self.sources = Discovery(projects, given.get("versions", False), given.get("aliases", False), reports)
         else:
             self.sources = to_sources(source, self.settings.column)
             if not self.sources and self.mode != "resume":
@@ -123,6 +129,8 @@ class _Run:
         Raises:
             UnansweredError: the exit code of the run is not 0.
         """
+        for message in describe_failed_reports(snapshot.manifest):
+            warnings.warn(message, UserWarning, stacklevel=3)
         unknown = snapshot.unknown()
         is_error = self._check and snapshot.exit_code != 0
         if unknown or is_error:
@@ -203,8 +211,8 @@ def export(
         check: raises an error if some URN has no answer, instead of a warning.
         progress: whether to show progress. Default: on a terminal and in a notebook.
         options: those of ``inventory export``, explained by its ``--help``. List: ``all`` with ``region`` and
-            optionally ``project_id``, ``versions``, ``aliases``; ``column``. Cloud: ``endpoint``, ``iam_endpoint``,
-            ``ca_bundle``, ``token_file`` (default: the environment, as ``HW_AUTH_TOKEN``), ``settings`` (a file).
+            optionally ``project_id``, ``versions``, ``aliases``, ``include`` (``--with``); ``column``. Cloud:
+            ``endpoint``, ``iam_endpoint``, ``ca_bundle``, ``token_file``, ``settings`` (a file).
             Rate: ``max_per_second`` (0: no cap), ``max_workers``, ``quota_share`` (up to 1), ``timeout`` and
             ``max_time`` (seconds for a call and for the run), ``attempts``, ``no_batch``. Tables: ``format``
             ("parquet", "csv" or a list of both), ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.

@@ -232,6 +232,42 @@ class Snapshot:
         """
         return self.frame("aliases")
 
+    @cached_property
+    def failing_functions(self) -> pd.DataFrame:
+        """Up to 20 functions of each project with the most failures of the last day; of runs ``--with failures``.
+
+        Shape:
+            (functions, 8), sorted by ``region``, ``project_id``, ``function_urn``.
+
+        Source:
+            ListFunctionAsMetric; column by column: ``inventory schema failing_functions``.
+        """
+        return self.frame("failing_functions")
+
+    @cached_property
+    def reserved_instances(self) -> pd.DataFrame:
+        """One row per version or alias with reserved instances; of runs ``--with reserved``.
+
+        Shape:
+            (versions and aliases, 13), sorted by ``region``, ``project_id``, ``function_urn``.
+
+        Source:
+            ListReservedInstanceConfigs; column by column: ``inventory schema reserved_instances``.
+        """
+        return self.frame("reserved_instances")
+
+    @cached_property
+    def quotas(self) -> pd.DataFrame:
+        """One row per quota of a project; of runs ``--with quotas``.
+
+        Shape:
+            (quotas, 7), sorted by ``region``, ``project_id``, ``type``.
+
+        Source:
+            ListQuotas; column by column: ``inventory schema quotas``.
+        """
+        return self.frame("quotas")
+
     def _summary_data(self) -> summary.SummaryData:
         return summary.SummaryData(str(self.path), self.manifest, self._bodies_are_dropped(), datetime.now(UTC))
 

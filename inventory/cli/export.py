@@ -32,14 +32,20 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
     """
     with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
         from inventory.cloud.projects import select_projects
-        from inventory.pipeline.discover import Discovery
+        from inventory.pipeline.discover import Discovery, chosen_reports
         from inventory.pipeline.dry_run import estimate
         from inventory.pipeline.load import began_with
         from inventory.runs.output import reserve_folder, resolve_output
-        from inventory.settings_file import check_combination, chosen_settings, combine, plain_http_warnings
+        from inventory.settings_file import (
+            check_combination,
+            chosen_settings,
+            combine,
+            plain_http_warnings,
+        )
 
         resume, is_discovery = options["resume"], options["all"]
         check_combination(options, has_source=bool(source))
+        reports = chosen_reports(options)
         output = resolve_output(options["output"], options["work_dir"], os.environ, resume=resume)
         settings = combine(
             options["settings"],
@@ -59,7 +65,7 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
         search = None
         if is_discovery:
             projects = select_projects(settings, options["region"], options["project_id"])
-            search = Discovery(projects, options["versions"], options["aliases"])
+            search = Discovery(projects, options["versions"], options["aliases"], reports)
         mode: Mode = "resume" if resume else "overwrite" if options["overwrite"] else "new"
         with reserve_folder(output) as output, resumable(output):
             result = run_export(search or sources, output, settings, mode=mode, environment=os.environ, log=log)

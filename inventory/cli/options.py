@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from inspect import Parameter, signature
 from pathlib import Path
+from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
@@ -14,7 +15,7 @@ from inventory.option import DeclaredOption
 from inventory.settings import declared_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
@@ -56,11 +57,10 @@ DemoOutput = Annotated[
 RUN_LOCATION: Final = "folder of a finished run, or s3://bucket/prefix or obs://bucket/prefix"
 
 
-class TableFormat(StrEnum):
-    """The table formats as an enum, which typer can repeat."""
-
-    PARQUET = "parquet"
-    CSV = "csv"
+def _choice_list(choices: Sequence[str]) -> Any:  # noqa: ANN401 - a type
+    """The type of an option that accepts several of these texts; typer repeats an enum, but no ``Literal``."""
+    make_enum: Any = StrEnum  # mypy checks enums of literal members only
+    return GenericAlias(list, (make_enum("Choice", {choice.upper(): choice for choice in choices}),))
 
 
 def with_options(*names: str, helps: Mapping[str, str] | None = None) -> Callable[[Command], Command]:
@@ -88,11 +88,11 @@ def _parameter(declared: DeclaredOption, text: str | None) -> Parameter:
     option = declared.option
     kind: Any = Path if option.is_path and declared.is_setting else declared.kind
     default: Any = None
-    flags: tuple[str, ...] = ()
+    flags = (f"--{option.command_line_name}",) if option.command_line_name else ()
     if kind is bool:
-        default, flags = False, (f"--{declared.keyword.replace('_', '-')}",)
+        default, flags = False, (f"--{declared.command_line_name}",)
     elif option.is_repeatable:
-        kind = list[TableFormat] | None if declared.name == "format" else list[str] | None
+        kind = (_choice_list(declared.choices) if declared.choices else list[str]) | None
     elif declared.is_setting or declared.default is None:
         kind = kind | None
     else:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from inventory.cloud.projects import ProjectRef
     from inventory.pipeline.check import Checkup
-    from inventory.pipeline.discover import Discovered, Discovery
+    from inventory.pipeline.discover import Discovery
+    from inventory.pipeline.listing import Discovered
     from inventory.runs.finish import Result
     from inventory.runs.folder import Mode
     from inventory.runs.output import Output

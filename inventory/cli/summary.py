@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from inventory.display.formatting import duration, format_count, format_number, format_share, shorten
 from inventory.errors import ErrorKind, ExitCode, Status
 from inventory.printable import printable, shell_word
+from inventory.runs.listing_coverage import describe_failed_reports
 from inventory.runs.output import program_name, resume_command
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def problems(result: Result) -> list[str]:
         for kind, count in manifest["counts"]["error_kind"].items()
         if kind in result.examples and not any(scope["stopped"].startswith(kind) for scope in stopped)
     ]
+    messages += describe_failed_reports(manifest)
     counts = manifest["counts"]["status"]
     again = resume_command(result.output)
     if counts[Status.NOT_ATTEMPTED]:

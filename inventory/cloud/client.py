@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from inventory.cloud.credentials import Credential
     from inventory.cloud.listed_fields import ListedItem
+    from inventory.cloud.project_reports import ProjectReport, ReportPage
     from inventory.cloud.response_body import RawResponse
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class Client:
         url = URL(endpoint)
         self._transport = create_transport(endpoint, session)
         self._origin = str(url.origin())
-        self._functions = f"{url.raw_path.rstrip('/')}/v2/{quote(project_id, safe='')}/fgs/functions"
+        self._project = f"{url.raw_path.rstrip('/')}/v2/{quote(project_id, safe='')}/fgs"
         self.date: str | None = None
         self._credential = credential
         self._redactor = credential.redactor
@@ -61,38 +62,45 @@ class Client:
 
         Source: ShowFunctionAsyncInvokeConfig, vendor page of 2025-07-31.
         """
-        return await self._get(f"/{_in_path(function_urn)}/async-invoke-config", expected_urn=function_urn)
+        return await self._get(f"/functions/{_in_path(function_urn)}/async-invoke-config", expected_urn=function_urn)
 
     async def list_functions(self, marker: int, maxitems: int) -> FunctionPage:
         """Returns a page of the project's functions; ``marker`` is an offset.
 
         Source: ListFunctions (api-facts.md section 5).
         """
-        return await self._list(f"?marker={marker}&maxitems={maxitems}", read_functions)
+        return await self._list(f"/functions?marker={marker}&maxitems={maxitems}", read_functions)
 
     async def list_function_versions(self, function_urn: str) -> list[ListedItem]:
         """Returns a function's versions, including ``latest``.
 
         Source: ListFunctionVersions (api-facts.md section 5).
         """
-        return await self._list(f"/{_in_path(function_urn)}/versions", read_versions)
+        return await self._list(f"/functions/{_in_path(function_urn)}/versions", read_versions)
 
     async def list_version_aliases(self, function_urn: str) -> list[ListedItem]:
         """Returns a function's aliases.
 
         Source: ListVersionAliases (api-facts.md section 5).
         """
-        return await self._list(f"/{_in_path(function_urn)}/aliases", read_aliases)
+        return await self._list(f"/functions/{_in_path(function_urn)}/aliases", read_aliases)
 
     async def list_async_invoke_configs(self, function_urn: str, marker: int) -> ConfigPage:
         """Returns a page of the async-invoke configs of a function's versions.
 
         Source: ListFunctionAsyncInvokeConfig (api-facts.md section 5).
         """
-        path = f"/{_in_path(function_urn)}/async-invoke-configs?limit={MAX_CONFIGS}&marker={marker}"
+        path = f"/functions/{_in_path(function_urn)}/async-invoke-configs?limit={MAX_CONFIGS}&marker={marker}"
         pages: list[ConfigPage] = []
         answer = await self._get(path, lambda body: pages.append(read_configs(body)), MAX_LIST_BODY)
         return pages[0]._replace(request_id=answer.request_id)
+
+    async def show_report(self, report: ProjectReport, marker: int = 0) -> ReportPage:
+        """Returns a page of a report about the project.
+
+        Source: see :data:`inventory.cloud.project_reports.REPORTS`.
+        """
+        return await self._list(report.path.format(marker=marker), report.read)
 
     async def _list(self, path: str, read: Callable[[bytes], T]) -> T:
         pages: list[T] = []
@@ -106,7 +114,7 @@ class Client:
         max_body: int = MAX_BODY,
         expected_urn: str | None = None,
     ) -> Answer:
-        target = self._functions + path
+        target = self._project + path
 
         def read(response: RawResponse) -> Answer:
             self.date = response.headers.get("Date")

@@ -15,13 +15,21 @@ Kind: TypeAlias = Literal["text", "integer", "boolean", "time", "json"]
 
 
 class ListedField(NamedTuple):
-    """A field that is kept, and the column that it becomes; ``parent`` is the object that contains it."""
+    """A field that is kept, and the column that it becomes.
+
+    Attributes:
+        parent: the object that contains it.
+        column: name of the column, where it is not the field's.
+        items: of an array of objects: the fields of each that are kept.
+    """
 
     name: str
     kind: Kind
     unit: str | None
     meaning: str
     parent: str | None = None
+    column: str | None = None
+    items: tuple[str, ...] = ()
 
 
 FUNCTION_FIELDS: Final = (
@@ -71,6 +79,48 @@ _VERSION: Final = ListedField("version", "text", None, "version that the item na
 ITEM_FIELDS: Final = (_VERSION, *FUNCTION_FIELDS)
 
 
+FAILURE_FIELDS: Final = (
+    ListedField(
+        "value", "integer", "executions", "failed executions of the day before the listing", column="fail_count"
+    ),
+)
+"""Of items of ``ListFunctionAsMetric``. Source: model FunctionMetric of the vendor's SDK."""
+
+RESERVED_FIELDS: Final = (
+    ListedField("qualifier_type", "text", None, "version or alias"),
+    ListedField("qualifier_name", "text", None, "version or alias that the instances are reserved for"),
+    ListedField("min_count", "integer", "instances", "reserved instances"),
+    ListedField("idle_mode", "boolean", None, "whether the CPU of idle instances is frozen"),
+    ListedField(
+        "cron_configs",
+        "json",
+        None,
+        "scheduled changes of the number: cron, count, start_time, expired_time (Unix seconds)",
+        "tactics_config",
+        items=("cron", "count", "start_time", "expired_time"),
+    ),
+    ListedField(
+        "metric_configs",
+        "json",
+        None,
+        "changes of the number by load: type, threshold, min",
+        "tactics_config",
+        items=("type", "threshold", "min"),
+    ),
+)
+"""Of items of ``ListReservedInstanceConfigs``.
+
+Source: models ReservedInstanceConfigs, CronConfig and MetricConfig of the vendor's SDK.
+"""
+
+QUOTA_FIELDS: Final = (
+    ListedField("quota", "integer", None, "the limit"),
+    ListedField("used", "integer", None, "how much of it is used"),
+    ListedField("unit", "text", None, "unit of both, as the service names it"),
+)
+"""Of items of ``ListQuotas``; ``type`` is their name. Source: model Resources of the vendor's SDK."""
+
+
 class ListedItem(NamedTuple):
     """An item of a list: what it is called, and the JSON of the fields that are kept."""
 
@@ -92,8 +142,19 @@ def keep_fields(item: Json, fields: tuple[ListedField, ...]) -> str:
         source = item if field.parent is None else item.get(field.parent)
         if isinstance(source, dict) and field.name in source:
             target = kept if field.parent is None else kept.setdefault(field.parent, {})
-            target[field.name] = source[field.name]
+            value = source[field.name]
+            target[field.name] = _keep_items(value, field.items) if field.items else value
     return json_text(kept)
+
+
+def _keep_items(value: object, names: tuple[str, ...]) -> list[Json] | None:
+    if not isinstance(value, list):
+        return None
+    return [
+        {name: item[name] for name in names if name in item and not isinstance(item[name], dict | list)}
+        for item in value
+        if isinstance(item, dict)
+    ]
 
 
 def read_fields(kept: str, fields: tuple[ListedField, ...]) -> Facts:
@@ -109,7 +170,7 @@ def read_fields(kept: str, fields: tuple[ListedField, ...]) -> Facts:
     extra: Json = {}
     for field in fields:
         source = document if field.parent is None else document.get(field.parent, {})
-        values[field.name] = _READERS[field.kind](source, field.name, extra)
+        values[field.column or field.name] = _READERS[field.kind](source, field.name, extra)
     return Facts(values, extra)
 
 

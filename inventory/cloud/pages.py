@@ -26,6 +26,9 @@ class Operation:
     LIST_FUNCTIONS: Final = "ListFunctions"
     LIST_VERSIONS: Final = "ListFunctionVersions"
     LIST_ALIASES: Final = "ListVersionAliases"
+    LIST_METRIC: Final = "ListFunctionAsMetric"
+    LIST_RESERVED: Final = "ListReservedInstanceConfigs"
+    LIST_QUOTAS: Final = "ListQuotas"
 
 
 class FunctionPage(NamedTuple):

@@ -191,7 +191,7 @@ class LedgerView:
                 yield Reject(*self._verified("rejects", row))
 
     def listed_items(self, table: ListedTable) -> Iterator[tuple[str, str]]:
-        """Streams URNs and what the lists say of them, in order.
+        """Streams names and what the lists say of them, in order.
 
         Raises:
             LedgerUnusableError: a row is changed, missing or additional.
@@ -200,7 +200,7 @@ class LedgerView:
             return
         number = 0
         with self._translate_errors():
-            for row in self._db.execute(f"SELECT * FROM {table} ORDER BY urn"):  # noqa: S608 - no input
+            for row in self._db.execute(f"SELECT * FROM {table} ORDER BY name"):  # noqa: S608 - no input
                 yield self._verified(table, row)
                 number += 1
         expected = (self.fact(LISTED_ITEMS) or {}).get(table, 0)

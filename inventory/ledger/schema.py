@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 4
 EARLIER: Final = 3
-"""A ledger of this version lacks ``function_facts`` and ``aliases``; it is read as it is and completed when written."""
+"""A ledger of this version lacks the tables of :class:`ListedTable`; it is read as it is and completed when written."""
 
 CREATE: Final = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
@@ -46,11 +46,28 @@ CREATE TABLE answers (
 ) WITHOUT ROWID;
 """
 """No checksum: ``again`` comes from outcomes; an error in ``listed`` costs calls. ``duration_ms`` is not converted."""
-CREATE_LISTED: Final = """
-CREATE TABLE function_facts (urn TEXT PRIMARY KEY, kept TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE aliases (urn TEXT PRIMARY KEY, kept TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
+
+
+class ListedTable(StrEnum):
+    """A table of what the service lists; the values are the names of the exported tables too."""
+
+    FUNCTION_FACTS = "function_facts"
+    ALIASES = "aliases"
+    FAILING_FUNCTIONS = "failing_functions"
+    RESERVED_INSTANCES = "reserved_instances"
+    QUOTAS = "quotas"
+
+
+LISTED_URNS: Final = (ListedTable.FUNCTION_FACTS, ListedTable.ALIASES)
+"""The tables whose rows are URNs of the list."""
+CREATE_LISTED: Final = "".join(
+    f"CREATE TABLE {table} (name TEXT PRIMARY KEY, kept TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;\n"
+    for table in ListedTable
+)
+"""JSON of the fields that :mod:`inventory.cloud.listed_fields` keeps.
+
+``name`` is a URN; in a report about a project: region, project and URN or type, with tabs between them.
 """
-"""What lists say about functions and aliases: JSON of the fields that :mod:`inventory.cloud.listed_fields` keeps."""
 
 
 def _schema(create: str) -> list[tuple[str, str]]:
@@ -62,13 +79,6 @@ SCHEMAS: Final = {EARLIER: _schema(CREATE), VERSION: _schema(CREATE + CREATE_LIS
 """Names and statements of the tables, by version."""
 LIST_TABLES: Final = tuple(name for name, _ in SCHEMAS[EARLIER])
 """The tables that a load replaces."""
-
-
-class ListedTable(StrEnum):
-    """A table of what lists say; the values are the names of the exported tables too."""
-
-    FUNCTION_FACTS = "function_facts"
-    ALIASES = "aliases"
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

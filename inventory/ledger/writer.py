@@ -28,6 +28,7 @@ from inventory.ledger.schema import (
     DROP_BODIES,
     EARLIER,
     LIST_TABLES,
+    LISTED_URNS,
     VERSION,
     WRITE_CALLS,
     WRITE_OUTCOME,
@@ -144,8 +145,8 @@ class Ledger(LedgerView):
             for table in LIST_TABLES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - no input
             yield
-            for table in ListedTable:  # a list may name what is no URN
-                self._db.execute(f"DELETE FROM {table} WHERE urn NOT IN (SELECT urn FROM urns)")  # noqa: S608 - no input
+            for table in LISTED_URNS:  # a list may name what is no URN
+                self._db.execute(f"DELETE FROM {table} WHERE name NOT IN (SELECT urn FROM urns)")  # noqa: S608 - no input
             counts = {
                 table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - no input
                 for table in ListedTable
@@ -159,10 +160,10 @@ class Ledger(LedgerView):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - no input
 
     def add_listed_items(self, table: ListedTable, items: Iterable[tuple[str, str]]) -> None:
-        """Adds URNs and what a list says of them; the last item of a URN is kept."""
+        """Adds names and what a list says of them; the last item of a name is kept."""
         with translate_sqlite_errors(self._path), self._transaction():
             statement = f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)"  # noqa: S608 - no input
-            self._db.executemany(statement, (with_checksum((urn, kept)) for urn, kept in items))
+            self._db.executemany(statement, (with_checksum((name, kept)) for name, kept in items))
 
     def add_urns(self, urns: Iterable[str]) -> None:
         """Adds URNs; ignores duplicates."""

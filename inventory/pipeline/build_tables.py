@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from inventory.cloud.project_reports import REPORTS
 from inventory.cloud.responses import is_named_otherwise
 from inventory.errors import Status, UrnError
 from inventory.ledger.schema import ListedTable
@@ -13,7 +15,7 @@ from inventory.runs.facts import RunFacts
 from inventory.runs.manifest import Counts
 from inventory.tables import schema
 from inventory.tables.flatten import flatten
-from inventory.tables.listed_rows import alias_row, function_facts_row
+from inventory.tables.listed_rows import alias_row, function_facts_row, report_row
 from inventory.tables.parts import PartsWriter
 from inventory.tables.writer import TableFile, TableWriter
 
@@ -26,13 +28,17 @@ if TYPE_CHECKING:
     from inventory.outcome import Outcome
     from inventory.progress import ProgressObserver
     from inventory.settings import ExportSettings
-    from inventory.tables.flatten import Rows
+    from inventory.tables.flatten import Row, Rows
 
 _BLOCK: Final = 4096
 _LEAST_BYTES: Final = 500
 """Approximate size of a row without body."""
 _ON_FAILURE: Final = [column.name for column in schema.FUNCTIONS.columns].index("on_failure_destination")
-_LISTED_ROWS: Final = {ListedTable.FUNCTION_FACTS: function_facts_row, ListedTable.ALIASES: alias_row}
+_LISTED_ROWS: Final[dict[str, Callable[[str, str, ZoneInfo | None], Row]]] = {
+    ListedTable.FUNCTION_FACTS: function_facts_row,
+    ListedTable.ALIASES: alias_row,
+    **{report.table: partial(report_row, report) for report in REPORTS.values()},
+}
 _Opened = AbstractContextManager["TableWriter | PartsWriter"]
 _OpenWriter: TypeAlias = "Callable[[schema.Table, int], TableWriter | PartsWriter]"
 
@@ -128,23 +134,25 @@ def _add_listed_items(ledger: Ledger, open_writer: _OpenWriter, settings: Export
     zone = settings.zone()
     for table in _listed_tables(ledger):
         writer = open_writer(schema.TABLES[table], ledger.count_listed_items(table))
-        for urn, kept in ledger.listed_items(table):
+        for name, kept in ledger.listed_items(table):
             try:
-                row = _LISTED_ROWS[table](urn, kept, zone)
+                row = _LISTED_ROWS[table](name, kept, zone)
             except ValueError as error:
-                raise ledger.damage_error(f"{urn} in {table}: {error}") from None
+                raise ledger.damage_error(f"{name!r} in {table}: {error}") from None
             writer.add(row, _LEAST_BYTES + len(kept))
             if table == ListedTable.FUNCTION_FACTS:
                 scopes.add_facts(row)
 
 
 def _listed_tables(ledger: Ledger) -> list[ListedTable]:
-    """The tables that the run's listing gives; aliases only if they were listed."""
+    """The tables that the run's listing gives; aliases and reports only if they were listed."""
     listing = RunFacts(ledger).listed
     if listing is None or not ledger.has_listed_items:
         return []
-    has_aliases = listing["aliases"] or ledger.count_listed_items(ListedTable.ALIASES)
-    return list(ListedTable) if has_aliases else [ListedTable.FUNCTION_FACTS]
+    tables = {ListedTable.FUNCTION_FACTS, *listing["failed_reports"]}
+    if listing["aliases"] or ledger.count_listed_items(ListedTable.ALIASES):
+        tables.add(ListedTable.ALIASES)
+    return [table for table in ListedTable if table in tables]
 
 
 def _writer(table: schema.Table, folder: Path, settings: ExportSettings, max_rows: int) -> _Opened:

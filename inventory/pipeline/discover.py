@@ -5,34 +5,43 @@ Source: api-facts.md sections 5 and 6.
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import math
 import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from inventory.cloud.pages import MAX_ITEMS, Operation
 from inventory.cloud.projects import ProjectRef, expand_projects
 from inventory.cloud.transport import open_session
 from inventory.display.formatting import duration, format_count, format_number
-from inventory.errors import CallError, ExitCode, ListingError, NotConfiguredError, NotFoundError, OutOfTimeError
+from inventory.errors import (
+    CallError,
+    ExitCode,
+    ListingError,
+    NotConfiguredError,
+    NotFoundError,
+    OutOfTimeError,
+    SettingsError,
+    UsageError,
+)
 from inventory.ledger.records import AnswerCount
 from inventory.ledger.schema import ListedTable
+from inventory.pipeline.listing import Discovered, Listing
 from inventory.pipeline.open_scope import open_scope
 from inventory.pipeline.scope import CallSkippedError
+from inventory.pipeline.watch import watch
 from inventory.runs.listing_coverage import ListingCoverage
 from inventory.runs.manifest import now
 from inventory.scheduling import worker_pool
 from inventory.scheduling.connection_limit import connections
 from inventory.scheduling.dispatcher import Dispatcher
 from inventory.scheduling.limits import Limits
-from inventory.sources.tabular import Entry
+from inventory.settings import REPORT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from inventory.cloud.accounts import CredentialProvider
     from inventory.cloud.listed_fields import ListedItem
@@ -46,7 +55,6 @@ OVERLAP: Final = 20
 """Functions that two pages share. Without a shared one, the list has changed."""
 _MAX_STEPS_BACK: Final = 100
 _MAX_READINGS: Final = 4
-_TICK_SECONDS: Final = 0.25
 _ITEMS: Final = {
     Operation.LIST_FUNCTIONS: "functions",
     Operation.LIST_VERSIONS: "versions",
@@ -54,52 +62,33 @@ _ITEMS: Final = {
 }
 LATEST: Final = "latest"
 _CallCounts = Counter[tuple[str, str, str, int]]
-_Keep: TypeAlias = "Callable[[ListedTable, Iterable[ListedItem]], None]"
+Keep: TypeAlias = "Callable[[ListedTable, Iterable[ListedItem]], None]"
 
 
 @dataclass(frozen=True)
 class Discovery:
-    """What to list: functions as ``…:latest``, optionally versions and aliases."""
+    """What to list: functions as ``…:latest``, optionally versions and aliases; and reports about the projects."""
 
     projects: Sequence[ProjectRef]
     versions: bool = False
     aliases: bool = False
+    reports: tuple[str, ...] = ()
 
 
-class Listing:
-    """The URNs of one project, as a source of entries.
+def chosen_reports(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The reports among the options of a command or of ``inventory.export``, each once, in a fixed order.
 
-    Attributes:
-        name: region and project.
-        sha256: of a file with one URN per line.
+    Raises:
+        SettingsError: there is no report of that name.
+        UsageError: nothing is listed.
     """
-
-    def __init__(self, name: str, urns: Sequence[str]) -> None:
-        self.name = name
-        self.urns = urns
-        self.entries = len(urns)
-        self.sha256 = hashlib.sha256("".join(f"{urn}\n" for urn in urns).encode()).hexdigest()
-
-    def read(self, check_cancelled: Callable[[], None]) -> Iterator[Entry]:  # noqa: ARG002 - never waits
-        """The entries."""
-        return (Entry(line, urn) for line, urn in enumerate(self.urns, 1))
-
-
-class Discovered(NamedTuple):
-    """The result of a discovery.
-
-    Attributes:
-        began: time of the first call, in the manifest's format.
-    """
-
-    listings: list[Listing]
-    calls: list[AnswerCount]
-    began: str
-    coverage: ListingCoverage
-
-    def urns(self) -> list[str]:
-        """All URNs, sorted."""
-        return sorted({urn for listing in self.listings for urn in listing.urns})
+    value = options.get("include") or ()
+    if value and not options.get("all"):
+        raise UsageError("--with needs --all: the reports are about the projects that it lists")
+    names = {value} if isinstance(value, str) else set(map(str, value))
+    for name in sorted(names.difference(REPORT_NAMES)):
+        raise SettingsError(f"--with {name!r} cannot be used; give one of {', '.join(REPORT_NAMES)}")
+    return tuple(name for name in REPORT_NAMES if name in names)
 
 
 class _Project:
@@ -157,7 +146,7 @@ class _Project:
         except (CallError, CallSkippedError) as error:
             raise self._incomplete(Operation.LIST_FUNCTIONS, error) from None
 
-    async def list_qualifiers(self, function: str, discovery: Discovery, keep: _Keep) -> int:
+    async def list_qualifiers(self, function: str, discovery: Discovery, keep: Keep) -> int:
         """Lists versions and aliases of a function; returns how many URNs are new."""
         new = 0
         if discovery.versions:
@@ -189,7 +178,7 @@ async def discover(
     account: CredentialProvider,
     observer: ProgressObserver,
     limits: Limits | None = None,
-    keep: _Keep = lambda _table, _items: None,
+    keep: Keep = lambda _table, _items: None,
 ) -> Discovered:
     """Lists the functions of all projects.
 
@@ -209,21 +198,14 @@ async def discover(
     limits = limits or Limits(settings.quota_share)
     deadline = time.monotonic() + (math.inf if settings.max_time is None else settings.max_time)
     dispatcher = Dispatcher(connections(settings.max_workers), deadline=deadline, clock=limits.clock)
-    listing = asyncio.create_task(_discover(discovery, settings, account, observer, limits, dispatcher, keep))
-    try:
-        while not listing.done():
-            await asyncio.wait({listing}, timeout=_TICK_SECONDS)
-            limits.clock()  # each reading shows that the process runs
-            observer.on_wait()
-            if time.monotonic() >= deadline and not listing.done():
-                reason = (
-                    f"the {duration(settings.max_time or 0)} of --max-time were over before all functions were listed"
-                )
-                raise OutOfTimeError(f"out of time: {reason}; no list is written")
-        return listing.result()
-    finally:
-        listing.cancel()
-        await asyncio.wait({listing})
+
+    def check_time() -> None:
+        if time.monotonic() >= deadline:
+            reason = f"the {duration(settings.max_time or 0)} of --max-time were over before all functions were listed"
+            raise OutOfTimeError(f"out of time: {reason}; no list is written")
+
+    listing = _discover(discovery, settings, account, observer, limits, dispatcher, keep)
+    return await watch(listing, limits, observer, check_time)
 
 
 async def _discover(
@@ -233,7 +215,7 @@ async def _discover(
     observer: ProgressObserver,
     limits: Limits,
     dispatcher: Dispatcher,
-    keep: _Keep,
+    keep: Keep,
 ) -> Discovered:
     began = now()
     calls: _CallCounts = Counter()
@@ -292,7 +274,7 @@ def _result(projects: Sequence[_Project], discovery: Discovery, calls: _CallCoun
     )
 
 
-async def _list_functions(project: _Project, observer: ProgressObserver, keep: _Keep) -> list[str]:
+async def _list_functions(project: _Project, observer: ProgressObserver, keep: Keep) -> list[str]:
     """Reads a changing list again until nothing is new, and a list shorter than its total once more."""
     found: dict[str, None] = {}
     for reading in range(_MAX_READINGS):
@@ -308,7 +290,7 @@ async def _list_functions(project: _Project, observer: ProgressObserver, keep: _
     raise ListingError(f"{project.name}: the service says it has {counts}; no list is written")
 
 
-async def _read_pages(project: _Project, observer: ProgressObserver, found: dict[str, None], keep: _Keep) -> list[int]:
+async def _read_pages(project: _Project, observer: ProgressObserver, found: dict[str, None], keep: Keep) -> list[int]:
     """Reads a list once; returns the total that each page states.
 
     Deletions shift offsets. Overlapping pages reveal this, so no function is skipped.

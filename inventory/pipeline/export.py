@@ -12,9 +12,9 @@ from inventory.cloud.transport import HEADERS
 from inventory.errors import ExitCode
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.build_tables import build_tables
-from inventory.pipeline.discover import Discovery, discover
 from inventory.pipeline.fetch import fetch_configs
 from inventory.pipeline.load import load_sources
+from inventory.pipeline.project_reports import discover_all
 from inventory.pipeline.scope_table import describe_ends
 from inventory.runs import finish, manifest, manifest_reader
 from inventory.runs.facts import RunEnd, RunFacts, record_end, record_output, save_table_options
@@ -28,6 +28,7 @@ from inventory.settings_file import describe, described_value
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from inventory.pipeline.discover import Discovery
     from inventory.pipeline.fetch import ScopeEnd
     from inventory.progress import ProgressObserver
     from inventory.runs.folder import Mode
@@ -63,7 +64,7 @@ async def export(
     with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
         limits = Limits(settings.quota_share, RunFacts(ledger).limits if mode == "resume" else None)
-        list_functions = partial(discover, settings=settings, account=account, observer=observer, limits=limits)
+        list_functions = partial(discover_all, settings=settings, account=account, observer=observer, limits=limits)
         await load_sources(sources, ledger, folder, settings, mode, observer, list_functions)
         settings = RunFacts(ledger).merge_formats(settings)
         record_output(ledger, output)

@@ -13,6 +13,7 @@ from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs import finish, manifest
 from inventory.runs.facts import RunFacts, record_list, record_start
 from inventory.runs.folder import RunFolder
+from inventory.runs.listing_coverage import to_block
 from inventory.scheduling.threads import run_in_thread
 from inventory.settings_file import describe, restore
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
-    from inventory.pipeline.discover import Discovered
+    from inventory.pipeline.listing import Discovered
     from inventory.progress import ProgressObserver
     from inventory.runs.folder import Mode
     from inventory.settings import ExportSettings
@@ -117,7 +118,7 @@ def load(
             ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
         ledger.add_calls(() if discovered is None else discovered.calls)
-        record_list(ledger, settings, cleaned, None if discovered is None else discovered.coverage)
+        record_list(ledger, settings, cleaned, discovered and to_block(discovered.coverage, discovered.failed_reports))
         observer.on_load(entries)
 
 

@@ -8,7 +8,6 @@ import msgspec
 
 from inventory.errors import ExitCode, LedgerUnusableError, OutputError, SettingsError, UsageError
 from inventory.ledger.reader import BODIES_DROPPED
-from inventory.runs.listing_coverage import to_block
 from inventory.runs.manifest_reader import Count, ListedBlock, Moment, ScopeBlock, Settings, text_of
 from inventory.runs.output import Output
 from inventory.settings import ExportSettings, Format
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from inventory.ledger.reader import LedgerView
     from inventory.ledger.writer import Ledger
-    from inventory.runs.listing_coverage import ListingCoverage
 
 # These names are in the ledgers of users: they never change.
 _STARTED: Final = "started"
@@ -199,9 +197,9 @@ def record_start(ledger: Ledger, started: str) -> None:
     ledger.set_fact(_STARTED, started)
 
 
-def record_list(ledger: Ledger, settings: ExportSettings, cleaned: int, coverage: ListingCoverage | None) -> None:
-    """Records that the list was read to its end; ``cleaned`` as in :class:`RunFacts`."""
-    ledger.set_fact(_LISTED, to_block(coverage))
+def record_list(ledger: Ledger, settings: ExportSettings, cleaned: int, listed: dict[str, Any] | None) -> None:
+    """Records that the list was read to its end; ``cleaned`` and ``listed`` as in :class:`RunFacts`."""
+    ledger.set_fact(_LISTED, listed)
     ledger.set_fact(_CLEANED, cleaned)
     ledger.set_fact(_SETTINGS, describe(settings))
 

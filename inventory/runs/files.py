@@ -48,7 +48,8 @@ class RunFiles:
             if file["name"] == table:
                 written.setdefault(file["format"], []).append(file)
         if not written and table in schema.LISTED_TABLES:
-            raise UsageError(f"{self.name} has no table {table}: only runs of export --all by this version have it")
+            options = schema.LISTED_TABLES[table]
+            raise UsageError(f"{self.name} has no table {table}: only runs of export {options} by this version have it")
         if not written:
             raise OutputError(f"{self.name} holds no table {table}: its manifest does not name it")
         return written.get("parquet", next(iter(written.values())))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from inventory.display.formatting import format_count, shorten
 from inventory.urn import split_urn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 _LATEST: Final = "latest"
@@ -39,9 +41,42 @@ class ListingCoverage(NamedTuple):
         return self.versions or parts.qualifier == _LATEST
 
 
-def to_block(coverage: ListingCoverage | None) -> dict[str, Any] | None:
-    """Makes the block ``input.listed`` of a manifest; None for a user's own list."""
-    return None if coverage is None else {**coverage._asdict(), "projects": sorted(coverage.projects)}
+class FailedReport(NamedTuple):
+    """A report about a project that failed.
+
+    Attributes:
+        project: as ``region/project_id``.
+        error_kind: as of a URN, or ``not_found``.
+        http_status: of the last answer; None without an answer.
+        message: what the service says, or what happened.
+    """
+
+    project: str
+    error_kind: str
+    http_status: int | None
+    message: str
+
+
+FailedReports: TypeAlias = "Mapping[str, Sequence[FailedReport]]"
+"""By table; a report that did not fail has an empty list."""
+
+
+def to_block(coverage: ListingCoverage, reports: FailedReports) -> dict[str, Any]:
+    """Makes the block ``input.listed`` of a manifest."""
+    failed = {table: [failure._asdict() for failure in failures] for table, failures in reports.items()}
+    return {**coverage._asdict(), "projects": sorted(coverage.projects), "failed_reports": failed}
+
+
+def describe_failed_reports(manifest: dict[str, Any]) -> list[str]:
+    """One sentence for each table of a manifest that lacks the rows of some project."""
+    listed = manifest["input"].get("listed") or {}
+    return [
+        f"table {table} lacks {format_count(len(failures), 'project')}, such as {failures[0]['project']}: "
+        f"{failures[0]['error_kind']}: {shorten(failures[0]['message'])} (all: input.listed.failed_reports in the "
+        "manifest)"
+        for table, failures in listed.get("failed_reports", {}).items()
+        if failures
+    ]
 
 
 def read_coverage(manifest: dict[str, Any]) -> ListingCoverage:

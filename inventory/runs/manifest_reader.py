@@ -37,12 +37,23 @@ class RunLimit(msgspec.Struct):
     policy: str = ""
 
 
+class _FailedReport(msgspec.Struct):
+    project: str
+    error_kind: str
+    http_status: int | None
+    message: str
+
+
 class ListedBlock(msgspec.Struct):
-    """What was listed; None where a user's own list was read."""
+    """What was listed; None where a user's own list was read.
+
+    ``failed_reports``: by table of ``--with``, the projects whose rows are missing, and why.
+    """
 
     projects: list[str]
     versions: bool
     aliases: bool
+    failed_reports: dict[str, list[_FailedReport]] = {}
 
 
 class _File(msgspec.Struct):

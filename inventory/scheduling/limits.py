@@ -65,6 +65,12 @@ class Limits:
         self._members.setdefault(url, set()).add(key)
         return self._endpoint(url)
 
+    def separate(self) -> Limits:
+        """Limits of calls that are independent of these, with the same clock."""
+        other = Limits(self._share)
+        other.clock = self.clock
+        return other
+
     def forget(self, key: ScopeKey) -> None:
         """Keeps only the named limits of a scope without further calls."""
         if (throttle := self._scopes.pop(key, None)) is not None and (named := throttle.pace.limits):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from inventory.cloud.project_reports import REPORTS
 from inventory.errors import UsageError
 from inventory.tables.column import BOOLEAN, FLOAT, INTEGER, TEXT, TIME, Column, Table
-from inventory.tables.listing_schema import ALIASES, FUNCTION_FACTS
+from inventory.tables.listing_schema import ALIASES, FAILING_FUNCTIONS, FUNCTION_FACTS, QUOTAS, RESERVED_INSTANCES
 from inventory.tables.scopes import SCOPES
 
 __all__ = [
@@ -15,12 +16,16 @@ __all__ = [
     "CALLS",
     "COMPARABLE",
     "DESTINATIONS",
+    "FAILING_FUNCTIONS",
     "FLOAT",
     "FUNCTIONS",
     "FUNCTION_FACTS",
     "INTEGER",
     "LISTED_TABLES",
+    "QUOTAS",
     "REJECTS",
+    "REPORT_OPTIONS",
+    "RESERVED_INSTANCES",
     "SCOPES",
     "TABLES",
     "TEXT",
@@ -317,11 +322,15 @@ REJECTS: Final = Table(
     ),
 )
 
-TABLES: Final = {
-    table.name: table for table in (FUNCTIONS, DESTINATIONS, CALLS, REJECTS, SCOPES, FUNCTION_FACTS, ALIASES)
+_LISTED: Final = (FUNCTION_FACTS, ALIASES, FAILING_FUNCTIONS, RESERVED_INSTANCES, QUOTAS)
+TABLES: Final = {table.name: table for table in (FUNCTIONS, DESTINATIONS, CALLS, REJECTS, SCOPES, *_LISTED)}
+REPORT_OPTIONS: Final = {report.table: option for option, report in REPORTS.items()}
+"""The value of ``--with`` that gives a table."""
+LISTED_TABLES: Final = {
+    table.name: f"--all --with {REPORT_OPTIONS[table.name]}" if table.name in REPORT_OPTIONS else "--all"
+    for table in _LISTED
 }
-LISTED_TABLES: Final = (FUNCTION_FACTS.name, ALIASES.name)
-"""Tables of runs with a listing (``--all``) only."""
+"""The tables that only runs with a listing have, and the options that give them."""
 
 
 def find_table(name: str) -> Table:

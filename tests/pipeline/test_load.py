@@ -9,7 +9,7 @@ from inventory.errors import InterruptedRunError, LedgerUnusableError, SettingsE
 from inventory.ledger.reader import BODIES_DROPPED
 from inventory.ledger.records import AnswerCount, Reject, ScopeCount
 from inventory.ledger.writer import Ledger
-from inventory.pipeline.discover import Discovered
+from inventory.pipeline.listing import Discovered
 from inventory.pipeline.load import check_same_run, load, load_sources
 from inventory.progress import ProgressObserver
 from inventory.runs.facts import RunFacts

@@ -35,6 +35,12 @@ COLUMNS = {
         "resource_id, extra"
     ),
     "aliases": "function_urn, alias, version, additional_version_weights, last_modified, last_modified_raw, extra",
+    "failing_functions": ("function_urn, region, project_id, package, function_name, qualifier, fail_count, extra"),
+    "reserved_instances": (
+        "function_urn, region, project_id, package, function_name, qualifier, qualifier_type, qualifier_name, "
+        "min_count, idle_mode, cron_configs, metric_configs, extra"
+    ),
+    "quotas": "region, project_id, type, quota, used, unit, extra",
 }
 
 
@@ -49,6 +55,9 @@ def test_the_tables_are_sorted_as_the_contract_says(table):
         "destinations": ("function_urn", "event"),
         "rejects": ("source", "line"),
         "scopes": ("region", "project_id"),
+        "failing_functions": ("region", "project_id", "function_urn"),
+        "reserved_instances": ("region", "project_id", "function_urn"),
+        "quotas": ("region", "project_id", "type"),
     }
     assert table.sorted_by == expected.get(table.name, ("function_urn",))
 
@@ -92,6 +101,11 @@ def test_types_of_columns():
         ("function_facts", "long_time"): "bool",
         ("function_facts", "last_modified"): "timestamp[us, tz=UTC]",
         ("aliases", "last_modified"): "timestamp[us, tz=UTC]",
+        ("failing_functions", "fail_count"): "int64",
+        ("reserved_instances", "min_count"): "int64",
+        ("reserved_instances", "idle_mode"): "bool",
+        ("quotas", "quota"): "int64",
+        ("quotas", "used"): "int64",
     }
 
 
@@ -131,7 +145,7 @@ def test_an_unknown_table_is_a_usage_error_that_names_the_known():
 def test_markdown_has_a_line_for_each_column():
     text = dictionary.to_markdown(tuple(schema.TABLES.values()))
     lines = [line for line in text.splitlines() if line.startswith("| `")]
-    assert len(lines) == 114
+    assert len(lines) == 142
     assert all(line.count("|") == 6 for line in lines)
     assert "| `duration_ms` | double | ms | how long the last call took | inventory |" in lines
 
