@@ -114,7 +114,7 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
                 }
             )
         )
-        connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA raw")
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; CREATE SCHEMA raw")
         for name, columns in COLUMNS.items():
             _load(connection, name, columns, tables.tables.get(name))
         _load_run(connection, tables, defaults)
