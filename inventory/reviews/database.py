@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inventory.runs.files import RunFiles
     from inventory.settings import AssumedDefaults
 
-MEMORY_LIMIT: Final = "640MB"
+MEMORY_LIMIT: Final = "500MB"
 """Larger tables are written to a temporary folder."""
 _MAX_THREADS: Final = 4
 

@@ -61,17 +61,18 @@ _COUNT_SUBJECTS: Final = {
     "destination": "SELECT (SELECT count(*) FROM targets) + (SELECT count(*) FROM subjects WHERE NOT is_known)",
     "function": "SELECT count(*) FROM function_list",
 }
-_OPTIONAL: Final = ("event", "target", "severity", "component", "why_unknown")
+_OPTIONAL: Final = ("event", "severity", "component", "why_unknown")
 # No text of a table becomes part of these statements; the rule's own SQL is checked to be one SELECT.
 _ANSWERS: Final = """
 SELECT {keys}, fails::BOOLEAN AS fails, {optional},
-    CASE WHEN fails IS DISTINCT FROM false OR $keep_passes THEN {evidence} END AS evidence
+    CASE WHEN fails IS DISTINCT FROM false OR $keep_passes THEN {evidence} END AS evidence,
+    CASE WHEN fails IS DISTINCT FROM false OR $keep_passes THEN {target} END AS target
 FROM (
 {query}
 )
 """
 _NO_ANSWERS: Final = f"""
-SELECT NULL::BIGINT AS id, NULL::BOOLEAN AS fails, NULL::VARCHAR AS evidence,
+SELECT NULL::BIGINT AS id, NULL::BOOLEAN AS fails, NULL::VARCHAR AS evidence, NULL::VARCHAR AS target,
     {", ".join(f"NULL::VARCHAR AS {name}" for name in _OPTIONAL)}
 LIMIT 0
 """
@@ -180,7 +181,13 @@ class Evaluator:
         optional = ", ".join(f"{name if name in types else 'NULL'}::VARCHAR AS {name}" for name in _OPTIONAL)
         evidence = "to_json(evidence)::VARCHAR" if "evidence" in types else "NULL::VARCHAR"
         key = "id::BIGINT AS id" if "id" in types else "subject::VARCHAR AS subject"
-        return keys[0], _ANSWERS.format(keys=key, evidence=evidence, optional=optional, query=rule.sql)
+        return keys[0], _ANSWERS.format(
+            keys=key,
+            evidence=evidence,
+            target="target::VARCHAR" if "target" in types else "NULL",
+            optional=optional,
+            query=rule.sql,
+        )
 
     def _count(self, rule: Rule) -> RuleCounts:
         """Counts the verdicts, and refuses a rule whose rows are not one valid row for each subject."""

@@ -48,7 +48,7 @@ SELECT
     n.why_open_attempts AS why_unknown
 FROM graph_values AS v
 JOIN subjects AS s ON s.id = v.node
-LEFT JOIN facts AS f ON f.subject = s.subject
+LEFT JOIN facts AS f ON f.id = s.id
 LEFT JOIN graph_nodes AS n ON n.node = v.open_attempts;
 
 CREATE VIEW exposure AS
@@ -58,7 +58,7 @@ SELECT
     s.has_failure_destination OR s.status_log OR coalesce(f.log_group_id, '') <> '' AS is_visible,
     f.fail_count, s.retries IS NULL OR s.age_s IS NULL AS is_lower_bound
 FROM subjects AS s
-LEFT JOIN targets AS t ON t.subject = s.subject AND t.event = 'on_failure'
-LEFT JOIN facts AS f ON f.subject = s.subject;
+LEFT JOIN targets AS t ON t.subject_id = s.id AND t.event = 'on_failure'
+LEFT JOIN facts AS f ON f.id = s.id;
 
 DROP TABLE graph_edges;

@@ -9,7 +9,7 @@ FROM raw.functions AS bare JOIN raw.functions AS latest ON latest.function_urn =
 WHERE bare.qualifier IS NULL;
 
 CREATE TABLE urns AS
-SELECT canonical(function_urn) AS urn, status, function_exists
+SELECT id, canonical(function_urn) AS urn, status, function_exists
 FROM raw.functions WHERE function_urn NOT IN (FROM rows_left_out);
 
 CREATE TABLE subjects AS
@@ -56,17 +56,25 @@ SELECT alias_urn, function, alias, function || ':' || version AS version_urn, we
 UNION ALL
 SELECT alias_urn, function, alias, function || ':' || version, NULL FROM named WHERE version <> '';
 
-CREATE TABLE facts AS
+CREATE TABLE facts AS  -- id of the subject; NULL: only listed
 WITH of_versions AS (
-    SELECT canonical(function_urn) AS subject, true AS has_facts,
+    SELECT
+        canonical(function_urn) AS subject, true AS has_facts,
         * EXCLUDE (function_urn, region, project_id, package, function_name, qualifier, version, id, line)
     FROM raw.function_facts
 ), of_aliases AS (  -- an alias of one version has that version's facts
-    SELECT alias_urn AS subject, of_versions.* EXCLUDE (subject)
-    FROM (SELECT alias_urn, any_value(version_urn) AS version_urn FROM alias_of GROUP BY alias_urn HAVING count(*) = 1) AS a
-    JOIN of_versions ON of_versions.subject = a.version_urn
+    SELECT a.alias_urn AS subject, v.* EXCLUDE (subject)
+    FROM (
+        SELECT alias_urn, any_value(version_urn) AS version_urn FROM alias_of GROUP BY alias_urn HAVING count(*) = 1
+    ) AS a JOIN of_versions AS v ON v.subject = a.version_urn
+), named AS (
+    FROM of_versions UNION ALL BY NAME FROM of_aliases
 )
-FROM of_versions UNION ALL BY NAME FROM of_aliases;
+SELECT s.id, named.* FROM named LEFT JOIN subjects AS s USING (subject);
+
+CREATE TABLE domains AS  -- the account of a project, where the facts tell one
+SELECT split_part(subject, ':', 4) AS project_id, min(domain_id) AS domain_id
+FROM facts WHERE domain_id <> '' GROUP BY ALL HAVING count(DISTINCT domain_id) = 1;
 
 CREATE TABLE calls AS
 WITH called AS (
@@ -76,11 +84,11 @@ WITH called AS (
     FROM raw.destinations
     WHERE destination = 'FunctionGraph' AND function_urn NOT IN (FROM rows_left_out)
 ), looked_up AS (
-    SELECT called.*, urns.status, urns.function_exists
+    SELECT called.*, urns.id AS target_id, urns.status, urns.function_exists
     FROM called LEFT JOIN urns ON urns.urn = called.target_urn
 )
 SELECT
-    id, target_urn, function_exists,
+    id, target_urn, target_id, function_exists,
     CASE
         WHEN target_urn IS NULL THEN 'not_a_function_urn'
         WHEN target_urn = subject THEN 'itself'
@@ -99,16 +107,19 @@ WHERE status = 'not_listed' AND function_of(target_urn) IN (SELECT function_of(u
 CREATE TABLE targets AS
 WITH resolved AS (
     SELECT
-        d.id, d.line AS destination_row, canonical(d.function_urn) AS subject, d.event, d.destination AS type, d.param, d.param_valid,
+        d.id, d.line AS destination_row, s.id AS subject_id, s.subject, d.event, d.destination AS type, d.param,
+        d.param_valid,
         d.obs_bucket, d.obs_prefix, d.obs_expires_days, d.smn_topic_urn, d.dis_stream_name, d.extra,
-        c.target_urn, c.status AS target_status, c.function_exists
-    FROM raw.destinations AS d LEFT JOIN calls AS c USING (id)
+        c.target_urn, c.target_id, c.status AS target_status, c.function_exists
+    FROM raw.destinations AS d
+    JOIN subjects AS s ON s.subject = canonical(d.function_urn)
+    LEFT JOIN calls AS c ON c.id = d.id
     WHERE d.function_urn NOT IN (FROM rows_left_out)
 )
 SELECT
     * EXCLUDE (function_exists),
     split_part(subject, ':', 3) AS region, split_part(subject, ':', 4) AS project_id,
-    ltrim(split_part(subject, ':', 8), '!') AS qualifier,
+    ltrim(split_part(subject, ':', 8), '!') AS qualifier, hash(function_of(subject)) AS function_hash,
     CASE
         WHEN target_status IN ('not_found', 'gone', 'not_a_function_urn') THEN false
         WHEN target_status IN ('configured', 'itself') OR function_exists THEN true
@@ -138,11 +149,9 @@ FROM resolved;
 
 CREATE TABLE edges AS
 SELECT
-    f.id AS source_id, t.subject AS source, s.id AS target_id, t.target_urn AS target, t.event,
+    t.subject_id AS source_id, t.subject AS source, s.id AS target_id, t.target_urn AS target, t.event,
     coalesce(s.is_known, false) AS target_known, is_alias(t.target_urn) AS via_alias
-FROM targets AS t
-JOIN subjects AS f USING (subject)
-LEFT JOIN subjects AS s ON s.subject = t.target_urn
+FROM targets AS t LEFT JOIN subjects AS s ON s.id = t.target_id
 WHERE t.target_urn IS NOT NULL AND t.target_exists IS DISTINCT FROM false;
 
 CREATE TABLE function_list AS

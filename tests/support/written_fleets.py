@@ -81,7 +81,9 @@ def write_fleet(folder, functions):
             _write(connection, folder, "function_facts", FACTS),
             _write(connection, folder, "aliases", "SELECT '' AS function_urn WHERE false"),
         ]
-        projects = [f"{REGION}/{row[0]}" for row in connection.execute("SELECT DISTINCT project_id FROM fleet").fetchall()]
+        projects = [
+            f"{REGION}/{row[0]}" for row in connection.execute("SELECT DISTINCT project_id FROM fleet").fetchall()
+        ]
     listed = {"projects": sorted(projects), "versions": True, "aliases": True}
     source = {"files": [], "entries": functions, "urns": functions, "duplicates": 0, "rejects": 0, "listed": listed}
     write_manifest(folder, files, functions, int(FIRST.timestamp()) + DAY, input=source)
@@ -94,10 +96,11 @@ def _write(connection, folder, name, query):
         for batch in connection.sql(query).to_arrow_reader(24_576):
             known = set(batch.schema.names)
             arrays = [
-                batch.column(field.name).cast(field.type) if field.name in known else pa.nulls(batch.num_rows, field.type)
+                batch.column(field.name).cast(field.type)
+                if field.name in known
+                else pa.nulls(batch.num_rows, field.type)
                 for field in fields
             ]
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=fields))
             rows += batch.num_rows
     return {"name": name, "format": "parquet", "path": f"{name}.parquet", "rows": rows}
-

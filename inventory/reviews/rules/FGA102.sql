@@ -28,6 +28,8 @@ SELECT
     id, subject, true AS fails, CASE WHEN callers > 0 THEN 'high' ELSE 'medium' END AS severity,
     {'callers': callers, 'function_exists': function_exists} AS evidence
 FROM (
-    SELECT id, subject, function_exists, (SELECT count(*) FROM edges WHERE edges.target = subjects.subject) AS callers
-    FROM subjects
+    SELECT s.id, s.subject, s.function_exists, count(e.source) AS callers
+    FROM subjects AS s LEFT JOIN edges AS e ON e.target = s.subject
+    WHERE s.status = 'not_configured'
+    GROUP BY ALL
 )

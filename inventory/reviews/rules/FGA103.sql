@@ -19,8 +19,8 @@ assumes = "fail_count counts asynchronous invocations too; the vendor does not s
 source = "API reference, ListFunctions, read 2026-11-28"
 */
 SELECT
-    id, subject,
+    s.id, s.subject,
     CASE WHEN has_failure_destination THEN false ELSE fail_count > 0 END AS fails,
     CASE WHEN has_facts THEN 'not_stated' ELSE 'facts_missing' END AS why_unknown,
     {'fail_count': fail_count, 'status': status} AS evidence
-FROM subjects LEFT JOIN facts USING (subject)
+FROM subjects AS s LEFT JOIN facts USING (id)

@@ -16,8 +16,8 @@ assumes = "Each attempt may last as long as the timeout."
 source = "user guide functiongraph_01_0390_03, read 2026-11-25; API reference, ListFunctions, read 2026-11-28"
 */
 SELECT
-    id, subject, age_s < (1 + retries) * timeout AS fails,
+    s.id, s.subject, age_s < (1 + retries) * timeout AS fails,
     CASE WHEN age_s IS NULL OR retries IS NULL THEN why_null WHEN has_facts THEN 'not_stated' ELSE 'facts_missing' END
         AS why_unknown,
     {'age_s': age_s, 'retries': retries, 'timeout_s': timeout} AS evidence
-FROM subjects LEFT JOIN facts USING (subject)
+FROM subjects AS s LEFT JOIN facts USING (id)

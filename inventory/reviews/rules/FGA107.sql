@@ -22,5 +22,6 @@ SELECT
     CASE WHEN success.type <> failure.type THEN false ELSE success.place = failure.place END AS fails,
     'param_unreadable' AS why_unknown, failure.place AS target, {'type': failure.type} AS evidence
 FROM subjects AS s
-LEFT JOIN targets AS success ON success.subject = s.subject AND success.event = 'on_success'
-LEFT JOIN targets AS failure ON failure.subject = s.subject AND failure.event = 'on_failure'
+LEFT JOIN targets AS success ON success.subject_id = s.id AND success.event = 'on_success'
+LEFT JOIN targets AS failure ON failure.subject_id = s.id AND failure.event = 'on_failure'
+WHERE s.has_success_destination AND s.has_failure_destination

@@ -22,4 +22,4 @@ SELECT
         ELSE 'facts_missing'
     END AS why_unknown,
     {'concurrency': f.concurrency} AS evidence
-FROM targets AS t LEFT JOIN facts AS f ON f.subject = t.target_urn
+FROM targets AS t LEFT JOIN facts AS f ON f.id = t.target_id

@@ -15,7 +15,7 @@ enable_async_status_log = true
 source = "user guide functiongraph_01_0390_03, read 2026-11-25; API reference, ListFunctions, read 2026-11-28"
 */
 SELECT
-    id, subject, NOT has_failure_destination AND NOT status_log AND coalesce(log_group_id, '') = '' AS fails,
+    s.id, s.subject, NOT has_failure_destination AND NOT status_log AND coalesce(log_group_id, '') = '' AS fails,
     why_null AS why_unknown,
     {'status_log': status_log, 'log_group_id': log_group_id} AS evidence
-FROM subjects LEFT JOIN facts USING (subject)
+FROM subjects AS s LEFT JOIN facts USING (id)

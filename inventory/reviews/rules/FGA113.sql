@@ -42,5 +42,5 @@ SELECT
     END AS why_unknown,
     {'version': j.version_urn} AS evidence
 FROM function_list AS f
+JOIN judged AS j ON j.subject = f.subject
 LEFT JOIN subjects AS latest ON latest.subject = f.subject || ':latest'
-LEFT JOIN judged AS j ON j.subject = f.subject

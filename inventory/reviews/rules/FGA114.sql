@@ -25,4 +25,4 @@ SELECT
         WHEN h.subject IS NOT NULL THEN h.why_unknown
         ELSE 'not_listed'
     END AS why_unknown
-FROM targets AS t LEFT JOIN subjects AS h ON h.subject = t.target_urn
+FROM targets AS t LEFT JOIN subjects AS h ON h.id = t.target_id

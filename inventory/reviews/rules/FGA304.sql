@@ -22,4 +22,4 @@ SELECT
     CASE WHEN s.retries IS NULL THEN s.why_null WHEN f.has_facts THEN 'not_stated' ELSE 'facts_missing' END AS why_unknown,
     {'gb_s': (1 + s.retries) * f.timeout * f.memory_size / 1024, 'retries': s.retries, 'timeout_s': f.timeout,
         'memory_mb': f.memory_size} AS evidence
-FROM subjects AS s LEFT JOIN facts AS f USING (subject)
+FROM subjects AS s LEFT JOIN facts AS f USING (id)

@@ -17,7 +17,7 @@ unit = "functions"
 meaning = "more functions than this are many"
 */
 WITH counts AS (
-    SELECT place, count(DISTINCT function_of(subject)) AS functions FROM targets WHERE type = 'OBS' GROUP BY place
+    SELECT place, count(DISTINCT function_hash) AS functions FROM targets WHERE type = 'OBS' GROUP BY place
 ), unknown AS (
     SELECT count(DISTINCT function_of(subject)) AS functions FROM subjects WHERE NOT is_known
 )

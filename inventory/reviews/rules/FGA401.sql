@@ -12,6 +12,6 @@ fix = "Give the function an agency with rights on the destination."
 source = "user guide functiongraph_01_0390_03, read 2026-11-25; API reference, ListFunctions, read 2026-11-28"
 */
 SELECT
-    id, subject, xrole = '' AS fails, CASE WHEN has_facts THEN 'not_stated' ELSE 'facts_missing' END AS why_unknown,
+    s.id, s.subject, xrole = '' AS fails, CASE WHEN has_facts THEN 'not_stated' ELSE 'facts_missing' END AS why_unknown,
     {'xrole': xrole} AS evidence
-FROM subjects LEFT JOIN facts USING (subject)
+FROM subjects AS s LEFT JOIN facts USING (id)

@@ -16,7 +16,5 @@ SELECT
     {'project_id': t.project_id, 'target_project_id': t.target_project_id, 'domain_id': own.domain_id,
         'target_domain_id': other.domain_id} AS evidence
 FROM targets AS t
-LEFT JOIN (SELECT project_of(subject) AS project, min(domain_id) AS domain_id FROM facts GROUP BY ALL) AS own
-    ON own.project = t.region || '/' || t.project_id
-LEFT JOIN (SELECT project_of(subject) AS project, min(domain_id) AS domain_id FROM facts GROUP BY ALL) AS other
-    ON other.project = t.target_region || '/' || t.target_project_id
+LEFT JOIN domains AS own ON own.project_id = t.project_id
+LEFT JOIN domains AS other ON other.project_id = t.target_project_id

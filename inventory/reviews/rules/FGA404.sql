@@ -14,4 +14,4 @@ source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 SELECT
     t.id, t.subject, t.event, t.type AS target, f.func_vpc_id = '' AS fails,
     CASE WHEN f.has_facts THEN 'not_stated' ELSE 'facts_missing' END AS why_unknown
-FROM targets AS t LEFT JOIN facts AS f USING (subject)
+FROM targets AS t LEFT JOIN facts AS f ON f.id = t.subject_id

@@ -12,10 +12,8 @@ fix = "Read the vendor's newest pages, and update this tool."
 source = "API reference, read 2026-11-25"
 */
 SELECT
-    s.id, s.subject, s.extra IS NOT NULL OR coalesce(t.is_odd, false) AS fails, {'extra': s.extra, 'destinations': t.types} AS evidence
+    s.id, s.subject, s.extra IS NOT NULL OR t.types IS NOT NULL AS fails, {'extra': s.extra, 'destinations': t.types} AS evidence
 FROM subjects AS s LEFT JOIN (
-    SELECT
-        subject, bool_or(extra IS NOT NULL OR type NOT IN ('OBS', 'SMN', 'DIS', 'FunctionGraph')) AS is_odd,
-        list(type ORDER BY event) AS types
-    FROM targets GROUP BY subject
-) AS t USING (subject)
+    SELECT subject_id AS id, list(type ORDER BY event) AS types
+    FROM targets WHERE extra IS NOT NULL OR type NOT IN ('OBS', 'SMN', 'DIS', 'FunctionGraph') GROUP BY subject_id
+) AS t USING (id)
