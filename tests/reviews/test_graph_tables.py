@@ -89,8 +89,8 @@ def tables_of(fleet: Fleet, seed: int = 0) -> Iterator[duckdb.DuckDBPyConnection
             "why_null VARCHAR, retries BIGINT, age_s BIGINT, status_log BOOLEAN, has_failure_destination BOOLEAN);"
             "CREATE TABLE edges (source_id BIGINT, source VARCHAR, target_id BIGINT, target VARCHAR, event VARCHAR, "
             "target_known BOOLEAN, via_alias BOOLEAN);"
-            "CREATE TABLE targets (subject VARCHAR, event VARCHAR, type VARCHAR, target_urn VARCHAR, place VARCHAR);"
-            "CREATE TABLE facts (subject VARCHAR, timeout BIGINT, memory_size BIGINT, log_group_id VARCHAR, "
+            "CREATE TABLE targets (subject_id BIGINT, subject VARCHAR, event VARCHAR, type VARCHAR, target_urn VARCHAR, place VARCHAR);"
+            "CREATE TABLE facts (id BIGINT, timeout BIGINT, memory_size BIGINT, log_group_id VARCHAR, "
             "fail_count BIGINT);"
             "CREATE TABLE alias_of (alias_urn VARCHAR, function VARCHAR, alias VARCHAR, version_urn VARCHAR, "
             "weight DOUBLE)"
@@ -107,7 +107,8 @@ def tables_of(fleet: Fleet, seed: int = 0) -> Iterator[duckdb.DuckDBPyConnection
             for (source, event), target in fleet.edges.items()
         ]
         insert(connection, "edges", shuffled(rows, len(rows)))
-        insert(connection, "targets", [(name, "on_success", "FunctionGraph", None, None) for name in fleet.unreadable])
+        rows = [(ids.get(name), name, "on_success", "FunctionGraph", None, None) for name in fleet.unreadable]
+        insert(connection, "targets", rows)
         rows = [
             (alias, alias.rpartition(":")[0], alias.rpartition("!")[2], version, weight)
             for alias, versions in fleet.aliases.items()
