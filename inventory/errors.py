@@ -106,8 +106,7 @@ class InventoryError(Exception):
     def __init__(self, message: str, exit_code: ExitCode | None = None) -> None:
         self.message = message
         super().__init__(self.message)
-        if exit_code is not None:
-            self.exit_code = exit_code
+        self.exit_code = self.exit_code if exit_code is None else exit_code
 
     def __str__(self) -> str:
         return self.message
