@@ -111,7 +111,7 @@ async def test_what_dropped_bodies_forbid_is_refused_before_anything_changes(tmp
             ):
                 rebuild_tables(folder, shape, ProgressObserver())
         done = run_cli("status", folder)
-        assert "next: export a list of the 1 failed URNs to another folder" in done.stdout
+        assert "next: export a list of the 1 failed URN to another folder" in done.stdout
         assert (contents(folder), len(server.requests)) == (before, calls)
         assert manifest_of(folder)["counts"]["status"]["failed"] == 1
 
