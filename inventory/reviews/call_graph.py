@@ -48,6 +48,11 @@ class Edges:
         return Edges(self.nodes, self.target, self.source, self.kind)
 
     @cached_property
+    def order(self) -> list[Block]:
+        """The nodes that cannot reach a cycle, each after all of its targets."""
+        return list(_order_from_ends(self))
+
+    @cached_property
     def sources(self) -> Successors:
         """The sources of each node."""
         return Successors(self.reversed())
@@ -102,8 +107,7 @@ class Block(NamedTuple):
     is_wide: bool
 
 
-def order_from_ends(edges: Edges) -> Iterator[Block]:
-    """Orders the nodes that cannot reach a cycle, each after all of its targets."""
+def _order_from_ends(edges: Edges) -> Iterator[Block]:
     sources = edges.sources
     left = np.bincount(edges.source, minlength=edges.nodes)
     ready = np.flatnonzero(left == 0)
@@ -127,7 +131,8 @@ def _order_in_sequence(ready: Numbers, sources: Successors, left: Numbers) -> tu
         order += frontier
         following = []
         for node in frontier:
-            for source in of[starts[node] : starts[node + 1]]:
+            for index in range(starts[node], starts[node + 1]):
+                source = of[index]
                 count[source] -= 1
                 if not count[source]:
                     following.append(source)
@@ -155,8 +160,7 @@ def components(edges: Edges) -> Numbers:
     following = np.arange(count)
     following[source[~is_fork[source]]] = target[~is_fork[source]]
     root = _last_of_path(following)
-    chosen = is_fork[source] & is_fork[root[target]]
-    group = _tarjan(Successors(Edges(count, source[chosen], root[target[chosen]], source[chosen])))[root]
+    group = _groups(Edges(count, source, root[target], source), np.flatnonzero(is_fork))[root]
     members = distinct(_peel(Edges(count, source, target, source).inside(group)).source, count)
     smallest = np.full(count, count, np.int64)
     np.minimum.at(smallest, group[members], members)
@@ -168,7 +172,7 @@ def _peel(edges: Edges) -> Edges:
     """Removes the edges of nodes that cannot reach a cycle, then of those that no cycle reaches."""
     for _ in range(2):
         inside = np.ones(edges.nodes, np.bool_)
-        for block in order_from_ends(edges):
+        for block in edges.order:
             inside[block.nodes] = False
         edges = edges.where(inside[edges.source] & inside[edges.target]).reversed()
     return edges
@@ -184,6 +188,17 @@ def _last_of_path(following: Numbers) -> Numbers:
             break
         following = further
     return smallest[following]
+
+
+def _groups(edges: Edges, forks: Numbers) -> Numbers:
+    """Numbers each fork by a fork of its strongly connected component, and each other node by itself."""
+    group = np.arange(edges.nodes)
+    index = np.full(edges.nodes, -1, np.int64)
+    index[forks] = np.arange(len(forks))
+    between = edges.where((index[edges.source] >= 0) & (index[edges.target] >= 0))
+    links = Edges(len(forks), index[between.source], index[between.target], between.kind)
+    group[forks] = forks[_tarjan(Successors(links))]
+    return group
 
 
 def _tarjan(successors: Successors) -> Numbers:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from inventory.reviews.call_graph import FAILURE, FEW, SUCCESS, VERSION, Successors, distinct, order_from_ends
+from inventory.reviews.call_graph import FAILURE, FEW, SUCCESS, VERSION, Successors, distinct
 
 if TYPE_CHECKING:
     from inventory.reviews.call_graph import Block, Edges, Flags, Numbers
@@ -53,7 +53,7 @@ def longest_paths(calls: Calls, is_open: Flags) -> Longest:
     nodes = calls.edges.nodes
     paths = Longest(np.full(nodes + 1, _INFINITE), np.full(nodes + 1, _INFINITE), np.zeros(nodes + 1, np.bool_))
     paths.length[_NO_NODE] = paths.most[_NO_NODE] = 0
-    for block in order_from_ends(calls.edges):
+    for block in calls.edges.order:
         if block.is_wide:
             _follow_at_once(block.nodes, calls, is_open, paths)
         else:

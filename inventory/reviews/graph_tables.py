@@ -56,8 +56,9 @@ def compute_graph_tables(connection: duckdb.DuckDBPyConnection) -> pa.Table:
     connection.execute(_sql("graph.sql"))
     nodes = _read_nodes(connection)
     edges = _read_edges(connection, len(nodes.is_open))
-    numbers = _find_cycles(connection, edges)
-    by_success, certain = edges.of_kind(SUCCESS, VERSION), edges.of_kind(SUCCESS, FAILURE, VERSION)
+    certain = edges.of_kind(SUCCESS, FAILURE, VERSION)
+    by_success = edges.of_kind(SUCCESS, VERSION) if np.any(edges.kind == FAILURE) else certain
+    numbers = _find_cycles(connection, edges, by_success, certain)
     goals = np.flatnonzero(nodes.is_open)
     calls = Calls(certain, nodes.attempts)
     length, most, is_bound = longest_paths(calls, nodes.is_open | nodes.has_open_attempts)
@@ -102,11 +103,13 @@ def _read_edges(connection: duckdb.DuckDBPyConnection, nodes: int) -> Edges:
     return Edges(nodes, *(np.asarray(columns[name], np.int64) for name in ("source", "target", "kind")))
 
 
-def _find_cycles(connection: duckdb.DuckDBPyConnection, edges: Edges) -> dict[str, Numbers]:
+def _find_cycles(
+    connection: duckdb.DuckDBPyConnection, edges: Edges, by_success: Edges, certain: Edges
+) -> dict[str, Numbers]:
     """Creates the table ``cycle_members``, one row per list and member; returns the numbers of the components."""
-    success = Cycles.find("success", edges.of_kind(SUCCESS, VERSION), SUCCESS)
+    success = Cycles.find("success", by_success, SUCCESS)
     on_failure = Cycles.find("on_failure", edges.of_kind(FAILURE, VERSION), FAILURE)
-    failure = Cycles.find("failure", edges.of_kind(SUCCESS, FAILURE, VERSION), FAILURE)
+    failure = Cycles.find("failure", certain, FAILURE)
     alias = Cycles.find("alias", edges, POSSIBLE)
     is_more = has_more_cycles(failure, success, on_failure)
     for cycles in (success, on_failure, failure, alias):
