@@ -171,17 +171,11 @@ def test_a_settings_file_sets_options(tmp_path, write_list, server):
 def test_a_run_stopped_by_a_signal_can_be_resumed(tmp_path, write_list, number, code):
     with Emulator(functions=80, faults=Faults(latency=0.2)).in_thread() as server:
         path = write_list(server.urns())
-        command = [sys.executable, "-m", "inventory", "export", path, "--endpoint", server.url, "--max-workers", "8"]
-        run = subprocess.Popen(
-            [*command, "--output", tmp_path / "run"],
-            env={**os.environ, "HW_AUTH_TOKEN": TOKEN},
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        wait_for(lambda: sum(server.counts.values()) >= 30)
-        run.send_signal(number)
-        messages = run.communicate()[1]
+        place = ("--endpoint", server.url, "--max-workers", "8", "--output", tmp_path / "run")
+        with begin("export", path, *place) as run:
+            wait_for(lambda: sum(server.counts.values()) >= 30)
+            run.send_signal(number)
+            messages = run.communicate()[1]
         assert run.returncode == code, messages
         assert f"inventory export --resume --output {tmp_path / 'run'}" in messages.replace(f"{sys.executable} -m ", "")
         assert not (tmp_path / "run" / "manifest.json").exists()

@@ -39,6 +39,10 @@ def test_without_a_cap_the_service_decides(write_list):
     assert reported([path])[6].endswith("at 200 calls per second and scope")
 
 
+def test_an_empty_list_takes_no_time(write_list):
+    assert reported([write_list([])], max_per_second=2.0)[-1] == "time        0 s at 2 calls per second and scope"
+
+
 def test_scopes_of_several_lists(write_list):
     lists = [write_list(URNS[:2], "a.txt"), write_list([URNS[-1], URNS[0]], "b.txt")]
     assert scopes_of([Source(str(path)) for path in lists], ExportSettings()) == [("cn-north-4", "p"), ("eu-de", "q")]

@@ -79,6 +79,21 @@ async def test_a_named_limit_is_recorded_while_the_run_works(tmp_path):
     assert all(scope[2][0][:2] == [40, 2.0] for limits in at_work for scope in limits["scopes"])
 
 
+async def test_progress_reports_the_longest_pause_and_its_reason(tmp_path):
+    cloud = GeneratedCloud(60, projects=["p"], seed=1)
+    pauses = []
+
+    class Reader(ProgressObserver):
+        def on_fetch(self, progress):
+            pauses.append((progress.paused_for, progress.paused_by))
+
+    settings = ExportSettings(max_workers=WORKERS, max_per_second=0.0, batch=False)
+    with loaded(tmp_path / "ledger.sqlite", cloud) as ledger:
+        async with Emulator(cloud, limit=Limit.parse("40/2second")) as server:
+            await fetch.fetch_configs(ledger, settings_for(settings, server), ACCOUNT, Reader())
+    assert {reason for seconds, reason in pauses if seconds > 0} == {"limit of 40 per 2 s"}
+
+
 async def test_a_stop_ends_the_asking_and_keeps_what_was_answered(tmp_path):
     cloud = GeneratedCloud(200)
     observer = ProgressObserver()
