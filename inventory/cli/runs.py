@@ -228,6 +228,17 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
         bool,
         typer.Option("--strict", help="With --exit-code: also 1 if a URN of OLD is unknown in NEW."),
     ] = False,
+    facts: Annotated[
+        bool,
+        typer.Option("--facts", help="Compare function_facts and aliases too, where both runs have them."),
+    ] = False,
+    fields: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="With --facts: compare these fields too: fail_count, digest, code_size, last_modified.",
+        ),
+    ] = None,
 ) -> None:
     """Show what changed between two finished runs.
 
@@ -240,17 +251,21 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
             raise UsageError("--strict needs --exit-code: it decides when that is 1")
         if (kind or limit is not None) and format != "text":
             raise UsageError("--kind and --limit need --format text: the other formats contain every change")
+        if fields is not None and not facts:
+            raise UsageError("--fields needs --facts: they are fields of the tables of facts")
         from inventory.comparison import render
-        from inventory.comparison.kinds import Kind
+        from inventory.comparison.kinds import FACTS_CHANGED, Kind
         from inventory.comparison.result import diff as compare
 
-        if unknown := sorted(set(kind or ()) - set(Kind)):
-            raise UsageError(f"--kind {unknown[0]!r} is no kind of change: {', '.join(Kind)}")
+        kinds = (*Kind, FACTS_CHANGED) if facts else tuple(Kind)
+        if unknown := sorted(set(kind or ()) - set(kinds)):
+            raise UsageError(f"--kind {unknown[0]!r} is no kind of change: {', '.join(kinds)}")
         if limit is None:
             limit = _URNS_ON_TERMINAL if output is None and is_terminal() else 0
 
         with open_output(output, binary=format == "parquet", escapes=format == "csv") as sink:
-            comparison = compare(old, new)
+            names = [name.strip() for name in (fields or "").split(",") if name.strip()]
+            comparison = compare(old, new, facts=facts, fields=names)
             for message in comparison.warnings:
                 log.complain(message)
             render.write(comparison, format, sink, colorizer(output), render.Selection(limit, tuple(kind or ())))

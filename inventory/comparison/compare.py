@@ -110,7 +110,7 @@ class Comparison:
             ]
             rows = rows[order]
         first = is_new(rows)
-        identity = _identify(take_rows(combine_chunks(functions.keys["function_urn"]), rows[first]))
+        identity = identify(take_rows(combine_chunks(functions.keys["function_urn"]), rows[first]))
         repeats = np.cumsum(first) - 1
         return pa.Table.from_arrays([*(take_rows(column, repeats) for column in identity), *columns], schema=_SCHEMA)
 
@@ -193,7 +193,12 @@ def _columns_of_fields(fields: FieldChanges) -> list[pa.Array]:
     ]
 
 
-def _identify(urns: pa.Array) -> list[pa.Array]:
+def identify(urns: pa.Array) -> list[pa.Array]:
+    """The columns that identify the function, from full function URNs.
+
+    Raises:
+        OutputError: a text is no full function URN.
+    """
     parts = pc.split_pattern(urns, ":")
     offsets = np.frombuffer(parts.buffers()[1], np.int32, len(parts) + 1, parts.offset * 4).astype(np.int64)
     counts = np.diff(offsets)

@@ -106,7 +106,7 @@ def _all_changes(functions: Pairs, destinations: Pairs, is_compared: Flags) -> I
         pairs, flags = (functions, is_compared) if event is None else (destinations, of_event[event])
         places, before, after = _differences(pairs, f"{name}_raw" if name in TIMES else name, flags)
         if name in TIMES and len(places):
-            differs = ~_same_moments(*pairs.column(name, places), before, after)
+            differs = ~same_moments(*pairs.column(name, places), before, after)
             places, before, after = _select(differs, places, before, after)
         elif name in _JSON and len(places):
             differs, *canonical = differ_in_meaning(before, after)
@@ -128,7 +128,7 @@ def _select(flags: Flags, places: Numbers, *columns: pa.Array) -> tuple[Numbers,
     return places[chosen], before, after
 
 
-def _same_moments(old: pa.Array, new: pa.Array, before: pa.Array, after: pa.Array) -> Flags:
+def same_moments(old: pa.Array, new: pa.Array, before: pa.Array, after: pa.Array) -> Flags:
     """Whether times are equal to the microsecond, and their texts have equal digits after the sixth."""
     is_same = to_flags(pc.equal(old, new))
     for place in np.flatnonzero(is_same).tolist():

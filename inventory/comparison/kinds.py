@@ -32,6 +32,8 @@ CHANGED_KINDS: Final = (Kind.ADDED, Kind.REMOVED, Kind.STATUS_CHANGED, Kind.CHAN
 """What ``--exit-code`` tells."""
 UNTOLD_KINDS: Final = (Kind.UNKNOWN, Kind.NOT_LISTED)
 """What NEW does not tell although OLD asked; ``--strict`` takes it for a change."""
+FACTS_CHANGED: Final = "facts_changed"
+"""What ``--facts`` adds to the kinds. A URN may have it in addition to its kind."""
 
 MEANINGS: Final = {
     Kind.ADDED: "answered in NEW; OLD did not list it, or did not find it",
@@ -43,6 +45,7 @@ MEANINGS: Final = {
     Kind.NOT_LISTED: "only on OLD's list: NEW made no call for it",
     Kind.NEWLY_LISTED: "only on NEW's list, and not found: nothing was added",
 }
+FACTS_MEANING: Final = "the lists of the service say something else of it"
 
 _FUNCTION: Final = {column.name: column for column in FUNCTIONS.columns}
 _EVENT: Final = next(column for column in DESTINATIONS.columns if column.name == "event")
@@ -59,13 +62,14 @@ CHANGES: Final = Table(
                 *("function_urn", "region", "project_id", "package", "function_name", "qualifier", "qualifier_type"),
             )
         ),
-        Column("kind", TEXT, None, f"kind of the change: {', '.join(Kind)}", _OURS),
+        Column("kind", TEXT, None, f"kind of the change: {', '.join(Kind)}; with --facts also {FACTS_CHANGED}", _OURS),
         Column("event", TEXT, None, "changed: the event whose destination differs; null: a field of the config", _OURS),
         Column(
             "field",
             TEXT,
             None,
-            "changed: the column of functions, or with an event of destinations, that differs; null for other kinds",
+            "changed: the column of functions, or with an event of destinations, that differs; facts_changed: table "
+            "and column, such as function_facts.timeout; null for other kinds",
             _OURS,
         ),
         Column(

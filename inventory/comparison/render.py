@@ -17,7 +17,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from inventory.comparison.fields import EVENTS
-from inventory.comparison.kinds import CHANGED_KINDS, Kind
+from inventory.comparison.kinds import CHANGED_KINDS, FACTS_CHANGED, Kind
 from inventory.comparison.result import meaning_of
 from inventory.display.formatting import duration, format_count, format_number
 from inventory.display.markdown import code_span, escape_markdown
@@ -43,6 +43,7 @@ _MARKS: Final = {
     Kind.NEWLY_KNOWN: ("=", "cyan"),
     Kind.NOT_LISTED: ("<", "blue"),
     Kind.NEWLY_LISTED: (">", "blue"),
+    FACTS_CHANGED: ("*", "yellow"),
 }
 _SIDES: Final = (("before", "old_status"), ("after", "new_status"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,7 +93,9 @@ def write(diff: Diff, form: str, sink: IO[bytes], paint: Paint | None = None, se
 def verdict(diff: Diff) -> str:
     """One sentence on the changes and the unknown URNs."""
     changes = sum(diff.counts[kind] for kind in CHANGED_KINDS)
-    words = [f"{format_number(changes)} of {format_count(sum(diff.counts.values()), 'URN')} changed"]
+    words = [f"{format_number(changes)} of {format_count(_count_urns(diff), 'URN')} changed"]
+    if diff.counts.get(FACTS_CHANGED):
+        words.append(f"facts of {format_count(diff.counts[FACTS_CHANGED], 'URN')} changed")
     if diff.counts[Kind.UNKNOWN]:
         words.append(
             f"unknown, as they failed in NEW or were not attempted: {format_number(diff.counts[Kind.UNKNOWN])}"
@@ -100,6 +103,10 @@ def verdict(diff: Diff) -> str:
     if diff.counts[Kind.NOT_LISTED]:
         words.append(f"not on NEW's list: {format_number(diff.counts[Kind.NOT_LISTED])}")
     return "; ".join(words)
+
+
+def _count_urns(diff: Diff) -> int:
+    return sum(count for kind, count in diff.counts.items() if kind != FACTS_CHANGED)
 
 
 def _plain(text: str, _color: str) -> str:
@@ -116,7 +123,12 @@ def _changes_first(diff: Diff) -> Iterator[tuple[str, Iterator[Cells]]]:
     if changed:
         yield "Changed", (cells for cells in _rows(diff) if cells["kind"] in CHANGED_KINDS)
     if sum(diff.counts[kind] for kind in Kind if kind not in CHANGED_KINDS):
-        yield "Unknown or not listed", (cells for cells in _rows(diff) if cells["kind"] not in CHANGED_KINDS)
+        yield (
+            "Unknown or not listed",
+            (cells for cells in _rows(diff) if cells["kind"] not in (*CHANGED_KINDS, FACTS_CHANGED)),
+        )
+    if diff.counts.get(FACTS_CHANGED):
+        yield "Facts changed", (cells for cells in _rows(diff) if cells["kind"] == FACTS_CHANGED)
 
 
 def _json(diff: Diff) -> Iterator[str]:
@@ -192,7 +204,7 @@ def _functions(rows: Iterator[Cells], paint: Paint) -> Iterator[str]:
     for cells in rows:
         if cells["function_urn"] != urn:
             urn = cells["function_urn"]
-            mark, color = _MARKS[Kind(cells["kind"])]
+            mark, color = _MARKS[cells["kind"]]
             yield ""
             yield paint(printable(f"{mark} {urn}"), color)
             yield from (f"    {printable(line)}" for line in _fate(cells))
@@ -203,7 +215,7 @@ def _count_lines(diff: Diff, paint: Paint) -> Iterator[str]:
     width = len(format_number(max(diff.counts.values())))
     names = max(map(len, diff.counts))
     for kind, count in diff.counts.items():
-        mark, color = _MARKS[Kind(kind)] if kind in set(Kind) else (" ", "")
+        mark, color = _MARKS.get(kind, (" ", ""))
         if count:
             line = f"{mark} {format_number(count):>{width}} {kind:<{names}}"
             yield f"{paint(line, color) if color else line}  {meaning_of(kind)}"
@@ -211,7 +223,7 @@ def _count_lines(diff: Diff, paint: Paint) -> Iterator[str]:
 
 def _fate(cells: Cells) -> list[str]:
     words = [cells["kind"]]
-    if cells["kind"] != Kind.CHANGED:
+    if cells["kind"] not in {Kind.CHANGED, FACTS_CHANGED}:
         why = f" ({cells['error_kind']})" if cells["error_kind"] else ""
         words[0] += f": {cells['old_status'] or 'not listed'} -> {cells['new_status'] or 'not listed'}{why}"
     if cells["note"]:

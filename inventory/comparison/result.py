@@ -12,6 +12,7 @@ import threading
 import weakref
 from functools import cached_property
 from io import BufferedWriter, RawIOBase
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
@@ -20,7 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inventory.comparison.compare import Comparison, microseconds
-from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS, UNTOLD_KINDS, Kind
+from inventory.comparison.facts import FactsComparison, check_fields
+from inventory.comparison.kinds import (
+    CHANGED_KINDS,
+    CHANGES,
+    FACTS_CHANGED,
+    FACTS_MEANING,
+    MEANINGS,
+    UNTOLD_KINDS,
+    Kind,
+)
 from inventory.display.formatting import format_count, format_number
 from inventory.errors import OutputError, Status, UsageError
 from inventory.runs.files import open_run
@@ -31,7 +41,7 @@ from inventory.tables.arrow import combine_chunks, to_numbers
 from inventory.tables.writer import BYTES_PER_BATCH, ROWS_PER_BATCH, arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -67,29 +77,34 @@ class Diff:
     Attributes:
         old: what is compared.
         new: with what.
-        counts: URNs by kind of :class:`inventory.comparison.kinds.Kind`, and ``unchanged``.
+        counts: URNs by kind of :class:`inventory.comparison.kinds.Kind`, and ``unchanged``; with facts also
+            ``facts_changed``, in addition to the kind of the URN.
         fields: differing fields by name; those of destinations have their event before it.
         schema: of the changes, as Arrow has it.
         warnings: sentences that say why this may not be what you think it is.
     """
 
-    def __init__(self, old: RunFiles, new: RunFiles) -> None:
+    def __init__(self, old: RunFiles, new: RunFiles, facts: FactsComparison | None = None) -> None:
         self.old, self.new = _side(old), _side(new)
-        self.warnings = check_comparable(old, new)
+        self.warnings = check_comparable(old, new) + ([] if facts is None else facts.warnings)
         comparison = Comparison(old, new)
         self.schema = _schema_of(self.old, self.new)
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - as long as this object
         weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
-        self._write(comparison)
-        names = (*Kind, "unchanged")
-        self.counts: Mapping[str, int] = MappingProxyType({str(name): comparison.counts[name] for name in names})
-        self.fields: Mapping[str, int] = MappingProxyType(dict(sorted(comparison.fields.items())))
+        self._write(chain(comparison.changes(), () if facts is None else facts.changes()))
+        counts = {str(name): comparison.counts[name] for name in (*Kind, "unchanged")}
+        fields = dict(sorted(comparison.fields.items()))
+        if facts is not None:
+            counts[FACTS_CHANGED] = facts.changed
+            fields |= sorted(facts.fields.items())
+        self.counts: Mapping[str, int] = MappingProxyType(counts)
+        self.fields: Mapping[str, int] = MappingProxyType(fields)
 
     @property
     def changed(self) -> bool:
         """Whether the cloud changed, by the answers of both runs."""
-        return any(self.counts[kind] for kind in CHANGED_KINDS)
+        return any(self.counts.get(kind) for kind in (*CHANGED_KINDS, FACTS_CHANGED))
 
     @property
     def untold(self) -> int:
@@ -145,11 +160,11 @@ class Diff:
         tables = f"<table>{sides}</table><table>{kinds}</table>"
         return f"<div>{warnings}{tables}<p><code>.changes</code> has the rows</p></div>"
 
-    def _write(self, comparison: Comparison) -> None:
+    def _write(self, changes: Iterator[pa.Table]) -> None:
         try:
             sink = BufferedWriter(cast("RawIOBase", self._file), _BUFFER_BYTES)  # Arrow writes column by column
             with pa.ipc.new_stream(pa.PythonFile(sink, "w"), self.schema, options=_COMPRESSED) as writer:
-                for batch in _split(comparison.changes()):
+                for batch in _split(changes):
                     if batch.nbytes > _IN_MEMORY_BYTES:
                         self._file.rollover()
                     writer.write_batch(batch)
@@ -161,23 +176,34 @@ class Diff:
             ) from None
 
 
-def diff(old: str | Path | OfRun, new: str | Path | OfRun) -> Diff:
+def diff(old: str | Path | OfRun, new: str | Path | OfRun, *, facts: bool = False, fields: Sequence[str] = ()) -> Diff:
     """Compares two finished runs: changes in the cloud, and URNs whose change is unknown.
 
     Args:
         old: the earlier run: its folder, ``s3://bucket/prefix``, ``obs://bucket/prefix``, or a snapshot.
         new: the later one.
+        facts: compares ``function_facts`` and ``aliases`` too, where both runs have them.
+        fields: with ``facts``, those of ``fail_count``, ``digest``, ``code_size`` and ``last_modified`` that are
+            compared too.
 
     Raises:
-        UsageError: there is no finished run, or the two are of different versions of the tables.
+        UsageError: there is no finished run, the two have different versions of the tables, or no such field exists.
         OutputError: a table cannot be read, or is not sorted; or the store cannot be read.
         CredentialsError: OBS has no keys.
     """
-    return Diff(*(open_run(str(getattr(side, "path", side))) for side in (old, new)))
+    if isinstance(fields, str):
+        raise UsageError(f"fields={fields!r} is one text; give a list: fields=[{fields!r}]")
+    if fields and not facts:
+        raise UsageError("fields needs facts=True: they are fields of the tables of facts")
+    named = check_fields(fields)
+    first, second = (open_run(str(getattr(side, "path", side))) for side in (old, new))
+    return Diff(first, second, FactsComparison(first, second, named) if facts else None)
 
 
 def meaning_of(kind: str) -> str:
     """A kind of the counts in words."""
+    if kind == FACTS_CHANGED:
+        return FACTS_MEANING
     return "the same in both" if kind == "unchanged" else MEANINGS[Kind(kind)]
 
 
