@@ -227,6 +227,14 @@ def test_a_renewal_costs_no_urn_its_only_attempt(in_virtual_time):
     assert cloud.answers["CredentialRefusedError"] >= 30
 
 
+def test_a_credential_that_is_refused_right_after_its_renewal_is_not_renewed_again(in_virtual_time):
+    cloud = Cloud(after(OK, then=DEAD))
+    cloud.credential = Renewed()
+    scope, _ = in_virtual_time(lambda clock: cloud.work_off(clock, workers=8))
+    assert cloud.credential.generation == 1
+    assert scope.stopped.exit_code == 3
+
+
 def test_a_401_that_names_what_is_missing_is_no_refusal(in_virtual_time):
     missing = RefusedError("Not found the function alias", status_code=401, error_code="FSS.1053")
     cloud = Cloud(after(*[missing] * 5, then=OK))
