@@ -114,7 +114,8 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
                 }
             )
         )
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; CREATE SCHEMA raw")
+        connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA raw")
+        _hide_progress_bar(connection)
         for name, columns in COLUMNS.items():
             _load(connection, name, columns, tables.tables.get(name))
         _load_run(connection, tables, defaults)
@@ -123,6 +124,13 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
         connection.execute(_sql("views.sql"))
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield connection
+
+
+def _hide_progress_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+        connection.execute(
+            "SET enable_progress_bar = false"
+        )  # an error in a notebook without ipywidgets, where it is off
 
 
 def _load(
