@@ -62,7 +62,7 @@ def test_a_list_of_the_service_says_nothing_of_what_was_never_there(tmp_path):
         elsewhere: there,
         urn("e"): there,
     }
-    block = to_block(ListingCoverage(frozenset({f"cn-north-4/{PROJECT}"})))
+    block = to_block(ListingCoverage(frozenset({f"cn-north-4/{PROJECT}"})), {})
     runs = write_run(tmp_path / "old", old), write_run(tmp_path / "new", {}, day=1, input={"urns": 0, "listed": block})
     diff = inventory.diff(*runs)
     kinds = {row["function_urn"]: row["kind"] for row in diff.table().to_pylist()}
@@ -84,4 +84,5 @@ async def test_a_404_that_names_nothing_is_no_whole_list_of_versions(tmp_path, m
         "projects": [f"cn-north-4/{PROJECT}"],
         "versions": False,
         "aliases": True,
+        "failed_reports": {},
     }
