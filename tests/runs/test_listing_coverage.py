@@ -63,7 +63,8 @@ def test_a_list_of_the_service_says_nothing_of_what_was_never_there(tmp_path):
         urn("e"): there,
     }
     block = to_block(ListingCoverage(frozenset({f"cn-north-4/{PROJECT}"})), {})
-    runs = write_run(tmp_path / "old", old), write_run(tmp_path / "new", {}, day=1, input={"urns": 0, "listed": block})
+    empty = {"files": [], "entries": 0, "urns": 0, "duplicates": 0, "rejects": 0, "listed": block}
+    runs = write_run(tmp_path / "old", old), write_run(tmp_path / "new", {}, day=1, input=empty)
     diff = inventory.diff(*runs)
     kinds = {row["function_urn"]: row["kind"] for row in diff.table().to_pylist()}
     assert {name for name, kind in kinds.items() if kind == "removed"} == {urn("e")}
