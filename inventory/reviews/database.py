@@ -127,10 +127,9 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
 
 
 def _hide_progress_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    """Turns the progress bar off; in a notebook without ipywidgets it is off, and the statement fails."""
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
-        connection.execute(
-            "SET enable_progress_bar = false"
-        )  # an error in a notebook without ipywidgets, where it is off
+        connection.execute("SET enable_progress_bar = false")
 
 
 def _load(
