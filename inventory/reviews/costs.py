@@ -158,7 +158,8 @@ def obs_retention(destinations: pd.DataFrame) -> pd.DataFrame:
     Source:
         api-facts.md section 2: ``expires`` is 0 to 365 days, 0 means never. The default is undocumented.
     """
-    with database_of(destinations=destinations) as connection:
+    sources = destinations[["function_urn"]].drop_duplicates().assign(status="configured")
+    with database_of(sources, destinations) as connection:
         query = f"FROM ({_RETENTION}) SELECT * EXCLUDE (destination_row) ORDER BY destination_row"
         return select(connection, query.format(never_expires=rule_query("FGA301")))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def database_of(
-    functions: pd.DataFrame | None = None,
+    functions: pd.DataFrame,
     destinations: pd.DataFrame | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
