@@ -285,6 +285,30 @@ async def _with_spare_descriptors(work: Coroutine[Any, Any, T], outcomes: list[C
     return result
 
 
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Ends the block at the first signal, and the process at the second; for work that may replace exceptions.
+
+    Raises:
+        InterruptedRunError: a signal arrived.
+    """
+    numbers: list[int] = []
+
+    def handle(number: int, _frame: object) -> None:
+        if numbers:
+            os._exit(128 + number)
+        numbers.append(number)
+        raise InterruptedRunError(number, resumable=False)
+
+    with _handled(handle):
+        try:
+            yield
+        except (Exception, KeyboardInterrupt):
+            if numbers:  # DuckDB raises an error of its own in place of the handler's
+                raise InterruptedRunError(numbers[0], resumable=False) from None
+            raise
+
+
 def _raise(error: InventoryError) -> NoReturn:
     raise error
 
@@ -305,6 +329,13 @@ def _signals(observer: ProgressObserver, log: Log | None = None) -> Iterator[Non
             os._exit(128 + number)
         observer.cancel(number)
 
+    with _handled(handle):
+        yield
+
+
+@contextmanager
+def _handled(handle: Callable[[int, object], None]) -> Iterator[None]:
+    """Installs a handler of signals for the block."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     if _SIGHUP is not None and signal.getsignal(_SIGHUP) is not signal.SIG_IGN:
         numbers.append(_SIGHUP)

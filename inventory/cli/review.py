@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from inventory.cli.options import RUN_LOCATION
-from inventory.cli.process import exit_on_error
+from inventory.cli.process import exit_on_error, interrupted_by_signals
 from inventory.cli.stdout import colorizer, is_terminal, open_output, print_data
 from inventory.display.formatting import format_count, format_exact, format_number
 from inventory.errors import ExitCode, UsageError
@@ -111,6 +111,7 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
             rule_timeout,
         )
         with (
+            interrupted_by_signals(),
             open_output(output, binary=format == "parquet", escapes=format in _TABULAR) as sink,
             review_run(snapshot, request) as reviewed,
         ):

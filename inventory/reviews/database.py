@@ -201,13 +201,17 @@ def _temporary_folder() -> Iterator[str]:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turns a lack of memory or disk space into a sentence.
+    """Turns a lack of memory or disk space into a sentence, and DuckDB's error at Ctrl-C into ``KeyboardInterrupt``.
 
     Raises:
         OutputError: there is no room for the tables of the review.
     """
     try:
         yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from None
     except duckdb.OutOfMemoryException:
         raise OutputError(
             f"the run cannot be reviewed with {MEMORY_LIMIT} of memory, and {tempfile.gettempdir()} has no space for "

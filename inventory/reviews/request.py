@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from inventory.errors import InventoryError, OutputError, UsageError
+from inventory.errors import OutputError, UsageError
 from inventory.reviews.baseline import Baseline, baseline_of, is_findings_file, read_baseline
 from inventory.reviews.database import run_tables
 from inventory.reviews.result import Review, ReviewOptions
@@ -140,7 +140,7 @@ def _review_earlier(place: str, baseline: Baseline | None, selected: SelectedRul
             if baseline is not None:
                 review.compare(baseline)
             return baseline_of(place, review.batches("findings"), review.rules)
-    except InventoryError as error:
+    except (UsageError, OutputError) as error:
         error.message = f"the baseline {place}: {error.message}"
         raise
 

@@ -1,12 +1,19 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import threading
 
+import duckdb
 import pytest
 from support.runs import call_cli
 from support.written_runs import FAILED, config, leading, side, urn, write_run
+
+from inventory.cli.process import interrupted_by_signals
+from inventory.errors import InterruptedRunError
+from inventory.reviews.database import translate_errors
 
 SAFE = leading(on_failure=side("SMN", {"topic_urn": "urn:smn:cn-north-4:p:t"}))
 
@@ -171,6 +178,24 @@ def test_a_terminal_gets_text_that_fits(run, columns):
     lines = shown.decode().splitlines()
     assert any("FGA104" in line for line in lines)
     assert max(len(line) for line in lines if line.startswith("    ") and "urn:" not in line) <= columns
+
+
+def run_long_query(number):
+    threading.Timer(0.3, os.kill, [os.getpid(), number]).start()
+    with duckdb.connect() as connection, translate_errors():
+        connection.execute("SELECT count(*) FROM range(3000000000) AS numbers WHERE hash(range) % 7 = 3")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_query_ends_the_command(number):
+    with pytest.raises(InterruptedRunError) as caught, interrupted_by_signals():
+        run_long_query(number)
+    assert caught.value.exit_code == 128 + number
+
+
+def test_ctrl_c_during_a_query_is_a_keyboard_interrupt_in_python():
+    with pytest.raises(KeyboardInterrupt):
+        run_long_query(signal.SIGINT)
 
 
 def test_rules_are_listed_and_explained(run):
