@@ -169,10 +169,10 @@ def test_the_manifest_has_the_contracts_blocks():
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "manifest.json"
+    failure = {"project": "r/p", "error_kind": "forbidden", "http_status": 403, "message": "no"}
+    listed = {"projects": ["r/p"], "versions": True, "aliases": False, "failed_reports": {"quotas": [failure]}}
     written = described(
-        input_read=manifest.describe_input(
-            [SourceRead("a.txt", "aa", 10)], 9, 1, {"projects": ["r/p"], "versions": True, "aliases": False}
-        ),
+        input_read=manifest.describe_input([SourceRead("a.txt", "aa", 10)], 9, 1, listed),
         requests=manifest.describe_requests(ANSWERS, Counts()),
         scopes=manifest.describe_scopes(
             [ScopeCount("r", "p", 8)],
