@@ -269,6 +269,9 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
             for message in comparison.warnings:
                 log.complain(message)
             render.write(comparison, format, sink, colorizer(output), render.Selection(limit, tuple(kind or ())))
+        if kind and not any(comparison.counts[name] for name in kind):
+            others = ", ".join(f"{count:,} {name}" for name, count in comparison.counts.items() if count)
+            log.complain(f"no change of kind {' or '.join(kind)}; the runs have: {others or 'no URN'}")
         log.say("diff", render.verdict(comparison))
         if exit_code and (comparison.changed or (strict and comparison.untold)):
             raise typer.Exit(1)

@@ -25,7 +25,7 @@ _STARTS: Final = r'^[ \t\r\n]*([{\["0-9-]|true|false|null)'
 _FRAGILE: Final = r"\\|^\x{feff}|(^|[:\[,\s])-0([,\]}\s]|$)"
 """Escapes, a byte order mark, or a negative zero."""
 _FEW_TEXTS: Final = 16
-_LARGE_COLUMN: Final = 8 * 1024 * 1024
+_LONG_TEXT: Final = 4_096
 _NOT_JSON: Final = object()
 
 
@@ -58,7 +58,8 @@ def read_column(texts: pa.Array) -> JsonColumn:
 
 def distinct_texts(texts: pa.Array) -> tuple[pa.Array, Numbers | None]:
     """Distinct texts and the place of each text among them, -1 for null; None if too few are equal."""
-    if len(texts) < _FEW_TEXTS or texts.nbytes > _LARGE_COLUMN:
+    longest = pc.max(pc.binary_length(texts)).as_py() or 0
+    if len(texts) < _FEW_TEXTS or longest > _LONG_TEXT:
         return texts, None
     encoded = texts.dictionary_encode()
     if 2 * len(encoded.dictionary) > len(texts):

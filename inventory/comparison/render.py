@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, zip_longest
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -47,6 +47,8 @@ _MARKS: Final = {
 }
 _SIDES: Final = (("before", "old_status"), ("after", "new_status"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_JSON: Final = frozenset({"param", "extra"})
+_NOT_SET: Final = object()
 _LAST: Final = frozenset({"created_time", "last_modified", "extra"})
 _UNITS: Final = {"max_async_event_age_in_seconds": " s"}
 
@@ -240,21 +242,36 @@ def _age(seconds: int) -> str:
 
 
 def _of_field(cells: Cells) -> Iterator[str]:
-    """One field, before and after; of two objects, the keys that differ."""
+    """One field, before and after; of two objects or lists, the parts that differ."""
     name = f"{cells['event']}.{cells['field']}" if cells["event"] else cells["field"]
     (was, was_valid), (now, now_valid) = parsed(cells["before"]), parsed(cells["after"])
-    objects = was_valid and now_valid and isinstance(was, dict) and isinstance(now, dict)
-    if not objects or cells["field"] not in {"param", "extra"}:
+    if not (was_valid and now_valid and cells["field"] in _JSON and _is_same_container(was, now)):
         yield f"{name}: {_shown(cells['before'])} -> {_shown(cells['after'])}{_UNITS.get(name, '')}"
         return
-    for key in sorted(was.keys() | now.keys()):
-        if key not in was or key not in now or not same(was[key], now[key]):
-            sides = [_json_shown(side, key) for side in (was, now)]
-            yield f"{name}.{key}: {sides[0]} -> {sides[1]}"
+    for path, *sides in _nested_differences(was, now):
+        yield f"{name}{path}: {' -> '.join('not set' if side is _NOT_SET else json_text(side) for side in sides)}"
 
 
-def _json_shown(side: Cells, key: str) -> str:
-    return json_text(side[key]) if key in side else "not set"
+def _is_same_container(was: object, now: object) -> bool:
+    return any(isinstance(was, kind) and isinstance(now, kind) for kind in (dict, list))
+
+
+def _nested_differences(was: object, now: object) -> Iterator[tuple[str, object, object]]:
+    """Paths in two values where their meanings differ, and both sides there; values may be deep."""
+    waiting: list[tuple[str, Any, Any]] = [("", was, now)]
+    while waiting:
+        path, old, new = waiting.pop()
+        if not _is_same_container(old, new):
+            if old is _NOT_SET or new is _NOT_SET or not same(old, new):
+                yield path, old, new
+            continue
+        if isinstance(old, list):
+            pairs = [
+                (f"{path}[{place}]", *pair) for place, pair in enumerate(zip_longest(old, new, fillvalue=_NOT_SET))
+            ]
+        else:
+            pairs = [(f"{path}.{key}", old.get(key, _NOT_SET), new.get(key, _NOT_SET)) for key in sorted({*old, *new})]
+        waiting += reversed(pairs)
 
 
 def _shown(text: str | None) -> str:

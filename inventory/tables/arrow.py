@@ -91,8 +91,26 @@ def take_rows(rows: pa.Array | pa.Table, numbers: Numbers) -> pa.Array | pa.Tabl
     if len(numbers) == len(rows) and np.array_equal(numbers, np.arange(len(numbers))):
         return rows
     is_present = numbers >= 0
-    validity = None if is_present.all() else _pack_bits(is_present)
-    return rows.take(pa.Array.from_buffers(pa.int64(), len(numbers), [validity, pa.py_buffer(numbers)]))
+    if is_present.all():
+        return rows.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)]))
+    if isinstance(rows, pa.Table):
+        columns = [take_rows(combine_chunks(column), numbers) for column in rows.columns]
+        return pa.Table.from_arrays(columns, schema=rows.schema)
+    if rows.type == pa.string():
+        return _spread_texts(take_rows(rows, numbers[is_present]), is_present)
+    return rows.take(pa.Array.from_buffers(pa.int64(), len(numbers), [_pack_bits(is_present), pa.py_buffer(numbers)]))
+
+
+def _spread_texts(texts: pa.Array, flags: Flags) -> pa.Array:
+    """Texts in the rows with a flag, null in the others. Arrow's ``take`` reserves the mean length for each null."""
+    if not len(texts):
+        return pa.nulls(len(flags), texts.type)
+    _, offsets, data = texts.buffers()
+    read = np.frombuffer(offsets, np.int32, len(texts) + 1, texts.offset * 4)
+    is_valid = np.zeros(len(flags), np.bool_)
+    is_valid[flags] = to_flags(texts.is_valid())
+    spread = np.ascontiguousarray(read[np.append(0, np.cumsum(flags))])
+    return pa.Array.from_buffers(texts.type, len(flags), [_pack_bits(is_valid), pa.py_buffer(spread), data])
 
 
 def to_flags(column: pa.Array | pa.ChunkedArray) -> Flags:

@@ -317,3 +317,38 @@ def test_text_shows_numbers_with_the_digits_that_were_sent(tmp_path, number):
     assert code == 0
     assert shown.decode().count(number) >= 6
     assert f"extra.ratio: {number} -> 7" in shown.decode()
+
+
+def test_text_shows_only_nested_values_that_differ(tmp_path):
+    before, after = {"a": 1, "b": [1, {"c": 1, "d": 2}]}, {"a": 1.0, "b": [1.0, {"c": 5, "d": 2.0}, True]}
+    runs = [
+        write_run(tmp_path / str(day), {urn("a"): leading(on_failure=side("OBS", param))}, day=day)
+        for day, param in enumerate((before, after))
+    ]
+    shown = command(*runs)[1].decode()
+    assert [line.strip() for line in shown.splitlines() if "->" in line] == [
+        "on_failure.param.b[1].c: 1 -> 5",
+        "on_failure.param.b[2]: not set -> true",
+    ]
+
+
+def test_one_urn_is_singular(tmp_path):
+    runs = [
+        write_run(tmp_path / str(day), {urn("a"): config(n=day), urn("b"): NOT_ATTEMPTED}, day=day) for day in (0, 1)
+    ]
+    single = [write_run(tmp_path / f"s{day}", {urn("a"): config(n=day)}, day=day) for day in (0, 1)]
+    for form in ("text", "markdown"):
+        _, shown, words = command(*single, "--format", form)
+        assert "1 URNs" not in shown.decode() + words
+        assert "1 of 1 URN changed" in words
+    assert "1 more URN:" in command(*runs, "--limit", "1")[1].decode()
+    assert "1 URNs" not in " ".join(
+        inventory.diff(*[write_run(tmp_path / "left", {urn("b"): NOT_ATTEMPTED})] * 2).warnings
+    )
+
+
+def test_a_kind_without_changes_is_reported(runs):
+    code, _, words = command(*runs, "--kind", "newly_listed")
+    assert code == 0
+    assert "no change of kind newly_listed; the runs have: 1 added, 1 removed" in words
+    assert "no change of kind" not in command(*runs, "--kind", "removed")[2]

@@ -1,10 +1,12 @@
 """Tables are read side by side: each window has all rows of its URNs."""
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.written_runs import config, leading, side, urn, write_run
 
+import inventory
 from inventory.comparison.windows import BYTES_PER_WINDOW, TableReader, read_ahead, read_windows
 from inventory.runs.files import open_run
 from inventory.tables import schema
@@ -79,6 +81,32 @@ def test_reading_ahead_gives_the_items_and_closes_their_source():
     with pytest.raises(KeyError):
         next(failing)
     assert closed == [3, 9, 1]
+
+
+SIZES = {
+    "equal": lambda _: 400_000,
+    "a few large among small": lambda number: 1_500_000 if number % 40 == 39 else 10,
+    "large at the end": lambda number: 1_500_000 if number >= 580 else 10,
+}
+
+
+@pytest.mark.parametrize("formats", [("parquet",), ("csv",)])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_memory_of_a_diff_is_bounded_in_bytes(tmp_path, formats, sizes):
+    count = 80 if sizes == "equal" else 600
+    runs = []
+    for name in ("old", "new"):
+        params = ({"prefix": "x" * SIZES[sizes](number), "run": name} for number in range(count))
+        large = {urn(f"f{n:03}"): leading(on_failure=side("OBS", param)) for n, param in enumerate(params)}
+        runs.append(write_run(tmp_path / name, large, formats=formats))
+    before = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(pa.system_memory_pool())
+    pa.set_memory_pool(pool)
+    try:
+        assert inventory.diff(*runs).counts["changed"] == count
+    finally:
+        pa.set_memory_pool(before)
+    assert pool.max_memory() < 20 * BYTES_PER_WINDOW
 
 
 def test_windows_are_bounded_in_bytes(tmp_path):

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.tables.arrow import TYPES, to_array
+from inventory.tables.arrow import TYPES, take_rows, to_array
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -55,3 +56,22 @@ def test_arrays_are_those_that_arrow_makes(texts, numbers, flags):
         array = to_array(values, arrow_type)
         array.validate(full=True)
         assert array.equals(pa.array(values, arrow_type))
+
+
+def test_absent_rows_next_to_a_large_text_need_no_memory():
+    texts = pa.array(["x" * 1_000_000, None, "a"])
+    numbers = np.array([-1, 2, 0, 1, *[-1] * 500, 0])
+    before = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(pa.system_memory_pool())
+    pa.set_memory_pool(pool)
+    try:
+        taken = take_rows(texts, numbers)
+        table = take_rows(pa.table({"text": texts[1:], "number": [1, 2]}), numbers[:2] - 1)
+    finally:
+        pa.set_memory_pool(before)
+    values, cells, peak = taken.to_pylist(), table.to_pylist(), pool.max_memory()
+    taken.validate(full=True)
+    del taken, table  # before their pool
+    assert values == [None, "a", "x" * 1_000_000, None, *[None] * 500, "x" * 1_000_000]
+    assert cells == [{"text": None, "number": None}, {"text": "a", "number": 2}]
+    assert peak < 5_000_000
