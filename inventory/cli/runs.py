@@ -256,6 +256,7 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
         from inventory.comparison import render
         from inventory.comparison.kinds import FACTS_CHANGED, Kind
         from inventory.comparison.result import diff as compare
+        from inventory.display.formatting import format_number
 
         kinds = (*Kind, FACTS_CHANGED) if facts else tuple(Kind)
         if unknown := sorted(set(kind or ()) - set(kinds)):
@@ -270,7 +271,7 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
                 log.complain(message)
             render.write(comparison, format, sink, colorizer(output), render.Selection(limit, tuple(kind or ())))
         if kind and not any(comparison.counts[name] for name in kind):
-            others = ", ".join(f"{count:,} {name}" for name, count in comparison.counts.items() if count)
+            others = ", ".join(f"{format_number(count)} {name}" for name, count in comparison.counts.items() if count)
             log.complain(f"no change of kind {' or '.join(kind)}; the runs have: {others or 'no URN'}")
         log.say("diff", render.verdict(comparison))
         if exit_code and (comparison.changed or (strict and comparison.untold)):

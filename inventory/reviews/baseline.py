@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from inventory.errors import OutputError, UsageError
 from inventory.reviews import findings as declared
+from inventory.reviews.database import registered
 from inventory.reviews.evaluate import execute
 from inventory.storage.files import open_file, read_file
 from inventory.tables.arrow import to_array
@@ -237,9 +238,8 @@ def with_states(findings: str) -> str:
 
 def load_baseline(connection: duckdb.DuckDBPyConnection, baseline: Baseline, rules: Sequence[str]) -> None:
     """Creates the table ``baseline`` of the rules that run now, and the empty table ``ended``."""
-    connection.register("incoming", baseline.findings)
-    connection.execute(_LOAD, {"rules": list(rules)})
-    connection.unregister("incoming")
+    with registered(connection, "incoming", baseline.findings):
+        connection.execute(_LOAD, {"rules": list(rules)})
     connection.execute(_CREATE_ENDED)
 
 

@@ -132,6 +132,28 @@ def _hide_progress_bar(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("SET enable_progress_bar = false")
 
 
+class _ArrowStream:
+    """Rows for DuckDB, which imports ``pyarrow.dataset``, and that pandas, for Arrow's own classes."""
+
+    def __init__(self, rows: pa.Table | pa.RecordBatchReader) -> None:
+        self._rows = rows
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._rows.__arrow_c_stream__(requested_schema)
+
+
+@contextmanager
+def registered(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | pa.RecordBatchReader
+) -> Iterator[None]:
+    """Gives queries in this block a table of rows."""
+    connection.register(name, _ArrowStream(rows))
+    try:
+        yield
+    finally:
+        connection.unregister(name)
+
+
 def _load(
     connection: duckdb.DuckDBPyConnection,
     name: str,
@@ -141,9 +163,8 @@ def _load(
     declared = arrow_schema(schema.find_table(name))
     fields = pa.schema([declared.field(column) for column in columns or declared.names])
     reader = pa.RecordBatchReader.from_batches(fields, batches or iter(()))
-    connection.register("incoming", reader)
-    connection.execute(f"CREATE TABLE raw.{name} AS SELECT *, row_number() OVER () AS id, id AS line FROM incoming")  # noqa: S608 - a name of COLUMNS
-    connection.unregister("incoming")
+    with registered(connection, "incoming", reader):
+        connection.execute(f"CREATE TABLE raw.{name} AS SELECT *, row_number() OVER () AS id, id AS line FROM incoming")  # noqa: S608 - a name of COLUMNS
 
 
 def _sort(connection: duckdb.DuckDBPyConnection) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -12,9 +11,10 @@ import pyarrow as pa
 from inventory.reviews.call_cycles import Cycles, has_more_cycles
 from inventory.reviews.call_graph import FAILURE, POSSIBLE, SUCCESS, VERSION, Edges, nearest
 from inventory.reviews.call_paths import Calls, cheapest_paths, longest_paths
+from inventory.reviews.database import registered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import duckdb
 
@@ -74,7 +74,7 @@ def compute_graph_tables(connection: duckdb.DuckDBPyConnection) -> pa.Table:
         "fewest": cheapest_paths(calls),
         "is_bound": is_bound,
     }
-    with _incoming(connection, columns):
+    with registered(connection, "incoming", _table(columns)):
         connection.execute(
             "CREATE TABLE graph_values AS SELECT * REPLACE (is_bound::BOOLEAN AS is_bound) FROM incoming"
         )
@@ -115,19 +115,15 @@ def _find_cycles(
     for cycles in (success, on_failure, failure, alias):
         columns = cycles.columns()
         columns["is_more"] = is_more[columns["component"]] if cycles is failure else np.zeros(len(columns["node"]))
-        with _incoming(connection, columns):
+        with registered(connection, "incoming", _table(columns)):
             create, insert = _CYCLE_MEMBERS.split(";")
             connection.execute(create)
             connection.execute(insert, {"type": cycles.type})
     return {f"{cycles.type}_cycle": cycles.number for cycles in (success, failure, alias)}
 
 
-@contextmanager
-def _incoming(connection: duckdb.DuckDBPyConnection, columns: Mapping[str, np.ndarray[Any, Any]]) -> Iterator[None]:
-    """Registers arrays as the table ``incoming``."""
-    connection.register("incoming", pa.table({name: _array(column) for name, column in columns.items()}))
-    yield
-    connection.unregister("incoming")
+def _table(columns: Mapping[str, np.ndarray[Any, Any]]) -> pa.Table:
+    return pa.table({name: _array(column) for name, column in columns.items()})
 
 
 def _array(values: np.ndarray[Any, Any]) -> pa.Array:

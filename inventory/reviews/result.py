@@ -13,7 +13,7 @@ import pyarrow as pa
 from inventory.errors import UsageError
 from inventory.reviews import findings as declared
 from inventory.reviews.baseline import NAMES, end_findings, load_baseline, with_states
-from inventory.reviews.database import open_database, translate_errors
+from inventory.reviews.database import open_database, registered, translate_errors
 from inventory.reviews.evaluate import Evaluator, RuleCounts
 from inventory.reviews.graph_tables import compute_graph_tables
 from inventory.reviews.rule_process import evaluate_in_child
@@ -133,9 +133,8 @@ class Review:
                 keep_passes=options.keep_passes,
             )
             counts |= of_own
-            self._connection.register("incoming", rows)  # the same tables have the same ids
-            self._connection.execute("INSERT INTO findings SELECT * FROM incoming")
-            self._connection.unregister("incoming")
+            with registered(self._connection, "incoming", rows):  # the same tables have the same ids
+                self._connection.execute("INSERT INTO findings SELECT * FROM incoming")
         return counts
 
     def __enter__(self) -> Self:
@@ -186,11 +185,9 @@ class Review:
 
     def lines(self, subjects: Sequence[str]) -> dict[str, int]:
         """Line of each subject in ``functions.csv``; of a function, of its first URN."""
-        self._connection.register("wanted", pa.table({"subject": pa.array(subjects, pa.string())}))
-        try:
+        wanted = pa.table({"subject": to_array(list(subjects), pa.string())})
+        with registered(self._connection, "wanted", wanted):
             return dict(self._connection.execute(_LINES).fetchall())
-        finally:
-            self._connection.unregister("wanted")
 
     def _findings(self) -> Iterator[pa.RecordBatch]:
         ended = "UNION SELECT severity, rule FROM ended" if self._baseline else ""

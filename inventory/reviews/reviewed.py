@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -199,6 +200,11 @@ def _is_new(batch: pa.RecordBatch) -> pa.Array:
 
 
 def _count(batch: pa.RecordBatch, counts: Counter[Group]) -> None:
-    grouped = pa.Table.from_batches([batch.select(list(_KEYS))]).group_by(list(_KEYS)).aggregate([([], "count_all")])
-    for row in grouped.to_pylist():
-        counts[Group(*(row[name] for name in _KEYS))] += row["count_all"]
+    """Adds the rows of each group; ``group_by`` and ``to_numpy`` would import pandas."""
+    columns = [batch.column(name).dictionary_encode(null_encoding="encode") for name in _KEYS]
+    sizes = [max(1, len(column.dictionary)) for column in columns]
+    indices: Any = [np.from_dlpack(column.indices) for column in columns]
+    codes = np.ravel_multi_index(indices, sizes)
+    for code, number in zip(*np.unique(codes, return_counts=True), strict=True):
+        cells = zip(columns, np.unravel_index(code, sizes), strict=True)
+        counts[Group(*(column.dictionary[int(index)].as_py() for column, index in cells))] += int(number)

@@ -62,3 +62,13 @@ def test_the_benchmark_of_differences_runs():
     assert done.returncode == 0, done.stderr
     rows = table_rows(done.stdout)
     assert [row[1] for row in rows] == ["1,000", "few, command, CSV", "2,000", "all, command, CSV"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it cannot measure a child process")
+def test_the_benchmark_of_reviews_runs():
+    command = [sys.executable, BENCHMARKS / "reviews.py", "--functions", "300"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ((functions, *_, findings),) = table_rows(done.stdout)
+    assert functions == "300"
+    assert int(findings.replace(",", "")) > 300
