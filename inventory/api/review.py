@@ -6,7 +6,6 @@ import weakref
 from contextlib import ExitStack
 from datetime import date, datetime
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -14,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 
 from inventory.api.arguments import python_messages
+from inventory.api.summary import html_table, safe_html
 from inventory.display.formatting import format_count, format_number, format_share
 from inventory.errors import SettingsError
-from inventory.printable import printable
 from inventory.reviews.request import Request, review_run
 from inventory.reviews.reviewed import schema_of
 from inventory.reviews.text import to_text
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 _TEXT_COLUMNS: Final = 100
 _SHOWN: Final = 10
-_STYLE: Final = "text-align:left;vertical-align:top"
 
 
 class Review:
@@ -199,7 +197,7 @@ def _to_html(reviewed: Reviewed) -> str:
         f"Review of {reviewed.details.run}, finished {reviewed.taken:%Y-%m-%d %H:%M} UTC: "
         f"{format_count(reviewed.urns, 'URN')}, {format_count(len(reviewed.rules), 'rule')}, coverage {share}"
     )
-    notes = "".join(f"<p>⚠ {_safe(text)}</p>" for text in (*reviewed.details.assumptions, *reviewed.warnings))
+    notes = "".join(f"<p>⚠ {safe_html(text)}</p>" for text in (*reviewed.details.assumptions, *reviewed.warnings))
     counts = [
         (
             severity,
@@ -218,22 +216,9 @@ def _to_html(reviewed: Reviewed) -> str:
         words = describe(row, reviewed.rules[row["rule"]])
         shown.append((row["severity"], row["rule"], words.title, words.place, words.evidence, words.fix))
     return (
-        f"<div><p><b>{_safe(title)}</b></p>{notes}"
-        f"{_table(('severity', 'fail', 'not checked', 'suppressed'), counts)}"
-        f"{_table(('severity', 'rule', 'what', 'where', 'with', 'what to do'), shown)}"
+        f"<div><p><b>{safe_html(title)}</b></p>{notes}"
+        f"{html_table(('severity', 'fail', 'not checked', 'suppressed'), counts)}"
+        f"{html_table(('severity', 'rule', 'what', 'where', 'with', 'what to do'), shown)}"
         "<p><code>.findings</code>, <code>.summary</code>, <code>.exposure</code>, <code>.envelope</code> and "
         "<code>.cycles</code> have all rows</p></div>"
     )
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th style='{_STYLE}'>{escape(name)}</th>" for name in names)
-    body = "".join(
-        f"<tr>{''.join(f'<td style={chr(39)}{_STYLE}{chr(39)}>{_safe(cell)}</td>' for cell in row)}</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _safe(text: str) -> str:
-    return escape(printable(text))

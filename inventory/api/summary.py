@@ -182,10 +182,10 @@ def to_html(data: SummaryData, destinations: DestinationCounts) -> str:
         )
     parts = [
         f"<b>{format_count(data.urns, 'URN')}</b>, {escape(data.coverage)}",
-        f"<code>{_safe(data.location)}</code> · taken {escape(taken)} · {escape(data.end)}",
+        f"<code>{safe_html(data.location)}</code> · taken {escape(taken)} · {escape(data.end)}",
         _bar(data),
         f'<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">{"".join(tables)}</div>',
-        *(f"<b>Warning:</b> {_safe(message)}" for message in describe_warnings(data)),
+        *(f"<b>Warning:</b> {safe_html(message)}" for message in describe_warnings(data)),
         escape(_describe_input(data)),
         "<code>.functions .destinations .calls .rejects .manifest</code>",
     ]
@@ -246,10 +246,11 @@ def html_table(names: Sequence[str], rows: Sequence[Sequence[str]], prefixes: Se
     styles = [f"text-align:{'right' if name in _NUMBERS else 'left'}" for name in names]
     lines = ["".join(f'<th style="{style}">{escape(name)}</th>' for name, style in zip(names, styles, strict=True))]
     for row, prefix in zip_longest(rows, prefixes, fillvalue=""):
-        cells = [prefix + _safe(row[0]), *map(_safe, row[1:])]
+        cells = [prefix + safe_html(row[0]), *map(safe_html, row[1:])]
         lines.append("".join(f'<td style="{style}">{cell}</td>' for cell, style in zip(cells, styles, strict=False)))
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
-def _safe(text: str) -> str:
+def safe_html(text: str) -> str:
+    """Escapes foreign text for HTML."""
     return escape(printable(text))

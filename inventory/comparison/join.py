@@ -18,7 +18,16 @@ import pyarrow.compute as pc
 from inventory.comparison.windows import BYTES_PER_WINDOW, is_ascending
 from inventory.errors import OutputError, Status
 from inventory.tables import schema
-from inventory.tables.arrow import TYPES, combine_chunks, compare_columns, take_rows, to_array, to_flags, to_numbers
+from inventory.tables.arrow import (
+    TYPES,
+    ArrowStream,
+    combine_chunks,
+    compare_columns,
+    take_rows,
+    to_array,
+    to_flags,
+    to_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -146,16 +155,6 @@ def _find_unequal_rows(tables: Sequence[pa.Table], columns: Sequence[str], key: 
     return flags
 
 
-class _Source:
-    """A table for DuckDB; its rows are replaced before each query."""
-
-    def __init__(self, rows: pa.Table) -> None:
-        self.rows = rows
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self.rows.__arrow_c_stream__(requested_schema)
-
-
 class JoinedTables:
     """A DuckDB database in memory that joins windows of the tables of two runs.
 
@@ -165,7 +164,7 @@ class JoinedTables:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, ArrowStream] = {}
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._is_interrupted = False
         self._joins: dict[schema.Table, duckdb.DuckDBPyRelation] = {}
@@ -176,7 +175,7 @@ class JoinedTables:
             for table, statement in _JOINS.items():
                 for side in ("old", "new"):
                     name = f"{side}_{table.name}"
-                    self._sources[name] = _Source(_with_row_numbers(_empty(table, _KEYS[table])))
+                    self._sources[name] = ArrowStream(_with_row_numbers(_empty(table, _KEYS[table])))
                     connection.register(name, self._sources[name])
                 self._joins[table] = connection.sql(statement)
             self._stack = stack.pop_all()

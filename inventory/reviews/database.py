@@ -14,6 +14,7 @@ import pyarrow as pa
 from inventory.errors import OutputError
 from inventory.runs.listing_coverage import read_coverage
 from inventory.tables import schema
+from inventory.tables.arrow import ArrowStream
 from inventory.tables.parts import iterate_parts
 from inventory.tables.writer import arrow_schema
 
@@ -119,9 +120,9 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
         for name, columns in COLUMNS.items():
             _load(connection, name, columns, tables.tables.get(name))
         _load_run(connection, tables, defaults)
-        connection.execute(_sql("macros.sql"))
+        connection.execute(read_sql("macros.sql"))
         _sort(connection)
-        connection.execute(_sql("views.sql"))
+        connection.execute(read_sql("views.sql"))
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield connection
 
@@ -132,22 +133,12 @@ def _hide_progress_bar(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("SET enable_progress_bar = false")
 
 
-class _ArrowStream:
-    """Rows for DuckDB, which imports ``pyarrow.dataset``, and that pandas, for Arrow's own classes."""
-
-    def __init__(self, rows: pa.Table | pa.RecordBatchReader) -> None:
-        self._rows = rows
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._rows.__arrow_c_stream__(requested_schema)
-
-
 @contextmanager
 def registered(
     connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | pa.RecordBatchReader
 ) -> Iterator[None]:
     """Gives queries in this block a table of rows."""
-    connection.register(name, _ArrowStream(rows))
+    connection.register(name, ArrowStream(rows))
     try:
         yield
     finally:
@@ -204,7 +195,8 @@ def _load_run(connection: duckdb.DuckDBPyConnection, tables: RunTables, defaults
     )
 
 
-def _sql(name: str) -> str:
+def read_sql(name: str) -> str:
+    """Reads an SQL file of this package."""
     return (resources.files("inventory.reviews") / name).read_text("utf-8")
 
 

@@ -130,7 +130,9 @@ SELECT
         WHEN target_status = 'failed' THEN 'not_answered'
         WHEN target_status = 'not_attempted' THEN 'not_attempted'
         WHEN target_status = 'not_configured' THEN 'existence_unknown'
+        WHEN target_status = 'not_a_function_urn' THEN 'param_unreadable'
     END AS why_existence_unknown,
+    CASE WHEN target_status <> 'not_a_function_urn' THEN NOT target_exists END AS is_gone,
     CASE type
         WHEN 'FunctionGraph' THEN target_urn
         WHEN 'OBS' THEN 'obs://' || obs_bucket || '/' || coalesce(obs_prefix, '')
@@ -146,6 +148,17 @@ SELECT
         WHEN type = 'SMN' AND starts_with(smn_topic_urn, 'urn:smn:') THEN split_part(smn_topic_urn, ':', 4)
     END AS target_project_id
 FROM resolved;
+
+CREATE TABLE places AS  -- functions that send to one place, and those that may: their URNs are unknown
+SELECT
+    type, place, count(DISTINCT function_hash) AS functions,
+    count(DISTINCT function_hash) FILTER (event = 'on_failure') AS failing_functions, any_value(u.functions) AS unknown_functions,
+    any_value(u.why_unknown) AS why_unknown
+FROM targets, (
+    SELECT count(DISTINCT function_of(subject)) AS functions, min(why_unknown) AS why_unknown
+    FROM subjects WHERE NOT is_known
+) AS u
+WHERE place IS NOT NULL GROUP BY type, place;
 
 CREATE TABLE edges AS
 SELECT

@@ -66,6 +66,19 @@ def from_bytes(texts: Sequence[bytes | None]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), size, [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(pieces))])
 
 
+class ArrowStream:
+    """Rows for DuckDB, which imports ``pyarrow.dataset``, and that pandas, for Arrow's own classes.
+
+    ``rows`` can be replaced between two queries.
+    """
+
+    def __init__(self, rows: pa.Table | pa.RecordBatchReader) -> None:
+        self.rows = rows
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.rows.__arrow_c_stream__(requested_schema)
+
+
 def to_scalar(value: Any, arrow_type: pa.DataType) -> pa.Scalar:  # noqa: ANN401 - as the type asks
     """Makes a scalar without pandas."""
     return to_array([value], arrow_type)[0]

@@ -12,8 +12,6 @@ fix = "Correct func_urn in on_failure, or create the function again."
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT
-    id, subject, event, target_urn AS target,
-    CASE WHEN target_status <> 'not_a_function_urn' THEN NOT target_exists END AS fails,
-    CASE WHEN target_status = 'not_a_function_urn' THEN 'param_unreadable' ELSE why_existence_unknown END AS why_unknown,
+    id, subject, event, target_urn AS target, is_gone AS fails, why_existence_unknown AS why_unknown,
     {'target_status': target_status} AS evidence
 FROM targets

@@ -16,18 +16,12 @@ default = 50
 unit = "functions"
 meaning = "more functions than this are many"
 */
-WITH counts AS (
-    SELECT place, count(DISTINCT function_hash) AS functions FROM targets WHERE event = 'on_failure' GROUP BY place
-), unknown AS (
-    SELECT count(DISTINCT function_of(subject)) AS functions FROM subjects WHERE NOT is_known
-)
 SELECT
     t.id, t.subject, t.event, t.place AS target,
     CASE
-        WHEN c.functions > $max_functions THEN true
-        WHEN c.functions + (SELECT functions FROM unknown) <= $max_functions THEN false
+        WHEN p.failing_functions > $max_functions THEN true
+        WHEN p.failing_functions + p.unknown_functions <= $max_functions THEN false
     END AS fails,
-    CASE WHEN t.place IS NULL THEN 'param_unreadable' ELSE (SELECT min(why_unknown) FROM subjects WHERE NOT is_known) END
-        AS why_unknown,
-    {'functions': c.functions} AS evidence
-FROM targets AS t LEFT JOIN counts AS c ON c.place = t.place
+    CASE WHEN t.place IS NULL THEN 'param_unreadable' ELSE p.why_unknown END AS why_unknown,
+    {'functions': p.failing_functions} AS evidence
+FROM targets AS t LEFT JOIN places AS p USING (type, place)
