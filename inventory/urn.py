@@ -14,6 +14,9 @@ from inventory.errors import UrnError
 MAX_LENGTH = 1024
 """Characters. The vendor documents 269; the service decides on a few more."""
 
+LATEST = "latest"
+"""The version of a URN without a qualifier."""
+
 _INVISIBLE = (
     r"\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     r"\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"

@@ -9,15 +9,13 @@ from inventory.cloud.models import parse_int
 from inventory.cloud.pages import Operation
 from inventory.errors import UrnError
 from inventory.exact_json import read_json
-from inventory.urn import check_field, parse
+from inventory.urn import LATEST, check_field, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inventory.cloud.listed_fields import ListedField
     from inventory.urn import FunctionUrn
-
-_LATEST: Final = "latest"
 
 
 class ReportPage(NamedTuple):
@@ -148,4 +146,4 @@ def _qualified(urn: FunctionUrn, item: dict[str, Any]) -> FunctionUrn:
 
 def _name(urn: FunctionUrn) -> str:
     """The URN as discovery lists it."""
-    return str(urn if urn.qualifier else urn._replace(qualifier=_LATEST, qualifier_type="version"))
+    return str(urn if urn.qualifier else urn._replace(qualifier=LATEST, qualifier_type="version"))

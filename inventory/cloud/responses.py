@@ -27,7 +27,7 @@ from inventory.errors import (
     WrongEndpointError,
 )
 from inventory.exact_json import json_text, read_json
-from inventory.urn import parse
+from inventory.urn import LATEST, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,8 +43,6 @@ MAX_REQUEST_ID: Final = 200
 MISSING_FUNCTION: Final = "FSS.1051"
 NOT_FOUND_CODES: Final = frozenset({MISSING_FUNCTION, "FSS.1052", "FSS.1053"})
 """Error codes for a missing function, version or alias."""
-LATEST: Final = "latest"
-"""The version of a URN without a qualifier."""
 _NAMES: Final[list[tuple[str, ...]]] = [("error_code", "errorCode", "code"), ("error_msg", "errorMessage", "message")]
 _NESTED_NAMES: Final[list[tuple[str, ...]]] = [("code", "type"), ("message",)]
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")

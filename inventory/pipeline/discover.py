@@ -39,6 +39,7 @@ from inventory.scheduling.connection_limit import connections
 from inventory.scheduling.dispatcher import Dispatcher
 from inventory.scheduling.limits import Limits
 from inventory.settings import REPORT_NAMES
+from inventory.urn import LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -60,7 +61,6 @@ _ITEMS: Final = {
     Operation.LIST_VERSIONS: "versions",
     Operation.LIST_ALIASES: "aliases",
 }
-LATEST: Final = "latest"
 _CallCounts = Counter[tuple[str, str, str, int]]
 Keep: TypeAlias = "Callable[[ListedTable, Iterable[ListedItem]], None]"
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from inventory.display.formatting import format_count, shorten
-from inventory.urn import split_urn
+from inventory.urn import LATEST, split_urn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
-
-_LATEST: Final = "latest"
 
 
 class ListingCoverage(NamedTuple):
@@ -38,7 +36,7 @@ class ListingCoverage(NamedTuple):
             return False
         if parts.qualifier_type == "alias":
             return self.aliases
-        return self.versions or parts.qualifier == _LATEST
+        return self.versions or parts.qualifier == LATEST
 
 
 class FailedReport(NamedTuple):
