@@ -16,10 +16,10 @@ from inventory.api.arguments import python_messages
 from inventory.api.summary import html_table, safe_html
 from inventory.display.formatting import format_count, format_number, format_share
 from inventory.errors import SettingsError
+from inventory.reviews.outputs.text import to_text
+from inventory.reviews.outputs.wording import describe
 from inventory.reviews.request import Request, review_run
 from inventory.reviews.reviewed import schema_of
-from inventory.reviews.text import to_text
-from inventory.reviews.wording import describe
 from inventory.settings import SEVERITIES, ReviewSettings
 from inventory.settings_file import load_review_settings
 from inventory.tables.arrow import to_objects

@@ -134,20 +134,20 @@ def _write(
     reviewed: Reviewed, form: str, table: str | None, sink: IO[bytes], shown: frozenset[str], output: Path | None
 ) -> None:
     if form == "json":
-        from inventory.reviews.documents import write_json
+        from inventory.reviews.outputs.documents import write_json
 
         write_json(reviewed, table, sink)
     elif form in _TABULAR:
-        from inventory.reviews.documents import write_csv, write_parquet
+        from inventory.reviews.outputs.documents import write_csv, write_parquet
 
         (write_csv if form == "csv" else write_parquet)(reviewed, table or "findings", sink)
     elif form == "sarif":
-        from inventory.reviews.sarif import write_sarif
+        from inventory.reviews.outputs.sarif import write_sarif
 
         write_sarif(reviewed, sink, shown)
     else:
-        from inventory.reviews.markdown import to_markdown
-        from inventory.reviews.text import to_text
+        from inventory.reviews.outputs.markdown import to_markdown
+        from inventory.reviews.outputs.text import to_text
 
         on_terminal = output is None and is_terminal()
         width = min(shutil.get_terminal_size().columns, _WIDTH) if on_terminal else _WIDTH
@@ -190,7 +190,7 @@ def list_rules(
     An explanation has the reason, fix, assumption, source, parameters and example of the rule.
     """
     with exit_on_error("text", quiet=False):
-        from inventory.reviews import rule_pages
+        from inventory.reviews.outputs import rule_pages
         from inventory.reviews.result import bind_parameters
         from inventory.reviews.selection import all_rules
         from inventory.settings import ReviewSettings

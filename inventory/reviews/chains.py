@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.reviews.frames import database_of, select
-from inventory.reviews.graph_tables import compute_graph_tables
+from inventory.reviews.graph.graph_tables import compute_graph_tables
 from inventory.reviews.targets import GONE, SELECT_TARGETS, with_exported_names
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from inventory.reviews import findings as declared
 from inventory.reviews.baseline import NAMES, end_findings, load_baseline, with_states
 from inventory.reviews.database import open_database, registered, translate_errors
 from inventory.reviews.evaluate import Evaluator, RuleCounts
-from inventory.reviews.graph_tables import compute_graph_tables
+from inventory.reviews.graph.graph_tables import compute_graph_tables
 from inventory.reviews.rule_process import evaluate_in_child
 from inventory.settings import SEVERITIES, AssumedDefaults
 from inventory.tables.arrow import to_array, to_scalar

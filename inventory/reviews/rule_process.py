@@ -20,7 +20,7 @@ import pyarrow as pa
 from inventory.errors import InventoryError, OutputError, UsageError
 from inventory.reviews.database import open_database, run_tables
 from inventory.reviews.evaluate import Evaluator, RuleCounts
-from inventory.reviews.graph_tables import compute_graph_tables
+from inventory.reviews.graph.graph_tables import compute_graph_tables
 from inventory.reviews.rule import Rule  # noqa: TC001 - msgspec reads the type
 from inventory.runs.files import open_run
 from inventory.settings import AssumedDefaults  # noqa: TC001 - the same

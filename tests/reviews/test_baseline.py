@@ -17,7 +17,7 @@ from support.written_runs import (
 
 from inventory.errors import OutputError, UsageError
 from inventory.reviews.baseline import is_findings_file, read_baseline
-from inventory.reviews.documents import write_csv, write_json, write_parquet
+from inventory.reviews.outputs.documents import write_csv, write_json, write_parquet
 from inventory.reviews.request import Request, review_run
 
 SMN = side("SMN", {"topic_urn": "urn:smn:cn-north-4:p:t"})

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from inventory.display.formatting import format_count
 from inventory.printable import printable, printable_json
-from inventory.reviews.wording import evidence_text
+from inventory.reviews.outputs.wording import evidence_text
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import to_array, to_objects
 from inventory.version import __version__

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from inventory.reviews.call_cycles import Cycles, has_more_cycles
-from inventory.reviews.call_graph import FAILURE, POSSIBLE, SUCCESS, VERSION, Edges, nearest
-from inventory.reviews.call_paths import Calls, cheapest_paths, longest_paths
 from inventory.reviews.database import read_sql, registered
+from inventory.reviews.graph.call_cycles import Cycles, has_more_cycles
+from inventory.reviews.graph.call_graph import FAILURE, POSSIBLE, SUCCESS, VERSION, Edges, nearest
+from inventory.reviews.graph.call_paths import Calls, cheapest_paths, longest_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import duckdb
 
-    from inventory.reviews.call_graph import Flags, Numbers
+    from inventory.reviews.graph.call_graph import Flags, Numbers
 
 _LIST_CYCLES: Final = """
 SELECT
@@ -52,7 +52,7 @@ def compute_graph_tables(connection: duckdb.DuckDBPyConnection) -> pa.Table:
         ``on_failure`` or ``mixed``), ``size``, ``urns``: in call order if it is certain and not mixed, else
         sorted. All cycles of connected functions that need both events are one row, ``mixed``.
     """
-    connection.execute(read_sql("graph.sql"))
+    connection.execute(read_sql("graph/graph.sql"))
     nodes = _read_nodes(connection)
     edges = _read_edges(connection, len(nodes.is_open))
     certain = edges.of_kind(SUCCESS, FAILURE, VERSION)
@@ -77,7 +77,7 @@ def compute_graph_tables(connection: duckdb.DuckDBPyConnection) -> pa.Table:
         connection.execute(
             "CREATE TABLE graph_values AS SELECT * REPLACE (is_bound::BOOLEAN AS is_bound) FROM incoming"
         )
-    connection.execute(read_sql("graph_tables.sql"))
+    connection.execute(read_sql("graph/graph_tables.sql"))
     listing = connection.sql(_LIST_CYCLES).to_arrow_table()
     connection.execute("DROP TABLE cycle_members")
     return listing

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import format_count, format_share
 from inventory.printable import printable
+from inventory.reviews.outputs.wording import describe
 from inventory.reviews.reviewed import first_of_each_rule, of_kind
-from inventory.reviews.wording import describe
 from inventory.settings import SEVERITIES
 
 if TYPE_CHECKING:

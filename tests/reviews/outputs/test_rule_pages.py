@@ -2,8 +2,8 @@ import pytest
 from support.reviews import rule
 
 from inventory.errors import UsageError
+from inventory.reviews.outputs.rule_pages import find_rule, list_text, page_text
 from inventory.reviews.rule import Parameter, load_builtin_rules
-from inventory.reviews.rule_pages import find_rule, list_text, page_text
 
 
 def test_the_list_has_a_line_for_each_rule():

@@ -3,7 +3,7 @@ import re
 import pytest
 from support.reviews import finding, reviewed, rule, suppression
 
-from inventory.reviews.text import to_text
+from inventory.reviews.outputs.text import to_text
 
 HOSTILE = "urn:fss:cn-north-4:p:function:default:\x1b[31mf\u202e\n; rm -rf:latest"
 

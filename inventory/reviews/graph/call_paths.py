@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from inventory.reviews.call_graph import FAILURE, FEW, SUCCESS, VERSION, Successors, distinct
+from inventory.reviews.graph.call_graph import FAILURE, FEW, SUCCESS, VERSION, Successors, distinct
 
 if TYPE_CHECKING:
-    from inventory.reviews.call_graph import Block, Edges, Flags, Numbers
+    from inventory.reviews.graph.call_graph import Block, Edges, Flags, Numbers
 
 Amounts: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 

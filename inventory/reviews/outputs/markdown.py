@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import format_count, format_share
 from inventory.display.markdown import code_span, escape_markdown
+from inventory.reviews.outputs.wording import block_of, evidence_text
 from inventory.reviews.reviewed import of_kind
-from inventory.reviews.wording import block_of, evidence_text
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import to_objects
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from inventory.reviews.call_graph import FAILURE, SUCCESS, components
+from inventory.reviews.graph.call_graph import FAILURE, SUCCESS, components
 
 if TYPE_CHECKING:
-    from inventory.reviews.call_graph import Edges, Flags, Numbers
+    from inventory.reviews.graph.call_graph import Edges, Flags, Numbers
 
 
 class Cycles(NamedTuple):

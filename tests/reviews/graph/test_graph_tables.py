@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory.reviews import call_graph, call_paths
-from inventory.reviews.graph_tables import compute_graph_tables
+from inventory.reviews.graph import call_graph, call_paths
+from inventory.reviews.graph.graph_tables import compute_graph_tables
 
 INFINITE = math.inf
 STATUSES = ("configured", "not_configured", "failed", "not_attempted")

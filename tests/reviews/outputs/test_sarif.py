@@ -5,7 +5,7 @@ import pytest
 from sarif_kit.validate import validation_errors
 from support.reviews import finding, reviewed, rule, suppression, urn
 
-from inventory.reviews.sarif import MAX_RESULTS, write_sarif
+from inventory.reviews.outputs.sarif import MAX_RESULTS, write_sarif
 
 HOSTILE = "urn:fss:cn-north-4:p:function:default:{0}[a](http://evil)\x1b\u202e\U0001f600\\:latest"
 

@@ -2,7 +2,7 @@ import re
 
 from support.reviews import finding, reviewed, rule, suppression
 
-from inventory.reviews.markdown import MAX_CHARACTERS, to_markdown
+from inventory.reviews.outputs.markdown import MAX_CHARACTERS, to_markdown
 
 HOSTILE = (
     "urn:fss:cn-north-4:p:function:default:`<script>alert(1)</script>`|@admin #1 [x](http://evil)\n# big\x1b:latest"

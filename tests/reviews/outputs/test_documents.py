@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.reviews import finding, reviewed, rule, suppression
 
-from inventory.reviews.documents import write_csv, write_json, write_parquet
+from inventory.reviews.outputs.documents import write_csv, write_json, write_parquet
 from inventory.reviews.reviewed import schema_of
 
 ROWS = [

@@ -1,0 +1,1 @@
+"""The call graph of a snapshot: cycles, chains, exposure and envelope."""
