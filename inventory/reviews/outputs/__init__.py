@@ -1,1 +1,1 @@
-"""Outputs of a review: text, Markdown, SARIF, JSON, CSV, Parquet, and the pages of rules."""
+"""Outputs of a review: text, Markdown, SARIF, JSON, CSV, Parquet, rule pages."""
