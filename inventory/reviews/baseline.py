@@ -85,7 +85,7 @@ WITH missing AS (
     SELECT b.* FROM baseline AS b
     WHERE b.rule = $rule AND b.was_fail AND NOT EXISTS (
         SELECT 1 FROM ({today}) AS t
-        WHERE t.rule = b.rule AND t.subject = b.subject AND t.event IS NOT DISTINCT FROM b.event)
+        WHERE t.subject = b.subject AND t.event IS NOT DISTINCT FROM b.event)
 ), judged AS (
     SELECT m.*, v.subject IS NOT NULL AS is_there, v.applies,
         s.is_known AS is_urn_known, s.why_unknown AS why

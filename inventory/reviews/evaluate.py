@@ -1,4 +1,4 @@
-"""Evaluates rules: a verdict for each rule and subject."""
+"""Evaluates rules: runs their queries, checks the rows, and decides a verdict for each subject."""
 
 from __future__ import annotations
 
@@ -8,109 +8,77 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import duckdb
+import numpy as np
 
 from inventory.errors import UsageError
-from inventory.reviews.database import translate_errors
+from inventory.reviews.database import registered, translate_errors
+from inventory.reviews.verdicts import (
+    FAIL,
+    INVALID,
+    NO_ROW,
+    NULL,
+    PART,
+    PASS,
+    REASONS,
+    UNKNOWN,
+    VERDICTS,
+    Answers,
+    Subjects,
+    Verdicts,
+    codes,
+    ids,
+    judge,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import pyarrow as pa
+
     from inventory.reviews.rule import Rule
-
-REASONS: Final = (
-    "not_answered",
-    "not_attempted",
-    "not_stated",
-    "default_unknown",
-    "param_unreadable",
-    "not_listed",
-    "alias_unresolved",
-    "existence_unknown",
-    "facts_missing",
-)
-"""Why a verdict is unknown."""
-
-VERDICTS: Final = ("pass", "fail", "unknown", "not_applicable")
-
-_CREATE_FINDINGS: Final = """
-CREATE TABLE IF NOT EXISTS findings (
-    rule VARCHAR, severity VARCHAR, verdict VARCHAR, id BIGINT, target VARCHAR, evidence VARCHAR, why_unknown VARCHAR
-)
-"""
-"""``id`` is that of the rule's subject; of an unknown URN in a rule on destinations it is negative.
-
-The verdict ``part`` is that of a URN whose cycle is the finding of another URN.
-"""
+    from inventory.reviews.verdicts import Codes, Ids
 
 _MISSING: Final = {"function_facts": ("has_facts", "facts_missing"), "aliases": ("has_aliases", "alias_unresolved")}
 """Tables that a run may lack: the column of ``run``, and the reason of the verdict ``unknown``."""
 
-_SCOPES: Final = {
-    "urn": "SELECT id, subject, is_known, why_unknown, true AS is_complete, ({applies}) AS applies FROM subjects",
-    "destination": "SELECT id, subject, event, true AS is_known, NULL AS why_unknown, true AS is_complete, "
-    "({applies}) AS applies FROM targets UNION ALL BY NAME "
-    "SELECT -id AS id, subject, NULL AS event, false AS is_known, why_unknown, true AS is_complete, NULL AS applies "
-    "FROM subjects WHERE NOT is_known",
-    "function": "SELECT id, subject, true AS is_known, why_unknown, is_complete, ({applies}) AS applies "
-    "FROM function_list",
-}
-_SCOPES["cycle"] = _SCOPES["urn"]
-_COUNT_SUBJECTS: Final = {
-    "urn": "SELECT count(*) FROM subjects",
-    "cycle": "SELECT count(*) FROM subjects",
-    "destination": "SELECT (SELECT count(*) FROM targets) + (SELECT count(*) FROM subjects WHERE NOT is_known)",
-    "function": "SELECT count(*) FROM function_list",
-}
-_OPTIONAL: Final = ("event", "severity", "component", "why_unknown")
-# No text of a table becomes part of these statements; the rule's own SQL is checked to be one SELECT.
-_ANSWERS: Final = """
-SELECT {keys}, fails::BOOLEAN AS fails, {optional},
-    CASE WHEN fails IS DISTINCT FROM false OR $keep_passes THEN {evidence} END AS evidence,
-    CASE WHEN fails IS DISTINCT FROM false OR $keep_passes THEN {target} END AS target
-FROM (
-{query}
+VIEWS: Final = {"urn": "subjects", "cycle": "subjects", "destination": "targets", "function": "function_list"}
+"""The view of the subjects of a rule."""
+
+_REASON: Final = (
+    "CASE WHEN why_unknown IS NULL THEN 0 "
+    f"ELSE coalesce(list_position({list(REASONS)}, why_unknown::VARCHAR), {INVALID}) END::UTINYINT"
 )
+_TRI_STATE: Final = "CASE WHEN {0} THEN 1 WHEN NOT {0} THEN 0 ELSE 2 END::UTINYINT"
+_SUBJECTS: Final = {
+    "subjects": f"is_known::UTINYINT AS is_known, {_REASON} AS reason, 1::UTINYINT AS is_complete",
+    "targets": "1::UTINYINT AS is_known, 0::UTINYINT AS reason, 1::UTINYINT AS is_complete",
+    "function_list": f"1::UTINYINT AS is_known, {_REASON} AS reason, is_complete::UTINYINT AS is_complete",
+}
+# No text of a table becomes part of these statements; the rule's own SQL is checked to be one SELECT.
+_SELECT_SUBJECTS: Final = "SELECT id::INTEGER AS id, {columns} FROM {view} ORDER BY id"
+_SELECT_UNKNOWN: Final = (
+    "SELECT -id::INTEGER AS id, {reason} AS reason FROM subjects WHERE NOT is_known ORDER BY 1 DESC"
+)
+_APPLIES: Final = """
+SELECT {tri_state} AS applies FROM (SELECT id, (\n{applies}\n) AS applies FROM {view}) ORDER BY id
 """
-_NO_ANSWERS: Final = f"""
-SELECT NULL::BIGINT AS id, NULL::BOOLEAN AS fails, NULL::VARCHAR AS evidence, NULL::VARCHAR AS target,
-    {", ".join(f"NULL::VARCHAR AS {name}" for name in _OPTIONAL)}
-LIMIT 0
+_WITH_IDS: Final = """
+SELECT s.id, answers.* FROM (\n{query}\n) AS answers JOIN {view} AS s ON {join}
 """
-_JUDGE: Final = """
-CREATE OR REPLACE TEMP TABLE judged AS
+_ANSWERS: Final = """
 SELECT
-    s.id, a.evidence, a.target, a.severity,
-    {component} AS is_representative,
-    s.is_known AND s.applies AND a.{key} IS NULL AS is_unanswered,
-    CASE
-        WHEN NOT s.is_known OR s.applies IS NULL THEN 'unknown'
-        WHEN NOT s.applies THEN 'not_applicable'
-        WHEN a.fails IS NULL THEN 'unknown'
-        WHEN a.fails THEN 'fail'
-        WHEN NOT s.is_complete THEN 'unknown'
-        ELSE 'pass'
-    END AS verdict,
-    CASE
-        WHEN NOT s.is_known THEN s.why_unknown
-        WHEN s.applies IS NULL THEN coalesce({reason}, 'not_stated')
-        WHEN s.applies AND a.fails IS NULL THEN {reason}
-        WHEN s.applies AND NOT a.fails AND NOT s.is_complete THEN s.why_unknown
-    END AS reason
-FROM ({scope}) AS s LEFT JOIN ({answers}) AS a ON {join}
+    TRY_CAST(id AS INTEGER) AS id, {fails} AS fails, {reason} AS reason, {severity} AS severity,
+    {is_representative} AS is_representative
+FROM (\n{query}\n) WHERE TRY_CAST(id AS INTEGER) IS NOT NULL
 """
-_COUNT: Final = """
-SELECT verdict, reason, CASE WHEN verdict = 'fail' THEN severity END AS severity, is_unanswered, count(*), min(id)
-FROM judged GROUP BY ALL
-"""
-_KEEP: Final = """
-INSERT INTO findings
+_DETAILS: Final = """
 SELECT
-    $rule, coalesce(CASE WHEN verdict = 'fail' THEN severity END, $severity),
-    CASE WHEN verdict = 'fail' AND NOT is_representative THEN 'part' ELSE verdict END,
-    id, target, CASE WHEN verdict <> 'fail' OR is_representative THEN evidence END, reason
-FROM judged
-WHERE verdict IN {kept}
+    id,
+    CASE WHEN fails IS DISTINCT FROM false OR {keep_passes} THEN {evidence} END AS evidence,
+    CASE WHEN fails IS DISTINCT FROM false OR {keep_passes} THEN {target} END AS target
+FROM (\n{query}\n)
 """
+_NO_DETAILS: Final = "SELECT NULL::INTEGER AS id, NULL::VARCHAR AS evidence, NULL::VARCHAR AS target LIMIT 0"
 
 
 class RuleCounts(NamedTuple):
@@ -120,24 +88,42 @@ class RuleCounts(NamedTuple):
     reasons: Counter[str]
 
 
+class Evaluation(NamedTuple):
+    """A rule's result.
+
+    Attributes:
+        counts: of all subjects.
+        kept: the verdicts that become findings; of an unknown URN in a rule on destinations, the id is negative.
+        details: query of ``id``, ``evidence`` (JSON) and ``target``, which uses the rule's parameters.
+    """
+
+    counts: RuleCounts
+    kept: Verdicts
+    details: str
+
+
+def severity_names(rule: Rule) -> tuple[str, ...]:
+    """Severities of a rule's findings by code: 0 is its own, the others are those that its query may return."""
+    return (rule.severity, *dict.fromkeys((rule.severity, *rule.severities)))
+
+
 class Evaluator:
     """Evaluates rules in a database of :func:`inventory.reviews.database.open_database`.
-
-    The verdicts ``fail`` and ``unknown`` go to the table ``findings``.
 
     Args:
         connection: the database.
         timeout: seconds that a rule may take.
-        keep_passes: the verdict ``pass`` goes to ``findings`` too.
+        keep_passes: subjects that pass become findings too.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, timeout: float, *, keep_passes: bool = False) -> None:
         self._connection = connection
         self._timeout = timeout
-        self._keep_passes = keep_passes
-        connection.execute(_CREATE_FINDINGS)
+        self._kept = (PASS, FAIL, UNKNOWN, PART) if keep_passes else (FAIL, UNKNOWN, PART)
+        self._subjects: dict[str, Subjects] = {}
+        self._applies: dict[tuple[str, str], Codes] = {}
 
-    def evaluate(self, rule: Rule, parameters: Mapping[str, Any]) -> RuleCounts:
+    def evaluate(self, rule: Rule, parameters: Mapping[str, Any]) -> Evaluation:
         """Evaluates one rule.
 
         Raises:
@@ -145,86 +131,113 @@ class Evaluator:
                 that it applies to.
         """
         with self._stopwatch(rule), translate_errors():
+            subjects = self._subjects_of(rule)
             missing = self._missing_table(rule)
-            values = {**parameters, "keep_passes": self._keep_passes, "rule": rule.id, "severity": rule.severity}
             if missing is None:
-                key, answers = self._answers(rule, values)
+                types = self._column_types(rule, parameters)
+                query = _with_ids(rule, types)
+                rows = self._table(_answers_query(rule, types, query), parameters)
+                answers = Answers(ids(rows), *(codes(rows, name) for name in rows.column_names[1:]))
+                applies = self._applies_to(rule, parameters)
+                details = _details_query(types, query, keep_passes=PASS in self._kept)
             else:
-                key, answers = "id", _NO_ANSWERS
-            self._execute(_judge(rule, key, answers, missing), values)
-            counts = self._count(rule)
-            kept = ("fail", "unknown", "pass") if self._keep_passes else ("fail", "unknown")
-            self._execute(_KEEP.format(kept=kept), values)
-            return counts
+                answers, applies = _unanswered(subjects, missing)
+                details = _NO_DETAILS
+            judged = judge(subjects, applies, answers)
+            self._check(rule, judged, parameters)
+            return Evaluation(_count(judged), judged.select(np.isin(judged.verdicts, self._kept)), details)
+
+    def with_details(self, rule: Rule, evaluation: Evaluation, parameters: Mapping[str, Any]) -> pa.Table:
+        """The findings of a rule with ``evidence`` and ``target``.
+
+        Raises:
+            UsageError: the query fails, or lasts too long.
+        """
+        with self._stopwatch(rule), translate_errors(), registered(self._connection, "kept", evaluation.kept.table()):
+            query = f"SELECT kept.*, evidence, target FROM kept LEFT JOIN ({evaluation.details}) USING (id)"  # noqa: S608 - checked
+            return self._table(query, parameters)
+
+    def _subjects_of(self, rule: Rule) -> Subjects:
+        if rule.subject not in self._subjects:
+            view = VIEWS[rule.subject]
+            rows = self._table(_SELECT_SUBJECTS.format(columns=_SUBJECTS[view], view=view), {})
+            unknown = self._table(
+                _SELECT_UNKNOWN.format(reason=_REASON) + ("" if view == "targets" else " LIMIT 0"), {}
+            )
+            self._subjects[rule.subject] = Subjects(
+                ids(rows),
+                is_known=codes(rows, "is_known"),
+                reasons=codes(rows, "reason"),
+                is_complete=codes(rows, "is_complete"),
+                unknown_ids=ids(unknown),
+                unknown_reasons=codes(unknown, "reason"),
+            )
+        return self._subjects[rule.subject]
 
     def _missing_table(self, rule: Rule) -> str | None:
         for table in rule.needs:
             if table in _MISSING:
                 column, reason = _MISSING[table]
-                if not self._number(f"SELECT {column}::INTEGER FROM run"):  # noqa: S608 - a constant
+                row = self._connection.execute(f"SELECT {column} FROM run").fetchone()  # noqa: S608 - a constant
+                if row is None or not row[0]:
                     return reason
         return None
 
-    def _answers(self, rule: Rule, values: Mapping[str, Any]) -> tuple[str, str]:
-        """Returns the key of the rows, ``id`` or ``subject``, and the rule's query with its columns checked.
+    def _applies_to(self, rule: Rule, parameters: Mapping[str, Any]) -> Codes:
+        key = VIEWS[rule.subject], rule.applies
+        if rule.parameters or key not in self._applies:
+            query = _APPLIES.format(tri_state=_TRI_STATE.format("applies"), applies=rule.applies, view=key[0])
+            self._applies[key] = codes(self._table(query, parameters), "applies")
+        return self._applies[key]
 
-        Evidence is built only for the rows that become findings.
-        """
-        described = self._execute(f"DESCRIBE SELECT * FROM (\n{rule.sql}\n)", values).fetchall()  # noqa: S608 - one SELECT
+    def _column_types(self, rule: Rule, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """The columns of the rule's query, checked."""
+        described = execute(self._connection, f"DESCRIBE SELECT * FROM (\n{rule.sql}\n)", parameters).fetchall()  # noqa: S608 - one SELECT
         types = {str(row[0]): str(row[1]) for row in described}
         keys = ("id",) if "id" in types else rule.key
-        for name in (*keys, "fails", *(("component",) if rule.subject == "cycle" else ())):
+        for name in (*keys, "fails", *(("subject", "component") if rule.subject == "cycle" else ())):
             if name not in types:
                 raise UsageError(f"{rule.origin}: the query returns no column {name}")
         if types["fails"] not in ("BOOLEAN", '"NULL"'):
             raise UsageError(f"{rule.origin}: the column fails is {types['fails']}, not BOOLEAN")
-        optional = ", ".join(f"{name if name in types else 'NULL'}::VARCHAR AS {name}" for name in _OPTIONAL)
-        evidence = "to_json(evidence)::VARCHAR" if "evidence" in types else "NULL::VARCHAR"
-        key = "id::BIGINT AS id" if "id" in types else "subject::VARCHAR AS subject"
-        return keys[0], _ANSWERS.format(
-            keys=key,
-            evidence=evidence,
-            target="target::VARCHAR" if "target" in types else "NULL",
-            optional=optional,
-            query=rule.sql,
-        )
+        return types
 
-    def _count(self, rule: Rule) -> RuleCounts:
-        """Counts the verdicts, and refuses a rule whose rows are not one valid row for each subject."""
-        verdicts: Counter[str] = Counter(dict.fromkeys(VERDICTS, 0))
-        reasons: Counter[str] = Counter()
-        severities = {None, rule.severity, *rule.severities}
-        for verdict, reason, severity, is_unanswered, count, example in self._connection.execute(_COUNT).fetchall():
-            if is_unanswered:
-                raise UsageError(f"{rule.origin}: the query returns no row for {self._some(rule, count, example)}")
-            if verdict == "unknown" and reason not in REASONS:
-                raise UsageError(
-                    f"{rule.origin}: fails is NULL for {self._some(rule, count, example)}, but why_unknown is "
-                    f"{reason!r}; it must be one of {', '.join(REASONS)}"
-                )
-            if severity not in severities:
-                raise UsageError(f"{rule.origin}: the query returns the severity {severity!r}, which the header lacks")
-            verdicts[verdict] += count
-            if verdict == "unknown":
-                reasons[reason] += count
-        repeated = sum(verdicts.values()) - self._number(_COUNT_SUBJECTS[rule.subject])
-        if repeated:
-            raise UsageError(f"{rule.origin}: the query returns {repeated} rows more than one for each subject")
-        return RuleCounts(verdicts, reasons)
+    def _check(self, rule: Rule, judged: Verdicts, parameters: Mapping[str, Any]) -> None:
+        """Refuses a rule whose rows are not one valid row for each subject."""
+        unanswered = judged.ids[judged.is_unanswered == 1]
+        if len(unanswered):
+            raise UsageError(f"{rule.origin}: the query returns no row for {self._some(rule, unanswered)}")
+        if judged.repeated:
+            raise UsageError(f"{rule.origin}: the query returns {judged.repeated} rows more than one for each subject")
+        without = judged.ids[(judged.verdicts == UNKNOWN) & np.isin(judged.reasons, (0, INVALID))]
+        if len(without):
+            reason = self._value(rule, parameters, "why_unknown", int(without[0]))
+            raise UsageError(
+                f"{rule.origin}: fails is NULL for {self._some(rule, without)}, but why_unknown is "
+                f"{reason!r}; it must be one of {', '.join(REASONS)}"
+            )
+        strange = judged.ids[judged.severities == INVALID]
+        if len(strange):
+            severity = self._value(rule, parameters, "severity", int(strange[0]))
+            raise UsageError(f"{rule.origin}: the query returns the severity {severity!r}, which the header lacks")
 
-    def _some(self, rule: Rule, count: int, example: int) -> str:
-        """Names some subjects by the id of one."""
-        table = {"destination": "targets", "function": "function_list"}.get(rule.subject, "subjects")
-        row = self._connection.execute(f"SELECT subject FROM {table} WHERE id = ?", [example]).fetchone()  # noqa: S608 - constants
-        return f"{count} subjects" + (f", such as {row[0]}" if row else "")
+    def _value(self, rule: Rule, parameters: Mapping[str, Any], column: str, subject: int) -> str | None:
+        """The value of a column that the query returns for a subject."""
+        types = self._column_types(rule, parameters)
+        if column not in types:
+            return None
+        query = f"SELECT {column}::VARCHAR FROM (\n{_with_ids(rule, types)}\n) WHERE id = {subject}"  # noqa: S608 - constants and a number
+        row = execute(self._connection, query, parameters).fetchone()
+        return None if row is None else row[0]
 
-    def _number(self, query: str) -> int:
-        row = self._connection.execute(query).fetchone()
-        assert row is not None  # noqa: S101 - an aggregate returns one row
-        return int(row[0])
+    def _some(self, rule: Rule, subjects: Ids) -> str:
+        """Names some subjects by one of them."""
+        query = f"SELECT subject FROM {VIEWS[rule.subject]} WHERE id = ?"  # noqa: S608 - constants
+        row = self._connection.execute(query, [int(subjects.min())]).fetchone()
+        return f"{len(subjects)} subjects" + (f", such as {row[0]}" if row else "")
 
-    def _execute(self, statement: str, parameters: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
-        return execute(self._connection, statement, parameters)
+    def _table(self, statement: str, parameters: Mapping[str, Any]) -> pa.Table:
+        return self._connection.sql(statement, params=bind(statement, parameters)).to_arrow_table()
 
     @contextmanager
     def _stopwatch(self, rule: Rule) -> Iterator[None]:
@@ -244,22 +257,62 @@ class Evaluator:
             timer.join()
 
 
+def bind(statement: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Those parameters that a statement uses."""
+    names = duckdb.extract_statements(statement)[0].named_parameters
+    return {name: parameters[name] for name in sorted(names)} or None
+
+
 def execute(
     connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]
 ) -> duckdb.DuckDBPyConnection:
     """Runs a statement with those parameters that it uses."""
-    names = duckdb.extract_statements(statement)[0].named_parameters
-    return connection.execute(statement, {name: parameters[name] for name in sorted(names)} or None)
+    return connection.execute(statement, bind(statement, parameters))
 
 
-def _judge(rule: Rule, key: str, answers: str, missing: str | None) -> str:
-    """Returns the statement that decides the verdicts; ``missing`` is the reason if a table is missing."""
-    keys = rule.key if key == "subject" else (key,)
-    return _JUDGE.format(
-        scope=_SCOPES[rule.subject].format(applies=f"\n{rule.applies}\n" if missing is None else "NULL::BOOLEAN"),
-        answers=answers,
-        key=key,
-        component="s.subject = a.component" if rule.subject == "cycle" else "true",
-        reason="a.why_unknown" if missing is None else f"'{missing}'",
-        join=" AND ".join(f"s.{name} = a.{name}" for name in keys),
+def _with_ids(rule: Rule, types: Mapping[str, str]) -> str:
+    """The rule's query with the id of each subject."""
+    if "id" in types:
+        return rule.sql
+    join = " AND ".join(f"s.{name} = answers.{name}" for name in rule.key)
+    return _WITH_IDS.format(query=rule.sql, view=VIEWS[rule.subject], join=join)
+
+
+def _answers_query(rule: Rule, types: Mapping[str, str], query: str) -> str:
+    severity = f"coalesce(list_position({list(severity_names(rule)[1:])}, severity::VARCHAR), {INVALID})"
+    return _ANSWERS.format(
+        fails=_TRI_STATE.format("fails::BOOLEAN"),
+        reason=_REASON if "why_unknown" in types else "0::UTINYINT",
+        severity=f"CASE WHEN severity IS NULL THEN 0 ELSE {severity} END::UTINYINT"
+        if "severity" in types
+        else "0::UTINYINT",
+        is_representative="coalesce(subject = component, true)::UTINYINT" if rule.subject == "cycle" else "1::UTINYINT",
+        query=query,
+    )
+
+
+def _details_query(types: Mapping[str, str], query: str, *, keep_passes: bool) -> str:
+    return _DETAILS.format(
+        keep_passes=str(keep_passes).lower(),
+        evidence="to_json(evidence)::VARCHAR" if "evidence" in types else "NULL::VARCHAR",
+        target="target::VARCHAR" if "target" in types else "NULL::VARCHAR",
+        query=query,
+    )
+
+
+def _unanswered(subjects: Subjects, reason: str) -> tuple[Answers, Codes]:
+    """The answers of a rule whose table is missing, and whether it applies: that is not known."""
+    size = len(subjects.ids)
+    reasons = np.full(size, REASONS.index(reason) + 1, np.uint8)
+    none, one = np.zeros(size, np.uint8), np.ones(size, np.uint8)
+    return Answers(subjects.ids, np.full(size, NO_ROW, np.uint8), reasons, none, one), np.full(size, NULL, np.uint8)
+
+
+def _count(judged: Verdicts) -> RuleCounts:
+    numbers = np.bincount(judged.verdicts, minlength=PART + 1)
+    numbers[FAIL] += numbers[PART]
+    why = np.bincount(judged.reasons[judged.verdicts == UNKNOWN], minlength=len(REASONS) + 1)
+    return RuleCounts(
+        Counter({name: int(numbers[code]) for code, name in enumerate(VERDICTS)}),
+        Counter({name: int(why[code]) for code, name in enumerate(REASONS, 1) if why[code]}),
     )

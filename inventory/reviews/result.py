@@ -8,17 +8,20 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+import duckdb
+import numpy as np
 import pyarrow as pa
 
 from inventory.errors import UsageError
 from inventory.reviews import findings as declared
-from inventory.reviews.baseline import NAMES, end_findings, load_baseline, with_states
+from inventory.reviews.baseline import end_findings, load_baseline, with_states
 from inventory.reviews.database import open_database, registered, translate_errors
-from inventory.reviews.evaluate import Evaluator, RuleCounts
+from inventory.reviews.evaluate import VIEWS, Evaluation, Evaluator, RuleCounts, severity_names
 from inventory.reviews.graph.graph_tables import compute_graph_tables
 from inventory.reviews.rule_process import evaluate_in_child
+from inventory.reviews.verdicts import NOTHING, PART, REASONS, VERDICTS, Verdicts
 from inventory.settings import SEVERITIES, AssumedDefaults
-from inventory.tables.arrow import to_array, to_scalar
+from inventory.tables.arrow import ArrowStream, to_array, to_scalar
 from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
@@ -30,30 +33,29 @@ if TYPE_CHECKING:
 
 _ROWS_PER_BATCH: Final = 50_000
 
-_NAMES: Final = "s.region, s.project_id, s.package, s.function_name"
-_NAMED = {
-    "urn": "SELECT f.*, s.subject, NULL::VARCHAR AS event, id AS position, {names}, s.qualifier "
-    "FROM findings AS f JOIN subjects AS s USING (id)",
-    "destination": "SELECT f.*, t.subject, t.event, t.subject AS position, {names_of_target} "
-    "FROM findings AS f JOIN targets AS t USING (id) UNION ALL "
-    "SELECT f.*, s.subject, NULL, s.subject, {names}, s.qualifier "
-    "FROM findings AS f JOIN subjects AS s ON s.id = -f.id",
-    "function": "SELECT f.*, s.subject, NULL::VARCHAR AS event, s.subject AS position, {names}, "
-    "NULL::VARCHAR AS qualifier FROM findings AS f JOIN function_list AS s USING (id)",
+_NAMED: Final = {
+    "subjects": "SELECT k.*, s.subject, NULL::VARCHAR AS event, k.id AS position, "
+    "s.region, s.project_id, s.package, s.function_name, s.qualifier "
+    "FROM kept AS k JOIN subjects AS s ON s.id = k.id",
+    "targets": "SELECT k.*, s.subject, t.event, s.id AS position, "
+    "s.region, s.project_id, s.package, s.function_name, s.qualifier "
+    "FROM kept AS k LEFT JOIN targets AS t ON t.id = k.id JOIN subjects AS s ON s.id = coalesce(t.subject_id, -k.id)",
+    "function_list": "SELECT k.*, s.subject, NULL::VARCHAR AS event, s.subject AS position, "
+    "s.region, s.project_id, s.package, s.function_name, NULL::VARCHAR AS qualifier "
+    "FROM kept AS k JOIN function_list AS s ON s.id = k.id",
 }
-_NAMED["cycle"] = _NAMED["urn"]
-_NAMED = {
-    name: query.format(names=_NAMES, names_of_target=NAMES.format(subject="t.subject"))
-    for name, query in _NAMED.items()
-}
-"""Findings with their subjects, by the rule's subject."""
+"""The table ``kept`` with its subjects, by the view of the rule's subjects."""
 
 _TODAY: Final = """
-SELECT * EXCLUDE (id) FROM ({named}) WHERE rule = $rule AND severity = $severity AND verdict <> 'part'
+SELECT
+    $rule AS rule, $severity AS severity,
+    $verdicts[verdict + 1] AS verdict, $reasons[reason] AS why_unknown,
+    * EXCLUDE (verdict, severity, reason, id), evidence, target
+FROM ({named}) LEFT JOIN ({details}) AS details USING (id)
 """
 _SELECT_FINDINGS: Final = """
 SELECT
-    substr(sha256(rule || chr(10) || subject || chr(10) || coalesce(event, '')), 1, 16) AS finding_id,
+    substr(sha256($rule || chr(10) || subject || chr(10) || coalesce(event, '')), 1, 16) AS finding_id,
     verdict, subject, region, project_id, package, function_name, qualifier, event, target, evidence,
     why_unknown{states}
 FROM ({today})
@@ -114,28 +116,25 @@ class Review:
                 name: bind_parameters(rule, options.parameters.get(name, {})) for name, rule in self.rules.items()
             }
             self._baseline: Baseline | None = None
-            self.counts = self._evaluate(tables, options)
+            self._evaluations = self._evaluate(tables, options)
+            self.counts = {name: evaluation.counts for name, evaluation in self._evaluations.items()}
             self._stack = stack.pop_all()
 
-    def _evaluate(self, tables: RunTables, options: ReviewOptions) -> dict[str, RuleCounts]:
+    def _evaluate(self, tables: RunTables, options: ReviewOptions) -> dict[str, Evaluation]:
         evaluator = Evaluator(self._connection, options.rule_timeout, keep_passes=options.keep_passes)
         own = {name: rule for name, rule in self.rules.items() if name in options.user_rules}
-        counts = {
+        evaluations = {
             name: evaluator.evaluate(rule, self._values[name]) for name, rule in self.rules.items() if name not in own
         }
         if own:
-            of_own, rows = evaluate_in_child(
-                tables.name,
-                own,
-                {name: self._values[name] for name in own},
-                options.defaults,
-                options.rule_timeout,
-                keep_passes=options.keep_passes,
+            values = {name: self._values[name] for name in own}
+            of_own, details = evaluate_in_child(
+                tables.name, own, values, options.defaults, options.rule_timeout, keep_passes=options.keep_passes
             )
-            counts |= of_own
-            with registered(self._connection, "incoming", rows):  # the same tables have the same ids
-                self._connection.execute("INSERT INTO findings SELECT * FROM incoming")
-        return counts
+            with registered(self._connection, "incoming", details):  # the same tables have the same ids
+                self._connection.execute("CREATE TABLE own_details AS FROM incoming")
+            evaluations |= of_own
+        return evaluations
 
     def __enter__(self) -> Self:
         return self
@@ -180,7 +179,8 @@ class Review:
         """Gives each finding a state, and adds those of the baseline that ended; rules that did not run have none."""
         load_baseline(self._connection, baseline, list(self.rules))
         for rule in self.rules.values():
-            end_findings(self._connection, rule, self._values[rule.id], _NAMED[rule.subject])
+            with registered(self._connection, "kept", self._evaluations[rule.id].kept.table()):
+                end_findings(self._connection, rule, self._values[rule.id], _NAMED[VIEWS[rule.subject]])
         self._baseline = baseline
 
     def lines(self, subjects: Sequence[str]) -> dict[str, int]:
@@ -190,30 +190,57 @@ class Review:
             return dict(self._connection.execute(_LINES).fetchall())
 
     def _findings(self) -> Iterator[pa.RecordBatch]:
-        ended = "UNION SELECT severity, rule FROM ended" if self._baseline else ""
-        groups = self._connection.execute(f"SELECT DISTINCT severity, rule FROM findings {ended}").fetchall()  # noqa: S608 - a constant
-        fields = arrow_schema(declared.FINDINGS)
-        for severity, name in sorted(groups, key=lambda group: (SEVERITIES.index(group[0]), group[1])):
+        for severity, name, kept in self._groups():
             rule = self.rules[name]
-            values: dict[str, Any] = {"rule": name, "severity": severity}
-            today, order, states = _TODAY.format(named=_NAMED[rule.subject]), "position", ""
+            values: dict[str, Any] = {**self._values[name], "rule": name, "severity": severity}
+            values |= {"verdicts": list(VERDICTS), "reasons": list(REASONS)}
+            named = _NAMED[VIEWS[rule.subject]]
+            today, order, states = _TODAY.format(named=named, details=self._evaluations[name].details), "position", ""
             if self._baseline is not None:
                 rules = self._baseline.rules
                 values |= {"is_compared": rules is None or name in rules, "taken": self.taken}
                 today, order, states = with_states(today), "subject", ", state, first_seen"
             query = _SELECT_FINDINGS.format(today=today, order=order, states=states)
-            constants = {**values, "area": rule.area, "assumes": rule.assumes or None}
+            fields = arrow_schema(declared.FINDINGS)
+            constants: dict[str, Any] = {
+                "rule": name,
+                "severity": severity,
+                "area": rule.area,
+                "assumes": rule.assumes or None,
+            }
             constants |= {"suppressed": False, "first_seen": int(self.taken.timestamp() * 1_000_000)}
-            for batch in self._rows(query, values):
+            for batch in self._rows(query, values, kept):
                 yield _with_constants(batch, constants, fields)
+
+    def _groups(self) -> Iterator[tuple[str, str, Verdicts]]:
+        """Yields severity, rule and findings of each group of findings, most severe first."""
+        ended: set[tuple[str, str]] = set()
+        if self._baseline is not None:
+            ended.update(self._connection.execute("SELECT DISTINCT severity, rule FROM ended").fetchall())
+        groups = dict.fromkeys(ended, NOTHING)
+        for name, evaluation in self._evaluations.items():
+            kept = evaluation.kept
+            names = severity_names(self.rules[name])
+            for severity in dict.fromkeys(names):
+                of_severity = [code for code, other in enumerate(names) if other == severity]
+                mask = np.isin(kept.severities, of_severity) & (kept.verdicts != PART)
+                if mask.any():
+                    groups[severity, name] = kept.select(mask)
+        for severity, name in sorted(groups, key=lambda group: (SEVERITIES.index(group[0]), group[1])):
+            yield severity, name, groups[severity, name]
 
     def _select(self, query: str, values: dict[str, Any], fields: pa.Schema) -> Iterator[pa.RecordBatch]:
         for batch in self._rows(query, values):
             yield batch.cast(fields)
 
-    def _rows(self, query: str, values: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+    def _rows(self, query: str, values: dict[str, Any], kept: Verdicts | None = None) -> Iterator[pa.RecordBatch]:
         with closing(self._connection.cursor()) as cursor, translate_errors():
-            yield from cursor.sql(query, params=values or None).to_arrow_reader(_ROWS_PER_BATCH)
+            if kept is not None:
+                cursor.register("incoming", ArrowStream(kept.table()))
+                cursor.execute("CREATE TEMP TABLE kept AS FROM incoming")
+            names = duckdb.extract_statements(query)[0].named_parameters
+            bound = {name: values[name] for name in sorted(names)}
+            yield from cursor.sql(query, params=bound or None).to_arrow_reader(_ROWS_PER_BATCH)
 
 
 def _with_constants(batch: pa.RecordBatch, constants: Mapping[str, Any], fields: pa.Schema) -> pa.RecordBatch:

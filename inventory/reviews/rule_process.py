@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from inventory.errors import InventoryError, OutputError, UsageError
 from inventory.reviews.database import open_database, run_tables
-from inventory.reviews.evaluate import Evaluator, RuleCounts
+from inventory.reviews.evaluate import Evaluation, Evaluator, RuleCounts
 from inventory.reviews.graph.graph_tables import compute_graph_tables
 from inventory.reviews.rule import Rule  # noqa: TC001 - msgspec reads the type
+from inventory.reviews.verdicts import SCHEMA, Verdicts, codes, ids
 from inventory.runs.files import open_run
 from inventory.settings import AssumedDefaults  # noqa: TC001 - the same
 
@@ -33,7 +35,7 @@ ADDRESS_SPACE: Final = 4 * 1024**3
 _START_SECONDS: Final = 300.0
 """Time to load the run, beside the time of the rules."""
 _FINDINGS: Final = "findings.arrow"
-_ROWS_PER_BATCH: Final = 50_000
+_SCHEMA: Final = pa.schema([*SCHEMA, *((name, pa.string()) for name in ("evidence", "target", "rule"))])
 
 
 class _Job(msgspec.Struct):
@@ -47,9 +49,10 @@ class _Job(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """Counts of the rules by id: verdicts and reasons; or the error, and whether it is the user's."""
+    """By rule: counts of verdicts and reasons, and first row and number of rows; or the error and whose it is."""
 
     counts: dict[str, tuple[dict[str, int], dict[str, int]]] = {}
+    rows: dict[str, tuple[int, int]] = {}
     error: str | None = None
     is_usage: bool = True
 
@@ -62,11 +65,11 @@ def evaluate_in_child(
     timeout: float,
     *,
     keep_passes: bool,
-) -> tuple[dict[str, RuleCounts], pa.Table]:
+) -> tuple[dict[str, Evaluation], pa.Table]:
     """Evaluates rules on a run, named as :func:`inventory.runs.files.open_run` names it.
 
     Returns:
-        The counts by rule, and the rows of the table ``findings`` of :mod:`inventory.reviews.evaluate`.
+        The result of each rule; its ``details`` read the table ``own_details``, whose rows are returned too.
 
     Raises:
         UsageError: a rule is broken, or needs too much memory.
@@ -95,10 +98,17 @@ def evaluate_in_child(
             raise UsageError(answer.error) if answer.is_usage else OutputError(answer.error)
         with pa.memory_map(str(Path(folder) / _FINDINGS)) as source:
             table = pa.ipc.open_stream(source.read_buffer()).read_all()
-    counts = {
-        name: RuleCounts(Counter(verdicts), Counter(reasons)) for name, (verdicts, reasons) in answer.counts.items()
-    }
-    return counts, table
+    return {name: _evaluation(name, answer, table) for name in rules}, table
+
+
+def _evaluation(rule: str, answer: _Answer, table: pa.Table) -> Evaluation:
+    verdicts, reasons = answer.counts[rule]
+    first, number = answer.rows[rule]
+    rows = table.slice(first, number)
+    none = np.zeros(number, np.uint8)
+    kept = Verdicts(ids(rows), codes(rows, "verdict"), codes(rows, "reason"), codes(rows, "severity"), none, 0)
+    details = f"SELECT id, evidence, target FROM own_details WHERE rule = '{rule}'"  # noqa: S608 - a rule's id is checked
+    return Evaluation(RuleCounts(Counter(verdicts), Counter(reasons)), kept, details)
 
 
 def _plain(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -113,15 +123,18 @@ def _evaluate(job: _Job) -> _Answer:
     with open_database(run_tables(open_run(job.run)), job.defaults) as connection:
         compute_graph_tables(connection)
         evaluator = Evaluator(connection, job.timeout, keep_passes=job.keep_passes)
-        counts = {rule.id: evaluator.evaluate(rule, job.parameters[rule.id]) for rule in job.rules}
-        reader = connection.sql("SELECT * FROM findings").to_arrow_reader(_ROWS_PER_BATCH)
-        with (
-            pa.OSFile(str(Path(job.folder) / _FINDINGS), "wb") as sink,
-            pa.ipc.new_stream(sink, reader.schema) as stream,
-        ):
-            for batch in reader:
-                stream.write_batch(batch)
-    return _Answer({name: (dict(count.verdicts), dict(count.reasons)) for name, count in counts.items()})
+        answer = _Answer()
+        first = 0
+        with pa.OSFile(str(Path(job.folder) / _FINDINGS), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as stream:
+            for rule in job.rules:
+                evaluation = evaluator.evaluate(rule, job.parameters[rule.id])
+                rows = evaluator.with_details(rule, evaluation, job.parameters[rule.id])
+                stream.write_table(rows.append_column("rule", pa.repeat(rule.id, len(rows))).cast(_SCHEMA))
+                counts = evaluation.counts
+                answer.counts[rule.id] = dict(counts.verdicts), dict(counts.reasons)
+                answer.rows[rule.id] = first, len(rows)
+                first += len(rows)
+    return answer
 
 
 def _main() -> None:
