@@ -42,8 +42,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         needs: tables without which each subject is unknown.
         applies: SQL condition on the subject's view.
         assumes: what must be true for a finding to be right.
+        terraform: what a person copies; names in capitals are those of columns of the finding, or keys of its evidence.
+        command: the same, where Terraform cannot express the fix.
         sql: the query, without the header.
         origin: the file.
+        folder: of a user's rule.
     """
 
     id: str
@@ -59,11 +62,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     needs: tuple[Need, ...] = ("functions",)
     severities: tuple[Severity, ...] = ()
     terraform: str = ""
+    command: str = ""
     assumes: str = ""
     example: str = ""
     parameters: dict[str, Parameter] = {}
     sql: str = ""
     origin: str = ""
+    folder: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -75,7 +80,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return msgspec.structs.replace(self, severity=severity, severities=(severity,))
 
 
-def read_rule(text: str, origin: str) -> Rule:
+def read_rule(text: str, origin: str, folder: str = "") -> Rule:
     """Reads a rule file.
 
     Raises:
@@ -86,14 +91,17 @@ def read_rule(text: str, origin: str) -> Rule:
         raise UsageError(f"{origin} is no rule: it does not begin with a header between the lines /* and */")
     try:
         document = msgspec.toml.decode(match["header"])
-        reserved = {"sql", "origin"} & set(document)
+        own = {"sql": text[match.end() :], "origin": origin, "folder": folder}
+        reserved = sorted(own.keys() & document.keys())
         if reserved:
-            raise UsageError(f"{origin}: the header has the unknown key {reserved.pop()!r}")
-        rule = msgspec.convert({**document, "sql": text[match.end() :], "origin": origin}, Rule)
+            raise UsageError(f"{origin}: the header has the unknown key {reserved[0]!r}")
+        rule = msgspec.convert({**document, **own}, Rule)
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
         raise UsageError(f"{origin}: the header is invalid: {error}") from None
     if not _ID.fullmatch(rule.id):
         raise UsageError(f"{origin}: the id {rule.id!r} is not capital letters and digits, such as FGA101")
+    if rule.terraform.strip() and rule.command.strip():
+        raise UsageError(f"{origin}: the header has terraform and command; give the one that a person copies")
     return msgspec.structs.replace(rule, sql=_single_select(rule))
 
 
@@ -143,7 +151,7 @@ def load_rules(folder: Path) -> dict[str, Rule]:
 
 def _decode(path: Path, content: bytes) -> Rule:
     try:
-        return read_rule(content.decode(), str(path))
+        return read_rule(content.decode(), str(path), str(path.parent))
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text") from None
 

@@ -11,6 +11,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from inventory.printable import printable, printable_json
+from inventory.reviews.outputs.wording import template_of
 from inventory.reviews.reviewed import schema_of
 from inventory.tables.writer import guard_batch
 from inventory.version import __version__
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inventory.reviews.reviewed import Reviewed
+    from inventory.reviews.rule import Rule
 
 TABLES: Final = ("findings", "exposure", "envelope", "summary")
 _JSON_COLUMNS: Final = ("evidence", "unknown_reasons")
@@ -61,6 +63,7 @@ def _json_lines(reviewed: Reviewed, table: str | None) -> Iterator[str]:
         "has_baseline": details.has_baseline,
         "assumptions": details.assumptions,
         "rules": list(reviewed.rules),
+        "explanations": {name: _explain(rule) for name, rule in reviewed.rules.items()},
     }
     yield "{"
     yield from (f'"{name}": {_encode(value)},' for name, value in head.items())
@@ -72,6 +75,13 @@ def _json_lines(reviewed: Reviewed, table: str | None) -> Iterator[str]:
     yield f'"coverage": {_encode(reviewed.coverage)},'
     yield f'"warnings": {_encode(list(map(printable, reviewed.warnings)))}'
     yield "}"
+
+
+def _explain(rule: Rule) -> dict[str, str]:
+    """What a person reads about the findings of a rule."""
+    block = template_of(rule)
+    texts = {"title": rule.title, "why": rule.why, "fix": rule.fix, "assumes": rule.assumes, "source": rule.source}
+    return {**texts, {"hcl": "terraform", "bash": "command"}[block.language]: block.text}
 
 
 def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[str]:

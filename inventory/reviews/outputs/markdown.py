@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import format_count, format_share
 from inventory.display.markdown import code_span, escape_markdown
-from inventory.reviews.outputs.wording import block_of, evidence_text
+from inventory.reviews.outputs.wording import block_of, evidence_text, template_of
 from inventory.reviews.reviewed import of_kind
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import to_objects
@@ -65,11 +65,14 @@ class _Body:
         for row in rows:
             section = row["severity"], row["rule"]
             if section not in self._sections:
-                self._sections[section] = [_heading(row, self._reviewed.rules[row["rule"]])]
+                self._sections[section] = [self._head(row)]
                 self._characters += len(self._sections[section][0])
             line = _line(row)
             self._sections[section].append(line)
             self._characters += len(line) + 1
+
+    def _head(self, row: dict[str, Any]) -> str:
+        return _heading(row, self._reviewed.rules[row["rule"]], self._reviewed.details.run)
 
     def fitted(self, room: int) -> tuple[str, Counter[str]]:
         """The text of the rows that fit, and the number of the other ones by severity."""
@@ -138,9 +141,8 @@ def _gaps(reviewed: Reviewed) -> Iterator[str]:
     yield f"Rules with gaps, by coverage: {escape_markdown(names)}{rest}"
 
 
-def _heading(row: dict[str, Any], rule: Rule) -> str:
-    block = block_of(row, rule)
-    fence = "```hcl" if rule.terraform.strip() else "```bash"
+def _heading(row: dict[str, Any], rule: Rule, run: str) -> str:
+    block, language = block_of(row, rule, run)
     lines = [
         f"#### {row['severity']} {escape_markdown(rule.id)}: {escape_markdown(rule.title)}",
         "",
@@ -151,7 +153,9 @@ def _heading(row: dict[str, Any], rule: Rule) -> str:
     ]
     if rule.assumes:
         lines += [f"Assumes: {escape_markdown(rule.assumes)}", ""]
-    return "\n".join([*lines, *([] if "```" in block else [fence, block, "```", ""])])
+    if block != template_of(rule).text:
+        lines += ["With the names of the first finding:", ""]
+    return "\n".join([*lines, *([] if "```" in block else [f"```{language}", block, "```", ""])])
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -58,9 +58,10 @@ def _page(rule: Rule, values: Mapping[str, Any], width: int) -> Iterator[str]:
     for label, text in texts.items():
         if text:
             yield from _wrapped(label, text, width)
-    if rule.terraform.strip():
-        yield "Terraform:"
-        yield from textwrap.indent(rule.terraform.strip("\n"), "  ").splitlines()
+    for label, block in (("Terraform", rule.terraform), ("Command", rule.command)):
+        if block.strip():
+            yield f"{label}:"
+            yield from textwrap.indent(block.strip("\n"), "  ").splitlines()
     yield from _wrapped("Applies if", rule.applies, width)
     yield f"Needs: {', '.join(rule.needs)}"
     for name, parameter in rule.parameters.items():

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from inventory.display.formatting import format_count
 from inventory.printable import printable, printable_json
-from inventory.reviews.outputs.wording import evidence_text
+from inventory.reviews.outputs.wording import evidence_text, template_of
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import to_array, to_objects
 from inventory.version import __version__
@@ -86,15 +86,15 @@ def _driver(reviewed: Reviewed) -> dict[str, Any]:
 
 
 def _descriptor(rule: Rule) -> dict[str, Any]:
-    fix = _plain(rule.fix)
-    block = rule.terraform.strip("\n")
-    markdown = f"{fix}\n\n```hcl\n{block}\n```" if block and "```" not in block else fix
+    why, fix = _plain(rule.why), _plain(rule.fix)
+    block, language = template_of(rule)
+    fenced = [] if "```" in block else [f"```{language}\n{block}\n```"]
     return {
         "id": rule.id,
         "name": "".join(part.capitalize() for part in rule.name.split("-")),
         "shortDescription": {"text": _plain(rule.title)},
         "fullDescription": {"text": _plain(rule.why)},
-        "help": {"text": f"{fix}\n\n{block}".strip(), "markdown": markdown},
+        "help": {"text": f"{fix}\n\n{block}", "markdown": "\n\n".join([why, fix, *fenced])},
         "defaultConfiguration": {"level": _LEVELS[rule.severity], "rank": _RANKS[rule.severity]},
         "properties": {
             "tags": [rule.area],

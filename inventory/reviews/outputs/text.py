@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import format_count, format_share
 from inventory.printable import printable
-from inventory.reviews.outputs.wording import describe
+from inventory.reviews.outputs.wording import describe, explain_command
 from inventory.reviews.reviewed import first_of_each_rule, of_kind
 from inventory.settings import SEVERITIES
 
@@ -146,7 +146,7 @@ def _coverage(reviewed: Reviewed) -> Iterator[str]:
 
 
 def _finding(number: int, row: dict[str, Any], reviewed: Reviewed, width: int, paint: Paint) -> Iterator[str]:
-    words = describe(row, reviewed.rules[row["rule"]])
+    words = describe(row, reviewed.rules[row["rule"]], reviewed.details.run)
     state = f", {row['state']}" if row["state"] else ""
     label = paint(f"{row['severity']} {row['rule']}", _COLORS[row["severity"]])
     yield f"{number:>2}. {label} {words.title} ({row['finding_id']}{state}{_others(row, reviewed)})"
@@ -160,7 +160,7 @@ def _finding(number: int, row: dict[str, Any], reviewed: Reviewed, width: int, p
     if row["assumes"]:
         yield from _wrap("assumes", printable(row["assumes"]), width)
     yield from _wrap("do", words.fix, width)
-    yield from (f"      {line}" for line in words.block.splitlines())
+    yield from (f"      {line}" for line in words.block.text.splitlines())
 
 
 def _others(row: dict[str, Any], reviewed: Reviewed) -> str:
@@ -193,5 +193,5 @@ def _more(reviewed: Reviewed, samples: dict[str, list[dict[str, Any]]]) -> Itera
     if _total(reviewed, "suppressed") and "suppressed" not in samples:
         yield f"  suppressed findings:      {command} --show suppressed"
     yield f"  counts of each rule:      {command} --format csv --table summary"
-    first = samples["fail"][0]["rule"] if samples["fail"] else ""
-    yield f"  a rule and its source:    inventory rules{f' {first}' if first else ''}"
+    first = reviewed.rules[samples["fail"][0]["rule"]] if samples["fail"] else None
+    yield f"  a rule and its source:    {explain_command(first) if first else 'inventory rules'}"

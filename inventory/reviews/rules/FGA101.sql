@@ -10,6 +10,7 @@ applies = "status = 'configured'"
 why = "After the last retry the event is dropped. No one is notified unless on_failure is set."
 fix = "Set on_failure to an SMN topic or an OBS bucket that someone watches."
 terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
 on_failure {
   destination = "SMN"
   param       = jsonencode({ topic_urn = "urn:smn:REGION:PROJECT_ID:TOPIC" })

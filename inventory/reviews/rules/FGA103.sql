@@ -10,6 +10,7 @@ applies = "is_known"
 why = "Executions failed in the last day, and no failure destination receives the events."
 fix = "Set on_failure, then read the function's log for the failures of the last day."
 terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
 on_failure {
   destination = "SMN"
   param       = jsonencode({ topic_urn = "urn:smn:REGION:PROJECT_ID:TOPIC" })

@@ -10,6 +10,7 @@ applies = "is_known"
 why = "With zero retries one transient error is enough to lose the event or to send it to the failure destination."
 fix = "Set max_async_retry_attempts to 1 or more, if the function can run twice for one event."
 terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
 max_async_retry_attempts = 3
 '''
 assumes = "The function can run twice for one event."

@@ -10,7 +10,8 @@ applies = "is_known"
 why = "The event age is shorter than all attempts can last: (1 + retries) x timeout. The last retries never start."
 fix = "Raise max_async_event_age_in_seconds, or lower the retries or the function's timeout."
 terraform = '''
-max_async_event_age_in_seconds = 3600
+# in resource "huaweicloud_fgs_async_invoke_configuration"
+max_async_event_age_in_seconds = LEAST_AGE_S
 '''
 assumes = "Each attempt may last as long as the timeout."
 source = "user guide functiongraph_01_0390_03, read 2026-11-25; API reference, ListFunctions, read 2026-11-28"
@@ -19,5 +20,5 @@ SELECT
     s.id, s.subject, age_s < (1 + retries) * timeout AS fails,
     CASE WHEN age_s IS NULL OR retries IS NULL THEN why_null WHEN has_facts THEN 'not_stated' ELSE 'facts_missing' END
         AS why_unknown,
-    {'age_s': age_s, 'retries': retries, 'timeout_s': timeout} AS evidence
+    {'age_s': age_s, 'retries': retries, 'timeout_s': timeout, 'least_age_s': (1 + retries) * timeout} AS evidence
 FROM subjects AS s LEFT JOIN facts USING (id)

@@ -10,6 +10,7 @@ applies = "has_success_destination AND has_failure_destination"
 why = "A reader of the destination cannot tell lost work from finished work without reading each message."
 fix = "Send failures to a place of their own."
 terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
 on_failure {
   destination = "SMN"
   param       = jsonencode({ topic_urn = "urn:smn:REGION:PROJECT_ID:TOPIC" })

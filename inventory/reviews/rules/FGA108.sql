@@ -9,6 +9,13 @@ needs = ["functions", "destinations"]
 applies = "event = 'on_failure' AND type = 'FunctionGraph'"
 why = "Failed events are sent to a function that does not exist: they are lost."
 fix = "Correct func_urn in on_failure, or create the function again."
+terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
+on_failure {
+  destination = "FunctionGraph"
+  param       = jsonencode({ func_urn = "urn:fss:REGION:PROJECT_ID:function:PACKAGE:NAME:latest" })
+}
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT

@@ -9,6 +9,13 @@ needs = ["functions", "destinations"]
 applies = "event = 'on_success' AND type = 'FunctionGraph'"
 why = "Results are sent to a function that does not exist: the next step of the work never runs."
 fix = "Correct func_urn in on_success, or create the function again."
+terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
+on_success {
+  destination = "FunctionGraph"
+  param       = jsonencode({ func_urn = "urn:fss:REGION:PROJECT_ID:function:PACKAGE:NAME:latest" })
+}
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT

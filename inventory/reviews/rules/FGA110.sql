@@ -9,6 +9,10 @@ needs = ["functions", "destinations", "function_facts"]
 applies = "type = 'FunctionGraph'"
 why = "The target's concurrency is 0: the service refuses to run it."
 fix = "Enable the target function, or choose another destination."
+terraform = '''
+# in resource "huaweicloud_fgs_function" of the destination
+max_instance_num = "400"
+'''
 source = "API reference, ListFunctions, read 2026-11-28"
 */
 SELECT

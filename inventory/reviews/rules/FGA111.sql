@@ -10,6 +10,7 @@ applies = "is_known"
 why = "No failure destination, no status log and, where the listing tells, no log group: no one can see that events fail."
 fix = "Set on_failure, or enable the asynchronous status log."
 terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
 enable_async_status_log = true
 '''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25; API reference, ListFunctions, read 2026-11-28"

@@ -10,6 +10,7 @@ applies = "subject IN (SELECT function FROM alias_of)"
 why = "latest reports failures, but the version that the alias runs does not."
 fix = "Set on_failure for that version too, or move the alias."
 terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration" of the version
 on_failure {
   destination = "SMN"
   param       = jsonencode({ topic_urn = "urn:smn:REGION:PROJECT_ID:TOPIC" })

@@ -10,6 +10,7 @@ applies = "event = 'on_failure' AND type = 'FunctionGraph'"
 why = "If the function that handles failures fails too, the event is lost: it has no failure destination of its own."
 fix = "Set on_failure of the handler to an SMN topic or an OBS bucket."
 terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration" of the failure handler
 on_failure {
   destination = "SMN"
   param       = jsonencode({ topic_urn = "urn:smn:REGION:PROJECT_ID:TOPIC" })

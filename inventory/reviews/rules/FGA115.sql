@@ -8,7 +8,18 @@ subject = "destination"
 needs = ["functions", "destinations"]
 applies = "event = 'on_failure'"
 why = "One target that is full, slow or deleted hides the failures of all these functions."
-fix = "Split the failures by package or team."
+fix = "Give each package or team a topic of its own."
+terraform = '''
+resource "huaweicloud_smn_topic" "failures" {
+  name = "PACKAGE-failures"
+}
+
+# in resource "huaweicloud_fgs_async_invoke_configuration" of each function of the package
+on_failure {
+  destination = "SMN"
+  param       = jsonencode({ topic_urn = huaweicloud_smn_topic.failures.topic_urn })
+}
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 
 [parameters.max_functions]

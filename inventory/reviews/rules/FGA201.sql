@@ -8,7 +8,14 @@ subject = "cycle"
 needs = ["functions", "destinations", "cycles"]
 applies = "is_known"
 why = "Each success calls the next function of the cycle: one event never ends, and each call costs money."
-fix = "Remove one on_success destination of the cycle."
+fix = "Remove one on_success destination of the cycle, or store its results instead."
+terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration" of one function of the cycle
+on_success {
+  destination = "OBS"
+  param       = jsonencode({ bucket = "BUCKET", prefix = "successes", expires = 30 })
+}
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT

@@ -9,6 +9,13 @@ needs = ["functions", "destinations", "cycles"]
 applies = "is_known"
 why = "A failing event returns to the function that sent it and is tried again without end."
 fix = "Send failures to SMN or OBS instead of a function of the cycle."
+terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration" of one function of the cycle
+on_failure {
+  destination = "SMN"
+  param       = jsonencode({ topic_urn = "urn:smn:REGION:PROJECT_ID:TOPIC" })
+}
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT

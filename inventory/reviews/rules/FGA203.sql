@@ -8,7 +8,8 @@ subject = "cycle"
 needs = ["functions", "destinations", "cycles"]
 applies = "is_known"
 why = "The cycle closes only if an alias points to one of its versions. Without a list of aliases this is not known."
-fix = "Export with --aliases, then remove one destination of the cycle."
+fix = "Export with --aliases, which decides it, then remove one destination of the cycle. Without the aliases no block can be given."
+command = "inventory export --all --region REGION --project-id PROJECT_ID --versions --aliases --output DIR"
 assumes = "The alias points to the version that closes the cycle."
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */

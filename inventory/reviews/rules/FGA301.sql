@@ -10,9 +10,10 @@ applies = "type = 'OBS'"
 why = "expires is 0: each event adds an object that is never deleted."
 fix = "Set expires to the number of days that the objects are needed."
 terraform = '''
-on_success {
+# in resource "huaweicloud_fgs_async_invoke_configuration"
+EVENT {
   destination = "OBS"
-  param       = jsonencode({ bucket = "BUCKET", prefix = "/PREFIX", expires = 30 })
+  param       = jsonencode({ bucket = "BUCKET", prefix = "PREFIX", expires = 30 })
 }
 '''
 source = "API reference, read 2026-11-25"

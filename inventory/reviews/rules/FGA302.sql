@@ -9,6 +9,13 @@ needs = ["functions", "destinations"]
 applies = "type = 'OBS'"
 why = "param has no expires, and its default is not documented."
 fix = "Set expires."
+terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
+EVENT {
+  destination = "OBS"
+  param       = jsonencode({ bucket = "BUCKET", prefix = "PREFIX", expires = 30 })
+}
+'''
 source = "API reference, read 2026-11-25"
 */
 SELECT

@@ -9,6 +9,10 @@ needs = ["functions", "destinations", "chains"]
 applies = "is_known"
 why = "Retries of each function of the chain multiply the invocations that are paid."
 fix = "Lower the retries, or shorten the chain."
+terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration" of each function of the chain
+max_async_retry_attempts = 1
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 
 [parameters.max_invocations]

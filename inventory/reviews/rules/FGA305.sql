@@ -9,6 +9,13 @@ needs = ["functions", "destinations"]
 applies = "type = 'OBS'"
 why = "The objects of many functions are mixed: no one can expire or bill them by owner."
 fix = "Give each package a prefix of its own."
+terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
+EVENT {
+  destination = "OBS"
+  param       = jsonencode({ bucket = "BUCKET", prefix = "PACKAGE", expires = EXPIRES_DAYS })
+}
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 
 [parameters.max_functions]
@@ -23,5 +30,5 @@ SELECT
         WHEN p.functions + p.unknown_functions <= $max_functions THEN false
     END AS fails,
     CASE WHEN t.place IS NULL THEN 'param_unreadable' ELSE p.why_unknown END AS why_unknown,
-    {'functions': p.functions} AS evidence
+    {'functions': p.functions, 'expires_days': t.obs_expires_days} AS evidence
 FROM targets AS t LEFT JOIN places AS p USING (type, place)

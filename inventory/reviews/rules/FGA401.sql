@@ -9,6 +9,10 @@ needs = ["functions", "destinations", "function_facts"]
 applies = "has_success_destination OR has_failure_destination"
 why = "The service delivers results with the function's agency. Without one nothing can be delivered."
 fix = "Give the function an agency with rights on the destination."
+terraform = '''
+# in resource "huaweicloud_fgs_function"
+agency = "AGENCY"
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25; API reference, ListFunctions, read 2026-11-28"
 */
 SELECT

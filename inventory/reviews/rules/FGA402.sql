@@ -8,7 +8,14 @@ subject = "destination"
 needs = ["functions", "destinations"]
 applies = "type IN ('FunctionGraph', 'SMN')"
 why = "The events leave the project of the function, and the agency needs rights there."
-fix = "Check that the other project is meant."
+fix = "Choose a destination in the function's own project, or check that the other project is meant."
+terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
+EVENT {
+  destination = "SMN"
+  param       = jsonencode({ topic_urn = "urn:smn:REGION:PROJECT_ID:TOPIC" })
+}
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT

@@ -9,6 +9,12 @@ needs = ["functions", "destinations", "function_facts"]
 applies = "contains(lower(type), 'rocketmq')"
 why = "The service reaches RocketMQ only through the function's VPC."
 fix = "Give the function access to the VPC of the RocketMQ instance."
+terraform = '''
+# in resource "huaweicloud_fgs_function"
+vpc_id     = "VPC_ID"
+network_id = "NETWORK_ID"
+agency     = "AGENCY"
+'''
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT

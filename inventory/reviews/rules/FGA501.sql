@@ -8,7 +8,12 @@ subject = "urn"
 needs = ["functions"]
 applies = "status = 'configured'"
 why = "The vendor's pages name different ranges. The service accepted the value, so it is not wrong, but it may be refused at the next change."
-fix = "Compare the value with the page that names the narrower range."
+fix = "Keep the value, or choose one that all pages allow."
+terraform = '''
+# in resource "huaweicloud_fgs_async_invoke_configuration"
+max_async_event_age_in_seconds = AGE_S_ON_ALL_PAGES
+max_async_retry_attempts       = RETRIES_ON_ALL_PAGES
+'''
 source = "API reference of GET and PUT, user guide; read 2026-11-25"
 */
 WITH pages AS (
@@ -29,5 +34,9 @@ WITH pages AS (
 )
 SELECT
     id, subject, CASE WHEN len(outside) > 0 THEN true WHEN age_s IS NOT NULL AND retries IS NOT NULL THEN false END AS fails,
-    'not_stated' AS why_unknown, {'age_s': age_s, 'retries': retries, 'outside_of': outside, 'inside_of': inside} AS evidence
+    'not_stated' AS why_unknown,
+    {
+        'age_s': age_s, 'retries': retries, 'outside_of': outside, 'inside_of': inside,
+        'age_s_on_all_pages': least(greatest(age_s, 60), 86400), 'retries_on_all_pages': least(greatest(retries, 0), 3)
+    } AS evidence
 FROM pages

@@ -8,7 +8,8 @@ subject = "urn"
 needs = ["functions", "destinations"]
 applies = "status = 'configured'"
 why = "The vendor's API has changed, or an undocumented feature is used. Other rules may not understand it."
-fix = "Read the vendor's newest pages, and update this tool."
+fix = "Read the vendor's newest pages, and update this tool. No block is given: the values are not documented."
+command = "inventory review RUN --only FGA502 --format csv --output undocumented.csv"
 source = "API reference, read 2026-11-25"
 */
 SELECT
