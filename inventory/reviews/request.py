@@ -74,6 +74,8 @@ def review_run(place: str | Path, request: Request) -> Iterator[Reviewed]:
         if baseline is not None:
             review.compare(baseline)
             notes += _not_compared(baseline, selected)
+        if not review.is_limited:
+            notes.append("own rules ran without a limit of their memory: this system has none")
         as_of = request.as_of or dt.datetime.now(dt.UTC).date()
         yield Reviewed(
             review,

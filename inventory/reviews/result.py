@@ -102,7 +102,10 @@ class Review:
         summary: table ``review_summary``, one row per rule.
         cycles: one row per cycle: certainty, kind, size, urns.
         taken: end of the run.
+        is_limited: whether a user's rules ran with a limit of their memory; True without such rules.
     """
+
+    is_limited = True
 
     def __init__(self, tables: RunTables, options: ReviewOptions) -> None:
         self.manifest = tables.manifest
@@ -128,12 +131,13 @@ class Review:
         }
         if own:
             values = {name: self._values[name] for name in own}
-            of_own, details = evaluate_in_child(
+            of_own = evaluate_in_child(
                 tables.name, own, values, options.defaults, options.rule_timeout, keep_passes=options.keep_passes
             )
-            with registered(self._connection, "incoming", details):  # the same tables have the same ids
+            with registered(self._connection, "incoming", of_own.details):  # the same tables have the same ids
                 self._connection.execute("CREATE TABLE own_details AS FROM incoming")
-            evaluations |= of_own
+            evaluations |= of_own.evaluations
+            self.is_limited = of_own.is_limited
         return evaluations
 
     def __enter__(self) -> Self:

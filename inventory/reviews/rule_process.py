@@ -1,18 +1,18 @@
 """Runs a user's rules in a child process with a limit of its address space.
 
-DuckDB's memory limit does not bound a single large string, so a faulty rule could exhaust the machine.
+DuckDB's memory limit does not bound a single large string, so a faulty rule could exhaust the machine. Systems without
+such a limit (Windows) run the rules within their time only; the review says so.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,8 +27,16 @@ from inventory.reviews.verdicts import SCHEMA, Verdicts, codes, ids
 from inventory.runs.files import open_run
 from inventory.settings import AssumedDefaults  # noqa: TC001 - the same
 
+try:
+    import resource
+except ImportError:  # not on this platform
+    _LIMITS: ModuleType | None = None
+else:
+    _LIMITS = resource
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 ADDRESS_SPACE: Final = 4 * 1024**3
 """Bytes."""
@@ -49,12 +57,30 @@ class _Job(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """By rule: counts of verdicts and reasons, and first row and number of rows; or the error and whose it is."""
+    """By rule: counts of verdicts and reasons, and first row and number of rows; or the error and whose it is.
+
+    ``is_limited``: the memory was.
+    """
 
     counts: dict[str, tuple[dict[str, int], dict[str, int]]] = {}
     rows: dict[str, tuple[int, int]] = {}
+    is_limited: bool = True
     error: str | None = None
     is_usage: bool = True
+
+
+class OwnRules(NamedTuple):
+    """Result of a user's rules.
+
+    Attributes:
+        evaluations: by rule; their ``details`` read the table ``own_details``.
+        details: rows of that table.
+        is_limited: whether the memory was.
+    """
+
+    evaluations: dict[str, Evaluation]
+    details: pa.Table
+    is_limited: bool
 
 
 def evaluate_in_child(
@@ -65,11 +91,8 @@ def evaluate_in_child(
     timeout: float,
     *,
     keep_passes: bool,
-) -> tuple[dict[str, Evaluation], pa.Table]:
+) -> OwnRules:
     """Evaluates rules on a run, named as :func:`inventory.runs.files.open_run` names it.
-
-    Returns:
-        The result of each rule; its ``details`` read the table ``own_details``, whose rows are returned too.
 
     Raises:
         UsageError: a rule is broken, or needs too much memory.
@@ -79,7 +102,8 @@ def evaluate_in_child(
         job = _Job(run, folder, list(rules.values()), _plain(parameters), defaults, timeout, keep_passes)
         try:
             child = subprocess.run(
-                [sys.executable, "-m", "inventory.reviews.rule_process"],
+                [sys.executable, "-P", "-m", "inventory.reviews.rule_process"],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 input=msgspec.json.encode(job),
                 capture_output=True,
                 timeout=_START_SECONDS + timeout * len(rules),
@@ -96,9 +120,8 @@ def evaluate_in_child(
             ) from None
         if answer.error is not None:
             raise UsageError(answer.error) if answer.is_usage else OutputError(answer.error)
-        with pa.memory_map(str(Path(folder) / _FINDINGS)) as source:
-            table = pa.ipc.open_stream(source.read_buffer()).read_all()
-    return {name: _evaluation(name, answer, table) for name in rules}, table
+        table = pa.ipc.open_stream((Path(folder) / _FINDINGS).read_bytes()).read_all()
+    return OwnRules({name: _evaluation(name, answer, table) for name in rules}, table, answer.is_limited)
 
 
 def _evaluation(rule: str, answer: _Answer, table: pa.Table) -> Evaluation:
@@ -137,13 +160,24 @@ def _evaluate(job: _Job) -> _Answer:
     return answer
 
 
+def limit_address_space() -> bool:
+    """Limits the memory of this process; False: the system cannot."""
+    if _LIMITS is None or not hasattr(_LIMITS, "RLIMIT_AS"):
+        return False
+    _, most = _LIMITS.getrlimit(_LIMITS.RLIMIT_AS)
+    limit = ADDRESS_SPACE if most == _LIMITS.RLIM_INFINITY else min(ADDRESS_SPACE, most)
+    try:
+        _LIMITS.setrlimit(_LIMITS.RLIMIT_AS, (limit, most))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _main() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = ADDRESS_SPACE if most == resource.RLIM_INFINITY else min(ADDRESS_SPACE, most)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+    is_limited = limit_address_space()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=_Job)
     try:
-        answer = _evaluate(job)
+        answer = msgspec.structs.replace(_evaluate(job), is_limited=is_limited)
     except InventoryError as error:
         answer = _Answer(error=str(error), is_usage=isinstance(error, UsageError))
     except MemoryError:

@@ -14,6 +14,7 @@ from support.runs import call_cli
 from inventory.emulator import Emulator, GeneratedCloud
 from inventory.errors import UsageError
 from inventory.reviews.database import run_tables
+from inventory.reviews.request import Request, review_run
 from inventory.reviews.rule import read_rule
 from inventory.runs.files import open_run
 from inventory.settings import SEVERITIES, AssumedDefaults
@@ -292,3 +293,27 @@ def test_hostile_rules_of_a_user_are_one_sentence(folder, query, message):
     with pytest.raises(UsageError, match=message):
         of_user(folder, query)
     assert {path: path.read_bytes() for path in Path(folder).iterdir()} == before
+
+
+def test_rules_of_a_user_run_without_a_limit_of_memory_where_the_system_has_none(folder, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['resource'] = None\n")
+    (tmp_path / "own").mkdir()
+    text = '/*\nid = "OWN001"\nname = "n"\ntitle = "t"\narea = "cost"\nseverity = "low"\nsubject = "urn"\n'
+    text += 'why = "w"\nfix = "f"\nsource = "s"\n*/\nSELECT subject, true AS fails FROM subjects WHERE is_known'
+    (tmp_path / "own" / "OWN001.sql").write_text(text)
+    request = Request(rules=tmp_path / "own", only=("OWN001",))
+    with review_run(folder, request) as limited:
+        assert limited.warnings == ()
+        failures = limited.count("fail")
+        assert failures
+    monkeypatch.syspath_prepend(tmp_path)
+    with review_run(folder, request) as reviewed:
+        assert reviewed.warnings == ("own rules ran without a limit of their memory: this system has none",)
+        assert reviewed.count("fail") == failures
+
+
+def test_files_of_the_working_folder_are_no_modules_of_the_process_of_rules(folder, tmp_path, monkeypatch):
+    (tmp_path / "msgspec.py").write_text("raise SystemExit(7)\n")
+    monkeypatch.chdir(tmp_path)
+    with of_user(folder, "SELECT subject, true AS fails FROM subjects") as done:
+        assert done.is_limited

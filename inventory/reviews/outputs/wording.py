@@ -21,8 +21,6 @@ Language: TypeAlias = Literal["hcl", "bash"]
 _EVENTS: Final = {"on_success": "of successes", "on_failure": "of failures"}
 
 
-
-
 class _Ask(NamedTuple):
     """How an unknown verdict becomes known."""
 
