@@ -187,6 +187,12 @@ class Review:
                 end_findings(self._connection, rule, self._values[rule.id], _NAMED[VIEWS[rule.subject]])
         self._baseline = baseline
 
+    def query(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Runs a query on the tables that rules read."""
+        with closing(self._connection.cursor()) as cursor, translate_errors():
+            rows: list[tuple[Any, ...]] = cursor.execute(statement, values).fetchall()
+            return rows
+
     def lines(self, subjects: Sequence[str]) -> dict[str, int]:
         """Line of each subject in ``functions.csv``; of a function, of its first URN."""
         wanted = pa.table({"subject": to_array(list(subjects), pa.string())})

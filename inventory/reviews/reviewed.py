@@ -169,6 +169,10 @@ class Reviewed:
         _ = self.counts
         return tuple(self._suppressions.unmatched())
 
+    def query(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Runs a query on the tables that rules read."""
+        return self._review.query(statement, values)
+
     def lines(self, subjects: list[str]) -> dict[str, int]:
         """Line of each subject in ``functions.csv``; a subject that has none is left out."""
         return self._review.lines(subjects)

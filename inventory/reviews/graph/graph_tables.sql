@@ -60,5 +60,3 @@ SELECT
 FROM subjects AS s
 LEFT JOIN targets AS t ON t.subject_id = s.id AND t.event = 'on_failure'
 LEFT JOIN facts AS f ON f.id = s.id;
-
-DROP TABLE graph_edges;
