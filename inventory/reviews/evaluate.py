@@ -1,4 +1,4 @@
-"""Evaluates rules: runs their queries, checks the rows, and decides a verdict for each subject."""
+"""Evaluates rules: runs their queries and decides a verdict for each subject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures: cycles and chains of functions, one function a line, with arrows on its left."""
+"""Pictures: cycles and chains of functions, a line each, with arrows between them."""
 
 from __future__ import annotations
 

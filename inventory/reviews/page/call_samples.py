@@ -1,4 +1,4 @@
-"""Reads the most severe cycles and the longest chains of functions, cut to sizes that can be drawn."""
+"""Reads the most severe cycles and the longest chains, cut to a drawable size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures: functions that lose events silently, by project, by package and by length of an outage."""
+"""Pictures: functions that lose events, by project, package and outage."""
 
 from __future__ import annotations
 
