@@ -16,7 +16,7 @@ from inventory.cloud.credentials import TokenCredential
 from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CertificateRefusedError, ExitCode, OutputError, SettingsError
-from inventory.settings_file import combine
+from inventory.settings_sources.combine import combine
 from inventory.storage.object_store import ObjectStore, parse
 
 CERTIFICATES = Path(__file__).parent / "data" / "certificates"

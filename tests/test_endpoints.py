@@ -13,7 +13,8 @@ from inventory.pipeline.load import check_same_run, load
 from inventory.progress import ProgressObserver
 from inventory.runs.facts import RunFacts
 from inventory.settings import DEFAULT_ENDPOINT, DEFAULT_IAM_ENDPOINT, AccountSettings, ExportSettings
-from inventory.settings_file import combine, describe, plain_http_warnings, restore
+from inventory.settings_sources.checks import plain_http_warnings
+from inventory.settings_sources.combine import combine, describe, restore
 from inventory.sources.files import Source
 
 FILE = """

@@ -7,14 +7,9 @@ import pytest
 
 from inventory.errors import SettingsError, UrnError
 from inventory.settings import DEFAULT_ENDPOINT, ExportSettings
-from inventory.settings_file import (
-    check_settings,
-    combine,
-    describe,
-    load_review_settings,
-    load_settings,
-    restore,
-)
+from inventory.settings_sources.checks import check_settings
+from inventory.settings_sources.combine import combine, describe, restore
+from inventory.settings_sources.toml_file import load_review_settings, load_settings
 
 
 def test_defaults():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from inventory.errors import InventoryError, SettingsError
-from inventory.settings import declared_options
+from inventory.settings_sources.run_options import declared_options
 from inventory.user_paths import expand_user
 
 if TYPE_CHECKING:

@@ -22,12 +22,8 @@ from inventory.pipeline.discover import Discovery, chosen_reports
 from inventory.pipeline.load import began_with
 from inventory.runs.listing_coverage import describe_failed_reports
 from inventory.runs.output import reserve_folder, resolve_output
-from inventory.settings_file import (
-    check_combination,
-    chosen_settings,
-    combine,
-    plain_http_warnings,
-)
+from inventory.settings_sources.checks import check_combination, plain_http_warnings
+from inventory.settings_sources.combine import chosen_settings, combine
 from inventory.sources.memory import to_sources
 
 if TYPE_CHECKING:

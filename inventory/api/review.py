@@ -21,7 +21,7 @@ from inventory.reviews.outputs.wording import describe
 from inventory.reviews.request import Request, review_run
 from inventory.reviews.reviewed import schema_of
 from inventory.settings import SEVERITIES, ReviewSettings
-from inventory.settings_file import load_review_settings
+from inventory.settings_sources.toml_file import load_review_settings
 from inventory.tables.arrow import to_objects
 from inventory.user_paths import expand_user
 

@@ -12,7 +12,7 @@ from inventory.cli.options import REPEATABLE_REGION, given_options, open_sources
 from inventory.cli.process import exit_on_error, finish, resumable, run_checkup, run_discovery, run_export
 from inventory.cli.stdout import print_data, print_path
 from inventory.errors import ExitCode, UsageError
-from inventory.settings import declared_options
+from inventory.settings_sources.run_options import declared_options
 
 if TYPE_CHECKING:
     from inventory.runs.folder import Mode
@@ -36,12 +36,8 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
         from inventory.pipeline.dry_run import estimate
         from inventory.pipeline.load import began_with
         from inventory.runs.output import reserve_folder, resolve_output
-        from inventory.settings_file import (
-            check_combination,
-            chosen_settings,
-            combine,
-            plain_http_warnings,
-        )
+        from inventory.settings_sources.checks import check_combination, plain_http_warnings
+        from inventory.settings_sources.combine import chosen_settings, combine
 
         resume, is_discovery = options["resume"], options["all"]
         check_combination(options, has_source=bool(source))
@@ -99,7 +95,8 @@ def discover(
         from inventory.cloud.projects import select_projects
         from inventory.display.formatting import format_count
         from inventory.pipeline.discover import Discovery
-        from inventory.settings_file import chosen_settings, combine, plain_http_warnings
+        from inventory.settings_sources.checks import plain_http_warnings
+        from inventory.settings_sources.combine import chosen_settings, combine
         from inventory.sources.writer import check_list, write_list
 
         region, project_id = options.pop("region"), options.pop("project_id")
@@ -139,7 +136,8 @@ def check(
     """
     with exit_on_error("text", quiet=False) as log:
         from inventory.cloud.projects import select_projects
-        from inventory.settings_file import chosen_settings, combine, plain_http_warnings
+        from inventory.settings_sources.checks import plain_http_warnings
+        from inventory.settings_sources.combine import chosen_settings, combine
 
         region, project_id = options.pop("region"), options.pop("project_id")
         settings = combine(options["settings"], chosen_settings(given_options(options)))

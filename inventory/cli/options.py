@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 
 from inventory.option import DeclaredOption
-from inventory.settings import declared_options
+from inventory.settings_sources.run_options import declared_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
-import signal
-import threading
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import typer
 
+from inventory.cli.signals import handle_signals, until_signal
 from inventory.cli.stdout import print_path
 from inventory.display.formatting import format_count, format_number
 from inventory.display.log import Log
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TICK_SECONDS: Final = 0.2
-_SIGHUP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)  # Windows has none
 _COLLECT_AFTER: Final = 50_000
 """Threshold of the garbage collector, in new objects."""
 
@@ -67,7 +63,7 @@ def run_export(
     """Runs an export with a progress display. The first signal stops it cleanly, the second at once."""
     from inventory.pipeline import export as pipeline
 
-    with Display(log) as observer, _signals(observer, log):
+    with Display(log) as observer, handle_signals(observer, log):
         return run_loop(
             pipeline.export(sources, output, settings, mode=mode, environment=environment, observer=observer)
         )
@@ -79,7 +75,7 @@ def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bo
 
     raise_limit()
     check_enough()
-    with Display(log) as observer, _signals(observer):
+    with Display(log) as observer, handle_signals(observer):
         return rebuild_tables(folder, shape, observer, drop_bodies=drop_bodies)
 
 
@@ -94,7 +90,7 @@ def run_status(folder: Path) -> RunStatus:
     observer = ProgressObserver()
     check = partial(observer.check_cancelled, resumable=False)
     # SQLite checks all pages in one step (12 s measured on a busy disk), so a signal abandons the thread.
-    with _signals(observer):
+    with handle_signals(observer):
         return asyncio.run(run_cancellable(check, partial(read_status, folder, check_cancelled=check)))
 
 
@@ -111,7 +107,7 @@ def run_discovery(
         account = await run_cancellable(observer.on_wait, find_credentials, settings, environment, HEADERS)
         return await discover(search, settings, account, observer)
 
-    with Display(log) as observer, _signals(observer):
+    with Display(log) as observer, handle_signals(observer):
         return run_loop(search_all(observer))
 
 
@@ -137,8 +133,8 @@ def run_checkup(
         return [*checked, *(without_project(*region) for region in unseen)]
 
     observer = ProgressObserver()
-    with _signals(observer):
-        return run_loop(_until_signal(check(), observer))
+    with handle_signals(observer):
+        return run_loop(until_signal(check(), observer))
 
 
 def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_run: bool) -> None:
@@ -150,7 +146,7 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
     from inventory.runs import prune
 
     observer = ProgressObserver()
-    with _signals(observer):
+    with handle_signals(observer):
         plan = prune.plan_prune(folder, policy, incomplete=incomplete)
         for path, reason in plan.kept:
             log.say("kept", f"kept {path}: {reason}", path=str(path), reason=reason)
@@ -180,21 +176,6 @@ def run_prune(folder: Path, policy: Policy, log: Log, *, incomplete: bool, dry_r
         log.say("pruned", f"{format_count(removed, 'run')} {done}, {others_left}{stays}")
     if failed:
         raise typer.Exit(ExitCode.OUTPUT)
-
-
-async def _until_signal(work: Coroutine[Any, Any, T], observer: ProgressObserver) -> T:
-    """The result of work that a signal may cancel at any time."""
-    import asyncio
-
-    task = asyncio.ensure_future(work)
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=_TICK_SECONDS)
-            observer.check_cancelled(resumable=False)
-        return task.result()
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 @contextmanager
@@ -230,16 +211,6 @@ def print_and_exit(result: Result) -> None:
     print_path(result.output)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
-
-
-def serve_until_signal(start: Callable[[], None]) -> None:
-    """Starts a service and waits for a signal, which may arrive during the start."""
-    observer = ProgressObserver()
-    with _signals(observer):
-        start()
-        while True:
-            threading.Event().wait(0.2)
-            observer.check_cancelled(resumable=False)
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
@@ -285,63 +256,5 @@ async def _with_spare_descriptors(work: Coroutine[Any, Any, T], outcomes: list[C
     return result
 
 
-@contextmanager
-def interrupted_by_signals() -> Iterator[None]:
-    """Ends the block at the first signal, and the process at the second; for work that may replace exceptions.
-
-    Raises:
-        InterruptedRunError: a signal arrived.
-    """
-    numbers: list[int] = []
-
-    def handle(number: int, _frame: object) -> None:
-        if numbers:
-            os._exit(128 + number)
-        numbers.append(number)
-        raise InterruptedRunError(number, resumable=False)
-
-    with _handled(handle):
-        try:
-            yield
-        except (Exception, KeyboardInterrupt):
-            if numbers:  # DuckDB raises an error of its own in place of the handler's
-                raise InterruptedRunError(numbers[0], resumable=False) from None
-            raise
-
-
 def _raise(error: InventoryError) -> NoReturn:
     raise error
-
-
-@contextmanager
-def _signals(observer: ProgressObserver, log: Log | None = None) -> Iterator[None]:
-    """Handles signals: the first cancels the run, the second ends the process and logs that.
-
-    A second SIGHUP is ignored, because a closing terminal sends several. Under nohup SIGHUP stays ignored.
-    """
-
-    def handle(number: int, _frame: object) -> None:
-        if observer.signal_number is not None:
-            if number == _SIGHUP:
-                return
-            if log is not None:
-                log.say_at_once("ended at once; all answers are kept, and --resume continues the run")
-            os._exit(128 + number)
-        observer.cancel(number)
-
-    with _handled(handle):
-        yield
-
-
-@contextmanager
-def _handled(handle: Callable[[int, object], None]) -> Iterator[None]:
-    """Installs a handler of signals for the block."""
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if _SIGHUP is not None and signal.getsignal(_SIGHUP) is not signal.SIG_IGN:
-        numbers.append(_SIGHUP)
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from inventory.cli.options import RUN_LOCATION
-from inventory.cli.process import exit_on_error, interrupted_by_signals
+from inventory.cli.process import exit_on_error
+from inventory.cli.signals import interrupted_by_signals
 from inventory.cli.stdout import colorizer, is_terminal, open_output, print_data
 from inventory.display.formatting import format_count, format_exact, format_number
 from inventory.errors import ExitCode, UsageError
@@ -96,7 +97,7 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
             raise UsageError("--table needs --format csv, parquet or json: the other formats show findings")
         from inventory.reviews.request import Request, review_run
         from inventory.settings import ReviewSettings
-        from inventory.settings_file import load_review_settings
+        from inventory.settings_sources.toml_file import load_review_settings
 
         shown = frozenset(kind.value for kind in show or ())
         request = Request(
@@ -194,7 +195,7 @@ def list_rules(
         from inventory.reviews.result import bind_parameters
         from inventory.reviews.selection import all_rules
         from inventory.settings import ReviewSettings
-        from inventory.settings_file import load_review_settings
+        from inventory.settings_sources.toml_file import load_review_settings
 
         chosen = all_rules(ReviewSettings() if settings is None else load_review_settings(settings), rules)
         if rule is None:

@@ -15,8 +15,8 @@ from inventory.cli.process import (
     run_prune,
     run_status,
     run_tables,
-    serve_until_signal,
 )
+from inventory.cli.signals import serve_until_signal
 from inventory.cli.stdout import colorizer, is_terminal, open_output, print_data, print_path
 from inventory.errors import UsageError
 
@@ -44,7 +44,7 @@ def tables(folder: RunFolder, **options: Any) -> None:  # noqa: ANN401 - each op
     with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
         from inventory.cli import summary
         from inventory.runs.upload import upload_hint
-        from inventory.settings_file import chosen_settings
+        from inventory.settings_sources.combine import chosen_settings
 
         drop_bodies = options.pop("drop_bodies")
         table_options = chosen_settings(given_options(options))

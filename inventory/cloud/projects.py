@@ -8,7 +8,7 @@ from inventory.cloud.accounts import select_account
 from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, UrnError, UsageError
-from inventory.settings_file import check_scope_fields
+from inventory.settings_sources.checks import check_scope_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -35,7 +35,7 @@ from inventory.display.formatting import format_count, format_number
 from inventory.errors import OutputError, Status, UsageError
 from inventory.runs.files import open_run
 from inventory.runs.listing_coverage import read_coverage
-from inventory.settings_file import described_value
+from inventory.settings_sources.combine import described_value
 from inventory.tables import schema
 from inventory.tables.arrow import combine_chunks, to_numbers
 from inventory.tables.writer import BYTES_PER_BATCH, ROWS_PER_BATCH, arrow_schema

@@ -23,7 +23,7 @@ from inventory.runs.folder import RunFolder
 from inventory.runs.upload import Upload
 from inventory.scheduling.limits import Limits
 from inventory.scheduling.threads import run_cancellable, run_in_thread
-from inventory.settings_file import describe, described_value
+from inventory.settings_sources.combine import describe, described_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ from inventory.runs.facts import RunFacts, record_list, record_start
 from inventory.runs.folder import RunFolder
 from inventory.runs.listing_coverage import to_block
 from inventory.scheduling.threads import run_in_thread
-from inventory.settings_file import describe, restore
+from inventory.settings_sources.combine import describe, restore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -19,7 +19,8 @@ from inventory.runs import manifest, manifest_reader
 from inventory.runs.facts import TABLE_OPTION_NAMES, RunEnd, RunFacts, record_end, save_table_options
 from inventory.runs.finish import Result
 from inventory.runs.folder import RunFolder
-from inventory.settings_file import check_settings, describe, described_part
+from inventory.settings_sources.checks import check_settings
+from inventory.settings_sources.combine import describe, described_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

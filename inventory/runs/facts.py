@@ -11,7 +11,8 @@ from inventory.ledger.reader import BODIES_DROPPED
 from inventory.runs.manifest_reader import Count, ListedBlock, Moment, ScopeBlock, Settings, text_of
 from inventory.runs.output import Output
 from inventory.settings import ExportSettings, Format
-from inventory.settings_file import check_settings, describe, restore
+from inventory.settings_sources.checks import check_settings
+from inventory.settings_sources.combine import describe, restore
 from inventory.storage.object_store import parse
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import pytest
 
 import inventory
 from inventory.api.arguments import NAMED_PARAMETERS, Options, to_python_wording
-from inventory.settings import declared_options
+from inventory.settings_sources.run_options import declared_options
 
 
 def test_the_signature_of_export_has_every_declared_option():

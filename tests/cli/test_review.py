@@ -11,7 +11,7 @@ import pytest
 from support.runs import call_cli
 from support.written_runs import FAILED, config, leading, side, urn, write_run
 
-from inventory.cli.process import interrupted_by_signals
+from inventory.cli.signals import interrupted_by_signals
 from inventory.errors import InterruptedRunError
 from inventory.reviews.database import translate_errors
 

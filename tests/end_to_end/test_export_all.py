@@ -20,7 +20,7 @@ from inventory.pipeline.discover import Discovery
 from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
 from inventory.settings import AccountSettings, ExportSettings
-from inventory.settings_file import check_settings
+from inventory.settings_sources.checks import check_settings
 
 P, Q, R = "0" * 32, "1" * 32, "2" * 32
 NORTH, SOUTH = "cn-north-4", "ap-southeast-1"

@@ -24,7 +24,7 @@ from inventory.pipeline.discover import Discovery, discover
 from inventory.pipeline.open_scope import OpenScope
 from inventory.progress import ProgressObserver
 from inventory.settings import ExportSettings
-from inventory.settings_file import check_settings
+from inventory.settings_sources.checks import check_settings
 
 ACCOUNT = TokenProvider(TokenCredential(TOKEN, "x"))
 P, Q, R = "0" * 32, "1" * 32, "2" * 32

@@ -16,7 +16,7 @@ from inventory.pipeline.rebuild import rebuild_tables
 from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
 from inventory.settings import AccountSettings, ExportSettings
-from inventory.settings_file import check_settings
+from inventory.settings_sources.checks import check_settings
 
 NORTH, SOUTH = P.split(":")[2:4], OTHER.split(":")[2:4]
 

@@ -30,7 +30,8 @@ from support.runs import TOKEN, export, run_cli
 from inventory.emulator import Emulator, GeneratedCloud, load_state
 from inventory.errors import ErrorKind, ExitCode, Status
 from inventory.reviews.rule import read_rule
-from inventory.settings_file import combine, load_review_settings
+from inventory.settings_sources.combine import combine
+from inventory.settings_sources.toml_file import load_review_settings
 
 SET_UP = (
     "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/inventory demo",

@@ -12,7 +12,7 @@ from inventory.outcome import Outcome
 from inventory.runs import manifest, manifest_reader
 from inventory.runs.manifest import Counts, ScopeReport
 from inventory.settings import AccountSettings, ExportSettings
-from inventory.settings_file import describe
+from inventory.settings_sources.combine import describe
 from inventory.tables.writer import TableFile
 
 ANSWERS = [

@@ -20,7 +20,7 @@ from inventory.pipeline import export as pipeline
 from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
 from inventory.settings import ExportSettings
-from inventory.settings_file import check_settings
+from inventory.settings_sources.checks import check_settings
 from inventory.sources.files import Source
 from inventory.tables.writer import read_table
 

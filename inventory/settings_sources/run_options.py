@@ -1,0 +1,69 @@
+"""Declares the options of a run that no settings file has, and lists all options."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - the types are read when options are declared
+from typing import Annotated
+
+import msgspec
+
+from inventory.option import DeclaredOption, Option, declared_in
+from inventory.settings import ExportSettings, LogFormat, Report
+
+
+class RunOptions:
+    """The options that no settings file has, because they belong to one run."""
+
+    output: Annotated[
+        str | None,
+        Option(
+            "Folder of the run, or s3://bucket/prefix or obs://bucket/prefix. Default: output/<UTC timestamp>.",
+            is_path=True,
+            before="format",
+        ),
+    ] = None
+    work_dir: Annotated[
+        Path | None,
+        Option(
+            "With s3:// or obs://: folder of the ledger. Default: a folder in the user's state directory.",
+            is_path=True,
+            before="format",
+        ),
+    ] = None
+    all: Annotated[
+        bool, Option("List the functions of --region, as discover does, and export them all.", before="token_file")
+    ] = False
+    versions: Annotated[bool, Option("List the versions of each function too.", before="token_file")] = False
+    aliases: Annotated[bool, Option("List the aliases of each function too.", before="token_file")] = False
+    include: Annotated[
+        tuple[Report, ...],
+        Option(
+            "With --all: a table of top failing functions, reserved instances or quotas too (repeatable).",
+            is_repeatable=True,
+            before="token_file",
+            command_line_name="with",
+        ),
+    ] = ()
+    settings: Annotated[
+        Path | None,
+        Option("TOML file with options; the command line wins.", is_path=True, before="max_workers"),
+    ] = None
+    resume: Annotated[bool, Option("Continue the run in --output.")] = False
+    overwrite: Annotated[bool, Option("Start again in a folder that contains a run.")] = False
+    dry_run: Annotated[bool, Option("Show what would be called, and call nothing.", is_python_keyword=False)] = False
+    quiet: Annotated[bool, Option("Show errors only.", is_python_keyword=False)] = False
+    log_format: Annotated[
+        LogFormat, Option("Messages on stderr as text or as JSON lines.", is_python_keyword=False)
+    ] = "text"
+
+
+def declared_options() -> dict[str, DeclaredOption]:
+    """Every option of an export by its keyword, in the order of the command line."""
+    others = declared_in(RunOptions, vars(RunOptions), is_setting=False)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(ExportSettings)}
+    ordered: list[DeclaredOption] = []
+    for setting in declared_in(ExportSettings, defaults, is_setting=True):
+        ordered += [other for other in others if other.option.before == setting.name]
+        ordered.append(setting)
+    ordered += [other for other in others if not other.option.before]
+    return {declared.keyword: declared for declared in ordered}
