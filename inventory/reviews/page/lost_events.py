@@ -46,9 +46,10 @@ WITH of_functions AS (
     FROM of_functions GROUP BY ALL
 )
 SELECT
-    * FROM counted ORDER BY lost DESC, lost / functions DESC, {columns}
+    count(*) OVER (), sum(functions) OVER ()::BIGINT, sum(lost) OVER ()::BIGINT, sum(unknown) OVER ()::BIGINT, *
+FROM counted ORDER BY lost DESC, lost / functions DESC, {columns} LIMIT {limit}
 """
-_TOTALS: Final = "SELECT count(*), sum(functions)::BIGINT, sum(lost)::BIGINT, sum(unknown)::BIGINT FROM ({groups})"
+"""Totals of all groups, and a group."""
 
 _AGES: Final = """
 WITH of_functions AS (
@@ -101,10 +102,9 @@ def draw_lost_events(reviewed: Reviewed) -> Iterator[Picture]:
 
 
 def _read(reviewed: Reviewed, columns: str) -> _Groups:
-    query = _GROUPS.format(columns=columns)
-    rows = reviewed.query(f"{query} LIMIT {_TABLE_ROWS}")
-    ((count, *sums),) = reviewed.query(_TOTALS.format(groups=query))
-    return _Groups(rows, count, *(int(number or 0) for number in sums))
+    rows = reviewed.query(_GROUPS.format(columns=columns, limit=_TABLE_ROWS))
+    totals = rows[0][:4] if rows else (0, 0, 0, 0)
+    return _Groups([row[4:] for row in rows], *totals)
 
 
 def _draw_groups(name: str, noun: str, groups: _Groups, *, has_context: bool = False) -> Picture:
