@@ -91,8 +91,6 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
     table cannot be read or written; 6 coverage below --min-coverage.
     """
     with exit_on_error("text", quiet=False) as log:
-        if format == "html":
-            raise UsageError("--format html does not exist yet: give text, json, csv, parquet, markdown or sarif")
         if table is not None and format not in _TABULAR:
             raise UsageError("--table needs --format csv, parquet or json: the other formats show findings")
         from inventory.reviews.request import Request, review_run
@@ -113,7 +111,7 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
         )
         with (
             interrupted_by_signals(),
-            open_output(output, binary=format == "parquet", escapes=format in _TABULAR) as sink,
+            open_output(output, binary=format in {"parquet", "html"}, escapes=format in _TABULAR) as sink,
             review_run(snapshot, request) as reviewed,
         ):
             _write(reviewed, format, table, sink, shown, output)
@@ -142,6 +140,10 @@ def _write(
         from inventory.reviews.outputs.documents import write_csv, write_parquet
 
         (write_csv if form == "csv" else write_parquet)(reviewed, table or "findings", sink)
+    elif form == "html":
+        from inventory.reviews.page.write import write_page
+
+        write_page(reviewed, sink)
     elif form == "sarif":
         from inventory.reviews.outputs.sarif import write_sarif
 

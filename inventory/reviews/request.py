@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +12,7 @@ from inventory.errors import OutputError, UsageError
 from inventory.reviews.baseline import Baseline, baseline_of, is_findings_file, read_baseline
 from inventory.reviews.database import run_tables
 from inventory.reviews.result import Review, ReviewOptions
-from inventory.reviews.reviewed import Details, Reviewed
+from inventory.reviews.reviewed import Details, Reviewed, TrendPoint
 from inventory.reviews.selection import SelectedRules, select_rules
 from inventory.reviews.suppressions import Suppressions
 from inventory.runs.catalog import find_runs
@@ -54,6 +55,20 @@ class Request(NamedTuple):
     keep_passes: bool = False
     rule_timeout: float = 60.0
 
+    @property
+    def day(self) -> dt.date:
+        """The day that suppressions are compared with."""
+        return self.as_of or dt.datetime.now(dt.UTC).date()
+
+
+@dataclass
+class _Earlier:
+    """Earlier findings, what was left out of them, and the counts of the runs that have them."""
+
+    baseline: Baseline | None = None
+    notes: list[str] = field(default_factory=list)
+    points: list[TrendPoint] = field(default_factory=list)
+
 
 @contextmanager
 def review_run(place: str | Path, request: Request) -> Iterator[Reviewed]:
@@ -70,19 +85,22 @@ def review_run(place: str | Path, request: Request) -> Iterator[Reviewed]:
     selected = select_rules(request.settings, request.rules, request.only)
     with ExitStack() as stack:
         review = stack.enter_context(_evaluate(place, selected, request))
-        baseline, notes = _find_baseline(review, selected, request, str(place))
-        if baseline is not None:
-            review.compare(baseline)
-            notes += _not_compared(baseline, selected)
+        earlier = _find_baseline(review, selected, request, str(place))
+        if earlier.baseline is not None:
+            review.compare(earlier.baseline)
+            earlier.notes += _not_compared(earlier.baseline, selected)
         if not review.is_limited:
-            notes.append("own rules ran without a limit of their memory: this system has none")
-        as_of = request.as_of or dt.datetime.now(dt.UTC).date()
-        yield Reviewed(
-            review,
-            Suppressions(request.settings.suppress, as_of, selected.rules, selected.known),
-            Details(str(place), as_of, request.new_only, _assumptions(request.settings), baseline is not None),
-            tuple(notes),
+            earlier.notes.append("own rules ran without a limit of their memory: this system has none")
+        details = Details(
+            str(place),
+            request.day,
+            request.new_only,
+            _assumptions(request.settings),
+            earlier.baseline is not None,
+            earlier.baseline.name if earlier.baseline else "",
+            tuple(earlier.points),
         )
+        yield Reviewed(review, _suppressions(selected, request), details, tuple(earlier.notes))
 
 
 def _evaluate(place: str | Path, selected: SelectedRules, request: Request) -> Review:
@@ -97,6 +115,10 @@ def _evaluate(place: str | Path, selected: SelectedRules, request: Request) -> R
     return Review(run_tables(open_run(place)), options)
 
 
+def _suppressions(selected: SelectedRules, request: Request) -> Suppressions:
+    return Suppressions(request.settings.suppress, request.day, selected.rules, selected.known)
+
+
 def _assumptions(settings: ReviewSettings) -> tuple[str, ...]:
     defaults = settings.review.defaults
     return tuple(
@@ -106,42 +128,38 @@ def _assumptions(settings: ReviewSettings) -> tuple[str, ...]:
     )
 
 
-def _find_baseline(
-    review: Review, selected: SelectedRules, request: Request, place: str
-) -> tuple[Baseline | None, list[str]]:
-    if request.baseline is not None:
-        if is_findings_file(request.baseline):
-            return read_baseline(Path(expand_user(request.baseline))), []
-        return _review_earlier(request.baseline, None, selected, request), []
-    if request.history is not None:
-        return _first_seen(review, selected, request, place)
-    return None, []
+def _find_baseline(review: Review, selected: SelectedRules, request: Request, place: str) -> _Earlier:
+    earlier = _Earlier()
+    if request.baseline is not None and is_findings_file(request.baseline):
+        earlier.baseline = read_baseline(Path(expand_user(request.baseline)))
+    elif request.baseline is not None:
+        _review_earlier(request.baseline, earlier, selected, request)
+    elif request.history is not None:
+        _review_history(review, earlier, selected, request, place)
+    return earlier
 
 
-def _first_seen(
-    review: Review, selected: SelectedRules, request: Request, place: str
-) -> tuple[Baseline | None, list[str]]:
+def _review_history(review: Review, earlier: _Earlier, selected: SelectedRules, request: Request, place: str) -> None:
     """Reviews the earlier runs of a folder, oldest first, so that each finding keeps its first run."""
     assert request.history is not None  # noqa: S101 - the caller checked it
-    runs = find_runs(request.history)
-    earlier = [run for run in runs.whole if run.finished < review.taken and str(run.path) != place]
-    baseline, notes = None, []
-    for run in earlier:
-        try:
-            baseline = _review_earlier(str(run.path), baseline, selected, request)
-        except OutputError as error:
-            notes.append(f"left out of the history: {error}")
-    if baseline is None:
-        notes.append(f"{request.history} contains no run before this one: findings have no state")
-    return baseline, notes
+    for run in find_runs(request.history).whole:
+        if run.finished < review.taken and str(run.path) != place:
+            try:
+                _review_earlier(str(run.path), earlier, selected, request)
+            except OutputError as error:
+                earlier.notes.append(f"left out of the history: {error}")
+    if earlier.baseline is None:
+        earlier.notes.append(f"{request.history} contains no run before this one: findings have no state")
 
 
-def _review_earlier(place: str, baseline: Baseline | None, selected: SelectedRules, request: Request) -> Baseline:
+def _review_earlier(place: str, earlier: _Earlier, selected: SelectedRules, request: Request) -> None:
     try:
         with _evaluate(place, selected, request._replace(keep_passes=False)) as review:
-            if baseline is not None:
-                review.compare(baseline)
-            return baseline_of(place, review.batches("findings"), review.rules)
+            if earlier.baseline is not None:
+                review.compare(earlier.baseline)
+            reviewed = Reviewed(review, _suppressions(selected, request), Details(place, request.day))
+            earlier.baseline = baseline_of(place, reviewed.findings(), review.rules)
+            earlier.points.append(reviewed.point())
     except (UsageError, OutputError) as error:
         error.message = f"the baseline {place}: {error.message}"
         raise

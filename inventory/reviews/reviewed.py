@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from inventory.tables.arrow import to_array, to_objects
 from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date, datetime
 
     from inventory.reviews.result import Review
@@ -36,6 +37,24 @@ class Group(NamedTuple):
     state: str | None
 
 
+class TrendPoint(NamedTuple):
+    """The counts of one run.
+
+    Attributes:
+        run: folder or URL.
+        finished: end of the run, UTC.
+        failures: open failures by severity.
+        unknown: verdicts that are unknown.
+        coverage: as :attr:`Reviewed.coverage`.
+    """
+
+    run: str
+    finished: datetime
+    failures: dict[str, int]
+    unknown: int
+    coverage: float | None
+
+
 class Details(NamedTuple):
     """What a review is about.
 
@@ -45,6 +64,8 @@ class Details(NamedTuple):
         new_only: outputs have new findings only.
         assumptions: sentences.
         has_baseline: findings have a state.
+        baseline: what the findings are compared with; empty: nothing.
+        earlier: earlier runs that were reviewed with the same rules and suppressions, oldest first.
     """
 
     run: str
@@ -52,6 +73,8 @@ class Details(NamedTuple):
     new_only: bool = False
     assumptions: tuple[str, ...] = ()
     has_baseline: bool = False
+    baseline: str = ""
+    earlier: tuple[TrendPoint, ...] = ()
 
 
 class Reviewed:
@@ -72,6 +95,7 @@ class Reviewed:
         self._warnings = warnings
         self._counts: Counter[Group] | None = None
         self.details = details
+        self.manifest: Mapping[str, Any] = review.manifest
         self.rules: Mapping[str, Rule] = review.rules
         self.taken: datetime = review.taken
         self.cycles: pa.Table = review.cycles
@@ -157,6 +181,16 @@ class Reviewed:
             reasons.update(json.loads(text) if text else {})
         return reasons
 
+    def point(self) -> TrendPoint:
+        """The counts of this run; reads the findings, as :attr:`counts`."""
+        return TrendPoint(
+            self.details.run,
+            self.taken,
+            {severity: self.count("fail", severity) for severity in SEVERITIES},
+            self.unknown_reasons().total(),
+            self.coverage,
+        )
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences about this review; reads the findings, as :attr:`counts`."""
@@ -197,6 +231,19 @@ def first_of_each_rule(batch: pa.RecordBatch, maximum: int) -> list[dict[str, An
     for rule in pc.unique(batch.column("rule")).to_pylist():
         rows += to_objects(batch.filter(pc.equal(batch.column("rule"), rule)).slice(0, maximum))
     return rows
+
+
+def most_severe(rows: Iterable[dict[str, Any]], maximum: int) -> list[dict[str, Any]]:
+    """The most severe rows; of equally severe ones the first of each rule, then the second of each rule."""
+    numbers: Counter[tuple[str, str]] = Counter()
+    ranked = []
+    for row in rows:
+        group = row["severity"], row["rule"]
+        numbers[group] += 1
+        if row["state"] not in ("fixed", "gone"):
+            ranked.append(((SEVERITIES.index(row["severity"]), numbers[group], row["rule"]), row))
+    chosen = sorted(ranked, key=itemgetter(0))[:maximum]
+    return [row for _, row in sorted(chosen, key=lambda item: (item[0][0], item[0][2], item[0][1]))]
 
 
 def _is_new(batch: pa.RecordBatch) -> pa.Array:

@@ -92,7 +92,6 @@ def test_a_suppression_that_matches_nothing_is_a_warning_and_with_strict_an_erro
     ("arguments", "code", "message"),
     [
         (["none"], 2, "none: there is no such folder"),
-        (["run", "--format", "html"], 2, "--format html does not exist yet"),
         (["run", "--table", "exposure"], 2, "--table needs --format csv, parquet or json"),
         (["run", "--only", "FGA999"], 2, "there is no such rule; the nearest is"),
         (["run", "--as-of", "tomorrow"], 2, "--as-of 'tomorrow' is no day"),

@@ -51,14 +51,14 @@ def test_every_file_that_a_document_names_exists(document):
 
 
 def test_every_dependency_has_its_reason():
-    declared = {re.match(r"[a-z]+", name)[0] for name in PROJECT["project"]["dependencies"]}
+    declared = {re.match(r"[a-z0-9]+", name)[0] for name in PROJECT["project"]["dependencies"]}
     assert {name for row in section("Dependencies") for name in row[0].split(", ")} == declared
 
 
 def test_every_dependency_is_used():
     text = "\n".join(path.read_text(encoding="utf-8") for path in FILES)
     for name in PROJECT["project"]["dependencies"]:
-        package = re.match(r"[a-z]+", name)[0]
+        package = re.match(r"[a-z0-9]+", name)[0]
         assert re.search(rf"^\s*(?:import|from) {package}\b", text, re.MULTILINE), package
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections import Counter
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import format_count, format_share
 from inventory.printable import printable
 from inventory.reviews.outputs.wording import describe, explain_command
-from inventory.reviews.reviewed import first_of_each_rule, of_kind
+from inventory.reviews.reviewed import first_of_each_rule, most_severe, of_kind
 from inventory.settings import SEVERITIES
 
 if TYPE_CHECKING:
@@ -66,20 +64,7 @@ def _samples(reviewed: Reviewed, kinds: set[str]) -> dict[str, list[dict[str, An
     for batch in reviewed.findings():
         for kind, rows in samples.items():
             rows.extend(first_of_each_rule(of_kind(batch, kind), _SHOWN))
-    return {kind: _spread(rows) for kind, rows in samples.items()}
-
-
-def _spread(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The most severe rows; of equally severe ones the first of each rule, then the second of each rule."""
-    numbers: Counter[tuple[str, str]] = Counter()
-    ranked = []
-    for row in rows:
-        group = row["severity"], row["rule"]
-        numbers[group] += 1
-        if row["state"] not in ("fixed", "gone"):
-            ranked.append(((SEVERITIES.index(row["severity"]), numbers[group], row["rule"]), row))
-    chosen = sorted(ranked, key=itemgetter(0))[:_SHOWN]
-    return [row for _, row in sorted(chosen, key=lambda item: (item[0][0], item[0][2], item[0][1]))]
+    return {kind: most_severe(rows, _SHOWN) for kind, rows in samples.items()}
 
 
 def _total(reviewed: Reviewed, kind: str) -> int:

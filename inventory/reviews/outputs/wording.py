@@ -21,7 +21,7 @@ Language: TypeAlias = Literal["hcl", "bash"]
 _EVENTS: Final = {"on_success": "of successes", "on_failure": "of failures"}
 
 
-class _Ask(NamedTuple):
+class Ask(NamedTuple):
     """How an unknown verdict becomes known."""
 
     fix: str
@@ -29,18 +29,18 @@ class _Ask(NamedTuple):
 
 
 _LIST: Final = "inventory export --all --versions --aliases --region REGION --project-id PROJECT_ID --output DIR"
-_AGAIN: Final = _Ask("Ask again for the URNs without an answer.", "inventory export --resume --output RUN")
-_LISTED: Final = _Ask("Export with --all: the listing has functions, versions, aliases and facts.", _LIST)
+_AGAIN: Final = Ask("Ask again for the URNs without an answer.", "inventory export --resume --output RUN")
+_LISTED: Final = Ask("Export with --all: the listing has functions, versions, aliases and facts.", _LIST)
 _LOOK: Final = "The answer lacks the value: look at the function in the console."
-_ASK: Final = {
+ASKS: Final = {
     "not_answered": _AGAIN,
     "not_attempted": _AGAIN,
-    "not_stated": _Ask(_LOOK, ""),
-    "default_unknown": _Ask(
+    "not_stated": Ask(_LOOK, ""),
+    "default_unknown": Ask(
         "Choose the default that applies, in [review.defaults] of a settings file.",
         "inventory review RUN --settings inventory.toml",
     ),
-    "param_unreadable": _Ask("Correct param of the destination.", "inventory rules FGA116"),
+    "param_unreadable": Ask("Correct param of the destination.", "inventory rules FGA116"),
     "not_listed": _LISTED,
     "alias_unresolved": _LISTED,
     "existence_unknown": _LISTED,
@@ -69,7 +69,7 @@ def describe(finding: dict[str, Any], rule: Rule, run: str = "") -> Wording:
         printable(f"{finding['subject']}{event}{target}"),
         evidence_text(finding),
         printable(" ".join(rule.why.split())),
-        printable(" ".join((_ASK[finding["why_unknown"]].fix if is_unknown(finding) else rule.fix).split())),
+        printable(" ".join((ASKS[finding["why_unknown"]].fix if is_unknown(finding) else rule.fix).split())),
         block_of(finding, rule, run),
     )
 
@@ -98,7 +98,7 @@ class Block(NamedTuple):
 
 def block_of(finding: dict[str, Any], rule: Rule, run: str = "") -> Block:
     """The block of a finding, with its names, numbers and evidence; of an unknown one, what makes it known."""
-    block = Block(_ASK[finding["why_unknown"]].command, "bash") if is_unknown(finding) else template_of(rule)
+    block = Block(ASKS[finding["why_unknown"]].command, "bash") if is_unknown(finding) else template_of(rule)
     if not block.text:
         return Block(explain_command(rule), "bash")
     values = _values(finding, run)
