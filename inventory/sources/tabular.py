@@ -250,7 +250,7 @@ def read_parquet(stream: IO[bytes], table: ReadOptions) -> Iterator[Entry]:
         name = table.pick(file.schema_arrow.names)
         table.check_unique(name, file.schema_arrow.names)
         row = 0
-        for batch in file.iter_batches(batch_size=4096, columns=[name]):
+        for batch in file.iter_batches(batch_size=4096, columns=[name], use_threads=False):
             for value in _cells_of(batch.column(0)):
                 row += 1
                 yield _entry_of_cell(row, value)

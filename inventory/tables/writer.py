@@ -265,8 +265,10 @@ def read_table(path: Path, name: str | None = None, columns: Sequence[str] | Non
         if path.suffix != ".parquet":
             return _read_csv(path, table, columns)
         with open_file(path) as file:  # Arrow accepts only UTF-8 names
-            # pq.read_table() leaves a thread that aborts the process if Python exits soon after.
-            return pq.ParquetFile(file).read() if columns is None else _read_columns(file, table, columns)
+            if columns is not None:
+                return _read_columns(file, table, columns)
+            # Threads of Arrow before 25 abort the process if Python exits soon after.
+            return pq.ParquetFile(file).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
 
@@ -274,7 +276,7 @@ def read_table(path: Path, name: str | None = None, columns: Sequence[str] | Non
 def _read_columns(file: IO[bytes], table: Table, columns: Sequence[str]) -> pa.Table:
     parquet = pq.ParquetFile(file)
     present = [name for name in columns if name in parquet.schema_arrow.names]
-    read = parquet.read(columns=present)
+    read = parquet.read(columns=present, use_threads=False)
     fields = [arrow_schema(table).field(name) for name in columns]
     rows = parquet.metadata.num_rows
     arrays = [
