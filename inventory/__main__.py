@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 _MAY_BE_SECRET: Final = re.compile(r"TOKEN|SECRET|PASSWORD|ACCESS_?KEY|_AK$|_SK$")
 """Environment variables whose values are removed from tracebacks."""
+_COMPLETION: Final = "_INVENTORY_COMPLETE"
+"""The variable with which a shell asks typer for completions."""
 _FILE_NAME_ERRORS: Final = "inventory-file-names"
 _SHORTEST_SECRET: Final = 4
 _USER_OF_URL: Final = re.compile(r"://[^\s'\"]*@")
@@ -37,7 +40,7 @@ def main() -> None:
         code = main_command().main(prog_name="inventory", standalone_mode=False)
     except SystemExit as stop:
         # typer exits with 1 if the reader of --help closed the pipe, which is no error.
-        code = 0 if stop.code == 1 else stop.code
+        code = 0 if stop.code == 1 and _COMPLETION not in os.environ else stop.code
     except CLICK_ERROR as error:
         code = _print_usage_error(error)
     except OSError as error:
@@ -48,16 +51,25 @@ def main() -> None:
 
 
 def _print_usage_error(error: Any) -> int:  # noqa: ANN401 - click's, of which typer has a copy
-    from inventory.display.log import silence_stream  # noqa: PLC0415 - loaded only when needed
-    from inventory.printable import printable  # noqa: PLC0415 - as little as can be, until signals have a sentence
+    from inventory.cli.usage_error import usage_message  # noqa: PLC0415 - loaded only when needed
+    from inventory.display.log import Log, silence_stream  # noqa: PLC0415 - as above
 
-    if type(error).__name__ != "NoArgsIsHelpError":  # whose message is the help, of several lines
-        error.message = printable(error.message.removeprefix("Value error, "))  # pydantic's words
+    if type(error).__name__ != "NoArgsIsHelpError":
+        Log(_log_format()).complain(usage_message(error), exit_code=int(error.exit_code))
+        return int(error.exit_code)
     try:
-        error.show()
+        error.show()  # the help
     except OSError:
         silence_stream(sys.stderr)
     return int(error.exit_code)
+
+
+def _log_format() -> str:
+    """The format of messages that a command line asks for, which could not be parsed."""
+    option, words = "--log-format", sys.argv[1:]
+    given = [word for before, word in pairwise(words) if before == option]
+    given += [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
+    return "json" if "json" in (given or [os.environ.get("INVENTORY_LOG_FORMAT", "text")]) else "text"
 
 
 def _print_os_error(error: OSError) -> int:

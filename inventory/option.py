@@ -32,6 +32,8 @@ class Option(NamedTuple):
         command_line_name: the name on the command line, where it is no Python name.
         before: of an option outside the settings file: the setting that it precedes on the command line.
         is_python_keyword: whether ``inventory.export`` accepts it too.
+        panel: heading in ``--help``.
+        metavar: name of the value in ``--help``; default: its choices, or a name for its type.
     """
 
     help: str
@@ -42,6 +44,8 @@ class Option(NamedTuple):
     before: str = ""
     is_python_keyword: bool = True
     command_line_name: str | None = None
+    panel: str | None = None
+    metavar: str | None = None
 
 
 class DeclaredOption(NamedTuple):

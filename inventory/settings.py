@@ -73,38 +73,75 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     """The options that a settings file may set, in the order of the command line; then those that only a file has."""
 
     format: Annotated[
-        tuple[Format, ...], Option("Format of the tables (repeatable). Default: parquet.", is_repeatable=True)
+        tuple[Format, ...],
+        Option("Format of the tables (repeatable). Default: parquet.", is_repeatable=True, panel="Tables"),
     ] = ("parquet",)
-    column: Annotated[str | None, Option("Column of the URNs. Default: function_urn, func_urn or urn.")] = None
+    column: Annotated[
+        str | None, Option("Column of the URNs. Default: function_urn, func_urn or urn.", panel="Input", metavar="NAME")
+    ] = None
     endpoint: Annotated[
-        str, Option("Base URL; may contain {region}. Default: Huawei Cloud's endpoint of each region.")
+        str,
+        Option(
+            "Base URL; may contain {region}. Default: Huawei Cloud's endpoint of each region.",
+            panel="Cloud",
+            metavar="URL",
+        ),
     ] = DEFAULT_ENDPOINT
-    iam_endpoint: Annotated[str, Option("Base URL of IAM; may contain {region}.")] = DEFAULT_IAM_ENDPOINT
+    iam_endpoint: Annotated[str, Option("Base URL of IAM; may contain {region}.", panel="Cloud", metavar="URL")] = (
+        DEFAULT_IAM_ENDPOINT
+    )
     region: Annotated[
         str | None,
-        Option("Completes short forms of URNs; with --all, a region to list (repeatable).", is_repeatable=True),
+        Option(
+            "Completes short forms of URNs; with --all, a region to list (repeatable).",
+            is_repeatable=True,
+            panel="Input",
+            metavar="REGION",
+        ),
     ] = None
     project_id: Annotated[
         str | None,
-        Option("Completes short forms of URNs; with --all, a project to list (repeatable).", is_repeatable=True),
+        Option(
+            "Completes short forms of URNs; with --all, a project to list (repeatable).",
+            is_repeatable=True,
+            panel="Input",
+            metavar="ID",
+        ),
     ] = None
     token_file: Annotated[
         str | None,
-        Option("File with an IAM token. Default: the environment, see inventory/docs/credentials.md.", is_path=True),
+        Option(
+            "File with an IAM token. Default: the environment, see inventory/docs/credentials.md.",
+            is_path=True,
+            panel="Cloud",
+            metavar="FILE",
+        ),
     ] = None
     ca_bundle: Annotated[
         str | None,
-        Option("PEM file of certificate authorities. Default: SSL_CERT_FILE or the system's.", is_path=True),
+        Option(
+            "PEM file of certificate authorities. Default: SSL_CERT_FILE or the system's.",
+            is_path=True,
+            panel="Cloud",
+            metavar="FILE",
+        ),
     ] = None
     max_workers: Annotated[
         int,
-        Option("Maximum number of concurrent calls. Default: {default}.", Bounds("a number from 1 to 4096", 1, 4096)),
+        Option(
+            "Maximum number of concurrent calls. Default: {default}.",
+            Bounds("a number from 1 to 4096", 1, 4096),
+            panel="Rate",
+            metavar="N",
+        ),
     ] = 64
     max_per_second: Annotated[
         float | None,
         Option(
             "Maximum calls per second and scope; 0: no cap. Default: 200, or the limit that the server reports.",
             Bounds("calls per second, or 0 for no cap", 0, 1e6),
+            panel="Rate",
+            metavar="CALLS",
         ),
     ] = None
     timeout: Annotated[
@@ -112,14 +149,21 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         Option(
             "Seconds for one whole call. Default: {default}.",
             Bounds("seconds, from above 0 to 3600", 0, 3600, excludes_minimum=True),
+            panel="Rate",
+            metavar="SECONDS",
         ),
     ] = 30.0
-    attempts: Annotated[int, Option("Maximum attempts for one URN. Default: {default}.", Bounds("1 or more", 1))] = 4
+    attempts: Annotated[
+        int,
+        Option("Maximum attempts for one URN. Default: {default}.", Bounds("1 or more", 1), panel="Rate", metavar="N"),
+    ] = 4
     quota_share: Annotated[
         float,
         Option(
             "Share of the server's limit to use. Default: {default}, all of it.",
             Bounds("a share, from above 0 to 1", 0, 1, excludes_minimum=True),
+            panel="Rate",
+            metavar="SHARE",
         ),
     ] = 1.0
     max_time: Annotated[
@@ -127,21 +171,33 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         Option(
             "Seconds after which the run ends with the tables so far (exit code 5). Default: no limit.",
             Bounds("seconds, above 0", 0, excludes_minimum=True),
+            panel="Run",
+            metavar="SECONDS",
         ),
     ] = None
     naive_timezone: Annotated[
-        str | None, Option("Time zone of times that have none. Default: such a time is kept as text only.")
+        str | None,
+        Option(
+            "Time zone of times that have none. Default: such a time is kept as text only.",
+            panel="Tables",
+            metavar="ZONE",
+        ),
     ] = None
     rows_per_file: Annotated[
         int,
         Option(
             "Split a table of more rows into a folder of files, such as functions/part-00000.parquet; 0: one file.",
             Bounds("rows, or 0 for one file a table", 0),
+            panel="Tables",
+            metavar="ROWS",
         ),
     ] = 0
-    drop_bodies: Annotated[bool, Option("Remove the raw answers from the ledger once every URN is answered.")] = False
+    drop_bodies: Annotated[
+        bool, Option("Remove the raw answers from the ledger once every URN is answered.", panel="Tables")
+    ] = False
     batch: Annotated[
-        bool, Option("Make one call for each URN, even where one call could answer many.", flag="no_batch")
+        bool,
+        Option("Make one call for each URN, even where one call could answer many.", flag="no_batch", panel="Rate"),
     ] = True
     accounts: tuple[AccountSettings, ...] = ()
     region_endpoints: dict[str, str] = {}

@@ -7,13 +7,15 @@ from typing import Annotated, Final
 import typer
 
 from inventory.cli import export, review, runs
+from inventory.cli.help import CONTEXT, HelpCommand, HelpGroup
 from inventory.cli.process import exit_on_error
 from inventory.cli.stdout import print_data
 
 app = typer.Typer(
     help="Exports the async-invoke configuration of Huawei Cloud FunctionGraph functions to Parquet and CSV.",
+    cls=HelpGroup,
+    context_settings=dict(CONTEXT),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -54,8 +56,8 @@ for command in (
     runs.emulate,
     runs.schema,
 ):
-    app.command()(command)
-app.command("rules")(review.list_rules)
+    app.command(cls=HelpCommand)(command)
+app.command("rules", cls=HelpCommand)(review.list_rules)
 
 
 def main_command() -> typer.core.TyperGroup:

@@ -90,7 +90,10 @@ def discover(
     ] = None,
     **options: Any,  # noqa: ANN401 - each option has its own type
 ) -> None:
-    """List the functions of projects, as input for export. A partial list is not written."""
+    """List the functions of projects, as input for export.
+
+    A partial list is not written.
+    """
     with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
         from inventory.cloud.projects import select_projects
         from inventory.display.formatting import format_count

@@ -97,7 +97,9 @@ def _parameter(declared: DeclaredOption, text: str | None) -> Parameter:
         kind = kind | None
     else:
         default = declared.default
-    info = typer.Option(*flags, help=text or declared.help, readable=False)
+    info = typer.Option(
+        *flags, help=text or declared.help, readable=False, rich_help_panel=option.panel, metavar=option.metavar
+    )
     return Parameter(declared.keyword, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 

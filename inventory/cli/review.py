@@ -74,7 +74,8 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
     ] = False,
     show: Annotated[list[Show] | None, typer.Option(help="Show these findings too (repeatable).")] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Id of a rule to run, such as FGA101 or 'FGA1*' (repeatable).")
+        list[str] | None,
+        typer.Option(help="Id of a rule to run, such as FGA101 or 'FGA1*' (repeatable).", metavar="RULE"),
     ] = None,
     rules: RulesFolder = None,
     settings: SettingsFile = None,

@@ -116,18 +116,22 @@ def emulate(
         str | None,
         typer.Option(
             help="Rate limit of each project, such as 60/minute or 200/5minute; with :ip (150/second:ip) of all "
-            "projects together, with :api of all callers of an operation."
+            "projects together, with :api of all callers of an operation.",
+            metavar="CALLS/PERIOD",
         ),
     ] = None,
     faults: Annotated[
         str | None,
         typer.Option(
-            help="Faults, such as latency=20ms,5xx=1%,stall=0.1%,stray=0.5%, or all=5%; see inventory/docs/emulator.md."
+            help="Faults, such as latency=20ms,5xx=1%,stall=0.1%,stray=0.5%, or all=5%; inventory/docs/emulator.md.",
+            metavar="NAME=SHARE,...",
         ),
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option(help="JSON file with the functions to serve, instead of generated ones.", readable=False),
+        typer.Option(
+            help="JSON file with the functions to serve, instead of generated ones.", readable=False, metavar="FILE"
+        ),
     ] = None,
 ) -> None:
     """Serve a local FunctionGraph for tests and trials."""
@@ -218,7 +222,9 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
         typer.Option(help="Format of the output; all but text contain every change."),
     ] = "text",
     output: Annotated[Path | None, typer.Option(help="File to write. Default: stdout.", readable=False)] = None,
-    kind: Annotated[list[str] | None, typer.Option(help="Kind of changes that the text shows (repeatable).")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Kind of changes that the text shows (repeatable).", metavar="KIND")
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(min=0, help="URNs that the text shows; 0 for all. Default: 20 on a terminal, all elsewhere."),

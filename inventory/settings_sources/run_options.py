@@ -20,6 +20,8 @@ class RunOptions:
             "Folder of the run, or s3://bucket/prefix or obs://bucket/prefix. Default: output/<UTC timestamp>.",
             is_path=True,
             before="format",
+            panel="Run",
+            metavar="DIR|URL",
         ),
     ] = None
     work_dir: Annotated[
@@ -28,13 +30,22 @@ class RunOptions:
             "With s3:// or obs://: folder of the ledger. Default: a folder in the user's state directory.",
             is_path=True,
             before="format",
+            panel="Run",
+            metavar="DIR",
         ),
     ] = None
     all: Annotated[
-        bool, Option("List the functions of --region, as discover does, and export them all.", before="token_file")
+        bool,
+        Option(
+            "List the functions of --region, as discover does, and export them all.", before="token_file", panel="Input"
+        ),
     ] = False
-    versions: Annotated[bool, Option("List the versions of each function too.", before="token_file")] = False
-    aliases: Annotated[bool, Option("List the aliases of each function too.", before="token_file")] = False
+    versions: Annotated[bool, Option("List the versions of each function too.", before="token_file", panel="Input")] = (
+        False
+    )
+    aliases: Annotated[bool, Option("List the aliases of each function too.", before="token_file", panel="Input")] = (
+        False
+    )
     include: Annotated[
         tuple[Report, ...],
         Option(
@@ -42,18 +53,27 @@ class RunOptions:
             is_repeatable=True,
             before="token_file",
             command_line_name="with",
+            panel="Input",
         ),
     ] = ()
     settings: Annotated[
         Path | None,
-        Option("TOML file with options; the command line wins.", is_path=True, before="max_workers"),
+        Option(
+            "TOML file with options; the command line wins.",
+            is_path=True,
+            before="max_workers",
+            panel="Run",
+            metavar="FILE",
+        ),
     ] = None
-    resume: Annotated[bool, Option("Continue the run in --output.")] = False
-    overwrite: Annotated[bool, Option("Start again in a folder that contains a run.")] = False
-    dry_run: Annotated[bool, Option("Show what would be called, and call nothing.", is_python_keyword=False)] = False
-    quiet: Annotated[bool, Option("Show errors only.", is_python_keyword=False)] = False
+    resume: Annotated[bool, Option("Continue the run in --output.", panel="Run")] = False
+    overwrite: Annotated[bool, Option("Start again in a folder that contains a run.", panel="Run")] = False
+    dry_run: Annotated[
+        bool, Option("Show what would be called, and call nothing.", is_python_keyword=False, panel="Run")
+    ] = False
+    quiet: Annotated[bool, Option("Show errors only.", is_python_keyword=False, panel="Run")] = False
     log_format: Annotated[
-        LogFormat, Option("Messages on stderr as text or as JSON lines.", is_python_keyword=False)
+        LogFormat, Option("Messages on stderr as text or as JSON lines.", is_python_keyword=False, panel="Run")
     ] = "text"
 
 

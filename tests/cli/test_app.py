@@ -92,8 +92,9 @@ def test_invalid_input_gives_one_sentence_and_an_exit_code(tmp_path, write_list,
 def test_an_unknown_choice_lists_the_choices():
     done = run_cli("schema", "--format", "xml")
     assert done.returncode == 2
-    assert done.stderr.endswith(
-        "Error: Invalid value for '--format': 'xml' is not one of 'text', 'json', 'markdown'.\n"
+    assert done.stderr == (
+        "inventory: invalid value for '--format': 'xml' is not one of 'text', 'json', 'markdown'; "
+        "see inventory schema --help\n"
     )
 
 
@@ -314,10 +315,3 @@ def test_the_data_dictionary_has_every_column(form):
 
 def test_the_version():
     assert run_cli("--version").stdout == "inventory 0.1.0\n"
-
-
-def test_the_list_of_commands_is_not_cut():
-    done = run_cli("--help", COLUMNS="80", TERMINAL_WIDTH="80")
-    lines = done.stdout.partition("Commands:")[2].strip().splitlines()
-    assert len(lines) >= 10
-    assert [line for line in lines if not line.endswith(".") or line.endswith("...") or len(line) > 80] == []
