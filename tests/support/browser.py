@@ -63,7 +63,10 @@ class Browser:
 
     def open(self, page, fragment="", *, theme="light", width=1280, height=900, media=""):
         """Opens a file and waits until its script has drawn it; a new document, whatever was open before."""
-        features = [{"name": "prefers-color-scheme", "value": theme}]
+        features = [
+            {"name": "prefers-color-scheme", "value": theme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},  # what moves cannot be clicked
+        ]
         self.run("Emulation.setEmulatedMedia", media=media, features=features)
         self.run("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.driver.get("about:blank")
@@ -75,6 +78,10 @@ class Browser:
     def wait(self, condition):
         """Waits until something is true."""
         WebDriverWait(self.driver, PATIENCE, poll_frequency=0.02).until(lambda _driver: condition())
+
+    def settle(self):
+        """Waits until the page has handled what was done before, and is drawn."""
+        self.driver.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0]))")
 
     def script(self, source, *arguments):
         """Runs the body of a function in the page."""
