@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from inventory.reviews.page.canvas import WIDTH, Canvas, Point, text_width
+from inventory.reviews.page.canvas import CONTEXT_SIZE, WIDTH, Canvas, Point, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +13,7 @@ _ROW: Final = 33
 _LEGEND_ROW: Final = 18
 _BAR: Final = 9
 _GAP: Final = 12
+_VALUE_SIZE: Final = 11
 
 
 class Part(NamedTuple):
@@ -60,7 +61,7 @@ def draw_bars(name: str, bars: Sequence[Bar], parts: Sequence[Part], whole: floa
 def _draw_row(canvas: Canvas, bar: Bar, parts: Sequence[Part], whole: float | None, top: float) -> None:
     baseline = top + 12
     canvas.text(Point(WIDTH, baseline), bar.value, "value", anchor="end")
-    room = WIDTH - text_width(bar.value, 11) - _GAP
+    room = WIDTH - text_width(bar.value, _VALUE_SIZE) - _GAP
     if bar.is_rest:
         canvas.text(Point(0, baseline), bar.name, "label")
     else:
@@ -68,7 +69,7 @@ def _draw_row(canvas: Canvas, bar: Bar, parts: Sequence[Part], whole: float | No
         used = canvas.name_text(Point(0, baseline), bar.name, room * share)
         if bar.context:
             left = used + 8
-            canvas.name_text(Point(left, baseline), bar.context, room - left, size=10, style="context")
+            canvas.name_text(Point(left, baseline), bar.context, room - left, size=CONTEXT_SIZE, style="context")
     if any(bar.amounts) or not bar.is_rest:
         canvas.rectangle(Point(0, top + 17), WIDTH, _BAR, "track")
     total = sum(bar.amounts) if whole is None else whole

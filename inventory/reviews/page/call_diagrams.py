@@ -9,7 +9,7 @@ from inventory.printable import printable
 from inventory.reviews.graph.call_graph import FAILURE, POSSIBLE, SUCCESS, VERSION
 from inventory.reviews.labels import cut
 from inventory.reviews.page.call_samples import Node, Samples, read_chains, read_cycles
-from inventory.reviews.page.canvas import WIDTH, Canvas, Point
+from inventory.reviews.page.canvas import CONTEXT_SIZE, WIDTH, Canvas, Point
 from inventory.urn import split_urn
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _draw_sample(canvas: Canvas, sample: Sample, arrows: list[_Arrow], top: floa
         canvas.text(Point(x, y + 4), str(number + 1), "number", anchor="middle")
         start = x + _RADIUS + 8
         canvas.name_text(Point(start, y + 1), _name(node), WIDTH - start)
-        canvas.name_text(Point(start, y + 14), _place(node), WIDTH - start, size=10, style="context")
+        canvas.name_text(Point(start, y + 14), _place(node), WIDTH - start, size=CONTEXT_SIZE, style="context")
     if _hidden(sample):
         y = top + len(sample.nodes) * _ROW + _RADIUS + 2
         canvas.text(Point(x, y + 4), "⋮", "number", anchor="middle")

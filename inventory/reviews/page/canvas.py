@@ -14,8 +14,12 @@ from inventory.reviews.labels import cut
 
 Cell: TypeAlias = str | int | float | None
 
-WIDTH: Final = 360
+WIDTH: Final = 320
 """Units of every picture: on the narrowest screens a unit is about a pixel."""
+
+NAME_SIZE: Final = 12
+CONTEXT_SIZE: Final = 10.5
+"""Units of a function's name and of what stands beside it, as in ``pictures.css``."""
 
 _NAME_ADVANCE: Final = 0.62
 """Width of a Latin character of a monospaced font, in font sizes."""
@@ -68,7 +72,7 @@ class Canvas:
         """Writes one line; ``style`` is its class."""
         self._append(drawsvg.Text(text, None, _round(at.x), _round(at.y), class_=style, text_anchor=anchor))
 
-    def name_text(self, at: Point, text: str, width: float, *, size: float = 11.5, style: str = "name") -> float:
+    def name_text(self, at: Point, text: str, width: float, *, size: float = NAME_SIZE, style: str = "name") -> float:
         """Writes a name, cut to a width, with the whole name as tooltip; returns the width that it takes."""
         shown = fit(text, width, size)
         group = drawsvg.Group()

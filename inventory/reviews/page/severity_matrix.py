@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from inventory.reviews.reviewed import Reviewed
 
 AREAS: Final[tuple[str, ...]] = get_args(Area)
-_LEFT: Final = 58
+_LEFT: Final = 54
 _COLUMN: Final = (WIDTH - _LEFT) / len(AREAS)
 _ROW: Final = 34
 _HEAD: Final = 24

@@ -257,5 +257,5 @@ def test_a_picture_has_a_title_a_description_and_ids_of_its_own():
         title, description = root[0], root[1]
         assert (title.text, description.text) == (picture.title, picture.description)
         assert root.get("aria-labelledby").split() == [title.get("id"), description.get("id")]
-        assert root.get("viewBox").startswith("0 0 360 ")
+        assert root.get("viewBox").startswith("0 0 320 ")
         assert all(len(row) == len(picture.columns) for row in picture.rows)
