@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import shlex
 import shutil
@@ -26,6 +25,7 @@ from support.documents import (
 )
 from support.histories import nights
 from support.runs import TOKEN, export, run_cli
+from support.shells import run_shell, write_program, write_programs
 
 from inventory.emulator import Emulator, GeneratedCloud, load_state
 from inventory.errors import ErrorKind, ExitCode, Status
@@ -74,30 +74,12 @@ def prepared(cloud, tmp_path_factory):
 @pytest.fixture
 def shell(tmp_path, cloud, prepared):
     programs = tmp_path / "programs"
-    programs.mkdir()
+    write_programs(programs, cloud.url)
     fetch = f"import urllib.request as u; print(u.urlopen('{cloud.url}/emulator/urns').read().decode())"
-    _write_program(programs / "curl", f'exec {sys.executable} -c "{fetch}"')
-    # Commands in documents call Huawei Cloud; this adds --endpoint.
-    _write_program(
-        programs / "inventory",
-        f'case "$*" in check*|*--all*) set -- "$@" --iam-endpoint {cloud.url};; esac\n'
-        f'case "$1" in export|discover|check) set -- "$@" --endpoint {cloud.url};; esac\n'
-        f'exec {sys.executable} -m inventory "$@"',
-    )
+    write_program(programs / "curl", f'exec {sys.executable} -c "{fetch}"')
     folder = tmp_path / "folder"
     shutil.copytree(prepared, folder)
-    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-
-    def run(*command):
-        environment = {**os.environ, "PATH": path, "HW_AUTH_TOKEN": TOKEN}
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-    return run
-
-
-def _write_program(path, text):
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
+    return lambda *command: run_shell(command, folder, programs)
 
 
 def test_the_set_up_commands_are_whole_lines_of_the_readme():
