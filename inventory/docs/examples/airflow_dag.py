@@ -1,4 +1,4 @@
-"""Exports all functions each night with Airflow 3, then fails the review task on new severe findings.
+"""Airflow 3: exports all functions each night, then fails on new severe findings.
 
 Exit codes of ``inventory export``: 0 is success; 1, 5 and 143 are retried with ``--resume``; 2, 3, 4 and 70 need a
 person, so the task fails at once. The worker has ``inventory`` on its PATH and the keys in its environment.
