@@ -158,6 +158,10 @@ function buildFilters(form, onChange) {
     panel.append(...boxes.map(({ label }) => label));
     const box = element("details", { class: "facet", id: `f-${facet.name}` });
     box.append(element("summary", {}, element("span", {}, facet.label), facet.summary), panel);
+    box.addEventListener("toggle", () => {
+      panel.classList.remove("flip");
+      panel.classList.toggle("flip", panel.getBoundingClientRect().right > document.documentElement.clientWidth);
+    });
     box.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !box.open) return;
       box.open = false;

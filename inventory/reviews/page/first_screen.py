@@ -1,10 +1,11 @@
-"""What the first screen of a page says: the run, the verdicts, what to do first, what is unknown, the trend."""
+"""The first screen of a page: run, verdicts, first steps, unknowns, trend."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.display.formatting import format_count, format_number, format_share
+from inventory.reviews.labels import cut
 from inventory.reviews.outputs.wording import ASKS, Wording, describe
 from inventory.reviews.reviewed import most_severe
 from inventory.settings import SEVERITIES
@@ -19,18 +20,19 @@ FIRST: Final = 10
 _RUNS: Final = 12
 """Rows of the trend: the first run and the latest."""
 _STATES: Final = ("new", "changed", "unchanged", "fixed", "gone", "unknown")
+_ID_CHARACTERS: Final = 13
 _NAMED: Final = 3
 """Regions, projects or accounts that are named; of more, the number."""
 MEANINGS: Final = {
-    "not_answered": "the export got no answer for the URN",
-    "not_attempted": "the export stopped before the URN",
-    "not_stated": "the answer lacks the value",
-    "default_unknown": "no configuration is set, and the vendor's pages name different defaults",
-    "param_unreadable": "the destination's param is no JSON object, or lacks the key",
-    "not_listed": "the target is not in this run",
-    "alias_unresolved": "it is not known which version an alias points to",
-    "existence_unknown": "it is not certain that the target exists",
-    "facts_missing": "the run has no facts of the function",
+    "not_answered": "The export got no answer for the URN",
+    "not_attempted": "The export stopped before the URN",
+    "not_stated": "The answer lacks the value",
+    "default_unknown": "No configuration is set, and the vendor's pages name different defaults",
+    "param_unreadable": "The destination's param is no JSON object, or lacks the key",
+    "not_listed": "The target is not in this run",
+    "alias_unresolved": "It is not known which version an alias points to",
+    "existence_unknown": "It is not certain that the target exists",
+    "facts_missing": "The run has no facts of the function",
 }
 """What the reasons of unknown verdicts mean."""
 
@@ -60,6 +62,15 @@ def headline(reviewed: Reviewed) -> str:
     return f"No critical or high {new}finding; {' and '.join(named[:2])}"
 
 
+def lede(steps: list[Step]) -> str:
+    """What to do first, in one sentence."""
+    if not steps:
+        return ""
+    step = steps[0]
+    count = format_count(step.total, f"{step.severity} finding")
+    return f"Start here: {step.words.title} ({count}). {step.words.fix}"
+
+
 def facts(reviewed: Reviewed) -> list[tuple[str, str]]:
     """Names and values of what was reviewed."""
     manifest, details = reviewed.manifest, reviewed.details
@@ -75,7 +86,7 @@ def facts(reviewed: Reviewed) -> list[tuple[str, str]]:
         ("URNs", f"{format_number(reviewed.urns)}: " + ", ".join(f"{format_number(n)} {name}" for name, n in statuses)),
         ("Rules", format_number(len(reviewed.rules))),
         ("Compared with", details.baseline),
-        ("Suppressions as of", f"{details.as_of}"),
+        ("As of", f"{details.as_of}"),
     ]
     return [(name, text) for name, text in shown if text]
 
@@ -106,8 +117,18 @@ def first_steps(reviewed: Reviewed, rows: pa.Table) -> list[Step]:
         key = severity, rule = row["severity"], row["rule"]
         words = describe(row, reviewed.rules[rule], reviewed.details.run)
         step = steps.setdefault(key, Step(severity, rule, _open(reviewed, severity, rule=rule), words, []))
-        step.findings.append({**row, "evidence_text": words.evidence})
+        step.findings.append({"id": row["finding_id"], "name": _name(row), "owner": _owner(row)})
     return list(steps.values())
+
+
+def _name(row: dict[str, Any]) -> str:
+    qualifier = row["qualifier"] if row["qualifier"] != "latest" else None
+    return ":".join(filter(None, (row["function_name"] or row["subject"], qualifier)))
+
+
+def _owner(row: dict[str, Any]) -> str:
+    parts = (row["package"], cut(row["project_id"], _ID_CHARACTERS) if row["project_id"] else "", row["region"])
+    return " · ".join(filter(None, parts))
 
 
 def most_severe_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:

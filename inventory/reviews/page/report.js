@@ -33,7 +33,7 @@ function followHash() {
   const isView = location.hash.includes("=");
   if (isView || !location.hash) state = readHash(location.hash); // otherwise it names a part of the page
   show();
-  if (isView) document.getElementById("findings").scrollIntoView();
+  if (isView) document.getElementById("findings").scrollIntoView({ behavior: "instant" });
 }
 
 function exportCsv() {

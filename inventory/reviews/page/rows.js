@@ -18,14 +18,20 @@ function code(text) {
   return element("code", {}, element("bdi", {}, printable(text)));
 }
 
-function ownerOf(index) {
-  return [COLUMNS.package[index], COLUMNS.project_id[index], COLUMNS.region[index]].filter(Boolean).join(" · ");
+function ownerOf(index, shorten = (text) => text) {
+  const project = COLUMNS.project_id[index];
+  return [COLUMNS.package[index], project && shorten(project), COLUMNS.region[index]].filter(Boolean).join(" · ");
+}
+
+// Similar ids differ at their ends.
+function shortId(text) {
+  return text.length <= 13 ? text : `${text.slice(0, 6)}…${text.slice(-6)}`;
 }
 
 function nameOf(index) {
   const qualifier = COLUMNS.qualifier[index];
   const name = COLUMNS.function_name[index] ?? COLUMNS.subject[index];
-  return qualifier && qualifier !== "latest" ? `${name} : ${qualifier}` : name;
+  return qualifier && qualifier !== "latest" ? `${name}:${qualifier}` : name;
 }
 
 // Shows items in parts: the next part is drawn when it is asked for.
@@ -53,7 +59,7 @@ function drawRows(parent, indices, grouping) {
   if (indices.length === 0) {
     parent.append(element("p", { class: "empty" }, "No finding matches these filters."));
   } else if (grouping === "none") {
-    appendInParts(parent, indices, drawFinding, "findings");
+    appendInParts(parent, indices, (index) => drawFinding(index, grouping), "findings");
     openOnly(parent, indices);
   } else {
     const groups = groupBy(indices, grouping);
@@ -97,9 +103,11 @@ function drawGroup(group, grouping, isOpen) {
   if (grouping === "rule") {
     title.append(element("b", {}, printable(DATA.rules[group.key].title)), " ", element("span", { class: "muted" }, group.key));
   } else if (grouping === "function") {
-    title.append(code(COLUMNS.function_name[first] ?? group.key), " ", element("bdi", { class: "muted" }, printable(ownerOf(first))));
+    const owner = element("bdi", { class: "muted" }, printable(ownerOf(first)));
+    title.append(element("b", {}, printable(COLUMNS.function_name[first] ?? group.key)), " ", owner);
   } else {
-    title.append(code(COLUMNS.package[first] ?? ""), " ", element("bdi", { class: "muted" }, printable(ownerOf(first).split(" · ").slice(1).join(" · "))));
+    const project = [COLUMNS.project_id[first], COLUMNS.region[first]].filter(Boolean).join(" · ");
+    title.append(element("b", {}, printable(COLUMNS.package[first] ?? "")), " ", element("bdi", { class: "muted" }, printable(project)));
   }
   const counts = element("span", { class: "group-counts" });
   group.counts.forEach((count, at) => {
@@ -113,7 +121,7 @@ function drawGroup(group, grouping, isOpen) {
       const rule = DATA.rules[group.key];
       body.append(element("p", { class: "why" }, printable(rule.why)), element("p", { class: "do" }, printable(rule.fix)));
     }
-    appendInParts(body, group.indices, (index) => drawFinding(index, grouping === "rule"), "findings");
+    appendInParts(body, group.indices, (index) => drawFinding(index, grouping), "findings");
     box.append(body);
   };
   box.addEventListener("toggle", () => box.open && fill());
@@ -124,12 +132,18 @@ function drawGroup(group, grouping, isOpen) {
   return box;
 }
 
-function drawFinding(index, isInRule) {
+// A line that opens; it leaves out what the heading of its group says.
+function drawFinding(index, grouping) {
   const summary = element("summary", {});
   summary.append(element("span", { class: "f-severity" }, chip(COLUMNS.severity[index])));
   const main = element("span", { class: "f-main" });
-  if (isInRule !== true) main.append(element("b", {}, printable(DATA.rules[COLUMNS.rule[index]].title)), " ");
-  main.append(code(nameOf(index)), " ", element("bdi", { class: "muted" }, printable(ownerOf(index))));
+  if (grouping !== "rule") {
+    main.append(element("span", { class: "title" }, printable(DATA.rules[COLUMNS.rule[index]].title)), " ");
+  }
+  main.append(code(nameOf(index)));
+  if (grouping === "rule" || grouping === "none") {
+    main.append(" ", element("bdi", { class: "muted" }, printable(ownerOf(index, shortId))));
+  }
   const tags = element("span", { class: "f-tags" });
   for (const tag of tagsOf(index)) tags.append(element("span", { class: "tag" }, tag));
   summary.append(main, element("span", { class: "f-evidence" }, shortEvidence(index)), tags);
@@ -176,7 +190,7 @@ function drawDetails(index) {
   add("Suppressed", suppressionOf(index));
   add("Source", printable(rule.source));
   add("First seen", `${(COLUMNS.first_seen[index] ?? "").slice(0, 16)} UTC${COLUMNS.state[index] ? `, ${COLUMNS.state[index]}` : ""}`);
-  add("Finding", element("a", { href: `#finding=${COLUMNS.finding_id[index]}` }, COLUMNS.finding_id[index]));
+  add("Finding id", element("a", { href: `#finding=${COLUMNS.finding_id[index]}` }, COLUMNS.finding_id[index]));
   return list;
 }
 
@@ -210,7 +224,7 @@ function drawBlock(block) {
     setTimeout(() => (copy.textContent = "Copy"), 2000);
   });
   const name = block.language === "hcl" ? "Terraform" : "Command";
-  const shown = element("pre", { tabindex: "0", role: "region", "aria-label": name }, text);
+  const shown = element("pre", { tabindex: "0", role: "group", "aria-label": name }, text);
   return element("div", { class: "block" }, element("span", { class: "language" }, name), copy, shown);
 }
 
@@ -237,7 +251,7 @@ function drawForPrint(parent, indices) {
         element(
           "tr",
           { "data-printed": COLUMNS.finding_id[index] },
-          element("td", {}, chip(COLUMNS.severity[index]), " ", tagsOf(index).join(", ")),
+          element("td", {}, [COLUMNS.severity[index], ...tagsOf(index)].join(", ")),
           element("td", {}, ...placeOf(index)),
           element("td", {}, notes.filter(Boolean).join("; ")),
           element("td", {}, (COLUMNS.first_seen[index] ?? "").slice(0, 10)),

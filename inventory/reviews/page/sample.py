@@ -1,4 +1,4 @@
-"""Chooses the findings that a page has room for: the most severe, and some of each rule."""
+"""Chooses the findings of a page: the most severe, and some of each rule."""
 
 from __future__ import annotations
 

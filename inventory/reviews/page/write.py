@@ -64,13 +64,14 @@ def _render(reviewed: Reviewed, rows: pa.Table, total: int, pictures: Iterable[o
 
 
 def _facts(reviewed: Reviewed, rows: pa.Table) -> dict[str, Any]:
-    details = reviewed.details
+    details, steps = reviewed.details, first_screen.first_steps(reviewed, rows)
     return {
         "headline": first_screen.headline(reviewed),
+        "lede": first_screen.lede(steps),
         "taken": reviewed.taken,
         "facts": first_screen.facts(reviewed),
         "tiles": first_screen.tiles(reviewed),
-        "steps": first_screen.first_steps(reviewed, rows),
+        "steps": steps,
         "coverage": first_screen.coverage(reviewed),
         "unknown": first_screen.unknown(reviewed),
         "states": first_screen.states(reviewed),
