@@ -22,6 +22,7 @@ from inventory.reviews.request import Request, review_run
 from inventory.reviews.reviewed import schema_of
 from inventory.settings import SEVERITIES, ReviewSettings
 from inventory.settings_sources.toml_file import load_review_settings
+from inventory.storage.files import atomic_write
 from inventory.tables.arrow import to_objects
 from inventory.user_paths import expand_user
 
@@ -122,6 +123,19 @@ class Review:
     def cycles(self) -> pd.DataFrame:
         """One row per cycle of functions: certainty, kind, size, URNs."""
         return _frame_of(self._reviewed.cycles)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Writes the review as one HTML file that needs nothing else, and returns its path.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        from inventory.reviews.page.write import write_page  # noqa: PLC0415 - loads jinja2 and drawsvg
+
+        file = Path(expand_user(path))
+        with atomic_write(file) as sink:
+            write_page(self._reviewed, sink)
+        return file
 
     def __repr__(self) -> str:
         return to_text(self._reviewed, _TEXT_COLUMNS)

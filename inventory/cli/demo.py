@@ -11,12 +11,14 @@ from inventory.emulator import Emulator, Faults, GeneratedCloud, Limit
 from inventory.errors import OutputError
 from inventory.settings import ExportSettings
 from inventory.sources.files import Source
+from inventory.storage.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 LIST_NAME: Final = "urns.txt"
+PAGE_NAME: Final = "review.html"
 _TOKEN: Final = "the-token-of-the-demo"  # noqa: S105 - accepted by the emulator of this process only
 _REGIONS: Final = ("cn-north-4", "ap-southeast-1")
 _LIMIT: Final = "150/second"
@@ -71,3 +73,23 @@ def start_demo(functions: int, folder: Path) -> Iterator[Demo]:
                 "",
             ),
         )
+
+
+def write_review(folder: Path) -> str:
+    """Reviews the run, writes the page into its folder, and returns the result in one sentence.
+
+    Raises:
+        OutputError: the page cannot be written.
+    """
+    from inventory.cli.signals import interrupted_by_signals
+    from inventory.reviews.page.first_screen import headline
+    from inventory.reviews.page.write import write_page
+    from inventory.reviews.request import Request, review_run
+
+    with (
+        interrupted_by_signals(),
+        review_run(folder, Request()) as reviewed,
+        atomic_write(folder / PAGE_NAME) as file,
+    ):
+        write_page(reviewed, file)
+        return headline(reviewed)

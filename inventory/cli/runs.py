@@ -81,7 +81,7 @@ def demo(
     functions: Annotated[int, typer.Option(min=1, help="Number of functions of the emulated cloud.")] = 300,
     output: DemoOutput = None,
 ) -> None:
-    """Export an emulated cloud; no account is needed."""
+    """Export an emulated cloud and review it; no account is needed."""
     with exit_on_error("text", quiet=False) as log:
         from inventory.cli import demo as demonstration
         from inventory.cli import summary
@@ -102,7 +102,9 @@ def demo(
         log.say("demo", *summary.summary_lines(result), "", "Wrote:")
         for path, rows in summary.table_files(result):
             log.say("demo", f"  {path}  ({format_count(rows, 'row')})")
-        log.say("demo", f"  {result.folder / 'manifest.json'}", "", "Try next:")
+        log.say("demo", f"  {result.folder / 'manifest.json'}", "")
+        log.say("demo", f"Review: {demonstration.write_review(result.folder)}. Open this page in a browser:")
+        log.say("demo", f"  {result.folder / demonstration.PAGE_NAME}", "", "Try next:")
         for step in summary.next_steps(result):
             log.say("demo", f"  {step}")
         print_and_exit(result)

@@ -6,6 +6,7 @@ import pytest
 from support.written_runs import FAILED, config, leading, side, urn, write_run
 
 import inventory
+from inventory.errors import OutputError
 
 SAFE = leading(on_failure=side("SMN", {"topic_urn": "urn:smn:cn-north-4:p:t"}))
 
@@ -53,6 +54,13 @@ def test_a_review_is_text_and_html(review):
     page = review._repr_html_()
     assert "<td" in page
     assert urn("loop") in page
+
+
+def test_a_review_is_written_as_a_page(review, tmp_path):
+    path = review.to_html(tmp_path / "review.html")
+    assert path.read_text().startswith("<!DOCTYPE html>")
+    with pytest.raises(OutputError, match="cannot be written"):
+        review.to_html(tmp_path / "none" / "review.html")
 
 
 def test_the_card_escapes_names(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -278,9 +279,11 @@ def test_the_demo_needs_no_account(tmp_path):
     done = run_cli("demo", "--functions", "60", "--output", tmp_path / "demo", token=None)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'demo'}\n"
-    for name in ("functions.parquet", "functions.csv", "manifest.json"):
+    for name in ("functions.parquet", "functions.csv", "manifest.json", "review.html"):
         assert str(tmp_path / "demo" / name) in done.stderr
         assert (tmp_path / "demo" / name).exists()
+    page = (tmp_path / "demo" / "review.html").read_text()
+    assert re.search(r"Review: (.*)\. Open this page in a browser:", done.stderr)[1] in page
     assert "Try next" in done.stderr
     assert manifest_of(tmp_path / "demo")["counts"]["status"]["configured"] > 50
 

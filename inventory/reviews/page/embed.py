@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
+from inventory.printable import printable_json
 from inventory.reviews.outputs.wording import ASKS, template_of
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import combine_chunks
@@ -33,7 +35,8 @@ _CODED: Final = (
     "suppressed_until",
     "state",
 )
-_ESCAPES: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPES: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+_NOT_ASCII: Final = re.compile(r"[^ -~]+")
 _LAST_OF_ONE_UNIT: Final = "\uffff"
 
 
@@ -59,10 +62,10 @@ def encode_data(reviewed: Reviewed, rows: pa.Table) -> str:
 
 
 def embed(text: str) -> str:
-    """Escapes JSON for a ``script`` element."""
+    """Escapes JSON for a ``script`` element, and what cannot be seen."""
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)
-    return text
+    return _NOT_ASCII.sub(lambda match: printable_json(match[0]), text)
 
 
 def _rule(rule: Rule) -> dict[str, str]:

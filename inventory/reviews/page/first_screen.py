@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from inventory.reviews.reviewed import Reviewed
 
 FIRST: Final = 10
+_URGENT: Final = SEVERITIES[:2]
 _RUNS: Final = 12
 """Rows of the trend: the first run and the latest."""
 _STATES: Final = ("new", "changed", "unchanged", "fixed", "gone", "unknown")
@@ -49,17 +50,16 @@ class Step(NamedTuple):
 
 def headline(reviewed: Reviewed) -> str:
     """The result in one sentence."""
-    counts = {severity: _open(reviewed, severity) for severity in SEVERITIES}
+    counts = {severity: number for severity in SEVERITIES if (number := _open(reviewed, severity))}
+    named = [f"{format_number(number)} {severity}" for severity, number in counts.items()]
     new = "new " if reviewed.details.new_only else ""
-    named = [f"{format_number(number)} {severity}" for severity, number in counts.items() if number]
-    if not named:
-        unknown = _open(reviewed, None, "unknown")
-        rest = f"; {format_count(unknown, 'check')} could not be made" if unknown else ""
-        return f"No {new}finding{rest}"
-    if counts["critical"] or counts["high"]:
-        urgent = " and ".join(f"{format_number(counts[name])} {name}" for name in SEVERITIES[:2] if counts[name])
-        return f"{urgent} {new}{'finding' if counts['critical'] + counts['high'] == 1 else 'findings'} to fix first"
-    return f"No critical or high {new}finding; {' and '.join(named[:2])}"
+    urgent = [number for severity, number in counts.items() if severity in _URGENT]
+    if urgent:
+        return f"{' and '.join(named[: len(urgent)])} {new}{'finding' if sum(urgent) == 1 else 'findings'} to fix first"
+    if named:
+        return f"No critical or high {new}finding; {' and '.join(named[:2])}"
+    unchecked = _open(reviewed, None, "unknown")
+    return f"No {new}finding" + (f"; {format_count(unchecked, 'check')} could not be made" if unchecked else "")
 
 
 def lede(steps: list[Step]) -> str:
