@@ -41,15 +41,18 @@ _REFUSED_BY_CURL: Final = "curlCode: 60,"
 _VERIFY_CODE: Final = re.compile(r"verify result: [^(]*\(([0-9]+)\)")
 
 
-def create_ssl_context(ca_bundle: str | None, environment: Mapping[str, str]) -> ssl.SSLContext | None:
+def create_ssl_context(
+    ca_bundle: str | None, environment: Mapping[str, str], option: str = OPTION
+) -> ssl.SSLContext | None:
     """Returns a TLS context with the configured certificate authorities; None to use the system's.
 
-    ``--ca-bundle`` replaces all other authorities; those of the variables are added to the system's.
+    ``--ca-bundle`` replaces all other authorities; those of the variables are added to the system's. Messages call it
+    ``option``.
 
     Raises:
         SettingsError: an authority file or folder cannot be used.
     """
-    named = list(_named(ca_bundle, environment))
+    named = list(_named(ca_bundle, environment, option))
     if not named:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -111,9 +114,9 @@ def to_certificate_error(error: BaseException, server: str) -> CertificateRefuse
     return CertificateRefusedError(message)
 
 
-def _named(ca_bundle: str | None, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _named(ca_bundle: str | None, environment: Mapping[str, str], option: str) -> Iterator[tuple[str, str]]:
     if ca_bundle is not None:
-        yield OPTION, ca_bundle
+        yield option, ca_bundle
         return
     for name in (SYSTEM_FILE, *BUNDLES):
         if path := environment.get(name):

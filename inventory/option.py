@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+VARIABLE_PREFIX: Final = "INVENTORY_"
+"""Of the variables of the environment that set options."""
 
 
 class Bounds(NamedTuple):
@@ -32,6 +35,8 @@ class Option(NamedTuple):
         command_line_name: the name on the command line, where it is no Python name.
         before: of an option outside the settings file: the setting that it precedes on the command line.
         is_python_keyword: whether ``inventory.export`` accepts it too.
+        is_action: whether it does something once, so that no variable of the environment may set it.
+        has_variable: of an option outside the settings file: whether a variable of the environment may set it.
         panel: heading in ``--help``.
         metavar: name of the value in ``--help``; default: its choices, or a name for its type.
     """
@@ -44,6 +49,8 @@ class Option(NamedTuple):
     before: str = ""
     is_python_keyword: bool = True
     command_line_name: str | None = None
+    is_action: bool = False
+    has_variable: bool = False
     panel: str | None = None
     metavar: str | None = None
 
@@ -66,6 +73,22 @@ class DeclaredOption(NamedTuple):
     def command_line_name(self) -> str:
         """The name on the command line, such as ``max-workers``."""
         return self.option.command_line_name or self.keyword.replace("_", "-")
+
+    @property
+    def command_line_variable(self) -> str:
+        """What the variable of the option is called, if it has one."""
+        return VARIABLE_PREFIX + self.command_line_name.replace("-", "_").upper()
+
+    @property
+    def variable(self) -> str | None:
+        """The variable of the environment that sets the option."""
+        has_variable = self.option.has_variable or (self.is_setting and not self.option.is_action)
+        return self.command_line_variable if has_variable else None
+
+    @property
+    def is_negated(self) -> bool:
+        """Whether the option, such as ``--no-batch``, is the opposite of its field."""
+        return self.keyword != self.name and self.kind is bool
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -193,7 +193,8 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         ),
     ] = 0
     drop_bodies: Annotated[
-        bool, Option("Remove the raw answers from the ledger once every URN is answered.", panel="Tables")
+        bool,
+        Option("Remove the raw answers from the ledger once every URN is answered.", is_action=True, panel="Tables"),
     ] = False
     batch: Annotated[
         bool,
@@ -226,11 +227,11 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         own = {name: value for name, value in own.items() if value is not None}
         return msgspec.structs.replace(self, **own)
 
-    def zone(self) -> ZoneInfo | None:
+    def zone(self, name: str = "--naive-timezone") -> ZoneInfo | None:
         """The time zone of times that have none, if it is set.
 
         Raises:
-            SettingsError: this machine does not have it.
+            SettingsError: this machine does not have it; the message calls the setting by ``name``.
         """
         if self.naive_timezone is None:
             return None
@@ -240,7 +241,7 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
             return ZoneInfo(self.naive_timezone)
         except (KeyError, ValueError, OSError):
             raise SettingsError(
-                f"--naive-timezone {self.naive_timezone!r} is no time zone of this machine; "
+                f"{name} {self.naive_timezone!r} is no time zone of this machine; "
                 "give a name such as UTC or Asia/Shanghai"
             ) from None
 

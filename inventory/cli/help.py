@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from inspect import cleandoc, signature
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_
 from typer.core import TyperCommand, TyperGroup
 
 from inventory.cli.examples import EXAMPLES
+from inventory.settings_sources.run_options import declared_options
 
 if TYPE_CHECKING:
     import typer
@@ -63,10 +64,10 @@ class HelpCommand(TyperCommand):
         _write_sections(formatter, {heading: sections[heading] for heading in sorted(sections, key=_panel_order)})
 
     def format_epilog(self, ctx: typer.Context, formatter: Formatter) -> None:  # type: ignore[override] # as above
-        """Writes exit codes and examples; a line of an example is never broken."""
+        """Writes variables, exit codes and examples; a line of an example is never broken."""
         codes = " ".join((self.help or "").partition(_CODES)[2].split()).removesuffix(".")
         rows = [(match[1], match[2]) for match in map(_CODE.fullmatch, codes.split("; ")) if match]
-        _write_sections(formatter, {_CODES.removesuffix(":"): rows})
+        _write_sections(formatter, {"Environment": _variables(self.params), _CODES.removesuffix(":"): rows})
         if examples := EXAMPLES.get(ctx.info_name or ""):
             with formatter.section("Examples"):
                 for line in examples:
@@ -111,6 +112,17 @@ def _write_paragraphs(formatter: Formatter, text: str) -> None:
 def _wrap(text: str, width: int) -> list[str]:
     """Lines of a text; the name of an option is never broken at its hyphens."""
     return textwrap.wrap(text, max(width, 20), break_on_hyphens=False, break_long_words=False)
+
+
+def _variables(params: Sequence[Parameter]) -> Rows:
+    """One of the variables that set options of a command, as an example."""
+    options = {option for param in params for option in param.opts}
+    declared = [option for option in declared_options().values() if f"--{option.command_line_name}" in options]
+    variables = [option for option in declared if option.variable]
+    return [
+        (str(option.variable), f"Sets --{option.command_line_name}; other options have such variables too.")
+        for option in sorted(variables, key=lambda option: option.name != "max_workers")[:1]
+    ]
 
 
 def _panel_order(panel: str) -> float:

@@ -98,7 +98,12 @@ def _parameter(declared: DeclaredOption, text: str | None) -> Parameter:
     else:
         default = declared.default
     info = typer.Option(
-        *flags, help=text or declared.help, readable=False, rich_help_panel=option.panel, metavar=option.metavar
+        *flags,
+        help=text or declared.help,
+        readable=False,
+        rich_help_panel=option.panel,
+        metavar=option.metavar,
+        envvar=None if declared.is_setting else declared.variable,
     )
     return Parameter(declared.keyword, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 

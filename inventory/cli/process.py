@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -17,6 +18,7 @@ from inventory.display.terminal import Display
 from inventory.errors import ExitCode, InterruptedRunError, InventoryError, OutputError
 from inventory.progress import ProgressObserver
 from inventory.scheduling.connection_limit import FEW, check_enough, raise_limit, reserve_descriptors
+from inventory.settings_sources.environment import variable_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -44,6 +46,8 @@ _COLLECT_AFTER: Final = 50_000
 def exit_on_error(log_format: str, *, quiet: bool) -> Iterator[Log]:
     """Ends the command at an expected error, with one sentence on stderr and the error's exit code."""
     log = Log(log_format, quiet=quiet)
+    for message in variable_warnings(os.environ):
+        log.complain(message)
     try:
         yield log
     except InventoryError as error:

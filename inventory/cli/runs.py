@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -21,12 +22,11 @@ from inventory.cli.stdout import colorizer, is_terminal, open_output, print_data
 from inventory.errors import UsageError
 
 _URNS_ON_TERMINAL: Final = 20
+TABLE_SETTINGS: Final = ("format", "naive_timezone", "rows_per_file")
 
 
 @with_options(
-    "format",
-    "naive_timezone",
-    "rows_per_file",
+    *TABLE_SETTINGS,
     "drop_bodies",
     "quiet",
     "log_format",
@@ -45,9 +45,10 @@ def tables(folder: RunFolder, **options: Any) -> None:  # noqa: ANN401 - each op
         from inventory.cli import summary
         from inventory.runs.upload import upload_hint
         from inventory.settings_sources.combine import chosen_settings
+        from inventory.settings_sources.environment import load_environment
 
         drop_bodies = options.pop("drop_bodies")
-        table_options = chosen_settings(given_options(options))
+        table_options = load_environment(os.environ, TABLE_SETTINGS) | chosen_settings(given_options(options))
         result = run_tables(folder, table_options, log, drop_bodies=drop_bodies)
         what = "The tables are unchanged" if result.nothing_to_do else "Written from the ledger"
         log.say("tables", f"{what}: {summary.row_counts(result)}", **result.manifest)

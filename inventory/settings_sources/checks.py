@@ -20,38 +20,50 @@ if TYPE_CHECKING:
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
-def check_settings(settings: ExportSettings) -> ExportSettings:
+def check_settings(settings: ExportSettings, names: Mapping[str, str] | None = None) -> ExportSettings:
     """Returns the settings if every value can be used.
 
+    Args:
+        settings: the settings.
+        names: what messages call a setting, by its field. Default: its option on the command line.
+
     Raises:
-        SettingsError: one cannot; the message names it as the command line does.
+        SettingsError: a value cannot be used; the message names the setting.
     """
-    _check_bounds("--", settings)
-    _check_endpoints("--", settings)
+    labels = {**_option_names(), **(names or {})}
+    _check_bounds(labels, settings)
+    _check_endpoints(labels, settings)
     formats: Any = settings.format  # Python callers may give anything
     is_known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
-    _check(is_known, "--format", formats, "parquet, csv or both")
-    check_scope_fields([settings.region], [settings.project_id])
-    settings.zone()
+    _check(is_known, labels["format"], formats, "parquet, csv or both")
+    check_scope_fields([settings.region], [settings.project_id], labels)
+    settings.zone(labels["naive_timezone"])
     for region, endpoint in settings.region_endpoints.items():
         check_endpoint(f"the endpoint of {region}", endpoint, DEFAULT_ENDPOINT)
     for account in settings.accounts:
         _check_account(account)
-    names = Counter(account.name for account in settings.accounts)
-    repeated = [name for name, count in names.items() if count > 1]
+    counts = Counter(account.name for account in settings.accounts)
+    repeated = [name for name, count in counts.items() if count > 1]
     _check(not repeated, "accounts: the name", ", ".join(repeated), "each a name of its own")
     return settings
 
 
-def check_scope_fields(regions: Iterable[str | None], project_ids: Iterable[str | None]) -> None:
+def check_scope_fields(
+    regions: Iterable[str | None], project_ids: Iterable[str | None], names: Mapping[str, str] | None = None
+) -> None:
     """Checks that regions and project ids can be fields of a URN; None is no value.
 
     Raises:
-        SettingsError: one cannot; the message names its option.
+        SettingsError: one cannot; the message names its option, or what ``names`` has.
     """
-    for name, values in (("--region", regions), ("--project-id", project_ids)):
+    labels = names or _option_names()
+    for name, values in (("region", regions), ("project_id", project_ids)):
         for value in values:
-            _check(value is None or _is_field(value), name, repr(value), "one as it stands in a URN")
+            _check(value is None or _is_field(value), labels[name], repr(value), "one as it stands in a URN")
+
+
+def _option_names() -> dict[str, str]:
+    return {declared.name: f"--{declared.name.replace('_', '-')}" for declared in declared_options().values()}
 
 
 def _check(fits: bool, name: str, value: object, expected: str) -> None:  # noqa: FBT001 - the condition is the message's subject
@@ -67,21 +79,20 @@ def _is_field(text: str) -> bool:
     return True
 
 
-def _check_bounds(prefix: str, settings: ExportSettings | AccountSettings) -> None:
+def _check_bounds(labels: Mapping[str, str], settings: ExportSettings | AccountSettings) -> None:
     for declared in declared_options().values():
         bounds, value = declared.option.bounds, getattr(settings, declared.name, None)
         if bounds is not None and value is not None:
-            name = f"{prefix}{declared.name.replace('_', '-')}"
-            _check(bounds.hold(value), name, value, bounds.text)
+            _check(bounds.hold(value), labels[declared.name], value, bounds.text)
 
 
-def _check_endpoints(prefix: str, settings: ExportSettings | AccountSettings) -> None:
+def _check_endpoints(labels: Mapping[str, str], settings: ExportSettings | AccountSettings) -> None:
     for name, endpoint, default in (
         ("endpoint", settings.endpoint, DEFAULT_ENDPOINT),
-        ("iam-endpoint", settings.iam_endpoint, DEFAULT_IAM_ENDPOINT),
+        ("iam_endpoint", settings.iam_endpoint, DEFAULT_IAM_ENDPOINT),
     ):
         if endpoint is not None:
-            check_endpoint(f"{prefix}{name}", endpoint, default)
+            check_endpoint(labels[name], endpoint, default)
 
 
 def _check_account(account: AccountSettings) -> None:
@@ -90,8 +101,9 @@ def _check_account(account: AccountSettings) -> None:
     _check(prefix is None or bool(_PREFIX.fullmatch(prefix)), f"{place} environment", prefix, "a word such as PROD")
     sources = sum(source is not None for source in (account.environment, account.profile, account.token_file))
     _check(sources <= 1, f"{place} {sources} sources of a credential", "", "one of environment, profile and token-file")
-    _check_bounds(f"{place} ", account)
-    _check_endpoints(f"{place} ", account)
+    labels = {name: f"{place} {option.removeprefix('--')}" for name, option in _option_names().items()}
+    _check_bounds(labels, account)
+    _check_endpoints(labels, account)
 
 
 def plain_http_warnings(settings: ExportSettings) -> list[str]:

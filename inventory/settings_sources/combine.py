@@ -13,6 +13,7 @@ from inventory.errors import SettingsError, UsageError
 from inventory.proxies import check_proxies
 from inventory.settings import ACCOUNT_OVERRIDES, ExportSettings, mark_explicit_endpoints
 from inventory.settings_sources.checks import check_settings
+from inventory.settings_sources.environment import load_environment
 from inventory.settings_sources.run_options import declared_options
 from inventory.settings_sources.toml_file import load_settings
 from inventory.user_paths import expand_user, home_folder
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def combine(path: Path | None, options: dict[str, Any], earlier: ExportSettings | None = None) -> ExportSettings:
-    """Combines the settings of a resumed run, a settings file and the options; the later wins.
+    """Combines the settings of a resumed run, a settings file, the environment and the options; the later wins.
 
     Args:
         path: the settings file.
@@ -38,7 +39,9 @@ def combine(path: Path | None, options: dict[str, Any], earlier: ExportSettings 
     file = {} if path is None else load_settings(path)
     if "region_endpoints" not in file:  # endpoints of single regions win over the default endpoint
         file = mark_explicit_endpoints(file)
-    chosen = {name: value for name, value in options.items() if value is not None}
+    variables = load_environment(os.environ)
+    given = variables | {name: value for name, value in options.items() if value is not None}
+    chosen = dict(given)
     if earlier is None and "region_endpoints" not in file:
         chosen["region_endpoints"] = sdk_endpoints(os.environ, home_folder())
     if "iam_endpoint" not in {**before, **file} and os.environ.get(IAM_VARIABLE):
@@ -46,17 +49,25 @@ def combine(path: Path | None, options: dict[str, Any], earlier: ExportSettings 
     settings = ExportSettings(**{**before, **file, **mark_explicit_endpoints(chosen)})
     if settings.ca_bundle is not None:
         settings = msgspec.structs.replace(settings, ca_bundle=expand_user(settings.ca_bundle))
-    create_ssl_context(settings.ca_bundle, os.environ)  # an unreadable bundle is reported before any call
-    if settings.accounts and options.get("token_file") is not None:
+    name = _name_of("ca_bundle", options, variables)
+    create_ssl_context(settings.ca_bundle, os.environ, name)  # an unreadable bundle is reported before any call
+    if settings.accounts and "token_file" in given:
         raise SettingsError(
-            "--token-file holds the token of one account, and the settings file has several: name it there, as "
-            "token-file"
+            f"{_name_of('token_file', options, variables)} holds the token of one account, and the settings file has "
+            "several: name it there, as token-file"
         )
-    return check_settings(_override_accounts(settings, options))
+    return check_settings(_override_accounts(settings, given))
+
+
+def _name_of(field: str, options: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
+    """What a message calls a setting: its variable, if that decides, else its option."""
+    declared = declared_options()[field]
+    is_variable = field in variables and options.get(field) is None
+    return str(declared.variable) if is_variable else f"--{declared.command_line_name}"
 
 
 def _override_accounts(settings: ExportSettings, options: dict[str, Any]) -> ExportSettings:
-    """Removes the overrides of the accounts where the command line has the option."""
+    """Removes the overrides of the accounts where the command line or the environment has the option."""
     none = dict.fromkeys(name for name in ACCOUNT_OVERRIDES if options.get(name) is not None)
     return msgspec.structs.replace(
         settings, accounts=tuple(msgspec.structs.replace(account, **none) for account in settings.accounts)

@@ -30,6 +30,7 @@ class RunOptions:
             "With s3:// or obs://: folder of the ledger. Default: a folder in the user's state directory.",
             is_path=True,
             before="format",
+            has_variable=True,
             panel="Run",
             metavar="DIR",
         ),
@@ -62,6 +63,7 @@ class RunOptions:
             "TOML file with options; the command line wins.",
             is_path=True,
             before="max_workers",
+            has_variable=True,
             panel="Run",
             metavar="FILE",
         ),
@@ -71,9 +73,10 @@ class RunOptions:
     dry_run: Annotated[
         bool, Option("Show what would be called, and call nothing.", is_python_keyword=False, panel="Run")
     ] = False
-    quiet: Annotated[bool, Option("Show errors only.", is_python_keyword=False, panel="Run")] = False
+    quiet: Annotated[bool, Option("Show errors only.", is_python_keyword=False, has_variable=True, panel="Run")] = False
     log_format: Annotated[
-        LogFormat, Option("Messages on stderr as text or as JSON lines.", is_python_keyword=False, panel="Run")
+        LogFormat,
+        Option("Messages on stderr as text or as JSON lines.", is_python_keyword=False, has_variable=True, panel="Run"),
     ] = "text"
 
 

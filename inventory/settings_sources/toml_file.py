@@ -15,6 +15,7 @@ from inventory.settings import (
     ExportSettings,
     ReviewSettings,
 )
+from inventory.settings_sources.checks import check_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +50,9 @@ def load_settings(path: Path) -> dict[str, Any]:
         if isinstance(account, dict):
             known = (field.encode_name for field in msgspec.structs.fields(AccountSettings))
             _check_keys(account, known, f"{path}: account {account.get('name')!r}")
-    settings = _convert(document, ExportSettings, path)
+    settings = check_settings(
+        _convert(document, ExportSettings, path), {names[key]: f"{path}: {key}" for key in document}
+    )
     return {names[key]: getattr(settings, names[key]) for key in document}
 
 

@@ -56,8 +56,8 @@ def test_a_help_text_is_whole(command):
 def test_options_of_an_export_stand_in_panels():
     text = help_of("export")
     headings = re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE)
-    assert headings == ["Arguments", "Input", "Cloud", "Rate", "Tables", "Run", "Exit codes", "Examples"]
-    assert set(headings[:-2]) < set(PANELS)
+    assert headings == ["Arguments", "Input", "Cloud", "Rate", "Tables", "Run", "Environment", "Exit codes", "Examples"]
+    assert set(headings[:-3]) < set(PANELS)
     for heading, option in (
         ("Input", "--region"),
         ("Cloud", "--ca-bundle"),

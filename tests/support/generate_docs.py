@@ -14,6 +14,7 @@ from inventory.cli.app import app
 from inventory.comparison.kinds import CHANGED_KINDS, CHANGES, MEANINGS
 from inventory.reviews import findings
 from inventory.settings import ExportSettings
+from inventory.settings_sources.run_options import declared_options
 from inventory.tables.dictionary import to_markdown
 from inventory.tables.schema import TABLES
 
@@ -38,13 +39,19 @@ def options():
     """The options of ``inventory export``, from the command itself."""
     command = typer.main.get_command(app).commands["export"]
     keys = {field.encode_name for field in msgspec.structs.fields(ExportSettings)}
-    lines = ["| option | in a settings file | meaning |", "|---|---|---|"]
+    variables = {f"--{declared.command_line_name}" for declared in declared_options().values() if declared.variable}
+    lines = ["| option | settings file | environment | meaning |", "|---|---|---|---|"]
     for option in command.params:
         name = next((name for name in option.opts if name.startswith("--")), "--help")
         if name != "--help":
             text = option.help.replace("|", r"\|").replace("<", "&lt;")
-            lines.append(f"| `{name}` | {'yes' if name.removeprefix('--') in keys else ''} | {text} |")
+            lines.append(f"| `{name}` | {yes(name.removeprefix('--') in keys)} | {yes(name in variables)} | {text} |")
     return "\n".join([*lines, ""])
+
+
+def yes(is_so):
+    """The cell of a column that says yes or nothing."""
+    return "yes" if is_so else ""
 
 
 def reviews():
