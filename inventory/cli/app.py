@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from inventory.cli import export, review, runs
+from inventory.cli import export, review, runs, terraform
 from inventory.cli.help import CONTEXT, HelpCommand, HelpGroup
 from inventory.cli.process import exit_on_error
 from inventory.cli.stdout import print_data
@@ -51,6 +51,7 @@ for command in (
     runs.status,
     runs.diff,
     review.review,
+    terraform.terraform,
     runs.prune,
     runs.demo,
     runs.emulate,

@@ -45,6 +45,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "inventory rules",
         "inventory rules FGA101",
     ),
+    "terraform": (
+        "inventory terraform latest",
+        "inventory terraform latest --state state.json --output tf",
+        "inventory terraform latest --findings findings.parquet --output tf",
+    ),
     "prune": (
         "inventory prune output --keep-daily 30 --keep-monthly 12 --dry-run",
         "inventory prune output --keep-last 10 --incomplete",

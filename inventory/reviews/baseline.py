@@ -37,6 +37,7 @@ _COLUMNS: Final = (
     "why_unknown",
     "state",
     "first_seen",
+    "suppressed",
 )
 _SUFFIXES: Final = (".csv", ".parquet", ".json")
 
@@ -169,7 +170,7 @@ def read_baseline(path: Path) -> Baseline:
     try:
         return {".csv": _from_csv, ".parquet": _from_parquet, ".json": _from_json}[path.suffix.lower()](path)
     except OSError as error:
-        raise OutputError.from_os_error(path, "cannot be read as a baseline", error) from None
+        raise OutputError.from_os_error(path, "cannot be read as findings", error) from None
     except (pa.ArrowException, msgspec.DecodeError, KeyError, ValueError) as error:
         raise UsageError(
             f"{path} is no file of findings: {str(error).splitlines()[0]}; inventory review writes one with "
@@ -210,6 +211,7 @@ class _Row(msgspec.Struct):
     why_unknown: str | None
     state: str | None
     first_seen: str
+    suppressed: bool | None = None
 
 
 class _Document(msgspec.Struct):
@@ -226,7 +228,7 @@ def _from_json(path: Path) -> Baseline:
         if field.name == "evidence":
             values = [None if bytes(value) == b"null" else bytes(value).decode() for value in values]
         is_time = pa.types.is_timestamp(field.type)
-        array = to_array(values, pa.string())
+        array = to_array(values, pa.string() if is_time else field.type)
         arrays.append(array.cast(field.type) if is_time else array)
     return Baseline(str(path), pa.Table.from_arrays(arrays, schema=schema), frozenset(document.rules))
 

@@ -97,7 +97,7 @@ def test_a_suppression_that_matches_nothing_is_a_warning_and_with_strict_an_erro
         (["run", "--as-of", "tomorrow"], 2, "--as-of 'tomorrow' is no day"),
         (["run", "--new-only"], 2, "--new-only needs --baseline or --history"),
         (["run", "--baseline", "run", "--history", "."], 2, "give one of them"),
-        (["run", "--baseline", "none.csv"], 4, "none.csv cannot be read as a baseline"),
+        (["run", "--baseline", "none.csv"], 4, "none.csv cannot be read as findings"),
         (["run", "--rules", "none"], 4, "none cannot be read as a folder of rules"),
         (["run", "--settings", "none.toml"], 2, "none.toml cannot be read"),
         (["run", "--output", "run/x/y"], 4, "cannot be written"),

@@ -43,6 +43,7 @@ NOT_RUN = {
     ".venv/bin/pip install -e '.[benchmarks]'": "test_benchmarks.py runs a small benchmark",
     "jupyter nbconvert": "the tests of the notebooks make such a page",
     "export HW_": "the emulator takes the tests' token",
+    "terraform show": "it reads the user's state",
     "inventory emulate": "it serves until it is stopped; a test below starts it",
 }
 """Commands that do not run here: how they begin, and why."""
@@ -64,6 +65,7 @@ def prepared(cloud, tmp_path_factory):
     (folder / "functions.csv").write_text("func_urn\n" + "\n".join(urns))
     (folder / "token.txt").write_text(TOKEN)
     (folder / "short.txt").write_text("some-function\n")
+    (folder / "state.json").write_text('{"format_version":"1.0"}')
     (folder / "inventory.toml").write_text(blocks("exporting.md", "toml")[0].code)
     asyncio.run(export(folder / "urns.txt", folder / "run", endpoint=cloud.url))
     nights(folder / "run", folder / "output", 2)

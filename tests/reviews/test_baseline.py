@@ -298,7 +298,7 @@ def test_a_file_that_has_no_findings_is_one_sentence(tmp_path, name, content):
 
 
 def test_a_missing_baseline_cannot_be_read(tmp_path):
-    with pytest.raises(OutputError, match="cannot be read as a baseline: No such file"):
+    with pytest.raises(OutputError, match="cannot be read as findings: No such file"):
         read_baseline(tmp_path / "none.csv")
     with pytest.raises(UsageError, match=r"the baseline .*none: "):
         rows_of(write_run(tmp_path / "run", {urn("f"): SILENT}), baseline=str(tmp_path / "none"))

@@ -1,0 +1,52 @@
+"""What earlier findings suggest about a URN: read from a file that `inventory review` wrote."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+
+from inventory.reviews.baseline import read_baseline
+from inventory.reviews.outputs.wording import block_of
+from inventory.urn import split_urn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from inventory.reviews.rule import Rule
+
+
+class Fixes:
+    """Suggestions of the findings that fail and are not suppressed.
+
+    Args:
+        path: CSV, Parquet or JSON.
+        rules: by id; a finding of another rule suggests to look it up.
+
+    Raises:
+        UsageError: it is no file of findings.
+        OutputError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, rules: Mapping[str, Rule]) -> None:
+        table = read_baseline(path).findings
+        is_open = pc.and_not(pc.equal(table["verdict"], "fail"), pc.fill_null(table["suppressed"], False))
+        self._table = table.filter(is_open).sort_by([(name, "ascending") for name in ("subject", "rule", "event")])
+        self._table = self._table.combine_chunks()
+        self._rules = rules
+
+    def of(self, subject: str) -> list[tuple[str, str]]:
+        """Returns the suggestions about a URN or function: rule with its title, and what to copy."""
+        subjects = self._table["subject"]
+        start = bisect_left(range(len(subjects)), subject, key=lambda row: subjects[row].as_py())
+        end = bisect_left(range(len(subjects)), f"{subject}\0", lo=start, key=lambda row: subjects[row].as_py())
+        return [self._suggest(row) for row in self._table.slice(start, end - start).to_pylist()]
+
+    def _suggest(self, finding: dict[str, Any]) -> tuple[str, str]:
+        rule = self._rules.get(finding["rule"])
+        if rule is None:
+            return finding["rule"], f"inventory rules {finding['rule']} --rules DIR"
+        names = split_urn(finding["subject"])._asdict()
+        return f"{rule.id}: {rule.title}", block_of({**finding, **names}, rule).text
