@@ -1,4 +1,4 @@
-"""What earlier findings suggest about a URN: read from a file that `inventory review` wrote."""
+"""Suggestions of earlier findings about a URN."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Terraform blocks of a run's configurations: files only, no call. Reads tables, states and findings."""
+"""Terraform blocks of a run: files only, no call."""

@@ -1,4 +1,4 @@
-"""Writes one folder a project; all files get their names after the last one is complete."""
+"""Writes one folder a project; files get their names when all are complete."""
 
 from __future__ import annotations
 
