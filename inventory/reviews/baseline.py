@@ -68,9 +68,9 @@ _URN_IS_GONE: Final = """
 _IS_GONE: Final = {
     "urn": _URN_IS_GONE,
     "cycle": _URN_IS_GONE,
-    "destination": f"is_urn_known OR {_URN_IS_GONE}",
+    "destination": f"coalesce(is_urn_known, {_URN_IS_GONE})",
     "function": "project_of(subject) IN (SELECT project FROM listed_projects) "
-    "OR subject IN (SELECT function_of(subject) FROM not_found)",
+    "OR subject || ':latest' IN (SELECT subject FROM not_found)",
 }
 """Whether a subject that the review does not have is certainly gone."""
 _VIEWS: Final = {

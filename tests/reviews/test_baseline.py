@@ -133,7 +133,8 @@ def test_a_finding_of_a_rule_that_no_longer_applies_is_gone_not_fixed(tmp_path):
     assert states(new, baseline=str(old)) == {"f": ("gone", "not_applicable")}
 
 
-def test_a_destination_that_was_removed_is_gone_and_one_of_a_failed_urn_is_unknown(tmp_path):
+@pytest.mark.parametrize("list_of", ["user", "service"])
+def test_a_destination_that_was_removed_is_gone_and_one_of_a_failed_urn_is_unknown(tmp_path, list_of):
     forever = side("OBS", {"bucket": "b", "prefix": "/", "expires": 0})
     month = side("OBS", {"bucket": "b", "prefix": "/", "expires": 30})
     old = write_run(
@@ -149,6 +150,7 @@ def test_a_destination_that_was_removed_is_gone_and_one_of_a_failed_urn_is_unkno
             urn("other"): leading(on_success=SMN),
         },
         day=7,
+        **({"input": listed(versions=True, aliases=True)} if list_of == "service" else {}),
     )
     found = rows_of(new, baseline=str(old), only=("FGA301",))
     assert {(row["function_name"], row["event"], row["state"]) for row in found} == {
@@ -158,6 +160,18 @@ def test_a_destination_that_was_removed_is_gone_and_one_of_a_failed_urn_is_unkno
         ("fails", None, "new"),
         ("other", "on_success", "gone"),
     }
+
+
+def test_a_function_is_gone_only_if_its_latest_is(tmp_path):
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    header = "id = 'OWN001'\nname = 'n'\ntitle = 't'\narea = 'cost'\nseverity = 'low'\nsubject = 'function'\n"
+    header += "why = 'w'\nfix = 'f'\nsource = 's'"
+    (rules / "OWN001.sql").write_text(f"/*\n{header}\n*/\nSELECT subject, true AS fails FROM function_list")
+    old = write_run(tmp_path / "old", {urn("f"): SILENT, f"{SCOPE}:g:v1": SILENT})
+    new = write_run(tmp_path / "new", {urn("f"): NOT_FOUND, f"{SCOPE}:g:v1": NOT_FOUND}, day=7)
+    found = states(new, baseline=str(old), rules=rules, only=("OWN001",))
+    assert found == {"f": ("gone", "not_applicable"), "g": ("unknown", "unknown")}
 
 
 def test_nothing_is_fixed_in_a_run_that_answered_nothing(tmp_path):
