@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from inventory.errors import OutputError
@@ -32,12 +33,6 @@ _MAX_THREADS: Final = 4
 COLUMNS: Final = {
     "functions": (
         "function_urn",
-        "region",
-        "project_id",
-        "package",
-        "function_name",
-        "qualifier",
-        "qualifier_type",
         "status",
         "error_kind",
         "max_async_event_age_in_seconds",
@@ -64,35 +59,59 @@ COLUMNS: Final = {
         "target_function_urn",
         "extra",
     ),
-    "function_facts": None,
-    "aliases": None,
+    "function_facts": (
+        "function_urn",
+        "timeout",
+        "memory_size",
+        "concurrency",
+        "xrole",
+        "fail_count",
+        "domain_id",
+        "func_vpc_id",
+        "log_group_id",
+    ),
+    "aliases": ("function_urn", "alias", "version", "additional_version_weights"),
 }
-"""The tables of a run that are loaded, and their columns; None: all."""
+"""The tables of a run, and the columns of them that the rules of this package and the notebooks read."""
+
+_IDENTITY: Final = ("region", "project_id", "package", "function_name", "qualifier", "version")
+"""Columns that say no more than the URN."""
+_ALL_FACTS: Final = tuple(column.name for column in schema.FUNCTION_FACTS.columns if column.name not in _IDENTITY)
 
 
 class RunTables(NamedTuple):
-    """What a review reads of a run: name, manifest and, by name, the tables in batches."""
+    """What a review reads of a run.
+
+    Attributes:
+        name: of the run.
+        manifest: of the run.
+        tables: batches of rows, by name.
+        columns: of each table.
+    """
 
     name: str
     manifest: dict[str, Any]
     tables: Mapping[str, Iterator[pa.RecordBatch]]
+    columns: Mapping[str, tuple[str, ...]] = COLUMNS
 
 
-def run_tables(run: RunFiles) -> RunTables:
-    """Reads the tables of a run when they are loaded; a table that the run lacks is left out."""
+def run_tables(run: RunFiles, *, all_facts: bool = False) -> RunTables:
+    """Reads the tables of a run when they are loaded; a table that the run lacks is left out.
+
+    Args:
+        run: the run.
+        all_facts: for rules of a user, which may read each fact.
+    """
     present = {file["name"] for file in run.manifest["tables"]}
-    return RunTables(
-        run.name,
-        run.manifest,
-        {name: _read(run, name, columns) for name, columns in COLUMNS.items() if name in present},
-    )
+    columns = {**COLUMNS, "function_facts": _ALL_FACTS} if all_facts else COLUMNS
+    tables = {name: _read(run, name, columns[name]) for name in columns if name in present}
+    return RunTables(run.name, run.manifest, tables, columns)
 
 
-def _read(run: RunFiles, name: str, columns: tuple[str, ...] | None) -> Iterator[pa.RecordBatch]:
-    names = columns or tuple(column.name for column in schema.find_table(name).columns)
+def _read(run: RunFiles, name: str, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     for file in run.of_table(name):
         with run.on_disk(file) as path:
-            yield from iterate_parts(name, [path], names)
+            yield from iterate_parts(name, [path], columns)
 
 
 @contextmanager
@@ -115,13 +134,20 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
                 }
             )
         )
-        connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA raw")
+        connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA stored")
         _hide_progress_bar(connection)
-        for name, columns in COLUMNS.items():
-            _load(connection, name, columns, tables.tables.get(name))
-        _load_run(connection, tables, defaults)
         connection.execute(read_sql("macros.sql"))
+        _load_run(connection, tables, defaults)
+        connection.execute(
+            "SET disabled_optimizers = 'join_order,build_side_probe_side'; SET threads = 1; SET memory_limit='650MB'"
+        )
+        _load(connection, "functions", tables)
         _sort(connection)
+        connection.execute(read_sql("load/duplicates.sql"))
+        _load(connection, "destinations", tables)
+        _load(connection, "function_facts", tables)
+        _load(connection, "aliases", tables)
+        connection.execute("SET disabled_optimizers = ''; SET threads = 2; SET memory_limit='500MB'")
         connection.execute(read_sql("views.sql"))
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield connection
@@ -145,40 +171,41 @@ def registered(
         connection.unregister(name)
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    columns: tuple[str, ...] | None,
-    batches: Iterator[pa.RecordBatch] | None,
-) -> None:
+def _load(connection: duckdb.DuckDBPyConnection, name: str, tables: RunTables) -> None:
+    """Loads a table, with the number of each row as ``line``; see the files of ``load/``."""
     declared = arrow_schema(schema.find_table(name))
-    fields = pa.schema([declared.field(column) for column in columns or declared.names])
-    reader = pa.RecordBatchReader.from_batches(fields, batches or iter(()))
-    with registered(connection, "incoming", reader):
-        connection.execute(f"CREATE TABLE raw.{name} AS SELECT *, row_number() OVER () AS id, id AS line FROM incoming")  # noqa: S608 - a name of COLUMNS
+    fields = pa.schema([*(declared.field(column) for column in tables.columns[name]), ("line", pa.int32())])
+    rows = _numbered(tables.tables.get(name, iter(())), fields)
+    with registered(connection, "incoming", pa.RecordBatchReader.from_batches(fields, rows)):
+        connection.execute(read_sql(f"load/{name}.sql"))
+
+
+def _numbered(batches: Iterator[pa.RecordBatch], fields: pa.Schema) -> Iterator[pa.RecordBatch]:
+    first = 1
+    for batch in batches:
+        numbers = pa.py_buffer(np.arange(first, first + len(batch), dtype=np.int32))
+        lines = pa.Array.from_buffers(pa.int32(), len(batch), [None, numbers])
+        yield pa.RecordBatch.from_arrays([*batch.columns, lines], schema=fields)
+        first += len(batch)
 
 
 def _sort(connection: duckdb.DuckDBPyConnection) -> None:
-    """Sorts by canonical URN; the tables are sorted by URN, which differs only for URNs without a qualifier."""
-    row = connection.execute("SELECT count(*) FROM raw.functions WHERE qualifier IS NULL").fetchone()
-    if row is None or not row[0]:
-        return
-    for name, keys in (("functions", "canonical(function_urn)"), ("destinations", "canonical(function_urn), event")):
+    """Sorts by canonical URN; exported tables are sorted by URN, which differs only for URNs without a qualifier."""
+    before = "SELECT subject < lag(subject) OVER () AS is_before FROM stored.urns"
+    if connection.execute(f"SELECT count(*) FROM ({before}) WHERE is_before").fetchall() != [(0,)]:  # noqa: S608 - constants
         connection.execute(
-            f"CREATE OR REPLACE TABLE raw.{name} AS SELECT * REPLACE (row_number() OVER () AS id) "  # noqa: S608 - constants
-            f"FROM (SELECT * FROM raw.{name} ORDER BY {keys})"
+            "CREATE OR REPLACE TABLE stored.urns AS SELECT * REPLACE ((row_number() OVER ())::INTEGER AS id) "
+            "FROM (FROM stored.urns ORDER BY subject)"
         )
 
 
 def _load_run(connection: duckdb.DuckDBPyConnection, tables: RunTables, defaults: AssumedDefaults) -> None:
     coverage = read_coverage(tables.manifest)
-    connection.execute("CREATE TABLE raw.listed_projects (project VARCHAR)")
+    connection.execute("CREATE TABLE listed_projects (project VARCHAR)")
     if coverage.projects:
-        connection.executemany(
-            "INSERT INTO raw.listed_projects VALUES (?)", [[name] for name in sorted(coverage.projects)]
-        )
+        connection.executemany("INSERT INTO listed_projects VALUES (?)", [[name] for name in sorted(coverage.projects)])
     connection.execute(
-        "CREATE TABLE raw.defaults AS SELECT ?::BIGINT AS retries, ?::BIGINT AS age_s, ?::BOOLEAN AS status_log",
+        "CREATE TABLE stored.defaults AS SELECT ?::BIGINT AS retries, ?::BIGINT AS age_s, ?::BOOLEAN AS status_log",
         [defaults.retries, defaults.age_s, defaults.status_log],
     )
     connection.execute(

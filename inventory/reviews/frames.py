@@ -52,7 +52,7 @@ def select(connection: duckdb.DuckDBPyConnection, query: str, values: dict[str, 
 
 def _to_batches(name: str, frame: pd.DataFrame) -> list[pa.RecordBatch]:
     declared = arrow_schema(schema.find_table(name))
-    fields = pa.schema([declared.field(column) for column in COLUMNS[name] or declared.names])
+    fields = pa.schema([declared.field(column) for column in COLUMNS[name]])
     arrays = [_to_array(frame, field) for field in fields]
     batches: list[pa.RecordBatch] = pa.Table.from_arrays(arrays, schema=fields).to_batches()
     return batches

@@ -112,7 +112,7 @@ def _evaluate(place: str | Path, selected: SelectedRules, request: Request) -> R
         request.keep_passes,
         selected.own.intersection(selected.rules),
     )
-    return Review(run_tables(open_run(place)), options)
+    return Review(run_tables(open_run(place), all_facts=bool(options.user_rules)), options)
 
 
 def _suppressions(selected: SelectedRules, request: Request) -> Suppressions:

@@ -143,7 +143,7 @@ def _origins(rules: Mapping[str, Rule]) -> str:
 
 
 def _evaluate(job: _Job) -> _Answer:
-    with open_database(run_tables(open_run(job.run)), job.defaults) as connection:
+    with open_database(run_tables(open_run(job.run), all_facts=True), job.defaults) as connection:
         compute_graph_tables(connection)
         evaluator = Evaluator(connection, job.timeout, keep_passes=job.keep_passes)
         answer = _Answer()
