@@ -202,3 +202,11 @@ def test_documents_use_terms_that_readers_search_for(document):
 def test_the_guides_are_part_of_the_package():
     assert len(list(GUIDES.glob("*.md"))) >= 13
     assert 'packages = ["inventory"]' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_messages_of_troubleshooting_exist_in_the_code():
+    rows = table_rows(text_of("troubleshooting.md"))
+    code = re.sub(
+        r'"\s*\n\s*f?"', "", "".join(path.read_text(encoding="utf-8") for path in (ROOT / "inventory").rglob("*.py"))
+    )
+    assert [row[0] for row in rows if row[0].strip("`") not in code] == []
