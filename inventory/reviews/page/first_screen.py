@@ -157,15 +157,15 @@ def coverage(reviewed: Reviewed) -> dict[str, Any]:
     return {**numbers, "share": None if share is None else format_share(share), "value": share}
 
 
-def states(reviewed: Reviewed) -> list[tuple[str, int]]:
+def states(reviewed: Reviewed) -> dict[str, int]:
     """Findings by state; empty without a baseline."""
     if not reviewed.details.has_baseline:
-        return []
+        return {}
     numbers = dict.fromkeys(_STATES, 0)
     for group, number in reviewed.counts.items():
         if group.state and not group.suppressed and (group.verdict != "unknown" or group.state == "unknown"):
             numbers[group.state] += number
-    return list(numbers.items())
+    return numbers
 
 
 def trend(reviewed: Reviewed) -> list[dict[str, Any]]:

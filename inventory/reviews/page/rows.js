@@ -140,7 +140,7 @@ function drawFinding(index, grouping) {
   if (grouping !== "rule") {
     main.append(element("span", { class: "title" }, printable(DATA.rules[COLUMNS.rule[index]].title)), " ");
   }
-  main.append(code(nameOf(index)));
+  main.append(code(grouping === "function" ? (COLUMNS.qualifier[index] ?? "") : nameOf(index)));
   if (grouping === "rule" || grouping === "none") {
     main.append(" ", element("bdi", { class: "muted" }, printable(ownerOf(index, shortId))));
   }
