@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import OutputError
 
+try:
+    import resource
+except ImportError:  # not on this platform
+    _LIMITS: ModuleType | None = None
+else:
+    _LIMITS = resource
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-if sys.platform != "win32":
-    import resource
+    from types import ModuleType
 
 _RESERVED: Final = 10
 """Descriptors for name lookups, certificates and the ledger."""
@@ -29,12 +33,12 @@ _ASSUMED_OPEN: Final = 16
 
 def raise_limit() -> None:
     """Raises the soft limit as far as a run needs."""
-    if sys.platform != "win32":
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(_ENOUGH, hard)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
+    if _LIMITS is not None:
+        soft, hard = _LIMITS.getrlimit(_LIMITS.RLIMIT_NOFILE)
+        wanted = _ENOUGH if hard == _LIMITS.RLIM_INFINITY else min(_ENOUGH, hard)
+        if soft != _LIMITS.RLIM_INFINITY and soft < wanted:
             with suppress(OSError, ValueError):  # fewer connections then
-                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+                _LIMITS.setrlimit(_LIMITS.RLIMIT_NOFILE, (wanted, hard))
 
 
 def check_enough(needed: int = _NEEDED_BY_RUN) -> None:
@@ -43,13 +47,9 @@ def check_enough(needed: int = _NEEDED_BY_RUN) -> None:
     Raises:
         OutputError: the limit is too low.
     """
-    if sys.platform != "win32":
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _count_open() + needed
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            raise OutputError(
-                f"only {soft} files may be open at a time, and {wanted} are needed: allow more (ulimit -n)"
-            )
+    soft, wanted = _soft_limit(), _count_open() + needed
+    if soft is not None and soft < wanted:
+        raise OutputError(f"only {soft} files may be open at a time, and {wanted} are needed: allow more (ulimit -n)")
 
 
 def connections(wanted: int) -> int:
@@ -57,11 +57,8 @@ def connections(wanted: int) -> int:
 
     A call without descriptor looks like an unreachable server.
     """
-    if sys.platform != "win32":
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft != resource.RLIM_INFINITY:
-            return max(1, min(wanted, soft - _count_open() - _RESERVED))
-    return wanted
+    soft = _soft_limit()
+    return wanted if soft is None else max(1, min(wanted, soft - _count_open() - _RESERVED))
 
 
 @contextmanager
@@ -73,6 +70,14 @@ def reserve_descriptors() -> Iterator[None]:
     finally:
         for number in kept:
             os.close(number)
+
+
+def _soft_limit() -> int | None:
+    """Maximum number of open files; None: no limit."""
+    if _LIMITS is None:
+        return None
+    soft, _ = _LIMITS.getrlimit(_LIMITS.RLIMIT_NOFILE)
+    return None if soft == _LIMITS.RLIM_INFINITY else int(soft)
 
 
 def _count_open() -> int:
