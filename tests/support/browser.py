@@ -31,7 +31,11 @@ MUST_RUN = ("CI", "INVENTORY_BROWSER_TESTS")
 """With one of these variables a missing browser fails the tests; without, it skips them."""
 PATIENCE = 30
 """Seconds; a busy machine is no failure."""
-_AXE = "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then(done, e => done(String(e)));"
+_AXE = """
+const [rules, done] = arguments;
+const options = {resultTypes: ["violations"], ...(rules.length ? {runOnly: rules} : {})};
+axe.run(document, options).then(done, error => done(String(error)));
+"""
 
 
 def find_programs():
@@ -103,10 +107,10 @@ class Browser:
         ]
         return console + [url for url in requests if not url.startswith((self._page, "blob:", "about:"))]
 
-    def accessibility_problems(self):
-        """What axe-core calls serious or critical."""
+    def accessibility_problems(self, *rules):
+        """What axe-core calls serious or critical, by all of its rules or by some."""
         self.script(resources.files("selenium_axe_python").joinpath("axe-core/axe.min.js").read_text("utf-8"))
-        result = self.driver.execute_async_script(_AXE)
+        result = self.driver.execute_async_script(_AXE, rules)
         assert isinstance(result, dict), result
         return [
             f"{item['id']}: {node['html'][:300]}: {node['failureSummary']}"
