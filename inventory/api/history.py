@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Final, overload
 
@@ -16,6 +15,7 @@ from inventory.errors import Status, UsageError
 from inventory.printable import printable
 from inventory.runs.catalog import find_runs
 from inventory.runs.files import RunFiles
+from inventory.runs.latest import newest_first
 from inventory.tables import schema
 from inventory.tables.arrow import TYPES
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 SNAPSHOT_TIME: Final = "snapshot_time"
 RUN: Final = "run"
 _TIME_FIELD: Final = pa.field(SNAPSHOT_TIME, TYPES[schema.TIME], nullable=False)
-_TOLERANCE: Final = timedelta(days=1)
 _SHOWN: Final = 20
 
 
@@ -85,9 +84,7 @@ class History(Sequence[Snapshot]):
             UsageError: there is none.
         """
         self._check()
-        latest = datetime.now(UTC) + _TOLERANCE  # a run in the future comes from a wrong clock
-        candidates = [run for run in self.runs if run.finished <= latest] or self.runs
-        return Snapshot(_files_of(max(candidates, key=lambda run: (run.finished, run.started))))
+        return Snapshot(_files_of(newest_first(self.runs)[0]))
 
     @property
     def answered(self) -> History:

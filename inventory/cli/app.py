@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from inventory.cli import export, review, runs, terraform
+from inventory.cli import export, history, review, runs, terraform
 from inventory.cli.help import CONTEXT, HelpCommand, HelpGroup
 from inventory.cli.process import exit_on_error
 from inventory.cli.stdout import print_data
@@ -49,6 +49,7 @@ for command in (
     export.check,
     runs.tables,
     runs.status,
+    history.runs,
     runs.diff,
     review.review,
     terraform.terraform,

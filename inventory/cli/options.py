@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from inventory.errors import UsageError
 from inventory.option import DeclaredOption
 from inventory.settings_sources.run_options import declared_options
 
@@ -34,6 +35,20 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def find_run_folder(name: str, history: str) -> Path:
+    """The local folder of a run, which may be called ``latest`` or ``latest~1``.
+
+    Raises:
+        UsageError: there is no such run, or it is in an object store.
+    """
+    from inventory.runs.latest import resolve_run
+
+    place = resolve_run(name, history)
+    if "://" in place:
+        raise UsageError(f"{place} is no local folder; for a run in an object store, give its work folder")
+    return Path(place)
+
+
 def _runs_folder(text: str) -> Path:
     if "://" in text:
         raise typer.BadParameter("this must be a local folder; in an object store, a lifecycle rule removes old runs")
@@ -43,8 +58,14 @@ def _runs_folder(text: str) -> Path:
 
 
 RunFolder = Annotated[
-    Path,
-    typer.Argument(metavar="DIR", help="Folder of the run; for a run in a store, its work folder.", parser=_folder),
+    str,
+    typer.Argument(
+        metavar="DIR", help="Folder of the run, or latest or latest~1; for a run in a store, its work folder."
+    ),
+]
+DEFAULT_HISTORY: Final = "output"
+HistoryFolder = Annotated[
+    str, typer.Option(help="Folder of runs, in which latest is the newest and latest~1 the one before.", metavar="DIR")
 ]
 RunsFolder = Annotated[
     Path,
@@ -54,7 +75,7 @@ DemoOutput = Annotated[
     Path | None,
     typer.Option(help="Folder of the run. Default: output/<UTC timestamp>.", metavar="PATH", parser=_folder),
 ]
-RUN_LOCATION: Final = "folder of a finished run, or s3://bucket/prefix or obs://bucket/prefix"
+RUN_LOCATION: Final = "folder of a finished run, latest, latest~1, or s3://bucket/prefix or obs://bucket/prefix"
 
 
 def _choice_list(choices: Sequence[str]) -> Any:  # noqa: ANN401 - a type

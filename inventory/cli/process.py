@@ -16,9 +16,9 @@ from inventory.display.formatting import format_count, format_number
 from inventory.display.log import Log
 from inventory.display.terminal import Display
 from inventory.errors import ExitCode, InterruptedRunError, InventoryError, OutputError
+from inventory.option import VARIABLE_PREFIX
 from inventory.progress import ProgressObserver
 from inventory.scheduling.connection_limit import FEW, check_enough, raise_limit, reserve_descriptors
-from inventory.settings_sources.environment import variable_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -46,8 +46,11 @@ _COLLECT_AFTER: Final = 50_000
 def exit_on_error(log_format: str, *, quiet: bool) -> Iterator[Log]:
     """Ends the command at an expected error, with one sentence on stderr and the error's exit code."""
     log = Log(log_format, quiet=quiet)
-    for message in variable_warnings(os.environ):
-        log.complain(message)
+    if any(name.startswith(VARIABLE_PREFIX) for name in os.environ):
+        from inventory.settings_sources.environment import variable_warnings
+
+        for message in variable_warnings(os.environ):
+            log.complain(message)
     try:
         yield log
     except InventoryError as error:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from inventory.cli.options import RUN_LOCATION
+from inventory.cli.options import DEFAULT_HISTORY, RUN_LOCATION
 from inventory.cli.process import exit_on_error
 from inventory.cli.signals import interrupted_by_signals
 from inventory.cli.stdout import colorizer, is_terminal, open_output, print_data
@@ -67,7 +67,10 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
         typer.Option(help="Earlier findings (.csv, .parquet, .json), or an earlier run.", metavar="FINDINGS|SNAPSHOT"),
     ] = None,
     history: Annotated[
-        str | None, typer.Option(help="Folder of runs; the earlier ones are the baseline.", metavar="DIR")
+        str | None,
+        typer.Option(
+            help="Folder of runs; the earlier ones are the baseline. Default for latest: output.", metavar="DIR"
+        ),
     ] = None,
     new_only: Annotated[
         bool, typer.Option("--new-only", help="Show, and fail on, only what the baseline does not have.")
@@ -95,9 +98,13 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
         if table is not None and format not in _TABULAR:
             raise UsageError("--table needs --format csv, parquet or json: the other formats show findings")
         from inventory.reviews.request import Request, review_run
+        from inventory.runs.latest import resolve_run
         from inventory.settings import ReviewSettings
         from inventory.settings_sources.toml_file import load_review_settings
 
+        snapshot = resolve_run(snapshot, history or DEFAULT_HISTORY)
+        if baseline is not None:
+            baseline = resolve_run(baseline, history or DEFAULT_HISTORY)
         shown = frozenset(kind.value for kind in show or ())
         request = Request(
             ReviewSettings() if settings is None else load_review_settings(settings),

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from inventory.cli.options import RUN_LOCATION, DemoOutput, RunFolder, RunsFolder, given_options, with_options
+from inventory.cli.options import (
+    DEFAULT_HISTORY,
+    RUN_LOCATION,
+    DemoOutput,
+    HistoryFolder,
+    RunFolder,
+    RunsFolder,
+    find_run_folder,
+    given_options,
+    with_options,
+)
 from inventory.cli.process import (
     exit_on_error,
     print_and_exit,
@@ -35,7 +45,7 @@ TABLE_SETTINGS: Final = ("format", "naive_timezone", "rows_per_file")
         "drop_bodies": "Then drop the raw answers from the ledger; after that, a failed URN cannot be exported again.",
     },
 )
-def tables(folder: RunFolder, **options: Any) -> None:  # noqa: ANN401 - each option has its own type
+def tables(folder: RunFolder, history: HistoryFolder = DEFAULT_HISTORY, **options: Any) -> None:  # noqa: ANN401 - each option has its own type
     """Rebuild the tables of a run from its ledger, without calls.
 
     Options that are not given stay as in the run. Exit codes: 0 tables written, whatever the URNs' statuses; 2 no run,
@@ -49,7 +59,7 @@ def tables(folder: RunFolder, **options: Any) -> None:  # noqa: ANN401 - each op
 
         drop_bodies = options.pop("drop_bodies")
         table_options = load_environment(os.environ, TABLE_SETTINGS) | chosen_settings(given_options(options))
-        result = run_tables(folder, table_options, log, drop_bodies=drop_bodies)
+        result = run_tables(find_run_folder(folder, history), table_options, log, drop_bodies=drop_bodies)
         what = "The tables are unchanged" if result.nothing_to_do else "Written from the ledger"
         log.say("tables", f"{what}: {summary.row_counts(result)}", **result.manifest)
         for message in filter(None, (result.note, upload_hint(result.output))):
@@ -60,6 +70,7 @@ def tables(folder: RunFolder, **options: Any) -> None:  # noqa: ANN401 - each op
 def status(
     folder: RunFolder,
     format: Annotated[Literal["text", "json"], typer.Option(help="Format of the output.")] = "text",  # noqa: A002 - the option's name
+    history: HistoryFolder = DEFAULT_HISTORY,
 ) -> None:
     """Show the status of a run, also while it runs.
 
@@ -69,7 +80,7 @@ def status(
     with exit_on_error("text", quiet=False):
         from inventory.cli.status import as_text
 
-        current = run_status(folder)
+        current = run_status(find_run_folder(folder, history))
         if format == "json":
             import json
 
@@ -248,6 +259,7 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
             help="With --facts: compare these fields too: fail_count, digest, code_size, last_modified.",
         ),
     ] = None,
+    history: HistoryFolder = DEFAULT_HISTORY,
 ) -> None:
     """Show what changed between two finished runs.
 
@@ -266,6 +278,7 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
         from inventory.comparison.kinds import FACTS_CHANGED, Kind
         from inventory.comparison.result import diff as compare
         from inventory.display.formatting import format_number
+        from inventory.runs.latest import resolve_run
 
         kinds = (*Kind, FACTS_CHANGED) if facts else tuple(Kind)
         if unknown := sorted(set(kind or ()) - set(kinds)):
@@ -275,7 +288,7 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
 
         with open_output(output, binary=format == "parquet", escapes=format == "csv") as sink:
             names = [name.strip() for name in (fields or "").split(",") if name.strip()]
-            comparison = compare(old, new, facts=facts, fields=names)
+            comparison = compare(resolve_run(old, history), resolve_run(new, history), facts=facts, fields=names)
             for message in comparison.warnings:
                 log.complain(message)
             render.write(comparison, format, sink, colorizer(output), render.Selection(limit, tuple(kind or ())))
