@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inventory.cli.options import RUN_LOCATION
+from inventory.cli.options import DEFAULT_HISTORY, RUN_LOCATION, HistoryFolder
 from inventory.cli.process import exit_on_error
 from inventory.cli.review import RulesFolder
 from inventory.cli.signals import interrupted_by_signals
@@ -40,6 +40,7 @@ def terraform(
         Path | None,
         typer.Option(help="Folder to write: a folder a project. Default: stdout.", readable=False, metavar="DIR"),
     ] = None,
+    history: HistoryFolder = DEFAULT_HISTORY,
 ) -> None:
     """Write Terraform blocks of the configurations of a run.
 
@@ -51,12 +52,13 @@ def terraform(
         if rules is not None and findings is None:
             raise UsageError("--rules needs --findings: it has the fixes of their rules")
         from inventory.runs.files import open_run
+        from inventory.runs.latest import resolve_run
         from inventory.runs.listing_coverage import read_coverage
         from inventory.terraform.generate import Generator
         from inventory.terraform.state import read_states
 
         with interrupted_by_signals():
-            run = open_run(snapshot)
+            run = open_run(resolve_run(snapshot, history))
             generator = Generator(
                 None if state is None else read_states(state), read_coverage(run.manifest), _fixes(findings, rules)
             )

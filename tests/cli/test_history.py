@@ -74,6 +74,7 @@ def test_commands_know_latest(folder):
         ("status", "latest", "--format", "json"),
         ("diff", "latest~1", "latest"),
         ("review", "latest"),
+        ("terraform", "latest"),
         ("review", "latest", "--baseline", "latest~1"),
         ("tables", "latest", "--format", "csv"),
     ):
