@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from inventory.cli import export, history, review, runs, terraform
+from inventory.cli import export, history, review, runs, shards, terraform
 from inventory.cli.help import CONTEXT, HelpCommand, HelpGroup
 from inventory.cli.process import exit_on_error
 from inventory.cli.stdout import print_data
@@ -47,6 +47,8 @@ for command in (
     export.export,
     export.discover,
     export.check,
+    shards.shard,
+    shards.gather,
     runs.tables,
     runs.status,
     history.runs,

@@ -20,6 +20,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "inventory check --region cn-north-4",
         "inventory check urns.txt --format json",
     ),
+    "shard": (
+        "inventory shard output/plan 0",
+        "inventory shard output/plan --part 1 --of 4",
+    ),
+    "gather": ("inventory gather output/plan",),
     "tables": (
         "inventory tables latest --format csv",
         "inventory tables output/today --rows-per-file 100000",

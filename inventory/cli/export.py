@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from inventory.cli import shards
 from inventory.cli.options import REPEATABLE_REGION, given_options, open_sources, with_options
 from inventory.cli.process import exit_on_error, finish, resumable, run_checkup, run_discovery, run_export
 from inventory.cli.stdout import print_data, print_path
@@ -63,6 +64,11 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
             projects = select_projects(settings, options["region"], options["project_id"])
             search = Discovery(projects, options["versions"], options["aliases"], reports)
         mode: Mode = "resume" if resume else "overwrite" if options["overwrite"] else "new"
+        sharding = shards.take_sharding(options, output, resume=resume)
+        if sharding is not None:
+            with reserve_folder(output) as output:
+                shards.export_in_shards(search or sources, output, settings, sharding, mode=mode, log=log)
+            return
         with reserve_folder(output) as output, resumable(output):
             result = run_export(search or sources, output, settings, mode=mode, environment=os.environ, log=log)
         finish(result, log)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import typer
 
-from inventory.cli.signals import handle_signals, until_signal
+from inventory.cli.signals import cancel_at_end_of_stdin, handle_signals, until_signal
 from inventory.cli.stdout import print_path
 from inventory.display.formatting import format_count, format_number
 from inventory.display.log import Log
@@ -70,10 +70,28 @@ def run_export(
     """Runs an export with a progress display. The first signal stops it cleanly, the second at once."""
     from inventory.pipeline import export as pipeline
 
+    return run_observed(
+        lambda observer: pipeline.export(
+            sources, output, settings, mode=mode, environment=environment, observer=observer
+        ),
+        log,
+    )
+
+
+def run_observed(
+    work: Callable[[ProgressObserver], Coroutine[Any, Any, T]], log: Log, *, until_stdin_ends: bool = False
+) -> T:
+    """Runs a coroutine with a progress display. The first signal stops it cleanly, the second at once.
+
+    Args:
+        work: gets the observer.
+        log: takes messages.
+        until_stdin_ends: whether the end of stdin stops it as SIGTERM does.
+    """
     with Display(log) as observer, handle_signals(observer, log):
-        return run_loop(
-            pipeline.export(sources, output, settings, mode=mode, environment=environment, observer=observer)
-        )
+        if until_stdin_ends:
+            cancel_at_end_of_stdin(observer)
+        return run_loop(work(observer))
 
 
 def run_tables(folder: Path, shape: dict[str, Any], log: Log, *, drop_bodies: bool) -> Result:
@@ -114,8 +132,7 @@ def run_discovery(
         account = await run_cancellable(observer.on_wait, find_credentials, settings, environment, HEADERS)
         return await discover(search, settings, account, observer)
 
-    with Display(log) as observer, handle_signals(observer):
-        return run_loop(search_all(observer))
+    return run_observed(search_all, log)
 
 
 def run_checkup(

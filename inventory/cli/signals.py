@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from inventory.errors import InterruptedRunError
@@ -93,6 +93,18 @@ def interrupted_by_signals() -> Iterator[None]:
             if numbers:  # DuckDB raises an error of its own in place of the handler's
                 raise InterruptedRunError(numbers[0], resumable=False) from None
             raise
+
+
+def cancel_at_end_of_stdin(observer: ProgressObserver) -> None:
+    """Cancels the run when stdin ends, as SIGTERM does: the process that started this one is gone."""
+
+    def wait() -> None:
+        with suppress(OSError):
+            while os.read(0, 1):
+                pass
+        observer.cancel(signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def serve_until_signal(start: Callable[[], None]) -> None:

@@ -23,6 +23,9 @@ def as_text(run: RunStatus) -> str:
         f"started {run.started or '(its list is not loaded yet)'}; {format_count(run.calls, 'call')} so far",
         f"{format_count(run.urns, 'URN')}: {_statuses(counts)}",
     ]
+    if run.shards is not None:
+        shards = ", ".join(f"{format_number(number)} {state}" for state, number in run.shards._asdict().items())
+        lines.append(f"shards: {shards}")
     if run.at_work and run.per_second is not None:
         left = "" if run.seconds_left is None else f", {duration(run.seconds_left)} left"
         lines.append(f"{format_count(run.left, 'URN')} left at {format_number(run.per_second)} per second{left}")

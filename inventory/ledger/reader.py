@@ -32,6 +32,7 @@ BODIES_DROPPED: Final = "bodies-dropped"
 """Fact: the bodies of successful URNs are deleted."""
 LISTED_ITEMS: Final = "listed-items"
 """Fact: rows of each :class:`ListedTable`."""
+_LINES_BLOCK: Final = 4096
 NO_ANSWER: Final = 0
 """HTTP status of a call without an answer."""
 
@@ -183,6 +184,20 @@ class LedgerView:
                 if checksum(outcome) != row[-1]:
                     raise self.damage_error(f"the outcome of {outcome.urn} was changed")
                 yield outcome
+
+    def urn_lines(self, region: str, project_id: str) -> Iterator[str]:
+        """Streams the URNs of a scope in order, as blocks of JSON lines; their checksums are not verified."""
+        last, end = urn_range(region, project_id)
+        query = (
+            "SELECT group_concat(json_quote(urn), char(10)), max(urn)"
+            " FROM (SELECT urn FROM urns WHERE urn > ? AND urn < ? ORDER BY urn LIMIT ?)"
+        )
+        while True:
+            with self._translate_errors():
+                lines, last = self._db.execute(query, (last, end, _LINES_BLOCK)).fetchone()
+            if lines is None:
+                return
+            yield f"{lines}\n"
 
     def rejects(self) -> Iterator[Reject]:
         """Streams the rejects by source and line."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from inventory.certificates import with_ca_bundle
 from inventory.cloud.accounts import find_credentials
 from inventory.cloud.transport import HEADERS
-from inventory.errors import ExitCode
+from inventory.errors import ExitCode, UsageError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.fetch import fetch_configs
@@ -61,6 +61,8 @@ async def export(
     if mode != "resume":
         folder.check_places(settings.format, in_parts=settings.rows_per_file > 0)
     folder.prepare(mode)
+    if mode == "resume" and folder.is_in_shards:
+        raise UsageError(f"the run in {folder.path} is in shards: continue it with inventory export --resume")
     with folder.unless_empty(), Ledger(folder.ledger, check, replace=mode == "overwrite") as ledger:
         # sources ──► ledger
         limits = Limits(settings.quota_share, RunFacts(ledger).limits if mode == "resume" else None)
@@ -68,13 +70,10 @@ async def export(
         await load_sources(sources, ledger, folder, settings, mode, observer, list_functions)
         settings = RunFacts(ledger).merge_formats(settings)
         record_output(ledger, output)
-        if _is_complete(folder, ledger, settings):
-            done = manifest_reader.read(folder.manifest)
-            sent = await run_cancellable(observer.check_cancelled, upload.complete, done["tables"], observer)
-            result = Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
+        if is_complete(folder, ledger, settings):
+            result = await confirm_complete(folder, output, upload, observer)
         else:
-            finish.check_bodies(ledger, folder.path)
-            _begin_session(folder, ledger, settings)
+            begin_session(folder, ledger, settings)
             # ledger ──► worker pool ── client ──► ledger
             scopes = await fetch_configs(ledger, settings, account, observer, limits, began=began)
             # ledger ──► flatten ──► tables
@@ -88,7 +87,7 @@ async def export(
         return await run_in_thread(finish.drop_bodies, ledger, result, observer) if settings.drop_bodies else result
 
 
-def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> bool:
+def is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> bool:
     """Whether every URN has an outcome and the tables match the settings."""
     if not folder.manifest.exists() or ledger.count_settled() < ledger.count_urns():
         return False
@@ -102,7 +101,20 @@ def _is_complete(folder: RunFolder, ledger: Ledger, settings: ExportSettings) ->
     return is_same and written.issuperset(settings.format) and folder.holds(done["tables"])
 
 
-def _begin_session(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> None:
+async def confirm_complete(folder: RunFolder, output: Output, upload: Upload, observer: ProgressObserver) -> Result:
+    """The result of a complete run; uploads what the object store lacks."""
+    done = manifest_reader.read(folder.manifest)
+    sent = await run_cancellable(observer.check_cancelled, upload.complete, done["tables"], observer)
+    return Result(output, done, ExitCode(done["exit_code"]), nothing_to_do=not sent)
+
+
+def begin_session(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -> None:
+    """Prepares folder and ledger for new outcomes.
+
+    Raises:
+        InventoryError: the bodies are dropped, or something else has the name of a table.
+    """
+    finish.check_bodies(ledger, folder.path)
     folder.check_places(settings.format, in_parts=settings.rows_per_file > 0)
     save_table_options(ledger, settings)
     folder.remove_manifest()

@@ -77,6 +77,7 @@ async def load_sources(
         if folder.fresh and not keep:
             folder.remove_all()
     folder.remove_results()
+    folder.remove_shards()
 
 
 def load(

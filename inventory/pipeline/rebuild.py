@@ -11,7 +11,6 @@ import msgspec
 
 from inventory.display.formatting import format_count
 from inventory.errors import ExitCode, InterruptedRunError, Status, UsageError
-from inventory.ledger.writer import Ledger
 from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.scope_table import describe_recorded
 from inventory.runs import finish as ending
@@ -19,6 +18,7 @@ from inventory.runs import manifest, manifest_reader
 from inventory.runs.facts import TABLE_OPTION_NAMES, RunEnd, RunFacts, record_end, save_table_options
 from inventory.runs.finish import Result
 from inventory.runs.folder import RunFolder
+from inventory.runs.shard_status import open_ledger
 from inventory.settings_sources.checks import check_settings
 from inventory.settings_sources.combine import describe, described_part
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from inventory.ledger.writer import Ledger
     from inventory.progress import ProgressObserver
     from inventory.settings import ExportSettings
 
@@ -44,7 +45,7 @@ def rebuild_tables(
     """
     folder = RunFolder(path)
     folder.check_run()
-    with Ledger(folder.ledger) as ledger:
+    with open_ledger(folder) as ledger:
         with _add_to_interruption("; the tables are as they were"):
             ledger.check(observer.check_cancelled)
         facts = RunFacts(ledger)

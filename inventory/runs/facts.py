@@ -8,7 +8,7 @@ import msgspec
 
 from inventory.errors import ExitCode, LedgerUnusableError, OutputError, SettingsError, UsageError
 from inventory.ledger.reader import BODIES_DROPPED
-from inventory.runs.manifest_reader import Count, ListedBlock, Moment, ScopeBlock, Settings, text_of
+from inventory.runs.manifest_reader import Count, ListedBlock, Moment, ScopeBlock, Settings, ShardsBlock, text_of
 from inventory.runs.output import Output
 from inventory.settings import ExportSettings, Format
 from inventory.settings_sources.checks import check_settings
@@ -45,6 +45,7 @@ class _End(msgspec.Struct):
     exit_code: ExitCode
     scopes: list[ScopeBlock]
     settings: Settings
+    shards: ShardsBlock | None = None
 
 
 _Limit = tuple[Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)], Annotated[float, msgspec.Meta(gt=0, le=1e9)], str]
@@ -62,6 +63,7 @@ class RunEnd(NamedTuple):
     exit_code: int
     scopes: list[dict[str, Any]]
     settings: dict[str, Any]
+    shards: dict[str, Any] | None = None
 
 
 class RunFacts:
@@ -136,9 +138,8 @@ class RunFacts:
         end = self._read(_ENDED, _End)
         if end is None:
             return None
-        return RunEnd(
-            self._time(_ENDED, end.finished), int(end.exit_code), msgspec.to_builtins(end.scopes), end.settings
-        )
+        blocks = msgspec.to_builtins(end.scopes), end.settings, msgspec.to_builtins(end.shards)
+        return RunEnd(self._time(_ENDED, end.finished), int(end.exit_code), *blocks)
 
     @property
     def limits(self) -> dict[str, Any] | None:

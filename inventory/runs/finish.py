@@ -87,6 +87,7 @@ def write_manifest(
         tables=tables,
         settings=end.settings,
         exit_code=code,
+        shards=end.shards,
     )
     folder.remove_results(keep=[table.path for table in tables])
     manifest.write(folder.manifest, written)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from inventory.errors import OutputError, UsageError
 from inventory.ledger import database
 from inventory.runs import manifest_reader
+from inventory.runs.shard_files import PLAN, remove_shards, shard_ledgers
 from inventory.storage.files import temporary_name
 from inventory.tables import paths
 from inventory.user_paths import exists
@@ -54,6 +55,11 @@ class RunFolder:
         """Path of the manifest."""
         return self.path / manifest_reader.FILE_NAME
 
+    @property
+    def is_in_shards(self) -> bool:
+        """Whether the run has a plan of shards."""
+        return _exists(self.path / PLAN)
+
     def prepare(self, mode: Mode) -> None:
         """Makes the folder, or checks the run in it. Existing files are not changed.
 
@@ -69,6 +75,7 @@ class RunFolder:
             if self.ledger not in held:
                 raise UsageError(f"--resume: {self.path} contains no run; leave --resume out to begin a run there")
             return
+        self.check_shards()
         if held and mode == "new":
             if self.ledger in held and database.is_in_use(self.ledger):
                 raise OutputError(f"another inventory process works in {self.path}; wait until it ends")
@@ -141,6 +148,23 @@ class RunFolder:
         for path in self._results():
             if path not in kept:
                 _remove(path)
+
+    def check_shards(self) -> None:
+        """Checks that no process fetches a shard.
+
+        Raises:
+            OutputError: one does.
+        """
+        if any(map(database.is_in_use, shard_ledgers(self.path))):
+            raise OutputError(f"a process fetches a shard of the run in {self.path}; wait until it ends")
+
+    def remove_shards(self) -> None:
+        """Removes plan, lists and ledgers of shards.
+
+        Raises:
+            OutputError: a process works on one, or a file cannot be removed.
+        """
+        remove_shards(self.path)
 
     def remove_all(self) -> None:
         """Removes a run whose list could not be read; its lock file is removed on release."""

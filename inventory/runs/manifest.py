@@ -179,8 +179,9 @@ def describe(  # noqa: PLR0913 - the blocks of the manifest
     tables: list[TableFile],
     settings: dict[str, Any],
     exit_code: ExitCode,
+    shards: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Makes the manifest."""
+    """Makes the manifest; ``shards``: of a run in several processes, else None."""
     return {
         "tool": TOOL,
         "tool_version": __version__,
@@ -199,6 +200,7 @@ def describe(  # noqa: PLR0913 - the blocks of the manifest
         "scopes": scopes,
         "tables": [table._asdict() for table in tables],
         "settings": settings,
+        "shards": shards,
     }
 
 

@@ -112,6 +112,15 @@ class ScopeBlock(msgspec.Struct):
     account: str | None = None
 
 
+class ShardsBlock(msgspec.Struct):
+    """The shards of a run in several processes, and the sessions in which they were fetched."""
+
+    number: Count
+    attempts: Count
+    engine: str
+    versions: dict[str, str]
+
+
 class _TableFile(msgspec.Struct):
     name: str
     format: str
@@ -144,6 +153,7 @@ class _Manifest(msgspec.Struct):
     scopes: list[ScopeBlock]
     tables: list[_TableFile]
     settings: Settings
+    shards: ShardsBlock | None = None
 
     def __post_init__(self) -> None:
         files = [file.path for file in self.tables]

@@ -16,6 +16,7 @@ from inventory.runs import upload
 from inventory.runs.catalog import PRUNED_MARK, State, find_runs, is_file
 from inventory.runs.facts import RunFacts
 from inventory.runs.folder import RunFolder
+from inventory.runs.shard_files import shard_ledgers
 from inventory.runs.upload import Upload
 from inventory.settings import FORMATS
 from inventory.storage.file_lock import Lock
@@ -179,7 +180,7 @@ def _obstacle(path: Path) -> str | None:
         InventoryError: its ledger or manifest cannot be read.
     """
     ledger = RunFolder(path).ledger
-    if database.is_in_use(ledger):
+    if any(map(database.is_in_use, (ledger, *shard_ledgers(path)))):
         return "a process is working on it"
     if not is_file(ledger):
         return None
@@ -224,6 +225,7 @@ def remove_run(path: Path) -> list[str] | None:
             return None
         if not lock.held and is_file(folder.ledger):  # no file locks here: SQLite's own lock shows another process
             database.open_writable(folder.ledger, locked=False).close()
+        folder.check_shards()
         files = list(_files_of_run(folder))  # before the first change, as a folder of parts may be unreadable
         if is_file(folder.manifest):
             folder.manifest.replace(mark)
@@ -233,6 +235,7 @@ def remove_run(path: Path) -> list[str] | None:
             paths.remove_table_file(file)
         for table, form in itertools.product(TABLES, FORMATS):  # an interrupted prune may have left an empty folder
             _remove_empty(path / paths.folder_name(table, form))
+        folder.remove_shards()
         lock.release()
         mark.unlink(missing_ok=True)
         others = sorted(entry.name for entry in path.iterdir() if entry != database.lock_path(folder.ledger))

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from inventory.display.formatting import format_count
 from inventory.errors import ErrorKind, Status
 from inventory.ledger.database import is_in_use
-from inventory.ledger.reader import LedgerView
 from inventory.printable import error_text
 from inventory.runs import finish
 from inventory.runs.facts import RunFacts
 from inventory.runs.folder import RunFolder
 from inventory.runs.output import resume_command, tables_command
+from inventory.runs.shard_status import ShardCounts, count_shards, open_view, read_states
 from inventory.runs.upload import upload_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from inventory.ledger.reader import LedgerView
     from inventory.ledger.records import StatusCount
     from inventory.outcome import Outcome
     from inventory.runs.facts import RunEnd
@@ -63,6 +64,7 @@ class RunStatus(NamedTuple):
         left: pending URNs.
         calls: of all sessions.
         next: what to do.
+        shards: of a run in several processes.
     """
 
     folder: str
@@ -80,11 +82,13 @@ class RunStatus(NamedTuple):
     scopes: list[ScopeStatus]
     failures: list[FailureCount]
     next: str
+    shards: ShardCounts | None = None
 
     def as_object(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
         scopes, failures = ([row._asdict() for row in rows] for rows in (self.scopes, self.failures))
-        return {**self._asdict(), "scopes": scopes, "failures": failures}
+        shards = None if self.shards is None else self.shards._asdict()
+        return {**self._asdict(), "scopes": scopes, "failures": failures, "shards": shards}
 
 
 def read_status(
@@ -104,12 +108,14 @@ def read_status(
     folder = RunFolder(path)
     folder.check_run()
     now = time.time() if now is None else now
-    at_work = is_in_use(folder.ledger)
-    with LedgerView(folder.ledger, check_cancelled) as ledger, ledger.read_transaction(check_cancelled):
+    states = read_states(path, now) if folder.is_in_shards else []
+    at_work = is_in_use(folder.ledger) or any(state.state == "running" for state in states)
+    with open_view(folder, check_cancelled) as ledger, ledger.read_transaction(check_cancelled):
         facts = RunFacts(ledger)
         output = facts.output(path)
         counts = list(ledger.count_statuses(round((now - WINDOW_SECONDS) * 1e6)))
-        urns, left = ledger.count_urns(), ledger.count_urns() - ledger.count_settled()
+        urns = ledger.count_urns()
+        left = urns - ledger.count_settled() - sum(state.done for state in states)
         end = None if at_work else finish.last_end(ledger, folder)
         speed = _speed(counts, now) if at_work else None
         status = RunStatus(
@@ -128,6 +134,7 @@ def read_status(
             scopes=_scopes(ledger, counts),
             failures=_failures(ledger, counts),
             next="",
+            shards=count_shards(states) if states else None,
         )
         is_listing = facts.listed is not None
     return status._replace(next=_next_step(status, output, is_listing=is_listing))

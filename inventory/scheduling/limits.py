@@ -36,14 +36,16 @@ class Limits:
     Args:
         share: used share of learned limits.
         learned: what :meth:`learned` returned in an earlier session.
+        endpoint_share: used share of the limits that all scopes of an endpoint share, as a part of ``share``.
 
     Attributes:
         clock: of all throttles.
     """
 
-    def __init__(self, share: float, learned: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, share: float, learned: Mapping[str, Any] | None = None, *, endpoint_share: float = 1.0) -> None:
         self.clock = RunningClock()
         self._share = share
+        self._endpoint_share = share * endpoint_share
         self._scopes: dict[ScopeKey, Throttle] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self._members: dict[str, set[ScopeKey]] = {}
@@ -95,7 +97,7 @@ class Limits:
 
     def _endpoint(self, url: str) -> Endpoint:
         if url not in self._endpoints:
-            self._endpoints[url] = Endpoint(self._share, self.clock)
+            self._endpoints[url] = Endpoint(self._endpoint_share, self.clock)
         return self._endpoints[url]
 
     def _learn(self, throttle: Throttle, limits: list[RateLimit]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from inventory.option import DeclaredOption, Option, declared_in
+from inventory.option import Bounds, DeclaredOption, Option, declared_in
 from inventory.settings import ExportSettings, LogFormat, Report
 
 
@@ -72,6 +72,54 @@ class RunOptions:
     overwrite: Annotated[bool, Option("Start again in a folder that contains a run.", panel="Run")] = False
     dry_run: Annotated[
         bool, Option("Show what would be called, and call nothing.", is_python_keyword=False, panel="Run")
+    ] = False
+    engine: Annotated[
+        str | None,
+        Option(
+            "Engine that fetches in several processes; see inventory/docs/scale-out.md. Default: one process.",
+            is_python_keyword=False,
+            panel="Run",
+            metavar="NAME",
+        ),
+    ] = None
+    processes: Annotated[
+        int | None,
+        Option(
+            "With --engine: number of processes. Default: one for each core.",
+            Bounds("a number from 1 to 1000", 1, 1000),
+            is_python_keyword=False,
+            panel="Run",
+        ),
+    ] = None
+    scheduler: Annotated[
+        str | None,
+        Option(
+            "With --engine: address of its running scheduler. Default: this machine.",
+            is_python_keyword=False,
+            panel="Run",
+            metavar="URL",
+        ),
+    ] = None
+    urns_per_shard: Annotated[
+        int | None,
+        Option(
+            "With --engine or --plan-only: maximum URNs of a shard; a scope is never split. Default: 25000.",
+            Bounds("1 or more", 1),
+            is_python_keyword=False,
+            panel="Run",
+        ),
+    ] = None
+    endpoint_share: Annotated[
+        float | None,
+        Option(
+            "With --engine: share of each process of limits that all share (policies ip and api). Default: equal.",
+            Bounds("a share, from above 0 to 1", 0, 1, excludes_minimum=True),
+            is_python_keyword=False,
+            panel="Run",
+        ),
+    ] = None
+    plan_only: Annotated[
+        bool, Option("Write the plan and the lists of the shards, then stop.", is_python_keyword=False, panel="Run")
     ] = False
     quiet: Annotated[bool, Option("Show errors only.", is_python_keyword=False, has_variable=True, panel="Run")] = False
     log_format: Annotated[

@@ -1,0 +1,218 @@
+"""Runs the shards of a plan on an engine: credentials, attempts, progress."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from inventory.errors import ExitCode, OutputError
+from inventory.ledger.database import is_in_use
+from inventory.progress import Progress, ProgressObserver
+from inventory.runs.shard_files import FOLDER, shard_ledgers, shard_path
+from inventory.scheduling.threads import run_in_thread
+from inventory.sharding.delivery import Delivered, ShardProgress, collect, read_record
+from inventory.sharding.plan import credential_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inventory.sharding.engines import Pool
+    from inventory.sharding.plan import Place, Plan, Shard
+
+ATTEMPTS: Final = 3
+_TICK_SECONDS: Final = 0.25
+_PATIENCE: Final = 40
+"""Ticks to wait for the processes of an earlier coordinator, which deliver and end."""
+_PAUSE_SECONDS: Final = 1.0
+"""Pause before the second attempt; doubled after each."""
+_DECIDED: Final = (ExitCode.ANSWERED, ExitCode.SOME_FAILED, ExitCode.CREDENTIALS, ExitCode.STOPPED)
+"""Exit codes after which a delivered shard is not run again in this session."""
+
+
+class _Credential:
+    """The first shard of a credential goes alone until the service accepted a call, or the shard ended."""
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self.is_refused = False
+        self.is_open = asyncio.Event()
+
+    async def enter(self, number: int) -> bool:
+        if self.first is None:
+            self.first = number
+        if self.first != number:
+            await self.is_open.wait()
+        return not self.is_refused
+
+
+class Coordinator:
+    """The shards of a plan: what is delivered, and what an engine has to run.
+
+    Attributes:
+        delivered: checked ledgers, by number of the shard.
+        failed: last message of each shard that failed in all attempts.
+        codes: exit codes of the commands.
+    """
+
+    def __init__(
+        self, plan: Plan, place: Place, folder: Path, observer: ProgressObserver, *, has_bodies: bool = True
+    ) -> None:
+        self.plan, self.observer = plan, observer
+        self.delivered: dict[int, Delivered] = {}
+        self.failed: dict[int, str] = {}
+        self.codes: list[int] = []
+        self._place, self._folder, self._has_bodies = place, folder, has_bodies
+        settings = plan.export_settings()
+        keys = {shard.number: credential_of(settings, shard.account) for shard in plan.shards}
+        credentials = {key: _Credential() for key in keys.values()}
+        self._credentials = {number: credentials[key] for number, key in keys.items()}
+        self._running: set[int] = set()
+        self._progress: dict[int, ShardProgress] = {}
+        self._total = sum(shard.entries for shard in plan.shards)
+
+    def ledgers(self) -> dict[tuple[str, str], Path]:
+        """The delivered ledgers by scope."""
+        shards = self.plan.shards
+        return {scope[:2]: own.path for number, own in self.delivered.items() for scope in shards[number].scopes}
+
+    @property
+    def attempts(self) -> int:
+        """Sessions of all shards."""
+        return sum(own.attempts for own in self.delivered.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to fetch."""
+        return len(self.delivered) == len(self.plan.shards) and all(own.is_complete for own in self.delivered.values())
+
+    async def collect(self) -> None:
+        """Checks what is delivered already.
+
+        Raises:
+            OutputError: the place cannot be read, or a process works on a shard.
+            InterruptedRunError: the run was cancelled.
+        """
+        for _ in range(_PATIENCE):
+            if not any(map(is_in_use, shard_ledgers(self._folder))):
+                break
+            self.observer.check_cancelled()
+            await asyncio.sleep(_TICK_SECONDS)
+        for shard in self.plan.shards:
+            await self._collect(shard)
+
+    async def _collect(self, shard: Shard) -> Delivered | None:
+        self.delivered.pop(shard.number, None)
+        check = partial(collect, has_bodies=self._has_bodies)
+        own = await run_in_thread(check, self._place, shard, self._folder, self.observer.check_cancelled)
+        if own is not None:
+            self.delivered[shard.number] = own
+        return own
+
+    async def run(self, pool: Pool, endpoint_share: float | None, deadline: float) -> None:
+        """Runs the shards that are not complete.
+
+        Args:
+            pool: the processes of an engine.
+            endpoint_share: of each process; None: equal shares.
+            deadline: on the monotonic clock.
+
+        Raises:
+            InterruptedRunError: the run was cancelled, and all shards have delivered.
+        """
+        own = self.delivered
+        waiting = [shard for shard in self.plan.shards if not (shard.number in own and own[shard.number].is_complete)]
+        await run_in_thread(self._remove_progress)
+        share = endpoint_share or 1 / max(1, min(pool.size, len(waiting)))
+        work = asyncio.ensure_future(self._run_all(waiting, pool, share, deadline))
+        watching = asyncio.ensure_future(self._watch())
+        try:
+            while not work.done() and self.observer.signal_number is None:
+                await asyncio.wait({work, watching}, timeout=_TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                self.observer.on_fetch(self._sum())
+                if watching.done():
+                    watching.result()
+            if work.done():
+                work.result()
+        finally:
+            work.cancel()
+            watching.cancel()
+            await asyncio.wait({work, watching})
+        self.observer.check_cancelled()
+
+    async def _run_all(self, shards: list[Shard], pool: Pool, share: float, deadline: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            for shard in shards:
+                group.create_task(self._run(shard, pool, share, deadline))
+
+    async def _run(self, shard: Shard, pool: Pool, share: float, deadline: float) -> None:
+        credential = self._credentials[shard.number]
+        if not await credential.enter(shard.number):
+            return
+        try:
+            end = 0
+            for attempt in range(ATTEMPTS):
+                await asyncio.sleep(_PAUSE_SECONDS * (2**attempt - 1))
+                end = await self._attempt(shard, pool, share, deadline)
+                if shard.number not in self.failed or end == ExitCode.CREDENTIALS:
+                    break
+            own = self.delivered.get(shard.number)
+            has_no_credential = end == ExitCode.CREDENTIALS and shard.number in self.failed
+            credential.is_refused |= has_no_credential or (own is not None and own.is_refused)
+        finally:
+            credential.is_open.set()
+
+    async def _attempt(self, shard: Shard, pool: Pool, share: float, deadline: float) -> int:
+        if shard.number not in self.delivered:  # a record there is of damaged content
+            await run_in_thread(self._place.remove, shard_path(shard.number, ".json"))
+        arguments = ["--endpoint-share", repr(share)]
+        if deadline != math.inf:
+            arguments += ["--max-time", f"{max(deadline - time.monotonic(), 0.001):.3f}"]
+        self._running.add(shard.number)
+        try:
+            end = await pool.run(shard.number, arguments)
+        finally:
+            self._running.discard(shard.number)
+        self.codes.append(end.code)
+        try:
+            own = await self._collect(shard)
+        except OutputError as error:
+            own, end = None, end._replace(message=str(error))
+        if own is not None and own.is_recorded and end.code in _DECIDED:
+            self.failed.pop(shard.number, None)
+        else:
+            self.failed[shard.number] = end.message or f"its process ended with {end.code}"
+        return end.code
+
+    def _remove_progress(self) -> None:
+        for name in self._place.listed((FOLDER,)):
+            if name.startswith(f"{FOLDER}/") and name.endswith(".status.json"):
+                self._place.remove(name)
+
+    async def _watch(self) -> None:
+        """Reads the progress of the running shards."""
+        while True:
+            for number in sorted(self._running):
+                try:
+                    progress = await run_in_thread(read_record, self._place, number, ".status.json", ShardProgress)
+                except OutputError:
+                    continue
+                if progress is not None:
+                    self._progress[number] = progress
+                    if progress.is_accepted:
+                        self._credentials[number].is_open.set()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    def _sum(self) -> Progress:
+        statuses: Counter[str] = Counter()
+        for progress in self._progress.values():
+            statuses.update(progress.statuses)
+        running = {number: self._progress[number] for number in self._running if number in self._progress}
+        pauses = [(progress.paused_for, progress.paused_by) for progress in running.values()]
+        settled = {number: own.urns - own.left for number, own in self.delivered.items()}
+        settled |= {number: progress.done for number, progress in running.items()}
+        calls = sum(progress.calls for progress in self._progress.values())
+        return Progress(sum(settled.values()), self._total, calls, statuses, *max(pauses, default=(0.0, "")))

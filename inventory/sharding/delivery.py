@@ -1,0 +1,197 @@
+"""Delivers the ledger of a shard, and checks what was delivered."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from inventory.errors import ExitCode, OutputError, Status
+from inventory.ledger import database
+from inventory.ledger.reader import LedgerView
+from inventory.runs.facts import RunFacts
+from inventory.runs.shard_files import delivered_path, is_delivery_of, shard_path
+from inventory.sharding.plan import write_json
+from inventory.storage.files import atomic_write
+from inventory.storage.folder_store import FolderStore, hash_file
+from inventory.storage.object_store import Sent  # noqa: TC001 - msgspec reads the types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from inventory.runs.facts import RunEnd
+    from inventory.sharding.plan import Place, Shard
+
+T = TypeVar("T")
+ATTEMPTS: Final = "shard-attempts"
+"""Fact in the ledger of a shard: how often it was started."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is written after a ledger is delivered: its path in the place, its content, and the list it is of."""
+
+    path: str
+    content: Sent
+    list_sha256: str
+    attempts: int
+
+
+class Delivered(NamedTuple):
+    """A checked ledger of a shard.
+
+    Attributes:
+        is_recorded: its session delivered it; otherwise its process was killed.
+        left: URNs without an outcome.
+        end: of its last session; None if that was interrupted.
+        is_refused: the service refused the credential and accepted no call.
+    """
+
+    path: Path
+    is_recorded: bool
+    urns: int
+    left: int
+    failed: int
+    attempts: int
+    end: RunEnd | None
+    is_refused: bool
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to fetch."""
+        return not self.left and not self.failed
+
+
+class ShardProgress(msgspec.Struct, frozen=True):
+    """The progress of a session, as its process writes it; ``is_accepted``: the service accepted a call."""
+
+    done: int = 0
+    calls: int = 0
+    statuses: dict[str, int] = {}
+    paused_for: float = 0.0
+    paused_by: str = ""
+    is_accepted: bool = False
+
+
+def read_record(place: Place, number: int, suffix: str, kind: type[T]) -> T | None:
+    """Reads a small file of a shard; None if it is missing or damaged."""
+    name = shard_path(number, suffix)
+    if place.look_at(name) is None:
+        return None
+    try:
+        return msgspec.json.decode(place.read(name), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def work_path(number: int) -> str:
+    """The path of a shard's ledger in a work folder."""
+    return f"{shard_path(number)}/{database.FILE_NAME}"
+
+
+def is_in_place(place: Place, ledger: Path, number: int) -> bool:
+    """Whether a ledger is in the run's own folder, where nothing is copied."""
+    return isinstance(place, FolderStore) and ledger.resolve() == (place.folder / work_path(number)).resolve()
+
+
+def deliver(place: Place, shard: Shard, ledger: Path) -> None:
+    """Delivers a closed ledger: its content, then its record. A ledger without the list is not delivered.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    with LedgerView(ledger, facts_alone=True) as view:
+        if view.count_urns() != shard.entries:
+            return
+        attempts = view.fact(ATTEMPTS) or 1
+    content, path = hash_file(ledger), work_path(shard.number)
+    if not is_in_place(place, ledger, shard.number):
+        path = delivered_path(shard.number, content.sha256)
+        if place.put(path, ledger, lambda _sent: None) != content:
+            place.remove(path)
+            raise OutputError(f"{ledger} was changed by another process during its delivery")
+    write_json(place, shard_path(shard.number, ".json"), Record(path, content, shard.sha256, attempts))
+    for name in place.listed(("shards",)):
+        if is_delivery_of(shard.number, name) and name != path:
+            place.remove(name)
+
+
+def find_record(place: Place, shard: Shard) -> Record | None:
+    """The record of a shard's delivery; None if there is none, or of another list."""
+    record = read_record(place, shard.number, ".json", Record)
+    if record is None or record.list_sha256 != shard.sha256:
+        return None
+    return record if record.path == work_path(shard.number) or is_delivery_of(shard.number, record.path) else None
+
+
+def collect(
+    place: Place, shard: Shard, folder: Path, check_cancelled: Callable[[], None], *, has_bodies: bool = True
+) -> Delivered | None:
+    """Returns the ledger of a shard after a check of checksum, rows and URNs; None if there is none that fits.
+
+    A ledger in the run's folder whose process was killed needs no record.
+
+    Args:
+        place: of the run.
+        shard: from the plan.
+        folder: the run's folder on this machine; a ledger from a store is copied there.
+        check_cancelled: raises InterruptedRunError to end the check.
+        has_bodies: False if the bodies were dropped, which changed the content after the delivery.
+
+    Raises:
+        OutputError: the place cannot be read, or a process works on the shard.
+    """
+    ledger = folder / work_path(shard.number)
+    if database.is_in_use(ledger):
+        raise OutputError(database.in_use_message(ledger))
+    record = find_record(place, shard)
+    if record is not None:
+        ledger = folder / record.path
+        if not isinstance(place, FolderStore) and not (ledger.exists() and hash_file(ledger) == record.content):
+            fetch(place, record.path, ledger)
+        if has_bodies and not (ledger.exists() and hash_file(ledger) == record.content):
+            return None
+    if not ledger.exists():
+        return None
+    try:
+        with LedgerView(ledger, check_cancelled) as view:
+            if [source.sha256 for source in view.sources()] != [shard.sha256]:
+                return None
+            if view.scopes() != sorted(shard.scopes):
+                return None
+            return _described(view, is_recorded=record is not None)
+    except OutputError:  # damaged, or killed before it had a list
+        return None
+
+
+def _described(view: LedgerView, *, is_recorded: bool) -> Delivered:
+    urns = view.count_urns()
+    return Delivered(
+        view.path,
+        is_recorded=is_recorded,
+        urns=urns,
+        left=urns - view.count_settled(),
+        failed=view.count_failed(),
+        attempts=view.fact(ATTEMPTS) or 1,
+        end=RunFacts(view).ended,
+        is_refused=is_refused(view),
+    )
+
+
+def is_refused(view: LedgerView) -> bool:
+    """Whether the service refused the credential of a ledger, and accepted no call."""
+    end = RunFacts(view).ended
+    is_accepted = any(count.status != Status.FAILED for count in view.count_statuses(0))
+    is_unauthorized = any(answer.http_status == HTTPStatus.UNAUTHORIZED for answer in view.answers())
+    return end is not None and end.exit_code == ExitCode.CREDENTIALS and is_unauthorized and not is_accepted
+
+
+def fetch(place: Place, name: str, path: Path) -> None:
+    """Copies a file from the place.
+
+    Raises:
+        OutputError: it cannot be read or written.
+    """
+    with atomic_write(path, ours=True) as sink:
+        place.fetch(name, sink)

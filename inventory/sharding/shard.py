@@ -1,0 +1,237 @@
+"""Fetches shards: each a run without tables, then a delivery."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from inventory.cloud.accounts import find_credentials
+from inventory.cloud.transport import HEADERS
+from inventory.errors import ExitCode, LedgerUnusableError, OutputError, Status, UsageError
+from inventory.ledger.database import ledger_files
+from inventory.ledger.writer import Ledger
+from inventory.pipeline.fetch import fetch_configs
+from inventory.pipeline.load import load
+from inventory.pipeline.scope_table import describe_ends
+from inventory.progress import ProgressObserver
+from inventory.runs import manifest
+from inventory.runs.facts import RunEnd, RunFacts, record_end
+from inventory.runs.folder import RunFolder
+from inventory.runs.shard_files import shard_path
+from inventory.scheduling.limits import Limits
+from inventory.scheduling.threads import run_cancellable, run_in_thread
+from inventory.settings_sources.combine import describe
+from inventory.sharding.delivery import (
+    ATTEMPTS,
+    ShardProgress,
+    deliver,
+    fetch,
+    find_record,
+    is_in_place,
+    is_refused,
+    work_path,
+)
+from inventory.sharding.plan import VERSIONS, Place, Plan, Shard, credential_of, write_json
+from inventory.sources.files import Source
+from inventory.storage.folder_store import FolderStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from inventory.progress import Progress
+    from inventory.settings import ExportSettings
+
+
+_SECONDS_BETWEEN_WRITES: Final = 10.0
+"""Of a progress that does not change: a file that is older is of a process that is gone."""
+
+
+class ShardOptions(NamedTuple):
+    """How this process fetches shards.
+
+    Attributes:
+        work_dir: folder on a local disk for ledgers; None: the place, which is then a folder.
+        endpoint_share: of the limits that all processes of an endpoint share.
+        max_time: seconds for a shard; None: as in the plan.
+    """
+
+    work_dir: Path | None = None
+    endpoint_share: float = 1.0
+    max_time: float | None = None
+
+
+async def run_shards(
+    place: Place,
+    plan: Plan,
+    numbers: Sequence[int],
+    options: ShardOptions,
+    *,
+    environment: Mapping[str, str],
+    observer: ProgressObserver,
+) -> ExitCode:
+    """Fetches shards one after the other and delivers each, however it ends; returns the most severe exit code.
+
+    After a refused credential, its other shards are not fetched.
+
+    Raises:
+        InventoryError: a shard could not finish; its ledger keeps the outcomes, the other shards are not fetched.
+    """
+    plan.check_versions("this process", VERSIONS)
+    settings, codes, refused = plan.export_settings(), {ExitCode.ANSWERED}, set()
+    if options.max_time is not None:
+        settings = msgspec.structs.replace(settings, max_time=options.max_time)
+    for number in numbers:
+        if number >= len(plan.shards):
+            raise UsageError(f"{place} has {len(plan.shards)} shards, counted from 0: there is no shard {number}")
+        shard = plan.shards[number]
+        credential = credential_of(settings, shard.account)
+        if credential not in refused:
+            code, is_lost = await _run_shard(
+                place, shard, settings, options, environment=environment, observer=observer
+            )
+            codes.add(code)
+            refused |= {credential} if is_lost else set()
+    return next((code for code in (ExitCode.CREDENTIALS, ExitCode.STOPPED) if code in codes), max(codes))
+
+
+async def _run_shard(
+    place: Place,
+    shard: Shard,
+    settings: ExportSettings,
+    options: ShardOptions,
+    *,
+    environment: Mapping[str, str],
+    observer: ProgressObserver,
+) -> tuple[ExitCode, bool]:
+    began = time.monotonic()
+    account = await run_cancellable(observer.check_cancelled, find_credentials, settings, environment, HEADERS)
+    if options.work_dir is None and not isinstance(place, FolderStore):
+        raise UsageError(f"a shard of {place} needs a folder on a local disk for its ledger: give --work-dir")
+    path = (options.work_dir or place.folder) / work_path(shard.number)  # type: ignore[union-attr] # a folder
+    folder = RunFolder(path.parent)
+    folder.prepare("resume" if path.exists() else "new")
+    await run_in_thread(_fetch_earlier, place, shard, path)
+    try:
+        with _open(path, place, shard, settings, observer) as ledger:
+            limits = Limits(settings.quota_share, RunFacts(ledger).limits, endpoint_share=options.endpoint_share)
+            reporter = _Reporter(place, shard.number, observer)
+            try:
+                ends = await fetch_configs(ledger, settings, account, reporter, limits, began=began)
+            finally:
+                await run_in_thread(reporter.close)
+            counts = manifest.Counts()
+            for count in ledger.count_statuses(0):
+                counts.status[count.status] += count.urns
+            counts.status[Status.NOT_ATTEMPTED] = ledger.count_urns() - ledger.count_settled()
+            code = manifest.exit_code_of(counts, (end.exit_code for end in ends.values() if end.exit_code is not None))
+            record_end(ledger, RunEnd(manifest.now(), code, describe_ends(ledger, settings, ends), describe(settings)))
+            is_lost = is_refused(ledger)
+    except BaseException:
+        with suppress(OutputError):  # the caller needs the first error
+            await run_in_thread(deliver, place, shard, path)
+        raise
+    await run_in_thread(deliver, place, shard, path)
+    return code, is_lost
+
+
+def _fetch_earlier(place: Place, shard: Shard, path: Path) -> None:
+    """Continues with the ledger that another machine delivered, unless this machine has a later one."""
+    record = find_record(place, shard)
+    if record is None or is_in_place(place, path, shard.number):
+        return
+    with suppress(LedgerUnusableError):
+        if path.exists():
+            with Ledger(path) as ledger:
+                if (ledger.fact(ATTEMPTS) or 0) >= record.attempts:
+                    return
+    for file in ledger_files(path):
+        file.unlink(missing_ok=True)
+    fetch(place, record.path, path)
+
+
+@contextmanager
+def _open(
+    path: Path, place: Place, shard: Shard, settings: ExportSettings, observer: ProgressObserver
+) -> Iterator[Ledger]:
+    """Opens the ledger with the shard's list; a damaged one, or one of another list, starts again."""
+    with Ledger(path, observer.check_cancelled, replace=True) as ledger:
+        if _is_usable(ledger, shard, observer):
+            if RunFacts(ledger).ended is not None:  # an earlier session came to its end
+                ledger.requeue_failures()
+            yield _begin(ledger, place, shard)
+            return
+    for file in ledger_files(path):
+        file.unlink(missing_ok=True)
+    source = path.with_name("list.jsonl")
+    if isinstance(place, FolderStore):
+        source = place.folder / shard.list_path
+    else:
+        fetch(place, shard.list_path, source)
+    with Ledger(path, observer.check_cancelled) as ledger:
+        load([Source(str(source))], ledger, settings, observer)
+        if not _is_usable(ledger, shard, observer):
+            raise OutputError(f"{source} is not the list of the plan; make the plan again with export --overwrite")
+        yield _begin(ledger, place, shard)
+
+
+def _is_usable(ledger: Ledger, shard: Shard, observer: ProgressObserver) -> bool:
+    if not RunFacts(ledger).is_loaded or [source.sha256 for source in ledger.sources()] != [shard.sha256]:
+        return False
+    try:
+        ledger.check(observer.check_cancelled)
+    except LedgerUnusableError:
+        return False
+    return True
+
+
+def _begin(ledger: Ledger, place: Place, shard: Shard) -> Ledger:
+    if is_in_place(place, ledger.path, shard.number):
+        place.remove(shard_path(shard.number, ".json"))  # its checksum is not true any more
+    ledger.set_fact(ATTEMPTS, (ledger.fact(ATTEMPTS) or 0) + 1)
+    record_end(ledger, None)
+    return ledger
+
+
+class _Reporter(ProgressObserver):
+    """Passes everything to an observer, and writes the progress to the place from a thread."""
+
+    def __init__(self, place: Place, number: int, observer: ProgressObserver) -> None:
+        super().__init__()
+        self._place, self._name, self._observer = place, shard_path(number, ".status.json"), observer
+        self._seconds = 0.25 if isinstance(place, FolderStore) else 2.5
+        self._thread = ThreadPoolExecutor(1, "inventory-progress")
+        self._writing: Future[None] | None = None
+        self._last, self._written, self._next = ShardProgress(), ShardProgress(), 0.0
+        self._written_at = -_SECONDS_BETWEEN_WRITES
+
+    def check_cancelled(self, *, resumable: bool = True) -> None:
+        """See :class:`ProgressObserver`."""
+        self._observer.check_cancelled(resumable=resumable)
+
+    def on_fetch(self, progress: Progress) -> None:
+        """See :class:`ProgressObserver`."""
+        self.signal_number = self._observer.signal_number
+        is_accepted = progress.statuses.total() > progress.statuses[Status.FAILED]
+        self._last = ShardProgress(
+            progress.done, progress.calls, dict(progress.statuses), progress.paused_for, progress.paused_by, is_accepted
+        )
+        if time.monotonic() >= self._next and (self._writing is None or self._writing.done()):
+            self._next = time.monotonic() + self._seconds
+            self._writing = self._thread.submit(self._write)
+        self._observer.on_fetch(progress)
+
+    def _write(self) -> None:
+        if self._last != self._written or time.monotonic() > self._written_at + _SECONDS_BETWEEN_WRITES:
+            self._written, self._written_at = self._last, time.monotonic()
+            with suppress(OutputError):  # the delivery reports a full disk
+                write_json(self._place, self._name, self._last)
+
+    def close(self) -> None:
+        """Writes the last progress."""
+        self._thread.submit(self._write)
+        self._thread.shutdown()
