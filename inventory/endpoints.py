@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +19,20 @@ FILE_VARIABLE: Final = "HUAWEICLOUD_SDK_REGIONS_FILE"
 IAM_VARIABLE: Final = "HUAWEICLOUD_SDK_IAM_ENDPOINT"
 """The SDK's IAM endpoint, for every region."""
 DEFAULT_FILE: Final = ".huaweicloud/regions.yaml"
-
-
+REGIONS: Final = (
+    *("cn-north-1", "cn-north-4", "cn-north-9", "cn-north-11", "cn-east-2", "cn-east-3", "cn-east-4"),
+    *("cn-south-1", "cn-south-4", "cn-southwest-2", "cn-southwest-3"),
+    *("ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5"),
+    *("af-south-1", "sa-brazil-1", "la-south-2", "la-north-2", "na-mexico-1", "eu-west-101", "tr-west-1", "me-east-1"),
+    *("my-kualalumpur-1", "ru-moscow-1", "ae-ad-1"),
+)
+"""Regions of FunctionGraph. Source: api-facts.md section 7."""
+_REGION_WORDS: Final = frozenset(
+    word
+    for name in (*REGIONS, "north-south-east-west-central-northeast-northwest-southeast-southwest")
+    for word in name.split("-")
+)
+_REGION_SIMILARITY: Final = 0.75
 _HOST_PART: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _MAX_SHOWN: Final = 100
 """Characters of an invalid region in a message."""
@@ -55,6 +68,18 @@ def expand_region(template: str, region: str) -> str:
     if "{region}" in template and not _HOST_PART.fullmatch(region):
         raise UrnError(f"region {region[:_MAX_SHOWN]!r} is invalid in the endpoint's host name")
     return template.replace("{region}", region).rstrip("/")
+
+
+def nearest_region(region: str) -> str | None:
+    """Returns the region that a misspelt region resembles.
+
+    None: it is a region, resembles none, or consists of the words of regions and a number, as a new region would.
+    """
+    words = region.lower().split("-")
+    is_plausible = len(words) > 2 and all(word in _REGION_WORDS for word in words[:-1]) and words[-1].isdigit()  # noqa: PLR2004 - such as cn-north-4
+    if is_plausible or region.lower() in REGIONS:
+        return None
+    return next(iter(difflib.get_close_matches(region.lower(), REGIONS, 1, _REGION_SIMILARITY)), None)
 
 
 def check_endpoint(name: str, endpoint: str, example: str) -> None:

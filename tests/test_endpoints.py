@@ -6,7 +6,8 @@ import pytest
 from huaweicloudsdkcore.region.cache import ProfileRegionCache
 from support.runs import call_cli, run_cli
 
-from inventory.endpoints import sdk_endpoints
+from inventory.cloud.projects import select_projects
+from inventory.endpoints import PREFIX, nearest_region, sdk_endpoints
 from inventory.errors import SettingsError, UrnError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.load import check_same_run, load
@@ -188,3 +189,40 @@ def test_message_shortens_an_overlong_region():
     with pytest.raises(UrnError) as caught:
         ExportSettings().endpoint_for("x" * 5000)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("region", "nearest"),
+    [
+        ("cn-nroth-4", "cn-north-4"),
+        ("cn-north4", "cn-north-4"),
+        ("cn_north_4", "cn-north-4"),
+        ("ap-southest-1", "ap-southeast-1"),
+        ("ap-singapore-1", None),
+        ("cn-north", "cn-north-9"),
+        ("eu-west101", "eu-west-101"),
+        ("my-kualalumper-1", "my-kualalumpur-1"),
+        ("cn-north-4", None),
+        ("CN-NORTH-4", None),
+        ("cn-north-12", None),
+        ("eu-north-0", None),
+        ("eu-de", None),
+        ("region-1", None),
+        ("", None),
+    ],
+)
+def test_a_misspelt_region_has_a_nearest_and_a_new_one_has_none(region, nearest):
+    assert nearest_region(region) == nearest
+
+
+def test_a_misspelt_region_is_refused_where_it_would_be_part_of_a_default_endpoint(monkeypatch):
+    with pytest.raises(SettingsError, match=r"^--region 'cn-nroth-4' is no region .*did you mean cn-north-4\?"):
+        combine(None, {"region": "cn-nroth-4"})
+    assert combine(None, {"region": "cn-nroth-4", "endpoint": "https://mine.example"}).region == "cn-nroth-4"
+    with pytest.raises(SettingsError, match="did you mean ap-southeast-1"):
+        select_projects(combine(None, {}), ["cn-north-4", "ap-southest-1"], None)
+    monkeypatch.setenv("INVENTORY_REGION", "cn-nroth-4")
+    with pytest.raises(SettingsError, match=r"^INVENTORY_REGION 'cn-nroth-4' is no region"):
+        combine(None, {})
+    monkeypatch.setenv(f"{PREFIX}CN_NROTH_4", "https://mine.example")
+    assert combine(None, {}).region == "cn-nroth-4"

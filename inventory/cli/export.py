@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from inventory.cli import shards
 from inventory.cli.options import REPEATABLE_REGION, given_options, open_sources, with_options
 from inventory.cli.process import exit_on_error, finish, resumable, run_checkup, run_discovery, run_export
-from inventory.cli.stdout import print_data, print_path
+from inventory.cli.stdout import is_terminal, print_data, print_path
 from inventory.errors import ExitCode, UsageError
 from inventory.settings_sources.run_options import declared_options
 
 if TYPE_CHECKING:
     from inventory.runs.folder import Mode
 
+_WIDTH: Final = 120
+"""Columns of text that is not for a terminal."""
 Sources = Annotated[
     list[str] | None,
     typer.Argument(help="Lists of URNs: .txt .csv .tsv .json .jsonl .parquet, each also .gz; - is standard input."),
@@ -137,6 +141,9 @@ def discover(
 )
 def check(
     source: Annotated[list[str] | None, typer.Argument(help="Lists of URNs whose scopes are checked.")] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["text", "json"], typer.Option(help="Format of the output.", rich_help_panel="Run")
+    ] = "text",
     **options: Any,  # noqa: ANN401 - each option has its own type
 ) -> None:
     """Check endpoint, credential and permissions of each scope.
@@ -154,8 +161,13 @@ def check(
         for message in plain_http_warnings(settings):
             log.complain(message)
         results = run_checkup(open_sources(source, settings), projects, settings, os.environ)
-        print_data("".join(f"{result.line()}\n" for result in results), end="")
         if not results:
-            raise UsageError("there is no scope to check: the lists contain no function URN")
+            raise UsageError("there is no scope to check: the lists contain no function URN; give a list with one")
+        if format == "json":
+            print_data(json.dumps([result.as_object() for result in results], indent=2))
+        else:
+            from inventory.cli.check import as_text
+
+            print_data(as_text(results, shutil.get_terminal_size().columns if is_terminal() else _WIDTH))
         if not all(result.ok for result in results):
             raise typer.Exit(ExitCode.CREDENTIALS)

@@ -8,7 +8,7 @@ from inventory.cloud.accounts import select_account
 from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, UrnError, UsageError
-from inventory.settings_sources.checks import check_scope_fields
+from inventory.settings_sources.checks import check_regions, check_scope_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +39,9 @@ def select_projects(
     regions = regions or ([settings.region] if settings.region else list(dict.fromkeys(account_regions)))
     projects = projects or ([settings.project_id] if settings.project_id else [])
     check_scope_fields(regions, projects)
+    check_regions(settings, regions)
     if not regions:
-        raise UsageError("--region is missing; name one, such as cn-north-4")
+        raise UsageError("--region is missing; name one, such as --region cn-north-4")
     if projects and len(regions) != 1:
         raise UsageError("--project-id needs exactly one --region; run the command once for each region")
     return [ProjectRef(region, project) for region in regions for project in projects or (None,)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from inventory.cloud.iam import list_projects
@@ -26,7 +26,6 @@ from inventory.errors import (
     WrongEndpointError,
 )
 from inventory.pipeline.open_scope import open_scope
-from inventory.printable import printable
 from inventory.scheduling.circuit_breaker import is_from_service
 
 if TYPE_CHECKING:
@@ -45,17 +44,21 @@ MAX_SKEW_SECONDS: Final = 15 * 60
 _NOT_THERE: Final = "inventory-check"
 
 
+STEPS: Final = ("endpoint", "TLS", "clock", "credential", "project", "list", "read")
+"""Names of the checks, in their order."""
+
+
 class Step(NamedTuple):
     """One check.
 
     Attributes:
         ok: the result; None if unknown.
-        words: the finding, with advice after a failure.
+        message: the finding, with advice after a failure.
     """
 
     name: str
     ok: bool | None
-    words: str = ""
+    message: str = ""
 
 
 class Checkup(NamedTuple):
@@ -71,14 +74,14 @@ class Checkup(NamedTuple):
         """Whether no check failed."""
         return not any(step.ok is False for step in self.steps)
 
-    def line(self) -> str:
-        """All results on one line."""
-        reported = [f"{step.name} {_WORDS[step.ok]}{f' ({step.words})' if step.words else ''}" for step in self.steps]
-        verdict = "ok    " if self.ok else "FAILED"
-        return printable(f"{verdict}  {self.region}/{self.project_id} at {self.endpoint}: {', '.join(reported)}")
+    @property
+    def scope(self) -> str:
+        """Region and project."""
+        return f"{self.region}/{self.project_id}"
 
-
-_WORDS: Final = {True: "ok", False: "FAILED", None: "not known"}
+    def as_object(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return {**self._asdict(), "ok": self.ok, "steps": [step._asdict() for step in self.steps]}
 
 
 async def check_scopes(
@@ -91,8 +94,8 @@ async def check_scopes(
 
 def without_project(region: str, iam_endpoint: str, account: str | None, error: InventoryError) -> Checkup:
     """The result for a region without projects."""
-    words = str(error) if account is None else f"account {account!r}: {error}"
-    return Checkup(region, "?", iam_endpoint, [Step("project", ok=False, words=words)])
+    message = str(error) if account is None else f"account {account!r}: {error}"
+    return Checkup(region, "?", iam_endpoint, [Step("project", ok=False, message=message)])
 
 
 async def _check(
@@ -101,7 +104,7 @@ async def _check(
     try:
         scope_settings, credential, client = open_scope(session, settings, account, region, project_id)
     except UrnError as error:
-        return Checkup(region, project_id, "?", [Step("endpoint", ok=False, words=str(error))])
+        return Checkup(region, project_id, "?", [Step("endpoint", ok=False, message=str(error))])
     endpoint = scope_settings.endpoint
     checkup = Checkup(region, project_id, endpoint, [])
     try:
@@ -141,55 +144,55 @@ async def _tried(call: Callable[[], Awaitable[T]]) -> tuple[T | None, CallError 
 
 
 def _refused(error: CallError) -> Step:
-    return Step("credential", ok=False, words=f"{error}; {_ADVICE[RefusedError]}")
+    return Step("credential", ok=False, message=f"{error}; {_ADVICE[RefusedError]}")
 
 
 def _connection(endpoint: str, error: CallError | None) -> list[Step]:
     secure = urlsplit(endpoint).scheme == "https"
     if isinstance(error, CertificateRefusedError):  # the message contains the advice
-        return [Step("endpoint", ok=True), Step("TLS", ok=False, words=str(error))]
+        return [Step("endpoint", ok=True), Step("TLS", ok=False, message=str(error))]
     if isinstance(error, BlockedError):
-        return [Step("endpoint", ok=False, words=str(error))]
+        return [Step("endpoint", ok=False, message=str(error))]
     if isinstance(error, CallConnectionError | CallTimeoutError):
         if secure and any(word in str(error).lower() for word in ("ssl", "tls")):
             advice = "see that the endpoint speaks https at this port"
-            return [Step("endpoint", ok=True), Step("TLS", ok=False, words=f"{error}; {advice}")]
-        return [Step("endpoint", ok=False, words=f"{error}; {_ADVICE[CallConnectionError]}")]
+            return [Step("endpoint", ok=True), Step("TLS", ok=False, message=f"{error}; {advice}")]
+        return [Step("endpoint", ok=False, message=f"{error}; {_ADVICE[CallConnectionError]}")]
     if isinstance(error, WrongEndpointError):
-        return [Step("endpoint", ok=False, words=f"{error}; {_ADVICE[WrongEndpointError]}")]
+        return [Step("endpoint", ok=False, message=f"{error}; {_ADVICE[WrongEndpointError]}")]
     is_vendor = error is None or error.error_code is not None
-    endpoint_step = Step("endpoint", ok=True if is_vendor else None, words="" if is_vendor else f"{error}")
-    return [endpoint_step, Step("TLS", ok=True) if secure else Step("TLS", ok=None, words="plain http")]
+    endpoint_step = Step("endpoint", ok=True if is_vendor else None, message="" if is_vendor else f"{error}")
+    return [endpoint_step, Step("TLS", ok=True) if secure else Step("TLS", ok=None, message="plain http")]
 
 
 def _clock(date: str | None) -> Step:
     try:
         skew = time.time() - parsedate_to_datetime(date or "").timestamp()
     except (TypeError, ValueError):
-        return Step("clock", ok=None, words="the answer has no date")
+        return Step("clock", ok=None, message="the answer has no date")
     seconds = round(skew)
     direction = "ahead" if seconds > 0 else "behind"
-    words = f"{duration(abs(seconds))} {direction}" if seconds else ""
+    message = f"{duration(abs(seconds))} {direction}" if seconds else ""
     if abs(skew) > MAX_SKEW_SECONDS:
-        return Step("clock", ok=False, words=f"{words}: set the clock of this machine, signed calls are refused")
-    return Step("clock", ok=True, words=words)
+        return Step("clock", ok=False, message=f"{message}: set the clock of this machine, signed calls are refused")
+    return Step("clock", ok=True, message=message)
 
 
 async def _project(scope: ScopeSettings, session: aiohttp.ClientSession, account: CredentialProvider) -> Step:
     try:
         projects = await list_projects(session, scope.iam_endpoint, account.iam_credential(session, scope.region))
     except (CallError, UrnError) as error:
-        return Step("project", ok=None, words=str(error))
+        return Step("project", ok=None, message=str(error))
     if scope.project_id in projects:
         return Step("project", ok=True)
-    return Step("project", ok=False, words="IAM does not show it to this account: see the id and the region")
+    return Step("project", ok=False, message="IAM does not show it to this account: see the id and the region")
 
 
 def _permission(what: str, error: CallError | None) -> Step:
     if error is None:
         return Step(what, ok=True)
     advice = _ADVICE[ForbiddenError] if isinstance(error, ForbiddenError | RefusedError) else "try again"
-    return Step(what, ok=False, words=f"{error}; {advice}")
+    return Step(what, ok=False, message=f"{error}; {advice}")
 
 
 _ADVICE: Final[dict[type[CallError], str]] = {

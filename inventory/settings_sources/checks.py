@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from inventory.endpoints import check_endpoint
+from inventory.endpoints import check_endpoint, nearest_region
 from inventory.errors import SettingsError, UrnError, UsageError
 from inventory.proxies import is_loopback
 from inventory.settings import DEFAULT_ENDPOINT, DEFAULT_IAM_ENDPOINT, FORMATS, AccountSettings, ExportSettings
@@ -60,6 +60,22 @@ def check_scope_fields(
     for name, values in (("region", regions), ("project_id", project_ids)):
         for value in values:
             _check(value is None or _is_field(value), labels[name], repr(value), "one as it stands in a URN")
+
+
+def check_regions(settings: ExportSettings, regions: Iterable[str | None], name: str = "--region") -> None:
+    """Refuses misspelt regions of Huawei Cloud; another cloud, with endpoints of its own, may have any.
+
+    Raises:
+        SettingsError: a region is misspelt; the message has the nearest.
+    """
+    for region in filter(None, regions):
+        if settings.for_scope(region, None).endpoint != DEFAULT_ENDPOINT or region in settings.region_endpoints:
+            continue
+        if (nearest := nearest_region(region)) is not None:
+            raise SettingsError(
+                f"{name} {region!r} is no region of Huawei Cloud (did you mean {nearest}?); give that one, or the "
+                "--endpoint of another cloud"
+            )
 
 
 def _option_names() -> dict[str, str]:

@@ -12,7 +12,7 @@ from inventory.endpoints import IAM_VARIABLE, sdk_endpoints
 from inventory.errors import SettingsError, UsageError
 from inventory.proxies import check_proxies
 from inventory.settings import ACCOUNT_OVERRIDES, ExportSettings, mark_explicit_endpoints
-from inventory.settings_sources.checks import check_settings
+from inventory.settings_sources.checks import check_regions, check_settings
 from inventory.settings_sources.environment import load_environment
 from inventory.settings_sources.run_options import declared_options
 from inventory.settings_sources.toml_file import load_settings
@@ -56,7 +56,9 @@ def combine(path: Path | None, options: dict[str, Any], earlier: ExportSettings 
             f"{_name_of('token_file', options, variables)} holds the token of one account, and the settings file has "
             "several: name it there, as token-file"
         )
-    return check_settings(_override_accounts(settings, given))
+    settings = check_settings(_override_accounts(settings, given))
+    check_regions(settings, [settings.region], _name_of("region", options, variables))
+    return settings
 
 
 def _name_of(field: str, options: Mapping[str, Any], variables: Mapping[str, Any]) -> str:

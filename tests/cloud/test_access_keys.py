@@ -383,4 +383,6 @@ async def test_check_of_many_scopes_does_not_lock_the_key():
         settings = ExportSettings(endpoint=server.url, iam_endpoint=server.url)
         found = await check_scopes(scopes, settings, AccessKeyProvider(create_access_keys(AK, SK, ""), HEADERS))
         assert server.counts == {401: 3}
-    assert all("credential FAILED (refused: 401 APIGW.0301" in one.line() for one in found)
+    steps = [checkup.steps[-1] for checkup in found]
+    assert {(step.name, step.ok) for step in steps} == {("credential", False)}
+    assert all(step.message.startswith("refused: 401 APIGW.0301") for step in steps)

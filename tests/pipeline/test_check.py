@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -11,6 +12,7 @@ import pytest
 from support.processes import begin
 from support.runs import TOKEN, run_cli
 
+from inventory.cli.check import as_text
 from inventory.cloud.accounts import PasswordProvider, TokenProvider
 from inventory.cloud.credentials import TokenCredential
 from inventory.cloud.iam import IamUser
@@ -23,6 +25,10 @@ from inventory.settings import ExportSettings
 P = "0" * 32
 R = "cn-north-4"
 ACCOUNT = TokenProvider(TokenCredential(TOKEN, "x"))
+
+
+def text_of(found):
+    return as_text([found], 200)
 
 
 async def steps_of(server, *, account=ACCOUNT, endpoint=None, project=P):
@@ -49,9 +55,7 @@ async def test_all_is_well():
         "read": True,
     }
     assert found.ok
-    assert found.line().startswith(
-        f"ok      {R}/{P} at {server.url}: endpoint ok, TLS not known (plain http), clock ok"
-    )
+    assert f"? TLS: plain http ({R}/{P} at {server.url})" in text_of(found)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,7 @@ async def test_each_refusal_is_a_step_of_its_own(monkeypatch, status, code, fail
         found, steps = await steps_of(server)
     assert next(name for name, ok in steps.items() if ok is False) == failed
     assert not found.ok
-    words = next(step.words for step in found.steps if step.ok is False)
+    words = next(step.message for step in found.steps if step.ok is False)
     assert code in words
     assert "; " in words
 
@@ -85,7 +89,7 @@ async def test_reading_may_be_refused_where_listing_is_not(monkeypatch):
         )
         found, steps = await steps_of(server)
     assert (steps["list"], steps["read"]) == (True, False)
-    assert "functiongraph:function:getConfig" in found.line()
+    assert "functiongraph:function:getConfig" in text_of(found)
 
 
 async def test_a_project_without_functions_is_read_too():
@@ -100,7 +104,7 @@ async def test_an_endpoint_that_is_down_and_one_that_is_not_safe():
     async with Emulator(GeneratedCloud(1, projects=[P])) as server:
         found, steps = await steps_of(server, endpoint="http://127.0.0.1:1")
         assert steps == {"endpoint": False}
-        assert "see that --endpoint is right" in found.line()
+        assert "see that --endpoint is right" in text_of(found)
         found, steps = await steps_of(server, endpoint=server.url.replace("http:", "https:"))
         assert (steps["endpoint"], steps["TLS"]) == (True, False)
 
@@ -111,7 +115,7 @@ def test_a_clock_that_is_off_is_told(seconds, ok):
     assert step.ok is ok
     minutes = abs(seconds) // 60  # the server's clock differs, so this machine's differs the other way round
     pattern = rf"{minutes} min \d+ s {'ahead' if seconds < 0 else 'behind'}" if seconds else r"|\d s ahead"
-    assert re.match(pattern, step.words)
+    assert re.match(pattern, step.message)
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
@@ -126,7 +130,7 @@ async def test_a_user_that_iam_refuses_asks_nothing_else():
         assert {request.path.partition("?")[0] for request in server.requests} == {"/v3/auth/tokens"}
         assert len(server.requests) == 2, "for the project, and for the domain, which says whether it is the password"
     assert steps == {"credential": False}
-    assert "The username or password is wrong" in found.line()
+    assert "The username or password is wrong" in text_of(found)
 
 
 async def test_a_project_that_iam_does_not_show_fails():
@@ -140,22 +144,53 @@ async def test_a_moments_trouble_is_told_as_that():
         await steps_of(server)
         found, steps = await steps_of(server)
     assert steps["list"] is False
-    assert "try again" in found.line()
+    assert "try again" in text_of(found)
 
 
-def test_check_says_a_line_for_each_scope(tmp_path, write_list):
+def test_check_is_a_table_of_ticks(tmp_path, write_list):
     with Emulator(GeneratedCloud(4, regions=(R, "ap-southeast-1")), token=TOKEN).in_thread() as server:
         places = ["--endpoint", server.url, "--iam-endpoint", server.url]
-        done = run_cli("check", write_list(server.urns()), *places)
-        assert (done.returncode, done.stdout.count("\n"), done.stdout.count("ok      ")) == (0, 2, 2), done.stderr
+        path = write_list(server.urns())
+        done = run_cli("check", path, *places)
+        headings, first, second, empty, *problems = done.stdout.splitlines()
+        assert (done.returncode, done.stderr, empty) == (0, "", "")
+        assert headings.split() == ["scope", *checkup.STEPS]
+        assert {line.split()[0].partition("/")[0] for line in (first, second)} == {R, "ap-southeast-1"}
+        for line in (first, second):
+            marks = {name: line[headings.index(name)] for name in checkup.STEPS}
+            assert marks == {**dict.fromkeys(checkup.STEPS, "✓"), "TLS": "?"}
+        assert problems[0].startswith("? TLS: plain http (")
+        assert problems[0].endswith(" and 1 other scope)")
+        assert problems[-1] == "2 scopes: 2 ready, 0 failed"
         alone = run_cli("check", "--region", R, *places)
-        assert (alone.returncode, alone.stdout.split(": ")[0]) == (0, done.stdout.splitlines()[1].split(": ")[0])
+        assert alone.stdout.splitlines()[-1] == "1 scope: 1 ready, 0 failed"
         refused = run_cli("check", "--region", R, "--project-id", P, *places, token="a-dead-token-of-ours")
         assert refused.returncode == 3
-        assert refused.stdout.startswith(f"FAILED  {R}/{P}")
+        assert re.search(rf"^{R}/{P} .*✗", refused.stdout, re.MULTILINE)
+        assert re.search(r"^✗ credential: .*APIGW.0301.*; ", refused.stdout, re.MULTILINE)
         assert "a-dead-token-of-ours" not in refused.stdout + refused.stderr
+        listed = json.loads(run_cli("check", path, *places, "--format", "json").stdout)
+        assert [(scope["ok"], len(scope["steps"])) for scope in listed] == [(True, 7)] * 2
+        assert listed[0]["steps"][1] == {"name": "TLS", "ok": None, "message": "plain http"}
     assert run_cli("check", cwd=tmp_path).returncode == 2
     assert "no function URN" in run_cli("check", write_list(["odd"], "odd.txt")).stderr
+
+
+async def test_a_stream_without_ticks_gets_words(monkeypatch):
+    async with Emulator(GeneratedCloud(1, projects=[P])) as server:
+        found, _ = await steps_of(server)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
+    text = as_text([found], 120)
+    assert text.splitlines()[1].split()[1:4] == ["ok", "?", "ok"]
+    assert text.isascii()
+
+
+async def test_a_table_of_ticks_fits_a_narrow_terminal():
+    async with Emulator(GeneratedCloud(1, projects=[P])) as server:
+        found, _ = await steps_of(server)
+    table = as_text([found], 80).split("\n\n")[0]
+    assert max(map(len, table.splitlines())) <= 80
+    assert f"{R}/{P[:8]}..." in table
 
 
 def test_a_region_that_iam_does_not_tell_of_is_a_line_too(tmp_path):
@@ -177,12 +212,12 @@ def test_a_region_that_iam_does_not_tell_of_is_a_line_too(tmp_path):
         done = run_cli("check", "--settings", tmp_path / "three.toml", **environment)
         assert len(other.requests) == 1, "a credential that IAM refused is not tried in the next region"
     assert (done.returncode, done.stderr) == (3, "")
-    lines = done.stdout.splitlines()
-    assert [line[:6].strip() for line in lines] == ["ok"] * 2 + ["FAILED"] * 4
-    assert sum("project FAILED" in line and "its projects cannot be listed" in line for line in lines) == 3
-    assert sum("refused the credential before" in line for line in lines) == 1
+    assert done.stdout.splitlines()[-1] == "6 scopes: 2 ready, 4 failed"
+    problems = [line for line in done.stdout.splitlines() if line.startswith("✗ project: ")]
+    assert sum("its projects cannot be listed" in line for line in problems) == 3
+    assert sum("refused the credential before" in line for line in problems) == 1
     for name, url in accounts[1:]:
-        assert sum(f" at {url}: project FAILED (account {name!r}: " in line for line in lines) == 2
+        assert sum(f"account {name!r}: " in line and f" at {url})" in line for line in problems) == 2
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -202,10 +237,10 @@ async def test_a_region_that_no_endpoint_can_hold_fails_alone():
     account = PasswordProvider(IamUser("reader", "right", "company"), ExportSettings().iam_endpoint_for)
     settings = ExportSettings(endpoint="http://127.0.0.1:1")
     (found,) = await check_scopes([("cn_north_4", P)], settings, account)
-    assert "'cn_north_4' is invalid in the endpoint's host name" in found.line()
+    assert "'cn_north_4' is invalid in the endpoint's host name" in text_of(found)
     (found,) = await check_scopes([("cn_north_4", P)], ExportSettings(), account)
     assert not found.ok
-    assert "'cn_north_4' is invalid in the endpoint's host name" in found.line()
+    assert "'cn_north_4' is invalid in the endpoint's host name" in text_of(found)
     places, unseen = await find_projects([ProjectRef("cn_north_4")], settings, account)
     assert (places, [one.region for one in unseen]) == ([], ["cn_north_4"])
 
