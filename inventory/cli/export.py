@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from inventory.cli import shards
+from inventory.cli.measurement import measured
 from inventory.cli.options import REPEATABLE_REGION, given_options, open_sources, with_options
 from inventory.cli.process import exit_on_error, finish, resumable, run_checkup, run_discovery, run_export
 from inventory.cli.stdout import is_terminal, print_data, print_path
@@ -35,7 +36,11 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
     Exit codes: 0 every URN answered; 1 some URNs failed; 2 usage, settings or source; 3 credentials missing or refused;
     4 output cannot be written; 5 stopped by the service; 70 fault of the program; 129, 130 and 143 stopped by a signal.
     """
-    with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
+    metrics_file = None if options["dry_run"] or options["plan_only"] else options["metrics_file"]
+    with (
+        exit_on_error(options["log_format"], quiet=options["quiet"]) as log,
+        measured("export", metrics_file, log) as measurement,
+    ):
         from inventory.cloud.projects import select_projects
         from inventory.pipeline.discover import Discovery, chosen_reports
         from inventory.pipeline.dry_run import estimate
@@ -71,10 +76,21 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
         sharding = shards.take_sharding(options, output, resume=resume)
         if sharding is not None:
             with reserve_folder(output) as output:
-                shards.export_in_shards(search or sources, output, settings, sharding, mode=mode, log=log)
+                shards.export_in_shards(
+                    search or sources, output, settings, sharding, mode=mode, log=log, measurement=measurement
+                )
             return
         with reserve_folder(output) as output, resumable(output):
-            result = run_export(search or sources, output, settings, mode=mode, environment=os.environ, log=log)
+            result = run_export(
+                search or sources,
+                output,
+                settings,
+                mode=mode,
+                environment=os.environ,
+                log=log,
+                phases=measurement.phases,
+            )
+        measurement.add_run(result.manifest)
         finish(result, log)
 
 

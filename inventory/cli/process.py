@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from inventory.runs.status import RunStatus
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
+    from inventory.telemetry.phases import PhaseObserver
 
 T = TypeVar("T")
 
@@ -66,6 +67,7 @@ def run_export(
     mode: Mode,
     environment: Mapping[str, str],
     log: Log,
+    phases: PhaseObserver | None = None,
 ) -> Result:
     """Runs an export with a progress display. The first signal stops it cleanly, the second at once."""
     from inventory.pipeline import export as pipeline
@@ -75,11 +77,16 @@ def run_export(
             sources, output, settings, mode=mode, environment=environment, observer=observer
         ),
         log,
+        phases=phases,
     )
 
 
 def run_observed(
-    work: Callable[[ProgressObserver], Coroutine[Any, Any, T]], log: Log, *, until_stdin_ends: bool = False
+    work: Callable[[ProgressObserver], Coroutine[Any, Any, T]],
+    log: Log,
+    *,
+    until_stdin_ends: bool = False,
+    phases: PhaseObserver | None = None,
 ) -> T:
     """Runs a coroutine with a progress display. The first signal stops it cleanly, the second at once.
 
@@ -87,8 +94,12 @@ def run_observed(
         work: gets the observer.
         log: takes messages.
         until_stdin_ends: whether the end of stdin stops it as SIGTERM does.
+        phases: records the phases.
     """
-    with Display(log) as observer, handle_signals(observer, log):
+    from inventory.telemetry.phases import PhaseObserver
+
+    observer = phases or PhaseObserver()
+    with Display(log) as observer.display, handle_signals(observer, log):
         if until_stdin_ends:
             cancel_at_end_of_stdin(observer)
         return run_loop(work(observer))

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from inventory.cli.measurement import measured
 from inventory.cli.options import DEFAULT_HISTORY, RUN_LOCATION
 from inventory.cli.process import exit_on_error
 from inventory.cli.signals import interrupted_by_signals
@@ -87,6 +88,10 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
         str | None, typer.Option(help="Day that suppressions are compared with. Default: today, UTC.", metavar="DATE")
     ] = None,
     rule_timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds that one rule may take.")] = 60.0,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(help="Metrics of the review in Prometheus' text format.", readable=False, metavar="FILE"),
+    ] = None,
 ) -> None:
     """Find configurations that lose events or cost money.
 
@@ -94,7 +99,10 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
     Exit codes: 0 reviewed; 1 with --fail-on, if an unsuppressed finding fails; 2 wrong usage or a broken rule; 4 a
     table cannot be read or written; 6 coverage below --min-coverage.
     """
-    with exit_on_error("text", quiet=False) as log:
+    with (
+        exit_on_error("text", quiet=False) as log,
+        measured("review", metrics_file, log) as measurement,
+    ):
         if table is not None and format not in _TABULAR:
             raise UsageError("--table needs --format csv, parquet or json: the other formats show findings")
         from inventory.reviews.request import Request, review_run
@@ -124,8 +132,9 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
         ):
             _write(reviewed, format, table, sink, shown, output)
             code = _conclude(reviewed, log, fail_on, min_coverage, strict=strict)
-    if code:
-        raise typer.Exit(code)
+            measurement.add_review(reviewed)
+        if code:
+            raise typer.Exit(code)
 
 
 def _parse_day(text: str | None) -> date | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from inventory.cli.measurement import Measurement, measured
 from inventory.cli.options import with_options
 from inventory.cli.process import exit_on_error, finish, resumable, run_observed
 from inventory.cli.stdout import print_path
@@ -76,6 +77,7 @@ def export_in_shards(
     *,
     mode: Mode,
     log: Log,
+    measurement: Measurement,
 ) -> None:
     """Runs an export in shards, or writes its plan, and exits."""
     from inventory.display.formatting import format_count
@@ -88,12 +90,14 @@ def export_in_shards(
                 sources, output, settings, sharding, mode=mode, environment=os.environ, observer=observer
             ),
             log,
+            phases=measurement.phases,
         )
     if isinstance(result, Plan):
         urns = sum(shard.entries for shard in result.shards)
         log.say("plan", f"{format_count(len(result.shards), 'shard')} of {format_count(urns, 'URN')}", urns=urns)
         print_path(output)
         return
+    measurement.add_run(result.manifest)
     finish(result, log)
 
 
@@ -163,18 +167,24 @@ def _numbers_of_part(part: int | None, of: int | None, count: int) -> list[int]:
     return [*range(part, count, of)]
 
 
-@with_options("work_dir", "quiet", "log_format")
+@with_options("work_dir", "metrics_file", "quiet", "log_format")
 def gather(place: _Place, **options: Any) -> None:  # noqa: ANN401 - each option has its own type
     """Build tables and manifest from the delivered shards of a run.
 
     URNs of shards that are missing are not_attempted; run it again when they are delivered. The exit codes are those of
     export.
     """
-    with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
+    with (
+        exit_on_error(options["log_format"], quiet=options["quiet"]) as log,
+        measured("export", options["metrics_file"], log) as measurement,
+    ):
         from inventory.runs.output import resolve_output
         from inventory.sharding import export as flow
 
         output = resolve_output(place, options["work_dir"], os.environ, resume=True)
         with resumable(output):
-            result = run_observed(lambda observer: flow.gather(output, os.environ, observer), log)
+            result = run_observed(
+                lambda observer: flow.gather(output, os.environ, observer), log, phases=measurement.phases
+            )
+        measurement.add_run(result.manifest)
         finish(result, log)

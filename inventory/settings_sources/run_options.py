@@ -121,6 +121,17 @@ class RunOptions:
     plan_only: Annotated[
         bool, Option("Write the plan and the lists of the shards, then stop.", is_python_keyword=False, panel="Run")
     ] = False
+    metrics_file: Annotated[
+        Path | None,
+        Option(
+            "Metrics of the run in Prometheus' text format, for node_exporter's textfile collector.",
+            is_path=True,
+            is_python_keyword=False,
+            has_variable=True,
+            panel="Run",
+            metavar="FILE",
+        ),
+    ] = None
     quiet: Annotated[bool, Option("Show errors only.", is_python_keyword=False, has_variable=True, panel="Run")] = False
     log_format: Annotated[
         LogFormat,

@@ -111,7 +111,9 @@ def _steps(block):
     if block.language == "python":
         return [] if "pyspark" in block.code else [(sys.executable, "-c", block.code)]
     if block.language == "yaml":
-        return [("bash", "-c", re.search(r"run: pip install \. && (.*)", block.code)[1])]
+        found = re.findall(r"run: pip install \. && (.*)", block.code)
+        assert found or "expr:" in block.code, block
+        return [("bash", "-c", command) for command in found]
     return [("bash", "-c", line) for line in block.code.splitlines() if not line.startswith((*NOT_RUN, "bash .ci"))]
 
 
