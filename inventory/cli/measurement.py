@@ -1,4 +1,4 @@
-"""Measures a command: its metrics file, and OTLP where the standard variables ask for it."""
+"""Measures a command: metrics file, and OTLP where OTEL_* variables ask for it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def measured(command: str, path: Path | None, log: Log) -> Iterator[Measurement]
     """
     completed = None
     if path is not None:
-        check_metrics_file(path)
+        check_metrics_file(path, f"inventory_{command}_")
         completed = read_sample(path, _COMPLETE.format(command))
     measurement = Measurement(command, completed)
     try:

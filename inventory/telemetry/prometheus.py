@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 
     from inventory.telemetry.metric import Metric
 
-_PREFIX: Final = b"# HELP inventory_"
 _MAX_BYTES: Final = 1_000_000
 _SAMPLE: Final = re.compile(r"^(?P<name>[a-z_]+)(?:\{[^\n]*\})? (?P<value>[0-9.e+]+)$", re.MULTILINE)
 
 
-def check_metrics_file(path: Path) -> None:
-    """Checks before a run that its metrics can be written.
+def check_metrics_file(path: Path, prefix: str) -> None:
+    """Checks before a command that its metrics, whose names begin with ``prefix``, can be written.
 
     Raises:
         UsageError: the path names no file.
@@ -32,8 +31,8 @@ def check_metrics_file(path: Path) -> None:
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another name")
     content = _read(path)
-    if content and not content.startswith(_PREFIX):
-        raise OutputError(f"{path} is not a metrics file of inventory; move it away, or give another --metrics-file")
+    if content and not content.startswith(f"# HELP {prefix}".encode()):
+        raise OutputError(f"{path} is not a file of {prefix}* metrics; move it away, or give another --metrics-file")
 
 
 def read_sample(path: Path, name: str) -> float | None:

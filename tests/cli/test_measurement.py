@@ -1,9 +1,12 @@
 """Metrics files of export and review."""
 
+import re
 import time
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from support.documents import blocks, table_rows, text_of
 from support.runs import call_cli
 from support.written_runs import FAILED, config, urn, write_run
 
@@ -87,7 +90,7 @@ def test_a_list_is_not_replaced_and_no_call_is_made(cloud, tmp_path):
     text = (tmp_path / "urns.txt").read_text()
     done = call_cli("export", "urns.txt", "--endpoint", cloud.url, "--metrics-file", "urns.txt", cwd=tmp_path)
     assert done.returncode == 4
-    assert "urns.txt is not a metrics file of inventory" in done.stderr
+    assert "urns.txt is not a file of inventory_export_* metrics" in done.stderr
     assert (tmp_path / "urns.txt").read_text() == text
     assert len(cloud.requests) == 0
 
@@ -141,3 +144,18 @@ def test_a_problem_of_otlp_is_a_warning(tmp_path, cloud, monkeypatch):
     assert done.returncode == 0
     assert "inventory: warning: traces were not accepted by the OTLP endpoint" in done.stderr
     assert "secret" not in done.stderr
+
+
+def test_the_alerts_of_the_guide_are_about_metrics_that_exist(cloud, tmp_path):
+    export(cloud, tmp_path)
+    write_run(tmp_path / "reviewed", {urn("silent"): config()})
+    call_cli("review", "reviewed", "--only", "FGA101", "--metrics-file", "review.prom", cwd=tmp_path)
+    names = {key[0] for file in ("nightly", "review") for key in read(tmp_path / f"{file}.prom")}
+    (block,) = blocks("metrics.md", "yaml")
+    rules = yaml.safe_load(block.code)["groups"][0]["rules"]
+    used = {name for rule in rules for name in re.findall(r"inventory_\w+", rule["expr"])}
+    assert used
+    assert used <= names
+    shown = {name for row in table_rows(text_of("metrics.md")) for name in re.findall(r"`(inventory_\w+)`", row[0])}
+    ends = ("_exit_code", "_end_timestamp_seconds", "_last_complete_timestamp_seconds")
+    assert names == shown | {f"inventory_review{end}" for end in ends}

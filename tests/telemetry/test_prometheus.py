@@ -50,20 +50,22 @@ def test_a_value_of_an_earlier_file_is_read_exactly(tmp_path):
     assert read_sample(path, "inventory_y") is None
 
 
-@pytest.mark.parametrize("content", [b"urn:fss:x\n", b"# HELP node_x Other.\n", b"\0\xff"])
+@pytest.mark.parametrize(
+    "content", [b"urn:fss:x\n", b"# HELP node_x Other.\n", b"# HELP inventory_review_x Other.\n", b"\0\xff"]
+)
 def test_another_file_is_not_replaced(tmp_path, content):
     path = tmp_path / "urns.txt"
     path.write_bytes(content)
-    with pytest.raises(OutputError, match="is not a metrics file of inventory; move it away"):
-        check_metrics_file(path)
+    with pytest.raises(OutputError, match=r"is not a file of inventory_export_\* metrics; move it away"):
+        check_metrics_file(path, "inventory_export_")
 
 
 def test_a_name_of_no_file_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / ".."):
         with pytest.raises(UsageError, match="names no file"):
-            check_metrics_file(path)
+            check_metrics_file(path, "inventory_export_")
     with pytest.raises(OutputError, match="there is no folder"):
-        check_metrics_file(tmp_path / "none" / "x.prom")
-    check_metrics_file(tmp_path / "new.prom")
+        check_metrics_file(tmp_path / "none" / "x.prom", "inventory_export_")
+    check_metrics_file(tmp_path / "new.prom", "inventory_export_")
     (tmp_path / "empty.prom").touch()
-    check_metrics_file(tmp_path / "empty.prom")
+    check_metrics_file(tmp_path / "empty.prom", "inventory_export_")
