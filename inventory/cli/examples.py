@@ -21,6 +21,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "inventory check urns.txt --format json",
     ),
     "shard": (
+        "inventory export urns.txt --plan-only --output output/plan",
         "inventory shard output/plan 0",
         "inventory shard output/plan --part 1 --of 4",
     ),
@@ -53,6 +54,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "terraform": (
         "inventory terraform latest",
         "inventory terraform latest --state state.json --output tf",
+        "inventory review latest --format parquet --output findings.parquet",
         "inventory terraform latest --findings findings.parquet --output tf",
     ),
     "prune": (
