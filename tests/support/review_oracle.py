@@ -477,7 +477,7 @@ def fga113(o):
             continue
         gaps = {o.unknown(urn) for urn in qualifiers} - {None}
         project = name.split(":")[3]
-        complete = not gaps and project == PROJECT
+        complete = not gaps and project == PROJECT and {"versions", "aliases"} <= set(o.listed)
         latest = f"{name}:latest"
         lacking = any(o.is_known(v) and not has(o, v, "on_failure") for v in behind)
         unsure = sorted({o.unknown(v) or "not_listed" for v in behind if not o.is_known(v)})
