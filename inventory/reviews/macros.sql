@@ -8,6 +8,8 @@ CREATE MACRO key_of(urn) AS  -- 128 bits instead of the text: joins need a third
 CREATE MACRO is_alias(urn) AS contains(urn, ':!');
 CREATE MACRO is_function_urn(text) AS
     regexp_full_match(text, 'urn:fss:[^:\s]+:[^:\s]+:function:[^:\s]+:[^:\s]+(:[^:\s]+)?');
+-- Attempts of an event that always fails; the cloud's number may be as large as a number can be.
+CREATE MACRO attempts(retries) AS CASE WHEN retries < 1000000000000000000 THEN 1 + retries ELSE retries END;
 CREATE MACRO project_of(urn) AS split_part(urn, ':', 3) || '/' || split_part(urn, ':', 4);
 CREATE MACRO qualifier_of(urn) AS CASE
     WHEN is_alias(urn) THEN split_part(urn, ':!', 2) ELSE split_part(urn, ':', 8) END;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from contextlib import ExitStack, closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -274,10 +275,12 @@ def bind_parameters(rule: Rule, changed: Mapping[str, Any]) -> dict[str, Any]:
         if name not in rule.parameters:
             known = ", ".join(rule.parameters) or "none"
             raise UsageError(f"rule {rule.id} has no parameter {name!r}; its parameters: {known}")
-        default = rule.parameters[name].default
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number != isinstance(default, int | float):
-            kind = "a number" if isinstance(default, int | float) else "a list of texts"
+        if isinstance(rule.parameters[name].default, list):
+            is_valid, kind = isinstance(value, list) and all(isinstance(item, str) for item in value), "a list of texts"
+        else:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            is_valid, kind = is_number and math.isfinite(value), "a number"
+        if not is_valid:
             raise UsageError(f"rule {rule.id}: {name} is {value!r}; it must be {kind}")
     return {name: changed.get(name, parameter.default) for name, parameter in rule.parameters.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from importlib import resources
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -22,6 +23,8 @@ Subject: TypeAlias = Literal["urn", "destination", "function", "cycle"]
 Need: TypeAlias = Literal["functions", "destinations", "function_facts", "aliases", "cycles", "chains"]
 
 _HEADER: Final = re.compile(r"\s*/\*[ \t]*\r?\n(?P<header>.*?)^[ \t]*\*/[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+RESERVED_PARAMETERS: Final = frozenset({"rule", "rules", "severity", "verdicts", "reasons", "is_compared", "taken"})
+"""Parameters of the statements around a rule's query."""
 _ID: Final = re.compile(r"[A-Z]{2,8}[0-9]{3,4}")
 
 
@@ -100,9 +103,18 @@ def read_rule(text: str, origin: str, folder: str = "") -> Rule:
         raise UsageError(f"{origin}: the header is invalid: {error}") from None
     if not _ID.fullmatch(rule.id):
         raise UsageError(f"{origin}: the id {rule.id!r} is not capital letters and digits, such as FGA101")
+    _check_parameters(rule)
     if rule.terraform.strip() and rule.command.strip():
         raise UsageError(f"{origin}: the header has terraform and command; give the one that a person copies")
     return msgspec.structs.replace(rule, sql=_single_select(rule))
+
+
+def _check_parameters(rule: Rule) -> None:
+    for name, parameter in rule.parameters.items():
+        if name in RESERVED_PARAMETERS:
+            raise UsageError(f"{rule.origin}: the parameter {name} needs another name: reviews use this one")
+        if isinstance(parameter.default, float) and not math.isfinite(parameter.default):
+            raise UsageError(f"{rule.origin}: the parameter {name} is {parameter.default}; it must be finite")
 
 
 def _single_select(rule: Rule) -> str:
@@ -115,9 +127,10 @@ def _single_select(rule: Rule) -> str:
         raise UsageError(f"{rule.origin}: a rule is exactly one SELECT statement")
     if len(condition) != 1 or condition[0].type != duckdb.StatementType.SELECT:
         raise UsageError(f"{rule.origin}: applies is not one condition")
-    unknown = sorted(statements[0].named_parameters - set(rule.parameters))
-    if unknown:
-        raise UsageError(f"{rule.origin}: the query uses ${unknown[0]}, which the header does not declare")
+    for part, used in (("query", statements[0]), ("condition applies", condition[0])):
+        unknown = sorted(used.named_parameters - set(rule.parameters))
+        if unknown:
+            raise UsageError(f"{rule.origin}: the {part} uses ${unknown[0]}, which the header does not declare")
     return statements[0].query.rstrip().rstrip(";")
 
 

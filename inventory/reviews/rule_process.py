@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from inventory.display.formatting import shorten
 from inventory.errors import InventoryError, OutputError, UsageError
 from inventory.reviews.database import open_database, run_tables
 from inventory.reviews.evaluate import Evaluation, Evaluator, RuleCounts
@@ -152,12 +153,22 @@ def _evaluate(job: _Job) -> _Answer:
             for rule in job.rules:
                 evaluation = evaluator.evaluate(rule, job.parameters[rule.id])
                 rows = evaluator.with_details(rule, evaluation, job.parameters[rule.id])
+                _check_evidence(rule, rows)
                 stream.write_table(rows.append_column("rule", pa.repeat(rule.id, len(rows))).cast(_SCHEMA))
                 counts = evaluation.counts
                 answer.counts[rule.id] = dict(counts.verdicts), dict(counts.reasons)
                 answer.rows[rule.id] = first, len(rows)
                 first += len(rows)
     return answer
+
+
+def _check_evidence(rule: Rule, rows: pa.Table) -> None:
+    """Refuses evidence that is no JSON for other programs: not a number, infinite, or nested too deeply."""
+    for text in rows["evidence"].to_pylist():
+        try:
+            msgspec.json.decode(text or "null")
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UsageError(f"{rule.origin}: the evidence {shorten(text)} is no JSON: {error}") from None
 
 
 def limit_address_space() -> bool:

@@ -16,6 +16,7 @@ from inventory.errors import UsageError
 from inventory.reviews.database import run_tables
 from inventory.reviews.request import Request, review_run
 from inventory.reviews.rule import read_rule
+from inventory.reviews.verdicts import VERDICTS
 from inventory.runs.files import open_run
 from inventory.settings import SEVERITIES, AssumedDefaults
 
@@ -143,6 +144,36 @@ def test_parameters_are_bound_and_checked():
     for value in ("3", True, [3]):
         with pytest.raises(UsageError, match=r"most is .*; it must be a number"):
             verdicts(mine, run(WORLD), parameters={"MINE001": {"most": value}})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_parameter_is_finite(value):
+    mine = rule(
+        "SELECT subject, retries > $most AS fails FROM subjects", **{"parameters.most": '{default=5,meaning="m"}'}
+    )
+    with pytest.raises(UsageError, match="it must be a number"):
+        verdicts(mine, run(WORLD), parameters={"MINE001": {"most": value}})
+
+
+@pytest.mark.parametrize("value", ["cn-north-4", [7], 5])
+def test_a_list_is_one_of_texts(value):
+    with pytest.raises(UsageError, match="it must be a list of texts"):
+        verdicts("FGA403", run(WORLD), parameters={"FGA403": {"allowed_regions": value}})
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63)])
+def test_the_largest_numbers_of_the_cloud_end_no_review(number):
+    cells = {"timeout": number, "memory_size": number, "fail_count": number, "concurrency": number}
+    world = {
+        "f": config(call("g"), call("g"), retries=number, age=number),
+        "g": config(obs(obs_expires_days=number), retries=number, age=number),
+    }
+    with review(run(world, facts={"f:latest": cells, "g:latest": {**cells, "timeout": 3}})) as done:
+        counts = {row["rule"]: row for row in done.summary.to_pylist()}
+        assert all(row["subjects"] == sum(row[v] for v in VERDICTS) for row in counts.values())
+        assert [counts[name]["unknown"] for name in ("FGA105", "FGA303", "FGA304")] == [0, 0, 0]
+        assert done.exposure.num_rows == done.envelope.num_rows == 2
+        assert done.findings.num_rows
 
 
 def test_assumed_defaults_are_values_of_urns_without_configuration():
@@ -286,6 +317,11 @@ def test_rules_of_a_user_run_in_a_process_and_give_the_same_verdicts(folder):
         ),
         ("SELECT subject, nothing AS fails FROM subjects", "mine.sql: the query fails"),
         ("SELECT subject, true AS fails FROM read_text('/etc/passwd')", "mine.sql: the query fails"),
+        ("SELECT subject, true AS fails, {'x': 'nan'::DOUBLE} AS evidence FROM subjects", "evidence .* is no JSON"),
+        (
+            "SELECT subject, true AS fails, (repeat('[', 5000) || repeat(']', 5000))::JSON AS evidence FROM subjects",
+            "evidence .* is no JSON",
+        ),
     ],
 )
 def test_hostile_rules_of_a_user_are_one_sentence(folder, query, message):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from inventory.errors import OutputError, UsageError
-from inventory.reviews.rule import load_builtin_rules, load_rules, read_rule
+from inventory.reviews import baseline, evaluate, result
+from inventory.reviews.rule import RESERVED_PARAMETERS, load_builtin_rules, load_rules, read_rule
 
 HEADER = {
     "id": '"MINE001"',
@@ -76,6 +79,14 @@ def test_a_semicolon_and_comments_are_allowed():
         (rule_text("SELECT 1) AS x, (SELECT 2"), "the SQL is invalid"),
         (rule_text("SELECT 1 /* open"), "the SQL is invalid"),
         (rule_text("SELECT $secret AS fails"), r"uses \$secret, which the header does not declare"),
+        (rule_text(applies='"$secret > 1"'), r"applies uses \$secret, which the header does not declare"),
+        (rule_text(**{"parameters.rule": '{ default = 1, meaning = "m" }'}), "the parameter rule needs another name"),
+        (
+            rule_text(**{"parameters.p": '{ default = nan, meaning = "m" }'}),
+            "the parameter p is nan; it must be finite",
+        ),
+        (rule_text(terraform='"x"', command='"y"'), "has terraform and command"),
+        (rule_text(folder='"x"'), "unknown key 'folder'"),
     ],
 )
 def test_another_form_is_one_sentence(text, message):
@@ -83,6 +94,17 @@ def test_another_form_is_one_sentence(text, message):
         read_rule(text, "mine.sql")
     assert str(caught.value).startswith("mine.sql")
     assert "\n" not in str(caught.value)
+
+
+def test_parameters_of_the_statements_around_a_query_are_reserved():
+    statements = [
+        value
+        for module in (baseline, evaluate, result)
+        for name, value in vars(module).items()
+        if isinstance(value, str) and name.startswith("_") and not name.startswith("__")
+    ]
+    names = {name for text in statements for name in re.findall(r"\$([a-z_]+)", text)}
+    assert names == RESERVED_PARAMETERS
 
 
 def test_the_rules_of_a_folder_are_read(tmp_path):

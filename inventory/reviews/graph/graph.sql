@@ -42,7 +42,7 @@ WITH named AS (
 )
 SELECT
     node, is_subject, why_unknown, why_unknown IS NOT NULL AS is_open,
-    CASE WHEN is_resolved AND retries IS NULL THEN 0 ELSE 1 + greatest(coalesce(retries, 0), 0) END AS attempts,
+    CASE WHEN is_resolved AND retries IS NULL THEN 0 ELSE attempts(greatest(coalesce(retries, 0), 0)) END AS attempts,
     retries IS NULL AND NOT is_resolved AS has_open_attempts, coalesce(why_unknown, why_null) AS why_open_attempts
 FROM explained;
 

@@ -44,7 +44,7 @@ WHERE v.length > 1 OR v.called_by > 0;
 CREATE VIEW envelope AS
 SELECT
     s.id, s.subject, v.fewest AS fewest_invocations, v.most AS most_invocations, isinf(v.most) AS is_infinite,
-    v.is_bound AS is_lower_bound, (1 + s.retries) * f.timeout * f.memory_size / 1024 AS gb_s_per_failing_event,
+    v.is_bound AS is_lower_bound, attempts(s.retries)::DOUBLE * f.timeout * f.memory_size / 1024 AS gb_s_per_failing_event,
     n.why_open_attempts AS why_unknown
 FROM graph_values AS v
 JOIN subjects AS s ON s.id = v.node
@@ -53,7 +53,7 @@ LEFT JOIN graph_nodes AS n ON n.node = v.open_attempts;
 
 CREATE VIEW exposure AS
 SELECT
-    s.id, s.subject, 1 + s.retries AS most_attempts, s.age_s AS dropped_after_outage_s,
+    s.id, s.subject, attempts(s.retries) AS most_attempts, s.age_s AS dropped_after_outage_s,
     t.type || ' ' || coalesce(t.place, '(unreadable)') AS failure_goes_to,
     s.has_failure_destination OR s.status_log OR coalesce(f.log_group_id, '') <> '' AS is_visible,
     f.fail_count, s.retries IS NULL OR s.age_s IS NULL AS is_lower_bound

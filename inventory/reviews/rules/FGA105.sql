@@ -17,8 +17,8 @@ assumes = "Each attempt may last as long as the timeout."
 source = "user guide functiongraph_01_0390_03, read 2026-11-25; API reference, ListFunctions, read 2026-11-28"
 */
 SELECT
-    s.id, s.subject, age_s < (1 + retries) * timeout AS fails,
+    s.id, s.subject, age_s < attempts(retries)::DOUBLE * timeout AS fails,
     CASE WHEN age_s IS NULL OR retries IS NULL THEN why_null WHEN has_facts THEN 'not_stated' ELSE 'facts_missing' END
         AS why_unknown,
-    {'age_s': age_s, 'retries': retries, 'timeout_s': timeout, 'least_age_s': (1 + retries) * timeout} AS evidence
+    {'age_s': age_s, 'retries': retries, 'timeout_s': timeout, 'least_age_s': TRY_CAST(attempts(retries)::DOUBLE * timeout AS BIGINT)} AS evidence
 FROM subjects AS s LEFT JOIN facts USING (id)

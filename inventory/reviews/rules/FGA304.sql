@@ -21,10 +21,15 @@ default = 100
 unit = "GB-s"
 meaning = "a failing event that costs more is expensive"
 */
+WITH costs AS (
+    SELECT
+        s.id, s.subject, s.retries, s.why_null, f.has_facts, f.timeout, f.memory_size,
+        attempts(s.retries)::DOUBLE * f.memory_size / 1024 AS gb
+    FROM subjects AS s LEFT JOIN facts AS f USING (id)
+)
 SELECT
-    s.id, s.subject, (1 + s.retries) * f.timeout * f.memory_size / 1024 > $max_gb_s AS fails,
-    CASE WHEN s.retries IS NULL THEN s.why_null WHEN f.has_facts THEN 'not_stated' ELSE 'facts_missing' END AS why_unknown,
-    {'gb_s': (1 + s.retries) * f.timeout * f.memory_size / 1024, 'retries': s.retries, 'timeout_s': f.timeout,
-        'memory_mb': f.memory_size,
-        'longest_timeout_s': floor($max_gb_s * 1024 / nullif((1 + s.retries) * f.memory_size, 0))::BIGINT} AS evidence
-FROM subjects AS s LEFT JOIN facts AS f USING (id)
+    id, subject, gb * timeout > $max_gb_s AS fails,
+    CASE WHEN retries IS NULL THEN why_null WHEN has_facts THEN 'not_stated' ELSE 'facts_missing' END AS why_unknown,
+    {'gb_s': gb * timeout, 'retries': retries, 'timeout_s': timeout, 'memory_mb': memory_size,
+        'longest_timeout_s': TRY_CAST(floor($max_gb_s / nullif(gb, 0)) AS BIGINT)} AS evidence
+FROM costs

@@ -37,6 +37,7 @@ SELECT
     'not_stated' AS why_unknown,
     {
         'age_s': age_s, 'retries': retries, 'outside_of': outside, 'inside_of': inside,
-        'age_s_on_all_pages': least(greatest(age_s, 60), 86400), 'retries_on_all_pages': least(greatest(retries, 0), 3)
+        'age_s_on_all_pages': CASE WHEN age_s IS NOT NULL THEN least(greatest(age_s, 60), 86400) END,
+        'retries_on_all_pages': CASE WHEN retries IS NOT NULL THEN least(greatest(retries, 0), 3) END
     } AS evidence
 FROM pages
