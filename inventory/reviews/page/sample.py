@@ -28,27 +28,29 @@ class FindingSample:
 
     Attributes:
         total: number of findings that were read.
+        open_failures: failures of them that no suppression hides.
     """
 
     def __init__(self, reviewed: Reviewed, maximum: int = MAX_FINDINGS) -> None:
-        self._failures, self._others, self.total = _Pool(maximum), _Pool(maximum), 0
+        self._failures, self._others = _Pool(maximum), _Pool(maximum)
+        self.total = self.open_failures = 0
         self._maximum = maximum
         for batch in reviewed.findings():
             self.total += batch.num_rows
             is_failure = pc.equal(batch.column("verdict"), "fail")
             is_open = to_flags(pc.and_(is_failure, pc.invert(batch.column("suppressed"))))
+            self.open_failures += int(is_open.sum())
             self._failures.add(batch, is_open)
             self._others.add(batch, ~is_open)
 
-    def take(self, maximum: int) -> pa.Table:
-        """Returns the open failures, then the others; each most severe first.
+    def take(self, maximum: int) -> tuple[pa.Table, pa.Table]:
+        """Returns open failures and others; each most severe first.
 
         Of equally severe findings, each rule has its first ones, and no rule more than its part.
         """
         maximum = min(maximum, self._maximum)
         failures = self._failures.take(maximum - min(self._others.size, maximum // _OTHERS))
-        others = self._others.take(maximum - failures.num_rows)
-        return pa.concat_tables([failures, others])
+        return failures, self._others.take(maximum - failures.num_rows)
 
 
 class _Pool:

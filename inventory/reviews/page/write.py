@@ -8,6 +8,7 @@ from importlib import resources
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import jinja2
+import pyarrow as pa
 
 from inventory.display.formatting import format_number, format_share
 from inventory.printable import printable, shell_word
@@ -21,8 +22,6 @@ from inventory.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import pyarrow as pa
-
     from inventory.reviews.reviewed import Reviewed
 
 MAX_BYTES: Final = 5_000_000
@@ -34,13 +33,23 @@ def write_page(reviewed: Reviewed, sink: IO[bytes]) -> None:
     """Writes a page of at most 5 MB; if it has not all findings, it has the most severe, and says so."""
     sample = FindingSample(reviewed)
     pictures = draw_pictures(reviewed)
-    rows = sample.take(sample.total)
-    while len(page := _render(reviewed, rows, sample.total, pictures)) > MAX_BYTES and rows.num_rows:
-        rows = sample.take(rows.num_rows * 9 // 10)
+    kept = sample.total
+    while True:
+        failures, others = sample.take(kept)
+        numbers = {
+            "total": sample.total,
+            "total_open": sample.open_failures,
+            "kept": failures.num_rows + others.num_rows,
+            "kept_open": failures.num_rows,
+        }
+        page = _render(reviewed, pa.concat_tables([failures, others]), {**numbers, "pictures": pictures})
+        if len(page) <= MAX_BYTES or not numbers["kept"]:
+            break
+        kept = numbers["kept"] * 9 // 10
     sink.write(page)
 
 
-def _render(reviewed: Reviewed, rows: pa.Table, total: int, pictures: Iterable[object]) -> bytes:
+def _render(reviewed: Reviewed, rows: pa.Table, values: dict[str, Any]) -> bytes:
     style, script = _inline(_STYLES), _inline(_SCRIPTS)
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -49,6 +58,7 @@ def _render(reviewed: Reviewed, rows: pa.Table, total: int, pictures: Iterable[o
     template = environment.from_string(_read("report.html.j2"))
     text = template.render(
         **_facts(reviewed, rows),
+        **values,
         policy=(
             f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
             "base-uri 'none'; form-action 'none'"
@@ -56,9 +66,6 @@ def _render(reviewed: Reviewed, rows: pa.Table, total: int, pictures: Iterable[o
         style=style,
         script=script,
         data=encode_data(reviewed, rows),
-        pictures=pictures,
-        total=total,
-        kept=rows.num_rows,
     )
     return text.encode(errors="backslashreplace")
 
