@@ -11,10 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from inventory.errors import ExitCode, InventoryError, OutputError
-from inventory.telemetry.metric import Metric, gauge
-from inventory.telemetry.otlp import Report, send, signals
-from inventory.telemetry.phases import PhaseObserver
-from inventory.telemetry.prometheus import check_metrics_file, read_sample, write_metrics_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +18,8 @@ if TYPE_CHECKING:
 
     from inventory.display.log import Log
     from inventory.reviews.reviewed import Reviewed
+    from inventory.telemetry.metric import Metric
+    from inventory.telemetry.otlp import Report
 
 _COMPLETE: Final = "inventory_{}_last_complete_timestamp_seconds"
 
@@ -35,6 +33,8 @@ class Measurement:
     """
 
     def __init__(self, command: str, completed: float | None) -> None:
+        from inventory.telemetry.phases import PhaseObserver
+
         self.phases = PhaseObserver()
         self.completed = completed
         self._command = command
@@ -59,6 +59,9 @@ class Measurement:
 
     def report(self, exit_code: int) -> Report:
         """Ends the measurement."""
+        from inventory.telemetry.metric import gauge
+        from inventory.telemetry.otlp import Report
+
         seconds = time.monotonic() - self._clock
         ended = self._started + round(seconds * 1e9)
         prefix = f"inventory_{self._command}"
@@ -83,6 +86,8 @@ def measured(command: str, path: Path | None, log: Log) -> Iterator[Measurement]
     """
     completed = None
     if path is not None:
+        from inventory.telemetry.prometheus import check_metrics_file, read_sample
+
         check_metrics_file(path, f"inventory_{command}_")
         completed = read_sample(path, _COMPLETE.format(command))
     measurement = Measurement(command, completed)
@@ -104,10 +109,14 @@ def _exit_code_of(error: BaseException) -> int:
 
 
 def _publish(measurement: Measurement, exit_code: int, path: Path | None, log: Log) -> None:
+    from inventory.telemetry.otlp import send, signals
+
     if path is None and not signals(os.environ):
         return
     report = measurement.report(exit_code)
     if problem := send(report, os.environ):
         log.complain(f"warning: {problem}")
     if path is not None:
+        from inventory.telemetry.prometheus import write_metrics_file
+
         write_metrics_file(path, report.metrics)

@@ -14,6 +14,7 @@ from inventory.cli import measurement
 from inventory.display.log import Log
 from inventory.emulator import Emulator, GeneratedCloud
 from inventory.errors import ExitCode, OutputError
+from inventory.telemetry import prometheus
 
 EXPORT = "inventory_export_"
 REVIEW = "inventory_review_"
@@ -129,7 +130,7 @@ def test_metrics_that_cannot_be_written_do_not_hide_the_first_error(tmp_path, ca
     def full(*_arguments):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(measurement, "write_metrics_file", full)
+    monkeypatch.setattr(prometheus, "write_metrics_file", full)
     with pytest.raises(AssertionError), measurement.measured("export", tmp_path / "x.prom", Log("text")):
         raise AssertionError
     assert capsys.readouterr().err == "inventory: the disk is full\n"
