@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from inventory.cloud.credentials import TokenCredential, read_token_file
 from inventory.cloud.iam import IamTokenCredential, IamUser
+from inventory.cloud.koocli import find_koocli_keys
 from inventory.errors import CredentialRefusedError, CredentialsError, UrnError
 from inventory.redaction import Redactor
 from inventory.user_paths import expand_user
@@ -219,7 +220,9 @@ def find_account_credentials(
     *,
     prefix: str = PREFIX,
 ) -> CredentialProvider:
-    """Finds credentials: token file, token, user and password, access keys, then the vendor's SDK.
+    """Finds credentials: token file, token, user and password, access keys, the vendor's SDK, KooCLI's profile.
+
+    A profile of KooCLI that a variable names comes before the SDK.
 
     May block for some seconds: the SDK queries the instance metadata last.
 
@@ -242,7 +245,7 @@ def find_account_credentials(
     if read("USER_NAME") or read("USER_PASSWORD"):
         name, password, domain = read.require_lines("USER_NAME", "USER_PASSWORD", "DOMAIN_NAME")
         return PasswordProvider(IamUser(name, password, domain), iam_endpoint)
-    return AccessKeyProvider(_keys(read, prefix), signed_headers)
+    return AccessKeyProvider(_keys(read, prefix, environment), signed_headers)
 
 
 def _read_profile(path: Path) -> AccessKeys:
@@ -261,7 +264,7 @@ def _read_profile(path: Path) -> AccessKeys:
     return create_access_keys(profile["ak"], profile["sk"], profile.get("security_token", ""), f"profile {path}")
 
 
-def _keys(read: _Variables, prefix: str) -> AccessKeys:
+def _keys(read: _Variables, prefix: str, environment: Mapping[str, str]) -> AccessKeys:
     from inventory.cloud.access_keys import create_access_keys, find_access_keys  # noqa: PLC0415 - the SDK is slow to import
 
     if read("ACCESS_KEY") or read("SECRET_KEY"):
@@ -272,7 +275,14 @@ def _keys(read: _Variables, prefix: str) -> AccessKeys:
             f"no credential: set {prefix}_AUTH_TOKEN, or {prefix}_USER_NAME, {prefix}_USER_PASSWORD and "
             f"{prefix}_DOMAIN_NAME, or {prefix}_ACCESS_KEY and {prefix}_SECRET_KEY"
         )
+    if (named := find_koocli_keys(environment, only_named=True)) is not None:
+        return named
     keys, problems = find_access_keys()
+    if keys is None:
+        try:
+            keys = find_koocli_keys(environment, only_named=False)
+        except CredentialsError as error:
+            problems.append(str(error))
     if keys is None and problems:
         raise CredentialsError(f"no credential: {'; '.join(problems)}")
     if keys is None:
@@ -280,7 +290,7 @@ def _keys(read: _Variables, prefix: str) -> AccessKeys:
             f"no credential: set {PREFIX}_AUTH_TOKEN to an IAM token, or give --token-file; "
             f"{PREFIX}_USER_NAME, {PREFIX}_USER_PASSWORD and {PREFIX}_DOMAIN_NAME, {PREFIX}_ACCESS_KEY and "
             f"{PREFIX}_SECRET_KEY, and everything that the vendor's SDK reads (HUAWEICLOUD_SDK_AK and ..._SK, "
-            "~/.huaweicloud/credentials, the metadata of an ECS) work too"
+            "~/.huaweicloud/credentials, the metadata of an ECS), and the profiles of KooCLI, work too"
         )
     return keys
 
