@@ -279,8 +279,8 @@ class AssumedDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Units: ``age_s`` seconds.
     """
 
-    retries: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    age_s: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    retries: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    age_s: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
     status_log: bool | None = None
 
 

@@ -333,6 +333,7 @@ def test_each_command_reads_its_own_sections_of_a_settings_file(tmp_path):
         ("max_per_seconds = 1", "the nearest is 'max-per-second'"),
         ("[review]\nregions = []", "unknown field `regions`"),
         ("[review.defaults]\nretries = -1", ">= 0"),
+        ("[review.defaults]\nage_s = 99999999999999999999", "defaults.age_s"),
         ("[rules.FGA106]\nenabled = 'no'", r"\[rules.FGA106\] enabled is 'no'; it must be true or false"),
         ("[rules.FGA106]\nseverity = 'urgent'", "severity is 'urgent'; it must be one of critical, high, medium"),
         ("[[suppress]]\nrule = 'FGA101'\nsubjects = ['*']\nreason = 'x'\nby = 'y'", "missing required field `until`"),

@@ -13,6 +13,7 @@ from inventory.errors import OutputError, UsageError
 from inventory.reviews import findings as declared
 from inventory.reviews.database import registered
 from inventory.reviews.evaluate import execute
+from inventory.settings import SEVERITIES
 from inventory.storage.files import open_file, read_file
 from inventory.tables.arrow import to_array
 from inventory.tables.csv_blocks import read_csv
@@ -168,7 +169,8 @@ def read_baseline(path: Path) -> Baseline:
         OutputError: it cannot be read.
     """
     try:
-        return {".csv": _from_csv, ".parquet": _from_parquet, ".json": _from_json}[path.suffix.lower()](path)
+        read = {".csv": _from_csv, ".parquet": _from_parquet, ".json": _from_json}[path.suffix.lower()]
+        return _with_known_severities(read(path))
     except OSError as error:
         raise OutputError.from_os_error(path, "cannot be read as findings", error) from None
     except (pa.ArrowException, msgspec.DecodeError, KeyError, ValueError) as error:
@@ -176,6 +178,12 @@ def read_baseline(path: Path) -> Baseline:
             f"{path} is no file of findings: {str(error).splitlines()[0]}; inventory review writes one with "
             "--format csv, parquet or json"
         ) from None
+
+
+def _with_known_severities(baseline: Baseline) -> Baseline:
+    for severity in set(baseline.findings["severity"].unique().to_pylist()).difference(SEVERITIES):
+        raise ValueError(f"it has the severity {severity!r}")
+    return baseline
 
 
 def _schema() -> pa.Schema:

@@ -302,6 +302,13 @@ def test_impossible_combinations_are_refused(tmp_path, options, message):
                 b'"target":null,"evidence":{},"why_unknown":null,"state":null,"first_seen":"yesterday"}]}'
             ),
         ),
+        (
+            "a.json",
+            (
+                b'{"rules":[],"findings":[{"rule":"a","severity":"urgent","verdict":"fail","subject":"s","event":null,'
+                b'"target":null,"evidence":{},"why_unknown":null,"state":null,"first_seen":"2026-11-20T00:00:00Z"}]}'
+            ),
+        ),
     ],
 )
 def test_a_file_that_has_no_findings_is_one_sentence(tmp_path, name, content):

@@ -25,7 +25,7 @@ SELECT
     s.id, s.subject,
     CASE
         WHEN s.subject IN (SELECT version_urn FROM alias_of) THEN false
-        ELSE s.last_modified < (SELECT finished FROM run) - to_days($max_age_days::INTEGER)
+        ELSE s.last_modified < (SELECT finished FROM run) - to_seconds($max_age_days * 86400e0)
     END AS fails,
     'not_stated' AS why_unknown, {'last_modified': strftime(s.last_modified, '%Y-%m-%dT%H:%M:%SZ')} AS evidence
 FROM subjects AS s
