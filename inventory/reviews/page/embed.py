@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from inventory.printable import printable_json
-from inventory.reviews.outputs.wording import ASKS, template_of
+from inventory.reviews.outputs.wording import ASKS, explain_command, template_of
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import combine_chunks
 
@@ -72,7 +72,7 @@ def _rule(rule: Rule) -> dict[str, str]:
     block = template_of(rule)
     texts = {name: getattr(rule, name) for name in ("title", "area", "severity", "why", "fix", "assumes", "source")}
     lines = {name: " ".join(text.split()) for name, text in texts.items()}
-    return {**lines, "block": block.text, "language": block.language}
+    return {**lines, "block": block.text, "language": block.language, "explain": explain_command(rule)}
 
 
 def _codes(column: pa.ChunkedArray) -> dict[str, Any]:

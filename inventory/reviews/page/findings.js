@@ -90,7 +90,7 @@ function fixOf(index) {
 // What a person copies: the rule's block with the names and numbers of the finding.
 function blockOf(index) {
   const rule = DATA.rules[COLUMNS.rule[index]];
-  const explain = { text: `inventory rules ${COLUMNS.rule[index]}`, language: "bash" };
+  const explain = { text: rule.explain, language: "bash" };
   let block = { text: rule.block, language: rule.language };
   if (isUnknown(index)) {
     const reason = DATA.reasons[COLUMNS.why_unknown[index]];

@@ -22,6 +22,7 @@ _RUNS: Final = 12
 """Rows of the trend: the first run and the latest."""
 _STATES: Final = ("new", "changed", "unchanged", "fixed", "gone", "unknown")
 _ID_CHARACTERS: Final = 13
+_NAME_CHARACTERS: Final = 60
 _NAMED: Final = 3
 """Regions, projects or accounts that are named; of more, the number."""
 MEANINGS: Final = {
@@ -123,7 +124,7 @@ def first_steps(reviewed: Reviewed, rows: pa.Table) -> list[Step]:
 
 def _name(row: dict[str, Any]) -> str:
     qualifier = row["qualifier"] if row["qualifier"] != "latest" else None
-    return ":".join(filter(None, (row["function_name"] or row["subject"], qualifier)))
+    return cut(":".join(filter(None, (row["function_name"] or row["subject"], qualifier))), _NAME_CHARACTERS)
 
 
 def _owner(row: dict[str, Any]) -> str:

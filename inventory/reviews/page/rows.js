@@ -2,6 +2,8 @@
 
 const PAGE = 50;
 const STEP = 200;
+const NAME_WIDTH = 80; // characters of a name on a line; the opened finding has all of them
+const ID_WIDTH = 13;
 
 function element(name, attributes, ...children) {
   const made = document.createElement(name);
@@ -18,14 +20,15 @@ function code(text) {
   return element("code", {}, element("bdi", {}, printable(text)));
 }
 
-function ownerOf(index, shorten = (text) => text) {
+function ownerOf(index, width = Infinity) {
   const project = COLUMNS.project_id[index];
-  return [COLUMNS.package[index], project && shorten(project), COLUMNS.region[index]].filter(Boolean).join(" · ");
+  return [COLUMNS.package[index], project && cut(project, width), COLUMNS.region[index]].filter(Boolean).join(" · ");
 }
 
-// Similar ids differ at their ends.
-function shortId(text) {
-  return text.length <= 13 ? text : `${text.slice(0, 6)}…${text.slice(-6)}`;
+// Cuts the middle of a text: similar names differ at their ends.
+function cut(text, width) {
+  const tail = Math.floor((width - 1) / 2);
+  return text.length <= width ? text : `${text.slice(0, width - 1 - tail)}…${text.slice(-tail)}`;
 }
 
 function nameOf(index) {
@@ -104,10 +107,10 @@ function drawGroup(group, grouping, isOpen) {
     title.append(element("b", {}, printable(DATA.rules[group.key].title)), " ", element("span", { class: "muted" }, group.key));
   } else if (grouping === "function") {
     const owner = element("bdi", { class: "muted" }, printable(ownerOf(first)));
-    title.append(element("b", {}, printable(COLUMNS.function_name[first] ?? group.key)), " ", owner);
+    title.append(element("b", {}, printable(cut(COLUMNS.function_name[first] ?? group.key, NAME_WIDTH))), " ", owner);
   } else {
     const project = [COLUMNS.project_id[first], COLUMNS.region[first]].filter(Boolean).join(" · ");
-    title.append(element("b", {}, printable(COLUMNS.package[first] ?? "")), " ", element("bdi", { class: "muted" }, printable(project)));
+    title.append(element("b", {}, printable(cut(COLUMNS.package[first] ?? "", NAME_WIDTH))), " ", element("bdi", { class: "muted" }, printable(project)));
   }
   const counts = element("span", { class: "group-counts" });
   group.counts.forEach((count, at) => {
@@ -140,9 +143,9 @@ function drawFinding(index, grouping) {
   if (grouping !== "rule") {
     main.append(element("span", { class: "title" }, printable(DATA.rules[COLUMNS.rule[index]].title)), " ");
   }
-  main.append(code(grouping === "function" ? (COLUMNS.qualifier[index] ?? "") : nameOf(index)));
+  main.append(code(grouping === "function" ? (COLUMNS.qualifier[index] ?? "") : cut(nameOf(index), NAME_WIDTH)));
   if (grouping === "rule" || grouping === "none") {
-    main.append(" ", element("bdi", { class: "muted" }, printable(ownerOf(index, shortId))));
+    main.append(" ", element("bdi", { class: "muted" }, printable(ownerOf(index, ID_WIDTH))));
   }
   const tags = element("span", { class: "f-tags" });
   for (const tag of tagsOf(index)) tags.append(element("span", { class: "tag" }, tag));

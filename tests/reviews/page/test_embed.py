@@ -83,4 +83,5 @@ def test_a_rule_has_its_texts_and_a_reason_its_remedy():
     data = encoded([finding("f")], rule(terraform="\nx = 1\n"))
     assert data["rules"]["FGA101"]["block"] == "x = 1"
     assert data["rules"]["FGA101"]["language"] == "hcl"
+    assert data["rules"]["FGA101"]["explain"] == "inventory rules FGA101"
     assert data["reasons"]["not_answered"] == ASKS["not_answered"]._asdict()

@@ -53,6 +53,13 @@ def test_ten_most_severe_findings_stand_under_their_rules_and_say_what_to_do():
     assert lede(steps) == "Start here: Failed events are lost (3 critical findings). Set on_failure."
 
 
+def test_a_long_name_is_cut_on_the_first_screen():
+    found = [finding("x" * 5000 + "-end")]
+    (step,) = first_steps(reviewed(found), table_of(found))
+    assert len(step.findings[0]["name"]) == 60
+    assert step.findings[0]["name"].endswith("-end")
+
+
 def test_every_reason_has_a_meaning_and_a_remedy():
     assert list(MEANINGS) == list(REASONS)
     done = reviewed([finding("f", verdict="unknown"), finding("g", verdict="unknown")])

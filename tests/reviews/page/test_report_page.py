@@ -16,6 +16,7 @@ from support.written_fleets import write_fleet
 from support.written_runs import FAILED, config, leading, side, write_run
 
 from inventory.reviews.outputs.documents import write_csv, write_json
+from inventory.reviews.outputs.wording import describe
 from inventory.reviews.page.write import write_page
 from inventory.reviews.request import Request, review_run
 from inventory.reviews.rule import load_builtin_rules
@@ -84,6 +85,11 @@ def browser(folder):
         yield running
 
 
+def what_to_copy(row, reviewed):
+    words = describe(row, reviewed.rules[row["rule"]], reviewed.details.run)
+    return [words.fix, words.block.text, words.block.language]
+
+
 @pytest.fixture(scope="module")
 def report(folder, browser):
     """A page of hostile names, and its findings as JSON has them."""
@@ -101,8 +107,12 @@ def report(folder, browser):
             write_json(reviewed, "findings", sink)
         with table.open("wb") as sink:
             write_csv(reviewed, "findings", sink)
+        copied = {
+            row["finding_id"]: what_to_copy(row, reviewed) for batch in reviewed.findings() for row in batch.to_pylist()
+        }
+    findings = [{**row, "copied": copied[row["finding_id"]]} for row in json.loads(document.read_text())["findings"]]
     with table.open(encoding="utf-8", newline="") as lines:
-        return page, json.loads(document.read_text())["findings"], list(csv.DictReader(lines))
+        return page, findings, list(csv.DictReader(lines))
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +359,15 @@ def test_a_finding_says_what_why_and_what_to_do(view, findings, browser):
     assert "on_failure {" in text
     assert "functiongraph_01_0390_03" in text
     assert "2026-11-2" in text
+
+
+def test_what_to_copy_is_what_other_outputs_say(view, report):
+    view.open()
+    shown = view.browser.script(
+        "return DATA.ids.map((id, at) => [id, [fixOf(at), blockOf(at).text, blockOf(at).language]])"
+    )
+    assert dict(shown) == {row["finding_id"]: row["copied"] for row in report[1]}
+    assert len({tuple(copied) for _, copied in shown}) > 10
 
 
 def test_hostile_texts_are_text(view, browser):
