@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from inventory.terraform.generate import Counts, Scope
 
 
+def _folder(text: str) -> Path:
+    if "://" in text:
+        raise typer.BadParameter("this must be a local folder: files of Terraform are not uploaded")
+    if not text:  # an unset shell variable would otherwise write into the working directory
+        raise typer.BadParameter("the name of the folder is empty")
+    return Path(text)
+
+
 def terraform(
     snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help=f"The run: {RUN_LOCATION}.")],
     state: Annotated[
@@ -38,7 +46,7 @@ def terraform(
     rules: RulesFolder = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder to write: a folder a project. Default: stdout.", readable=False, metavar="DIR"),
+        typer.Option(help="Folder to write: a folder a project. Default: stdout.", parser=_folder, metavar="DIR"),
     ] = None,
     history: HistoryFolder = DEFAULT_HISTORY,
 ) -> None:

@@ -33,6 +33,7 @@ class Fixes:
     def __init__(self, path: Path, rules: Mapping[str, Rule]) -> None:
         table = read_baseline(path).findings
         is_open = pc.and_not(pc.equal(table["verdict"], "fail"), pc.fill_null(table["suppressed"], False))
+        is_open = pc.and_(is_open, pc.is_valid(table["subject"]))
         self._table = table.filter(is_open).sort_by([(name, "ascending") for name in ("subject", "rule", "event")])
         self._table = self._table.combine_chunks()
         self._rules = rules
@@ -48,5 +49,9 @@ class Fixes:
         rule = self._rules.get(finding["rule"])
         if rule is None:
             return finding["rule"], f"inventory rules {finding['rule']} --rules DIR"
-        names = split_urn(finding["subject"])._asdict()
-        return f"{rule.id}: {rule.title}", block_of({**finding, **names}, rule).text
+        row = {**finding, **split_urn(finding["subject"])._asdict()}
+        try:
+            block = block_of(row, rule)
+        except ValueError:  # a spreadsheet changed the JSON
+            block = block_of({**row, "evidence": None}, rule)
+        return f"{rule.id}: {rule.title}", block.text

@@ -81,14 +81,14 @@ _HINT: Final = "run terraform show -json > state.json in its folder, and give --
 
 
 def read_states(paths: Iterable[Path]) -> dict[str, list[Managed]]:
-    """Reads states; returns their resources by URN.
+    """Reads states, each once; returns their resources by URN.
 
     Raises:
         UsageError: a file is no state.
         OutputError: a file cannot be read.
     """
     managed: dict[str, list[Managed]] = {}
-    for path in paths:
+    for path in {path.resolve(): path for path in paths}.values():
         for resource in _read_state(path):
             managed.setdefault(resource.urn, []).append(resource)
     return managed

@@ -1,7 +1,8 @@
+import csv
 import json
 
 import pytest
-from support.runs import call_cli
+from support.runs import call_cli, run_cli
 from support.terraform import blocks_of, resource, state, uncommented
 from support.written_runs import FAILED, config, leading, side, urn, write_run
 
@@ -41,7 +42,8 @@ def test_the_folder_has_the_bytes_of_stdout_and_its_files_are_printed(run):
 
 
 def test_states_are_counted(run):
-    done = terraform(run, "--state", "state.json", "--state", "state.json")
+    (run / "other.json").write_text((run / "state.json").read_text())
+    done = terraform(run, "--state", "state.json", "--state", "other.json", "--state", "./state.json")
     assert "4 resources in the states: 0 in sync, 2 with drift, 2 gone, 0 not compared; 1 unmanaged" in done.stderr
     assert "2 configurations: 1 with blocks, 1 managed by a state" in done.stderr
 
@@ -99,6 +101,7 @@ def test_a_finding_of_an_own_rule_has_its_fix_with_its_folder(run):
         (["--findings", "run/functions.parquet"], 2, "functions.parquet is no file of findings: "),
         (["--findings", "run/manifest.json"], 2, "manifest.json is no file of findings: "),
         (["--rules", "rules"], 2, "--rules needs --findings"),
+        (["--state", "run"], 4, "run cannot be read as a state: "),
         (["--output", "state.json"], 4, "state.json cannot be written: "),
         (["--output", "run/manifest.json/x"], 4, "cannot be written: "),
     ],
@@ -109,6 +112,16 @@ def test_wrong_input_is_one_sentence(run, arguments, code, message):
     (line,) = done.stderr.splitlines()
     assert message in line
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("", "the name of the folder is empty"), ("s3://bucket/tf", "this must be a local folder")]
+)
+def test_an_output_that_is_no_local_folder_is_refused(run, name, message):
+    done = run_cli("terraform", "run", "--output", name, cwd=run)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert message in line
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
@@ -124,3 +137,20 @@ def test_a_file_of_an_earlier_run_without_its_project_is_named(run):
     done = terraform(run, "--output", "tf")
     assert f"warning: tf/cn-south-1_old/{NAME} is of an earlier run" in done.stderr
     assert (run / "tf" / "cn-south-1_old" / NAME).exists()
+
+
+def test_findings_that_a_spreadsheet_changed_suggest_what_they_can(run):
+    arguments = ("--only", "FGA105", "--only", "FGA101", "--format", "csv", "--output", "f.csv")
+    assert call_cli("review", "run", *arguments, cwd=run).returncode == 0
+    lines = (run / "f.csv").read_text().splitlines()
+    rows = list(csv.DictReader(lines))
+    for row in rows:
+        row["evidence"] = "{broken"
+    rows.append({**rows[0], "subject": ""})
+    with (run / "f.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    done = terraform(run, "--findings", "f.csv")
+    assert done.returncode == 0, done.stderr
+    assert "# FGA101: " in done.stdout

@@ -326,6 +326,9 @@ def test_the_suggestion_about_a_function_is_beside_its_urns(tmp_path):
 
 def test_the_same_run_gives_the_same_bytes_in_any_form(tmp_path):
     functions = {name: config() for name in HOSTILE} | {f"{BASE}:f{number}:1": config() for number in range(50)}
+    params = ["", SMN, "=1+1", "'x", " ", 'a,b\n"c"', "\t", "null", "NULL"]
+    functions |= {f"{BASE}:p{number}": leading(on_failure=side("SMN", text)) for number, text in enumerate(params)}
+    functions[f"{BASE}:p"] = leading(on_failure={"destination": "SMN"})
     texts = {
         generate(tmp_path / str(number), functions, **options)[0]
         for number, options in enumerate([{}, {"formats": ("csv",)}, {"rows_per_file": 7}, {"day": 3}])
