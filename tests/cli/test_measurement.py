@@ -1,18 +1,21 @@
 """Metrics files of export and review."""
 
 import re
+import signal
 import time
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from support.documents import blocks, table_rows, text_of
-from support.runs import call_cli
+from support.otlp_collector import running_collector, spans_of
+from support.processes import begin, command
+from support.runs import call_cli, wait_for
 from support.written_runs import FAILED, config, urn, write_run
 
 from inventory.cli import measurement
 from inventory.display.log import Log
-from inventory.emulator import Emulator, GeneratedCloud
+from inventory.emulator import Emulator, Faults, GeneratedCloud
 from inventory.errors import ExitCode, OutputError
 from inventory.telemetry import prometheus
 
@@ -145,6 +148,34 @@ def test_a_problem_of_otlp_is_a_warning(tmp_path, cloud, monkeypatch):
     assert done.returncode == 0
     assert re.search(r"^inventory: warning: .*OTLP.*OTEL_", done.stderr, re.MULTILINE)
     assert "secret" not in done.stderr
+
+
+def test_an_export_is_a_trace_of_its_phases(tmp_path, cloud, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with running_collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        done = call_cli("export", "urns.txt", "--endpoint", cloud.url, "--output", "run", cwd=tmp_path)
+    assert (done.returncode, "OTLP" in done.stderr) == (0, False)
+    assert set(collector.received) == {"/v1/traces", "/v1/metrics"}
+    spans, _ = spans_of(collector)
+    assert {"inventory export", "load", "fetch", "build_tables"} <= spans.keys()
+    for name in cloud.urns():
+        assert name.encode() not in b"".join(collector.received.values())
+
+
+def test_a_stopped_export_has_its_exit_code(tmp_path):
+    with Emulator(GeneratedCloud(200), faults=Faults.parse("latency=200ms")).in_thread() as slow:
+        (tmp_path / "urns.txt").write_text("\n".join(slow.urns()))
+        arguments = ("--metrics-file", tmp_path / "nightly.prom", "--no-batch")
+        with begin(*command(slow, tmp_path / "urns.txt", tmp_path / "run", *arguments)) as process:
+            wait_for(lambda: len(slow.requests) > 2)
+            process.send_signal(signal.SIGTERM)
+            process.communicate()
+        assert process.returncode == ExitCode.SIGTERM
+    metrics = read(tmp_path / "nightly.prom")
+    assert metrics[f"{EXPORT}exit_code",] == ExitCode.SIGTERM
+    assert not [key for key in metrics if "last_complete" in key[0] or "urns" in key[0]]
 
 
 def test_the_alerts_of_the_guide_are_about_metrics_that_exist(cloud, tmp_path):

@@ -2,12 +2,10 @@
 
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from support.otlp_collector import running_collector, spans_of
 
 from inventory.telemetry.metric import Metric, gauge
 from inventory.telemetry.otlp import Report, send, signals
@@ -27,42 +25,12 @@ REPORT = Report(
 )
 
 
-class Collector(ThreadingHTTPServer):
-    """Keeps requests by path."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.received, self.headers, self.status = {}, {}, 200
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers with the collector's status."""
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received[self.path], self.server.headers[self.path] = body, dict(self.headers)
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_arguments):
-        pass
-
-
 @pytest.fixture
 def collector(monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with running_collector() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -74,14 +42,6 @@ def send_to(collector, monkeypatch):
         return send(report, environment)
 
     return send_report
-
-
-def spans_of(collector):
-    request = ExportTraceServiceRequest.FromString(collector.received["/v1/traces"])
-    (resource,) = request.resource_spans
-    (scope,) = resource.scope_spans
-    attributes = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
-    return {span.name: span for span in scope.spans}, attributes
 
 
 def test_a_run_is_a_trace_with_its_phases(collector, send_to):
