@@ -75,11 +75,18 @@ class Canvas:
     def name_text(self, at: Point, text: str, width: float, *, size: float = NAME_SIZE, style: str = "name") -> float:
         """Writes a name, cut to a width, with the whole name as tooltip; returns the width that it takes."""
         shown = fit(text, width, size)
-        group = drawsvg.Group()
+        used = min(text_width(shown, size), width)
+        group = drawsvg.Group(clip_path=None if shown.isascii() else self._clip(at, used, size))
         group.append_title(printable(text, _MAX_TOOLTIP))
         group.append(drawsvg.Text(shown, None, _round(at.x), _round(at.y), class_=style))
         self._append(group)
-        return text_width(shown, size)
+        return used
+
+    def _clip(self, at: Point, width: float, size: float) -> drawsvg.ClipPath:
+        """The room of a text, which some glyphs of other scripts would leave."""
+        clip = drawsvg.ClipPath()
+        clip.append(drawsvg.Rectangle(*map(_round, (at.x, at.y - 1.2 * size, width, 1.6 * size))))
+        return clip
 
     def rectangle(self, at: Point, width: float, height: float, style: str, *, hatched: bool = False) -> None:
         """Draws a filled rectangle."""

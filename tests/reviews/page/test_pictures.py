@@ -222,8 +222,8 @@ HOSTILE = [
     "\u05d0\u05d1\u05d2",
     "\u4e2d\u6587\u51fd\u6570" * 20,
     "x" * 5000,
+    "\u2e3b" * 40,
     "]]><!--",
-    "$(touch/x)",
     "\x00\x07",
 ]
 
@@ -238,7 +238,7 @@ def test_hostile_names_are_text_and_stay_whole_in_the_table():
     for picture in drawn.values():
         root = parse(picture)
         assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
-            *("svg", "title", "desc", "defs", "pattern", "g", "text", "rect", "circle", "path")
+            *("svg", "title", "desc", "defs", "pattern", "clipPath", "g", "text", "rect", "circle", "path")
         }
         assert not any(name.startswith("on") or name == "style" for item in root.iter() for name in item.attrib)
         assert all(text.isprintable() for text in texts(picture))

@@ -35,6 +35,8 @@ NAMES = [
     "x" * 5000,
     "${BAD}{{7*7}}",
 ]
+WIDE = ["\u2e3b" * 40, "\u0e33" * 50, "\ufdfd" * 20]
+"""Characters of several ems: a dash, two glyphs of Thai, an Arabic sentence."""
 FACETS = ("severity", "verdict", "area", "rule", "region", "project", "package", "state", "suppressed")
 COLUMN = {"project": "project_id"}
 
@@ -47,7 +49,7 @@ def fleet():
     """Functions of two regions, two projects and several packages, with hostile names everywhere."""
     bucket = leading(on_failure=side("OBS", {"bucket_name": f"javascript:{BAD}", "prefix": "</td><b>", "expires": 0}))
     functions = {urn(name): config() for name in NAMES}
-    functions |= {urn("plain", package): bucket for package in ("<i>pack", "orders", "\u8ba2\u5355")}
+    functions |= {urn("plain", package): bucket for package in ("<i>pack", "orders", "\u8ba2\u5355", *WIDE)}
     functions |= {
         urn(f"f{n:03}", "many", "q" * 32, "cn-south-1"): config(max_async_retry_attempts=0) for n in range(60)
     }
@@ -446,6 +448,36 @@ def test_the_page_fits_the_width(view, browser, width):
         browser.script("arguments[0].open = false", facet)
 
 
+def test_no_text_of_a_picture_is_cut_or_covers_another(view, browser):
+    view.open(width=375)
+    faults = browser.script("""
+        const faults = [];
+        for (const picture of document.querySelectorAll("svg.picture")) {
+          const frame = picture.getBoundingClientRect();
+          const right = clip => frame.left + (clip.x.baseVal.value + clip.width.baseVal.value) * frame.width / 320;
+          const texts = [...picture.querySelectorAll("text")].map(e => {
+            const box = e.getBoundingClientRect();
+            const clip = e.closest("[clip-path]")?.getAttribute("clip-path").slice(5, -1);
+            const end = clip ? right(document.getElementById(clip).firstElementChild) : Infinity;
+            return [{left: box.left, right: Math.min(box.right, end), top: box.top, bottom: box.bottom}, e.textContent];
+          });
+          for (const [box, text] of texts) {
+            if (box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1) {
+              faults.push(`cut: ${text}`);
+            }
+          }
+          for (const [a, first] of texts) for (const [b, second] of texts) {
+            const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            if (a !== b && width > 1 && height > 3) faults.push(`covered: ${first} by ${second}`);
+          }
+        }
+        return faults;
+    """)
+    assert len(browser.all("svg.picture")) > 4
+    assert faults == []
+
+
 def test_the_page_is_used_with_the_keyboard_alone(view, browser, findings):
     view.open()
     before = view.count
@@ -512,6 +544,22 @@ def test_a_page_of_many_findings_is_small_and_says_what_it_leaves_out(large, bro
     view.search("function-0000")
     assert 0 < view.count < 20_000
     assert browser.problems() == []
+
+
+def test_the_browser_reports_requests_errors_and_barriers(folder, browser):
+    page = folder / "bad.html"
+    page.write_text(
+        "<!DOCTYPE html><html data-ready=true><img src='http://192.0.2.1/x.png'><p style='color:#ddd'>pale</p>"
+        "<script>console.error('broken'); fetch('https://192.0.2.2/').catch(() => 0)</script>"
+    )
+    browser.open(page)
+    browser.wait(lambda: browser.script("return document.images[0].complete"))
+    problems = "\n".join(browser.problems())
+    assert "SEVERE" in problems
+    assert "broken" in problems
+    assert "\nhttp://192.0.2.1/x.png" in problems
+    assert "\nhttps://192.0.2.2/" in problems
+    assert {text.split(":")[0] for text in browser.accessibility_problems()} >= {"image-alt", "color-contrast"}
 
 
 def test_a_missing_browser_skips_the_tests_but_not_in_ci(monkeypatch):
