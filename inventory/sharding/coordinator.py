@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from inventory.sharding.engines import Pool
     from inventory.sharding.plan import Place, Plan, Shard
 
-ATTEMPTS: Final = 3
 _TICK_SECONDS: Final = 0.25
 _PATIENCE: Final = 40
 """Ticks to wait for the processes of an earlier coordinator, which deliver and end."""
@@ -154,7 +153,7 @@ class Coordinator:
             return
         try:
             end = 0
-            for attempt in range(ATTEMPTS):
+            for attempt in range(pool.attempts):
                 await asyncio.sleep(_PAUSE_SECONDS * (2**attempt - 1))
                 end = await self._attempt(shard, pool, share, deadline)
                 if shard.number not in self.failed or end == ExitCode.CREDENTIALS:
@@ -173,7 +172,7 @@ class Coordinator:
             arguments += ["--max-time", f"{max(deadline - time.monotonic(), 0.001):.3f}"]
         self._running.add(shard.number)
         try:
-            end = await pool.run(shard.number, arguments)
+            end = await pool.run(shard, arguments)
         finally:
             self._running.discard(shard.number)
         self.codes.append(end.code)

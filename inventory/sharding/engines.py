@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
+import subprocess
 import sys
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import tempfile
+import uuid
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
-from inventory.errors import UsageError
+from inventory.errors import ExitCode, OutputError, UsageError
+from inventory.sharding.plan import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from inventory.sharding.plan import Plan, Shard
+
 STOP_SECONDS: Final = 30.0
 """Time for a process to deliver after a signal; then it is killed."""
-_MAX_STDERR: Final = 64 * 1024
+_CONNECT_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.25
+_KEPT_BYTES: Final = 64 * 1024
+_DECIDED: Final = (ExitCode.ANSWERED, ExitCode.SOME_FAILED, ExitCode.CREDENTIALS, ExitCode.STOPPED)
 
 
 class Ended(NamedTuple):
@@ -38,6 +49,7 @@ class EngineOptions(NamedTuple):
     """
 
     place: str
+    plan: Plan
     processes: int | None
     scheduler: str | None
     environment: Mapping[str, str]
@@ -48,37 +60,35 @@ class Pool(NamedTuple):
 
     Attributes:
         size: how many work at the same time.
-        run: fetches the shard of a number; when cancelled, it stops the command and waits for its delivery.
+        run: fetches a shard; when cancelled, it stops the command and waits for its delivery.
+        attempts: runs of a shard that fails; an engine may repeat each itself.
     """
 
     size: int
-    run: Callable[[int, Sequence[str]], Awaitable[Ended]]
+    run: Callable[[Shard, Sequence[str]], Awaitable[Ended]]
+    attempts: int = 3
 
 
 def shard_command(place: str, number: int, arguments: Sequence[str]) -> list[str]:
-    """The command that fetches one shard."""
-    common = ("--quiet", "--log-format", "json")
+    """The command that fetches one shard; it stops when the process that started it is gone."""
+    common = ("--quiet", "--log-format", "json", "--until-stdin-ends")
     return [sys.executable, "-m", "inventory", "shard", place, str(number), *common, *arguments]
 
 
 @asynccontextmanager
 async def processes(options: EngineOptions) -> AsyncIterator[Pool]:
-    """Commands on this machine. They stop when this process ends, however it ends."""
+    """Commands on this machine."""
     size = options.processes or _cores()
     slots = asyncio.Semaphore(size)
     alive, ours = os.pipe()  # the commands read its end when this process is gone
 
-    async def run(number: int, arguments: Sequence[str]) -> Ended:
+    async def run(shard: Shard, arguments: Sequence[str]) -> Ended:
         async with slots:
-            process = await asyncio.create_subprocess_exec(
-                *shard_command(options.place, number, (*arguments, "--until-stdin-ends")),
-                stdin=alive,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, **options.environment},
-                start_new_session=True,  # the signals of a terminal reach it through this process, once
-            )
-            return await _watch(process)
+            with tempfile.TemporaryFile() as messages:
+                command = shard_command(options.place, shard.number, arguments)
+                environment = {**os.environ, **options.environment}
+                code = await _run_until_cancelled(command, stdin=alive, stderr=messages, env=environment)
+                return Ended(code, last_message(messages))
 
     try:
         yield Pool(size, run)
@@ -91,45 +101,179 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-async def _watch(process: asyncio.subprocess.Process) -> Ended:
-    assert process.stderr is not None  # noqa: S101 - a pipe
-    reading = asyncio.ensure_future(_last_line(process.stderr))
+async def _run_until_cancelled(command: Sequence[str], **streams: Any) -> int:  # noqa: ANN401 - of subprocess
+    # In a session of its own: the signals of a terminal reach it through this process, once.
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.DEVNULL, start_new_session=True, **streams
+    )
     try:
-        await asyncio.wait({reading})
-        return Ended(await process.wait(), reading.result())
+        return await asyncio.shield(process.wait())
     except asyncio.CancelledError:
         with suppress(ProcessLookupError):
             process.terminate()
-        done, _ = await asyncio.wait({reading}, timeout=STOP_SECONDS)
-        if not done:
-            with suppress(ProcessLookupError):
-                process.kill()
-        await process.wait()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
         raise
 
 
-async def _last_line(stream: asyncio.StreamReader) -> str:
-    content = b""
-    while block := await stream.read(_MAX_STDERR):
-        content = (content + block)[-_MAX_STDERR:]
-    return last_message(content)
-
-
-def last_message(stderr: bytes) -> str:
+def last_message(stderr: IO[bytes]) -> str:
     """The last message of a command on stderr, as text."""
-    lines = stderr.decode(errors="replace").split("\n")
+    stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - _KEPT_BYTES))
+    lines = stderr.read().decode(errors="replace").split("\n")
     line = next((line for line in reversed(lines) if line.strip()), "")
     try:
-        document: Any = json.loads(line)
-        return str(document["message"])
+        return str(json.loads(line)["message"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return line
 
 
-ENGINES: Final[dict[str, Callable[[EngineOptions], AbstractAsyncContextManager[Pool]]]] = {"processes": processes}
+@asynccontextmanager
+async def dask(options: EngineOptions) -> AsyncIterator[Pool]:
+    """Tasks of Dask: on the workers of a scheduler, or on workers that are started on this machine."""
+    try:
+        library, distributed = _load("dask"), _load("distributed")
+    except ImportError:
+        raise UsageError("this engine needs Dask: python -m pip install 'functiongraph-inventory[dask]'") from None
+    address = options.scheduler or library.config.get("scheduler-address", None)
+    async with AsyncExitStack() as stack:
+        is_here = address is None
+        if address is None:
+            address = await stack.enter_async_context(_dask_cluster(options))
+        try:
+            client = distributed.Client(address, asynchronous=True, set_as_default=False, timeout=_CONNECT_SECONDS)
+            await stack.enter_async_context(client)
+            await client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
+            await _check_dask_workers(client, options.plan)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise UsageError(f"the scheduler {address} cannot be used: {error}") from None
+        stop = distributed.Event(f"inventory-{uuid.uuid4()}", client=client)
+
+        async def run(shard: Shard, arguments: Sequence[str]) -> Ended:
+            task = (options.place, shard.number, stop.name, tuple(arguments), is_here)
+            work = asyncio.ensure_future(_run_dask_task(client, shard, task))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await stop.set()
+                await asyncio.wait({work}, timeout=STOP_SECONDS)
+                raise
+
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        yield Pool(sum(worker["nthreads"] for worker in workers.values()), run, attempts=1)
+
+
+async def _check_dask_workers(client: Any, plan: Plan) -> None:  # noqa: ANN401 - as below
+    await client.get_versions(check=True)
+    for worker, versions in (await client.run(_versions, on_error="return")).items():
+        if not isinstance(versions, dict):
+            raise UsageError(f"worker {worker} cannot load inventory: {versions}")
+        plan.check_versions(f"worker {worker}", versions)
+
+
+def _load(name: str) -> Any:  # noqa: ANN401 - a module without types, of an extra
+    return importlib.import_module(name)
+
+
+def _versions() -> dict[str, str]:
+    return VERSIONS
+
+
+async def _run_dask_task(client: Any, shard: Shard, task: tuple[object, ...]) -> Ended:  # noqa: ANN401 - as below
+    """Runs the task of a shard; while workers have no credential, on another one."""
+    refused: set[str] = set()
+    while True:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        resource = f"account:{shard.account}"
+        future = client.submit(
+            run_on_dask_worker,
+            *task,
+            key=f"shard-{shard.number:05}-{uuid.uuid4()}",
+            retries=3,
+            resources={resource: 1} if any(resource in worker["resources"] for worker in workers.values()) else None,
+            workers=sorted(set(workers) - refused) if refused else None,
+        )
+        try:
+            code, message, worker = await future
+        except _ShardFailedError as error:
+            return Ended(*error.args)
+        except Exception as error:  # noqa: BLE001 - Dask raises errors of any type
+            if client.status != "running":
+                raise OutputError(f"the scheduler is gone ({error}); continue with --resume") from None
+            return Ended(ExitCode.BUG, f"{type(error).__name__}: {error}")
+        refused.add(worker)
+        if not (code == ExitCode.CREDENTIALS and message) or refused >= set(workers):
+            return Ended(code, message)
+
+
+class _ShardFailedError(Exception):
+    """A command failed, and Dask runs the task again; its arguments are those of :class:`Ended`."""
+
+
+def run_on_dask_worker(
+    place: str,
+    number: int,
+    stop: str,
+    arguments: tuple[str, ...],
+    is_here: bool,  # noqa: FBT001 - Dask passes positions
+) -> tuple[int, str, str]:
+    """The task: runs the command of a shard, on one worker at a time; returns code, message and worker."""
+    distributed = _load("distributed")
+    worker, is_stopped = distributed.get_worker(), distributed.Event(stop)
+    more = () if is_here else ("--work-dir", str(Path(worker.local_directory) / "inventory"))
+    command = shard_command(place, number, (*arguments, *more))
+    with distributed.Semaphore(1, f"inventory-{place}-{number}"), tempfile.TemporaryFile() as messages:
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": messages}
+        with subprocess.Popen(command, start_new_session=True, **streams) as process:  # type: ignore[call-overload] # noqa: S603 - our own command
+            try:
+                while process.poll() is None and not is_stopped.wait(_POLL_SECONDS):
+                    pass
+            finally:
+                process.terminate()
+            code = process.wait()
+        end = Ended(code, last_message(messages))
+    if code not in _DECIDED and not is_stopped.is_set():
+        raise _ShardFailedError(*end)
+    return (*end, worker.address)
+
+
+@asynccontextmanager
+async def _dask_cluster(options: EngineOptions) -> AsyncIterator[str]:
+    """Starts a scheduler and workers as commands, which end when this process is gone; yields the address."""
+    environment = {"DASK_DISTRIBUTED__SCHEDULER__LOCKS__LEASE_TIMEOUT": "10s", **os.environ, **options.environment}
+    streams = dict.fromkeys(("stdin", "stderr"), asyncio.subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory(prefix="inventory-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / "scheduler.json"
+        scheduler = "scheduler --host 127.0.0.1 --port 0 --dashboard-address 127.0.0.1:0 --idle-timeout 30s"
+        worker = f"worker --nworkers {options.processes or _cores()} --nthreads 1 --no-dashboard --death-timeout 30"
+        commands = (scheduler.split(), [*worker.split(), "--local-directory", folder])
+        tasks = [
+            asyncio.ensure_future(
+                _run_until_cancelled(
+                    [sys.executable, "-m", "dask", *command, "--scheduler-file", str(file)], env=environment, **streams
+                )
+            )
+            for command in commands
+        ]
+        try:
+            while not file.exists():
+                if tasks[0].done():
+                    raise UsageError("the scheduler of Dask ended at its start; try python -m dask scheduler")
+                await asyncio.sleep(_POLL_SECONDS)
+            yield str(json.loads(file.read_text())["address"])
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+ENGINES: Final[dict[str, Callable[[EngineOptions], AbstractAsyncContextManager[Pool]]]] = {
+    "processes": processes,
+    "dask": dask,
+}
 """Each engine by the name that ``--engine`` accepts."""
-
-
 DEFAULT: Final = "processes"
 """The engine of a run that was planned without one."""
 

@@ -108,7 +108,7 @@ async def export_in_shards(
             return await confirm_complete(folder, output, upload, observer)
         begin_session(folder, ledger, settings)
         deadline = math.inf if settings.max_time is None else began + settings.max_time
-        options = EngineOptions(str(place), sharding.processes, sharding.scheduler, environment)
+        options = EngineOptions(str(place), plan, sharding.processes, sharding.scheduler, environment)
         async with find_engine(sharding.engine)(options) as pool:
             await coordinator.run(pool, sharding.endpoint_share, deadline)
         # deliveries ──► chained ledgers ──► tables, manifest ──► object store

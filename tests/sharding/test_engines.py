@@ -1,3 +1,4 @@
+import io
 import itertools
 import json
 import signal
@@ -93,7 +94,7 @@ def test_an_unknown_engine_is_refused():
     ],
 )
 def test_the_last_message_of_a_command_is_told(stderr, message):
-    assert last_message(stderr) == message
+    assert last_message(io.BytesIO(stderr)) == message
 
 
 def test_one_part_is_the_default_of_an_indexed_job(tmp_path, server, words):

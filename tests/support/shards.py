@@ -59,7 +59,8 @@ class Engine:
     async def __call__(self, options):
         slots = asyncio.Semaphore(self.size)
 
-        async def run(number, arguments):
+        async def run(shard, arguments):
+            number = shard.number
             async with slots:
                 self.started.append(number)
                 self.arguments.append([*arguments])
