@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inventory.runs.folder import Mode
     from inventory.runs.output import Output
     from inventory.settings import ExportSettings
-    from inventory.sharding.export import Sharding
+    from inventory.sharding.plan import Sharding
     from inventory.sources.files import Source
 
 _NAMES: Final = ("engine", "processes", "scheduler", "urns_per_shard", "endpoint_share")
@@ -44,7 +44,8 @@ def take_sharding(options: Mapping[str, Any], output: Output, *, resume: bool) -
     if not given and not options["plan_only"] and not resume:
         return None
     from inventory.sharding.engines import DEFAULT, find_engine
-    from inventory.sharding.export import Sharding, recorded_sharding
+    from inventory.sharding.export import recorded_sharding
+    from inventory.sharding.plan import Sharding
 
     _check_bounds(given)
     before = recorded_sharding(output.folder) if resume else None
@@ -81,8 +82,8 @@ def export_in_shards(
 ) -> None:
     """Runs an export in shards, or writes its plan, and exits."""
     from inventory.display.formatting import format_count
+    from inventory.runs.shard_plan import Plan
     from inventory.sharding import export as flow
-    from inventory.sharding.plan import Plan
 
     with resumable(output):
         result = run_observed(
@@ -134,7 +135,7 @@ def shard(
     are those of export.
     """
     with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
-        from inventory.sharding.plan import read_plan
+        from inventory.runs.shard_plan import read_plan
         from inventory.sharding.shard import ShardOptions, run_shards
         from inventory.storage.folder_store import open_store
 

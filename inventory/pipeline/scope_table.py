@@ -34,6 +34,9 @@ _STATUS: Final = _cells(FUNCTIONS, "region", "project_id", "status")
 _PROJECT_NAME: Final = _cells(FUNCTION_FACTS, "region", "project_id", "project_name")
 
 
+_KNOWN_TO_SHARDS: Final = ("limit_learnt", "limit_used", "shared_limit", "shared_limit_used", "stopped")
+
+
 class ScopeRows:
     """Collects what the rows of other tables say about scopes."""
 
@@ -116,6 +119,18 @@ def describe_recorded(ledger: LedgerView, settings: ExportSettings) -> list[dict
             endpoint, own.get(key), None, None, shared.get(endpoint), None, _account_name(settings, key)
         )
     return describe_scopes(scopes, ledger.answers(), reports)
+
+
+def describe_shards(
+    ledger: LedgerView, settings: ExportSettings, blocks: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Makes the same block from the blocks of shards; ``ledger`` has the calls of listing and shards."""
+    ended = {(block["region"], block["project_id"]): block for block in blocks}
+    scopes = describe_recorded(ledger, settings)
+    for scope in scopes:
+        own = ended.get((scope["region"], scope["project_id"]), scope)
+        scope.update({key: own[key] for key in _KNOWN_TO_SHARDS})
+    return scopes
 
 
 def _narrowest(limits: Sequence[Sequence[Any]]) -> RateLimit | None:

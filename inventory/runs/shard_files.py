@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 PLAN: Final = "plan.json"
 FOLDER: Final = "shards"
-_FILE: Final = re.compile(r"\.?([0-9]{5,})(\.jsonl|\.json|\.status\.json|-[0-9a-f]{16}\.sqlite)(\.part)?")
+PROGRESS: Final = "progress"
+"""Folder of the reports of running shards."""
+_FILE: Final = re.compile(r"\.?([0-9]{5,})(\.jsonl|\.json|-[0-9a-f]{16}\.sqlite)(\.part)?")
 _WORK: Final = re.compile(r"[0-9]{5,}")
 
 
 def shard_path(number: int, suffix: str = "") -> str:
     """The path of a shard's file in the run's folder; without a suffix, of its work folder."""
     return f"{FOLDER}/{number:05}{suffix}"
+
+
+def progress_path(number: int) -> str:
+    """The path of the report of a running shard."""
+    return f"{PROGRESS}/{number:05}.json"
 
 
 def delivered_path(number: int, sha256: str) -> str:
@@ -36,7 +43,7 @@ def is_delivery_of(number: int, path: str) -> bool:
 
 def shard_ledgers(run: Path) -> list[Path]:
     """The ledgers in the work folders of a run's shards."""
-    return sorted(entry / database.FILE_NAME for entry in _entries(run) if _is_work_folder(entry))
+    return sorted(entry / database.FILE_NAME for entry in _entries(run, FOLDER) if _is_work_folder(entry))
 
 
 def remove_shards(run: Path) -> None:
@@ -47,7 +54,7 @@ def remove_shards(run: Path) -> None:
     """
     try:
         (run / PLAN).unlink(missing_ok=True)
-        for entry in _entries(run):
+        for entry in (*_entries(run, FOLDER), *_entries(run, PROGRESS)):
             if _is_work_folder(entry):
                 shutil.rmtree(entry)
             elif _FILE.fullmatch(entry.name) and not entry.is_dir():
@@ -56,12 +63,13 @@ def remove_shards(run: Path) -> None:
         raise OutputError.from_os_error(
             run / FOLDER, "cannot be removed", error, "{remedy} and run the command again"
         ) from None
-    with suppress(OSError):  # it is missing, or contains other files
-        (run / FOLDER).rmdir()
+    for name in (FOLDER, PROGRESS):
+        with suppress(OSError):  # it is missing, or contains other files
+            (run / name).rmdir()
 
 
-def _entries(run: Path) -> list[Path]:
-    folder = run / FOLDER
+def _entries(run: Path, name: str) -> list[Path]:
+    folder = run / name
     if folder.is_symlink():
         return []
     try:

@@ -13,7 +13,7 @@ from inventory.ledger.chained import ChainedLedger, ChainedView
 from inventory.ledger.database import FILE_NAME, is_in_use
 from inventory.ledger.reader import LedgerView
 from inventory.ledger.writer import Ledger
-from inventory.runs.shard_files import FOLDER, is_delivery_of, shard_path
+from inventory.runs.shard_files import FOLDER, is_delivery_of, progress_path, shard_path
 from inventory.storage.files import read_file
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _state(run: Path, number: int, now: float) -> _ShardState:
     delivered = next(_delivered(run, number), None)
     if record is not None and is_delivery_of(number, str(record.get("path"))):
         delivered = run / record["path"]
-    report = run / shard_path(number, ".status.json")
+    report = run / progress_path(number)
     if work.exists():
         state = "running" if is_in_use(work) else "failed" if record is None else "delivered"
         return _ShardState(state, delivered if state == "delivered" and delivered else work, 0)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import ExitCode, OutputError
 from inventory.ledger.database import is_in_use
-from inventory.progress import Progress, ProgressObserver
-from inventory.runs.shard_files import FOLDER, shard_ledgers, shard_path
+from inventory.runs.delivery import Delivered, collect
+from inventory.runs.shard_files import shard_ledgers, shard_path
+from inventory.runs.shard_progress import ShardProgress, read_progress, remove_progress, sum_progress
 from inventory.scheduling.threads import run_in_thread
-from inventory.sharding.delivery import Delivered, ShardProgress, collect, read_record
 from inventory.sharding.plan import credential_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from inventory.progress import ProgressObserver
+    from inventory.runs.shard_plan import Place, Plan, Shard
     from inventory.sharding.engines import Pool
-    from inventory.sharding.plan import Place, Plan, Shard
 
 _TICK_SECONDS: Final = 0.25
 _PATIENCE: Final = 40
@@ -71,7 +71,6 @@ class Coordinator:
         self._credentials = {number: credentials[key] for number, key in keys.items()}
         self._running: set[int] = set()
         self._progress: dict[int, ShardProgress] = {}
-        self._total = sum(shard.entries for shard in plan.shards)
 
     def ledgers(self) -> dict[tuple[str, str], Path]:
         """The delivered ledgers by scope."""
@@ -124,14 +123,14 @@ class Coordinator:
         """
         own = self.delivered
         waiting = [shard for shard in self.plan.shards if not (shard.number in own and own[shard.number].is_complete)]
-        await run_in_thread(self._remove_progress)
+        await run_in_thread(remove_progress, self._place, [shard.number for shard in waiting])
         share = endpoint_share or 1 / max(1, min(pool.size, len(waiting)))
         work = asyncio.ensure_future(self._run_all(waiting, pool, share, deadline))
         watching = asyncio.ensure_future(self._watch())
         try:
             while not work.done() and self.observer.signal_number is None:
                 await asyncio.wait({work, watching}, timeout=_TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                self.observer.on_fetch(self._sum())
+                self.observer.on_fetch(sum_progress(self.plan, self.delivered, self._progress, self._running))
                 if watching.done():
                     watching.result()
             if work.done():
@@ -173,8 +172,10 @@ class Coordinator:
         self._running.add(shard.number)
         try:
             end = await pool.run(shard, arguments)
+            await self._read_progress()
         finally:
             self._running.discard(shard.number)
+        await run_in_thread(remove_progress, self._place, [shard.number])
         self.codes.append(end.code)
         try:
             own = await self._collect(shard)
@@ -186,32 +187,15 @@ class Coordinator:
             self.failed[shard.number] = end.message or f"its process ended with {end.code}"
         return end.code
 
-    def _remove_progress(self) -> None:
-        for name in self._place.listed((FOLDER,)):
-            if name.startswith(f"{FOLDER}/") and name.endswith(".status.json"):
-                self._place.remove(name)
-
     async def _watch(self) -> None:
         """Reads the progress of the running shards."""
         while True:
-            for number in sorted(self._running):
-                try:
-                    progress = await run_in_thread(read_record, self._place, number, ".status.json", ShardProgress)
-                except OutputError:
-                    continue
-                if progress is not None:
-                    self._progress[number] = progress
-                    if progress.is_accepted:
-                        self._credentials[number].is_open.set()
+            await self._read_progress()
             await asyncio.sleep(_TICK_SECONDS)
 
-    def _sum(self) -> Progress:
-        statuses: Counter[str] = Counter()
-        for progress in self._progress.values():
-            statuses.update(progress.statuses)
-        running = {number: self._progress[number] for number in self._running if number in self._progress}
-        pauses = [(progress.paused_for, progress.paused_by) for progress in running.values()]
-        settled = {number: own.urns - own.left for number, own in self.delivered.items()}
-        settled |= {number: progress.done for number, progress in running.items()}
-        calls = sum(progress.calls for progress in self._progress.values())
-        return Progress(sum(settled.values()), self._total, calls, statuses, *max(pauses, default=(0.0, "")))
+    async def _read_progress(self) -> None:
+        reports = await run_in_thread(read_progress, self._place)
+        self._progress |= {number: report for number, report in reports.items() if number in self._running}
+        for number, report in self._progress.items():
+            if report.is_accepted:
+                self._credentials[number].is_open.set()

@@ -10,24 +10,25 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.errors import ExitCode, OutputError, UsageError
-from inventory.sharding.plan import VERSIONS
+from inventory.runs.shard_plan import VERSIONS
+from inventory.scheduling.commands import STOP_SECONDS, last_message, run_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from inventory.sharding.plan import Plan, Shard
+    from inventory.runs.shard_plan import Plan, Shard
+    from inventory.sharding.plan import Sharding
 
-STOP_SECONDS: Final = 30.0
-"""Time for a process to deliver after a signal; then it is killed."""
+    Engine = Callable[[str, Plan, Sharding, Mapping[str, str]], AbstractAsyncContextManager["Pool"]]
+
 _CONNECT_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.25
-_KEPT_BYTES: Final = 64 * 1024
 _DECIDED: Final = (ExitCode.ANSWERED, ExitCode.SOME_FAILED, ExitCode.CREDENTIALS, ExitCode.STOPPED)
 
 
@@ -36,23 +37,6 @@ class Ended(NamedTuple):
 
     code: int
     message: str
-
-
-class EngineOptions(NamedTuple):
-    """What an engine needs.
-
-    Attributes:
-        place: address of the plan.
-        processes: at the same time; None: one for each core.
-        scheduler: address of a running scheduler; None: the engine starts what it needs on this machine.
-        environment: of the commands on this machine.
-    """
-
-    place: str
-    plan: Plan
-    processes: int | None
-    scheduler: str | None
-    environment: Mapping[str, str]
 
 
 class Pool(NamedTuple):
@@ -76,18 +60,17 @@ def shard_command(place: str, number: int, arguments: Sequence[str]) -> list[str
 
 
 @asynccontextmanager
-async def processes(options: EngineOptions) -> AsyncIterator[Pool]:
+async def processes(place: str, _plan: Plan, sharding: Sharding, environment: Mapping[str, str]) -> AsyncIterator[Pool]:
     """Commands on this machine."""
-    size = options.processes or _cores()
-    slots = asyncio.Semaphore(size)
+    size = sharding.processes or _cores()
+    slots, own = asyncio.Semaphore(size), {**os.environ, **environment}
     alive, ours = os.pipe()  # the commands read its end when this process is gone
 
     async def run(shard: Shard, arguments: Sequence[str]) -> Ended:
         async with slots:
             with tempfile.TemporaryFile() as messages:
-                command = shard_command(options.place, shard.number, arguments)
-                environment = {**os.environ, **options.environment}
-                code = await _run_until_cancelled(command, stdin=alive, stderr=messages, env=environment)
+                command = shard_command(place, shard.number, arguments)
+                code = await run_command(command, stdin=alive, stderr=messages, env=own)
                 return Ended(code, last_message(messages))
 
     try:
@@ -101,58 +84,29 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-async def _run_until_cancelled(command: Sequence[str], **streams: Any) -> int:  # noqa: ANN401 - of subprocess
-    # In a session of its own: the signals of a terminal reach it through this process, once.
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.DEVNULL, start_new_session=True, **streams
-    )
-    try:
-        return await asyncio.shield(process.wait())
-    except asyncio.CancelledError:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        raise
-
-
-def last_message(stderr: IO[bytes]) -> str:
-    """The last message of a command on stderr, as text."""
-    stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - _KEPT_BYTES))
-    lines = stderr.read().decode(errors="replace").split("\n")
-    line = next((line for line in reversed(lines) if line.strip()), "")
-    try:
-        return str(json.loads(line)["message"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return line
-
-
 @asynccontextmanager
-async def dask(options: EngineOptions) -> AsyncIterator[Pool]:
+async def dask(place: str, plan: Plan, sharding: Sharding, environment: Mapping[str, str]) -> AsyncIterator[Pool]:
     """Tasks of Dask: on the workers of a scheduler, or on workers that are started on this machine."""
     try:
         library, distributed = _load("dask"), _load("distributed")
     except ImportError:
         raise UsageError("this engine needs Dask: python -m pip install 'functiongraph-inventory[dask]'") from None
-    address = options.scheduler or library.config.get("scheduler-address", None)
+    address = sharding.scheduler or library.config.get("scheduler-address", None)
     async with AsyncExitStack() as stack:
         is_here = address is None
         if address is None:
-            address = await stack.enter_async_context(_dask_cluster(options))
+            address = await stack.enter_async_context(_dask_cluster(sharding.processes, environment))
         try:
             client = distributed.Client(address, asynchronous=True, set_as_default=False, timeout=_CONNECT_SECONDS)
             await stack.enter_async_context(client)
             await client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
-            await _check_dask_workers(client, options.plan)
+            await _check_dask_workers(client, plan)
         except (OSError, ValueError, TimeoutError) as error:
             raise UsageError(f"the scheduler {address} cannot be used: {error}") from None
         stop = distributed.Event(f"inventory-{uuid.uuid4()}", client=client)
 
         async def run(shard: Shard, arguments: Sequence[str]) -> Ended:
-            task = (options.place, shard.number, stop.name, tuple(arguments), is_here)
+            task = (place, shard.number, stop.name, tuple(arguments), is_here)
             work = asyncio.ensure_future(_run_dask_task(client, shard, task))
             try:
                 return await asyncio.shield(work)
@@ -240,20 +194,18 @@ def run_on_dask_worker(
 
 
 @asynccontextmanager
-async def _dask_cluster(options: EngineOptions) -> AsyncIterator[str]:
+async def _dask_cluster(processes: int | None, environment: Mapping[str, str]) -> AsyncIterator[str]:
     """Starts a scheduler and workers as commands, which end when this process is gone; yields the address."""
-    environment = {"DASK_DISTRIBUTED__SCHEDULER__LOCKS__LEASE_TIMEOUT": "10s", **os.environ, **options.environment}
+    own = {"DASK_DISTRIBUTED__SCHEDULER__LOCKS__LEASE_TIMEOUT": "10s", **os.environ, **environment}
     streams = dict.fromkeys(("stdin", "stderr"), asyncio.subprocess.DEVNULL)
     with tempfile.TemporaryDirectory(prefix="inventory-", ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "scheduler.json"
         scheduler = "scheduler --host 127.0.0.1 --port 0 --dashboard-address 127.0.0.1:0 --idle-timeout 30s"
-        worker = f"worker --nworkers {options.processes or _cores()} --nthreads 1 --no-dashboard --death-timeout 30"
+        worker = f"worker --nworkers {processes or _cores()} --nthreads 1 --no-dashboard --death-timeout 30"
         commands = (scheduler.split(), [*worker.split(), "--local-directory", folder])
         tasks = [
             asyncio.ensure_future(
-                _run_until_cancelled(
-                    [sys.executable, "-m", "dask", *command, "--scheduler-file", str(file)], env=environment, **streams
-                )
+                run_command([sys.executable, "-m", "dask", *command, "--scheduler-file", str(file)], env=own, **streams)
             )
             for command in commands
         ]
@@ -269,7 +221,7 @@ async def _dask_cluster(options: EngineOptions) -> AsyncIterator[str]:
             await asyncio.wait(tasks)
 
 
-ENGINES: Final[dict[str, Callable[[EngineOptions], AbstractAsyncContextManager[Pool]]]] = {
+ENGINES: Final[dict[str, Engine]] = {
     "processes": processes,
     "dask": dask,
 }
@@ -278,7 +230,7 @@ DEFAULT: Final = "processes"
 """The engine of a run that was planned without one."""
 
 
-def find_engine(name: str) -> Callable[[EngineOptions], AbstractAsyncContextManager[Pool]]:
+def find_engine(name: str) -> Engine:
     """The engine of a name.
 
     Raises:

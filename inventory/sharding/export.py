@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,18 +19,18 @@ from inventory.pipeline.build_tables import build_tables
 from inventory.pipeline.export import begin_session, confirm_complete, is_complete
 from inventory.pipeline.load import load_sources
 from inventory.pipeline.project_reports import discover_all
-from inventory.pipeline.scope_table import describe_recorded
+from inventory.pipeline.scope_table import describe_shards
 from inventory.runs import finish, manifest, manifest_reader
 from inventory.runs.facts import RunEnd, RunFacts, record_output
 from inventory.runs.folder import RunFolder
-from inventory.runs.shard_files import FOLDER, PLAN
+from inventory.runs.shard_plan import Place, Plan, publish_plan, read_plan
 from inventory.runs.upload import Upload
 from inventory.scheduling.limits import Limits
 from inventory.scheduling.threads import run_cancellable, run_in_thread
 from inventory.settings_sources.combine import describe
 from inventory.sharding.coordinator import Coordinator
-from inventory.sharding.engines import EngineOptions, find_engine
-from inventory.sharding.plan import URNS_PER_SHARD, Place, Plan, make_plan, read_plan, write_json
+from inventory.sharding.engines import find_engine
+from inventory.sharding.plan import Sharding, make_plan
 from inventory.storage.folder_store import FolderStore, open_store
 
 if TYPE_CHECKING:
@@ -48,25 +48,6 @@ if TYPE_CHECKING:
 _BY_HAND: Final = "by hand"
 _SHARDING: Final = "sharding"
 _SEVERE: Final = (ExitCode.CREDENTIALS, ExitCode.OUTPUT, ExitCode.STOPPED)
-_KNOWN_TO_SHARDS: Final = ("limit_learnt", "limit_used", "shared_limit", "shared_limit_used", "stopped")
-
-
-class Sharding(NamedTuple):
-    """How a run is divided.
-
-    Attributes:
-        engine: runs the shards; None: the plan is made, and nothing else.
-        processes: at the same time; None: the engine's default.
-        scheduler: address of the engine's scheduler; None: on this machine.
-        urns_per_shard: at most, unless a scope is larger.
-        endpoint_share: of each process, of limits that all share; None: equal shares.
-    """
-
-    engine: str | None = None
-    processes: int | None = None
-    scheduler: str | None = None
-    urns_per_shard: int = URNS_PER_SHARD
-    endpoint_share: float | None = None
 
 
 async def export_in_shards(
@@ -108,8 +89,7 @@ async def export_in_shards(
             return await confirm_complete(folder, output, upload, observer)
         begin_session(folder, ledger, settings)
         deadline = math.inf if settings.max_time is None else began + settings.max_time
-        options = EngineOptions(str(place), plan, sharding.processes, sharding.scheduler, environment)
-        async with find_engine(sharding.engine)(options) as pool:
+        async with find_engine(sharding.engine)(str(place), plan, sharding, environment) as pool:
             await coordinator.run(pool, sharding.endpoint_share, deadline)
         # deliveries ──► chained ledgers ──► tables, manifest ──► object store
         return await _finish(ledger, output, settings, coordinator, sharding.engine, upload)
@@ -157,23 +137,12 @@ def _plan(
     """Makes the plan, or takes that of an earlier session with the settings of this one."""
     if not folder.is_in_shards and ledger.count_settled():
         raise UsageError(f"the run in {folder.path} has one process: continue it without --engine")
-    own = FolderStore(folder.path)
-    if folder.is_in_shards:
-        plan = msgspec.structs.replace(read_plan(own), settings=describe(settings))
-    else:
+    is_new = not folder.is_in_shards
+    if is_new:
         plan = make_plan(ledger, folder.path, settings, urns_per_shard, observer.check_cancelled)
-    if isinstance(place, FolderStore):
-        write_json(own, PLAN, plan)
-        return plan
-    if not folder.is_in_shards:
-        for name in place.listed((FOLDER,)):  # of a run that is replaced
-            if name.startswith(f"{FOLDER}/"):
-                place.remove(name)
-        for shard in plan.shards:
-            observer.check_cancelled()
-            place.put(shard.list_path, folder.path / shard.list_path, lambda _sent: None)
-    write_json(place, PLAN, plan)
-    write_json(own, PLAN, plan)
+    else:
+        plan = msgspec.structs.replace(read_plan(FolderStore(folder.path)), settings=describe(settings))
+    publish_plan(place, folder.path, plan, with_lists=is_new)
     return plan
 
 
@@ -215,11 +184,7 @@ async def _finish(
     observer, plan, delivered = coordinator.observer, coordinator.plan, coordinator.delivered
     ledger.attach(coordinator.ledgers())
     ends = [own.end for own in delivered.values() if own.end is not None]
-    blocks = {(block["region"], block["project_id"]): block for end in ends for block in end.scopes}
-    scopes = describe_recorded(ledger, settings)
-    for scope in scopes:
-        own = blocks.get((scope["region"], scope["project_id"]), scope)
-        scope.update({key: own[key] for key in _KNOWN_TO_SHARDS})
+    scopes = describe_shards(ledger, settings, (block for end in ends for block in end.scopes))
     tables, counts = await run_in_thread(build_tables, ledger, output.folder, settings, scopes, observer)
     stops = [ExitCode(end.exit_code) for end in ends if end.exit_code in _SEVERE]
     code = manifest.exit_code_of(counts, stops)

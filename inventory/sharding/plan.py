@@ -1,118 +1,49 @@
-"""The plan of a run in shards: the scopes and the list of each shard."""
+"""Divides the list of a run into shards of whole scopes."""
 
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections import Counter
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
-from inventory.errors import OutputError, UsageError
-from inventory.ledger import schema as ledger_schema
-from inventory.ledger.records import ScopeCount, SourceRead  # noqa: TC001 - msgspec reads the types
-from inventory.runs.shard_files import FOLDER, PLAN, shard_path
-from inventory.settings_sources.checks import check_settings
-from inventory.settings_sources.combine import describe, restore
-from inventory.storage.files import atomic_write, temporary_folder
-from inventory.storage.folder_store import FolderStore
-from inventory.storage.object_store import ObjectStore
-from inventory.tables import schema
+from inventory.runs.shard_files import FOLDER, shard_path
+from inventory.runs.shard_plan import VERSION, VERSIONS, Plan, Shard
+from inventory.settings_sources.combine import describe
+from inventory.storage.files import atomic_write
 from inventory.urn import scope_prefix
-from inventory.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from inventory.ledger.reader import LedgerView
+    from inventory.ledger.records import ScopeCount
     from inventory.settings import ExportSettings
 
-Place = FolderStore | ObjectStore
-"""Where the processes of a run meet: the run's folder, a shared folder, or a prefix of an object store."""
-VERSION: Final = 1
 URNS_PER_SHARD: Final = 25_000
-VERSIONS: Final = {
-    "inventory": __version__,
-    "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-    "tables": str(schema.VERSION),
-    "ledger": str(ledger_schema.VERSION),
-}
-"""What all processes of a run must have in common."""
-_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Shard(msgspec.Struct, frozen=True):
-    """Whole scopes of one account, which one process fetches.
+class Sharding(NamedTuple):
+    """How a run is divided.
 
     Attributes:
-        account: its name in the settings; None without accounts.
-        scopes: in the order of their URNs.
-        entries: distinct URNs of its list.
-        sha256: of its list.
+        engine: runs the shards; None: the plan is made, and nothing else.
+        processes: at the same time; None: one for each core.
+        scheduler: address of the engine's scheduler; None: the engine starts what it needs on this machine.
+        urns_per_shard: at most, unless a scope is larger.
+        endpoint_share: of each process, of limits that all share; None: equal shares.
     """
 
-    number: _Count
-    account: str | None
-    scopes: list[ScopeCount]
-    entries: _Count
-    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-
-    @property
-    def list_path(self) -> str:
-        """The path of its list in the place."""
-        return shard_path(self.number, ".jsonl")
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """The shards of a run. The same list and settings give the same plan, which contains no secret.
-
-    Attributes:
-        versions: ``VERSIONS`` of the process that made it.
-        settings: as in the manifest.
-        entries: of all sources, with duplicates and rejects.
-    """
-
-    version: int
-    versions: dict[str, str]
-    settings: dict[str, Any]
-    sources: list[SourceRead]
-    entries: _Count
-    rejects: _Count
-    shards: list[Shard]
-
-    def export_settings(self) -> ExportSettings:
-        """The settings.
-
-        Raises:
-            SettingsError: they cannot be used here.
-        """
-        settings = restore(self.settings)
-        assert settings is not None  # noqa: S101 - never None
-        return check_settings(settings)
-
-    def check_versions(self, worker: str, versions: dict[str, str]) -> None:
-        """Refuses a worker whose answers might not fit.
-
-        Raises:
-            UsageError: it has another version.
-        """
-        for name, version in self.versions.items():
-            if versions.get(name) != version:
-                raise UsageError(
-                    f"{worker} has {name} {versions.get(name)} and the plan was made with {version}: install the same "
-                    "versions everywhere"
-                )
+    engine: str | None = None
+    processes: int | None = None
+    scheduler: str | None = None
+    urns_per_shard: int = URNS_PER_SHARD
+    endpoint_share: float | None = None
 
 
 def make_plan(
-    ledger: LedgerView,
-    folder: Path,
-    settings: ExportSettings,
-    urns_per_shard: int,
-    check_cancelled: Callable[[], None],
+    ledger: LedgerView, folder: Path, settings: ExportSettings, urns_per_shard: int, check_cancelled: Callable[[], None]
 ) -> Plan:
     """Assigns whole scopes to shards, greedily in URN order, and writes the list of each shard.
 
@@ -150,37 +81,3 @@ def credential_of(settings: ExportSettings, account: str | None) -> tuple[str | 
     """What identifies the credential of an account; several accounts may share one."""
     owner = next((own for own in settings.accounts if own.name == account), None)
     return () if owner is None else (owner.token_file, owner.profile, owner.environment)
-
-
-def read_plan(place: Place) -> Plan:
-    """Reads the plan.
-
-    Raises:
-        UsageError: there is none.
-        OutputError: it is damaged, or of another version.
-    """
-    if place.look_at(PLAN) is None:
-        raise UsageError(f"{place} contains no {PLAN}: make it with inventory export --plan-only --output {place}")
-    advice = "start again with --overwrite"
-    try:
-        plan = msgspec.json.decode(place.read(PLAN), type=Plan)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OutputError(
-            f"{place}/{PLAN} is damaged, or of another version of inventory ({error}); {advice}"
-        ) from None
-    if plan.version != VERSION or [shard.number for shard in plan.shards] != [*range(len(plan.shards))]:
-        raise OutputError(
-            f"{place}/{PLAN} is of another version of inventory ({plan.version}, not {VERSION}); {advice}"
-        )
-    return plan
-
-
-def write_json(place: Place, name: str, content: object) -> None:
-    """Writes a small file.
-
-    Raises:
-        OutputError: the place cannot be written.
-    """
-    with temporary_folder() as folder:
-        (folder / Path(name).name).write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
-        place.put(name, folder / Path(name).name, lambda _sent: None)

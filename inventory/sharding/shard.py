@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -17,25 +16,17 @@ from inventory.ledger.writer import Ledger
 from inventory.pipeline.fetch import fetch_configs
 from inventory.pipeline.load import load
 from inventory.pipeline.scope_table import describe_ends
-from inventory.progress import ProgressObserver
 from inventory.runs import manifest
+from inventory.runs.delivery import ATTEMPTS, deliver, fetch, fetch_earlier, is_in_place, is_refused, work_path
 from inventory.runs.facts import RunEnd, RunFacts, record_end
 from inventory.runs.folder import RunFolder
 from inventory.runs.shard_files import shard_path
+from inventory.runs.shard_plan import VERSIONS, Place, Plan, Shard
+from inventory.runs.shard_progress import ShardReporter
 from inventory.scheduling.limits import Limits
 from inventory.scheduling.threads import run_cancellable, run_in_thread
 from inventory.settings_sources.combine import describe
-from inventory.sharding.delivery import (
-    ATTEMPTS,
-    ShardProgress,
-    deliver,
-    fetch,
-    find_record,
-    is_in_place,
-    is_refused,
-    work_path,
-)
-from inventory.sharding.plan import VERSIONS, Place, Plan, Shard, credential_of, write_json
+from inventory.sharding.plan import credential_of
 from inventory.sources.files import Source
 from inventory.storage.folder_store import FolderStore
 
@@ -43,12 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from inventory.progress import Progress
+    from inventory.progress import ProgressObserver
     from inventory.settings import ExportSettings
-
-
-_SECONDS_BETWEEN_WRITES: Final = 10.0
-"""Of a progress that does not change: a file that is older is of a process that is gone."""
 
 
 class ShardOptions(NamedTuple):
@@ -91,9 +78,7 @@ async def run_shards(
         shard = plan.shards[number]
         credential = credential_of(settings, shard.account)
         if credential not in refused:
-            code, is_lost = await _run_shard(
-                place, shard, settings, options, environment=environment, observer=observer
-            )
+            code, is_lost = await _run_shard(place, shard, settings, options, environment, observer)
             codes.add(code)
             refused |= {credential} if is_lost else set()
     return next((code for code in (ExitCode.CREDENTIALS, ExitCode.STOPPED) if code in codes), max(codes))
@@ -104,7 +89,6 @@ async def _run_shard(
     shard: Shard,
     settings: ExportSettings,
     options: ShardOptions,
-    *,
     environment: Mapping[str, str],
     observer: ProgressObserver,
 ) -> tuple[ExitCode, bool]:
@@ -115,11 +99,13 @@ async def _run_shard(
     path = (options.work_dir or place.folder) / work_path(shard.number)  # type: ignore[union-attr] # a folder
     folder = RunFolder(path.parent)
     folder.prepare("resume" if path.exists() else "new")
-    await run_in_thread(_fetch_earlier, place, shard, path)
+    await run_in_thread(fetch_earlier, place, shard, path)
+    is_ours = False
     try:
         with _open(path, place, shard, settings, observer) as ledger:
+            is_ours = True
             limits = Limits(settings.quota_share, RunFacts(ledger).limits, endpoint_share=options.endpoint_share)
-            reporter = _Reporter(place, shard.number, observer)
+            reporter = ShardReporter(place, shard.number, observer)
             try:
                 ends = await fetch_configs(ledger, settings, account, reporter, limits, began=began)
             finally:
@@ -133,25 +119,11 @@ async def _run_shard(
             is_lost = is_refused(ledger)
     except BaseException:
         with suppress(OutputError):  # the caller needs the first error
-            await run_in_thread(deliver, place, shard, path)
+            if is_ours:
+                await run_in_thread(deliver, place, shard, path)
         raise
     await run_in_thread(deliver, place, shard, path)
     return code, is_lost
-
-
-def _fetch_earlier(place: Place, shard: Shard, path: Path) -> None:
-    """Continues with the ledger that another machine delivered, unless this machine has a later one."""
-    record = find_record(place, shard)
-    if record is None or is_in_place(place, path, shard.number):
-        return
-    with suppress(LedgerUnusableError):
-        if path.exists():
-            with Ledger(path) as ledger:
-                if (ledger.fact(ATTEMPTS) or 0) >= record.attempts:
-                    return
-    for file in ledger_files(path):
-        file.unlink(missing_ok=True)
-    fetch(place, record.path, path)
 
 
 @contextmanager
@@ -160,7 +132,7 @@ def _open(
 ) -> Iterator[Ledger]:
     """Opens the ledger with the shard's list; a damaged one, or one of another list, starts again."""
     with Ledger(path, observer.check_cancelled, replace=True) as ledger:
-        if _is_usable(ledger, shard, observer):
+        if _has_list(ledger, shard) and _is_undamaged(ledger, observer):
             if RunFacts(ledger).ended is not None:  # an earlier session came to its end
                 ledger.requeue_failures()
             yield _begin(ledger, place, shard)
@@ -174,14 +146,16 @@ def _open(
         fetch(place, shard.list_path, source)
     with Ledger(path, observer.check_cancelled) as ledger:
         load([Source(str(source))], ledger, settings, observer)
-        if not _is_usable(ledger, shard, observer):
+        if not _has_list(ledger, shard):
             raise OutputError(f"{source} is not the list of the plan; make the plan again with export --overwrite")
         yield _begin(ledger, place, shard)
 
 
-def _is_usable(ledger: Ledger, shard: Shard, observer: ProgressObserver) -> bool:
-    if not RunFacts(ledger).is_loaded or [source.sha256 for source in ledger.sources()] != [shard.sha256]:
-        return False
+def _has_list(ledger: Ledger, shard: Shard) -> bool:
+    return RunFacts(ledger).is_loaded and [source.sha256 for source in ledger.sources()] == [shard.sha256]
+
+
+def _is_undamaged(ledger: Ledger, observer: ProgressObserver) -> bool:
     try:
         ledger.check(observer.check_cancelled)
     except LedgerUnusableError:
@@ -195,43 +169,3 @@ def _begin(ledger: Ledger, place: Place, shard: Shard) -> Ledger:
     ledger.set_fact(ATTEMPTS, (ledger.fact(ATTEMPTS) or 0) + 1)
     record_end(ledger, None)
     return ledger
-
-
-class _Reporter(ProgressObserver):
-    """Passes everything to an observer, and writes the progress to the place from a thread."""
-
-    def __init__(self, place: Place, number: int, observer: ProgressObserver) -> None:
-        super().__init__()
-        self._place, self._name, self._observer = place, shard_path(number, ".status.json"), observer
-        self._seconds = 0.25 if isinstance(place, FolderStore) else 2.5
-        self._thread = ThreadPoolExecutor(1, "inventory-progress")
-        self._writing: Future[None] | None = None
-        self._last, self._written, self._next = ShardProgress(), ShardProgress(), 0.0
-        self._written_at = -_SECONDS_BETWEEN_WRITES
-
-    def check_cancelled(self, *, resumable: bool = True) -> None:
-        """See :class:`ProgressObserver`."""
-        self._observer.check_cancelled(resumable=resumable)
-
-    def on_fetch(self, progress: Progress) -> None:
-        """See :class:`ProgressObserver`."""
-        self.signal_number = self._observer.signal_number
-        is_accepted = progress.statuses.total() > progress.statuses[Status.FAILED]
-        self._last = ShardProgress(
-            progress.done, progress.calls, dict(progress.statuses), progress.paused_for, progress.paused_by, is_accepted
-        )
-        if time.monotonic() >= self._next and (self._writing is None or self._writing.done()):
-            self._next = time.monotonic() + self._seconds
-            self._writing = self._thread.submit(self._write)
-        self._observer.on_fetch(progress)
-
-    def _write(self) -> None:
-        if self._last != self._written or time.monotonic() > self._written_at + _SECONDS_BETWEEN_WRITES:
-            self._written, self._written_at = self._last, time.monotonic()
-            with suppress(OutputError):  # the delivery reports a full disk
-                write_json(self._place, self._name, self._last)
-
-    def close(self) -> None:
-        """Writes the last progress."""
-        self._thread.submit(self._write)
-        self._thread.shutdown()

@@ -10,7 +10,8 @@ from support.runs import TOKEN, manifest_of, run_cli, wait_for
 
 from inventory.emulator import Emulator, Fault, GeneratedCloud
 from inventory.errors import UsageError
-from inventory.sharding.engines import find_engine, last_message, shard_command
+from inventory.scheduling.commands import last_message
+from inventory.sharding.engines import find_engine, shard_command
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 

@@ -8,7 +8,7 @@ from support.shards import Ended, Engine, export_sharded, fetch, gathered, plan_
 from inventory.emulator import Emulator, Fault, FileCloud, GeneratedCloud
 from inventory.errors import InterruptedRunError, OutputError, UsageError
 from inventory.progress import ProgressObserver
-from inventory.sharding.plan import read_plan
+from inventory.runs.shard_plan import read_plan
 from inventory.storage.folder_store import FolderStore
 
 PROJECTS = 6

@@ -6,8 +6,8 @@ from support.runs import TOKEN
 from support.shards import plan_only
 
 from inventory.errors import OutputError, UsageError
+from inventory.runs.shard_plan import VERSIONS, read_plan
 from inventory.settings import AccountSettings
-from inventory.sharding.plan import VERSIONS, read_plan
 from inventory.storage.folder_store import FolderStore
 from inventory.urn import scope_prefix
 

@@ -11,12 +11,13 @@ from support.runs import TOKEN
 from inventory.errors import InventoryError
 from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
+from inventory.runs.shard_plan import read_plan
 from inventory.settings import ExportSettings
 from inventory.settings_sources.checks import check_settings
 from inventory.sharding import engines
 from inventory.sharding.engines import Ended, Pool
-from inventory.sharding.export import Sharding, export_in_shards, gather
-from inventory.sharding.plan import read_plan
+from inventory.sharding.export import export_in_shards, gather
+from inventory.sharding.plan import Sharding
 from inventory.sharding.shard import ShardOptions, run_shards
 from inventory.sources.files import Source
 from inventory.storage.folder_store import open_store
@@ -56,7 +57,7 @@ class Engine:
         self._at_work = 0
 
     @contextlib.asynccontextmanager
-    async def __call__(self, options):
+    async def __call__(self, place, _plan, _sharding, _environment):
         slots = asyncio.Semaphore(self.size)
 
         async def run(shard, arguments):
@@ -67,18 +68,18 @@ class Engine:
                 self._at_work += 1
                 self.most = max(self.most, self._at_work)
                 try:
-                    return await self._run(options, number)
+                    return await self._run(place, number)
                 finally:
                     self._at_work -= 1
 
         yield Pool(self.size, run)
 
-    async def _run(self, options, number):
+    async def _run(self, place, number):
         if (end := self.before(number, self.started.count(number))) is not None:
             return end
         observer = ProgressObserver()
         work = asyncio.ensure_future(
-            fetch(options.place, number, work_dir=self.work_dir, observer=observer, environment=self.environment)
+            fetch(place, number, work_dir=self.work_dir, observer=observer, environment=self.environment)
         )
         try:
             return await asyncio.shield(work)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from inventory.errors import ExitCode, OutputError, Status
+from inventory.errors import ExitCode, LedgerUnusableError, OutputError, Status
 from inventory.ledger import database
 from inventory.ledger.reader import LedgerView
+from inventory.ledger.writer import Ledger
 from inventory.runs.facts import RunFacts
 from inventory.runs.shard_files import delivered_path, is_delivery_of, shard_path
-from inventory.sharding.plan import write_json
+from inventory.runs.shard_plan import write_json
 from inventory.storage.files import atomic_write
 from inventory.storage.folder_store import FolderStore, hash_file
 from inventory.storage.object_store import Sent  # noqa: TC001 - msgspec reads the types
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inventory.runs.facts import RunEnd
-    from inventory.sharding.plan import Place, Shard
+    from inventory.runs.shard_plan import Place, Shard
 
-T = TypeVar("T")
 ATTEMPTS: Final = "shard-attempts"
 """Fact in the ledger of a shard: how often it was started."""
 
@@ -63,28 +64,6 @@ class Delivered(NamedTuple):
         return not self.left and not self.failed
 
 
-class ShardProgress(msgspec.Struct, frozen=True):
-    """The progress of a session, as its process writes it; ``is_accepted``: the service accepted a call."""
-
-    done: int = 0
-    calls: int = 0
-    statuses: dict[str, int] = {}
-    paused_for: float = 0.0
-    paused_by: str = ""
-    is_accepted: bool = False
-
-
-def read_record(place: Place, number: int, suffix: str, kind: type[T]) -> T | None:
-    """Reads a small file of a shard; None if it is missing or damaged."""
-    name = shard_path(number, suffix)
-    if place.look_at(name) is None:
-        return None
-    try:
-        return msgspec.json.decode(place.read(name), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
 def work_path(number: int) -> str:
     """The path of a shard's ledger in a work folder."""
     return f"{shard_path(number)}/{database.FILE_NAME}"
@@ -119,8 +98,14 @@ def deliver(place: Place, shard: Shard, ledger: Path) -> None:
 
 def find_record(place: Place, shard: Shard) -> Record | None:
     """The record of a shard's delivery; None if there is none, or of another list."""
-    record = read_record(place, shard.number, ".json", Record)
-    if record is None or record.list_sha256 != shard.sha256:
+    name = shard_path(shard.number, ".json")
+    if place.look_at(name) is None:
+        return None
+    try:
+        record = msgspec.json.decode(place.read(name), type=Record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if record.list_sha256 != shard.sha256:
         return None
     return record if record.path == work_path(shard.number) or is_delivery_of(shard.number, record.path) else None
 
@@ -195,3 +180,22 @@ def fetch(place: Place, name: str, path: Path) -> None:
     """
     with atomic_write(path, ours=True) as sink:
         place.fetch(name, sink)
+
+
+def fetch_earlier(place: Place, shard: Shard, path: Path) -> None:
+    """Continues with the ledger that another machine delivered, unless this machine has a later one.
+
+    Raises:
+        OutputError: the place cannot be read, or the ledger is in use.
+    """
+    record = find_record(place, shard)
+    if record is None or is_in_place(place, path, shard.number):
+        return
+    with suppress(LedgerUnusableError):
+        if path.exists():
+            with Ledger(path) as ledger:
+                if (ledger.fact(ATTEMPTS) or 0) >= record.attempts:
+                    return
+    for file in database.ledger_files(path):
+        file.unlink(missing_ok=True)
+    fetch(place, record.path, path)
