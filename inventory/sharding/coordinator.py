@@ -14,6 +14,7 @@ from inventory.runs.delivery import Delivered, collect
 from inventory.runs.shard_files import shard_ledgers, shard_path
 from inventory.runs.shard_progress import ShardProgress, read_progress, remove_progress, sum_progress
 from inventory.scheduling.threads import run_in_thread
+from inventory.sharding.engines import DECIDED
 from inventory.sharding.plan import credential_of
 
 if TYPE_CHECKING:
@@ -24,12 +25,9 @@ if TYPE_CHECKING:
     from inventory.sharding.engines import Pool
 
 _TICK_SECONDS: Final = 0.25
-_PATIENCE: Final = 40
-"""Ticks to wait for the processes of an earlier coordinator, which deliver and end."""
+_PATIENCE: Final = 40  # ticks
 _PAUSE_SECONDS: Final = 1.0
 """Pause before the second attempt; doubled after each."""
-_DECIDED: Final = (ExitCode.ANSWERED, ExitCode.SOME_FAILED, ExitCode.CREDENTIALS, ExitCode.STOPPED)
-"""Exit codes after which a delivered shard is not run again in this session."""
 
 
 class _Credential:
@@ -74,8 +72,8 @@ class Coordinator:
 
     def ledgers(self) -> dict[tuple[str, str], Path]:
         """The delivered ledgers by scope."""
-        shards = self.plan.shards
-        return {scope[:2]: own.path for number, own in self.delivered.items() for scope in shards[number].scopes}
+        own = self.delivered
+        return {scope[:2]: own[number].path for number in own for scope in self.plan.shards[number].scopes}
 
     @property
     def attempts(self) -> int:
@@ -88,12 +86,7 @@ class Coordinator:
         return len(self.delivered) == len(self.plan.shards) and all(own.is_complete for own in self.delivered.values())
 
     async def collect(self) -> None:
-        """Checks what is delivered already.
-
-        Raises:
-            OutputError: the place cannot be read, or a process works on a shard.
-            InterruptedRunError: the run was cancelled.
-        """
+        """Checks what is delivered already, after the processes of an earlier coordinator have ended."""
         for _ in range(_PATIENCE):
             if not any(map(is_in_use, shard_ledgers(self._folder))):
                 break
@@ -181,14 +174,13 @@ class Coordinator:
             own = await self._collect(shard)
         except OutputError as error:
             own, end = None, end._replace(message=str(error))
-        if own is not None and own.is_recorded and end.code in _DECIDED:
+        if own is not None and own.is_recorded and end.code in DECIDED:
             self.failed.pop(shard.number, None)
         else:
             self.failed[shard.number] = end.message or f"its process ended with {end.code}"
         return end.code
 
     async def _watch(self) -> None:
-        """Reads the progress of the running shards."""
         while True:
             await self._read_progress()
             await asyncio.sleep(_TICK_SECONDS)

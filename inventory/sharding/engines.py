@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.25
-_DECIDED: Final = (ExitCode.ANSWERED, ExitCode.SOME_FAILED, ExitCode.CREDENTIALS, ExitCode.STOPPED)
+DECIDED: Final = (ExitCode.ANSWERED, ExitCode.SOME_FAILED, ExitCode.CREDENTIALS, ExitCode.STOPPED)
+"""Exit codes after which a shard is not run again in this session, if it is delivered."""
 
 
 class Ended(NamedTuple):
@@ -100,14 +101,14 @@ async def dask(place: str, plan: Plan, sharding: Sharding, environment: Mapping[
             client = distributed.Client(address, asynchronous=True, set_as_default=False, timeout=_CONNECT_SECONDS)
             await stack.enter_async_context(client)
             await client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
-            await _check_dask_workers(client, plan)
+            resources = await _check_dask_workers(client, plan)
         except (OSError, ValueError, TimeoutError) as error:
             raise UsageError(f"the scheduler {address} cannot be used: {error}") from None
         stop = distributed.Event(f"inventory-{uuid.uuid4()}", client=client)
 
         async def run(shard: Shard, arguments: Sequence[str]) -> Ended:
             task = (place, shard.number, stop.name, tuple(arguments), is_here)
-            work = asyncio.ensure_future(_run_dask_task(client, shard, task))
+            work = asyncio.ensure_future(_run_dask_task(client, shard, task, resources))
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
@@ -115,39 +116,46 @@ async def dask(place: str, plan: Plan, sharding: Sharding, environment: Mapping[
                 await asyncio.wait({work}, timeout=STOP_SECONDS)
                 raise
 
-        workers = client.scheduler_info(n_workers=-1)["workers"]
-        yield Pool(sum(worker["nthreads"] for worker in workers.values()), run, attempts=1)
+        yield Pool(sum((await client.nthreads()).values()), run, attempts=1)
 
 
-async def _check_dask_workers(client: Any, plan: Plan) -> None:  # noqa: ANN401 - as below
+async def _check_dask_workers(client: Any, plan: Plan) -> set[str]:  # noqa: ANN401 - as below
+    """Checks the versions of all workers; returns the resources that they declare."""
     await client.get_versions(check=True)
-    for worker, versions in (await client.run(_versions, on_error="return")).items():
-        if not isinstance(versions, dict):
-            raise UsageError(f"worker {worker} cannot load inventory: {versions}")
-        plan.check_versions(f"worker {worker}", versions)
+    resources: set[str] = set()
+    for worker, answer in (await client.run(_describe_dask_worker, on_error="return")).items():
+        if not isinstance(answer, tuple):
+            raise UsageError(f"worker {worker} cannot load inventory: {answer}")
+        plan.check_versions(f"worker {worker}", answer[0])
+        resources.update(answer[1])
+    return resources
 
 
 def _load(name: str) -> Any:  # noqa: ANN401 - a module without types, of an extra
     return importlib.import_module(name)
 
 
-def _versions() -> dict[str, str]:
-    return VERSIONS
+def _describe_dask_worker(dask_worker: Any) -> tuple[dict[str, str], list[str]]:  # noqa: ANN401 - as above
+    return VERSIONS, [*dask_worker.state.total_resources]
 
 
-async def _run_dask_task(client: Any, shard: Shard, task: tuple[object, ...]) -> Ended:  # noqa: ANN401 - as below
+async def _run_dask_task(
+    client: Any,  # noqa: ANN401 - a class without types, of an extra
+    shard: Shard,
+    task: tuple[object, ...],
+    resources: set[str],
+) -> Ended:
     """Runs the task of a shard; while workers have no credential, on another one."""
     refused: set[str] = set()
     while True:
-        workers = client.scheduler_info(n_workers=-1)["workers"]
-        resource = f"account:{shard.account}"
+        workers, resource = set(await client.nthreads()), f"account:{shard.account}"
         future = client.submit(
             run_on_dask_worker,
             *task,
             key=f"shard-{shard.number:05}-{uuid.uuid4()}",
             retries=3,
-            resources={resource: 1} if any(resource in worker["resources"] for worker in workers.values()) else None,
-            workers=sorted(set(workers) - refused) if refused else None,
+            resources={resource: 1} if resource in resources else None,
+            workers=sorted(workers - refused) if refused else None,
         )
         try:
             code, message, worker = await future
@@ -158,7 +166,7 @@ async def _run_dask_task(client: Any, shard: Shard, task: tuple[object, ...]) ->
                 raise OutputError(f"the scheduler is gone ({error}); continue with --resume") from None
             return Ended(ExitCode.BUG, f"{type(error).__name__}: {error}")
         refused.add(worker)
-        if not (code == ExitCode.CREDENTIALS and message) or refused >= set(workers):
+        if not (code == ExitCode.CREDENTIALS and message) or refused >= workers:
             return Ended(code, message)
 
 
@@ -188,7 +196,7 @@ def run_on_dask_worker(
                 process.terminate()
             code = process.wait()
         end = Ended(code, last_message(messages))
-    if code not in _DECIDED and not is_stopped.is_set():
+    if code not in DECIDED and not is_stopped.is_set():
         raise _ShardFailedError(*end)
     return (*end, worker.address)
 

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from inventory.settings import ExportSettings
     from inventory.sources.files import Source
 
-_BY_HAND: Final = "by hand"
 _SHARDING: Final = "sharding"
 _SEVERE: Final = (ExitCode.CREDENTIALS, ExitCode.OUTPUT, ExitCode.STOPPED)
 
@@ -114,7 +113,7 @@ async def gather(output: Output, environment: Mapping[str, str], observer: Progr
         if _is_gathered(folder, ledger, settings, coordinator):
             return await confirm_complete(folder, output, upload, observer)
         begin_session(folder, ledger, settings)
-        return await _finish(ledger, output, settings, coordinator, _BY_HAND, upload)
+        return await _finish(ledger, output, settings, coordinator, "by hand", upload)
 
 
 def recorded_sharding(folder: Path) -> Sharding | None:
