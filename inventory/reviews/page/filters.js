@@ -23,8 +23,10 @@ const SORTS = {
   oldest: "first seen, oldest first",
   state: "state",
 };
-const MANY = 12; // choices with more values get a search field
+const MANY = 12; // a facet with more values gets a field to find them
+const MOST = 200; // values of a facet that are drawn
 
+let state = null;
 const facets = FACETS.map(([name, label]) => makeFacet(name, label));
 const order = sortKeys();
 let haystacks = null;
@@ -35,7 +37,7 @@ function makeFacet(name, label) {
   const sorted = [...new Set(column)].filter((value) => value !== null).sort();
   const values = [...new Set([...known.filter((value) => sorted.includes(value)), ...sorted])];
   const codes = new Map(values.map((value, code) => [value, code]));
-  return { name, label, values, codes: Int32Array.from(column, (value) => codes.get(value) ?? -1) };
+  return { name, label, values, codeOf: codes, codes: Int32Array.from(column, (value) => codes.get(value) ?? -1) };
 }
 
 function sortKeys() {
@@ -97,9 +99,9 @@ function writeHash(state) {
 
 // Returns the findings in order, and for each facet the number of findings of each value that the other filters leave.
 function applyFilters(state) {
-  const wanted = facets.map(({ name, values }) => {
+  const wanted = facets.map(({ name, codeOf }) => {
     const chosen = state.choices[name] ?? [];
-    return chosen.length ? new Set(chosen.map((value) => values.indexOf(value))) : null;
+    return chosen.length ? new Set(chosen.map((value) => codeOf.get(value))) : null;
   });
   const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
   const counts = facets.map(({ values }) => new Int32Array(values.length));
@@ -110,7 +112,7 @@ function applyFilters(state) {
     let misses = 0;
     let missed = -1;
     for (let at = 0; at < facets.length && misses < 2; at++) {
-      if (wanted[at] && !wanted[at].has(facets[at].codes[index] < 0 ? NaN : facets[at].codes[index])) {
+      if (wanted[at] && !wanted[at].has(facets[at].codes[index])) {
         misses++;
         missed = at;
       }
@@ -138,80 +140,101 @@ function valueLabel(name, value) {
   return name === "rule" ? `${value} ${DATA.rules[value].title}` : value;
 }
 
-// Draws the form once; a change calls onChange with the new choices.
+// Draws the form once; a change calls onChange with what is different.
 function buildFilters(form, onChange) {
   const text = element("input", { id: "f-text", type: "search", autocomplete: "off", spellcheck: "false" });
   text.placeholder = "Name, URN, rule, target, evidence";
+  text.addEventListener("input", () => onChange({ text: text.value, finding: "" }));
   form.append(element("label", { class: "search" }, "Search", text));
   for (const facet of facets) {
-    if (facet.values.length === 0) continue;
-    const boxes = facet.values.map((value) => {
-      const box = element("input", { type: "checkbox", name: facet.name, value });
-      const number = element("span", { class: "number" });
-      const label = element("label", {}, box, element("bdi", {}, printable(valueLabel(facet.name, value))), number);
-      return { value, box, number, label };
-    });
-    facet.boxes = boxes;
-    facet.summary = element("span", { class: "chosen" });
-    const panel = element("div", { class: "choices", role: "group", "aria-label": facet.label });
-    if (boxes.length > MANY) panel.append(choiceSearch(facet));
-    panel.append(...boxes.map(({ label }) => label));
-    const box = element("details", { class: "facet", id: `f-${facet.name}` });
-    box.append(element("summary", {}, element("span", {}, facet.label), facet.summary), panel);
-    box.addEventListener("toggle", () => {
-      panel.classList.remove("flip");
-      panel.classList.toggle("flip", panel.getBoundingClientRect().right > document.documentElement.clientWidth);
-    });
-    box.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !box.open) return;
-      box.open = false;
-      box.firstElementChild.focus();
-    });
-    box.addEventListener("focusout", (event) => {
-      if (event.relatedTarget && !box.contains(event.relatedTarget)) box.open = false;
-    });
-    form.append(box);
+    if (facet.values.length) form.append(buildFacet(facet, onChange));
   }
   document.addEventListener("click", (event) => {
     for (const box of form.querySelectorAll("details[open]")) if (!box.contains(event.target)) box.open = false;
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("change", () => onChange(readForm(text)));
-  text.addEventListener("input", () => onChange(readForm(text)));
+}
+
+function buildFacet(facet, onChange) {
+  facet.chosen = element("span", { class: "chosen" });
+  facet.panel = element("div", { class: "choices", role: "group", "aria-label": facet.label });
+  facet.rest = element("p", { class: "muted" });
+  facet.boxes = [];
+  facet.wanted = "";
+  if (facet.values.length > MANY) facet.panel.append(choiceSearch(facet));
+  facet.panel.append(facet.rest);
+  facet.panel.addEventListener("change", ({ target }) => {
+    const others = (state.choices[facet.name] ?? []).filter((value) => value !== null && value !== target.value);
+    const chosen = target.checked ? [...others, target.value] : others;
+    onChange({ choices: { ...state.choices, [facet.name]: chosen }, finding: "" });
+  });
+  const box = element("details", { class: "facet", id: `f-${facet.name}` });
+  box.append(element("summary", {}, element("span", {}, facet.label), facet.chosen), facet.panel);
+  box.addEventListener("toggle", () => {
+    facet.panel.classList.remove("flip");
+    const edge = document.documentElement.clientWidth;
+    facet.panel.classList.toggle("flip", facet.panel.getBoundingClientRect().right > edge);
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !box.open) return;
+    box.open = false;
+    box.firstElementChild.focus();
+  });
+  box.addEventListener("focusout", (event) => {
+    if (event.relatedTarget && !box.contains(event.relatedTarget)) box.open = false;
+  });
+  return box;
 }
 
 function choiceSearch(facet) {
-  const field = element("input", { type: "search", "aria-label": `Find a ${facet.label.toLowerCase()}`, placeholder: "Find" });
+  const field = element("input", { type: "search", "aria-label": `Find: ${facet.label.toLowerCase()}`, placeholder: "Find" });
   field.addEventListener("change", (event) => event.stopPropagation());
   field.addEventListener("input", () => {
-    const wanted = field.value.toLowerCase();
-    for (const { value, label } of facet.boxes) {
-      label.hidden = !valueLabel(facet.name, value).toLowerCase().includes(wanted);
-    }
+    facet.wanted = field.value.toLowerCase();
+    drawChoices(facet);
   });
   return field;
 }
 
-function readForm(text) {
-  const choices = {};
-  for (const { name, boxes } of facets) {
-    if (boxes) choices[name] = boxes.filter(({ box }) => box.checked).map(({ value }) => value);
+// Draws the values that are searched for; of very many the most frequent, and those that are chosen.
+function drawChoices(facet) {
+  const chosen = state.choices[facet.name] ?? [];
+  const found = facet.values.filter((value) => valueLabel(facet.name, value).toLowerCase().includes(facet.wanted));
+  const count = (value) => facet.counts[facet.codeOf.get(value)];
+  let shown = found;
+  if (found.length > MOST) {
+    const frequent = new Set(found.toSorted((a, b) => count(b) - count(a)).slice(0, MOST));
+    shown = found.filter((value) => frequent.has(value) || chosen.includes(value));
   }
-  return { choices, text: text.value, finding: "" };
+  if (shown.join("\n") !== facet.boxes.map(({ value }) => value).join("\n")) {
+    for (const { label } of facet.boxes) label.remove();
+    facet.boxes = shown.map((value) => buildChoice(facet, value));
+    facet.rest.before(...facet.boxes.map(({ label }) => label));
+  }
+  for (const { value, box, number, label } of facet.boxes) {
+    box.checked = chosen.includes(value);
+    number.textContent = formatNumber(count(value));
+    label.classList.toggle("none", count(value) === 0 && !box.checked);
+  }
+  facet.rest.textContent = shown.length < found.length ? `${formatNumber(found.length - shown.length)} more: find them` : "";
 }
 
-function showFilters(state, counts) {
+function buildChoice(facet, value) {
+  const box = element("input", { type: "checkbox", name: facet.name, value });
+  const number = element("span", { class: "number" });
+  const name = element("bdi", {}, printable(cut(valueLabel(facet.name, value), NAME_WIDTH)));
+  return { value, box, number, label: element("label", {}, box, name, number) };
+}
+
+function showFilters(counts) {
   facets.forEach((facet, at) => {
+    if (facet.values.length === 0) return;
+    facet.counts = counts[at];
+    drawChoices(facet);
     const chosen = state.choices[facet.name] ?? [];
-    facet.boxes?.forEach(({ value, box, number, label }, code) => {
-      box.checked = chosen.includes(value);
-      number.textContent = formatNumber(counts[at][code]);
-      label.classList.toggle("none", counts[at][code] === 0 && !box.checked);
-    });
-    if (facet.summary) {
-      const shown = chosen.filter((value) => value !== null).map(printable);
-      facet.summary.textContent = chosen.length === 0 ? "all" : shown.length > 2 ? `${shown.length} chosen` : shown.join(", ") || "none";
-    }
+    const names = chosen.filter((value) => value !== null).map((value) => printable(cut(value, NAME_WIDTH)));
+    const text = names.length > 2 ? `${names.length} chosen` : names.join(", ") || "none";
+    facet.chosen.textContent = chosen.length === 0 ? "all" : text;
   });
   const field = document.getElementById("f-text");
   if (field.value !== state.text) field.value = state.text;

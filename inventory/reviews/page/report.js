@@ -1,6 +1,6 @@
 // The page: reads the address, draws what it asks for, and writes it back.
 
-let state = emptyState();
+state = emptyState();
 let result = { indices: [], counts: [] };
 
 function fillSelect(id, choices) {
@@ -12,7 +12,7 @@ function fillSelect(id, choices) {
 
 function show() {
   result = applyFilters(state);
-  showFilters(state, result.counts);
+  showFilters(result.counts);
   document.getElementById("group").value = state.group;
   document.getElementById("sort").value = state.sort;
   const noun = COUNT === 1 ? "finding" : "findings";
@@ -53,5 +53,6 @@ document.getElementById("export").addEventListener("click", exportCsv);
 addEventListener("hashchange", followHash);
 addEventListener("beforeprint", () => drawForPrint(document.getElementById("print"), result.indices));
 addEventListener("afterprint", () => document.getElementById("print").replaceChildren());
+document.documentElement.classList.toggle("has-states", COLUMNS.state.some(Boolean));
 followHash();
 document.documentElement.dataset.ready = "true";
