@@ -95,7 +95,7 @@ def check_endpoint(name: str, endpoint: str, example: str) -> None:
         usable = False
     if not usable or not endpoint.isascii() or re.search(r"\s", endpoint):
         shown = re.sub(r"//[^/]*@", "//...@", endpoint)
-        raise SettingsError(f"{name} {shown!r} is not a URL such as {example}")
+        raise SettingsError(f"{name} {shown!r} is not a URL such as {example}; give one with scheme and host")
     if set(endpoint) & set("@?#"):
         raise SettingsError(f"{name} must not contain user, password, query or fragment")
 

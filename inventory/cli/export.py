@@ -60,7 +60,7 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
         )
         if not source and not resume and not is_discovery:
             raise UsageError(
-                "no list of URNs: name a file, - for standard input, or --all (see inventory export --help)"
+                "no list of URNs; name a file, - for standard input, or --all (see inventory export --help)"
             )
         sources = open_sources(source, settings)
         if options["dry_run"]:

@@ -230,9 +230,10 @@ def finish(result: Result, log: Log) -> None:
     """Logs the summary of a run and its problems, then exits."""
     from inventory.cli import summary
 
+    has_urns = bool(result.manifest["input"]["urns"])
     if result.nothing_to_do:
         log.say("complete", f"{result.output} is complete: nothing was left to do.")
-    else:
+    elif has_urns or log.form == "json":
         log.say("summary", *summary.summary_lines(result), **result.manifest)
     for problem in summary.problems(result):
         log.complain(problem)

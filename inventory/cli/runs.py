@@ -205,7 +205,7 @@ def prune(
 
         policy = Policy(keep_last or 0, keep_daily or 0, keep_monthly or 0)
         if not any(policy) and not incomplete:
-            raise UsageError("prune needs a rule for what to keep: give --keep-last, --keep-daily or --keep-monthly")
+            raise UsageError("prune needs a rule for what to keep; give --keep-last, --keep-daily or --keep-monthly")
         run_prune(folder, policy, log, incomplete=incomplete, dry_run=options["dry_run"])
 
 
@@ -269,11 +269,13 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
     """
     with exit_on_error("text", quiet=False) as log:
         if strict and not exit_code:
-            raise UsageError("--strict needs --exit-code: it decides when that is 1")
+            raise UsageError("--strict needs --exit-code, because it decides when that is 1; give both")
         if (kind or limit is not None) and format != "text":
-            raise UsageError("--kind and --limit need --format text: the other formats contain every change")
+            raise UsageError(
+                "--kind and --limit need --format text, as other formats contain every change; leave them out"
+            )
         if fields is not None and not facts:
-            raise UsageError("--fields needs --facts: they are fields of the tables of facts")
+            raise UsageError("--fields needs --facts, whose tables have those fields; give both")
         from inventory.comparison import render
         from inventory.comparison.kinds import FACTS_CHANGED, Kind
         from inventory.comparison.result import diff as compare

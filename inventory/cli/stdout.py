@@ -89,7 +89,7 @@ def open_output(path: Path | None, *, binary: bool, escapes: bool = False) -> It
     """
     if path is not None:
         if not path.name:
-            raise UsageError(f"--output {str(path)!r} names no file")
+            raise UsageError(f"--output {str(path)!r} names no file; give one such as result.csv")
         with atomic_write(path, ", or choose another --output") as file:
             yield file
         return

@@ -133,9 +133,11 @@ def _text_of(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(_MAX_FILE).decode("utf-8-sig")
     except OSError as error:
-        raise CredentialsError.from_os_error(f"--token-file {path}", "cannot be read", error) from None
+        raise CredentialsError.from_os_error(
+            f"--token-file {path}", "cannot be read", error, "name another file, or set HW_AUTH_TOKEN"
+        ) from None
     except UnicodeError:
-        raise CredentialsError(f"--token-file {path} is not text in UTF-8") from None
+        raise CredentialsError(f"--token-file {path} is not text in UTF-8; copy the token again") from None
 
 
 def is_header_safe(secret: str) -> bool:

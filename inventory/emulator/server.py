@@ -113,7 +113,7 @@ class Emulator:
         log_size: int,
     ) -> None:
         if not 0 <= self.port <= _LAST_PORT:
-            raise SettingsError(f"port {self.port} does not lie between 0 and {_LAST_PORT}")
+            raise SettingsError(f"port {self.port} does not lie between 0 and {_LAST_PORT}; give 0 for a free one")
         for name, value in (("functions", functions), ("seed", seed), ("log_size", log_size)):
             if not isinstance(value, int):
                 raise SettingsError(f"{name} must be a whole number, not {type(value).__name__}")

@@ -102,7 +102,10 @@ class RunFolder:
         except OSError as error:
             raise OutputError.from_os_error(self.path, "cannot be read", error) from None
         if not has_ledger:
-            raise UsageError(f"{self.path} contains no run: there is no {database.FILE_NAME} in it")
+            raise UsageError(
+                f"{self.path} contains no run: there is no {database.FILE_NAME} in it; name the folder of a run, which "
+                "inventory runs lists"
+            )
 
     def check_places(self, formats: Iterable[str], *, in_parts: bool) -> None:
         """Checks that nothing foreign has the name of a table or of the manifest.

@@ -146,13 +146,13 @@ def check_combination(options: Mapping[str, Any], *, has_source: bool) -> None:
     if options.get("resume"):
         for other in ("overwrite", "dry_run"):
             if options.get(other):
-                raise UsageError(f"--resume cannot be combined with --{other.replace('_', '-')}: give one of them")
+                raise UsageError(f"--resume cannot be combined with --{other.replace('_', '-')}; give one of them")
         if options.get("output") is None:
-            raise UsageError("--resume needs --output with the folder of the run")
+            raise UsageError("--resume needs --output; give --output with the folder of the run")
     if options.get("all"):
         if has_source:
-            raise UsageError("--all finds the list itself: give it without a list")
+            raise UsageError("--all finds the list itself; give it without a list")
         if options.get("dry_run"):
-            raise UsageError("--all needs calls, and --dry-run makes none: write a list with discover")
+            raise UsageError("--all needs calls, and --dry-run makes none; write a list with discover")
     elif options.get("versions") or options.get("aliases"):
         raise UsageError("--versions and --aliases need --all; a list says itself which URNs to export")

@@ -92,9 +92,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
             raise SettingsError(f"{path} is no settings file: it has over {_MAX_SIZE:,} bytes")
         document: dict[str, Any] = msgspec.toml.decode(content)
     except OSError as error:
-        raise SettingsError.from_os_error(path, "cannot be read", error) from None
+        raise SettingsError.from_os_error(path, "cannot be read", error, "name another settings file") from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise SettingsError(f"{path} is no TOML: {error}") from None
+        raise SettingsError(f"{path} is no TOML: {error}; write lines such as max-workers = 64") from None
     export = [field.encode_name for field in msgspec.structs.fields(ExportSettings)]
     _check_keys(document, [*export, *_REVIEW_KEYS], str(path))
     return document
@@ -123,4 +123,4 @@ def _describe_mismatch(text: str) -> str:
         " or ".join(_TOML_TYPES.get(name, name) for name in names.split(" | ") if name != "null")
         for names in match.group("expected", "actual")
     )
-    return f"{match['key'] or 'the file'} must be {expected}, not {actual}"
+    return f"{match['key'] or 'the file'} must be {expected}, not {actual}; correct it there"

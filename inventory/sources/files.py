@@ -174,7 +174,7 @@ class Source:
             yield io.BufferedReader(_Hashed(raw, self._digest, self._check_cancelled), BLOCK)
             return
         if self._path.is_dir():
-            raise SourceError(f"{self.name} is a folder; name the list in it")
+            raise SourceError(f"{self.name} is a folder; name the list in it, such as {self.name}/urns.txt")
         with open(self._path, "rb", buffering=0, opener=_open_unblocked if self._is_stream else None) as stream:
             yield io.BufferedReader(_Hashed(stream, self._digest, self._check_cancelled), BLOCK)
 
@@ -183,8 +183,9 @@ class Source:
         try:
             yield
         except FileNotFoundError:
-            advice = f"; give the list to {STDIN}: COMMAND | inventory ... {STDIN}" if self._is_stream else ""
-            raise SourceError(f"{self.name}: there is no such file{advice}") from None
+            is_pipe = self._is_stream
+            advice = f"give the list to {STDIN}: COMMAND | inventory ... {STDIN}" if is_pipe else "name a list of URNs"
+            raise SourceError(f"{self.name}: there is no such file; {advice}") from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise SourceError(f"{self.name} is no whole gzip file: {error}") from None
         except OSError as error:

@@ -25,7 +25,7 @@ def check_list(path: Path) -> None:
         OutputError: the folder does not exist or is not writable.
     """
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: its name must end in {', '.join(SUFFIXES)}")
+        raise UsageError(f"{path}: its name must end in {', '.join(SUFFIXES)}; give another --output")
     if not path.parent.is_dir() or path.is_dir():
         what = "is a folder itself" if path.is_dir() else f"there is no folder {path.parent}"
         raise OutputError(f"{path} cannot be written: {what}; give another --output")

@@ -52,7 +52,7 @@ def test_an_export_says_which_functions_have_no_failure_destination(tmp_path, wr
     ("arguments", "code", "message"),
     [
         ([], 2, "Usage: inventory"),
-        (["export"], 2, "no list of URNs: name a file, - for standard input, or --all"),
+        (["export"], 2, "no list of URNs; name a file, - for standard input, or --all"),
         (["export", "nowhere.txt"], 2, "nowhere.txt: there is no such file"),
         (["export", "list.xlsx"], 2, "list.xlsx: its name must end in .txt, .csv"),
         (["export", "."], 2, ". is a folder; name the list in it"),

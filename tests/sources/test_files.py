@@ -367,7 +367,9 @@ def test_a_folder_is_refused(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    assert broken(Source(str(tmp_path / "no.txt"))) == f"{tmp_path / 'no.txt'}: there is no such file"
+    assert (
+        broken(Source(str(tmp_path / "no.txt"))) == f"{tmp_path / 'no.txt'}: there is no such file; name a list of URNs"
+    )
 
 
 @pytest.mark.parametrize("name", ["l.txt", "l.txt/x.txt", "x" * 300 + ".txt"])

@@ -300,5 +300,5 @@ def _rate(key: str, text: str) -> float:
     match = _RATE.fullmatch(text)
     rate = float(match[1]) / (100 if match[2] else 1) if match else -1.0
     if not 0 <= rate <= 1:
-        raise SettingsError(f"faults: {key}={text} is not a share such as 1% or 0.01")
+        raise SettingsError(f"faults: {key}={text} is not a share; give one such as 1% or 0.01")
     return rate

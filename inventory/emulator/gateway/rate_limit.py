@@ -66,7 +66,7 @@ class Limit(msgspec.Struct, frozen=True):
         match = _SPEC.fullmatch(text.strip())
         if match is None:
             raise SettingsError(
-                f"limit {text!r} is not N/UNIT or N/MUNIT, such as 60/minute or 200/5minute, "
+                f"limit {text!r} is not N/UNIT or N/MUNIT; give one such as 60/minute or 200/5minute, "
                 f"with :{', :'.join(get_args(Policy))} or nothing after it"
             )
         unit, policy = cast("Unit", match[3]), cast("Policy", match[4] or "user")  # the pattern has exactly these

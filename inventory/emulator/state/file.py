@@ -127,7 +127,9 @@ def load_state(path: str | Path) -> FileCloud:
         }
         return FileCloud(functions, answers, facts)
     except OSError as error:
-        raise SettingsError.from_os_error(f"state file {path}:", "cannot be read", error) from error
+        raise SettingsError.from_os_error(
+            f"state file {path}:", "cannot be read", error, "name another --state"
+        ) from error
     except SettingsError as error:
         raise SettingsError(f"state file {path}: {error}") from error
 
