@@ -135,11 +135,24 @@ def test_an_own_rule_runs_beside_the_others_and_a_broken_one_is_named(run):
     assert "OWN001.sql: a rule is exactly one SELECT statement" in done.stderr
 
 
-@pytest.mark.parametrize("form", ["json", "csv", "parquet", "markdown", "sarif", "text"])
+@pytest.mark.parametrize("form", ["json", "csv", "parquet", "markdown", "sarif", "html", "text"])
 def test_each_format_can_be_a_file(run, form):
     done = review(run, "--format", form, "--output", "out")
     assert (done.returncode, done.stdout) == (0, "")
     assert (run / "out").stat().st_size > 100
+
+
+@pytest.mark.parametrize("form", ["html", "parquet"])
+def test_a_page_goes_to_a_pipe_and_not_to_a_terminal(run, form):
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "inventory", "review", "run", "--only", "FGA101", "--format", form]
+    done = subprocess.run(command, cwd=run, stdout=follower, stderr=subprocess.PIPE, check=False)
+    os.close(follower)
+    os.close(leader)
+    assert done.returncode == 2
+    assert b"a terminal cannot show this format: give --output FILE" in done.stderr
+    piped = subprocess.run(command, cwd=run, capture_output=True, check=True).stdout
+    assert piped.startswith({"html": b"<!DOCTYPE html>", "parquet": b"PAR1"}[form])
 
 
 @pytest.mark.parametrize("table", ["findings", "exposure", "envelope", "summary"])

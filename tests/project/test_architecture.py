@@ -128,7 +128,7 @@ def test_no_error_is_swallowed():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    heavy = "{'pyarrow', 'pandas', 'aiohttp', 'numpy', 'duckdb', 'rich.progress'} & set(sys.modules)"
+    heavy = "{'pyarrow', 'pandas', 'aiohttp', 'numpy', 'duckdb', 'rich.progress', 'jinja2'} & set(sys.modules)"
     for statement in ("import inventory", "import inventory.cli.app"):
         code = f"import sys; {statement}; print({heavy})"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -134,3 +134,9 @@ def test_a_review_without_a_finding_is_a_page(tmp_path):
     html = page_of(tmp_path / "run", only=("FGA101",))
     assert "<h1>No finding</h1>" in html
     assert "100% of the checks were made" in html
+
+
+def test_of_new_findings_the_page_says_so(run):
+    html = page_of(run, only=("FGA101",), baseline=str(run), new_only=True)
+    assert "<h1>No new finding</h1>" in html
+    assert "Only findings that the baseline does not have are shown." in html
