@@ -115,7 +115,7 @@ NAMES: Final = """
 """The fields of a URN."""
 _WITH_STATES: Final = """
 SELECT
-    f.* EXCLUDE (position),
+    f.*,
     CASE
         WHEN NOT $is_compared OR (f.verdict = 'pass' AND b.was_fail IS DISTINCT FROM true) THEN NULL
         WHEN f.verdict = 'pass' THEN 'fixed'

@@ -26,9 +26,15 @@ if TYPE_CHECKING:
     from inventory.runs.files import RunFiles
     from inventory.settings import AssumedDefaults
 
-MEMORY_LIMIT: Final = "500MB"
-"""Larger tables are written to a temporary folder."""
-_MAX_THREADS: Final = 4
+MEMORY_LIMIT: Final = "400MB"
+"""What does not fit is written to a temporary folder."""
+_LOADING: Final = """
+SET threads = 1; SET disabled_optimizers = 'join_order,build_side_probe_side'; SET memory_limit = '600MB'
+"""
+"""Rows keep their order. The incoming rows, whose number DuckDB does not know, are not held in memory."""
+_LOADED: Final = f"""
+SET threads = {min(4, os.cpu_count() or 1)}; RESET disabled_optimizers; SET memory_limit = '{MEMORY_LIMIT}'
+"""
 
 COLUMNS: Final = {
     "functions": (
@@ -126,9 +132,7 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
         connection = stack.enter_context(
             duckdb.connect(
                 config={
-                    "memory_limit": MEMORY_LIMIT,
                     "temp_directory": folder,
-                    "threads": min(_MAX_THREADS, os.cpu_count() or 1),
                     "autoinstall_known_extensions": False,
                     "autoload_known_extensions": False,
                 }
@@ -138,16 +142,14 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
         _hide_progress_bar(connection)
         connection.execute(read_sql("macros.sql"))
         _load_run(connection, tables, defaults)
-        connection.execute(
-            "SET disabled_optimizers = 'join_order,build_side_probe_side'; SET threads = 1; SET memory_limit='650MB'"
-        )
+        connection.execute(_LOADING)
         _load(connection, "functions", tables)
         _sort(connection)
         connection.execute(read_sql("load/duplicates.sql"))
         _load(connection, "destinations", tables)
         _load(connection, "function_facts", tables)
         _load(connection, "aliases", tables)
-        connection.execute("SET disabled_optimizers = ''; SET threads = 2; SET memory_limit='500MB'")
+        connection.execute(_LOADED)
         connection.execute(read_sql("views.sql"))
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield connection

@@ -25,6 +25,7 @@ from inventory.reviews.verdicts import (
     Answers,
     Subjects,
     Verdicts,
+    by_id,
     codes,
     ids,
     judge,
@@ -48,19 +49,19 @@ _REASON: Final = (
     "CASE WHEN why_unknown IS NULL THEN 0 "
     f"ELSE coalesce(list_position({list(REASONS)}, why_unknown::VARCHAR), {INVALID}) END::UTINYINT"
 )
-_TRI_STATE: Final = "CASE WHEN {0} THEN 1 WHEN NOT {0} THEN 0 ELSE 2 END::UTINYINT"
+_TRI_STATE: Final = f"coalesce({{0}}::UTINYINT, {NULL})"
 _SUBJECTS: Final = {
     "subjects": f"is_known::UTINYINT AS is_known, {_REASON} AS reason, 1::UTINYINT AS is_complete",
     "targets": "1::UTINYINT AS is_known, 0::UTINYINT AS reason, 1::UTINYINT AS is_complete",
     "function_list": f"1::UTINYINT AS is_known, {_REASON} AS reason, is_complete::UTINYINT AS is_complete",
 }
 # No text of a table becomes part of these statements; the rule's own SQL is checked to be one SELECT.
-_SELECT_SUBJECTS: Final = "SELECT id::INTEGER AS id, {columns} FROM {view} ORDER BY id"
+_SELECT_SUBJECTS: Final = "SELECT id::INTEGER AS id, {columns} FROM {view}"
 _SELECT_UNKNOWN: Final = (
     "SELECT -id::INTEGER AS id, {reason} AS reason FROM subjects WHERE NOT is_known ORDER BY 1 DESC"
 )
 _APPLIES: Final = """
-SELECT {tri_state} AS applies FROM (SELECT id, (\n{applies}\n) AS applies FROM {view}) ORDER BY id
+SELECT id::INTEGER AS id, {tri_state} AS applies FROM (SELECT id, (\n{applies}\n)::BOOLEAN AS applies FROM {view})
 """
 _WITH_IDS: Final = """
 SELECT s.id, answers.* FROM (\n{query}\n) AS answers JOIN {view} AS s ON {join}
@@ -119,7 +120,8 @@ class Evaluator:
     def __init__(self, connection: duckdb.DuckDBPyConnection, timeout: float, *, keep_passes: bool = False) -> None:
         self._connection = connection
         self._timeout = timeout
-        self._kept = (PASS, FAIL, UNKNOWN, PART) if keep_passes else (FAIL, UNKNOWN, PART)
+        self._keep_passes = keep_passes
+        self._is_kept = np.isin(np.arange(PART + 1), (FAIL, UNKNOWN, PART, *((PASS,) if keep_passes else ())))
         self._subjects: dict[str, Subjects] = {}
         self._applies: dict[tuple[str, str], Codes] = {}
 
@@ -138,14 +140,14 @@ class Evaluator:
                 query = _with_ids(rule, types)
                 rows = self._table(_answers_query(rule, types, query), parameters)
                 answers = Answers(ids(rows), *(codes(rows, name) for name in rows.column_names[1:]))
-                applies = self._applies_to(rule, parameters)
-                details = _details_query(types, query, keep_passes=PASS in self._kept)
+                applies = self._applies_to(rule, subjects, parameters)
+                details = _details_query(types, query, keep_passes=self._keep_passes)
             else:
                 answers, applies = _unanswered(subjects, missing)
                 details = _NO_DETAILS
             judged = judge(subjects, applies, answers)
             self._check(rule, judged, parameters)
-            return Evaluation(_count(judged), judged.select(np.isin(judged.verdicts, self._kept)), details)
+            return Evaluation(_count(judged), judged.select(self._is_kept[judged.verdicts]), details)
 
     def with_details(self, rule: Rule, evaluation: Evaluation, parameters: Mapping[str, Any]) -> pa.Table:
         """The findings of a rule with ``evidence`` and ``target``.
@@ -178,22 +180,22 @@ class Evaluator:
         for table in rule.needs:
             if table in _MISSING:
                 column, reason = _MISSING[table]
-                row = self._connection.execute(f"SELECT {column} FROM run").fetchone()  # noqa: S608 - a constant
-                if row is None or not row[0]:
+                if self._connection.execute(f"SELECT {column} FROM run").fetchall() != [(True,)]:  # noqa: S608 - a constant
                     return reason
         return None
 
-    def _applies_to(self, rule: Rule, parameters: Mapping[str, Any]) -> Codes:
+    def _applies_to(self, rule: Rule, subjects: Subjects, parameters: Mapping[str, Any]) -> Codes:
         key = VIEWS[rule.subject], rule.applies
         if rule.parameters or key not in self._applies:
             query = _APPLIES.format(tri_state=_TRI_STATE.format("applies"), applies=rule.applies, view=key[0])
-            self._applies[key] = codes(self._table(query, parameters), "applies")
+            rows = self._table(query, parameters)
+            self._applies[key] = by_id(subjects, ids(rows), codes(rows, "applies"), NULL)
         return self._applies[key]
 
     def _column_types(self, rule: Rule, parameters: Mapping[str, Any]) -> dict[str, str]:
         """The columns of the rule's query, checked."""
-        described = execute(self._connection, f"DESCRIBE SELECT * FROM (\n{rule.sql}\n)", parameters).fetchall()  # noqa: S608 - one SELECT
-        types = {str(row[0]): str(row[1]) for row in described}
+        relation = self._connection.sql(rule.sql, params=bind(rule.sql, parameters))
+        types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
         keys = ("id",) if "id" in types else rule.key
         for name in (*keys, "fails", *(("subject", "component") if rule.subject == "cycle" else ())):
             if name not in types:

@@ -9,20 +9,18 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-import duckdb
-import numpy as np
 import pyarrow as pa
 
 from inventory.errors import UsageError
 from inventory.reviews import findings as declared
-from inventory.reviews.baseline import end_findings, load_baseline, with_states
+from inventory.reviews.baseline import end_findings, load_baseline
 from inventory.reviews.database import open_database, registered, translate_errors
-from inventory.reviews.evaluate import VIEWS, Evaluation, Evaluator, RuleCounts, severity_names
+from inventory.reviews.evaluate import VIEWS, Evaluation, Evaluator, RuleCounts
+from inventory.reviews.finding_rows import NAMED, FindingRows
 from inventory.reviews.graph.graph_tables import compute_graph_tables
 from inventory.reviews.rule_process import evaluate_in_child
-from inventory.reviews.verdicts import NOTHING, PART, REASONS, VERDICTS, Verdicts
-from inventory.settings import SEVERITIES, AssumedDefaults
-from inventory.tables.arrow import ArrowStream, to_array, to_scalar
+from inventory.settings import AssumedDefaults
+from inventory.tables.arrow import to_array
 from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
@@ -33,37 +31,6 @@ if TYPE_CHECKING:
     from inventory.reviews.rule import Rule
 
 _ROWS_PER_BATCH: Final = 50_000
-
-_NAMED: Final = {
-    "subjects": "SELECT k.*, s.subject, NULL::VARCHAR AS event, k.id AS position, "
-    "s.region, s.project_id, s.package, s.function_name, s.qualifier "
-    "FROM kept AS k JOIN subjects AS s ON s.id = k.id",
-    "targets": "SELECT k.*, s.subject, t.event, s.id AS position, "
-    "s.region, s.project_id, s.package, s.function_name, s.qualifier "
-    "FROM kept AS k LEFT JOIN targets AS t ON t.id = k.id JOIN subjects AS s ON s.id = coalesce(t.subject_id, -k.id)",
-    "function_list": "SELECT k.*, s.subject, NULL::VARCHAR AS event, s.subject AS position, "
-    "s.region, s.project_id, s.package, s.function_name, NULL::VARCHAR AS qualifier "
-    "FROM kept AS k JOIN function_list AS s ON s.id = k.id",
-}
-"""The table ``kept`` with its subjects, by the view of the rule's subjects."""
-
-_TODAY: Final = """
-SELECT
-    $rule AS rule, $severity AS severity,
-    $verdicts[verdict + 1] AS verdict, $reasons[reason] AS why_unknown,
-    * EXCLUDE (verdict, severity, reason, id), evidence, target
-FROM ({named}) LEFT JOIN ({details}) AS details USING (id)
-"""
-_SELECT_FINDINGS: Final = """
-SELECT
-    substr(sha256($rule || chr(10) || subject || chr(10) || coalesce(event, '')), 1, 16) AS finding_id,
-    verdict, subject, region, project_id, package, function_name, qualifier, event, target, evidence,
-    why_unknown{states}
-FROM ({today})
-ORDER BY {order}, event NULLS FIRST
-"""
-"""What is equal in all rows of a rule and severity is added later: sorting it would double the time."""
-
 
 _LINES: Final = """
 SELECT subject, min(row_number) + 1 FROM (
@@ -122,6 +89,7 @@ class Review:
             self._baseline: Baseline | None = None
             self._evaluations = self._evaluate(tables, options)
             self.counts = {name: evaluation.counts for name, evaluation in self._evaluations.items()}
+            self._rows = FindingRows(self._connection, self.rules, self._values, self._evaluations, self.taken)
             self._stack = stack.pop_all()
 
     def _evaluate(self, tables: RunTables, options: ReviewOptions) -> dict[str, Evaluation]:
@@ -174,18 +142,20 @@ class Review:
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """Yields the rows of ``findings``, ``exposure`` or ``envelope`` in order, in batches of bounded size."""
         if table == "findings":
-            yield from self._findings()
+            yield from self._rows.batches(self._baseline)
             return
         fields = arrow_schema(declared.TABLES[table])
-        columns = ", ".join(fields.names)
-        yield from self._select(f"SELECT {columns} FROM {table} ORDER BY subject", {}, fields)  # noqa: S608 - constants
+        query = f"SELECT {', '.join(fields.names)} FROM {table} ORDER BY id"  # noqa: S608 - constants
+        with closing(self._connection.cursor()) as cursor, translate_errors():
+            for batch in cursor.sql(query).to_arrow_reader(_ROWS_PER_BATCH):
+                yield batch.cast(fields)
 
     def compare(self, baseline: Baseline) -> None:
         """Gives each finding a state, and adds those of the baseline that ended; rules that did not run have none."""
         load_baseline(self._connection, baseline, list(self.rules))
         for rule in self.rules.values():
             with registered(self._connection, "kept", self._evaluations[rule.id].kept.table()):
-                end_findings(self._connection, rule, self._values[rule.id], _NAMED[VIEWS[rule.subject]])
+                end_findings(self._connection, rule, self._values[rule.id], NAMED[VIEWS[rule.subject]])
         self._baseline = baseline
 
     def query(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -199,70 +169,6 @@ class Review:
         wanted = pa.table({"subject": to_array(list(subjects), pa.string())})
         with registered(self._connection, "wanted", wanted):
             return dict(self._connection.execute(_LINES).fetchall())
-
-    def _findings(self) -> Iterator[pa.RecordBatch]:
-        for severity, name, kept in self._groups():
-            rule = self.rules[name]
-            values: dict[str, Any] = {**self._values[name], "rule": name, "severity": severity}
-            values |= {"verdicts": list(VERDICTS), "reasons": list(REASONS)}
-            named = _NAMED[VIEWS[rule.subject]]
-            today, order, states = _TODAY.format(named=named, details=self._evaluations[name].details), "position", ""
-            if self._baseline is not None:
-                rules = self._baseline.rules
-                values |= {"is_compared": rules is None or name in rules, "taken": self.taken}
-                today, order, states = with_states(today), "subject", ", state, first_seen"
-            query = _SELECT_FINDINGS.format(today=today, order=order, states=states)
-            fields = arrow_schema(declared.FINDINGS)
-            constants: dict[str, Any] = {
-                "rule": name,
-                "severity": severity,
-                "area": rule.area,
-                "assumes": rule.assumes or None,
-            }
-            constants |= {"suppressed": False, "first_seen": int(self.taken.timestamp() * 1_000_000)}
-            for batch in self._rows(query, values, kept):
-                yield _with_constants(batch, constants, fields)
-
-    def _groups(self) -> Iterator[tuple[str, str, Verdicts]]:
-        """Yields severity, rule and findings of each group of findings, most severe first."""
-        ended: set[tuple[str, str]] = set()
-        if self._baseline is not None:
-            ended.update(self._connection.execute("SELECT DISTINCT severity, rule FROM ended").fetchall())
-        groups = dict.fromkeys(ended, NOTHING)
-        for name, evaluation in self._evaluations.items():
-            kept = evaluation.kept
-            names = severity_names(self.rules[name])
-            for severity in dict.fromkeys(names):
-                of_severity = [code for code, other in enumerate(names) if other == severity]
-                mask = np.isin(kept.severities, of_severity) & (kept.verdicts != PART)
-                if mask.any():
-                    groups[severity, name] = kept.select(mask)
-        for severity, name in sorted(groups, key=lambda group: (SEVERITIES.index(group[0]), group[1])):
-            yield severity, name, groups[severity, name]
-
-    def _select(self, query: str, values: dict[str, Any], fields: pa.Schema) -> Iterator[pa.RecordBatch]:
-        for batch in self._rows(query, values):
-            yield batch.cast(fields)
-
-    def _rows(self, query: str, values: dict[str, Any], kept: Verdicts | None = None) -> Iterator[pa.RecordBatch]:
-        with closing(self._connection.cursor()) as cursor, translate_errors():
-            if kept is not None:
-                cursor.register("incoming", ArrowStream(kept.table()))
-                cursor.execute("CREATE TEMP TABLE kept AS FROM incoming")
-            names = duckdb.extract_statements(query)[0].named_parameters
-            bound = {name: values[name] for name in sorted(names)}
-            yield from cursor.sql(query, params=bound or None).to_arrow_reader(_ROWS_PER_BATCH)
-
-
-def _with_constants(batch: pa.RecordBatch, constants: Mapping[str, Any], fields: pa.Schema) -> pa.RecordBatch:
-    """Adds the columns that a batch lacks; each has one value, or none."""
-    arrays = [
-        batch.column(field.name).cast(field.type)
-        if field.name in batch.schema.names
-        else pa.repeat(to_scalar(constants.get(field.name), field.type), batch.num_rows)
-        for field in fields
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=fields)
 
 
 def bind_parameters(rule: Rule, changed: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ SCHEMA: Final = pa.schema(
 
 
 class Subjects(NamedTuple):
-    """The subjects that a kind of rule is about, sorted by id, and the URNs without an answer.
+    """The subjects that a kind of rule is about, and the URNs without an answer.
 
     Attributes:
         ids: of the subjects.
@@ -65,7 +65,7 @@ class Subjects(NamedTuple):
     @property
     def size(self) -> int:
         """One more than the largest id."""
-        return int(self.ids[-1]) + 1 if len(self.ids) else 1
+        return int(np.max(self.ids, initial=0)) + 1
 
 
 class Answers(NamedTuple):
@@ -113,37 +113,51 @@ _NONE: Final = np.zeros(0, np.uint8)
 NOTHING: Final = Verdicts(np.zeros(0, np.int32), _NONE, _NONE, _NONE, _NONE, 0)
 
 
+def _decide(known: Any, applies: Any, fails: Any, representative: Any, complete: Any) -> tuple[Codes, Codes]:  # noqa: ANN401 - arrays of one shape
+    """Decides verdicts; the first line that matches counts. The second array says whose reason is the reason."""
+    lines = (
+        (known == 0, UNKNOWN, _OF_SUBJECT),
+        (applies == NULL, UNKNOWN, _OF_ROW),
+        (applies == FALSE, NOT_APPLICABLE, 0),
+        ((fails == NULL) | (fails == NO_ROW), UNKNOWN, _OF_ROW),
+        ((fails == TRUE) & (representative == 1), FAIL, 0),
+        (fails == TRUE, PART, 0),
+        (complete == 0, UNKNOWN, _OF_SUBJECT),
+    )
+    verdicts, sources = np.full(known.shape, PASS, np.uint8), np.zeros(known.shape, np.uint8)
+    for condition, verdict, source in reversed(lines):
+        verdicts[condition], sources[condition] = verdict, source
+    return verdicts, sources
+
+
+_OF_SUBJECT, _OF_ROW = 1, 2
+_SHAPE: Final = (2, 3, 4, 2, 2)
+"""Number of values of ``known``, ``applies``, ``fails``, ``representative`` and ``complete``."""
+_DECISIONS, _SOURCES = _decide(*np.indices(_SHAPE).reshape(len(_SHAPE), -1))
+
+
 def judge(subjects: Subjects, applies: Codes, answers: Answers) -> Verdicts:
-    """Decides the verdict of each subject; the first line that matches counts.
+    """Decides the verdict of each subject.
 
     Args:
         subjects: of the rule.
         applies: for each of ``subjects.ids``.
         answers: of the rule's query.
     """
-    rows = _by_id(subjects, answers)
-    fails, known = rows.fails, subjects.is_known == 1
-    reasons = rows.reasons.copy()
-    reasons[(applies == NULL) & (reasons == 0)] = REASONS.index("not_stated") + 1
-    conditions = (
-        (~known, UNKNOWN, subjects.reasons),
-        (applies == NULL, UNKNOWN, reasons),
-        (applies == FALSE, NOT_APPLICABLE, 0),
-        ((fails == NULL) | (fails == NO_ROW), UNKNOWN, reasons),
-        ((fails == TRUE) & (rows.is_representative == 1), FAIL, 0),
-        (fails == TRUE, PART, 0),
-        (subjects.is_complete == 0, UNKNOWN, subjects.reasons),
-    )
-    verdicts = np.full(len(subjects.ids), PASS, np.uint8)
-    why = np.zeros(len(subjects.ids), np.uint8)
-    for condition, verdict, reason in reversed(conditions):
-        verdicts[condition] = verdict
-        why[condition] = reason if isinstance(reason, int) else reason[condition]
-    is_unanswered = known & (applies == TRUE) & (fails == NO_ROW)
-    severities = np.where((verdicts == FAIL) | (verdicts == PART), rows.severities, np.uint8(0))
-    judged = Verdicts(
-        subjects.ids, verdicts, why, severities, is_unanswered.view(np.uint8), _repeated(subjects, answers)
-    )
+    rows, repeated = _by_id(subjects, answers)
+    state = np.zeros(len(subjects.ids), np.uint8)
+    parts = (subjects.is_known, applies, rows.fails, rows.is_representative, subjects.is_complete)
+    for size, part in zip(_SHAPE, parts, strict=True):
+        state *= size
+        state += part
+    verdicts, sources = _DECISIONS[state], _SOURCES[state]
+    reasons = np.where(sources == _OF_ROW, rows.reasons, np.uint8(0))
+    reasons[(sources == _OF_ROW) & (applies == NULL) & (reasons == 0)] = REASONS.index("not_stated") + 1
+    of_subject = np.flatnonzero(sources == _OF_SUBJECT)
+    reasons[of_subject] = subjects.reasons[of_subject]
+    is_unanswered = (subjects.is_known == 1) & (applies == TRUE) & (rows.fails == NO_ROW)
+    severities = rows.severities * ((verdicts == FAIL) | (verdicts == PART))
+    judged = Verdicts(subjects.ids, verdicts, reasons, severities, is_unanswered.view(np.uint8), repeated)
     return _with_unknown_urns(judged, subjects)
 
 
@@ -157,36 +171,28 @@ def codes(table: pa.Table, name: str) -> Codes:
     return np.asarray(np.from_dlpack(combine_chunks(table[name])), np.uint8)
 
 
-def _by_id(subjects: Subjects, answers: Answers) -> Answers:
-    """The answers in the order of ``subjects.ids``."""
-    if len(answers.ids) == len(subjects.ids) and np.array_equal(answers.ids, subjects.ids):
-        return answers
-    is_valid = (answers.ids >= 0) & (answers.ids < subjects.size)
-    places = answers.ids[is_valid]
-
-    def placed(values: Codes, empty: int) -> Codes:
-        column = np.full(subjects.size, empty, np.uint8)
-        column[places] = values[is_valid]
-        return column[subjects.ids]
-
-    return Answers(
-        subjects.ids,
-        placed(answers.fails, NO_ROW),
-        placed(answers.reasons, 0),
-        placed(answers.severities, 0),
-        placed(answers.is_representative, 1),
-    )
+def by_id(subjects: Subjects, ids: Ids, values: Codes, empty: int) -> Codes:
+    """The values of ids in the order of ``subjects.ids``; ``empty`` where an id has none."""
+    if len(ids) == len(subjects.ids) and np.array_equal(ids, subjects.ids):
+        return values
+    column = np.full(subjects.size, empty, np.uint8)
+    is_valid = (ids >= 0) & (ids < subjects.size)
+    column[ids[is_valid]] = values[is_valid]
+    return column[subjects.ids]
 
 
-def _repeated(subjects: Subjects, answers: Answers) -> int:
-    """Number of rows beyond one for each subject."""
-    is_subject = np.zeros(subjects.size, np.bool_)
-    is_subject[subjects.ids] = True
-    ids = answers.ids[(answers.ids >= 0) & (answers.ids < subjects.size)]
-    ids = ids[is_subject[ids]]
-    has_row = np.zeros(subjects.size, np.bool_)
-    has_row[ids] = True
-    return len(ids) - int(np.count_nonzero(has_row))
+def _by_id(subjects: Subjects, answers: Answers) -> tuple[Answers, int]:
+    """The answers in the order of ``subjects.ids``, and the number of rows beyond one for each."""
+    ids, *columns = answers
+    of_subjects = (by_id(subjects, ids, *item) for item in zip(columns, (NO_ROW, 0, 0, 1), strict=True))
+    return Answers(subjects.ids, *of_subjects), _repeated(subjects, ids)
+
+
+def _repeated(subjects: Subjects, ids: Ids) -> int:
+    if len(ids) == len(subjects.ids) and np.array_equal(ids, subjects.ids):
+        return 0
+    rows = np.bincount(ids[(ids >= 0) & (ids < subjects.size)], minlength=subjects.size)[subjects.ids]
+    return int(rows.sum() - np.count_nonzero(rows))
 
 
 def _with_unknown_urns(judged: Verdicts, subjects: Subjects) -> Verdicts:

@@ -58,7 +58,7 @@ CREATE TABLE places AS  -- functions that send to one place, and those that may:
 WITH senders AS (
     SELECT
         place_hash, any_value(id) AS id, hash(function_of(subject)) AS function, bool_or(event = 'on_failure') AS is_failing
-    FROM targets WHERE place IS NOT NULL GROUP BY place_hash, function
+    FROM targets WHERE place_hash IS NOT NULL GROUP BY place_hash, function
 ), counted AS (
     SELECT place_hash, any_value(id) AS id, count(*) AS functions, count(*) FILTER (is_failing) AS failing_functions
     FROM senders GROUP BY place_hash

@@ -1,5 +1,9 @@
 -- The tables of the graph that rules read, from the numbers that Python computes; -1 is no node.
 
+CREATE TABLE open_nodes AS
+SELECT node, why_unknown, why_open_attempts FROM graph_nodes WHERE is_open OR has_open_attempts;
+DROP TABLE graph_nodes;
+
 CREATE TABLE named_nodes AS  -- the nodes that other rows name
 WITH named AS (
     SELECT node FROM cycle_members
@@ -8,7 +12,7 @@ WITH named AS (
 ), names AS (
     SELECT id AS node, subject AS urn FROM subjects UNION ALL FROM other_nodes
 )
-SELECT node, urn, why_unknown FROM named JOIN names USING (node) JOIN graph_nodes USING (node);
+SELECT node, urn, why_unknown FROM named JOIN names USING (node) LEFT JOIN open_nodes USING (node);
 
 CREATE TABLE cycle_list AS
 SELECT type, c.urn AS component, size, any_value(kind) AS kind, list(n.urn ORDER BY position, n.urn)[:100] AS members
@@ -49,7 +53,7 @@ SELECT
 FROM graph_values AS v
 JOIN subjects AS s ON s.id = v.node
 LEFT JOIN facts AS f ON f.id = s.id
-LEFT JOIN graph_nodes AS n ON n.node = v.open_attempts;
+LEFT JOIN open_nodes AS n ON n.node = v.open_attempts;
 
 CREATE VIEW exposure AS
 SELECT

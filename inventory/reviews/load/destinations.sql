@@ -5,7 +5,10 @@ WITH named AS (
     SELECT
         *, canonical(function_urn) AS subject,
         CASE WHEN destination = 'FunctionGraph' AND is_function_urn(target_function_urn)
-            THEN canonical(target_function_urn) END AS target_urn
+            THEN canonical(target_function_urn) END AS target_urn,
+        place_of(
+            destination, subject, target_urn, obs_bucket, obs_prefix, smn_topic_urn, dis_stream_name
+        ) AS place
     FROM incoming WHERE function_urn NOT IN (SELECT function_urn FROM stored.left_out)
 )
 SELECT
@@ -19,9 +22,7 @@ SELECT
         ELSE coalesce(t.status, 'not_listed')
     END AS target_status,
     t.function_exists AS target_function_exists,
-    hash(d.destination, place_of(
-        d.destination, d.subject, d.target_urn, d.obs_bucket, d.obs_prefix, d.smn_topic_urn, d.dis_stream_name
-    )) AS place_hash
+    CASE WHEN d.place IS NOT NULL THEN hash(d.destination, d.place) END AS place_hash
 FROM named AS d
 JOIN stored.urns AS s ON key_of(s.subject) = key_of(d.subject) AND s.status <> 'not_found'
 LEFT JOIN stored.urns AS t ON key_of(t.subject) = key_of(d.target_urn);

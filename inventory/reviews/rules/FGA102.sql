@@ -25,11 +25,8 @@ assumes = "Medium: the function may be invoked asynchronously."
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT
-    id, subject, true AS fails, CASE WHEN callers > 0 THEN 'high' ELSE 'medium' END AS severity,
-    {'callers': callers, 'function_exists': function_exists} AS evidence
-FROM (
-    SELECT s.id, s.subject, s.function_exists, count(e.source) AS callers
-    FROM subjects AS s LEFT JOIN edges AS e ON e.target = s.subject
-    WHERE s.status = 'not_configured'
-    GROUP BY ALL
-)
+    s.id, s.subject, true AS fails, CASE WHEN e.callers > 0 THEN 'high' ELSE 'medium' END AS severity,
+    {'callers': coalesce(e.callers, 0), 'function_exists': s.function_exists} AS evidence
+FROM subjects AS s
+LEFT JOIN (SELECT target_id AS id, count(*) AS callers FROM edges GROUP BY target_id) AS e USING (id)
+WHERE s.status = 'not_configured'

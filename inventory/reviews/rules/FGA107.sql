@@ -20,7 +20,7 @@ source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT
     s.id, s.subject,
-    CASE WHEN success.type <> failure.type THEN false ELSE success.place = failure.place END AS fails,
+    CASE WHEN success.type <> failure.type THEN false ELSE success.place_hash = failure.place_hash END AS fails,
     'param_unreadable' AS why_unknown, failure.place AS target, {'type': failure.type} AS evidence
 FROM subjects AS s
 LEFT JOIN targets AS success ON success.subject_id = s.id AND success.event = 'on_success'

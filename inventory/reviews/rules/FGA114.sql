@@ -23,7 +23,7 @@ SELECT
     CASE WHEN t.target_exists = false AND t.target_urn IS NOT NULL THEN false ELSE NOT h.has_failure_destination END AS fails,
     CASE
         WHEN t.target_urn IS NULL THEN 'param_unreadable'
-        WHEN h.subject IS NOT NULL THEN h.why_unknown
+        WHEN h.id IS NOT NULL THEN h.why_unknown
         ELSE 'not_listed'
     END AS why_unknown
 FROM targets AS t LEFT JOIN subjects AS h ON h.id = t.target_id

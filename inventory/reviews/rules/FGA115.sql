@@ -33,6 +33,6 @@ SELECT
         WHEN p.failing_functions > $max_functions THEN true
         WHEN p.failing_functions + p.unknown_functions <= $max_functions THEN false
     END AS fails,
-    CASE WHEN t.place IS NULL THEN 'param_unreadable' ELSE p.why_unknown END AS why_unknown,
+    CASE WHEN t.place_hash IS NULL THEN 'param_unreadable' ELSE p.why_unknown END AS why_unknown,
     {'functions': p.failing_functions} AS evidence
-FROM targets AS t LEFT JOIN places AS p USING (type, place)
+FROM targets AS t LEFT JOIN places AS p USING (place_hash)

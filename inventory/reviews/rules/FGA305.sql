@@ -29,6 +29,6 @@ SELECT
         WHEN p.functions > $max_functions THEN true
         WHEN p.functions + p.unknown_functions <= $max_functions THEN false
     END AS fails,
-    CASE WHEN t.place IS NULL THEN 'param_unreadable' ELSE p.why_unknown END AS why_unknown,
+    CASE WHEN t.place_hash IS NULL THEN 'param_unreadable' ELSE p.why_unknown END AS why_unknown,
     {'functions': p.functions, 'expires_days': t.obs_expires_days} AS evidence
-FROM targets AS t LEFT JOIN places AS p USING (type, place)
+FROM targets AS t LEFT JOIN places AS p USING (place_hash)
