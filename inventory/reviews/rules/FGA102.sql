@@ -8,7 +8,7 @@ severities = ["high", "medium"]
 subject = "urn"
 needs = ["functions", "destinations"]
 applies = "status = 'not_configured'"
-why = "Without a configuration no destination is set, and the retries are the service's default, which its pages contradict. High: another function sends events to this one, so it is invoked asynchronously."
+why = "No destination is set, so failed events are lost; retries are the default, which the pages contradict."
 fix = "Create a configuration with retries, an event age and a failure destination."
 terraform = '''
 resource "huaweicloud_fgs_async_invoke_configuration" "this" {
@@ -21,7 +21,7 @@ resource "huaweicloud_fgs_async_invoke_configuration" "this" {
   }
 }
 '''
-assumes = "Medium: the function may be invoked asynchronously."
+assumes = "High: another function sends events to this one. Medium: the function may be invoked asynchronously."
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT

@@ -7,7 +7,7 @@ severity = "medium"
 subject = "urn"
 needs = ["functions"]
 applies = "is_known"
-why = "No failure destination, no status log and, where the listing tells, no log group: no one can see that events fail."
+why = "No failure destination, no status log and no known log group: no one can see that events fail."
 fix = "Set on_failure, or enable the asynchronous status log."
 terraform = '''
 # in resource "huaweicloud_fgs_async_invoke_configuration"

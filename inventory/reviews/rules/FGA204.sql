@@ -8,7 +8,7 @@ subject = "urn"
 needs = ["functions", "destinations", "chains"]
 applies = "is_known"
 why = "Each step multiplies retries, delay and cost, and no one sees the whole chain."
-fix = "Shorten the chain, or use a workflow service. No Terraform resource describes a chain; the table envelope has its invocations."
+fix = "Shorten the chain, or use a workflow service. Terraform has no resource for a chain."
 command = "inventory review RUN --format csv --table envelope --output envelope.csv"
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 

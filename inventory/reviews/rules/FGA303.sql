@@ -8,7 +8,7 @@ subject = "urn"
 needs = ["functions", "destinations", "chains"]
 applies = "is_known"
 why = "Retries of each function of the chain multiply the invocations that are paid."
-fix = "Lower the retries, or shorten the chain."
+fix = "Lower the retries, or shorten the chain; of a cycle, remove a destination (FGA201, FGA202)."
 terraform = '''
 # in resource "huaweicloud_fgs_async_invoke_configuration" of each function of the chain
 max_async_retry_attempts = 1

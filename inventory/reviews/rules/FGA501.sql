@@ -7,7 +7,7 @@ severity = "info"
 subject = "urn"
 needs = ["functions"]
 applies = "status = 'configured'"
-why = "The vendor's pages name different ranges. The service accepted the value, so it is not wrong, but it may be refused at the next change."
+why = "The vendor's pages name different ranges: the value is not wrong, but may be refused at the next change."
 fix = "Keep the value, or choose one that all pages allow."
 terraform = '''
 # in resource "huaweicloud_fgs_async_invoke_configuration"

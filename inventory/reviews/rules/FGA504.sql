@@ -8,7 +8,7 @@ subject = "urn"
 needs = ["functions", "aliases"]
 applies = "status = 'configured' AND qualifier_type = 'version' AND qualifier <> 'latest'"
 why = "The configuration is old and no alias runs the version: it is likely to be forgotten."
-fix = "Delete the configuration, or the version. Terraform deletes only what its state has; the vendor's CLI deletes any."
+fix = "Delete the configuration, or the version. Terraform deletes only what its state has."
 command = '''
 hcloud FunctionGraph DeleteFunctionAsyncInvokeConfig --cli-region=REGION \
   --project_id=PROJECT_ID --function_urn=FUNCTION_URN

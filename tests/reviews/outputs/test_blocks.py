@@ -137,6 +137,7 @@ def test_each_rule_of_the_package_has_one_block_and_one_line_what_and_why():
         for text in (item.title, item.why, item.fix):
             assert text
             assert "\n" not in text
+            assert len(f"    why: {text}") <= 120, (item.id, text)
 
 
 def test_each_output_has_what_why_and_what_to_copy():
