@@ -208,7 +208,10 @@ class Evaluator:
         """Refuses a rule whose rows are not one valid row for each subject."""
         unanswered = judged.ids[judged.is_unanswered == 1]
         if len(unanswered):
-            raise UsageError(f"{rule.origin}: the query returns no row for {self._some(rule, unanswered)}")
+            raise UsageError(
+                f"{rule.origin}: the query returns no row for {self._some(rule, unanswered)}; it must return each "
+                "subject to which the rule applies, with fails true, false or NULL"
+            )
         if judged.repeated:
             raise UsageError(f"{rule.origin}: the query returns {judged.repeated} rows more than one for each subject")
         without = judged.ids[(judged.verdicts == UNKNOWN) & np.isin(judged.reasons, (0, INVALID))]

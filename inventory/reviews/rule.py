@@ -154,17 +154,18 @@ def load_rules(folder: Path) -> dict[str, Rule]:
     """
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".sql")
-        texts = [(path, read_file(path)) for path in paths]
     except OSError as error:
         raise OutputError.from_os_error(folder, "cannot be read as a folder of rules", error) from None
     if not paths:
         raise UsageError(f"{folder} has no rule: a rule is a file whose name ends in .sql")
-    return _by_id(_decode(path, content) for path, content in texts)
+    return _by_id(map(_read_file, paths))
 
 
-def _decode(path: Path, content: bytes) -> Rule:
+def _read_file(path: Path) -> Rule:
     try:
-        return read_rule(content.decode(), str(path), str(path.parent))
+        return read_rule(read_file(path).decode("utf-8-sig"), str(path), str(path.parent))
+    except OSError as error:
+        raise OutputError.from_os_error(path, "cannot be read as a rule", error) from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text") from None
 

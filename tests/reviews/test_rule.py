@@ -114,6 +114,17 @@ def test_the_rules_of_a_folder_are_read(tmp_path):
     assert list(load_rules(tmp_path)) == ["MINE001", "MINE002"]
 
 
+def test_a_rule_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.sql").write_text(rule_text(), "utf-8-sig")
+    assert list(load_rules(tmp_path)) == ["MINE001"]
+
+
+def test_a_rule_that_is_no_file_is_named(tmp_path):
+    (tmp_path / "a.sql").mkdir()
+    with pytest.raises(OutputError, match=r"a\.sql cannot be read as a rule"):
+        load_rules(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("files", "error", "message"),
     [
