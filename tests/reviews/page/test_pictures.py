@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
+import subprocess
+import sys
+from collections import Counter
 from datetime import date
 from itertools import pairwise
 from xml.etree import ElementTree as ET
@@ -214,6 +218,102 @@ def test_a_run_without_functions_has_only_the_empty_table_of_severities():
     assert drawn["severities"].title == "No finding is open"
 
 
+def random_side(draw, names):
+    calls = [call(draw.choice(names))] * draw.choice([1, 3])
+    return draw.choice([None, smn(), smn("urn:smn:x:p:other"), *calls])
+
+
+def random_fleet(seed):
+    """Functions of three projects with random ages and destinations, as cells of :func:`run`."""
+    draw = random.Random(seed)
+    names = [urn(f"f{number:02}:latest", f"p{number % 3}") for number in range(60)]
+    fleet = {}
+    for name in names:
+        fleet[name] = draw.choice(
+            [
+                *[config(random_side(draw, names), random_side(draw, names), age=draw.choice([None, 60, 3600, 86_400]))]
+                * 8,
+                "failed",
+                "not_configured",
+            ]
+        )
+    return fleet
+
+
+def reachable(start, edges):
+    found, todo = set(), list(edges[start])
+    while todo:
+        node = todo.pop()
+        if node not in found:
+            found.add(node)
+            todo += edges[node]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pictures_agree_with_a_count_by_other_means(seed):
+    fleet = random_fleet(seed)
+    drawn = pictures(run(fleet))
+    known = {name: cells for name, cells in fleet.items() if isinstance(cells, dict)}
+    lost = {name for name, cells in known.items() if not cells["on_failure"]}
+    lost |= {name for name, cells in fleet.items() if cells == "not_configured"}
+    for project, functions, silent, unknown in drawn["projects"].rows:
+        members = {name for name in fleet if f":{project}:" in name}
+        failed = {name for name in members if fleet[name] == "failed"}
+        assert (functions, silent, unknown) == (len(members), len(members & lost), len(failed))
+    for outage, seconds in {"1 hour": 3600, "3 hours": 10_800, "2 days": 172_800}.items():
+        dropping = {name for name, cells in known.items() if cells["age"] is not None and cells["age"] < seconds}
+        row = next(row for row in drawn["outages"].rows if row[0] == outage)
+        assert row[1:3] == (len(dropping), len(dropping & lost))
+    places = Counter(
+        (side["smn_topic_urn"] if side["destination"] == "SMN" else side["target_function_urn"])
+        for cells in known.values()
+        if (side := cells["on_failure"])
+    )
+    assert {row[0]: row[2] for row in drawn["fan-in"].rows} == places
+    check_graph(known, fleet, drawn)
+
+
+def check_graph(known, fleet, drawn):
+    calls = {
+        name: [
+            (event, side["target_function_urn"])
+            for event in ("on_success", "on_failure")
+            if name in known and (side := known[name][event]) and side["destination"] == "FunctionGraph"
+        ]
+        for name in fleet
+    }
+    edges = {name: [target for _, target in targets] for name, targets in calls.items()}
+    cyclic = {name: frozenset(reachable(name, edges)) for name in fleet if name in reachable(name, edges)}
+    components = {frozenset(other for other in near if name in cyclic.get(other, ())) for name, near in cyclic.items()}
+    by_success = {
+        name: [target for event, target in targets if event == "on_success"] for name, targets in calls.items()
+    }
+    endless = {name for name in fleet if name in reachable(name, by_success)}
+    assert ("cycles" in drawn) == bool(components)
+    if components:
+        assert ("never ends" in drawn["cycles"].title) == bool(endless)
+        pairs = {(name, event, target) for name, targets in calls.items() for event, target in targets}
+        rows = [row[1:] for row in drawn["cycles"].rows if row[2] is not None]
+        assert set(rows) <= pairs
+        assert all(any({row[0], row[2]} <= component for component in components) for row in rows)
+        largest = max((component for component in components), key=len)
+        if not endless:
+            assert f" {len(largest)} function" in drawn["cycles"].title
+
+    def length(name):
+        return 1 + max(map(length, edges[name]), default=0)
+
+    called = {target for targets in edges.values() for target in targets}
+    heads = {
+        name for name in fleet if edges[name] and name not in called and not reachable(name, edges) & cyclic.keys()
+    }
+    longest = max(map(length, heads), default=0)
+    assert ("chains" in drawn) == bool(heads)
+    if heads:
+        assert f"through {longest} functions" in drawn["chains"].title
+
+
 HOSTILE = [
     "<script>alert(1)</script>",
     "'\"><img/src=x/onerror=alert(1)>",
@@ -259,3 +359,14 @@ def test_a_picture_has_a_title_a_description_and_ids_of_its_own():
         assert root.get("aria-labelledby").split() == [title.get("id"), description.get("id")]
         assert root.get("viewBox").startswith("0 0 320 ")
         assert all(len(row) == len(picture.columns) for row in picture.rows)
+
+
+def test_only_a_page_loads_the_libraries_of_a_page_and_no_page_loads_matplotlib():
+    code = (
+        "import sys, inventory.cli.app, inventory.cli.review, inventory.reviews.request\n"
+        "print(sorted({'drawsvg', 'jinja2', 'matplotlib'} & set(sys.modules)))\n"
+        "import inventory.reviews.page.write\n"
+        "print(sorted({'drawsvg', 'jinja2', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "['drawsvg', 'jinja2']"]
