@@ -19,6 +19,7 @@ SYSTEM_FOLDERS: Final = "SSL_CERT_DIR"
 BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE")
 """Variables of other programs that name a file or folder of authorities."""
 _ADVICE: Final = "give a PEM file with the certificates of the authorities"
+_ALPN: Final = ("http/1.1",)
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _TRUST: Final = f"set {SYSTEM_FILE}, or give {OPTION}, with a PEM file that holds"
 _CLOCK: Final = "check this machine's clock"
@@ -57,11 +58,18 @@ def create_ssl_context(
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.set_alpn_protocols(("http/1.1",))
+    context.set_alpn_protocols(_ALPN)
     if ca_bundle is None:
         context.load_default_certs()
     for name, path in named:
         _load(context, name, path)
+    return context
+
+
+def create_default_context() -> ssl.SSLContext:
+    """Returns a TLS context with the system's certificate authorities."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(_ALPN)
     return context
 
 

@@ -92,7 +92,9 @@ class DeclaredOption(NamedTuple):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The texts of a list that the option accepts; empty: any."""
+        """The texts that the option accepts, one or several; empty: any."""
+        if get_origin(self.kind) is Literal:
+            return get_args(self.kind)
         item = get_args(self.kind)[0] if get_args(self.kind) else None
         return get_args(item) if get_origin(item) is Literal else ()
 
@@ -106,6 +108,8 @@ class DeclaredOption(NamedTuple):
         """The type that the Python keyword accepts."""
         if self.option.is_repeatable:
             return str | Sequence[str]
+        if get_origin(self.kind) is Literal:
+            return str
         return str | Path if self.option.is_path else self.kind
 
 

@@ -32,6 +32,8 @@ ACCOUNT_OVERRIDES: Final = ("endpoint", "iam_endpoint", "max_per_second", "max_w
 
 Format = Literal["parquet", "csv"]
 LogFormat = Literal["text", "json"]
+TransportChoice = Literal["auto", "direct", "session"]
+TRANSPORTS: Final[tuple[TransportChoice, ...]] = get_args(TransportChoice)
 Report = Literal["failures", "reserved", "quotas"]
 REPORT_NAMES: Final[tuple[Report, ...]] = get_args(Report)
 """Reports about whole projects, each a table."""
@@ -153,6 +155,13 @@ class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
             metavar="SECONDS",
         ),
     ] = 30.0
+    transport: Annotated[
+        TransportChoice,
+        Option(
+            "How calls are sent: direct, session (aiohttp), or auto (session through a proxy). Default: {default}.",
+            panel="Cloud",
+        ),
+    ] = "auto"
     attempts: Annotated[
         int,
         Option("Maximum attempts for one URN. Default: {default}.", Bounds("1 or more", 1), panel="Rate", metavar="N"),

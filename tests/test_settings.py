@@ -204,6 +204,7 @@ def test_described_settings_are_plain_values():
         "accounts",
         "region-endpoints",
         "ca-bundle",
+        "transport",
     }
 
 

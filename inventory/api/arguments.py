@@ -52,6 +52,7 @@ class Options(TypedDict, total=False):
     settings: str | Path
     timeout: float
     token_file: str | Path
+    transport: str
     versions: bool
 
 

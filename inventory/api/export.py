@@ -208,7 +208,7 @@ def export(
         progress: whether to show progress. Default: on a terminal and in a notebook.
         options: those of ``inventory export``, explained by its ``--help``. List: ``all`` with ``region`` and
             optionally ``project_id``, ``versions``, ``aliases``, ``include`` (``--with``); ``column``. Cloud:
-            ``endpoint``, ``iam_endpoint``, ``ca_bundle``, ``token_file``, ``settings`` (a file).
+            ``endpoint``, ``iam_endpoint``, ``ca_bundle``, ``transport``, ``token_file``, ``settings`` (a file).
             Rate: ``max_per_second`` (0: no cap), ``max_workers``, ``quota_share`` (up to 1), ``timeout`` and
             ``max_time`` (seconds for a call and for the run), ``attempts``, ``no_batch``. Tables: ``format``
             ("parquet", "csv" or a list of both), ``rows_per_file``, ``naive_timezone``, ``drop_bodies``.

@@ -104,6 +104,7 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
     "iam_endpoint",
     "token_file",
     "ca_bundle",
+    "transport",
     "settings",
     "max_per_second",
     "quiet",
@@ -152,6 +153,7 @@ def discover(
     "iam_endpoint",
     "token_file",
     "ca_bundle",
+    "transport",
     "settings",
     helps=REPEATABLE_REGION,
 )

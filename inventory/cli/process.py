@@ -135,7 +135,7 @@ def run_discovery(
 ) -> Discovered:
     """Lists functions with a progress display; a signal stops it."""
     from inventory.cloud.accounts import find_credentials
-    from inventory.cloud.transport import HEADERS
+    from inventory.cloud.request_head import HEADERS
     from inventory.pipeline.discover import discover
     from inventory.scheduling.threads import run_cancellable
 
@@ -155,7 +155,7 @@ def run_checkup(
     """Checks the scopes of lists and of projects; a signal stops it."""
     from inventory.cloud.accounts import find_credentials
     from inventory.cloud.projects import find_projects
-    from inventory.cloud.transport import HEADERS
+    from inventory.cloud.request_head import HEADERS
     from inventory.pipeline.check import check_scopes, without_project
     from inventory.pipeline.dry_run import scopes_of
     from inventory.scheduling.threads import run_abandonable

@@ -17,10 +17,9 @@ from inventory.user_paths import expand_user
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import aiohttp
-
     from inventory.cloud.access_keys import AccessKeys
     from inventory.cloud.credentials import Credential
+    from inventory.cloud.transport import HttpSession
     from inventory.settings import ExportSettings
 
 PREFIX: Final = "HW"
@@ -31,10 +30,10 @@ _CONTROL_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 class CredentialProvider(Protocol):
     """Provides the credential of each scope."""
 
-    def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
+    def credential(self, session: HttpSession, region: str, project_id: str) -> Credential:
         """Returns the credential of one scope."""
 
-    def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
+    def iam_credential(self, session: HttpSession, region: str) -> Credential:
         """Returns the credential that can list a region's projects in IAM."""
 
 
@@ -47,11 +46,11 @@ class TokenProvider:
     def __repr__(self) -> str:
         return repr(self._token)
 
-    def credential(self, _session: aiohttp.ClientSession, _region: str, _project_id: str) -> Credential:
+    def credential(self, _session: HttpSession, _region: str, _project_id: str) -> Credential:
         """Returns the token."""
         return self._token
 
-    def iam_credential(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
+    def iam_credential(self, _session: HttpSession, _region: str) -> Credential:
         """Returns the token."""
         return self._token
 
@@ -70,15 +69,15 @@ class PasswordProvider:
         """Returns a provider with another IAM endpoint; the shared user tries a wrong password once."""
         return PasswordProvider(self._user, iam_endpoint)
 
-    def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
+    def credential(self, session: HttpSession, region: str, project_id: str) -> Credential:
         """Returns the project's token."""
         return self._token(session, region, {"project": {"id": project_id}})
 
-    def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
+    def iam_credential(self, session: HttpSession, region: str) -> Credential:
         """Returns the domain's token."""
         return self._token(session, region, {"domain": {"name": self._user.domain}})
 
-    def _token(self, session: aiohttp.ClientSession, region: str, scope: Mapping[str, Mapping[str, str]]) -> Credential:
+    def _token(self, session: HttpSession, region: str, scope: Mapping[str, Mapping[str, str]]) -> Credential:
         try:
             endpoint = self._iam_endpoint(region)
         except UrnError as error:
@@ -96,13 +95,13 @@ class AccessKeyProvider:
     def __repr__(self) -> str:
         return repr(self._keys)
 
-    def credential(self, _session: aiohttp.ClientSession, _region: str, project_id: str) -> Credential:
+    def credential(self, _session: HttpSession, _region: str, project_id: str) -> Credential:
         """Returns the signature for one project's calls."""
         from inventory.cloud.access_keys import SigningCredential  # noqa: PLC0415 - the SDK is slow to import
 
         return SigningCredential(self._keys, project_id, self._headers)
 
-    def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
+    def iam_credential(self, session: HttpSession, region: str) -> Credential:
         """Returns the signature for calls without a project."""
         return self.credential(session, region, "")
 
@@ -116,11 +115,11 @@ class MissingCredentials:
         self.lockout = None
         self._reason = reason
 
-    def credential(self, _session: aiohttp.ClientSession, _region: str, _project_id: str) -> Credential:
+    def credential(self, _session: HttpSession, _region: str, _project_id: str) -> Credential:
         """Returns itself."""
         return self
 
-    def iam_credential(self, _session: aiohttp.ClientSession, _region: str) -> Credential:
+    def iam_credential(self, _session: HttpSession, _region: str) -> Credential:
         """Returns itself."""
         return self
 
@@ -144,11 +143,11 @@ class AccountsProvider:
         self._settings = settings
         self._accounts = dict(accounts)
 
-    def credential(self, session: aiohttp.ClientSession, region: str, project_id: str) -> Credential:
+    def credential(self, session: HttpSession, region: str, project_id: str) -> Credential:
         """Returns the credential of the scope's account."""
         return self._owner(region, project_id).credential(session, region, project_id)
 
-    def iam_credential(self, session: aiohttp.ClientSession, region: str) -> Credential:
+    def iam_credential(self, session: HttpSession, region: str) -> Credential:
         """Returns the credential of the first account with a scope in the region."""
         return self._owner(region, None).iam_credential(session, region)
 

@@ -16,19 +16,17 @@ from inventory.cloud.pages import (
     read_functions,
     read_versions,
 )
-from inventory.cloud.response_body import FAILURES, to_call_error
 from inventory.cloud.responses import Answer, classify_response
-from inventory.cloud.transport import create_transport
+from inventory.cloud.wire_errors import FAILURES, to_call_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import aiohttp
 
     from inventory.cloud.credentials import Credential
     from inventory.cloud.listed_fields import ListedItem
     from inventory.cloud.project_reports import ProjectReport, ReportPage
     from inventory.cloud.response_body import RawResponse
+    from inventory.cloud.transport import HttpSession
 
 T = TypeVar("T")
 
@@ -45,9 +43,9 @@ class Client:
         date: the ``Date`` header of the last response.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, endpoint: str, project_id: str, credential: Credential) -> None:
+    def __init__(self, session: HttpSession, endpoint: str, project_id: str, credential: Credential) -> None:
         url = URL(endpoint)
-        self._transport = create_transport(endpoint, session)
+        self._transport = session.transport(endpoint)
         self._origin = str(url.origin())
         self._project = f"{url.raw_path.rstrip('/')}/v2/{quote(project_id, safe='')}/fgs"
         self.date: str | None = None
@@ -131,7 +129,7 @@ class Client:
 
         try:
             headers = self._credential.headers(self._origin + target)
-            return await self._transport.get(target, headers, max_body, read)
+            return await self._transport.request(target, headers, max_body, read)
         except FAILURES as error:
             raise to_call_error(error, URL(self._origin).authority, self._redactor.redact) from None
 

@@ -21,10 +21,9 @@ from inventory.scheduling.lockout import Lockout
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import aiohttp
-
     from inventory.cloud.credentials import Credential
     from inventory.cloud.iam_client import IamClient
+    from inventory.cloud.transport import HttpSession
 
 _MARGIN_SECONDS: Final = 300.0
 """Renewal starts this long before expiry; for short lifetimes, in the last tenth."""
@@ -73,7 +72,7 @@ class IamTokenCredential:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: HttpSession,
         endpoint: str,
         user: IamUser,
         scope: Mapping[str, Mapping[str, str]],
@@ -222,7 +221,7 @@ class IamTokenCredential:
         return life if life > 0 else None
 
 
-async def list_projects(session: aiohttp.ClientSession, endpoint: str, credential: Credential) -> dict[str, str]:
+async def list_projects(session: HttpSession, endpoint: str, credential: Credential) -> dict[str, str]:
     """Returns the names of the visible projects by id.
 
     A region's default project has the region's name, a sub-project ``<region>_<name>``.

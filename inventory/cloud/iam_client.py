@@ -9,12 +9,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-import aiohttp
 from tenacity import wait_incrementing
 from yarl import URL
 
-from inventory.cloud.response_body import FAILURES, RawResponse, StatusOnlyError, read_response, to_call_error
 from inventory.cloud.responses import is_from_intermediary, is_web_page, parse_retry_after, read_error_body
+from inventory.cloud.wire_errors import FAILURES, ProxyRefusalError, to_call_error
 from inventory.errors import (
     BadAnswerError,
     BlockedError,
@@ -28,7 +27,6 @@ from inventory.errors import (
     WrongEndpointError,
 )
 from inventory.exact_json import read_json
-from inventory.proxies import proxy_for
 from inventory.scheduling.circuit_breaker import Outage, is_throttled_too_long
 from inventory.scheduling.retry import Attempts, RetryPolicy
 from inventory.scheduling.throttle import Throttle
@@ -36,6 +34,8 @@ from inventory.scheduling.throttle import Throttle
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from inventory.cloud.response_body import RawResponse
+    from inventory.cloud.transport import HttpSession
     from inventory.redaction import Redactor
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class IamClient:
     def __init__(
         self,
         endpoint: str,
-        session: aiohttp.ClientSession,
+        session: HttpSession,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
@@ -225,27 +225,17 @@ class IamClient:
         url = URL(f"{self.endpoint}{request.target}", encoded=True)
         redact, server = request.redactor.redact, f"IAM at {self.origin}"
         headers = request.headers(str(url))
-        data = None if request.body is None else json.dumps(request.body).encode()
-        proxy = proxy_for(str(self.origin))
-        options = {} if proxy is None else proxy.options(url.scheme)
-        if proxy is not None:
-            headers = {**headers, **proxy.request_headers(url.scheme)}
+        content = None if request.body is None else json.dumps(request.body).encode()
         try:
-            async with (
-                self._places,
-                self._session.request(
-                    request.method, url, headers=headers, data=data, allow_redirects=False, **options
-                ) as response,
-            ):
-                if proxy is not None and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-                    raise CallConnectionError(f"{server}: the proxy returned {response.status}")
-                return await read_response(response.status, response.headers, response.content, _MAX_BODY)
-        except aiohttp.ClientHttpProxyError as error:
+            transport = self._session.transport(str(self.origin))
+            async with self._places:
+                return await transport.request(
+                    url.raw_path_qs, headers, _MAX_BODY, lambda response: response, request.method, content
+                )
+        except ProxyRefusalError as error:
             raise CallConnectionError(redact(f"{server}: the proxy returned {error.status}")) from None
         except BadAnswerError as error:
             raise BadAnswerError(redact(f"{server}: {error.error_msg}")) from None
-        except StatusOnlyError as error:
-            return error.response
         except FAILURES as error:
             raise to_call_error(error, server, redact, prefix=f"{server}: ") from None
 
@@ -271,11 +261,11 @@ class IamClient:
         return error
 
 
-_CLIENTS: Final[WeakKeyDictionary[aiohttp.ClientSession, dict[str, IamClient]]] = WeakKeyDictionary()
+_CLIENTS: Final[WeakKeyDictionary[HttpSession, dict[str, IamClient]]] = WeakKeyDictionary()
 
 
 def get_iam_client(
-    endpoint: str, session: aiohttp.ClientSession, *, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    endpoint: str, session: HttpSession, *, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
 ) -> IamClient:
     """Returns the client of an endpoint, one for each session."""
     clients = _CLIENTS.setdefault(session, {})

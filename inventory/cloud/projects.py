@@ -13,9 +13,8 @@ from inventory.settings_sources.checks import check_regions, check_scope_fields
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import aiohttp
-
     from inventory.cloud.accounts import CredentialProvider
+    from inventory.cloud.transport import HttpSession
     from inventory.settings import AccountSettings, ExportSettings
 
 
@@ -60,13 +59,13 @@ async def find_projects(
     refs: Sequence[ProjectRef], settings: ExportSettings, account: CredentialProvider
 ) -> tuple[list[tuple[str, str]], list[RegionWithoutProjects]]:
     """Returns region and project id of every project, and the regions without projects."""
-    async with open_session(settings.timeout, settings.ca_bundle) as session:
+    async with open_session(settings.timeout, settings.ca_bundle, settings.transport) as session:
         projects, missing = await _look_up(refs, session, settings, account)
     return [(ref.region, ref.project_id or "") for ref in projects], missing
 
 
 async def expand_projects(
-    refs: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
+    refs: Sequence[ProjectRef], session: HttpSession, settings: ExportSettings, account: CredentialProvider
 ) -> list[ProjectRef]:
     """Replaces each region by its own project and its sub-projects.
 
@@ -82,7 +81,7 @@ async def expand_projects(
 
 
 async def _look_up(
-    refs: Sequence[ProjectRef], session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
+    refs: Sequence[ProjectRef], session: HttpSession, settings: ExportSettings, account: CredentialProvider
 ) -> tuple[list[ProjectRef], list[RegionWithoutProjects]]:
     projects: list[ProjectRef] = []
     missing: list[RegionWithoutProjects] = []
@@ -122,7 +121,7 @@ async def _look_up(
 async def _list_region(
     region: str,
     owner: AccountSettings | None,
-    session: aiohttp.ClientSession,
+    session: HttpSession,
     settings: ExportSettings,
     account: CredentialProvider,
     cache: dict[tuple[str, AccountSettings | None], dict[str, str]],

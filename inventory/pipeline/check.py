@@ -31,9 +31,8 @@ from inventory.scheduling.circuit_breaker import is_from_service
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    import aiohttp
-
     from inventory.cloud.accounts import CredentialProvider
+    from inventory.cloud.transport import HttpSession
     from inventory.pipeline.scope_settings import ScopeSettings
     from inventory.settings import ExportSettings
 
@@ -88,7 +87,7 @@ async def check_scopes(
     scopes: Sequence[tuple[str, str]], settings: ExportSettings, account: CredentialProvider
 ) -> list[Checkup]:
     """Checks the scopes one by one; errors of calls become results."""
-    async with open_session(settings.timeout, settings.ca_bundle) as session:
+    async with open_session(settings.timeout, settings.ca_bundle, settings.transport) as session:
         return [await _check(region, project_id, session, settings, account) for region, project_id in scopes]
 
 
@@ -99,7 +98,7 @@ def without_project(region: str, iam_endpoint: str, account: str | None, error: 
 
 
 async def _check(
-    region: str, project_id: str, session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider
+    region: str, project_id: str, session: HttpSession, settings: ExportSettings, account: CredentialProvider
 ) -> Checkup:
     try:
         scope_settings, credential, client = open_scope(session, settings, account, region, project_id)
@@ -178,7 +177,7 @@ def _clock(date: str | None) -> Step:
     return Step("clock", ok=True, message=message)
 
 
-async def _project(scope: ScopeSettings, session: aiohttp.ClientSession, account: CredentialProvider) -> Step:
+async def _project(scope: ScopeSettings, session: HttpSession, account: CredentialProvider) -> Step:
     try:
         projects = await list_projects(session, scope.iam_endpoint, account.iam_credential(session, scope.region))
     except (CallError, UrnError) as error:

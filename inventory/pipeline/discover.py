@@ -235,7 +235,7 @@ async def _discover(
         project, function = job
         report(await project.list_qualifiers(function, discovery, keep))
 
-    async with open_session(settings.timeout, settings.ca_bundle) as session:
+    async with open_session(settings.timeout, settings.ca_bundle, settings.transport) as session:
         projects = [
             _Project(ref, partial(open_scope, session, settings, account, ref.region, ref.project_id or ""), calls)
             for ref in await expand_projects(discovery.projects, session, settings, account)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from inventory.certificates import with_ca_bundle
 from inventory.cloud.accounts import find_credentials
-from inventory.cloud.transport import HEADERS
+from inventory.cloud.request_head import HEADERS
 from inventory.errors import ExitCode, UsageError
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.build_tables import build_tables

@@ -79,7 +79,7 @@ async def fetch_configs(
         InterruptedRunError: the run was cancelled; the ledger has the outcomes.
         OutputError: the ledger cannot be written.
     """
-    async with open_session(settings.timeout, settings.ca_bundle) as session:
+    async with open_session(settings.timeout, settings.ca_bundle, settings.transport) as session:
         seconds = math.inf if settings.max_time is None else settings.max_time
         deadline = (time.monotonic() if began is None else began) + seconds
         fetcher = _Fetcher(ledger, settings, observer, limits or Limits(settings.quota_share), deadline)

@@ -11,10 +11,9 @@ from inventory.pipeline.scope_settings import ScopeSettings, resolve_scope
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import aiohttp
-
     from inventory.cloud.accounts import CredentialProvider
     from inventory.cloud.credentials import Credential
+    from inventory.cloud.transport import HttpSession
     from inventory.scheduling.dispatcher import Dispatcher
     from inventory.scheduling.limits import Limits
     from inventory.settings import ExportSettings
@@ -55,7 +54,7 @@ class OpenScope(NamedTuple):
 
 
 def open_scope(
-    session: aiohttp.ClientSession, settings: ExportSettings, account: CredentialProvider, region: str, project_id: str
+    session: HttpSession, settings: ExportSettings, account: CredentialProvider, region: str, project_id: str
 ) -> OpenScope:
     """Opens a scope without a call.
 

@@ -27,11 +27,10 @@ from inventory.scheduling.dispatcher import Dispatcher
 from inventory.tables.listed_rows import report_item_name
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from inventory.cloud.accounts import CredentialProvider
     from inventory.cloud.listed_fields import ListedItem
     from inventory.cloud.project_reports import ProjectReport
+    from inventory.cloud.transport import HttpSession
     from inventory.pipeline.discover import Discovery, Keep
     from inventory.pipeline.listing import Discovered
     from inventory.pipeline.open_scope import OpenScope
@@ -100,7 +99,7 @@ class _ReportFetcher:
 
     async def fetch(self, jobs: list[_Job]) -> list[tuple[_Job, FailedReport]]:
         """Fetches all reports; returns those that failed."""
-        async with open_session(self._settings.timeout, self._settings.ca_bundle) as session:
+        async with open_session(self._settings.timeout, self._settings.ca_bundle, self._settings.transport) as session:
             tasks = [asyncio.create_task(self._fetch_job(job, session)) for job in jobs]
             try:
                 failures = await asyncio.gather(*tasks)
@@ -110,7 +109,7 @@ class _ReportFetcher:
                 await asyncio.gather(*tasks, return_exceptions=True)
         return [(job, failure) for job, failure in zip(jobs, failures, strict=True) if failure is not None]
 
-    async def _fetch_job(self, job: _Job, session: aiohttp.ClientSession) -> FailedReport | None:
+    async def _fetch_job(self, job: _Job, session: HttpSession) -> FailedReport | None:
         project = f"{job.region}/{job.project_id}"
         report = REPORTS[job.name]
         async with self._places:

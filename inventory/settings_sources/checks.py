@@ -10,7 +10,14 @@ from urllib.parse import urlsplit
 from inventory.endpoints import check_endpoint, nearest_region
 from inventory.errors import SettingsError, UrnError, UsageError
 from inventory.proxies import is_loopback
-from inventory.settings import DEFAULT_ENDPOINT, DEFAULT_IAM_ENDPOINT, FORMATS, AccountSettings, ExportSettings
+from inventory.settings import (
+    DEFAULT_ENDPOINT,
+    DEFAULT_IAM_ENDPOINT,
+    FORMATS,
+    TRANSPORTS,
+    AccountSettings,
+    ExportSettings,
+)
 from inventory.settings_sources.run_options import declared_options
 from inventory.urn import check_field
 
@@ -36,6 +43,7 @@ def check_settings(settings: ExportSettings, names: Mapping[str, str] | None = N
     formats: Any = settings.format  # Python callers may give anything
     is_known = isinstance(formats, tuple | list) and bool(formats) and set(formats) <= set(FORMATS)
     _check(is_known, labels["format"], formats, "parquet, csv or both")
+    _check(settings.transport in TRANSPORTS, labels["transport"], settings.transport, "auto, direct or session")
     check_scope_fields([settings.region], [settings.project_id], labels)
     settings.zone(labels["naive_timezone"])
     for region, endpoint in settings.region_endpoints.items():

@@ -11,7 +11,7 @@ import msgspec
 
 from inventory.certificates import with_ca_bundle
 from inventory.cloud.accounts import find_credentials
-from inventory.cloud.transport import HEADERS
+from inventory.cloud.request_head import HEADERS
 from inventory.errors import ExitCode, UsageError
 from inventory.ledger.chained import ChainedLedger
 from inventory.ledger.reader import LedgerView

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from inventory.cloud.accounts import find_credentials
-from inventory.cloud.transport import HEADERS
+from inventory.cloud.request_head import HEADERS
 from inventory.errors import ExitCode, LedgerUnusableError, OutputError, Status, UsageError
 from inventory.ledger.database import ledger_files
 from inventory.ledger.writer import Ledger

@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from unittest import mock
 
-import aiohttp
 import pytest
 from aiohttp import web
 from support.runs import by_urn, export, rows
@@ -89,7 +88,7 @@ async def answering(*answers):
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(2)) as session:
+        async with open_session(2.0) as session:
             yield f"http://127.0.0.1:{runner.addresses[0][1]}", session, bodies
     finally:
         await runner.cleanup()
@@ -203,16 +202,15 @@ async def test_workers_share_one_token_request():
 async def test_iam_gets_a_limited_number_of_calls_at_once():
     in_flight = most = 0
 
-    @asynccontextmanager
     async def respond(*_args, **_options):
         nonlocal in_flight, most
         in_flight += 1
         most = max(most, in_flight)
         await asyncio.sleep(0)
         in_flight -= 1
-        yield mock.Mock(status=200, headers={}, content=mock.Mock(read=mock.AsyncMock(return_value=b"")))
 
-    client = iam_client.IamClient("http://iam.example", mock.Mock(request=respond))
+    session = mock.Mock(transport=lambda _endpoint: mock.Mock(request=respond))
+    client = iam_client.IamClient("http://iam.example", session)
     request = iam_client.IamRequest("GET", "/v3", lambda _url: {}, user().redactor)
     await asyncio.gather(*(client.send(request) for _ in range(3 * iam_client.MAX_CALLS)), return_exceptions=True)
     assert most == iam_client.MAX_CALLS
@@ -357,7 +355,7 @@ async def test_unreachable_iam_is_reported():
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(0.05)) as session:
+        async with open_session(0.05) as session:
             with pytest.raises(CallTimeoutError, match="no complete response in time"):
                 await IamTokenCredential(session, url, user(), {"project": {"id": "p"}}, sleep=skip_sleep).prepare()
 
@@ -369,7 +367,7 @@ async def test_projects_are_listed_with_a_domain_token():
     scopes = [Scope("cn-north-4", P), Scope("ap-southeast-1", Q), Scope("cn-north-4", sub)]
     state = cloud()
     state.scopes = tuple(scopes)
-    async with Emulator(state, users=[READER]) as server, aiohttp.ClientSession() as session:
+    async with Emulator(state, users=[READER]) as server, open_session(30.0) as session:
         account = PasswordProvider(user(), lambda _region: server.url)
         found = await list_projects(session, server.url, account.iam_credential(session, "cn-north-4"))
     assert found == {P: "cn-north-4", Q: "ap-southeast-1", sub: "cn-north-4_11111111"}
