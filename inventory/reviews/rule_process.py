@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from inventory.display.formatting import shorten
 from inventory.errors import InventoryError, OutputError, UsageError
@@ -43,6 +44,8 @@ ADDRESS_SPACE: Final = 4 * 1024**3
 """Bytes."""
 _START_SECONDS: Final = 300.0
 """Time to load the run, beside the time of the rules."""
+_MAX_TEXT: Final = 10_000
+"""Characters of one ``evidence`` or ``target``."""
 _FINDINGS: Final = "findings.arrow"
 _SCHEMA: Final = pa.schema([*SCHEMA, *((name, pa.string()) for name in ("evidence", "target", "rule"))])
 
@@ -163,7 +166,11 @@ def _evaluate(job: _Job) -> _Answer:
 
 
 def _check_evidence(rule: Rule, rows: pa.Table) -> None:
-    """Refuses evidence that is no JSON for other programs: not a number, infinite, or nested too deeply."""
+    """Refuses evidence that is no JSON for other programs (NaN, infinite, nested too deeply), and long texts."""
+    for name in ("evidence", "target"):
+        longest = pc.max(pc.utf8_length(rows[name])).as_py() or 0
+        if longest > _MAX_TEXT:
+            raise UsageError(f"{rule.origin}: {name} has {longest:,} characters; at most {_MAX_TEXT:,} are kept")
     for text in rows["evidence"].to_pylist():
         try:
             msgspec.json.decode(text or "null")

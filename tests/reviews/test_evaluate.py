@@ -319,6 +319,10 @@ def test_rules_of_a_user_run_in_a_process_and_give_the_same_verdicts(folder):
         ("SELECT subject, true AS fails FROM read_text('/etc/passwd')", "mine.sql: the query fails"),
         ("SELECT subject, true AS fails, {'x': 'nan'::DOUBLE} AS evidence FROM subjects", "evidence .* is no JSON"),
         (
+            "SELECT subject, true AS fails, repeat('x', 20000) AS target FROM subjects",
+            "target has 20,000 characters; at most 10,000 are kept",
+        ),
+        (
             "SELECT subject, true AS fails, (repeat('[', 5000) || repeat(']', 5000))::JSON AS evidence FROM subjects",
             "evidence .* is no JSON",
         ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.display.formatting import format_count, format_share
 from inventory.display.markdown import code_span, escape_markdown
-from inventory.reviews.outputs.wording import block_of, evidence_text, template_of
+from inventory.reviews.outputs.wording import describe, evidence_text, template_of
 from inventory.reviews.reviewed import of_kind
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import to_objects
@@ -142,13 +142,14 @@ def _gaps(reviewed: Reviewed) -> Iterator[str]:
 
 
 def _heading(row: dict[str, Any], rule: Rule, run: str) -> str:
-    block, language = block_of(row, rule, run)
+    words = describe(row, rule, run)
+    block, language = words.block
     lines = [
         f"#### {row['severity']} {escape_markdown(rule.id)}: {escape_markdown(rule.title)}",
         "",
         f"Why: {escape_markdown(rule.why)}",
         "",
-        f"Do: {escape_markdown(rule.fix)}",
+        f"Do: {escape_markdown(words.fix)}",
         "",
     ]
     if rule.assumes:
@@ -166,6 +167,8 @@ def _line(row: dict[str, Any]) -> str:
         parts.append(f"to {code_span(row['target'])}")
     if evidence := evidence_text(row):
         parts.append(code_span(evidence))
+    if row["verdict"] == "pass":
+        parts.append("pass")
     if row["state"]:
         parts.append(row["state"])
     if row["suppressed"]:

@@ -74,6 +74,17 @@ def test_what_was_not_checked_is_said():
     assert "#### " not in text
 
 
+def test_passes_are_marked_and_what_was_not_checked_says_how_it_becomes_known():
+    rows = [finding("a"), finding("b", verdict="pass"), finding("c", "FGA105", verdict="unknown")]
+    text = to_markdown(reviewed(rows), frozenset({"pass", "unknown"}))
+    passing, failing = (re.search(rf"^- .*:default:{name}:.*$", text, re.MULTILINE)[0] for name in "ba")
+    assert passing.endswith(" pass")
+    assert "pass" not in failing
+    section = text.partition("FGA105")[2]
+    assert "Do: Ask again for the URNs without an answer." in section
+    assert "```bash\ninventory export --resume --output output/today\n```" in section
+
+
 def test_only_new_findings_are_shown_on_request():
     rows = [finding("a", state="new"), finding("b", state="unchanged")]
     text = to_markdown(reviewed(rows, has_baseline=True, new_only=True))
