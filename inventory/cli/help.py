@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum
 from inspect import cleandoc, signature
 from pathlib import Path
@@ -67,7 +67,8 @@ class HelpCommand(TyperCommand):
         """Writes variables, exit codes and examples; a line of an example is never broken."""
         codes = " ".join((self.help or "").partition(_CODES)[2].split()).removesuffix(".")
         rows = [(match[1], match[2]) for match in map(_CODE.fullmatch, codes.split("; ")) if match]
-        _write_sections(formatter, {"Environment": _variables(self.params), _CODES.removesuffix(":"): rows})
+        _write_sections(formatter, {"Environment": _variables(self)})
+        _write_sections(formatter, {_CODES.removesuffix(":"): rows})
         if examples := EXAMPLES.get(ctx.info_name or ""):
             with formatter.section("Examples"):
                 for line in examples:
@@ -114,15 +115,16 @@ def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, max(width, 20), break_on_hyphens=False, break_long_words=False)
 
 
-def _variables(params: Sequence[Parameter]) -> Rows:
+def _variables(command: HelpCommand) -> Rows:
     """One of the variables that set options of a command, as an example."""
-    options = {option for param in params for option in param.opts}
-    declared = [option for option in declared_options().values() if f"--{option.command_line_name}" in options]
-    variables = [option for option in declared if option.variable]
-    return [
-        (str(option.variable), f"Sets --{option.command_line_name}; other options have such variables too.")
-        for option in sorted(variables, key=lambda option: option.name != "max_workers")[:1]
-    ]
+    names = getattr(command.callback, "declared_options", ())
+    declared = [option for option in declared_options().values() if option.keyword in names and option.variable]
+    declared.sort(key=lambda option: option.name != "max_workers")
+    variables = {str(option.variable): f"--{option.command_line_name}" for option in declared}
+    variables |= {str(param.envvar): param.opts[0] for param in command.params if param.envvar}
+    variable = next(iter(variables), None)
+    others = "; other options have such variables too" if len(variables) > 1 else ""
+    return [] if variable is None else [(variable, f"Sets {variables[variable]}{others}.")]
 
 
 def _panel_order(panel: str) -> float:
@@ -149,7 +151,7 @@ def _help_of(param: Parameter) -> str:
     text, default = param.help or "", param.default
     if default in (None, False) or "Default:" in text or not isinstance(default, str | int | float):
         return text
-    return f"{text} Default: {default}."
+    return f"{text} Default: {str(default).removesuffix('.0')}."
 
 
 def _value_name(param: Parameter, kinds: dict[str, Any]) -> str:

@@ -65,7 +65,12 @@ RunFolder = Annotated[
 ]
 DEFAULT_HISTORY: Final = "output"
 HistoryFolder = Annotated[
-    str, typer.Option(help="Folder of runs, in which latest is the newest and latest~1 the one before.", metavar="DIR")
+    str,
+    typer.Option(
+        help="Folder of runs, in which latest is the newest and latest~1 the one before.",
+        metavar="DIR",
+        rich_help_panel="Input",
+    ),
 ]
 RunsFolder = Annotated[
     Path,
@@ -99,6 +104,7 @@ def with_options(*names: str, helps: Mapping[str, str] | None = None) -> Callabl
         declared, texts = declared_options(), helps or {}
         added = {name: own.get(name) or _parameter(declared[name], texts.get(name)) for name in names}
         parameters = [*(own[name] for name in own if name not in names), *added.values()]
+        command.declared_options = frozenset(added) - frozenset(own)  # type: ignore[attr-defined] # HelpCommand reads it
         command.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined] # inspect reads it
         return command
 

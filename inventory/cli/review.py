@@ -18,6 +18,7 @@ from inventory.cli.signals import interrupted_by_signals
 from inventory.cli.stdout import colorizer, is_terminal, open_output, print_data
 from inventory.display.formatting import format_count, format_exact, format_number
 from inventory.errors import ExitCode, UsageError
+from inventory.option import VARIABLE_PREFIX
 
 if TYPE_CHECKING:
     from inventory.display.log import Log
@@ -37,11 +38,20 @@ class Show(StrEnum):
 
 
 RulesFolder = Annotated[
-    Path | None, typer.Option("--rules", help="Folder with your own rules, *.sql.", readable=False, metavar="DIR")
+    Path | None,
+    typer.Option(
+        "--rules", help="Folder with your own rules, *.sql.", readable=False, metavar="DIR", rich_help_panel="Input"
+    ),
 ]
 SettingsFile = Annotated[
     Path | None,
-    typer.Option(help="TOML file with [review], [rules.ID] and [[suppress]].", readable=False, metavar="FILE"),
+    typer.Option(
+        help="TOML file with [review], [rules.ID] and [[suppress]].",
+        readable=False,
+        metavar="FILE",
+        envvar=f"{VARIABLE_PREFIX}SETTINGS",
+        rich_help_panel="Input",
+    ),
 ]
 
 
@@ -49,48 +59,83 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
     snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help=f"The run: {RUN_LOCATION}.")],
     format: Annotated[  # noqa: A002 - the option's name
         Literal["text", "json", "csv", "parquet", "markdown", "sarif", "html"],
-        typer.Option(help="Format of the output."),
+        typer.Option(help="Format of the output.", rich_help_panel="Tables"),
     ] = "text",
-    output: Annotated[Path | None, typer.Option(help="File to write. Default: stdout.", readable=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write. Default: stdout.", readable=False, rich_help_panel="Tables")
+    ] = None,
     table: Annotated[
         Literal["findings", "exposure", "envelope", "summary"] | None,
-        typer.Option(help="With csv, parquet or json: the table to write. Default: findings; json: the whole review."),
+        typer.Option(
+            help="With csv, parquet or json: the table to write. Default: findings; json: the whole review.",
+            rich_help_panel="Tables",
+        ),
     ] = None,
     fail_on: Annotated[
         Literal["critical", "high", "medium", "low", "info"] | None,
-        typer.Option(help="Exit with 1 if a finding of this severity or a higher one fails."),
+        typer.Option(help="Exit with 1 if a finding of this severity or a higher one fails.", rich_help_panel="Run"),
     ] = None,
     min_coverage: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Exit with 6 if a smaller share of the verdicts is known.")
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Exit with 6 if a smaller share of the verdicts is known.", rich_help_panel="Run"
+        ),
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="Earlier findings (.csv, .parquet, .json), or an earlier run.", metavar="FINDINGS|SNAPSHOT"),
+        typer.Option(
+            help="Earlier findings (.csv, .parquet, .json), or an earlier run.",
+            metavar="FINDINGS|SNAPSHOT",
+            rich_help_panel="Input",
+        ),
     ] = None,
     history: Annotated[
         str | None,
         typer.Option(
-            help="Folder of runs; the earlier ones are the baseline. Default for latest: output.", metavar="DIR"
+            help="Folder of runs; the earlier ones are the baseline. Default for latest: output.",
+            metavar="DIR",
+            rich_help_panel="Input",
         ),
     ] = None,
     new_only: Annotated[
-        bool, typer.Option("--new-only", help="Show, and fail on, only what the baseline does not have.")
+        bool,
+        typer.Option(
+            "--new-only", help="Show, and fail on, only what the baseline does not have.", rich_help_panel="Input"
+        ),
     ] = False,
-    show: Annotated[list[Show] | None, typer.Option(help="Show these findings too (repeatable).")] = None,
+    show: Annotated[
+        list[Show] | None, typer.Option(help="Show these findings too (repeatable).", rich_help_panel="Tables")
+    ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Id of a rule to run, such as FGA101 or 'FGA1*' (repeatable).", metavar="RULE"),
+        typer.Option(
+            help="Id of a rule to run, such as FGA101 or 'FGA1*' (repeatable).", metavar="RULE", rich_help_panel="Input"
+        ),
     ] = None,
     rules: RulesFolder = None,
     settings: SettingsFile = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 if a suppression matches no finding.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 2 if a suppression matches no finding.", rich_help_panel="Run")
+    ] = False,
     as_of: Annotated[
-        str | None, typer.Option(help="Day that suppressions are compared with. Default: today, UTC.", metavar="DATE")
+        str | None,
+        typer.Option(
+            help="Day that suppressions are compared with. Default: today, UTC.",
+            metavar="DATE",
+            rich_help_panel="Input",
+        ),
     ] = None,
-    rule_timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds that one rule may take.")] = 60.0,
+    rule_timeout: Annotated[
+        float, typer.Option(min=0.001, max=86_400, help="Seconds that one rule may take.", rich_help_panel="Run")
+    ] = 60.0,
     metrics_file: Annotated[
         Path | None,
-        typer.Option(help="Metrics of the review in Prometheus' text format.", readable=False, metavar="FILE"),
+        typer.Option(
+            help="Metrics of the review in Prometheus' text format.",
+            readable=False,
+            metavar="FILE",
+            rich_help_panel="Run",
+        ),
     ] = None,
 ) -> None:
     """Find configurations that lose events or cost money.

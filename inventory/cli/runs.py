@@ -233,30 +233,48 @@ def diff(  # noqa: PLR0913, PLR0917 - the options of the command
     new: Annotated[str, typer.Argument(metavar="NEW", help="The later run, in the same form.")],
     format: Annotated[  # noqa: A002 - the option's name
         Literal["text", "json", "csv", "parquet", "markdown"],
-        typer.Option(help="Format of the output; all but text contain every change."),
+        typer.Option(help="Format of the output; all but text contain every change.", rich_help_panel="Tables"),
     ] = "text",
-    output: Annotated[Path | None, typer.Option(help="File to write. Default: stdout.", readable=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write. Default: stdout.", readable=False, rich_help_panel="Tables")
+    ] = None,
     kind: Annotated[
-        list[str] | None, typer.Option(help="Kind of changes that the text shows (repeatable).", metavar="KIND")
+        list[str] | None,
+        typer.Option(
+            help="Kind of changes that the text shows (repeatable).", metavar="KIND", rich_help_panel="Tables"
+        ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help="URNs that the text shows; 0 for all. Default: 20 on a terminal, all elsewhere."),
+        typer.Option(
+            min=0,
+            help="URNs that the text shows; 0 for all. Default: 20 on a terminal, all elsewhere.",
+            rich_help_panel="Tables",
+        ),
     ] = None,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 if something changed.", rich_help_panel="Run")
+    ] = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="With --exit-code: also 1 if a URN of OLD is unknown in NEW."),
+        typer.Option(
+            "--strict", help="With --exit-code: also 1 if a URN of OLD is unknown in NEW.", rich_help_panel="Run"
+        ),
     ] = False,
     facts: Annotated[
         bool,
-        typer.Option("--facts", help="Compare function_facts and aliases too, where both runs have them."),
+        typer.Option(
+            "--facts",
+            help="Compare function_facts and aliases too, where both runs have them.",
+            rich_help_panel="Input",
+        ),
     ] = False,
     fields: Annotated[
         str | None,
         typer.Option(
             metavar="NAME,...",
             help="With --facts: compare these fields too: fail_count, digest, code_size, last_modified.",
+            rich_help_panel="Input",
         ),
     ] = None,
     history: HistoryFolder = DEFAULT_HISTORY,

@@ -33,7 +33,9 @@ def terraform(
     snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help=f"The run: {RUN_LOCATION}.")],
     state: Annotated[
         list[Path] | None,
-        typer.Option(help="Output of terraform show -json (repeatable).", readable=False, metavar="FILE"),
+        typer.Option(
+            help="Output of terraform show -json (repeatable).", readable=False, metavar="FILE", rich_help_panel="Input"
+        ),
     ] = None,
     findings: Annotated[
         Path | None,
@@ -41,6 +43,7 @@ def terraform(
             help="Findings of inventory review (.csv, .parquet, .json): their fixes become comments.",
             readable=False,
             metavar="FILE",
+            rich_help_panel="Input",
         ),
     ] = None,
     rules: RulesFolder = None,

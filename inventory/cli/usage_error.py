@@ -8,11 +8,11 @@ from typing import Any, Final
 UsageError = Any
 """click's; some versions of typer contain a copy of click."""
 
-_SUGGESTION: Final = re.compile(r"\. Did you mean (?P<names>.*)\?$")
+_SUGGESTION: Final = re.compile(r"\. Did you mean (?P<names>[^?]*)\?.*$")
 _WORDINGS: Final = (
     (re.compile(r"^Value error, "), ""),
-    (re.compile(r"Input should be a valid integer.*|\S+ is not a valid integer.*"), "it must be a whole number"),
-    (re.compile(r"Input should be a valid number.*|\S+ is not a valid float.*"), "it must be a number"),
+    (re.compile(r"Input should be a valid integer.*|.* is not a valid int.*"), "it must be a whole number"),
+    (re.compile(r"Input should be a valid number.*|.* is not a valid float.*"), "it must be a number"),
     (re.compile(r"Input should be"), "it must be"),
 )
 """Wordings of pydantic and click, which versions of typer use."""

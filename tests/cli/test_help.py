@@ -88,3 +88,11 @@ def test_help_loads_nothing_heavy(arguments):
     assert modules & heavy == set()
     assert len([name for name in modules if name.startswith("inventory")]) <= 40
     assert len(modules) <= 400
+
+
+def test_only_options_that_have_a_variable_are_said_to_have_one():
+    assert section(help_of("export"), "Environment")[0].startswith("  INVENTORY_MAX_WORKERS ")
+    assert section(help_of("tables"), "Environment")[0].startswith("  INVENTORY_FORMAT ")
+    assert section(help_of("review"), "Environment") == ["  INVENTORY_SETTINGS  Sets --settings."]
+    for command in ("diff", "status", "schema", "runs"):
+        assert section(help_of(command), "Environment") == []
