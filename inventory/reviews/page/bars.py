@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from inventory.printable import printable
 from inventory.reviews.page.canvas import CONTEXT_SIZE, WIDTH, Canvas, Point, text_width
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ _LEGEND_ROW: Final = 18
 _BAR: Final = 9
 _GAP: Final = 12
 _VALUE_SIZE: Final = 11
+_CONTEXT_ROOM: Final = 62
+_CONTEXT_GAP: Final = 8
 
 
 class Part(NamedTuple):
@@ -65,10 +68,12 @@ def _draw_row(canvas: Canvas, bar: Bar, parts: Sequence[Part], whole: float | No
     if bar.is_rest:
         canvas.text(Point(0, baseline), bar.name, "label")
     else:
-        share = 0.66 if bar.context else 1
-        used = canvas.name_text(Point(0, baseline), bar.name, room * share)
+        beside = (
+            min(text_width(printable(bar.context), CONTEXT_SIZE), _CONTEXT_ROOM) + _CONTEXT_GAP if bar.context else 0
+        )
+        used = canvas.name_text(Point(0, baseline), bar.name, room - beside)
         if bar.context:
-            left = used + 8
+            left = used + _CONTEXT_GAP
             canvas.name_text(Point(left, baseline), bar.context, room - left, size=CONTEXT_SIZE, style="context")
     if any(bar.amounts) or not bar.is_rest:
         canvas.rectangle(Point(0, top + 17), WIDTH, _BAR, "track")

@@ -31,7 +31,10 @@ def draw_fan_in(reviewed: Reviewed) -> Picture | None:
         return None
     ((places, functions),) = reviewed.query(_REST)
     shown = rows[:_SHOWN]
-    bars = [Bar(_label(place), format_count(number, "function"), (number,), kind) for place, kind, number in shown]
+    bars = [
+        Bar(_label(place), format_count(number, "function"), (number,), _kind(place, kind))
+        for place, kind, number in shown
+    ]
     left = places - len(shown)
     if left:
         rest = functions - sum(row[2] for row in shown)
@@ -39,7 +42,7 @@ def draw_fan_in(reviewed: Reviewed) -> Picture | None:
         bars.append(Bar(name, format_count(rest, "function"), (0,), is_rest=True))
     place, kind, number = rows[0]
     canvas = draw_bars("fan-in", bars, [Part("functions", "fan-in")], number)
-    name = cut(printable(f"{kind} {_label(place)}"), _NAME_IN_TITLE)
+    name = cut(printable(f"{_kind(place, kind)} {_label(place)}".strip()), _NAME_IN_TITLE)
     title = f"{name} receives the failures of {format_count(number, 'function')}"
     if places > 1:
         title += f", the most of {places:,} failure destinations"
@@ -51,3 +54,8 @@ def draw_fan_in(reviewed: Reviewed) -> Picture | None:
 def _label(place: str) -> str:
     """What tells places apart: of a URN its last fields."""
     return place.rpartition(":")[2] if place.startswith(("urn:smn:", "dis:")) else short(place, len(place))
+
+
+def _kind(place: str, kind: str) -> str:
+    """The type of a place whose label does not begin with it."""
+    return "" if place.startswith("obs://") else kind

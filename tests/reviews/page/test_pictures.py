@@ -12,7 +12,7 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
-from support.reviewed_runs import RULES, call, config, review, run, smn, urn
+from support.reviewed_runs import RULES, call, config, obs, review, run, smn, urn
 
 from inventory.reviews.page.pictures import draw_pictures
 from inventory.reviews.reviewed import Details, Reviewed
@@ -210,6 +210,14 @@ def test_fan_in_counts_functions_of_each_failure_destination():
     drawn = pictures(run(fleet))["fan-in"]
     assert drawn.rows == (("urn:smn:cn-north-4:p1:topic", "SMN", 4), (urn("f0:latest"), "FunctionGraph", 1))
     assert drawn.title == "SMN topic receives the failures of 4 functions, the most of 2 failure destinations"
+
+
+def test_names_of_places_are_as_long_as_there_is_room():
+    fleet = {f"f{number}:latest": config(obs(f"bucket-{number}", "failures")) for number in range(4)}
+    fleet["g:latest"] = config(smn("urn:smn:cn-north-4:p1:a-topic"))
+    seen = texts(pictures(run(fleet))["fan-in"])
+    assert {"obs://bucket-3/failures", "a-topic", "SMN"} <= set(seen)
+    assert "OBS" not in seen
 
 
 def test_a_run_without_functions_has_only_the_empty_table_of_severities():
