@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from inventory.reviews.baseline import read_baseline
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inventory.reviews.rule import Rule
+
+
+_COLUMNS: Final = ["rule", "verdict", "subject", "event", "target", "evidence", "why_unknown"]
 
 
 class Fixes:
@@ -34,16 +38,22 @@ class Fixes:
         table = read_baseline(path).findings
         is_open = pc.and_not(pc.equal(table["verdict"], "fail"), pc.fill_null(table["suppressed"], False))
         is_open = pc.and_(is_open, pc.is_valid(table["subject"]))
-        self._table = table.filter(is_open).sort_by([(name, "ascending") for name in ("subject", "rule", "event")])
-        self._table = self._table.combine_chunks()
+        table = table.select(_COLUMNS).filter(is_open)
+        table = table.sort_by([(name, "ascending") for name in ("subject", "rule", "event")]).combine_chunks()
+        self._rows = next(iter(table.to_batches()), None)
+        self._spans: dict[str, tuple[int, int]] = {}
+        if self._rows is not None:
+            runs = pc.run_end_encode(self._rows["subject"], pa.int64())
+            ends = runs.run_ends.to_pylist()
+            self._spans = dict(zip(runs.values.to_pylist(), pairwise([0, *ends]), strict=True))
         self._rules = rules
 
     def of(self, subject: str) -> list[tuple[str, str]]:
         """Returns the suggestions about a URN or function: rule with its title, and what to copy."""
-        subjects = self._table["subject"]
-        start = bisect_left(range(len(subjects)), subject, key=lambda row: subjects[row].as_py())
-        end = bisect_left(range(len(subjects)), f"{subject}\0", lo=start, key=lambda row: subjects[row].as_py())
-        return [self._suggest(row) for row in self._table.slice(start, end - start).to_pylist()]
+        if self._rows is None or subject not in self._spans:
+            return []
+        start, end = self._spans[subject]
+        return [self._suggest(row) for row in self._rows.slice(start, end - start).to_pylist()]
 
     def _suggest(self, finding: dict[str, Any]) -> tuple[str, str]:
         rule = self._rules.get(finding["rule"])
