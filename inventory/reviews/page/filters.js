@@ -187,7 +187,11 @@ function buildFacet(facet, onChange) {
 }
 
 function choiceSearch(facet) {
-  const field = element("input", { type: "search", "aria-label": `Find: ${facet.label.toLowerCase()}`, placeholder: "Find" });
+  const field = element("input", {
+    type: "search",
+    "aria-label": `Find: ${facet.label.toLowerCase()}`,
+    placeholder: "Find",
+  });
   field.addEventListener("change", (event) => event.stopPropagation());
   field.addEventListener("input", () => {
     facet.wanted = field.value.toLowerCase();
@@ -216,7 +220,8 @@ function drawChoices(facet) {
     number.textContent = formatNumber(count(value));
     label.classList.toggle("none", count(value) === 0 && !box.checked);
   }
-  facet.rest.textContent = shown.length < found.length ? `${formatNumber(found.length - shown.length)} more: find them` : "";
+  facet.rest.textContent =
+    shown.length < found.length ? `${formatNumber(found.length - shown.length)} more: find them` : "";
 }
 
 function buildChoice(facet, value) {

@@ -16,7 +16,8 @@ function show() {
   document.getElementById("group").value = state.group;
   document.getElementById("sort").value = state.sort;
   const noun = COUNT === 1 ? "finding" : "findings";
-  document.getElementById("count").textContent = `${formatNumber(result.indices.length)} of ${formatNumber(COUNT)} ${noun}`;
+  document.getElementById("count").textContent =
+    `${formatNumber(result.indices.length)} of ${formatNumber(COUNT)} ${noun}`;
   document.getElementById("clear").hidden = writeHash({ ...state, group: "rule", sort: "severity" }) === "";
   drawRows(document.getElementById("rows"), result.indices, state.group);
 }
@@ -30,10 +31,23 @@ function change(changes) {
 
 // A link such as #severity=high was followed, or the address was edited.
 function followHash() {
-  const isView = location.hash.includes("=");
-  if (isView || !location.hash) state = readHash(location.hash); // otherwise it names a part of the page
+  state = readHash(location.hash);
   show();
-  if (isView) document.getElementById("findings").scrollIntoView({ behavior: "instant" });
+  if (location.hash) document.getElementById("findings").scrollIntoView({ behavior: "instant" });
+}
+
+// A click on a link to what the address already says changes nothing that the browser reports.
+function followLink(event) {
+  const link = event.target.closest("a[href^='#']");
+  if (!link) return;
+  const { hash } = link;
+  if (hash.includes("=")) {
+    if (hash === location.hash) followHash();
+  } else {
+    event.preventDefault(); // the address keeps the filters
+    document.querySelector(hash).scrollIntoView();
+    document.querySelector(hash).focus();
+  }
 }
 
 function exportCsv() {
@@ -51,6 +65,7 @@ document.getElementById("clear").addEventListener("click", () => {
 });
 document.getElementById("export").addEventListener("click", exportCsv);
 addEventListener("hashchange", followHash);
+addEventListener("click", followLink);
 addEventListener("beforeprint", () => drawForPrint(document.getElementById("print"), result.indices));
 addEventListener("afterprint", () => document.getElementById("print").replaceChildren());
 document.documentElement.classList.toggle("has-states", COLUMNS.state.some(Boolean));

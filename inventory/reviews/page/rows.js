@@ -13,7 +13,12 @@ function element(name, attributes, ...children) {
 }
 
 function chip(severity) {
-  return element("span", { class: `chip ${severity}` }, element("span", { class: "mark", "aria-hidden": "true" }), severity);
+  return element(
+    "span",
+    { class: `chip ${severity}` },
+    element("span", { class: "mark", "aria-hidden": "true" }),
+    severity,
+  );
 }
 
 function code(text) {
@@ -45,7 +50,8 @@ function appendInParts(parent, items, draw, noun, first = PAGE) {
     const part = items.slice(shown, shown + count).map(draw);
     more.before(...part);
     shown += part.length;
-    more.textContent = `Show ${formatNumber(Math.min(STEP, items.length - shown))} more of ${formatNumber(items.length)} ${noun}`;
+    const step = formatNumber(Math.min(STEP, items.length - shown));
+    more.textContent = `Show ${step} more of ${formatNumber(items.length)} ${noun}`;
     more.hidden = shown >= items.length;
     return part;
   };
@@ -104,17 +110,33 @@ function drawGroup(group, grouping, isOpen) {
   const [first] = group.indices;
   const title = element("span", { class: "group-title" });
   if (grouping === "rule") {
-    title.append(element("b", {}, printable(DATA.rules[group.key].title)), " ", element("span", { class: "muted" }, group.key));
+    title.append(
+      element("b", {}, printable(DATA.rules[group.key].title)),
+      " ",
+      element("span", { class: "muted" }, group.key),
+    );
   } else if (grouping === "function") {
     const owner = element("bdi", { class: "muted" }, printable(ownerOf(first)));
     title.append(element("b", {}, printable(cut(COLUMNS.function_name[first] ?? group.key, NAME_WIDTH))), " ", owner);
   } else {
     const project = [COLUMNS.project_id[first], COLUMNS.region[first]].filter(Boolean).join(" · ");
-    title.append(element("b", {}, printable(cut(COLUMNS.package[first] ?? "", NAME_WIDTH))), " ", element("bdi", { class: "muted" }, printable(project)));
+    title.append(
+      element("b", {}, printable(cut(COLUMNS.package[first] ?? "", NAME_WIDTH))),
+      " ",
+      element("bdi", { class: "muted" }, printable(project)),
+    );
   }
   const counts = element("span", { class: "group-counts" });
   group.counts.forEach((count, at) => {
-    if (count) counts.append(element("span", { class: "pair" }, chip(DATA.severities[at]), element("b", { class: "number" }, formatNumber(count))));
+    if (count)
+      counts.append(
+        element(
+          "span",
+          { class: "pair" },
+          chip(DATA.severities[at]),
+          element("b", { class: "number" }, formatNumber(count)),
+        ),
+      );
   });
   const box = element("details", { class: "group", "data-group": group.key }, element("summary", {}, title, counts));
   const fill = () => {
@@ -122,7 +144,10 @@ function drawGroup(group, grouping, isOpen) {
     const body = element("div", { class: "group-body" });
     if (grouping === "rule") {
       const rule = DATA.rules[group.key];
-      body.append(element("p", { class: "why" }, printable(rule.why)), element("p", { class: "do" }, printable(rule.fix)));
+      body.append(
+        element("p", { class: "why" }, printable(rule.why)),
+        element("p", { class: "do" }, printable(rule.fix)),
+      );
     }
     appendInParts(body, group.indices, (index) => drawFinding(index, grouping), "findings");
     box.append(body);
@@ -165,7 +190,11 @@ function drawFinding(index, grouping) {
 
 function tagsOf(index) {
   return [
-    COLUMNS.verdict[index] === "fail" ? null : COLUMNS.verdict[index] === "unknown" ? "not checked" : COLUMNS.verdict[index],
+    COLUMNS.verdict[index] === "fail"
+      ? null
+      : COLUMNS.verdict[index] === "unknown"
+        ? "not checked"
+        : COLUMNS.verdict[index],
     COLUMNS.state[index],
     COLUMNS.suppressed[index] === "yes" ? "suppressed" : null,
   ].filter(Boolean);
@@ -173,7 +202,9 @@ function tagsOf(index) {
 
 function shortEvidence(index) {
   if (isUnknown(index)) return COLUMNS.why_unknown[index] ?? "";
-  const text = evidenceOf(index).map(([name, value]) => `${printable(name)} ${valueText(value)}`).join(", ");
+  const text = evidenceOf(index)
+    .map(([name, value]) => `${printable(name)} ${valueText(value)}`)
+    .join(", ");
   return text.length > 160 ? `${text.slice(0, 160)} …` : text;
 }
 
@@ -192,7 +223,10 @@ function drawDetails(index) {
   add("Evidence", evidenceOf(index).length && drawEvidence(index));
   add("Suppressed", suppressionOf(index));
   add("Source", printable(rule.source));
-  add("First seen", `${(COLUMNS.first_seen[index] ?? "").slice(0, 16)} UTC${COLUMNS.state[index] ? `, ${COLUMNS.state[index]}` : ""}`);
+  add(
+    "First seen",
+    `${(COLUMNS.first_seen[index] ?? "").slice(0, 16)} UTC${COLUMNS.state[index] ? `, ${COLUMNS.state[index]}` : ""}`,
+  );
   add("Finding id", element("a", { href: `#finding=${COLUMNS.finding_id[index]}` }, COLUMNS.finding_id[index]));
   return list;
 }
@@ -206,15 +240,21 @@ function placeOf(index) {
 
 function suppressionOf(index) {
   if (COLUMNS.suppressed[index] !== "yes") return "";
-  return printable(
-    `until ${COLUMNS.suppressed_until[index]}, by ${COLUMNS.suppressed_by[index]}: ${COLUMNS.suppression_reason[index]}`,
-  );
+  const { suppressed_until: until, suppressed_by: by, suppression_reason: reason } = COLUMNS;
+  return printable(`until ${until[index]}, by ${by[index]}: ${reason[index]}`);
 }
 
 function drawEvidence(index) {
   const body = element("tbody", {});
   for (const [name, value] of evidenceOf(index)) {
-    body.append(element("tr", {}, element("th", { scope: "row" }, printable(name)), element("td", {}, code(typeof value === "string" ? value : JSON.stringify(value)))));
+    body.append(
+      element(
+        "tr",
+        {},
+        element("th", { scope: "row" }, printable(name)),
+        element("td", {}, code(typeof value === "string" ? value : JSON.stringify(value))),
+      ),
+    );
   }
   return element("table", { class: "evidence" }, body);
 }
@@ -248,8 +288,14 @@ function drawForPrint(parent, indices) {
     const rule = DATA.rules[group.key];
     const body = element("tbody", {});
     for (const index of group.indices) {
-      const evidence = evidenceOf(index).map(([name, value]) => `${printable(name)} ${valueText(value)}`).join(", ");
-      const notes = [isUnknown(index) ? `not checked: ${COLUMNS.why_unknown[index]}` : "", evidence, suppressionOf(index)];
+      const evidence = evidenceOf(index)
+        .map(([name, value]) => `${printable(name)} ${valueText(value)}`)
+        .join(", ");
+      const notes = [
+        isUnknown(index) ? `not checked: ${COLUMNS.why_unknown[index]}` : "",
+        evidence,
+        suppressionOf(index),
+      ];
       body.append(
         element(
           "tr",
@@ -261,13 +307,21 @@ function drawForPrint(parent, indices) {
         ),
       );
     }
-    const head = element("tr", {}, ...["Severity", "Where", "Evidence", "First seen"].map((name) => element("th", { scope: "col" }, name)));
+    const head = element(
+      "tr",
+      {},
+      ...["Severity", "Where", "Evidence", "First seen"].map((name) => element("th", { scope: "col" }, name)),
+    );
     parent.append(
       element("h3", {}, `${printable(rule.title)} (${group.key}): ${formatNumber(group.indices.length)}`),
       element("p", {}, printable(rule.why)),
       element("p", { class: "do" }, printable(rule.fix)),
       element("pre", {}, element("code", {}, printableLines(rule.block))),
-      element("p", { class: "muted" }, printable([rule.assumes && `Assumes: ${rule.assumes}`, `Source: ${rule.source}`].filter(Boolean).join(" "))),
+      element(
+        "p",
+        { class: "muted" },
+        printable([rule.assumes && `Assumes: ${rule.assumes}`, `Source: ${rule.source}`].filter(Boolean).join(" ")),
+      ),
       element("table", {}, element("thead", {}, head), body),
     );
   }

@@ -571,3 +571,16 @@ def test_a_missing_browser_skips_the_tests_but_not_in_ci(monkeypatch):
     monkeypatch.setenv("INVENTORY_BROWSER_TESTS", "1")
     with pytest.raises(pytest.fail.Exception, match="no Chromium"):
         find_programs()
+
+
+def test_a_link_on_the_page_is_followed_again_and_a_jump_keeps_the_filters(view):
+    view.open("severity=high")
+    link = view.browser.one("a.tile[href='#severity=high']")
+    count = view.count
+    view.search("no such text")
+    view.browser.script("history.replaceState(null, '', '#severity=high')")
+    view.browser.script("arguments[0].click()", link)
+    assert view.count == count > 0
+    view.browser.script("arguments[0].click()", view.browser.one("a.skip"))
+    assert view.fragment == "severity=high"
+    assert view.browser.driver.switch_to.active_element.get_attribute("id") == "findings"
