@@ -8,7 +8,7 @@ import ipaddress
 import os
 import re
 import socket
-import urllib.request
+import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
@@ -88,7 +88,7 @@ def _proxy_for(endpoint: str, _environment: object) -> Proxy | None:
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
     address = _to_address(host)
-    if is_loopback(host) or (address is not None and address.is_link_local):
+    if is_loopback(host) or (address is not None and address.is_link_local) or not _system_proxies():
         return None
     return None if _is_exempt(host, parts.port, address) else _proxy_of(parts.scheme)
 
@@ -143,11 +143,21 @@ def _longest_first(secrets: set[str]) -> tuple[str, ...]:
     return tuple(sorted(filter(None, secrets), key=lambda text: (-len(text), text)))
 
 
+def _system_proxies() -> dict[str, str]:
+    """The proxies of the environment; on macOS and Windows, otherwise those of the system."""
+    is_set = any(name.lower().endswith("_proxy") and value for name, value in os.environ.items())
+    if not is_set and sys.platform not in {"darwin", "win32"}:
+        return {}
+    from urllib.request import getproxies  # noqa: PLC0415 - slow to import, and seldom needed
+
+    return getproxies()
+
+
 def _values() -> Iterator[str]:
     for name, value in os.environ.items():
         if name.lower() in _VARIABLES:
             yield value
-    yield from (value for scheme, value in urllib.request.getproxies().items() if scheme in _PORTS)
+    yield from (value for scheme, value in _system_proxies().items() if scheme in _PORTS)
 
 
 def _spellings(text: str) -> tuple[str, ...]:
@@ -157,7 +167,7 @@ def _spellings(text: str) -> tuple[str, ...]:
 
 
 def _proxy_of(scheme: str) -> Proxy | None:
-    proxies = urllib.request.getproxies()
+    proxies = _system_proxies()
     value = (proxies.get(scheme) or proxies.get("all") or "").strip()
     return _parsed(value, scheme) if value else None
 
@@ -200,9 +210,11 @@ def _variable_of(value: str, scheme: str) -> str:
 
 def _is_exempt(host: str, port: int | None, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
     spelled = (host, f"{host}:{port}") if port and ":" not in host else (host,)
-    if any(map(urllib.request.proxy_bypass, spelled)):
+    from urllib.request import proxy_bypass  # noqa: PLC0415 - slow to import
+
+    if any(map(proxy_bypass, spelled)):
         return True
-    names = urllib.request.getproxies().get("no", "").split(",") if address is not None else ()
+    names = _system_proxies().get("no", "").split(",") if address is not None else ()
     return any(address in network for network in map(_network_of, names) if network is not None)
 
 

@@ -41,9 +41,7 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
         exit_on_error(options["log_format"], quiet=options["quiet"]) as log,
         measured("export", metrics_file, log) as measurement,
     ):
-        from inventory.cloud.projects import select_projects
         from inventory.pipeline.discover import Discovery, chosen_reports
-        from inventory.pipeline.dry_run import estimate
         from inventory.pipeline.load import began_with
         from inventory.runs.output import reserve_folder, resolve_output
         from inventory.settings_sources.checks import check_combination, plain_http_warnings
@@ -64,12 +62,16 @@ def export(source: Sources = None, **options: Any) -> None:  # noqa: ANN401 - ea
             )
         sources = open_sources(source, settings)
         if options["dry_run"]:
+            from inventory.pipeline.dry_run import estimate
+
             print_data(estimate(sources, settings))
             return
         for message in plain_http_warnings(settings):
             log.complain(message)
         search = None
         if is_discovery:
+            from inventory.cloud.projects import select_projects
+
             projects = select_projects(settings, options["region"], options["project_id"])
             search = Discovery(projects, options["versions"], options["aliases"], reports)
         mode: Mode = "resume" if resume else "overwrite" if options["overwrite"] else "new"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from inventory.cloud.credentials import TokenCredential, read_token_file
-from inventory.cloud.iam import IamTokenCredential, IamUser
 from inventory.cloud.koocli import find_koocli_keys
 from inventory.errors import CredentialRefusedError, CredentialsError, UrnError
 from inventory.redaction import Redactor
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from inventory.cloud.access_keys import AccessKeys
     from inventory.cloud.credentials import Credential
+    from inventory.cloud.iam import IamUser
     from inventory.cloud.transport import HttpSession
     from inventory.settings import ExportSettings
 
@@ -82,6 +82,8 @@ class PasswordProvider:
             endpoint = self._iam_endpoint(region)
         except UrnError as error:
             return MissingCredentials(f"the IAM endpoint of the region is invalid: {error}; give --iam-endpoint")
+        from inventory.cloud.iam import IamTokenCredential  # noqa: PLC0415 - only with user and password
+
         return IamTokenCredential(session, endpoint, self._user, scope)
 
 
@@ -243,6 +245,8 @@ def find_account_credentials(
         return TokenProvider(TokenCredential(token, f"{prefix}_AUTH_TOKEN"))
     if read("USER_NAME") or read("USER_PASSWORD"):
         name, password, domain = read.require_lines("USER_NAME", "USER_PASSWORD", "DOMAIN_NAME")
+        from inventory.cloud.iam import IamUser  # noqa: PLC0415 - only with user and password
+
         return PasswordProvider(IamUser(name, password, domain), iam_endpoint)
     return AccessKeyProvider(_keys(read, prefix, environment), signed_headers)
 

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-from tenacity import wait_incrementing
 from yarl import URL
 
 from inventory.cloud.responses import is_from_intermediary, is_web_page, parse_retry_after, read_error_body
@@ -119,6 +118,8 @@ class IamClient:
         Raises:
             CallError: the last error; it stops the scope if IAM is given up or its responses are unusable.
         """
+        from tenacity import wait_incrementing  # noqa: PLC0415 - slow to import
+
         counts = Attempts(self._clock())
         wait = wait_incrementing(_WAIT_SECONDS, _WAIT_SECONDS, tries * _WAIT_SECONDS)
         retry = RetryPolicy(tries, clock=self._clock, sleep=self._sleep, wait=wait)

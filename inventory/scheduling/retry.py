@@ -6,13 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState
-from tenacity.wait import wait_random_exponential
-
 from inventory.errors import CallError, CredentialExpiredError, ThrottledError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 
@@ -24,7 +23,6 @@ MAX_RENEWALS: Final = 3
 """Credential renewals that use up no attempt; the limit prevents endless renewals."""
 MAX_BUDGET: Final = 200
 """Retries of a scope in addition to those it earns."""
-_WAIT: Final = wait_random_exponential(multiplier=1.0, max=20.0)
 _LONGEST_ALONE_SECONDS: Final = 900.0
 """Longest pause of one URN from ``Retry-After``."""
 _MAX_BY_CHANCE: Final = 1
@@ -145,7 +143,7 @@ class RetryPolicy:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
-        wait: Callable[[RetryCallState], float] = _WAIT,
+        wait: Callable[[RetryCallState], float] | None = None,
     ) -> None:
         self.budget = RetryBudget()
         self._attempts = attempts
@@ -171,6 +169,10 @@ class RetryPolicy:
                 raise first.pop()
             return await call()
 
+        # tenacity imports tornado; most runs repeat nothing.
+        from tenacity import AsyncRetrying, wait_random_exponential  # noqa: PLC0415 - slow to import
+
+        self._wait = self._wait or wait_random_exponential(multiplier=1.0, max=20.0)
         # Coroutines that share one AsyncRetrying corrupt its state.
         retrying = AsyncRetrying(
             sleep=self._sleep,
@@ -194,11 +196,12 @@ class RetryPolicy:
 
     def _pause(self, state: RetryCallState, attempts: Attempts) -> float:
         error = _error_of(state)
+        wait = 0.0 if self._wait is None else self._wait(state)
         if not isinstance(error, ThrottledError):
-            return 0.0 if attempts.is_probe or attempts.is_free(error) else self._wait(state)
+            return 0.0 if attempts.is_probe or attempts.is_free(error) else wait
         if not attempts.is_alone:
             return 0.0  # the throttle waits
-        return max(self._wait(state), min(error.retry_after or 0.0, _LONGEST_ALONE_SECONDS))
+        return max(wait, min(error.retry_after or 0.0, _LONGEST_ALONE_SECONDS))
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:
