@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from inventory.printable import printable_json
+from inventory.printable import printable, printable_json
 from inventory.reviews.outputs.wording import ASKS, explain_command, template_of
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import combine_chunks
@@ -50,7 +50,7 @@ def encode_data(reviewed: Reviewed, rows: pa.Table) -> str:
     columns |= {name: _shared(rows.column(name)) for name in _SHARED}
     columns["first_seen"] = _codes(rows.column("first_seen").cast(pa.string()))
     data = {
-        "run": reviewed.details.run,
+        "run": printable(reviewed.details.run),
         "columns": rows.schema.names,
         "severities": SEVERITIES,
         "rules": {rule.id: _rule(rule) for rule in reviewed.rules.values()},

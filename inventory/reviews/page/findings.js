@@ -60,11 +60,16 @@ function formatNumber(value) {
   return value.toLocaleString("en-US");
 }
 
+// Numbers keep their digits, where the browser can: 1.0, and integers above 2^53.
+function exactNumber(_key, value, context) {
+  return typeof value === "number" && context && JSON.rawJSON ? JSON.rawJSON(context.source) : value;
+}
+
 function evidenceOf(index) {
   const text = COLUMNS.evidence[index];
   if (text === null) return [];
   try {
-    const values = JSON.parse(text);
+    const values = JSON.parse(text, exactNumber);
     if (values !== null && typeof values === "object" && !Array.isArray(values)) {
       return Object.entries(values).filter(([, value]) => value !== null);
     }
@@ -75,7 +80,13 @@ function evidenceOf(index) {
 }
 
 function valueText(value) {
-  return printable(typeof value === "string" ? value : JSON.stringify(value));
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function evidenceText(index) {
+  return evidenceOf(index)
+    .map(([name, value]) => printable(`${name} ${valueText(value)}`))
+    .join(", ");
 }
 
 function isUnknown(index) {
@@ -104,7 +115,7 @@ function blockOf(index) {
 function blockValues(index) {
   const values = Object.create(null);
   for (const [name, value] of evidenceOf(index)) {
-    if (typeof value !== "object") values[name] = String(value);
+    if (!Array.isArray(value) && valueText(value)[0] !== "{") values[name] = valueText(value);
   }
   for (const name of ["event", "target", "region", "project_id", "package", "function_name", "qualifier"]) {
     values[name] = COLUMNS[name][index] ?? "";

@@ -202,9 +202,7 @@ function tagsOf(index) {
 
 function shortEvidence(index) {
   if (isUnknown(index)) return COLUMNS.why_unknown[index] ?? "";
-  const text = evidenceOf(index)
-    .map(([name, value]) => `${printable(name)} ${valueText(value)}`)
-    .join(", ");
+  const text = evidenceText(index);
   return text.length > 160 ? `${text.slice(0, 160)} …` : text;
 }
 
@@ -248,12 +246,7 @@ function drawEvidence(index) {
   const body = element("tbody", {});
   for (const [name, value] of evidenceOf(index)) {
     body.append(
-      element(
-        "tr",
-        {},
-        element("th", { scope: "row" }, printable(name)),
-        element("td", {}, code(typeof value === "string" ? value : JSON.stringify(value))),
-      ),
+      element("tr", {}, element("th", { scope: "row" }, printable(name)), element("td", {}, code(valueText(value)))),
     );
   }
   return element("table", { class: "evidence" }, body);
@@ -288,14 +281,8 @@ function drawForPrint(parent, indices) {
     const rule = DATA.rules[group.key];
     const body = element("tbody", {});
     for (const index of group.indices) {
-      const evidence = evidenceOf(index)
-        .map(([name, value]) => `${printable(name)} ${valueText(value)}`)
-        .join(", ");
-      const notes = [
-        isUnknown(index) ? `not checked: ${COLUMNS.why_unknown[index]}` : "",
-        evidence,
-        suppressionOf(index),
-      ];
+      const unknown = isUnknown(index) ? `not checked: ${COLUMNS.why_unknown[index]}. ${fixOf(index)}` : "";
+      const notes = [unknown, evidenceText(index), suppressionOf(index)];
       body.append(
         element(
           "tr",

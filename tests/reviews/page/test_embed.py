@@ -3,6 +3,7 @@ import json
 import pytest
 from support.reviews import finding, reviewed, rule, table_of
 
+from inventory.printable import printable
 from inventory.reviews.outputs.wording import ASKS
 from inventory.reviews.page.embed import MAX_TEXT, embed, encode_data
 
@@ -70,7 +71,7 @@ def test_no_text_ends_the_script_element(text):
     row = {**finding("f"), "target": text, "evidence": text}
     block = encode_data(reviewed([row], rule(why=text), run=text), table_of([row]))
     assert not set("<>&\u2028\u2029\x00\x1b") & set(block)
-    assert json.loads(block)["run"] == text
+    assert json.loads(block)["run"] == printable(text)
     assert decode(json.loads(block)["findings"]["target"]) == [text]
     assert json.loads(embed(json.dumps(text, ensure_ascii=False))) == text
 
@@ -85,3 +86,9 @@ def test_a_rule_has_its_texts_and_a_reason_its_remedy():
     assert data["rules"]["FGA101"]["language"] == "hcl"
     assert data["rules"]["FGA101"]["explain"] == "inventory rules FGA101"
     assert data["reasons"]["not_answered"] == ASKS["not_answered"]._asdict()
+
+
+def test_the_name_of_a_run_may_be_no_utf8():
+    rows = [finding("f")]
+    text = encode_data(reviewed(rows, run="out\udcff"), table_of(rows))
+    assert json.loads(text)["run"] == "out\\udcff"

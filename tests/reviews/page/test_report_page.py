@@ -584,3 +584,12 @@ def test_a_link_on_the_page_is_followed_again_and_a_jump_keeps_the_filters(view)
     view.browser.script("arguments[0].click()", view.browser.one("a.skip"))
     assert view.fragment == "severity=high"
     assert view.browser.driver.switch_to.active_element.get_attribute("id") == "findings"
+
+
+def test_numbers_of_evidence_keep_their_digits(view):
+    view.open()
+    shown = view.browser.script(
+        """COLUMNS.evidence[0] = '{"a":9007199254740993,"b":1.0,"c":[18014398509481985],"d":null,"e":"1.0"}';"""
+        "return [evidenceText(0), blockValues(0).a, blockValues(0).b, blockValues(0).c ?? '']"
+    )
+    assert shown == ["a 9007199254740993, b 1.0, c [18014398509481985], e 1.0", "9007199254740993", "1.0", ""]
