@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Final
 
 from inventory.display.formatting import format_count, format_number
@@ -21,16 +22,16 @@ _SHORT_ID: Final = 8
 """Characters of a project id in a table that is too wide."""
 
 
-def as_text(results: Sequence[Checkup], width: int) -> str:
-    """Formats the checks of scopes: a row for each scope, then a line for each problem."""
+def as_text(results: Sequence[Checkup], width: int | None) -> str:
+    """Formats the checks of scopes: a row for each scope, then the problems, wrapped if there is a width."""
     marks = _TICKS if _can_show(_TICKS.values()) else _WORDS
     scopes = [printable(result.scope) for result in results]
     rows = [_row(result, marks) for result in results]
     used = [number for number, step in enumerate(STEPS) if any(row[number] for row in rows)]
     headings = [STEPS[number] for number in used]
     rows = [[row[number] for number in used] for row in rows]
-    space = width - sum(2 + max(len(name), 2) for name in headings)
-    if max(map(len, scopes)) > space:
+    space = (width or 0) - sum(2 + len(name) for name in headings)
+    if width is not None and max(map(len, scopes)) > space:
         scopes = [_shorten_id(scope) for scope in scopes]
     first = max(len("scope"), *map(len, scopes))
     lines = [f"{'scope':{first}}  " + "  ".join(headings)]
@@ -41,6 +42,11 @@ def as_text(results: Sequence[Checkup], width: int) -> str:
     problems = [line for ok in (False, None) for line in _problems(results, marks[ok], ok=ok)]
     ready = format_number(len(results) - failed)
     verdict = f"{format_count(len(results), 'scope')}: {ready} ready, {format_number(failed)} failed"
+    if width is not None:
+        problems = [
+            textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            for line in problems
+        ]
     return "\n".join([*lines, "", *problems, *([""] if problems else []), verdict])
 
 

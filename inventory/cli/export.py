@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,8 +21,6 @@ from inventory.settings_sources.run_options import declared_options
 if TYPE_CHECKING:
     from inventory.runs.folder import Mode
 
-_WIDTH: Final = 120
-"""Columns of text that is not for a terminal."""
 Sources = Annotated[
     list[str] | None,
     typer.Argument(help="Lists of URNs: .txt .csv .tsv .json .jsonl .parquet, each also .gz; - is standard input."),
@@ -188,6 +186,6 @@ def check(
         else:
             from inventory.cli.check import as_text
 
-            print_data(as_text(results, shutil.get_terminal_size().columns if is_terminal() else _WIDTH))
+            print_data(as_text(results, shutil.get_terminal_size().columns if is_terminal() else None))
         if not all(result.ok for result in results):
             raise typer.Exit(ExitCode.CREDENTIALS)

@@ -16,7 +16,7 @@ from inventory.errors import Status
 if TYPE_CHECKING:
     from inventory.runs.catalog import OtherEntry, Run
 
-_HEADINGS = ("run", "name", "ended (UTC)", "exit", "URNs", "configured", "failed", "size")
+_HEADINGS = ("run", "name", "ended (UTC)", "exit", "URNs", "failed", "size")
 
 
 def runs(
@@ -71,7 +71,6 @@ def _as_lines(folder: str, runs: list[Run], others: list[OtherEntry]) -> list[st
             f"{run.finished:%Y-%m-%d %H:%M}",
             str(run.exit_code),
             format_number(run.urns),
-            format_number(run.status.get(Status.CONFIGURED, 0)),
             format_number(run.urns - sum(run.status.get(status, 0) for status in _ANSWERED)),
             format_bytes(run.bytes),
         )

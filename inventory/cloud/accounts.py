@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from inventory.cloud.credentials import TokenCredential, read_token_file
 from inventory.cloud.koocli import find_koocli_keys
 from inventory.errors import CredentialRefusedError, CredentialsError, UrnError
+from inventory.option import VARIABLE_PREFIX
 from inventory.redaction import Redactor
 from inventory.user_paths import expand_user
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "HW"
 """Default prefix of the variables, as for the Terraform provider."""
+_TOKEN_FILE_VARIABLE: Final = f"{VARIABLE_PREFIX}TOKEN_FILE"
 _CONTROL_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -238,7 +240,9 @@ def find_account_credentials(
         CredentialsError: no complete credential was found.
     """
     if token_file is not None:
-        return TokenProvider(read_token_file(token_file))
+        variable = environment.get(_TOKEN_FILE_VARIABLE, "").strip()
+        is_variable = bool(variable) and Path(expand_user(variable)) == token_file
+        return TokenProvider(read_token_file(token_file, _TOKEN_FILE_VARIABLE if is_variable else "--token-file"))
     read = _Variables(environment, prefix)
     token = read("AUTH_TOKEN")
     if token:

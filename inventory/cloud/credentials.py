@@ -107,7 +107,7 @@ class TokenCredential:
         if stamp is None or stamp == self._file_version:
             return
         try:
-            token = _checked(_text_of(file), self._origin)
+            token = _checked(_text_of(file, self._origin), self._origin)
         except CredentialsError:
             return
         self._file_version = stamp
@@ -118,26 +118,26 @@ class TokenCredential:
             self.generation += 1
 
 
-def read_token_file(path: Path) -> TokenCredential:
-    """Reads a token from a file.
+def read_token_file(path: Path, option: str = "--token-file") -> TokenCredential:
+    """Reads a token from a file; messages call it by the option or variable that names it.
 
     Raises:
         CredentialsError: the file cannot be read or contains no token.
     """
     stamp = _file_version(path)  # before the read, so that a later change is noticed
-    return TokenCredential(_text_of(path), f"--token-file {path}", file=path, stamp=stamp)
+    return TokenCredential(_text_of(path, f"{option} {path}"), f"{option} {path}", file=path, stamp=stamp)
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path, name: str) -> str:
     try:
         with path.open("rb") as file:
             return file.read(_MAX_FILE).decode("utf-8-sig")
     except OSError as error:
         raise CredentialsError.from_os_error(
-            f"--token-file {path}", "cannot be read", error, "name another file, or set HW_AUTH_TOKEN"
+            name, "cannot be read", error, "name another file, or set HW_AUTH_TOKEN"
         ) from None
     except UnicodeError:
-        raise CredentialsError(f"--token-file {path} is not text in UTF-8; copy the token again") from None
+        raise CredentialsError(f"{name} is not text in UTF-8; copy the token again") from None
 
 
 def is_header_safe(secret: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, get_origin
 
 import msgspec
 
@@ -55,20 +55,18 @@ def load_environment(environment: Mapping[str, str], names: Iterable[str] | None
 
 def _convert(declared: DeclaredOption, text: str) -> Any:  # noqa: ANN401 - as the option has it
     """The value of a text; the values of a list are separated by commas."""
-    kind = declared.kind
+    is_list = get_origin(declared.kind) is tuple
     value: Any = text
-    if kind is bool:
+    if declared.kind is bool:
         value = _BOOLEANS.get(text.lower())
-    elif declared.choices:
+    elif is_list:
         value = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     try:
-        return msgspec.convert(value, kind, strict=False)
+        return msgspec.convert(value, declared.kind, strict=False)
     except msgspec.ValidationError:
-        if declared.choices:
-            expected = f"{' or '.join(declared.choices)}, separated by commas"
-        else:
-            expected = " or ".join(get_args(kind)) if get_origin(kind) is Literal else _EXPECTED[kind]
-        raise SettingsError(f"{declared.variable} {text!r} cannot be used; give {expected}") from None
+        expected = " or ".join(declared.choices) or _EXPECTED[declared.kind]
+        several = ", separated by commas" if is_list else ""
+        raise SettingsError(f"{declared.variable} {text!r} cannot be used; give {expected}{several}") from None
 
 
 def variable_warnings(environment: Mapping[str, str]) -> list[str]:

@@ -73,18 +73,22 @@ def test_commands_know_latest(folder):
     for arguments in (
         ("status", "latest", "--format", "json"),
         ("diff", "latest~1", "latest"),
-        ("review", "latest"),
         ("terraform", "latest"),
-        ("review", "latest", "--baseline", "latest~1"),
         ("tables", "latest", "--format", "csv"),
     ):
         done = call_cli(*arguments, cwd=folder)
         assert done.returncode == 0, done.stderr
-        if "--baseline" not in arguments:  # --history is a baseline itself
-            elsewhere = call_cli(*arguments, "--history", folder / "output", cwd=folder.parent)
-            assert elsewhere.returncode == 0, elsewhere.stderr
+        elsewhere = call_cli(*arguments, "--history", folder / "output", cwd=folder.parent)
+        assert elsewhere.returncode == 0, elsewhere.stderr
     status = call_cli("status", "latest~2", "--format", "json", cwd=folder)
     assert json.loads(status.stdout)["folder"] == "output/z"
+
+
+def test_review_knows_latest(folder):
+    done = call_cli("review", "latest", "--baseline", "latest~1", "--only", "FGA101", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    refused = call_cli("review", "latest~9", "--history", folder / "output", cwd=folder.parent)
+    assert (refused.returncode, "there is no latest~9" in refused.stderr) == (2, True)
 
 
 def test_runs_lists_a_history(folder):

@@ -63,7 +63,7 @@ MISTAKES = {
     ),
     "export urns.txt --output s3:/bucket/x": (2, "--output 's3:/bucket/x' is no URL; give s3://bucket/prefix"),
     "status nowhere": (2, "nowhere contains no run: there is no ledger.sqlite in it; name the folder of a run"),
-    "status latest": (2, "there is no folder output; name the folder that contains the runs"),
+    "status latest --history none": (2, "there is no folder none; name the folder that contains the runs"),
     "tables s3://bucket/run": (
         2,
         "s3://bucket/run is no local folder; for a run in an object store, give its work folder",

@@ -29,6 +29,7 @@ VALUES = {
     "INVENTORY_REGION": ("cn-north-4", "region", "cn-north-4"),
     "INVENTORY_ROWS_PER_FILE": ("10", "rows_per_file", 10),
     "INVENTORY_TIMEOUT": ("5", "timeout", 5.0),
+    "INVENTORY_TRANSPORT": ("session", "transport", "session"),
     "INVENTORY_TOKEN_FILE": ("token.txt", "token_file", "token.txt"),
 }
 
@@ -38,7 +39,7 @@ def test_every_setting_but_actions_has_a_variable():
     without = {option.command_line_name for option in declared if option.variable is None}
     assert without >= ACTIONS | OF_ONE_RUN
     assert {option.command_line_name for option in declared if option.is_setting} & without <= ACTIONS
-    assert {option.variable for option in declared if option.is_setting} - {None} >= set(VALUES)
+    assert {option.variable for option in declared if option.is_setting} - {None} == set(VALUES)
     for option in declared:
         assert option.variable in {None, f"INVENTORY_{option.command_line_name.replace('-', '_').upper()}"}
 
@@ -86,6 +87,7 @@ def test_a_variable_overrides_the_accounts_of_the_file(tmp_path, monkeypatch):
         ("INVENTORY_TIMEOUT", "1 s", "'1 s' cannot be used; give a number"),
         ("INVENTORY_TIMEOUT", "nan", "nan cannot be used; give seconds"),
         ("INVENTORY_FORMAT", "csv,xml", "'csv,xml' cannot be used; give parquet or csv, separated by commas"),
+        ("INVENTORY_TRANSPORT", "pigeon", "'pigeon' cannot be used; give auto or direct or session"),
         ("INVENTORY_NO_BATCH", "maybe", "'maybe' cannot be used; give true or false"),
         ("INVENTORY_ENDPOINT", "x", "'x' is not a URL such as https://"),
         ("INVENTORY_IAM_ENDPOINT", "x", "'x' is not a URL such as https://"),
@@ -147,3 +149,13 @@ def test_commands_read_variables(tmp_path, write_list, monkeypatch):
     wrong = run_cli("export", path, INVENTORY_LOG_FORMAT="yaml")
     assert wrong.returncode == 2
     assert "INVENTORY_LOG_FORMAT" in wrong.stderr
+
+
+def test_a_token_file_of_a_variable_is_named_by_it(tmp_path, write_list):
+    done = run_cli("export", write_list(["x"]), INVENTORY_TOKEN_FILE=str(tmp_path / "none"), token=None, cwd=tmp_path)
+    assert (done.returncode, done.stderr.startswith(f"inventory: INVENTORY_TOKEN_FILE {tmp_path}/none cannot")) == (
+        3,
+        True,
+    )
+    done = run_cli("export", "urns.txt", "--token-file", "other", INVENTORY_TOKEN_FILE="none", cwd=tmp_path)
+    assert done.stderr.startswith("inventory: --token-file other cannot be read")
