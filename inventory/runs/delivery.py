@@ -132,10 +132,11 @@ def collect(
         raise OutputError(database.in_use_message(ledger))
     record = find_record(place, shard)
     if record is not None:
-        ledger = folder / record.path
-        if not isinstance(place, FolderStore) and not (ledger.exists() and hash_file(ledger) == record.content):
-            fetch(place, record.path, ledger)
-        if has_bodies and not (ledger.exists() and hash_file(ledger) == record.content):
+        if isinstance(place, FolderStore) or not _has_content(ledger, record.content):
+            ledger = folder / record.path
+            if not isinstance(place, FolderStore) and not _has_content(ledger, record.content):
+                fetch(place, record.path, ledger)
+        if has_bodies and not _has_content(ledger, record.content):
             return None
     if not ledger.exists():
         return None
@@ -148,6 +149,10 @@ def collect(
             return _described(view, is_recorded=record is not None)
     except OutputError:  # damaged, or killed before it had a list
         return None
+
+
+def _has_content(path: Path, content: Sent) -> bool:
+    return path.exists() and hash_file(path) == content
 
 
 def _described(view: LedgerView, *, is_recorded: bool) -> Delivered:

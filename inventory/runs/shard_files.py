@@ -61,7 +61,7 @@ def remove_shards(run: Path) -> None:
                 entry.unlink()
     except OSError as error:
         raise OutputError.from_os_error(
-            run / FOLDER, "cannot be removed", error, "{remedy} and run the command again"
+            error.filename or run / FOLDER, "cannot be removed", error, "{remedy} and run the command again"
         ) from None
     for name in (FOLDER, PROGRESS):
         with suppress(OSError):  # it is missing, or contains other files

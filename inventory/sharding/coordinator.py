@@ -16,6 +16,7 @@ from inventory.runs.shard_progress import ShardProgress, read_progress, remove_p
 from inventory.scheduling.threads import run_in_thread
 from inventory.sharding.engines import DECIDED
 from inventory.sharding.plan import credential_of
+from inventory.storage.folder_store import FolderStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS: Final = 0.25
 _PATIENCE: Final = 40  # ticks
-_PAUSE_SECONDS: Final = 1.0
-"""Pause before the second attempt; doubled after each."""
+_PAUSE_SECONDS: Final = 1.0  # before the second attempt; tripled before the third
 
 
 class _Credential:
@@ -162,6 +162,8 @@ class Coordinator:
         arguments = ["--endpoint-share", repr(share)]
         if deadline != math.inf:
             arguments += ["--max-time", f"{max(deadline - time.monotonic(), 0.001):.3f}"]
+        if not isinstance(self._place, FolderStore):
+            arguments += ["--work-dir", str(self._folder)]
         self._running.add(shard.number)
         try:
             end = await pool.run(shard, arguments)

@@ -20,6 +20,7 @@ from inventory.runs import manifest
 from inventory.runs.delivery import ATTEMPTS, deliver, fetch, fetch_earlier, is_in_place, is_refused, work_path
 from inventory.runs.facts import RunEnd, RunFacts, record_end
 from inventory.runs.folder import RunFolder
+from inventory.runs.output import default_work_dir
 from inventory.runs.shard_files import shard_path
 from inventory.runs.shard_plan import VERSIONS, Place, Plan, Shard
 from inventory.runs.shard_progress import ShardReporter
@@ -42,7 +43,7 @@ class ShardOptions(NamedTuple):
     """How this process fetches shards.
 
     Attributes:
-        work_dir: folder on a local disk for ledgers; None: the place, which is then a folder.
+        work_dir: folder on a local disk for ledgers; None: the place, or the default folder of its URL.
         endpoint_share: of the limits that all processes of an endpoint share.
         max_time: seconds for a shard; None: as in the plan.
     """
@@ -94,9 +95,8 @@ async def _run_shard(
 ) -> tuple[ExitCode, bool]:
     began = time.monotonic()
     account = await run_cancellable(observer.check_cancelled, find_credentials, settings, environment, HEADERS)
-    if options.work_dir is None and not isinstance(place, FolderStore):
-        raise UsageError(f"a shard of {place} needs a folder on a local disk for its ledger: give --work-dir")
-    path = (options.work_dir or place.folder) / work_path(shard.number)  # type: ignore[union-attr] # a folder
+    default = place.folder if isinstance(place, FolderStore) else default_work_dir(place.url, environment)
+    path = (options.work_dir or default) / work_path(shard.number)
     folder = RunFolder(path.parent)
     folder.prepare("resume" if path.exists() else "new")
     await run_in_thread(fetch_earlier, place, shard, path)

@@ -220,6 +220,9 @@ class ObjectStore:
         with self._translate_errors():
             self._files = make(retry_strategy=retries, **options, **_proxy_options(url, options), **trusted)
 
+    def __str__(self) -> str:
+        return str(self.url)
+
     def listed(self, folders: tuple[str, ...] = ()) -> dict[str, Found]:
         """Returns the objects under the URL and in the given folders."""
         with self._translate_errors():

@@ -9,6 +9,7 @@ from pathlib import Path
 from support.runs import TOKEN
 
 from inventory.errors import InventoryError
+from inventory.pipeline.discover import Discovery
 from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
 from inventory.runs.shard_plan import read_plan
@@ -105,7 +106,7 @@ async def export_sharded(
 ):
     """Runs an export in shards in this loop, with no cap on the pace unless one is given."""
     settings = check_settings(ExportSettings(**{"max_per_second": 0.0, "format": ("parquet", "csv"), **settings}))
-    sources = [] if source is None else [Source(str(source))]
+    sources = source if isinstance(source, Discovery) else [] if source is None else [Source(str(source))]
     place = output if isinstance(output, Output) else Output(Path(output))
     with engine(own):
         return await export_in_shards(
