@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from inventory.reviews import findings as declared
 from inventory.reviews.baseline import with_states
@@ -15,7 +17,7 @@ from inventory.reviews.database import registered, translate_errors
 from inventory.reviews.evaluate import VIEWS, bind, severity_names
 from inventory.reviews.verdicts import NOTHING, PART, REASONS, VERDICTS
 from inventory.settings import SEVERITIES
-from inventory.tables.arrow import ArrowStream, combine_chunks, to_array, to_numbers, to_scalar
+from inventory.tables.arrow import combine_chunks, to_array, to_numbers, to_scalar
 from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from inventory.reviews.verdicts import Verdicts
 
 _ROWS_PER_BATCH: Final = 50_000
+_DIGEST: Final = 8
+"""Bytes of the id of a finding."""
 _FIELDS: Final = arrow_schema(declared.FINDINGS)
 _VERDICTS: Final = to_array(VERDICTS, pa.string())
 _REASONS: Final = to_array((None, *REASONS), pa.string())
@@ -69,9 +73,6 @@ SELECT subject_id, event, verdict, reason, target, evidence
 FROM ({ids}) LEFT JOIN ({details}) AS details USING (id)
 ORDER BY subject_id, event NULLS FIRST
 """
-_FINDING_IDS: Final = (
-    "SELECT substr(sha256($rule || chr(10) || subject || chr(10) || coalesce(event, '')), 1, 16) FROM incoming"
-)
 _DISTINCT: Final = ("subject", "function_name")
 _REPEATED: Final = ("region", "project_id", "package", "qualifier")
 
@@ -152,9 +153,11 @@ class FindingRows:
         else:
             rows = _NAMED_ROWS.format(named=NAMED[view], details=details)
             query = _IN_ORDER.format(rows=rows, states="")
-        with closing(self._connection.cursor()) as cursor, translate_errors():
-            cursor.register("incoming", ArrowStream(group.kept.table()))
-            cursor.execute("CREATE TEMP TABLE kept AS FROM incoming")
+        with (
+            closing(self._connection.cursor()) as cursor,
+            registered(cursor, "kept", group.kept.table()),
+            translate_errors(),
+        ):
             yield from cursor.sql(query, params=bind(query, values)).to_arrow_reader(_ROWS_PER_BATCH)
 
     def _complete(self, batch: pa.RecordBatch, constants: Mapping[str, Any]) -> pa.RecordBatch:
@@ -164,7 +167,7 @@ class FindingRows:
             columns |= self._subjects.of(to_numbers(columns["subject_id"].cast(pa.int64()), 0))
             columns["verdict"] = _VERDICTS.take(columns["verdict"])
             columns["why_unknown"] = _REASONS.take(columns["reason"])
-        columns["finding_id"] = self._finding_ids(constants["rule"], columns)
+        columns["finding_id"] = _finding_ids(constants["rule"], columns["subject"], columns["event"])
         arrays = [
             columns[field.name].cast(field.type)
             if field.name in columns
@@ -173,14 +176,21 @@ class FindingRows:
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=_FIELDS)
 
-    def _finding_ids(self, rule: str, columns: Mapping[str, pa.Array]) -> pa.Array:
-        rows = pa.table({name: columns[name].cast(pa.string()) for name in ("subject", "event")})
-        with closing(self._connection.cursor()) as cursor, registered(cursor, "incoming", rows):
-            return combine_chunks(cursor.sql(_FINDING_IDS, params={"rule": rule}).to_arrow_table().column(0))
-
     @cached_property
     def _subjects(self) -> _Subjects:
         return _Subjects(self._connection)
+
+
+def _finding_ids(rule: str, subjects: pa.Array, events: pa.Array) -> pa.Array:
+    texts = pc.binary_join_element_wise(
+        *(to_scalar(rule, pa.string()), subjects.cast(pa.string())),
+        *(events.cast(pa.string()).fill_null(to_scalar("", pa.string())), to_scalar("\n", pa.string())),
+    )
+    digests = b"".join([sha256(text).digest()[:_DIGEST] for text in texts.cast(pa.binary()).to_pylist()])
+    ends = np.arange(0, 2 * len(digests) + 1, 2 * _DIGEST, dtype=np.int32)
+    return pa.Array.from_buffers(
+        pa.string(), len(texts), [None, pa.py_buffer(ends), pa.py_buffer(digests.hex().encode())]
+    )
 
 
 class _Subjects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -30,9 +31,15 @@ def write_parquet(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
     """Writes one table as Parquet; its metadata has the rules that ran."""
     schema = schema_of(table)
     schema = schema.with_metadata({**schema.metadata, "inventory.rules": " ".join(reviewed.rules)})
-    with pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer:
+    with (
+        pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer,
+        ThreadPoolExecutor(max_workers=1) as second_core,
+    ):
+        write: Future[object] = second_core.submit(bool)
         for batch in reviewed.rows(table):
-            writer.write_batch(batch)
+            write.result()
+            write = second_core.submit(writer.write_batch, batch)
+        write.result()
 
 
 def write_csv(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
