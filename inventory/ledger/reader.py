@@ -19,7 +19,7 @@ from inventory.ledger.database import (
     translate_sqlite_errors,
 )
 from inventory.ledger.records import AnswerCount, Reject, ScopeCount, SourceRead, StatusCount
-from inventory.ledger.schema import SCHEMAS, VERSION, ListedTable, checksum, checksum_of_urn
+from inventory.ledger.schema import INDEX, SCHEMAS, SORTED, VERSION, ListedTable, checksum, checksum_of_urn
 from inventory.outcome import Outcome
 from inventory.urn import scope_prefix
 
@@ -35,6 +35,11 @@ LISTED_ITEMS: Final = "listed-items"
 _LINES_BLOCK: Final = 4096
 NO_ANSWER: Final = 0
 """HTTP status of a call without an answer."""
+_COUNT_STATUSES: Final = """
+SELECT substr(urn, 1, instr(urn, ':function:')) AS scope, status, error_kind, count(*), min(urn), sum(finished_at > ?),
+    min(CASE WHEN finished_at > ? THEN finished_at END)
+FROM outcomes NOT INDEXED GROUP BY scope, status, error_kind
+"""
 
 
 class LedgerView:
@@ -96,7 +101,8 @@ class LedgerView:
                 f"{self._path} was written by another version of inventory (ledger {version}, not {VERSION}): "
                 "use that version, or start again with --overwrite"
             )
-        if self._db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() != SCHEMAS[version]:
+        query = "SELECT name, sql FROM sqlite_master WHERE name <> ? ORDER BY name"
+        if self._db.execute(query, (INDEX,)).fetchall() != SCHEMAS[version]:
             raise self.damage_error("its tables are not those of a ledger")
 
     def close(self) -> None:
@@ -177,13 +183,25 @@ class LedgerView:
         if total not in (0, number):  # 0 during a load
             raise self.damage_error(f"{number:,} URNs found, {total:,} written")
 
+    @property
+    def is_sorted(self) -> bool:
+        """Whether outcomes can be found by URN without reading all of them."""
+        if self._version() <= SORTED:
+            return True
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (INDEX,)).fetchone() is not None
+
     def _outcomes(self) -> Iterator[Outcome]:
+        number = 0
         with self._translate_errors():
             for row in self._db.execute("SELECT * FROM outcomes ORDER BY urn"):
                 outcome = Outcome._make(row[:-1])
                 if checksum(outcome) != row[-1]:
                     raise self.damage_error(f"the outcome of {outcome.urn} was changed")
+                number += 1
                 yield outcome
+            (written,) = self._db.execute("SELECT count(*) FROM outcomes NOT INDEXED").fetchone()
+        if number != written:
+            raise self.damage_error(f"{number:,} outcomes are sorted, {written:,} written")
 
     def urn_lines(self, region: str, project_id: str) -> Iterator[str]:
         """Streams the URNs of a scope in order, as blocks of JSON lines; their checksums are not verified."""
@@ -250,6 +268,8 @@ class LedgerView:
         """Whether the service answered a call of the scope, in any session."""
         first, end = urn_range(region, project_id)
         with self._translate_errors():
+            if not self.is_sorted:  # the first session, in which the scope has no outcome yet
+                return False
             query = "SELECT 1 FROM outcomes WHERE urn > ? AND urn < ? AND status <> 'failed' LIMIT 1"
             return self._db.execute(query, (first, end)).fetchone() is not None
 
@@ -286,16 +306,10 @@ class LedgerView:
 
     def count_statuses(self, since: int) -> Iterator[StatusCount]:
         """Counts URNs by scope, status and error kind; ``since`` is in microseconds since 1970."""
-        for region, project_id, _ in self.scopes():
-            with self._translate_errors():
-                cursor = self._db.execute(
-                    "SELECT status, error_kind, count(*), min(urn), sum(finished_at > ?),"
-                    " min(CASE WHEN finished_at > ? THEN finished_at END)"
-                    " FROM outcomes WHERE urn > ? AND urn < ? GROUP BY status, error_kind ORDER BY status, error_kind",
-                    (since, since, *urn_range(region, project_id)),
-                )
-                for row in cursor:
-                    yield StatusCount(region, project_id, *row)
+        with self._translate_errors():
+            rows = self._db.execute(_COUNT_STATUSES, (since, since)).fetchall()
+        counts = (StatusCount(*prefix.split(":")[2:4], *values) for prefix, *values in rows)
+        yield from sorted(counts, key=lambda count: tuple(text or "" for text in count[:4]))
 
     def last_finished(self) -> int | None:
         """The time of the last outcome in microseconds since 1970, or None."""

@@ -17,7 +17,9 @@ from inventory.outcome import Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION: Final = 4
+VERSION: Final = 5
+SORTED: Final = 4
+"""Ledgers of this version and earlier ones store outcomes sorted by URN, not in the order of their arrival."""
 EARLIER: Final = 3
 """A ledger of this version lacks the tables of :class:`ListedTable`; it is read as it is and completed when written."""
 
@@ -34,10 +36,10 @@ CREATE TABLE rejects (
     source TEXT NOT NULL, line INTEGER NOT NULL, text TEXT NOT NULL, reason TEXT NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE outcomes (
-    urn TEXT PRIMARY KEY, status TEXT NOT NULL, error_kind TEXT, http_status INTEGER, error_code TEXT, error_msg TEXT,
+    urn TEXT NOT NULL, status TEXT NOT NULL, error_kind TEXT, http_status INTEGER, error_code TEXT, error_msg TEXT,
     body BLOB NOT NULL, operation TEXT NOT NULL, attempts INTEGER NOT NULL, throttled INTEGER NOT NULL,
     request_id TEXT, duration_ms NOT NULL, finished_at INTEGER NOT NULL, checksum INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 CREATE TABLE again (urn TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE listed (function TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE answers (
@@ -45,7 +47,16 @@ CREATE TABLE answers (
     checksum INTEGER NOT NULL, PRIMARY KEY (region, project_id, operation, http_status)
 ) WITHOUT ROWID;
 """
-"""No checksum: ``again`` comes from outcomes; an error in ``listed`` costs calls. ``duration_ms`` is not converted."""
+"""Outcomes are appended: a row writes one page, not those of its neighbours in a tree; :data:`CREATE_INDEX` sorts them.
+
+No checksum: ``again`` comes from outcomes; an error in ``listed`` costs calls. ``duration_ms`` is not converted."""
+
+INDEX: Final = "outcomes_by_urn"
+CREATE_INDEX: Final = f"CREATE UNIQUE INDEX {INDEX} ON outcomes (urn)"
+_CREATE_SORTED: Final = CREATE.replace("urn TEXT NOT NULL, status", "urn TEXT PRIMARY KEY, status").replace(
+    "finished_at INTEGER NOT NULL, checksum INTEGER NOT NULL\n)",
+    "finished_at INTEGER NOT NULL, checksum INTEGER NOT NULL\n) WITHOUT ROWID",
+)
 
 
 class ListedTable(StrEnum):
@@ -75,7 +86,11 @@ def _schema(create: str) -> list[tuple[str, str]]:
     return sorted((re.findall(r"CREATE TABLE (\w+)", text)[0], text) for text in statements if text)
 
 
-SCHEMAS: Final = {EARLIER: _schema(CREATE), VERSION: _schema(CREATE + CREATE_LISTED)}
+SCHEMAS: Final = {
+    EARLIER: _schema(_CREATE_SORTED),
+    SORTED: _schema(_CREATE_SORTED + CREATE_LISTED),
+    VERSION: _schema(CREATE + CREATE_LISTED),
+}
 """Names and statements of the tables, by version."""
 LIST_TABLES: Final = tuple(name for name, _ in SCHEMAS[EARLIER])
 """The tables that a load replaces."""

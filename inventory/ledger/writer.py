@@ -1,13 +1,12 @@
-"""Writes the ledger: the list, then outcomes in small commits."""
+"""Writes the ledger: outcomes in small commits, after the list."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
 from inventory.ledger.database import (
@@ -20,44 +19,46 @@ from inventory.ledger.database import (
     translate_sqlite_errors,
     way_out,
 )
-from inventory.ledger.reader import BODIES_DROPPED, LISTED_ITEMS, LedgerView, urn_range
-from inventory.ledger.records import AnswerCount, Reject, SourceRead
+from inventory.ledger.list_writer import ListWriter
+from inventory.ledger.reader import BODIES_DROPPED, NO_ANSWER, urn_range
+from inventory.ledger.records import AnswerCount
 from inventory.ledger.schema import (
     CREATE,
+    CREATE_INDEX,
     CREATE_LISTED,
     DROP_BODIES,
     EARLIER,
-    LIST_TABLES,
-    LISTED_URNS,
+    SORTED,
     VERSION,
-    WRITE_CALLS,
     WRITE_OUTCOME,
-    ListedTable,
     checksum,
-    checksum_of_urn,
     with_checksum,
 )
 from inventory.storage.file_lock import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from inventory.outcome import Outcome
 
 _PENDING_BLOCK: Final = 512
-_PENDING: Final = (
-    "FROM urns WHERE urn > ? AND urn < ?"
-    " AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
+_OF_SCOPE: Final = "FROM urns WHERE urn > ? AND urn < ?"
+_NOT_SETTLED: Final = (
+    "AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
     " OR EXISTS (SELECT 1 FROM again WHERE again.urn = urns.urn))"
+)
+_PENDING: Final = f"{_OF_SCOPE} {_NOT_SETTLED}"
+_CALLS_OF_OUTCOMES: Final = (
+    "SELECT http_status, count(*), sum(attempts), sum(throttled) FROM outcomes"
+    " WHERE urn >= ? AND urn < ? AND operation = ? GROUP BY http_status"
 )
 _SPARSE: Final = "sparse"
 _COMPACT: Final = "compact"
 """Values of BODIES_DROPPED, before and after compaction."""
 
 
-class Ledger(LedgerView):
+class Ledger(ListWriter):
     """A ledger with one writer and many readers.
 
     Every method raises OutputError if the file cannot be read or written.
@@ -74,7 +75,9 @@ class Ledger(LedgerView):
         self._path = path
         self._pending_outcomes: list[Outcome] = []
         self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
+        self._pending_of_urns: Counter[tuple[str, str, str, int]] = Counter()
         self._pending_listed: list[str] = []
+        self._settled: Counter[tuple[str, ...]] = Counter()
         self._has_requeued = False
         self._lock = Lock(lock_path(path))
         self._lock.take(in_use_message(path), way_out(path))
@@ -83,9 +86,6 @@ class Ledger(LedgerView):
         except (OutputError, InterruptedRunError):
             self._lock.release()
             raise
-
-    def _translate_errors(self) -> AbstractContextManager[None]:
-        return translate_sqlite_errors(self._path)
 
     def _open_or_replace(self, check_cancelled: Callable[[], None], *, replace: bool) -> None:
         try:
@@ -115,7 +115,7 @@ class Ledger(LedgerView):
         if version:
             self._check_version(version)
             if version == EARLIER:
-                self._db.executescript(f"BEGIN;{CREATE_LISTED}PRAGMA user_version = {VERSION};COMMIT")
+                self._db.executescript(f"BEGIN;{CREATE_LISTED}PRAGMA user_version = {SORTED};COMMIT")
         elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
             raise LedgerUnusableError(f"{self._path} is another program's file; give another --output")
         else:
@@ -132,90 +132,53 @@ class Ledger(LedgerView):
             self._db.close()
             self._lock.release()
 
-    def set_fact(self, name: str, value: object) -> None:
-        """Stores a fact for resumed runs."""
-        with translate_sqlite_errors(self._path):
-            row = with_checksum((name, msgspec.json.encode(value).decode()))
-            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", row)
-
-    @contextmanager
-    def loading(self) -> Iterator[None]:
-        """One transaction that replaces the whole list, except listed items."""
-        with translate_sqlite_errors(self._path), self._transaction():
-            for table in LIST_TABLES:
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - no input
-            yield
-            for table in LISTED_URNS:  # a list may name what is no URN
-                self._db.execute(f"DELETE FROM {table} WHERE name NOT IN (SELECT urn FROM urns)")  # noqa: S608 - no input
-            counts = {
-                table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - no input
-                for table in ListedTable
-            }
-            self.set_fact(LISTED_ITEMS, counts)
-
-    def clear_listed_items(self) -> None:
-        """Removes what earlier lists said, before a list is read."""
-        with translate_sqlite_errors(self._path), self._transaction():
-            for table in ListedTable:
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - no input
-
-    def add_listed_items(self, table: ListedTable, items: Iterable[tuple[str, str]]) -> None:
-        """Adds names and what a list says of them; the last item of a name is kept."""
-        with translate_sqlite_errors(self._path), self._transaction():
-            statement = f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)"  # noqa: S608 - no input
-            self._db.executemany(statement, (with_checksum((name, kept)) for name, kept in items))
-
-    def add_urns(self, urns: Iterable[str]) -> None:
-        """Adds URNs; ignores duplicates."""
-        with translate_sqlite_errors(self._path):
-            rows = ((urn, checksum_of_urn(urn)) for urn in sorted(urns))
-            self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?, ?)", rows)
-
-    def add_rejects(self, rejects: Iterable[Reject]) -> None:
-        """Adds input entries that are not function URNs."""
-        with translate_sqlite_errors(self._path):
-            self._db.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?, ?)", map(with_checksum, rejects))
-
-    def add_source(self, source: SourceRead) -> None:
-        """Adds a source that was read to its end."""
-        with translate_sqlite_errors(self._path):
-            self._db.execute("INSERT INTO sources VALUES (?, ?, ?, ?)", with_checksum(source))
-
-    def count_scopes(self, scopes: Iterable[tuple[str, str]]) -> None:
-        """Stores the number of URNs of each scope, after the load."""
-        with translate_sqlite_errors(self._path):
-            for region, project_id in scopes:
-                first, end = urn_range(region, project_id)
-                query = "SELECT count(*) FROM urns WHERE urn >= ? AND urn < ?"
-                counted = self._db.execute(query, (first, end)).fetchone()
-                self._db.execute(
-                    "INSERT INTO scopes VALUES (?, ?, ?, ?)", with_checksum((region, project_id, *counted))
-                )
-
-    def add_calls(self, calls: Iterable[AnswerCount]) -> None:
-        """Adds the calls of discovery."""
-        with translate_sqlite_errors(self._path):
-            for *key, made in calls:
-                query = (
-                    "SELECT * FROM answers WHERE region = ? AND project_id = ? AND operation = ? AND http_status = ?"
-                )
-                found = self._db.execute(query, key).fetchone()
-                before = 0 if found is None else self._verified("answers", found)[-1]
-                self._db.execute(WRITE_CALLS, with_checksum((*key, before + made)))
-
     def requeue_failures(self) -> None:
         """Makes failed URNs pending; each keeps its outcome until the next."""
+        self.sort_outcomes()
         with translate_sqlite_errors(self._path):
             self._db.execute("DELETE FROM again")
             self._db.execute("INSERT INTO again SELECT urn FROM outcomes WHERE status = 'failed'")
             self._has_requeued = True
 
+    def sort_outcomes(self, check_cancelled: Callable[[], None] = lambda: None) -> None:
+        """Makes outcomes findable by URN; later sessions replace those of failed URNs.
+
+        Args:
+            check_cancelled: called periodically; raise InterruptedRunError to end it.
+        """
+        with translate_sqlite_errors(self._path):
+            if self.is_sorted:
+                return
+            try:
+                with cancellable(self._db, check_cancelled):
+                    self._db.execute(CREATE_INDEX)
+            except sqlite3.IntegrityError as error:
+                raise self.damage_error(f"a URN has two outcomes: {error}") from None
+
+    def check(self, check_cancelled: Callable[[], None] = lambda: None) -> None:
+        """See :meth:`LedgerView.check`; sorts the outcomes first."""
+        self.sort_outcomes(check_cancelled)
+        super().check(check_cancelled)
+
+    def has_pending(self, region: str, project_id: str) -> bool:
+        """Whether a URN of a scope is pending."""
+        return self._count_pending(region, project_id) > 0
+
+    def _count_pending(self, region: str, project_id: str) -> int:
+        with translate_sqlite_errors(self._path):
+            if self.is_sorted:
+                query = f"SELECT count(*) {_PENDING}"
+                return int(self._db.execute(query, urn_range(region, project_id)).fetchone()[0])
+        urns = {(scope.region, scope.project_id): scope.urns for scope in self.scopes()}
+        return urns[region, project_id] - self._settled[region, project_id]
+
     def pending(self, region: str, project_id: str) -> Iterator[str]:
-        """The pending URNs of a scope in order, read in blocks."""
+        """The pending URNs of a scope in order, read in blocks; in a first session, each of them once."""
         last, end = urn_range(region, project_id)
+        with translate_sqlite_errors(self._path):
+            query = f"SELECT urn {_PENDING if self.is_sorted else _OF_SCOPE} ORDER BY urn LIMIT ?"
         while True:
             with translate_sqlite_errors(self._path):
-                query = f"SELECT urn {_PENDING} ORDER BY urn LIMIT ?"
                 block = self._db.execute(query, (last, end, _PENDING_BLOCK)).fetchall()
             if not block:
                 return
@@ -226,10 +189,14 @@ class Ledger(LedgerView):
     def pending_samples(self, region: str, project_id: str) -> Iterator[str]:
         """Pending URNs from the end and the middle of a scope."""
         bounds = urn_range(region, project_id)
-        for count in (False, True):
+        for is_middle in (False, True):
+            skipped = self._count_pending(region, project_id) // 2 if is_middle else 0
             with translate_sqlite_errors(self._path):
-                skipped = self._db.execute(f"SELECT count(*) {_PENDING}", bounds).fetchone()[0] // 2 if count else 0
-                query = f"SELECT urn {_PENDING} ORDER BY urn DESC LIMIT 1 OFFSET ?"
+                if self.is_sorted:
+                    query = f"SELECT urn {_PENDING} ORDER BY urn DESC LIMIT 1 OFFSET ?"
+                else:  # one URN is looked for in all outcomes, not each of the scope
+                    last = f"SELECT urn {_OF_SCOPE} ORDER BY urn DESC LIMIT 1 OFFSET ?"
+                    query = f"SELECT urn FROM ({last}) WHERE urn NOT IN (SELECT urn FROM outcomes)"  # noqa: S608 - no input
                 found = self._db.execute(query, (*bounds, skipped)).fetchone()
             if found is not None:
                 yield found[0]
@@ -237,10 +204,14 @@ class Ledger(LedgerView):
     def record(self, outcome: Outcome) -> None:
         """Queues an outcome for :meth:`commit`."""
         self._pending_outcomes.append(outcome)
+        self._settled[tuple(outcome.urn.split(":", 4)[2:4])] += 1
 
-    def count_call(self, region: str, project_id: str, operation: str, http_status: int) -> None:
-        """Counts a call; ``http_status`` may be NO_ANSWER."""
-        self._pending_answers[region, project_id, operation, http_status] += 1
+    def count_call(
+        self, region: str, project_id: str, operation: str, http_status: int, *, of_urn: bool = False
+    ) -> None:
+        """Counts a call; ``http_status`` may be NO_ANSWER. ``of_urn``: the outcome of a URN counts it too."""
+        counts = self._pending_of_urns if of_urn else self._pending_answers
+        counts[region, project_id, operation, http_status] += 1
 
     def record_listed(self, function: str) -> None:
         """Queues for the next commit that the configs of a function were listed."""
@@ -252,8 +223,15 @@ class Ledger(LedgerView):
             query = "SELECT 1 FROM listed WHERE function = ?"
             return self._db.execute(query, (function,)).fetchone() is not None
 
-    def commit(self) -> None:
-        """Writes queued outcomes and counts in one transaction."""
+    def commit(self, *, all_counts: bool = True) -> None:
+        """Writes queued outcomes and counts in one transaction.
+
+        Without ``all_counts``, the counts of calls that outcomes have too are left for a later commit: in each commit
+        they would be a page of their own. :meth:`restore_counts` makes up for those that a killed process had left.
+        """
+        if all_counts:
+            self._pending_answers.update(self._pending_of_urns)
+            self._pending_of_urns.clear()
         if not self._pending_outcomes and not self._pending_answers and not self._pending_listed:
             return
         with translate_sqlite_errors(self._path), self._transaction():
@@ -266,6 +244,27 @@ class Ledger(LedgerView):
         self._pending_outcomes.clear()
         self._pending_listed.clear()
         self._pending_answers.clear()
+
+    def restore_counts(self, operation: str) -> None:
+        """Adds the calls of an operation that the outcomes have and the counts lack, after a process was killed.
+
+        A retry whose status is lost is counted as a call without an answer.
+        """
+        kept = {answer[:4]: answer.calls for answer in self.answers()}
+        with translate_sqlite_errors(self._path), self._transaction():
+            for region, project_id, _ in self.scopes():
+                key = region, project_id, operation
+                calls, known = 0, Counter[int]()
+                for status, urns, attempts, throttled in self._db.execute(
+                    _CALLS_OF_OUTCOMES, (*urn_range(region, project_id), operation)
+                ):
+                    calls += attempts
+                    known[NO_ANSWER if status is None else status] += urns
+                    known[HTTPStatus.TOO_MANY_REQUESTS] += throttled - urns * (status == HTTPStatus.TOO_MANY_REQUESTS)
+                lost = Counter({status: max(0, n - kept.get((*key, status), 0)) for status, n in known.items()})
+                counted = sum(number for name, number in kept.items() if name[:3] == key)
+                lost[NO_ANSWER] += max(0, calls - counted - lost.total())
+                self.add_calls(AnswerCount(*key, status, n) for status, n in sorted(lost.items()) if n)
 
     def _with_earlier_calls(self) -> Iterator[Outcome]:
         for outcome in self._pending_outcomes:
@@ -294,14 +293,3 @@ class Ledger(LedgerView):
             if self.fact(BODIES_DROPPED) == _SPARSE:
                 self._db.execute("VACUUM")
                 self.set_fact(BODIES_DROPPED, _COMPACT)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise

@@ -69,6 +69,7 @@ def build_tables(
         OutputError: a table cannot be written.
         InterruptedRunError: the run was cancelled; no new table remains.
     """
+    ledger.sort_outcomes(observer.check_cancelled)
     counts, scopes = Counts(), ScopeRows()
     with ExitStack() as stack:
         writers: list[TableWriter | PartsWriter] = []

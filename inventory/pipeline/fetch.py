@@ -9,10 +9,12 @@ from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from inventory.cloud.pages import Operation
 from inventory.cloud.transport import open_session
 from inventory.display.formatting import duration
 from inventory.errors import OutOfTimeError
 from inventory.pipeline.batch import BatchFetcher, FunctionGroup
+from inventory.pipeline.group_commit import GroupCommit
 from inventory.pipeline.open_scope import open_scope
 from inventory.pipeline.second_opinion import UrnFetcher
 from inventory.progress import Progress
@@ -104,6 +106,7 @@ class _Fetcher:
         self._ends: dict[ScopeKey, ScopeEnd] = {}
         self._out_of_time: OutOfTimeError | None = None
         self._ledger = ledger
+        self._commits = GroupCommit(ledger)
         self._settings = settings
         self._observer = observer
         self._began = _to_microseconds(RunFacts(ledger).started)
@@ -127,7 +130,7 @@ class _Fetcher:
 
         def count_call(operation: str, http_status: int) -> None:
             self._calls += 1
-            self._ledger.count_call(*key, operation, http_status)
+            self._ledger.count_call(*key, operation, http_status, of_urn=operation == Operation.SHOW_CONFIG)
 
         self._open[key] = scope = opened.start(
             count_call, self._limits, self._dispatcher, was_accepted=was_accepted, has_second_opinion=True
@@ -171,7 +174,7 @@ class _Fetcher:
         self._limits.forget(key)
 
     def _has_pending(self, key: ScopeKey) -> bool:
-        return next(self._ledger.pending(*key), None) is not None
+        return self._ledger.has_pending(*key)
 
     async def _store(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -179,8 +182,7 @@ class _Fetcher:
             if outcome.finished_at < self._began:  # the clock was set back
                 outcome = outcome._replace(finished_at=self._began)  # noqa: PLW2901 - the same outcome
             self._ledger.record(outcome)
-        await asyncio.sleep(0)  # simultaneous outcomes share the commit
-        self._ledger.commit()
+        await self._commits.wait()
 
     def _commit(self) -> None:
         """Commits outcomes and the limits that the service named: a killed session does not learn them again."""

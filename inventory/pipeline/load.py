@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from inventory import urn as urns
+from inventory.cloud.pages import Operation
 from inventory.errors import OutputError, SettingsError, SourceError, UrnError, UsageError
 from inventory.ledger.records import Reject, SourceRead
 from inventory.ledger.writer import Ledger
@@ -55,6 +56,7 @@ async def load_sources(
             raise UsageError("--resume continues with the list of the first session: omit --all")
         await run_in_thread(check_same_run, sources, ledger, settings, observer.check_cancelled)
         finish.check_bodies(ledger, folder.path, again=True)
+        restore_counts(ledger)
         ledger.requeue_failures()
         return
     if mode == "new" and RunFacts(ledger).is_loaded:  # it ran while this process waited
@@ -78,6 +80,12 @@ async def load_sources(
             folder.remove_all()
     folder.remove_results()
     folder.remove_shards()
+
+
+def restore_counts(ledger: Ledger) -> None:
+    """Counts the calls that a killed session did not count."""
+    if RunFacts(ledger).ended is None:
+        ledger.restore_counts(Operation.SHOW_CONFIG)
 
 
 def load(

@@ -12,6 +12,7 @@ import msgspec
 from inventory.display.formatting import format_count
 from inventory.errors import ExitCode, InterruptedRunError, Status, UsageError
 from inventory.pipeline.build_tables import build_tables
+from inventory.pipeline.load import restore_counts
 from inventory.pipeline.scope_table import describe_recorded
 from inventory.runs import finish as ending
 from inventory.runs import manifest, manifest_reader
@@ -68,6 +69,7 @@ def rebuild_tables(
             record_end(ledger, end)
             folder.remove_manifest()
 
+        restore_counts(ledger)
         ends = describe_recorded(ledger, settings) if end is None else end.scopes
         with _add_to_interruption("; the tables are as they were"):
             tables, counts = build_tables(ledger, path, settings, ends, observer, before_names=before_names)

@@ -8,6 +8,7 @@ import msgspec
 
 from inventory.errors import ExitCode, LedgerUnusableError, OutputError, SettingsError, UsageError
 from inventory.ledger.reader import BODIES_DROPPED
+from inventory.ledger.records import StatusCount
 from inventory.runs.manifest_reader import Count, ListedBlock, Moment, ScopeBlock, Settings, ShardsBlock, text_of
 from inventory.runs.output import Output
 from inventory.settings import ExportSettings, Format
@@ -16,6 +17,7 @@ from inventory.settings_sources.combine import describe, restore
 from inventory.storage.object_store import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
 
@@ -31,6 +33,7 @@ _CLEANED: Final = "cleaned"
 _ENDED: Final = "ended"
 _STORE: Final = "store"
 _LIMITS: Final = "limits"
+_STATUSES: Final = "statuses"
 TABLE_OPTION_NAMES: Final = ("format", "naive_timezone", "rows_per_file")
 
 
@@ -142,6 +145,12 @@ class RunFacts:
         return RunEnd(self._time(_ENDED, end.finished), int(end.exit_code), *blocks)
 
     @property
+    def statuses(self) -> list[StatusCount] | None:
+        """URNs by scope, status and error kind at the end of the last session; None while a session works."""
+        counts: list[StatusCount] | None = self._read(_STATUSES, list[StatusCount])
+        return None if self.ended is None else counts
+
+    @property
     def limits(self) -> dict[str, Any] | None:
         """Rate limits that the service named, as :meth:`inventory.scheduling.limits.Limits.learned` returns them."""
         self._read(_LIMITS, _Limits)
@@ -214,6 +223,11 @@ def save_table_options(ledger: Ledger, settings: ExportSettings) -> None:
 def record_end(ledger: Ledger, end: RunEnd | None) -> None:
     """Records the end of a session before its manifest is written or removed; None: a session starts."""
     ledger.set_fact(_ENDED, None if end is None else end._asdict())
+
+
+def record_statuses(ledger: Ledger, counts: Iterable[StatusCount]) -> None:
+    """Records the URNs by scope, status and error kind."""
+    ledger.set_fact(_STATUSES, sorted(counts, key=lambda count: tuple(text or "" for text in count[:4])))
 
 
 def record_limits(ledger: Ledger, limits: dict[str, Any]) -> None:

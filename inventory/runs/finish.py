@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.display.formatting import format_count
 from inventory.errors import ExitCode, Status, UsageError
+from inventory.ledger.records import StatusCount
 from inventory.runs import manifest, manifest_reader
-from inventory.runs.facts import RunEnd, RunFacts, record_end
+from inventory.runs.facts import RunEnd, RunFacts, record_end, record_statuses
 from inventory.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def write_manifest(
     """Writes the manifest, which marks the tables as complete."""
     folder, facts = RunFolder(output.folder), RunFacts(ledger)
     end = end._replace(finished=_not_before(end.finished, ledger, counts))
+    record_statuses(ledger, (StatusCount(*key, urns, first, 0, None) for key, (urns, first) in counts.by_scope.items()))
     record_end(ledger, end)
     code = ExitCode(end.exit_code)
     written = manifest.describe(

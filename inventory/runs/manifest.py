@@ -33,7 +33,8 @@ class Counts(msgspec.Struct):
 
     ``told_by_lists``: URNs settled by a list of configs. ``named_otherwise``: URNs whose config names another qualifier
     or region. ``without_failure_destination``: configured URNs whose failures notify nobody. ``last_finished``: last
-    ``finished_at``. ``examples``: first answer by error kind.
+    ``finished_at``. ``examples``: first answer by error kind. ``by_scope``: number and first URN by region, project,
+    status and error kind.
     """
 
     status: Counter[str] = msgspec.field(default_factory=Counter)
@@ -44,12 +45,16 @@ class Counts(msgspec.Struct):
     without_failure_destination: int = 0
     last_finished: int = 0
     examples: dict[str, str] = msgspec.field(default_factory=dict)
+    by_scope: dict[tuple[str, str, str, str | None], list[Any]] = msgspec.field(default_factory=dict)
 
     def add(self, outcome: Outcome | None, *, is_named_otherwise: bool = False) -> None:
         """Counts one URN; None: it was not attempted."""
         self.named_otherwise += is_named_otherwise
         self.status[Status.NOT_ATTEMPTED if outcome is None else outcome.status] += 1
         if outcome is not None:
+            _, _, region, project_id, _ = outcome.urn.split(":", 4)
+            key = region, project_id, outcome.status, outcome.error_kind
+            self.by_scope.setdefault(key, [0, outcome.urn])[0] += 1
             self.last_finished = max(self.last_finished, outcome.finished_at)
             if outcome.operation == Operation.LIST_CONFIGS:
                 self.told_by_lists += 1

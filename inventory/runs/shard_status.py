@@ -17,7 +17,7 @@ from inventory.runs.shard_files import FOLDER, is_delivery_of, progress_path, sh
 from inventory.storage.files import read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from inventory.runs.folder import RunFolder
@@ -93,15 +93,15 @@ def _by_scope(states: list[_ShardState]) -> dict[tuple[str, str], Path]:
     return ledgers
 
 
-def open_view(folder: RunFolder, check_cancelled: Callable[[], None]) -> LedgerView:
-    """Opens the ledger of a run for reading, with those of its shards.
+def open_view(folder: RunFolder) -> LedgerView:
+    """Opens the ledger of a run for reading, with those of its shards; looks for no damage.
 
     Raises:
         OutputError: it cannot be read.
     """
     if not folder.is_in_shards:
-        return LedgerView(folder.ledger, check_cancelled)
-    view = ChainedView(folder.ledger, check_cancelled)
+        return LedgerView(folder.ledger, facts_alone=True)
+    view = ChainedView(folder.ledger, facts_alone=True)
     view.attach(_by_scope(read_states(folder.path)))
     return view
 

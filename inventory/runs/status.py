@@ -110,10 +110,11 @@ def read_status(
     now = time.time() if now is None else now
     states = read_states(path, now) if folder.is_in_shards else []
     at_work = is_in_use(folder.ledger) or any(state.state == "running" for state in states)
-    with open_view(folder, check_cancelled) as ledger, ledger.read_transaction(check_cancelled):
+    with open_view(folder) as ledger, ledger.read_transaction(check_cancelled):
         facts = RunFacts(ledger)
         output = facts.output(path)
-        counts = list(ledger.count_statuses(round((now - WINDOW_SECONDS) * 1e6)))
+        recorded = None if at_work else facts.statuses
+        counts = recorded or list(ledger.count_statuses(round((now - WINDOW_SECONDS) * 1e6)))
         urns = ledger.count_urns()
         left = urns - ledger.count_settled() - sum(state.done for state in states)
         end = None if at_work else finish.last_end(ledger, folder)

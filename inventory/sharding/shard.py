@@ -110,6 +110,7 @@ async def _run_shard(
                 ends = await fetch_configs(ledger, settings, account, reporter, limits, began=began)
             finally:
                 await run_in_thread(reporter.close)
+            await run_in_thread(ledger.sort_outcomes)
             counts = manifest.Counts()
             for count in ledger.count_statuses(0):
                 counts.status[count.status] += count.urns

@@ -9,7 +9,7 @@ from support.ledgers import P, R, urn
 
 from inventory.errors import LedgerUnusableError
 from inventory.ledger.reader import LedgerView
-from inventory.ledger.schema import EARLIER, VERSION, ListedTable
+from inventory.ledger.schema import EARLIER, SCHEMAS, SORTED, ListedTable
 from inventory.ledger.writer import Ledger
 
 FACTS, ALIASES = ListedTable.FUNCTION_FACTS, ListedTable.ALIASES
@@ -77,6 +77,8 @@ def earlier(path):
     database = sqlite3.connect(path)
     for table in ListedTable:
         database.execute(f"DROP TABLE {table}")
+    database.execute("DROP TABLE outcomes")
+    database.execute(dict(SCHEMAS[EARLIER])["outcomes"])
     database.execute("DELETE FROM facts WHERE name = 'listed-items'")
     database.execute(f"PRAGMA user_version = {EARLIER}")
     database.commit()
@@ -99,4 +101,4 @@ def test_a_ledger_of_the_earlier_version_is_completed_when_it_is_written(path):
         ledger.check()
         assert not ledger.has_listed_items
         ledger.add_listed_items(FACTS, [(A, "1")])
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (VERSION,)
+    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (SORTED,)

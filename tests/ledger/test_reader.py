@@ -207,7 +207,7 @@ def test_an_empty_file_holds_no_list(path):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (of_another_version, "ledger 99, not 4"),
+        (of_another_version, "ledger 99, not 5"),
         (damaged_behind_its_header, "damaged"),
         (lambda path: path.write_bytes(b"no database" * 100), "damaged"),
         (lambda path: path.mkdir(), "cannot be read: Is a directory$"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -11,8 +12,9 @@ from support.ledgers import P, R, damaged_behind_its_header, load, of_another_ve
 from support.project import ROOT
 
 from inventory.cloud.pages import Operation
-from inventory.errors import OutputError
+from inventory.errors import LedgerUnusableError, OutputError
 from inventory.ledger.records import AnswerCount, Reject, ScopeCount, SourceRead
+from inventory.ledger.schema import SCHEMAS, SORTED
 from inventory.ledger.writer import Ledger
 
 
@@ -42,6 +44,7 @@ def test_what_is_settled_is_not_pending(ledger):
     ledger.record(outcome(urn("b"), "failed"))
     ledger.record(outcome(urn("c"), "not_found"))
     ledger.commit()
+    ledger.sort_outcomes()
     assert list(ledger.pending(R, P)) == [urn("d")]
     assert ledger.count_settled() == 3
     ledger.requeue_failures()
@@ -60,6 +63,7 @@ def test_a_scope_has_success_after_an_answered_call(ledger):
     ledger.record(outcome(urn("a"), "failed"))
     ledger.record(outcome(urn("a", "p2"), "not_found"))
     ledger.commit()
+    ledger.sort_outcomes()
     assert not ledger.has_success(R, P)
     assert ledger.has_success(R, "p2")
 
@@ -89,6 +93,7 @@ def test_an_outcome_that_comes_again_replaces_the_first(ledger):
     for status in ("failed", "configured"):
         ledger.record(outcome(urn("a"), status))
         ledger.commit()
+        ledger.sort_outcomes()
     assert [settled.status for _, settled in ledger.rows()] == ["configured"]
 
 
@@ -128,6 +133,7 @@ def test_a_killed_process_loses_only_what_was_not_committed(path):
     done = subprocess.run([sys.executable, "-c", code, path, ROOT / "tests"], check=False)
     assert done.returncode == 9
     with Ledger(path) as ledger:
+        ledger.sort_outcomes()
         assert list(ledger.pending(R, P)) == [urn("b"), urn("c")]
 
 
@@ -161,6 +167,7 @@ def test_pending_is_read_in_blocks_while_outcomes_come_in(ledger):
             ledger.commit()
     assert seen == list(map(urn, names))
     ledger.commit()
+    ledger.sort_outcomes()
     assert list(ledger.pending(R, P)) == []
 
 
@@ -238,7 +245,7 @@ def test_calls_add_up_over_sessions(path):
 
 def test_a_ledger_of_another_version_is_refused(path):
     of_another_version(path)
-    with pytest.raises(OutputError, match=r"ledger 99, not 4.*--overwrite"):
+    with pytest.raises(OutputError, match=r"ledger 99, not 5.*--overwrite"):
         Ledger(path)
 
 
@@ -310,6 +317,7 @@ def test_samples_of_pending_urns_are_from_the_end_and_the_middle(ledger):
     for name in "ef":
         ledger.record(outcome(urn(name)))
     ledger.commit()
+    ledger.sort_outcomes()
     assert list(ledger.pending_samples(R, P)) == [urn("d"), urn("b")]
     assert list(ledger.pending_samples(R, "nothing")) == []
 
@@ -323,3 +331,55 @@ def test_failed_urns_are_counted(ledger):
     ledger.record(outcome(urn("b")))
     ledger.commit()
     assert ledger.count_failed() == 0
+
+
+def test_counts_of_a_killed_session_are_restored_from_the_outcomes(path):
+    with Ledger(path) as ledger:
+        with ledger.loading():
+            ledger.add_urns(map(urn, "abcd"))
+            ledger.count_scopes([(R, P)])
+        ledger.count_call(R, P, "Show", 200, of_urn=True)
+        ledger.commit()
+        settled = outcome(urn("a"))._replace(attempts=1, throttled=0)
+        ledger.record(settled)
+        ledger.record(settled._replace(urn=urn("b"), attempts=4, throttled=2))
+        ledger.record(settled._replace(urn=urn("c"), http_status=404, status="not_found"))
+        ledger.count_call(R, P, "List", 200)
+        ledger.commit(all_counts=False)
+        assert [answer[2:] for answer in ledger.answers()] == [("List", 200, 1), ("Show", 200, 1)]
+        ledger.restore_counts("Show")
+        assert [answer[2:] for answer in ledger.answers()] == [
+            ("List", 200, 1),
+            ("Show", 0, 1),
+            ("Show", 200, 2),
+            ("Show", 404, 1),
+            ("Show", 429, 2),
+        ]
+        before = ledger.answers()
+        ledger.restore_counts("Show")
+        assert ledger.answers() == before
+
+
+def test_a_urn_with_two_outcomes_is_damage(ledger):
+    ledger.add_urns([urn("a")])
+    for _ in range(2):
+        ledger.record(outcome(urn("a")))
+        ledger.commit()
+    with pytest.raises(LedgerUnusableError, match="a URN has two outcomes"):
+        ledger.sort_outcomes()
+
+
+def test_a_ledger_that_stores_outcomes_sorted_is_continued_as_it_is(path):
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript(";".join(statement for _, statement in SCHEMAS[SORTED]))
+        database.execute(f"PRAGMA user_version = {SORTED}")
+    with Ledger(path) as ledger:
+        load(ledger)
+        assert ledger.is_sorted
+        ledger.record(outcome(urn("b"), "failed"))
+        ledger.commit()
+        ledger.requeue_failures()
+        ledger.record(outcome(urn("b")))
+        ledger.commit()
+        ledger.check()
+        assert [settled and settled.status for _, settled in ledger.rows()] == ["configured", "configured", None]

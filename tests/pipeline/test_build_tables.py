@@ -120,6 +120,7 @@ def test_progress_comes_once_a_block_and_at_the_end(ledger, tmp_path, monkeypatc
 
 @pytest.mark.parametrize(("body", "silent"), [(CONFIG, 0), (b'{"func_urn":"u"}', 1)])
 def test_configured_functions_that_notify_nobody_are_counted(ledger, tmp_path, body, silent):
+    ledger.sort_outcomes()
     ledger.record(outcome("a", "configured", body=body))
     ledger.commit()
     _, counts = build_tables(ledger, tmp_path, SETTINGS, [], ProgressObserver())

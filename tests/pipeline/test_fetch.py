@@ -36,9 +36,9 @@ async def test_no_more_than_max_workers_are_in_flight_or_uncommitted(tmp_path, m
         most = 0
         commit = ledger.commit
 
-        def count_committed():
+        def count_committed(**options):
             nonlocal committed
-            commit()
+            commit(**options)
             committed = ledger.count_settled()
 
         def count_asked(_urn, _times):

@@ -229,7 +229,7 @@ def damaged(path):
     path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
 
 
-@pytest.mark.parametrize(("damage", "message"), [(of_another_version, "ledger 99, not 4"), (damaged, "damaged")])
+@pytest.mark.parametrize(("damage", "message"), [(of_another_version, "ledger 99, not 5"), (damaged, "damaged")])
 async def test_an_unusable_ledger_is_refused(run, damage, message):
     before = contents(run)
     damage(run / "ledger.sqlite")

@@ -25,7 +25,9 @@ ANSWERS = [
 
 
 def outcome(status: Status, kind: ErrorKind | None = None, attempts: int = 1) -> Outcome:
-    return Outcome("u", status, kind, None, None, None, b"", "Show", attempts, 3, None, 0.0, 0)
+    return Outcome(
+        "urn:fss:r:p:function:default:u", status, kind, None, None, None, b"", "Show", attempts, 3, None, 0.0, 0
+    )
 
 
 def described(**changed) -> dict[str, object]:

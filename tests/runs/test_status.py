@@ -102,6 +102,7 @@ def test_a_run_that_no_process_works_on_has_stopped(ledger, tmp_path):
 
 
 def test_tables_being_written_are_told(ledger, tmp_path):
+    ledger.sort_outcomes()
     for base in (P, OTHER):
         for number in range(50):
             ledger.record(outcome(f"{base}f{number:03}", "configured", 1))
@@ -217,7 +218,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
-    [(of_another_version, "ledger 99, not 4"), (lambda path: path.write_bytes(b"no database" * 100), "is damaged")],
+    [(of_another_version, "ledger 99, not 5"), (lambda path: path.write_bytes(b"no database" * 100), "is damaged")],
 )
 def test_a_ledger_of_no_use_is_one_sentence(tmp_path, spoil, words):
     spoil(tmp_path / "ledger.sqlite")
