@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inventory.errors import CertificateRefusedError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 OPTION: Final = "--ca-bundle"
 SYSTEM_FILE: Final = "SSL_CERT_FILE"
@@ -37,6 +38,8 @@ _REASONS: Final = {
 }
 
 _UNKNOWN: Final = ("it cannot be verified", f"{_TRUST} its authority's certificate")
+_CONTEXTS: Final[dict[tuple[object, ...], ssl.SSLContext]] = {}
+"""The context in use, because reading the authorities takes 0.1 s."""
 _OF_STORES: Final = ("AWS_CA_BUNDLE", SYSTEM_FILE, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _REFUSED_BY_CURL: Final = "curlCode: 60,"
 _VERIFY_CODE: Final = re.compile(r"verify result: [^(]*\(([0-9]+)\)")
@@ -56,14 +59,43 @@ def create_ssl_context(
     named = list(_named(ca_bundle, environment, option))
     if not named:
         return None
+    key = ca_bundle is None, *((path, _file_version(path)) for _, path in named)
+    if key not in _CONTEXTS:
+        context = _create_context(named, environment, has_system=ca_bundle is None)
+        _CONTEXTS.clear()
+        _CONTEXTS[key] = context
+    return _CONTEXTS[key]
+
+
+def _create_context(
+    named: Iterable[tuple[str, str]], environment: Mapping[str, str], *, has_system: bool
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
     context.set_alpn_protocols(_ALPN)
-    if ca_bundle is None:
-        context.load_default_certs()
+    if has_system:
+        _load_system(context, environment)
     for name, path in named:
         _load(context, name, path)
     return context
+
+
+def _load_system(context: ssl.SSLContext, environment: Mapping[str, str]) -> None:
+    if not environment.get(SYSTEM_FILE) or sys.platform == "win32":
+        context.load_default_certs()
+        return
+    # OpenSSL's default file is then that of the variable, which is loaded once, with its errors.
+    folder = ssl.get_default_verify_paths().openssl_capath
+    if not environment.get(SYSTEM_FOLDERS) and Path(folder).is_dir():
+        context.load_verify_locations(capath=folder)
+
+
+def _file_version(path: str) -> tuple[int, int, int] | None:
+    try:
+        info = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return info.st_mtime_ns, info.st_size, info.st_ino
 
 
 def create_default_context() -> ssl.SSLContext:

@@ -179,3 +179,16 @@ async def test_object_store_uses_the_same_authorities(certificate, named, words,
         with pytest.raises(OutputError) as caught:
             await asyncio.to_thread(store.listed)
     assert words in caught.value.message
+
+
+def test_authorities_are_read_once_until_their_file_changes(tmp_path, monkeypatch):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(AUTHORITY_PEM)
+    first = create_ssl_context(str(bundle), {})
+    assert create_ssl_context(str(bundle), {}) is first
+    bundle.write_bytes(AUTHORITY_PEM + b"\n")
+    assert create_ssl_context(str(bundle), {}) is not first
+    assert create_ssl_context(None, {"SSL_CERT_FILE": str(bundle)}) is not first
+    bundle.unlink()
+    with pytest.raises(SettingsError, match="cannot be read"):
+        create_ssl_context(str(bundle), {})

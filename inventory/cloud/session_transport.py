@@ -25,7 +25,9 @@ from inventory.cloud.wire_errors import (
     CONNECT_SECONDS,
     FAILURES,
     IDLE_SECONDS,
+    INVALID_HEADER,
     INVALID_TRANSFER_ENCODING,
+    MANY_HEADERS,
     MAX_HEADER_LINE,
     MAX_HEADERS,
     ConnectError,
@@ -247,6 +249,7 @@ async def _read(response: aiohttp.ClientResponse, max_body: int, watched: _Watch
     body = bytearray()
     failure: BaseException | None = None
     try:
+        _check_fields(headers)
         encodings = [value.strip().lower() for value in headers.getall("Transfer-Encoding", [])]
         if encodings not in ([], ["chunked"]):
             raise InvalidResponseError(INVALID_TRANSFER_ENCODING)
@@ -266,6 +269,14 @@ async def _read(response: aiohttp.ClientResponse, max_body: int, watched: _Watch
     return complete_response(status, headers, bytes(body), max_body, failure)
 
 
+def _check_fields(headers: Mapping[str, str]) -> None:
+    """Refuses what older versions of aiohttp accept."""
+    if len(headers) > MAX_HEADERS:
+        raise InvalidResponseError(MANY_HEADERS)
+    if any("\0" in value for value in headers.values()):
+        raise InvalidResponseError(INVALID_HEADER)
+
+
 def _to_wire_error(error: BaseException, watched: _WatchedProtocol | None) -> BaseException:  # noqa: PLR0911 - a table
     if isinstance(error, TimeoutError):
         return TimeoutError()
@@ -276,7 +287,8 @@ def _to_wire_error(error: BaseException, watched: _WatchedProtocol | None) -> Ba
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return ProxyRefusalError(error.status, error.message)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return ConnectError(error.host, error.port or 0, getattr(error, "certificate_error", error.os_error))
+        refused = getattr(error, "certificate_error", None)  # such an error has no os_error in older versions
+        return ConnectError(error.host, error.port or 0, refused or error.os_error)
     if isinstance(error, aiohttp.ClientResponseError):
         return InvalidResponseError(describe_parse_error(error.message))
     if isinstance(error, FAILURES):

@@ -20,6 +20,7 @@ from inventory.cloud.credentials import TokenCredential
 from inventory.cloud.transport import open_session
 from inventory.cloud.wire_errors import InvalidRequestError, to_call_error
 from inventory.emulator import Emulator, Fault, FileCloud
+from inventory.emulator.faults.plan import STALLS
 from inventory.errors import CallError, SettingsError
 
 TRANSPORTS = ("direct", "session")
@@ -280,7 +281,9 @@ async def ask_with_fault(fault: Fault, choice: str) -> list[Outcome]:
     urn = f"{URN}:latest"
     async with Emulator(FileCloud({urn: {}}), token="a-long-token-of-the-tests") as server:
         server.plan({urn: [fault]})
-        outcomes = await ask(server.url, choice, 2, 1.0, urn=urn, project=URN.split(":")[3])
+        outcomes = await ask(
+            server.url, choice, 2, 1.0 if fault in STALLS else 10.0, urn=urn, project=URN.split(":")[3]
+        )
         assert fault in {request.fault for request in server.requests}
         return outcomes
 
