@@ -21,7 +21,7 @@ REGION, PROJECT, OTHER_PROJECT = "cn-north-4", "p1", "p2"
 FUNCTION_URN = re.compile(r"urn:fss:[^:\s]+:[^:\s]+:function:[^:\s]+:[^:\s]+(:[^:\s]+)?")
 RANK = ["configured", "not_configured", "not_found", "failed", "not_attempted"]
 WHY = {"failed": "not_answered", "not_attempted": "not_attempted"}
-NAMES = ["f", "g-1", "h_2", "Ωmega", "a'b", "k;--", 'l"m', "*/n", "o%", "p$x"]
+NAMES = ["f", "latest", "g-1", "h_2", "Ωmega", "a'b", "k;--", 'l"m', "*/n", "o%", "p$x"]
 
 
 class Destination(NamedTuple):
@@ -102,7 +102,7 @@ def random_destination(rng, crowd):
         "obs_bucket": pick(["b", "b", "c", None]),
         "obs_prefix": pick(["p", "p", "/q", None]),
         "obs_expires_days": pick([0, 7, None, -1]),
-        "param_valid": True,
+        "param_valid": pick([True, True, False]),
     }
     smn = {"destination": "SMN", "smn_topic_urn": topic, "param_valid": topic is not None}
     dis = {"destination": "DIS", "dis_stream_name": pick(["s", None]), "param_valid": True}
@@ -636,15 +636,19 @@ def fga301(o):
     def judge(urn, event):
         side = o.destination(urn, event)
         days = side["obs_expires_days"]
-        return "not_stated" if days is None else verdict(days == 0)
+        if days is None:
+            return "not_stated" if side["param_valid"] else "param_unreadable"
+        return verdict(days == 0)
 
     return on_destination(o, judge, lambda d: d.kind == "OBS")
 
 
 def fga302(o):
-    return on_destination(
-        o, lambda u, e: verdict(o.destination(u, e)["obs_expires_days"] is None), lambda d: d.kind == "OBS"
-    )
+    def judge(urn, event):
+        side = o.destination(urn, event)
+        return verdict(side["obs_expires_days"] is None) if side["param_valid"] else "param_unreadable"
+
+    return on_destination(o, judge, lambda d: d.kind == "OBS")
 
 
 def fga304(o):
