@@ -24,6 +24,8 @@ FILE_VARIABLE: Final = "HW_SHARED_CONFIG_FILE"
 PROFILE_VARIABLE: Final = "HW_PROFILE"
 """The same variables as for the Terraform provider."""
 _DEFAULT_FILE: Final = Path(".hcloud") / "config.json"
+_MAX_SIZE: Final = 4_000_000
+"""Bytes; a device may have no end."""
 _KEY: Final = re.compile(r"[A-Z0-9]{20}", re.ASCII)
 """An access key as it is; a file that does not say whether it is encrypted may have another text."""
 _ADVICE: Final = "or set HW_ACCESS_KEY and HW_SECRET_KEY"
@@ -92,7 +94,9 @@ def _keys_of(path: Path, name: str) -> AccessKeys:
 
 def _read(path: Path) -> _Configuration:
     try:
-        return msgspec.json.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=_Configuration)
+        with path.open("rb") as file:
+            content = file.read(_MAX_SIZE)
+        return msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=_Configuration)
     except OSError as error:
         raise CredentialsError.from_os_error(path, "cannot be read", error, f"correct {FILE_VARIABLE}") from None
     except (msgspec.DecodeError, UnicodeError):  # their messages may quote the file

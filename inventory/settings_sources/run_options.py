@@ -30,7 +30,6 @@ class RunOptions:
             "With s3:// or obs://: folder of the ledger. Default: a folder in the user's state directory.",
             is_path=True,
             before="format",
-            has_variable=True,
             panel="Run",
             metavar="DIR",
         ),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from inventory.errors import SettingsError
+from inventory.option import VARIABLE_PREFIX
 from inventory.settings import (
     SEVERITIES,
     AccountSettings,
@@ -92,7 +94,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
             raise SettingsError(f"{path} is no settings file: it has over {_MAX_SIZE:,} bytes")
         document: dict[str, Any] = msgspec.toml.decode(content)
     except OSError as error:
-        raise SettingsError.from_os_error(path, "cannot be read", error, "name another settings file") from None
+        is_variable = os.environ.get(f"{VARIABLE_PREFIX}SETTINGS") == os.fspath(path)
+        hint = f"correct {VARIABLE_PREFIX}SETTINGS" if is_variable else "name another settings file"
+        raise SettingsError.from_os_error(path, "cannot be read", error, hint) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise SettingsError(f"{path} is no TOML: {error}; write lines such as max-workers = 64") from None
     export = [field.encode_name for field in msgspec.structs.fields(ExportSettings)]

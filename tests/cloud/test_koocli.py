@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,12 @@ def test_another_file_is_refused_without_its_content(write, content):
     with pytest.raises(CredentialsError, match=r"is not a configuration of KooCLI|has no profile") as caught:
         find_koocli_keys({}, only_named=False)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no device without an end")
+def test_a_device_without_an_end_is_refused():
+    with pytest.raises(CredentialsError, match="is not a configuration of KooCLI"):
+        find_koocli_keys({"HW_SHARED_CONFIG_FILE": "/dev/zero"}, only_named=True)
 
 
 def test_no_file_is_no_error(tmp_path, monkeypatch):

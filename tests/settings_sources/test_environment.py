@@ -11,7 +11,7 @@ from inventory.settings_sources.environment import load_environment, variable_wa
 from inventory.settings_sources.run_options import declared_options
 
 ACTIONS = {"all", "drop-bodies", "dry-run", "overwrite", "resume"}
-OF_ONE_RUN = {"aliases", "output", "versions", "with"}
+OF_ONE_RUN = {"aliases", "output", "versions", "with", "work-dir"}
 VALUES = {
     "INVENTORY_ATTEMPTS": ("2", "attempts", 2),
     "INVENTORY_CA_BUNDLE": ("", "ca_bundle", None),
@@ -159,3 +159,13 @@ def test_a_token_file_of_a_variable_is_named_by_it(tmp_path, write_list):
     )
     done = run_cli("export", "urns.txt", "--token-file", "other", INVENTORY_TOKEN_FILE="none", cwd=tmp_path)
     assert done.stderr.startswith("inventory: --token-file other cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("INVENTORY_SETTINGS", "none.toml"), ("INVENTORY_QUIET", "maybe"), ("INVENTORY_LOG_FORMAT", "xml")],
+)
+def test_an_error_about_an_option_without_a_file_names_its_variable(name, text, tmp_path, write_list):
+    done = run_cli("export", write_list(["x"]), cwd=tmp_path, **{name: text})
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert name in done.stderr
