@@ -43,12 +43,15 @@ _LAST_OF_ONE_UNIT: Final = "\uffff"
 def encode_data(reviewed: Reviewed, rows: pa.Table) -> str:
     """Returns JSON that is safe inside a ``script`` element.
 
-    A column is ``values`` and a ``code`` for each row, -1 for null. Of texts that begin alike, a value is the number of
-    characters that it shares with the one before it, and the rest.
+    A column is ``values`` and a code for each row, or one code of all rows; -1 is null. Of texts that begin alike, a
+    value is the number of characters that it shares with the one before it, and the rest.
     """
     columns: dict[str, Any] = {name: _codes(rows.column(name)) for name in _CODED}
     columns |= {name: _shared(rows.column(name)) for name in _SHARED}
     columns["first_seen"] = _codes(rows.column("first_seen").cast(pa.string()))
+    for column in columns.values():
+        if len(set(column["codes"])) == 1:
+            column["codes"] = column["codes"][0]
     data = {
         "run": printable(reviewed.details.run),
         "columns": rows.schema.names,

@@ -10,7 +10,8 @@ function decodeColumns(data) {
   const columns = { finding_id: data.ids };
   for (const [name, column] of Object.entries(data.findings)) {
     const values = column.values ?? decodeShared(column.shared);
-    columns[name] = column.codes.map((code) => (code < 0 ? null : values[code]));
+    const codes = Array.isArray(column.codes) ? column.codes : data.ids.map(() => column.codes);
+    columns[name] = codes.map((code) => (code < 0 ? null : values[code]));
   }
   const places = new Map();
   const place = (subject) => {

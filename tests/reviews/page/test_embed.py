@@ -22,7 +22,7 @@ TEXTS = [
 ]
 
 
-def decode(column):
+def decode(column, rows=1):
     """What the page's script does, with the units of JavaScript."""
     values = column.get("values")
     if values is None:
@@ -31,7 +31,8 @@ def decode(column):
         for length, rest in zip(pairs, pairs, strict=True):
             before = before[: 2 * length] + rest.encode("utf-16-le")
             values.append(before.decode("utf-16-le"))
-    return [None if code < 0 else values[code] for code in column["codes"]]
+    codes = column["codes"] if isinstance(column["codes"], list) else [column["codes"]] * rows
+    return [None if code < 0 else values[code] for code in codes]
 
 
 def encoded(rows, *rules):
@@ -50,6 +51,14 @@ def test_a_repeated_text_is_there_once():
     assert text.count("function-with-a-long-name") == 1
     assert text.count("retries") == 1
     assert text.count("The event is dropped.") == 1
+
+
+def test_a_column_of_one_value_is_one_code():
+    rows = [finding("f") for _ in range(1000)]
+    columns = encoded(rows)["findings"]
+    assert columns["severity"] == {"values": ["high"], "codes": 0}
+    assert columns["state"] == {"values": [], "codes": -1}
+    assert decode(columns["severity"], 1000) == ["high"] * 1000
 
 
 def test_neighbours_share_their_begin():
