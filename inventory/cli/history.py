@@ -11,7 +11,7 @@ from inventory.cli.options import DEFAULT_HISTORY
 from inventory.cli.process import exit_on_error
 from inventory.cli.signals import interrupted_by_signals
 from inventory.cli.stdout import print_data
-from inventory.errors import Status
+from inventory.errors import Status, UsageError
 
 if TYPE_CHECKING:
     from inventory.runs.catalog import OtherEntry, Run
@@ -36,6 +36,8 @@ def runs(
         from inventory.runs.catalog import find_runs
         from inventory.runs.latest import newest_first
 
+        if not folder:
+            raise UsageError("the name of the folder is empty; name the folder that contains the runs")
         found = find_runs(folder)
         finished = newest_first(found.whole)
         if format == "json":

@@ -98,6 +98,8 @@ def _read(path: Path) -> _Configuration:
             content = file.read(_MAX_SIZE)
         return msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=_Configuration)
     except OSError as error:
-        raise CredentialsError.from_os_error(path, "cannot be read", error, f"correct {FILE_VARIABLE}") from None
+        raise CredentialsError.from_os_error(
+            path, "cannot be read", error, f"correct {FILE_VARIABLE} or {PROFILE_VARIABLE}"
+        ) from None
     except (msgspec.DecodeError, UnicodeError):  # their messages may quote the file
         raise CredentialsError(f"{path} is not a configuration of KooCLI; correct {FILE_VARIABLE}, {_ADVICE}") from None

@@ -37,6 +37,10 @@ def resolve_run(name: str, history: str, environment: Mapping[str, str] = os.env
         UsageError: there is no such run, or no such history.
         OutputError: the history cannot be read.
     """
+    if not name:  # probably an unset variable; an empty path would mean the current folder
+        raise UsageError(
+            "the name of the run is empty; name the folder of a run, which inventory export prints at its end"
+        )
     match = _NAME.fullmatch(name)
     if match is None and not name.startswith(f"{LATEST}~"):
         return name

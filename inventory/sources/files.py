@@ -73,6 +73,8 @@ class Source:
         self._suffix = "".join(suffixes[-2:-1] if self._zipped else suffixes[-1:])
         if self._suffix not in SUFFIXES:
             if not self._is_stream:
+                if not name:
+                    raise SourceError("the name of a list of URNs is empty; name a file, or - for standard input")
                 if self._path.is_dir():
                     raise SourceError(f"{self.name} is a folder; name the list in it, such as {self.name}/urns.txt")
                 endings = f"{', '.join(SUFFIXES)} (or these and .gz)"

@@ -86,6 +86,15 @@ MISTAKES = {
 }
 
 
+EMPTY = {
+    "export": "the name of a list of URNs is empty; name a file",
+    "status": "the name of the run is empty; name the folder",
+    "tables": "the name of the run is empty; name the folder",
+    "runs": "the name of the folder is empty; name the folder",
+    "review": "the name of the run is empty; name the folder",
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mistakes")
@@ -108,6 +117,13 @@ def test_a_mistake_is_one_line_with_advice(command, folder):
     assert done.stderr.startswith(f"inventory: {message}")
     assert re.search(r"[^;]; \S", done.stderr), "it says what to do"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", EMPTY)
+def test_an_unset_shell_variable_is_not_the_current_folder(command, folder):
+    done = run_cli(command, "", cwd=folder)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"inventory: {EMPTY[command]}")
 
 
 def test_a_mistake_is_a_json_line_if_that_is_asked_for(folder):
