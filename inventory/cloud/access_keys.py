@@ -80,6 +80,11 @@ class AccessKeys:
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("AccessKeys contain secrets and cannot be pickled")
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the keys do not expire soon."""
+        return self._is_fresh()
+
     async def prepare(self) -> None:
         """Renews temporary keys that expire soon; concurrent callers share one renewal.
 
@@ -140,6 +145,11 @@ class SigningCredential:
     def generation(self) -> int:
         """Generation of the keys."""
         return self._keys.generation
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the keys do not expire soon."""
+        return self._keys.is_ready
 
     async def prepare(self) -> None:
         """Renews temporary keys that expire soon."""

@@ -117,6 +117,7 @@ class MissingCredentials:
         self.redactor = Redactor()
         self.generation = 0
         self.lockout = None
+        self.is_ready = False
         self._reason = reason
 
     def credential(self, _session: HttpSession, _region: str, _project_id: str) -> Credential:

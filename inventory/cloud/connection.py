@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -51,6 +51,11 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower().encode()].decode("utf-8", "surrogateescape").strip(" \t")
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as in Mapping, without its exception
+        """The first field of a name, or ``default``."""
+        value = self._fields.get(name.lower().encode())
+        return default if value is None else value.decode("utf-8", "surrogateescape").strip(" \t")
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("ascii", "surrogateescape") for name in self._fields)

@@ -37,6 +37,10 @@ class Credential(Protocol):
     def lockout(self) -> Lockout | None:
         """What keeps scopes from trying one secret at once; None where nothing is locked when it is refused."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether :meth:`prepare` has nothing to do; it need not be called then."""
+
     async def prepare(self) -> None:
         """Gets or renews the secret if needed; concurrent callers share one renewal.
 
@@ -84,6 +88,11 @@ class TokenCredential:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a credential cannot be pickled")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is no file to check."""
+        return self._file is None or self._clock() < self._check_at
 
     async def prepare(self) -> None:
         """Reads the token file again if it changed."""

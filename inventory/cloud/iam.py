@@ -102,6 +102,11 @@ class IamTokenCredential:
     def _iam(self) -> IamClient:
         return get_iam_client(*self._iam_arguments, sleep=self._sleep)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the token does not expire soon."""
+        return self._now() < self._renew_at
+
     async def prepare(self) -> None:
         """Gets a token if there is none or if it expires soon.
 

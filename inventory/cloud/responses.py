@@ -241,6 +241,8 @@ def _request_id(headers: Mapping[str, str], redact: Callable[[str], str]) -> str
 
 
 def _printable(header: str) -> str:
+    if header.isascii():
+        return header
     return header.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

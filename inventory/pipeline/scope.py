@@ -226,8 +226,9 @@ class Scope:
         sent: float | None = None
         is_ready = False
         try:
-            with self.lane.slow_worker():
-                await self._credential.prepare()
+            if not self._credential.is_ready:
+                with self.lane.slow_worker():
+                    await self._credential.prepare()
             sent = await self._acquire()
             if sent is not None and sent - began >= _STALE_SECONDS:
                 await self._credential.prepare()

@@ -209,6 +209,7 @@ class Renewed:
     def __init__(self) -> None:
         self.generation = 0
         self.lockout = None
+        self.is_ready = True
 
     async def prepare(self) -> None:
         """It always is."""
@@ -583,6 +584,7 @@ class Keys:
         self.generation = 0
         self.lockout = Lockout()
         self.unready = list(unready)
+        self.is_ready = False
         self.seconds = seconds
 
     async def prepare(self) -> None:
@@ -689,6 +691,7 @@ def test_a_credential_that_expires_in_the_throttle_is_renewed_before_the_call(in
 
     class Aging(TokenCredential):
         prepared = 0.0
+        is_ready = False
 
         async def prepare(self):
             self.prepared = asyncio.get_running_loop().time()

@@ -68,6 +68,7 @@ class Secret:
         self.renewal = seconds if renewal is None else renewal
         self.failures = set(failures)
         self.prepared = 0
+        self.is_ready = False
 
     async def prepare(self):
         self.prepared += 1
