@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from inventory.cloud.accounts import select_account
-from inventory.cloud.iam import list_projects
 from inventory.cloud.transport import open_session
 from inventory.errors import CallError, ExitCode, ListingError, UrnError, UsageError
 from inventory.settings_sources.checks import check_regions, check_scope_fields
@@ -134,6 +133,8 @@ async def _list_region(
         endpoint = (settings if owner is None else settings.for_account(owner)).iam_endpoint_for(region)
         projects = cache.get((endpoint, owner))
         if projects is None:
+            from inventory.cloud.iam import list_projects  # noqa: PLC0415 - only if a project must be looked up
+
             projects = await list_projects(session, endpoint, account.iam_credential(session, region))
             cache[endpoint, owner] = projects
     except (CallError, UrnError) as error:

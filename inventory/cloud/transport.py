@@ -62,13 +62,19 @@ class HttpSession:
 
     Args:
         seconds: time of one whole call; it includes no wait for a connection, because their number is unlimited.
-        context: of all TLS connections; None: the system's certificate authorities.
+        create_context: returns the TLS context, when it is needed; None: with the system's authorities.
         choice: ``auto``: direct, or aiohttp's session through a proxy.
     """
 
-    def __init__(self, seconds: float, context: ssl.SSLContext | None = None, choice: TransportChoice = "auto") -> None:
+    def __init__(
+        self,
+        seconds: float,
+        create_context: Callable[[], ssl.SSLContext | None] = lambda: None,
+        choice: TransportChoice = "auto",
+    ) -> None:
         self._seconds = seconds
-        self._context = context
+        self._create_context = create_context
+        self._context: ssl.SSLContext | None = None  # shared by all endpoints
         self._choice = choice
         self._transports: dict[tuple[URL, Proxy | None], Transport] = {}
         self._closers: list[Callable[[], Awaitable[None]]] = []
@@ -91,7 +97,7 @@ class HttpSession:
             from inventory.cloud.session_transport import SessionTransport, open_client_session  # noqa: PLC0415 - slow
 
             if self._client_session is None:
-                self._client_session = open_client_session(self._seconds, self._context)
+                self._client_session = open_client_session(self._seconds, self._create_context())
                 self._closers.append(self._client_session.close)
             return SessionTransport(self._client_session, origin, proxy)
         if proxy is not None:
@@ -107,7 +113,7 @@ class HttpSession:
 
     def _ssl_context(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = certificates.create_default_context()
+            self._context = self._create_context() or certificates.create_default_context()
         return self._context
 
     async def close(self) -> None:
@@ -128,11 +134,8 @@ async def open_session(
         timeout: seconds for one whole call.
         ca_bundle: file of certificate authorities that replaces all others.
         choice: see :class:`HttpSession`.
-
-    Raises:
-        SettingsError: the certificate authorities cannot be read.
     """
-    session = HttpSession(timeout, certificates.create_ssl_context(ca_bundle, os.environ), choice)
+    session = HttpSession(timeout, lambda: certificates.create_ssl_context(ca_bundle, os.environ), choice)
     try:
         yield session
     finally:

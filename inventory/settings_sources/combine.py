@@ -50,7 +50,8 @@ def combine(path: Path | None, options: dict[str, Any], earlier: ExportSettings 
     if settings.ca_bundle is not None:
         settings = msgspec.structs.replace(settings, ca_bundle=expand_user(settings.ca_bundle))
     name = _name_of("ca_bundle", options, variables)
-    create_ssl_context(settings.ca_bundle, os.environ, name)  # an unreadable bundle is reported before any call
+    if settings.ca_bundle is not None or not settings.endpoint.startswith("http:"):
+        create_ssl_context(settings.ca_bundle, os.environ, name)  # an unreadable bundle is reported before any call
     if settings.accounts and "token_file" in given:
         raise SettingsError(
             f"{_name_of('token_file', options, variables)} holds the token of one account, and the settings file has "
