@@ -110,6 +110,19 @@ def test_projects_are_drawn_when_there_are_several():
     assert "projects" not in pictures(run({"f:latest": config()}))
 
 
+def test_the_group_that_loses_most_is_first_and_bars_are_as_long_as_the_shares():
+    fleet = {urn("a:latest", "p1"): config(smn()), urn("b:latest", "p1"): "failed"}
+    fleet |= {urn(f"{name}:latest", "p2"): config() for name in "abc"} | {urn("d:latest", "p2"): config(smn())}
+    fleet |= {urn("a:latest", "p3"): config(), urn("b:latest", "p3"): config(smn())}
+    drawn = pictures(run(fleet))["projects"]
+    assert drawn.rows == (("p2", 4, 3, 0), ("p3", 2, 1, 0), ("p1", 2, 0, 1))
+    bars = [item for item in parse(drawn).iter(f"{SVG}rect") if float(item.get("height")) == 9 and item.get("class")]
+    lengths = [(item.get("class"), float(item.get("width"))) for item in bars]
+    assert lengths == [
+        *(("track", 320), ("lost", 240), ("track", 320), ("lost", 160), ("track", 320), ("unknown", 160)),
+    ]
+
+
 def test_most_groups_are_one_row():
     fleet = {urn("f:latest", f"p{n:02}"): config() for n in range(70)}
     drawn = pictures(run(fleet))["projects"]
@@ -158,6 +171,36 @@ def test_the_most_severe_cycle_comes_first_and_the_others_are_counted():
     drawn = pictures(run(fleet))["cycles"]
     assert drawn.title.startswith("6 cycles of functions; the most severe never ends and has 2 functions")
     assert "3 other cycles not drawn" in texts(drawn)
+
+
+def test_of_equally_severe_cycles_the_largest_comes_first():
+    drawn = pictures(run(loop("a:latest", "b:latest") | loop("x:latest", "y:latest", "z:latest")))["cycles"]
+    assert "has 3 functions, from x" in drawn.title
+    assert "Cycle 1 of 2: 3 functions, never ends" in texts(drawn)
+
+
+def vertical_lines(drawn):
+    """Parts of arrows that run down or up: x, top and bottom."""
+    for path in parse(drawn).iter(f"{SVG}path"):
+        if path.get("class").startswith("edge-"):
+            ends = [step.split(",")[-2:] for step in re.findall(r"[MLQ]([^MLQ ]+)", path.get("d"))]
+            points = [(float(x), float(y)) for x, y in ends]
+            yield from ((x, *sorted((y, end))) for (x, y), (other, end) in pairwise(points) if x == other and y != end)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_arrow_runs_along_another(seed):
+    draw = random.Random(seed)
+    names = [f"f{number}:latest" for number in range(8)]
+    fleet = loop(*names, event="on_failure")
+    for number, name in enumerate(names[:-1], 1):
+        fleet[name]["on_success"] = call(draw.choice(names[number:]))
+    drawn = pictures(run(fleet))["cycles"]
+    assert len(drawn.rows) == 15
+    lines = sorted(vertical_lines(drawn))
+    assert len(lines) == 15
+    for (x, _, bottom), (other, top, _) in pairwise(lines):
+        assert x != other or top >= bottom
 
 
 def test_a_function_that_calls_itself_is_a_cycle():
