@@ -717,6 +717,7 @@ def test_scope_waits_for_iam(in_virtual_time):
             self.clock = clock
             self.begins, self.ends = clock() + 5.0, clock() + 5.0 + seconds
             self.generation, self.lockout, self.redactor = 0, None, None
+            self.is_ready = False
 
         async def prepare(self):
             await asyncio.sleep(0.1)
