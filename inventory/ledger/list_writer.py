@@ -1,4 +1,4 @@
-"""Writes the list of a run into its ledger: URNs, rejects, sources, scopes, listed items."""
+"""Writes the list of a run: URNs, rejects, sources, scopes, listed items."""
 
 from __future__ import annotations
 

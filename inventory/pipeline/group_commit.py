@@ -23,6 +23,7 @@ class GroupCommit:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._waiters: list[asyncio.Future[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def wait(self) -> None:
         """Returns when everything that was recorded is committed.
@@ -30,26 +31,39 @@ class GroupCommit:
         Raises:
             OutputError: the ledger cannot be written.
         """
-        loop = asyncio.get_running_loop()
-        if not self._waiters:
-            loop.call_soon(self._turn, loop, 0, 0)
-        waiter = loop.create_future()
+        waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
+        if len(self._waiters) == 1:
+            task = asyncio.create_task(self._commit_when_quiet())
+            self._tasks.add(task)
+            task.add_done_callback(self._forget)
         await waiter
 
-    def _turn(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int) -> None:
-        number = len(self._waiters)
-        quiet = quiet + 1 if number == before else 0
-        if number < _MAX and quiet < _QUIET:
-            loop.call_soon(self._turn, loop, number, quiet)
-            return
+    async def _commit_when_quiet(self) -> None:
+        number = quiet = 0
+        while len(self._waiters) < _MAX and quiet < _QUIET:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiters) == number else 0
+            number = len(self._waiters)
         waiters, self._waiters = self._waiters, []
         try:
             self._ledger.commit(all_counts=False)
-        except Exception as error:  # noqa: BLE001 - each waiting worker raises it
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_exception(error)
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        except BaseException as error:
+            _resolve(waiters, error)
+            raise
+        _resolve(waiters, None)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # each waiting worker raises it
+
+
+def _resolve(waiters: list[asyncio.Future[None]], error: BaseException | None) -> None:
+    for waiter in waiters:
+        if waiter.done():
+            continue
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)

@@ -85,7 +85,7 @@ def test_without_a_rule_nothing_is_removed(run, folder):
     before = content(folder)
     for options in ((), ("--dry-run",), ("--keep-last", "0"), ("--keep-daily", "-1")):
         assert prune(folder, *options)[:2] == (2, [])
-    assert "what to keep: give --keep-last" in prune(folder)[2]
+    assert "what to keep; give --keep-last" in prune(folder)[2]
     assert "is a run itself" in prune(made, "--keep-last", "1")[2]
     assert "a lifecycle rule" in prune("s3://bucket/runs", "--keep-last", "1")[2]
     assert prune(folder / "nowhere", "--keep-last", "1")[0] == 2
