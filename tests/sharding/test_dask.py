@@ -3,13 +3,14 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import distributed
 import pytest
 from support.processes import Process
 from support.runs import TOKEN, export, manifest_of, wait_for
 
-from inventory.emulator import Emulator, GeneratedCloud
+from inventory.emulator import Emulator, Fault, GeneratedCloud
 from inventory.errors import UsageError
 from inventory.progress import ProgressObserver
 from inventory.runs.output import Output
@@ -46,7 +47,7 @@ def scheduler(folder):
     """A scheduler with one worker that has no credential and one that has."""
     words = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0")
     worker = ("worker", "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder))
-    with start(folder, *words) as process:
+    with start(folder, *words, DASK_DISTRIBUTED__SCHEDULER__LOCKS__LEASE_TIMEOUT="2s") as process:
         wait_for((folder / "scheduler.json").exists)
         address = json.loads((folder / "scheduler.json").read_text())["address"]
         with (
@@ -94,6 +95,32 @@ def test_a_shard_goes_to_a_worker_with_a_credential_and_no_secret_travels(
     texts = [path.read_bytes() for place in (tmp_path / "run", folder) for path in place.rglob("*") if path.is_file()]
     assert len(texts) > 10
     assert not [text for text in texts if TOKEN.encode() in text]
+
+
+def test_a_lost_worker_repeats_its_shard_at_most_and_nothing_is_lost(tmp_path, write_list, server, scheduler, folder):
+    urns = server.urns()
+    asked = []
+
+    def stall(_urn, _times):
+        asked.append(_urn)
+        return Fault.STALLED if len(asked) > len(urns) // 4 and not is_lost else None
+
+    is_lost = []
+    server.plan(stall)
+    worker = ("worker", "--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(folder))
+    with (
+        start(folder, *worker, "--name", "victim", HW_AUTH_TOKEN=TOKEN) as victim,
+        distributed.Client(scheduler, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(3)
+        with ThreadPoolExecutor(1) as threads:
+            work = threads.submit(asyncio.run, export_on(scheduler, write_list(urns), tmp_path / "run", server.url))
+            wait_for(lambda: work.done() or len(asked) > len(urns) // 4 + 5)
+            victim.kill()
+            is_lost.append(True)
+            result = work.result()
+    assert result.exit_code == 0, result.note
+    assert sum(result.manifest["counts"]["status"].values()) == len(urns)
 
 
 def test_a_worker_of_another_version_is_refused_by_name(tmp_path, write_list, server, scheduler, monkeypatch):
