@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import typer
 
-from inventory.cli.signals import cancel_at_end_of_stdin, handle_signals, until_signal
+from inventory.cli.signals import handle_signals, until_signal
 from inventory.cli.stdout import print_path
 from inventory.display.formatting import format_count, format_number
 from inventory.display.log import Log
@@ -82,26 +82,19 @@ def run_export(
 
 
 def run_observed(
-    work: Callable[[ProgressObserver], Coroutine[Any, Any, T]],
-    log: Log,
-    *,
-    until_stdin_ends: bool = False,
-    phases: PhaseObserver | None = None,
+    work: Callable[[ProgressObserver], Coroutine[Any, Any, T]], log: Log, *, phases: PhaseObserver | None = None
 ) -> T:
     """Runs a coroutine with a progress display. The first signal stops it cleanly, the second at once.
 
     Args:
         work: gets the observer.
         log: takes messages.
-        until_stdin_ends: whether the end of stdin stops it as SIGTERM does.
         phases: records the phases.
     """
     from inventory.telemetry.phases import PhaseObserver
 
     observer = phases or PhaseObserver()
     with Display(log) as observer.display, handle_signals(observer, log):
-        if until_stdin_ends:
-            cancel_at_end_of_stdin(observer)
         return run_loop(work(observer))
 
 

@@ -11,8 +11,9 @@ import typer
 from inventory.cli.measurement import Measurement, measured
 from inventory.cli.options import with_options
 from inventory.cli.process import exit_on_error, finish, resumable, run_observed
-from inventory.cli.stdout import print_path
-from inventory.errors import UsageError
+from inventory.cli.signals import read_stdin
+from inventory.cli.stdout import print_data, print_path
+from inventory.errors import ExitCode, UsageError
 from inventory.settings_sources.run_options import declared_options
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from inventory.display.log import Log
     from inventory.pipeline.discover import Discovery
+    from inventory.progress import ProgressObserver
     from inventory.runs.folder import Mode
     from inventory.runs.output import Output
     from inventory.settings import ExportSettings
@@ -124,8 +126,12 @@ def shard(
         Path | None,
         typer.Option(help="Folder on a local disk for the ledger, which is then copied to PLACE. Default: in PLACE."),
     ] = None,
-    until_stdin_ends: Annotated[
-        bool, typer.Option("--until-stdin-ends", help="Stop when standard input ends, as at SIGTERM.")
+    more_from_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--more-from-stdin",
+            help="Print the exit code, then fetch the shard of the next number on standard input; stop at its end.",
+        ),
     ] = False,
     **options: Any,  # noqa: ANN401 - each option has its own type
 ) -> None:
@@ -136,6 +142,7 @@ def shard(
     """
     with exit_on_error(options["log_format"], quiet=options["quiet"]) as log:
         from inventory.runs.shard_plan import read_plan
+        from inventory.scheduling.threads import run_cancellable
         from inventory.sharding.shard import ShardOptions, run_shards
         from inventory.storage.folder_store import open_store
 
@@ -147,13 +154,21 @@ def shard(
         if number is not None and (part, of) != (None, None):
             raise UsageError("give the NUMBER of a shard, or --part and --of")
         shard_options = ShardOptions(work_dir, share or 1.0, options["max_time"])
-        code = run_observed(
-            lambda observer: run_shards(
-                opened, plan, numbers, shard_options, environment=os.environ, observer=observer
-            ),
-            log,
-            until_stdin_ends=until_stdin_ends,
-        )
+
+        async def fetch(observer: ProgressObserver) -> ExitCode:
+            wanted = list(numbers)
+            lines = read_stdin(observer) if more_from_stdin else None
+            while True:
+                code = await run_shards(opened, plan, wanted, shard_options, environment=os.environ, observer=observer)
+                if lines is None:
+                    return code
+                print_data(str(int(code)))
+                line = await run_cancellable(observer.check_cancelled, lines.get)
+                if not line.strip().isdecimal():
+                    return code
+                wanted = [int(line)]
+
+        code = run_observed(fetch, log)
         if code:
             raise typer.Exit(code)
 

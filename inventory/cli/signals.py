@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from inventory.errors import InterruptedRunError
@@ -95,16 +97,19 @@ def interrupted_by_signals() -> Iterator[None]:
             raise
 
 
-def cancel_at_end_of_stdin(observer: ProgressObserver) -> None:
-    """Cancels the run when stdin ends, as SIGTERM does: the process that started this one is gone."""
+def read_stdin(observer: ProgressObserver) -> SimpleQueue[str]:
+    """Reads lines in a thread. The end cancels the run, as SIGTERM does: the process that started this one is gone."""
+    lines: SimpleQueue[str] = SimpleQueue()
 
-    def wait() -> None:
+    def read() -> None:
         with suppress(OSError):
-            while os.read(0, 1):
-                pass
+            for line in sys.stdin:
+                lines.put(line)
         observer.cancel(signal.SIGTERM)
+        lines.put("")
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=read, daemon=True).start()
+    return lines
 
 
 def serve_until_signal(start: Callable[[], None]) -> None:

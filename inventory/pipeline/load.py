@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from inventory import urn as urns
 from inventory.cloud.pages import Operation
@@ -17,6 +20,7 @@ from inventory.runs.folder import RunFolder
 from inventory.runs.listing_coverage import to_block
 from inventory.scheduling.threads import run_in_thread
 from inventory.settings_sources.combine import describe, restore
+from inventory.storage.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 _BINDING: Final = ("region", "project-id", "column")
 """Settings that a resumed run must not change, in addition to the endpoint."""
 _BLOCK: Final = 4096
+_BLOCK_BYTES: Final = 512 * 1024
 _TEXT_KEPT: Final = 1000
 
 
@@ -129,6 +134,36 @@ def load(
         ledger.add_calls(() if discovered is None else discovered.calls)
         record_list(ledger, settings, cleaned, discovered and to_block(discovered.coverage, discovered.failed_reports))
         observer.on_load(entries)
+
+
+def load_checked(
+    path: Path, sha256: str, ledger: Ledger, settings: ExportSettings, check_cancelled: Callable[[], None]
+) -> None:
+    """Loads a list of full URNs as JSON lines, which an earlier load has written; its digest replaces their checks.
+
+    Raises:
+        OutputError: it cannot be read, or is another list.
+    """
+    scopes: dict[tuple[str, str], None] = {}
+    digest, decoder, entries = hashlib.sha256(), msgspec.json.Decoder(str), 0
+    with ledger.loading():
+        record_start(ledger, manifest.now())
+        try:
+            with open_file(path) as file:
+                while lines := file.readlines(_BLOCK_BYTES):
+                    check_cancelled()
+                    digest.update(b"".join(lines))
+                    urns_read = list(map(decoder.decode, lines))
+                    scopes |= dict.fromkeys((urn[2], urn[3]) for urn in (text.split(":", 4) for text in urns_read))
+                    ledger.add_urns(urns_read)
+                    entries += len(urns_read)
+        except (OSError, msgspec.DecodeError, IndexError, UnicodeDecodeError) as error:
+            raise OutputError(f"{path} cannot be read: {error}") from None
+        if digest.hexdigest() != sha256:
+            raise OutputError(f"{path} is not the list of the plan; make the plan again with export --overwrite")
+        ledger.add_source(SourceRead(path.name, sha256, entries))
+        ledger.count_scopes(scopes)
+        record_list(ledger, settings, 0, None)
 
 
 def check_same_run(

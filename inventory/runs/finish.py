@@ -102,6 +102,15 @@ def write_manifest(
     )
 
 
+def count_statuses(ledger: LedgerView) -> manifest.Counts:
+    """The statuses of all URNs, without a pass over the outcomes."""
+    counts = manifest.Counts()
+    for count in ledger.count_statuses(0):
+        counts.status[count.status] += count.urns
+    counts.status[Status.NOT_ATTEMPTED] = ledger.count_urns() - ledger.count_settled()
+    return counts
+
+
 def _not_before(finished: str, ledger: LedgerView, counts: manifest.Counts) -> str:
     """Corrects an end before the start or the last outcome: the clock may have been set back."""
     last_outcome = manifest_reader.text_of(datetime.fromtimestamp(counts.last_finished / 1e6, UTC))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import tempfile
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 STOP_SECONDS: Final = 30.0
 """Time for a command to end after a signal; then it is killed."""
@@ -36,6 +37,54 @@ async def run_command(command: Sequence[str], **streams: Any) -> int:  # noqa: A
             process.kill()
             await process.wait()
         raise
+
+
+class Conversation:
+    """A command that answers each line of its standard input with a line; it ends when its standard input does.
+
+    Args:
+        process: with pipes for its standard input and output.
+        messages: its standard error.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, messages: IO[bytes]) -> None:
+        self._process, self._messages = process, messages
+
+    @classmethod
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> Self:
+        """Starts a command in its own session; its first answer needs no line."""
+        messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
+        pipe = asyncio.subprocess.PIPE
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *command, stdin=pipe, stdout=pipe, stderr=messages, env=environment, start_new_session=True
+            ),
+            messages,
+        )
+
+    async def ask(self, line: str) -> str:
+        """Sends a line, or nothing if it is empty; returns the answer, or an empty text at the end of the command."""
+        assert self._process.stdin is not None  # noqa: S101 - a pipe
+        assert self._process.stdout is not None  # noqa: S101 - a pipe
+        with suppress(ConnectionError):
+            self._process.stdin.write(line.encode())
+            await self._process.stdin.drain()
+        return (await self._process.stdout.readline()).decode().strip()
+
+    async def end(self, *, at_once: bool = False) -> tuple[int, str]:
+        """Ends the command, with SIGTERM if ``at_once``; returns exit code and last message."""
+        with suppress(ProcessLookupError):
+            if at_once:
+                self._process.terminate()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            code = await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            self._process.kill()
+            code = await self._process.wait()
+        with self._messages:
+            return code, last_message(self._messages)
 
 
 def last_message(stderr: IO[bytes]) -> str:

@@ -72,8 +72,7 @@ class Coordinator:
 
     def ledgers(self) -> dict[tuple[str, str], Path]:
         """The delivered ledgers by scope."""
-        own = self.delivered
-        return {scope[:2]: own[number].path for number in own for scope in self.plan.shards[number].scopes}
+        return {scope[:2]: own.path for n, own in self.delivered.items() for scope in self.plan.shards[n].scopes}
 
     @property
     def attempts(self) -> int:

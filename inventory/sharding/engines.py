@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.runs.shard_plan import VERSIONS
-from inventory.scheduling.commands import STOP_SECONDS, last_message, run_command
+from inventory.scheduling.commands import STOP_SECONDS, Conversation, last_message, run_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -55,8 +56,8 @@ class Pool(NamedTuple):
 
 
 def shard_command(place: str, number: int, arguments: Sequence[str]) -> list[str]:
-    """The command that fetches one shard; it stops when the process that started it is gone."""
-    common = ("--quiet", "--log-format", "json", "--until-stdin-ends")
+    """The command that fetches one shard; it ends when its standard input does."""
+    common = ("--quiet", "--log-format", "json", "--more-from-stdin")
     return [sys.executable, "-m", "inventory", "shard", place, str(number), *common, *arguments]
 
 
@@ -65,20 +66,30 @@ async def processes(place: str, _plan: Plan, sharding: Sharding, environment: Ma
     """Commands on this machine."""
     size = sharding.processes or _cores()
     slots, own = asyncio.Semaphore(size), {**os.environ, **environment}
-    alive, ours = os.pipe()  # the commands read its end when this process is gone
+    idle: list[tuple[Conversation, Sequence[str]]] = []  # commands, and the arguments that they were started with
 
     async def run(shard: Shard, arguments: Sequence[str]) -> Ended:
         async with slots:
-            with tempfile.TemporaryFile() as messages:
-                command = shard_command(place, shard.number, arguments)
-                code = await run_command(command, stdin=alive, stderr=messages, env=own)
-                return Ended(code, last_message(messages))
+            command, started_with = idle.pop() if idle else (None, ())
+            if command is not None and started_with != arguments:
+                await command.end()
+                command = None
+            line = "" if command is None else f"{shard.number}\n"
+            command = command or await Conversation.start(shard_command(place, shard.number, arguments), own)
+            try:
+                code = await command.ask(line)
+            except asyncio.CancelledError:
+                await command.end(at_once=True)
+                raise
+            if not code:
+                return Ended(*await command.end())
+            idle.append((command, arguments))
+            return Ended(int(code), "")
 
     try:
         yield Pool(size, run)
     finally:
-        os.close(ours)
-        os.close(alive)
+        await asyncio.gather(*(command.end() for command, _ in idle))
 
 
 def _cores() -> int:
@@ -187,14 +198,17 @@ def run_on_dask_worker(
     more = () if is_here else ("--work-dir", str(Path(worker.local_directory) / "inventory"))
     command = shard_command(place, number, (*arguments, *more))
     with distributed.Semaphore(1, f"inventory-{place}-{number}"), tempfile.TemporaryFile() as messages:
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": messages}
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": messages}
         with subprocess.Popen(command, start_new_session=True, **streams) as process:  # type: ignore[call-overload] # noqa: S603 - our own command
             try:
-                while process.poll() is None and not is_stopped.wait(_POLL_SECONDS):
+                while not select.select([process.stdout], [], [], 0)[0] and not is_stopped.wait(_POLL_SECONDS):
                     pass
             finally:
-                process.terminate()
-            code = process.wait()
+                if not select.select([process.stdout], [], [], 0)[0]:
+                    process.terminate()
+                answer = process.stdout.readline()
+                process.stdin.close()
+            code = int(answer) if answer.strip() else process.wait()
         end = Ended(code, last_message(messages))
     if code not in DECIDED and not is_stopped.is_set():
         raise _ShardFailedError(*end)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from inventory.certificates import with_ca_bundle
-from inventory.cloud.accounts import find_credentials
+from inventory.cloud.accounts import CredentialProvider, MissingCredentials, find_credentials
 from inventory.cloud.request_head import HEADERS
 from inventory.errors import ExitCode, UsageError
 from inventory.ledger.chained import ChainedLedger
 from inventory.ledger.reader import LedgerView
 from inventory.pipeline.build_tables import build_tables
+from inventory.pipeline.discover import Discovery
 from inventory.pipeline.export import begin_session, confirm_complete, is_complete
 from inventory.pipeline.load import load_sources
 from inventory.pipeline.project_reports import discover_all
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from inventory.pipeline.discover import Discovery
     from inventory.progress import ProgressObserver
     from inventory.runs.finish import Result
     from inventory.runs.folder import Mode
@@ -74,7 +74,11 @@ async def export_in_shards(
     folder.prepare(mode)
     with folder.unless_empty(), ChainedLedger(folder.ledger, check, replace=mode == "overwrite") as ledger:
         # sources ──► ledger ──► plan, and a list for each shard
-        list_functions = partial(_list_functions, settings=settings, environment=environment, observer=observer)
+        account: CredentialProvider = MissingCredentials("")  # only a listing needs one here
+        if isinstance(sources, Discovery):
+            account = await run_cancellable(check, find_credentials, settings, environment, HEADERS)
+        limits = Limits(settings.quota_share)
+        list_functions = partial(discover_all, settings=settings, account=account, observer=observer, limits=limits)
         await load_sources(sources, ledger, folder, settings, mode, observer, list_functions)
         settings = RunFacts(ledger).merge_formats(settings)
         record_output(ledger, output)
@@ -143,17 +147,6 @@ def _plan(
         plan = msgspec.structs.replace(read_plan(FolderStore(folder.path)), settings=describe(settings))
     publish_plan(place, folder.path, plan, with_lists=is_new)
     return plan
-
-
-async def _list_functions(
-    discovery: Discovery,
-    keep: Any,  # noqa: ANN401 - as discover_all takes it
-    settings: ExportSettings,
-    environment: Mapping[str, str],
-    observer: ProgressObserver,
-) -> Any:  # noqa: ANN401 - as discover_all returns it
-    account = await run_cancellable(observer.on_wait, find_credentials, settings, environment, HEADERS)
-    return await discover_all(discovery, settings, account, observer, Limits(settings.quota_share), keep)
 
 
 async def _collected(

@@ -10,13 +10,13 @@ import msgspec
 
 from inventory.cloud.accounts import find_credentials
 from inventory.cloud.request_head import HEADERS
-from inventory.errors import ExitCode, LedgerUnusableError, OutputError, Status, UsageError
+from inventory.errors import ExitCode, LedgerUnusableError, OutputError, UsageError
 from inventory.ledger.database import ledger_files
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.fetch import fetch_configs
-from inventory.pipeline.load import load
+from inventory.pipeline.load import load_checked
 from inventory.pipeline.scope_table import describe_ends
-from inventory.runs import manifest
+from inventory.runs import finish, manifest
 from inventory.runs.delivery import ATTEMPTS, deliver, fetch, fetch_earlier, is_in_place, is_refused, work_path
 from inventory.runs.facts import RunEnd, RunFacts, record_end
 from inventory.runs.folder import RunFolder
@@ -28,7 +28,6 @@ from inventory.scheduling.limits import Limits
 from inventory.scheduling.threads import run_cancellable, run_in_thread
 from inventory.settings_sources.combine import describe
 from inventory.sharding.plan import credential_of
-from inventory.sources.files import Source
 from inventory.storage.folder_store import FolderStore
 
 if TYPE_CHECKING:
@@ -111,11 +110,8 @@ async def _run_shard(
             finally:
                 await run_in_thread(reporter.close)
             await run_in_thread(ledger.sort_outcomes)
-            counts = manifest.Counts()
-            for count in ledger.count_statuses(0):
-                counts.status[count.status] += count.urns
-            counts.status[Status.NOT_ATTEMPTED] = ledger.count_urns() - ledger.count_settled()
-            code = manifest.exit_code_of(counts, (end.exit_code for end in ends.values() if end.exit_code is not None))
+            stops = (end.exit_code for end in ends.values() if end.exit_code is not None)
+            code = manifest.exit_code_of(finish.count_statuses(ledger), stops)
             record_end(ledger, RunEnd(manifest.now(), code, describe_ends(ledger, settings, ends), describe(settings)))
             is_lost = is_refused(ledger)
     except BaseException:
@@ -146,9 +142,7 @@ def _open(
     else:
         fetch(place, shard.list_path, source)
     with Ledger(path, observer.check_cancelled) as ledger:
-        load([Source(str(source))], ledger, settings, observer)
-        if not _has_list(ledger, shard):
-            raise OutputError(f"{source} is not the list of the plan; make the plan again with export --overwrite")
+        load_checked(source, shard.sha256, ledger, settings, observer.check_cancelled)
         yield _begin(ledger, place, shard)
 
 

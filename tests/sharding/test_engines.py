@@ -41,7 +41,7 @@ def test_a_signal_stops_all_processes_which_deliver_and_the_run_continues(tmp_pa
     server.plan(stalled_after(40))
     before = server._number
     with begin(*words, "--processes", "2") as process:
-        wait_for(lambda: server._number > before + 45)
+        wait_for(lambda: server._number > before + 45 and (tmp_path / "run/progress/00001.json").exists())
         said, seconds = stopped(process, signal.SIGTERM)
     assert process.returncode == 143
     assert seconds < SECONDS
