@@ -73,10 +73,10 @@ class Conversation:
 
     async def end(self, *, at_once: bool = False) -> tuple[int, str]:
         """Ends the command, with SIGTERM if ``at_once``; returns exit code and last message."""
-        with suppress(ProcessLookupError):
-            if at_once:
+        if at_once:  # a second request, by the end of its input, would end it without a delivery
+            with suppress(ProcessLookupError):
                 self._process.terminate()
-        if self._process.stdin is not None:
+        elif self._process.stdin is not None:
             self._process.stdin.close()
         try:
             code = await asyncio.wait_for(self._process.wait(), STOP_SECONDS)

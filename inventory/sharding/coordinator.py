@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from inventory.runs.shard_plan import Place, Plan, Shard
     from inventory.sharding.engines import Pool
 
-_TICK_SECONDS: Final = 0.25
-_PATIENCE: Final = 40  # ticks
+_TICK_SECONDS, _PATIENCE = 0.25, 40  # ticks
 _PAUSE_SECONDS: Final = 1.0  # before the second attempt; tripled before the third
 
 
