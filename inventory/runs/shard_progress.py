@@ -81,7 +81,7 @@ class ShardReporter(ProgressObserver):
     def __init__(self, place: Place, number: int, observer: ProgressObserver) -> None:
         super().__init__()
         self._place, self._name, self._observer = place, progress_path(number), observer
-        self._seconds = 0.25 if isinstance(place, FolderStore) else 2.5
+        self._seconds = 0.5 if isinstance(place, FolderStore) else 2.5
         self._thread = ThreadPoolExecutor(1, "inventory-progress")
         self._writing: Future[None] | None = None
         self._last, self._written, self._next = ShardProgress(), ShardProgress(), 0.0

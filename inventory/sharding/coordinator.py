@@ -183,7 +183,7 @@ class Coordinator:
     async def _watch(self) -> None:
         while True:
             await self._read_progress()
-            await asyncio.sleep(_TICK_SECONDS)
+            await asyncio.sleep(2 * _TICK_SECONDS)
 
     async def _read_progress(self) -> None:
         reports = await run_in_thread(read_progress, self._place)
