@@ -238,9 +238,9 @@ async def _dask_cluster(processes: int | None, environment: Mapping[str, str]) -
                 await asyncio.sleep(_POLL_SECONDS)
             yield str(json.loads(file.read_text())["address"])
         finally:
-            for task in tasks:
+            for task in reversed(tasks):  # workers close sooner while their scheduler answers
                 task.cancel()
-            await asyncio.wait(tasks)
+                await asyncio.wait({task})
 
 
 ENGINES: Final[dict[str, Engine]] = {
