@@ -24,6 +24,7 @@ from support.documents import (
     text_of,
 )
 from support.histories import nights
+from support.ledgers import outcome
 from support.runs import TOKEN, export, run_cli
 from support.shells import run_shell, write_program, write_programs
 
@@ -32,6 +33,8 @@ from inventory.errors import ErrorKind, ExitCode, Status
 from inventory.reviews.rule import read_rule
 from inventory.settings_sources.combine import combine
 from inventory.settings_sources.toml_file import load_review_settings
+from inventory.tables import schema
+from inventory.tables.flatten import flatten
 
 SET_UP = (
     "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/inventory demo",
@@ -88,6 +91,18 @@ def test_the_set_up_commands_are_whole_lines_of_the_readme():
     assert [line for line in commands(README) if line.startswith("python3 -m venv")] == list(SET_UP)
     assert "readme_command 'inventory demo'" in (ROOT / ".ci" / "run").read_text()
     assert "readme_command 'pytest -n auto'" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_row_that_the_readme_shows_is_that_of_the_vendors_answer():
+    answers = json.loads((ROOT / "tests" / "data" / "real_answers.json").read_text(encoding="utf-8"))
+    body = next(answer["body"] for answer in answers if answer.get("status") == 200 and "func_urn" in answer["body"])
+    raw = json.dumps(body).encode()
+    row = flatten(body["func_urn"], outcome(body["func_urn"], body=raw), None, listed=False).function
+    cells = dict(zip((column.name for column in schema.FUNCTIONS.columns), row, strict=True))
+    block = next(block.code for block in blocks(README, "text") if block.code.startswith("function_urn"))
+    shown = re.findall(r"(\w+)  +(\S+)", block)
+    assert len(shown) == 7
+    assert shown == [(name, str(cells[name])) for name, _ in shown]
 
 
 def test_the_readme_is_short():
