@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from inventory.runs.files import RunFiles
     from inventory.settings import AssumedDefaults
 
-MEMORY_LIMIT: Final = "400MB"
+MEMORY_LIMIT: Final = "450MB"
 """What does not fit is written to a temporary folder."""
 _LOADING: Final = """
 SET threads = 1; SET disabled_optimizers = 'join_order,build_side_probe_side'; SET memory_limit = '600MB'

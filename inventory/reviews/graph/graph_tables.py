@@ -11,6 +11,7 @@ from inventory.reviews.database import read_sql, registered
 from inventory.reviews.graph.call_cycles import Cycles, has_more_cycles
 from inventory.reviews.graph.call_graph import FAILURE, POSSIBLE, SUCCESS, VERSION, Edges, nearest
 from inventory.reviews.graph.call_paths import Calls, cheapest_paths, longest_paths
+from inventory.tables.arrow import combine_chunks, take_rows, to_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,20 +20,36 @@ if TYPE_CHECKING:
 
     from inventory.reviews.graph.call_graph import Flags, Numbers
 
-_LIST_CYCLES: Final = """
-SELECT
-    CASE type WHEN 'alias' THEN 'if_alias' ELSE 'certain' END AS certainty, any_value(kind) AS kind, size,
-    list(urn ORDER BY CASE WHEN type <> 'alias' AND NOT is_more THEN position END, urn) AS urns
+_SELECT_MEMBERS: Final = """
+SELECT component, kind, size, urn
 FROM cycle_members JOIN (SELECT id AS node, subject AS urn FROM subjects UNION ALL FROM other_nodes) USING (node)
-WHERE type IN ('success', 'on_failure', 'alias') OR is_more
-GROUP BY type, component, size
-ORDER BY certainty, list_position(['on_success', 'on_failure', 'mixed'], any_value(kind)), urns
+WHERE type = $type AND ({condition})
+ORDER BY component, {position} urn
 """
+_CREATE_CYCLE_LIST: Final = """
+CREATE TABLE cycle_list (
+    type VARCHAR, component VARCHAR, component_id INTEGER, size INTEGER, kind VARCHAR, members VARCHAR[]
+)
+"""
+_LIST_CYCLES: Final = """
+INSERT INTO cycle_list
+SELECT $type, urn, component, size, kind, urns
+FROM incoming JOIN (SELECT id AS component, subject AS urn FROM subjects UNION ALL FROM other_nodes) USING (component)
+"""
+_MEMBERS_OF_EVIDENCE: Final = 100
+_KINDS: Final = ("on_success", "on_failure", "mixed")
+_LISTED: Final = (
+    ("success", "certain", "true", "position,"),
+    ("on_failure", "certain", "true", "position,"),
+    ("failure", "certain", "is_more", ""),
+    ("alias", "if_alias", "true", ""),
+)
+"""Cycles that :func:`compute_graph_tables` returns: type, certainty, condition, and first key of their URNs."""
 _CYCLE_MEMBERS: Final = """
 CREATE TABLE IF NOT EXISTS cycle_members AS
 SELECT NULL::VARCHAR AS type, component, node, size, NULL::VARCHAR AS kind, position, is_more FROM incoming LIMIT 0;
 INSERT INTO cycle_members
-SELECT $type, component, node, size, ['on_success', 'on_failure', 'mixed'][kind + 1], position, is_more FROM incoming
+SELECT $type, component, node, size, $kinds[kind + 1], position, is_more FROM incoming
 """
 
 
@@ -78,9 +95,53 @@ def compute_graph_tables(connection: duckdb.DuckDBPyConnection) -> pa.Table:
             "CREATE TABLE graph_values AS SELECT * REPLACE (is_bound::BOOLEAN AS is_bound) FROM incoming"
         )
     connection.execute(read_sql("graph/graph_tables.sql"))
-    listing = connection.sql(_LIST_CYCLES).to_arrow_table()
+    _create_cycle_list(connection)
+    listing = _list_cycles(connection)
     connection.execute("DROP TABLE cycle_members")
     return listing
+
+
+def _create_cycle_list(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates the table of cycles with their first URNs."""
+    connection.execute(_CREATE_CYCLE_LIST)
+    for type_ in ("success", "failure", "alias"):
+        query = _SELECT_MEMBERS.format(condition="true", position="position,")
+        rows = _group(connection.sql(query, params={"type": type_}).to_arrow_table(), _MEMBERS_OF_EVIDENCE)
+        with registered(connection, "incoming", rows):
+            connection.execute(_LIST_CYCLES, {"type": type_})
+
+
+def _list_cycles(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """All cycles, with all of their URNs."""
+    tables, keys = [], []
+    for type_, certainty, condition, position in _LISTED:
+        query = _SELECT_MEMBERS.format(condition=condition, position=position)
+        rows = _group(connection.sql(query, params={"type": type_}).to_arrow_table())
+        kinds = rows["kind"].to_pylist()
+        keys += [
+            (certainty, _KINDS.index(kind), urns[0].as_py()) for kind, urns in zip(kinds, rows["urns"], strict=True)
+        ]
+        names = to_array([certainty] * len(rows), pa.string())
+        tables.append(rows.drop_columns("component").add_column(0, "certainty", names))
+    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
+    return take_rows(pa.concat_tables(tables).combine_chunks(), order)
+
+
+def _group(members: pa.Table, maximum: int | None = None) -> pa.Table:
+    """One row per component, with the list of its first ``urns``, from one row per member in order."""
+    component = np.from_dlpack(combine_chunks(members["component"]))
+    is_first = np.ones(len(component), np.bool_)
+    is_first[1:] = component[1:] != component[:-1]
+    starts = np.flatnonzero(is_first)
+    lengths = np.diff(np.append(starts, len(component)))
+    urns = combine_chunks(members["urn"])
+    if maximum is not None and np.max(lengths, initial=0) > maximum:
+        urns = take_rows(urns, np.flatnonzero(np.arange(len(component)) - np.repeat(starts, lengths) < maximum))
+        lengths = np.minimum(lengths, maximum)
+    ends = np.append(0, np.cumsum(lengths)).astype(np.int32)
+    offsets = pa.Array.from_buffers(pa.int32(), len(ends), [None, pa.py_buffer(ends)])
+    rows = take_rows(members.select(["component", "kind", "size"]), starts)
+    return rows.append_column("urns", pa.ListArray.from_arrays(offsets, urns))
 
 
 def _read_nodes(connection: duckdb.DuckDBPyConnection) -> _Nodes:
@@ -113,7 +174,7 @@ def _find_cycles(
         with registered(connection, "incoming", _table(columns)):
             create, insert = _CYCLE_MEMBERS.split(";")
             connection.execute(create)
-            connection.execute(insert, {"type": cycles.type})
+            connection.execute(insert, {"type": cycles.type, "kinds": list(_KINDS)})
     return {f"{cycles.type}_cycle": cycles.number for cycles in (success, failure, alias)}
 
 

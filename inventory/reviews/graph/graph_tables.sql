@@ -4,39 +4,38 @@ CREATE TABLE open_nodes AS
 SELECT node, why_unknown, why_open_attempts FROM graph_nodes WHERE is_open OR has_open_attempts;
 DROP TABLE graph_nodes;
 
-CREATE TABLE named_nodes AS  -- the nodes that other rows name
+CREATE TABLE component_names AS
+SELECT DISTINCT component AS node, subject AS urn FROM cycle_members JOIN subjects ON subjects.id = component;
+
+CREATE TABLE open_names AS
 WITH named AS (
-    SELECT node FROM cycle_members
-    UNION SELECT open_by_success FROM graph_values
-    UNION SELECT open_node FROM graph_values
+    SELECT open_by_success AS node FROM graph_values UNION SELECT open_node FROM graph_values
 ), names AS (
     SELECT id AS node, subject AS urn FROM subjects UNION ALL FROM other_nodes
 )
-SELECT node, urn, why_unknown FROM named JOIN names USING (node) LEFT JOIN open_nodes USING (node);
+SELECT node, urn, why_unknown FROM named JOIN names USING (node) JOIN open_nodes USING (node);
 
-CREATE TABLE cycle_list AS
-SELECT type, c.urn AS component, size, any_value(kind) AS kind, list(n.urn ORDER BY position, n.urn)[:100] AS members
-FROM cycle_members AS m JOIN named_nodes AS n USING (node) JOIN named_nodes AS c ON c.node = m.component
-WHERE type <> 'on_failure'
-GROUP BY type, c.urn, size;
+-- Views: a table would copy a million URNs.
 
-CREATE TABLE cycles AS
+-- A node has one name; DuckDB knows it by the grouping, and leaves out the joins that a rule does not need.
+CREATE VIEW cycle_names AS SELECT node, any_value(urn) AS urn FROM component_names GROUP BY node;
+
+CREATE VIEW cycles AS
 SELECT
     v.node AS id, subject, s.urn AS success_cycle, f.urn AS failure_cycle, a.urn AS alias_cycle,
+    CASE WHEN v.success_cycle >= 0 THEN v.success_cycle END AS success_id,
+    CASE WHEN v.failure_cycle >= 0 THEN v.failure_cycle END AS failure_id,
+    CASE WHEN v.alias_cycle >= 0 THEN v.alias_cycle END AS alias_id,
     open_by_success >= 0 AS reaches_unknown_by_success, open_node >= 0 AS reaches_unknown,
     coalesce(os.urn, o.urn) AS unknown_urn, coalesce(os.why_unknown, o.why_unknown) AS why_unknown
 FROM graph_values AS v
 JOIN subjects ON subjects.id = v.node
-LEFT JOIN named_nodes AS s ON s.node = v.success_cycle
-LEFT JOIN named_nodes AS f ON f.node = v.failure_cycle
-LEFT JOIN named_nodes AS a ON a.node = v.alias_cycle
-LEFT JOIN named_nodes AS os ON os.node = v.open_by_success
-LEFT JOIN named_nodes AS o ON o.node = v.open_node
+LEFT JOIN cycle_names AS s ON s.node = v.success_cycle
+LEFT JOIN cycle_names AS f ON f.node = v.failure_cycle
+LEFT JOIN cycle_names AS a ON a.node = v.alias_cycle
+LEFT JOIN open_names AS os ON os.node = v.open_by_success
+LEFT JOIN open_names AS o ON o.node = v.open_node
 WHERE greatest(v.success_cycle, v.failure_cycle, v.alias_cycle, v.open_by_success, v.open_node) >= 0;
-
-DROP TABLE named_nodes;
-
--- Views: a table would copy a million URNs.
 
 CREATE VIEW chains AS
 SELECT

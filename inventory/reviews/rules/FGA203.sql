@@ -14,9 +14,9 @@ assumes = "The alias points to the version that closes the cycle."
 source = "user guide functiongraph_01_0390_03, read 2026-11-25"
 */
 SELECT
-    s.id, s.subject, c.alias_cycle AS component,
-    CASE WHEN c.alias_cycle IS NOT NULL THEN true WHEN NOT coalesce(c.reaches_unknown, false) THEN false END AS fails,
+    s.id, s.subject, CASE WHEN c.alias_id = s.id THEN s.subject ELSE '' END AS component,
+    CASE WHEN c.alias_id IS NOT NULL THEN true WHEN NOT coalesce(c.reaches_unknown, false) THEN false END AS fails,
     c.why_unknown, {'urns': l.members, 'size': l.size, 'kind': l.kind, 'unknown_urn': c.unknown_urn} AS evidence
 FROM subjects AS s
 LEFT JOIN cycles AS c USING (id)
-LEFT JOIN cycle_list AS l ON l.type = 'alias' AND l.component = c.alias_cycle
+LEFT JOIN cycle_list AS l ON l.type = 'alias' AND l.component_id = c.alias_id
