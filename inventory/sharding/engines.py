@@ -168,14 +168,14 @@ async def _run_dask_task(
             resources={resource: 1} if resource in resources else None,
             workers=sorted(workers - refused) if refused else None,
         )
-        try:
-            code, message, worker = await future
-        except _ShardFailedError as error:
+        error = await future.exception()
+        if isinstance(error, _ShardFailedError):
             return Ended(*error.args)
-        except Exception as error:  # noqa: BLE001 - Dask raises errors of any type
-            if client.status != "running":
-                raise OutputError(f"the scheduler is gone ({error}); continue with --resume") from None
+        if client.status != "running" or future.status == "cancelled":
+            raise OutputError(f"the scheduler is gone ({error or future.status}); continue with --resume")
+        if error is not None:
             return Ended(ExitCode.BUG, f"{type(error).__name__}: {error}")
+        code, message, worker = await future
         refused.add(worker)
         if not (code == ExitCode.CREDENTIALS and message) or refused >= workers:
             return Ended(code, message)
