@@ -44,7 +44,7 @@ async def export_all(server, output, *places, mode="new", environment=None, sear
     )
 
 
-@pytest.mark.parametrize("pieces", [(1,), (17,), (300, 1, 5)])
+@pytest.mark.parametrize("pieces", [pytest.param((1,), marks=pytest.mark.slow), (17,), (300, 1, 5)])
 async def test_answers_in_pieces_are_read_as_those_that_come_at_once(tmp_path, pieces):
     cloud = GeneratedCloud(3, regions=(NORTH, SOUTH))
     variables = {"HW_USER_NAME": "reader", "HW_USER_PASSWORD": "a-long-password-1", "HW_DOMAIN_NAME": "company"}

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from inventory.errors import OutputError, UsageError
-from inventory.reviews import baseline, evaluate, result
+from inventory.reviews import baseline, evaluate, finding_rows
 from inventory.reviews.rule import RESERVED_PARAMETERS, load_builtin_rules, load_rules, read_rule
 
 HEADER = {
@@ -99,7 +99,7 @@ def test_another_form_is_one_sentence(text, message):
 def test_parameters_of_the_statements_around_a_query_are_reserved():
     statements = [
         value
-        for module in (baseline, evaluate, result)
+        for module in (baseline, evaluate, finding_rows)
         for name, value in vars(module).items()
         if isinstance(value, str) and name.startswith("_") and not name.startswith("__")
     ]

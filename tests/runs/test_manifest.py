@@ -162,6 +162,7 @@ def test_the_manifest_has_the_contracts_blocks():
         "scopes",
         "tables",
         "settings",
+        "shards",
     ]
     assert written["tables"] == [
         {"name": "calls", "format": "csv", "path": "calls.csv", "rows": 3, "bytes": 120, "sha256": "cc"}

@@ -97,6 +97,7 @@ def test_a_shard_goes_to_a_worker_with_a_credential_and_no_secret_travels(
     assert not [text for text in texts if TOKEN.encode() in text]
 
 
+@pytest.mark.slow
 def test_a_lost_worker_repeats_its_shard_at_most_and_nothing_is_lost(tmp_path, write_list, server, scheduler, folder):
     urns = server.urns()
     asked = []
