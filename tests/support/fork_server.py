@@ -79,7 +79,8 @@ control = socket.socket(fileno=os.dup(0))
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as the command sets it before it loads Arrow
 for name in LOADED:
-    importlib.import_module(name)
+    with contextlib.suppress(ModuleNotFoundError):  # older versions of typer have other modules
+        importlib.import_module(name)
 gc.collect()
 gc.freeze()
 if (work := serve(control)) is not None:
