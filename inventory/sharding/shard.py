@@ -14,7 +14,7 @@ from inventory.errors import ExitCode, LedgerUnusableError, OutputError, UsageEr
 from inventory.ledger.database import ledger_files
 from inventory.ledger.writer import Ledger
 from inventory.pipeline.fetch import fetch_configs
-from inventory.pipeline.load import load_checked
+from inventory.pipeline.load import load_checked, restore_counts
 from inventory.pipeline.scope_table import describe_ends
 from inventory.runs import finish, manifest
 from inventory.runs.delivery import ATTEMPTS, deliver, fetch, fetch_earlier, is_in_place, is_refused, work_path
@@ -130,16 +130,15 @@ def _open(
     """Opens the ledger with the shard's list; a damaged one, or one of another list, starts again."""
     with Ledger(path, observer.check_cancelled, replace=True) as ledger:
         if _has_list(ledger, shard) and _is_undamaged(ledger, observer):
+            restore_counts(ledger)
             if RunFacts(ledger).ended is not None:  # an earlier session came to its end
                 ledger.requeue_failures()
             yield _begin(ledger, place, shard)
             return
     for file in ledger_files(path):
         file.unlink(missing_ok=True)
-    source = path.with_name("list.jsonl")
-    if isinstance(place, FolderStore):
-        source = place.folder / shard.list_path
-    else:
+    source = place.folder / shard.list_path if isinstance(place, FolderStore) else path.with_name("list.jsonl")
+    if not isinstance(place, FolderStore):
         fetch(place, shard.list_path, source)
     with Ledger(path, observer.check_cancelled) as ledger:
         load_checked(source, shard.sha256, ledger, settings, observer.check_cancelled)

@@ -7,7 +7,10 @@ from support.shards import Ended, Engine, export_sharded, fetch, gathered, plan_
 
 from inventory.emulator import Emulator, Fault, FileCloud, GeneratedCloud
 from inventory.errors import InterruptedRunError, OutputError, UsageError
+from inventory.ledger.reader import LedgerView
+from inventory.ledger.writer import Ledger
 from inventory.progress import ProgressObserver
+from inventory.runs.facts import record_end
 from inventory.runs.shard_plan import read_plan
 from inventory.storage.folder_store import FolderStore
 
@@ -112,6 +115,21 @@ async def test_a_shard_that_is_killed_goes_on_from_its_ledger(tmp_path, server, 
     assert result.exit_code == 0
     assert own.started.count(1) == 3
     assert repeated(server) == 0
+
+
+async def test_calls_that_a_killed_shard_did_not_count_are_counted_when_it_is_continued(tmp_path, server, path):
+    folder = tmp_path / "run"
+    await plan_only(path, folder, urns_per_shard=1000, endpoint=server.url)
+    assert (await fetch(folder, 0)).code == 0
+    ledger_file = folder / "shards/00000/ledger.sqlite"
+    with LedgerView(ledger_file) as view:
+        before = view.answers()
+    with Ledger(ledger_file) as ledger:
+        record_end(ledger, None)
+        ledger._db.execute("DELETE FROM answers WHERE operation = 'ShowFunctionAsyncInvokeConfig'")
+    assert (await fetch(folder, 0)).code == 0
+    with LedgerView(ledger_file) as view:
+        assert view.answers() == before
 
 
 @pytest.mark.parametrize(("ends", "code"), [([70], 70), ([-9], 70), ([4], 4), ([70, 4], 4), ([2], 70)])
@@ -279,8 +297,6 @@ async def test_overwrite_begins_again_and_leaves_nothing_of_the_shards(tmp_path,
 
 
 async def test_a_second_process_on_a_shard_is_refused(tmp_path, server, path):
-    from inventory.ledger.writer import Ledger  # noqa: PLC0415 - one test holds a lock
-
     folder = tmp_path / "run"
     await plan_only(path, folder, endpoint=server.url)
     await fetch(folder, 0)
