@@ -23,7 +23,7 @@ class GroupCommit:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._waiters: list[asyncio.Future[None]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
 
     async def wait(self) -> None:
         """Returns when everything that was recorded is committed.
@@ -34,9 +34,8 @@ class GroupCommit:
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         if len(self._waiters) == 1:
-            task = asyncio.create_task(self._commit_when_quiet())
-            self._tasks.add(task)
-            task.add_done_callback(self._forget)
+            self._task = asyncio.create_task(self._commit_when_quiet())
+            self._task.add_done_callback(_retrieve_error)
         await waiter
 
     async def _commit_when_quiet(self) -> None:
@@ -53,10 +52,10 @@ class GroupCommit:
             raise
         _resolve(waiters, None)
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # each waiting worker raises it
+
+def _retrieve_error(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()  # each waiting worker raises it
 
 
 def _resolve(waiters: list[asyncio.Future[None]], error: BaseException | None) -> None:

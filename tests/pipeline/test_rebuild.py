@@ -279,9 +279,9 @@ async def test_an_export_writes_parts_and_knows_them(tmp_path, write_list):
         with pytest.raises(OutputError, match="contains a run already"):
             await export(path, folder, endpoint=server.url)
         (folder / "functions" / "part-00001.parquet").unlink()
-        mended = await export([], folder, mode="resume", endpoint=server.url, rows_per_file=10)
-        assert not mended.nothing_to_do
-        assert mended.manifest["tables"] == result.manifest["tables"]
+        repaired = await export([], folder, mode="resume", endpoint=server.url, rows_per_file=10)
+        assert not repaired.nothing_to_do
+        assert repaired.manifest["tables"] == result.manifest["tables"]
         await export(path, folder, mode="overwrite", endpoint=server.url, format=("parquet",))
         assert len(server.requests) == 50
     assert sorted(contents(folder)) == sorted(["manifest.json", *(f"{table}.parquet" for table in TABLES)])

@@ -22,10 +22,10 @@ def source(tmp_path):
 
 def test_a_file_is_put_listed_read_fetched_and_removed(store, source):
     assert store.listed(("shards",)) == {}
-    told = []
-    sent = store.put("shards/one", source, told.append)
+    reported = []
+    sent = store.put("shards/one", source, reported.append)
     assert sent == Sent(3_000_000, hashlib.sha256(source.read_bytes()).hexdigest()) == hash_file(source)
-    assert told == [3_000_000]
+    assert reported == [3_000_000]
     assert list(store.listed(("shards",))) == ["shards/one"]
     assert store.listed() == {}
     assert store.look_at("shards/one").size == 3_000_000
