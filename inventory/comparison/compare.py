@@ -31,7 +31,7 @@ from inventory.tables.arrow import (
     to_numbers,
     to_scalar,
 )
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence

@@ -24,7 +24,7 @@ from inventory.tables.arrow import (
     to_array,
     to_numbers,
 )
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

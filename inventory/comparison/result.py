@@ -38,7 +38,7 @@ from inventory.runs.listing_coverage import read_coverage
 from inventory.settings_sources.combine import described_value
 from inventory.tables import schema
 from inventory.tables.arrow import combine_chunks, to_numbers
-from inventory.tables.writer import BYTES_PER_BATCH, ROWS_PER_BATCH, arrow_schema
+from inventory.tables.batches import BYTES_PER_BATCH, ROWS_PER_BATCH, arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from itertools import chain, islice
-from typing import TYPE_CHECKING
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Final
 
-from inventory.ledger.reader import LedgerView
+from inventory.ledger.reader import AFTER_ALL, LedgerView, urn_range
 from inventory.ledger.records import AnswerCount, ScopeCount
 from inventory.ledger.writer import Ledger
 from inventory.urn import scope_prefix, split_urn
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from inventory.outcome import Outcome
 
 ScopeKey = tuple[str, str]
-_Rows = tuple[ExitStack, "Iterator[tuple[str, Outcome | None]]"]
+_OPENED: Final = 16
+"""Ledgers that are open at the same time; those of an account are read one after the other."""
 
 
 class _Chained(LedgerView):
@@ -40,32 +41,28 @@ class _Chained(LedgerView):
             with LedgerView(path, facts_alone=True) as view:
                 yield view
 
-    def rows(self) -> Iterator[tuple[str, Outcome | None]]:
-        """Streams all distinct URNs in order; see :meth:`LedgerView.rows`."""
-        listed = super().rows()
+    def rows_between(self, first: str = "", end: str = AFTER_ALL) -> Iterator[tuple[str, Outcome | None]]:
+        """Streams URNs with the outcomes of their scopes' ledgers; see :meth:`LedgerView.rows_between`."""
         if not self._ledgers:
-            yield from listed
+            yield from super().rows_between(first, end)
             return
-        scopes = sorted(self.scopes(), key=lambda scope: scope_prefix(scope.region, scope.project_id))
-        last = {self._ledgers.get(scope[:2]): number for number, scope in enumerate(scopes)}
-        opened: dict[Path, _Rows] = {}
+        opened: dict[Path, LedgerView] = {}
         with ExitStack() as views:
-            for number, scope in enumerate(scopes):
+            for scope in sorted(self.scopes(), key=lambda scope: scope_prefix(scope.region, scope.project_id)):
+                low, high = urn_range(scope.region, scope.project_id)
+                low, high = max(first, low), min(end, high)
+                if low >= high:
+                    continue
+                listed = super().rows_between(low, high)
                 path = self._ledgers.get(scope[:2])
                 if path is None:
-                    yield from islice(listed, scope.urns)
+                    yield from listed
                     continue
                 if path not in opened:
-                    own = views.enter_context(ExitStack())
-                    opened[path] = own, own.enter_context(LedgerView(path, facts_alone=True)).rows()
-                own, rows = opened[path]
-                yield from self._merged(islice(listed, scope.urns), rows, scope)
-                if number == last[path]:
-                    for urn, _ in rows:  # its end is verified too
-                        raise self.damage_error(f"{urn} is in {path} and not in the list")
-                    own.close()
-                    del opened[path]
-            yield from listed
+                    if len(opened) == _OPENED:
+                        opened.pop(next(iter(opened))).close()
+                    opened[path] = views.enter_context(LedgerView(path, facts_alone=True))
+                yield from self._merged(listed, opened[path].rows_between(low, high), scope)
 
     def _merged(
         self,
@@ -73,14 +70,17 @@ class _Chained(LedgerView):
         rows: Iterator[tuple[str, Outcome | None]],
         scope: ScopeCount,
     ) -> Iterator[tuple[str, Outcome | None]]:
-        count = 0
-        for (urn, _), (other, outcome) in zip(listed, rows, strict=False):
-            if urn != other:
-                raise self.damage_error(f"{urn} is in the list, and {other} in its place in the ledger of its scope")
-            yield urn, outcome
-            count += 1
-        if count < scope.urns:
-            raise self.damage_error(f"the ledger of {scope.region}/{scope.project_id} lacks URNs")
+        for ours, row in zip_longest(listed, rows):
+            if ours is None or row is None or ours[0] != row[0]:
+                where = f"the ledger of {scope.region}/{scope.project_id}"
+                if row is None:
+                    raise self.damage_error(f"{where} lacks URNs")
+                raise self.damage_error(f"{where} has {row[0]} where the list has {ours and ours[0]}")
+            yield row
+
+    def _count_stored(self) -> tuple[int, int]:
+        urns, outcomes = super()._count_stored()
+        return urns, outcomes + sum(view._count_stored()[1] for view in self._views())  # noqa: SLF001 - of the same class
 
     def answers(self) -> list[AnswerCount]:
         """Sums the calls; see :meth:`LedgerView.answers`."""

@@ -54,6 +54,17 @@ class ListWriter(LedgerView):
             }
             self.set_fact(LISTED_ITEMS, counts)
 
+    def block_starts(self, urns: int) -> list[str]:
+        """Every ``urns``-th URN in order, from the first: the starts of blocks of that many."""
+        starts: list[str] = []
+        with self._translate_errors():
+            row = self._db.execute("SELECT urn FROM urns ORDER BY urn LIMIT 1").fetchone()
+            while row is not None:
+                starts.append(row[0])
+                query = "SELECT urn FROM urns WHERE urn >= ? ORDER BY urn LIMIT 1 OFFSET ?"
+                row = self._db.execute(query, (row[0], urns)).fetchone()
+        return starts
+
     def clear_listed_items(self) -> None:
         """Removes what earlier lists said, before a list is read."""
         with translate_sqlite_errors(self._path), self._transaction():

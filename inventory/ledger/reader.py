@@ -33,6 +33,9 @@ BODIES_DROPPED: Final = "bodies-dropped"
 LISTED_ITEMS: Final = "listed-items"
 """Fact: rows of each :class:`ListedTable`."""
 _LINES_BLOCK: Final = 4096
+AFTER_ALL: Final = "\U0010ffff"
+"""Sorts after each URN."""
+_BETWEEN: Final = "SELECT * FROM {} WHERE urn >= ? AND urn < ? ORDER BY urn"
 NO_ANSWER: Final = 0
 """HTTP status of a call without an answer."""
 _COUNT_STATUSES: Final = """
@@ -163,25 +166,50 @@ class LedgerView:
         Raises:
             LedgerUnusableError: a URN or an outcome is changed, missing or additional.
         """
-        total = self.count_urns()
-        outcomes = self._outcomes()
-        settled = next(outcomes, None)
-        number, last = 0, ""
+        urns = outcomes = 0
+        for row in self.rows_between():
+            urns += 1
+            outcomes += row[1] is not None
+            yield row
+        self.check_totals(urns, outcomes)
+
+    def rows_between(self, first: str = "", end: str = AFTER_ALL) -> Iterator[tuple[str, Outcome | None]]:
+        """Streams the URNs from ``first`` to before ``end``; :meth:`check_totals` finds missing ones."""
+        last = ""
         with self._translate_errors():
-            for urn, kept in self._db.execute("SELECT * FROM urns ORDER BY urn"):
+            outcomes = self._db.execute(_BETWEEN.format("outcomes"), (first, end))
+            row = next(outcomes, None)
+            for urn, kept in self._db.execute(_BETWEEN.format("urns"), (first, end)):
                 if checksum_of_urn(urn) != kept or urn <= last:
                     raise self.damage_error(f"{urn} is not a URN of its list")
-                if settled is not None and settled.urn == urn:
-                    yield urn, settled
-                    settled = next(outcomes, None)
-                else:
-                    yield urn, None
+                outcome = None
+                if row is not None and row[0] == urn:
+                    outcome = Outcome._make(row[:-1])
+                    if checksum(outcome) != row[-1]:
+                        raise self.damage_error(f"the outcome of {urn} was changed")
+                    row = next(outcomes, None)
+                yield urn, outcome
                 last = urn
-                number += 1
-        if settled is not None:
-            raise self.damage_error(f"{settled.urn} has an outcome but is not in the list, or out of order")
-        if total not in (0, number):  # 0 during a load
-            raise self.damage_error(f"{number:,} URNs found, {total:,} written")
+        if row is not None:
+            raise self.damage_error(f"{row[0]} has an outcome but is not in the list, or out of order")
+
+    def check_totals(self, urns: int, outcomes: int) -> None:
+        """Checks that a pass over all rows has read as many URNs and outcomes as were written.
+
+        Raises:
+            LedgerUnusableError: it has not.
+        """
+        total, (stored, written) = self.count_urns(), self._count_stored()
+        if urns != stored or total not in (0, urns):  # 0 during a load
+            raise self.damage_error(f"{urns:,} URNs found, {total or stored:,} written")
+        if outcomes != written:
+            raise self.damage_error(f"{outcomes:,} outcomes are sorted, {written:,} written")
+
+    def _count_stored(self) -> tuple[int, int]:
+        with self._translate_errors():
+            query = "SELECT (SELECT count(*) FROM urns), (SELECT count(*) FROM outcomes NOT INDEXED)"
+            urns, outcomes = self._db.execute(query).fetchone()
+        return urns, outcomes
 
     @property
     def is_sorted(self) -> bool:
@@ -189,19 +217,6 @@ class LedgerView:
         if self._version() <= SORTED:
             return True
         return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (INDEX,)).fetchone() is not None
-
-    def _outcomes(self) -> Iterator[Outcome]:
-        number = 0
-        with self._translate_errors():
-            for row in self._db.execute("SELECT * FROM outcomes ORDER BY urn"):
-                outcome = Outcome._make(row[:-1])
-                if checksum(outcome) != row[-1]:
-                    raise self.damage_error(f"the outcome of {outcome.urn} was changed")
-                number += 1
-                yield outcome
-            (written,) = self._db.execute("SELECT count(*) FROM outcomes NOT INDEXED").fetchone()
-        if number != written:
-            raise self.damage_error(f"{number:,} outcomes are sorted, {written:,} written")
 
     def urn_lines(self, region: str, project_id: str) -> Iterator[str]:
         """Streams the URNs of a scope in order, as blocks of JSON lines; their checksums are not verified."""

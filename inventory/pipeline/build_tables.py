@@ -4,36 +4,34 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from inventory.cloud.project_reports import REPORTS
-from inventory.cloud.responses import is_named_otherwise
-from inventory.errors import Status, UrnError
+from inventory.errors import Status
 from inventory.ledger.schema import ListedTable
+from inventory.pipeline import urn_blocks
 from inventory.pipeline.scope_table import ScopeRows
+from inventory.pipeline.urn_blocks import LEAST_BYTES
 from inventory.runs.facts import RunFacts
 from inventory.runs.manifest import Counts
 from inventory.tables import schema
-from inventory.tables.flatten import flatten
 from inventory.tables.listed_rows import alias_row, function_facts_row, report_row
 from inventory.tables.parts import PartsWriter
 from inventory.tables.writer import TableFile, TableWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
+    import pyarrow as pa
+
     from inventory.ledger.writer import Ledger
-    from inventory.outcome import Outcome
     from inventory.progress import ProgressObserver
     from inventory.settings import ExportSettings
-    from inventory.tables.flatten import Row, Rows
+    from inventory.tables.flatten import Row
 
-_BLOCK: Final = 4096
-_LEAST_BYTES: Final = 500
-"""Approximate size of a row without body."""
-_ON_FAILURE: Final = [column.name for column in schema.FUNCTIONS.columns].index("on_failure_destination")
 _LISTED_ROWS: Final[dict[str, Callable[[str, str, ZoneInfo | None], Row]]] = {
     ListedTable.FUNCTION_FACTS: function_facts_row,
     ListedTable.ALIASES: alias_row,
@@ -70,7 +68,7 @@ def build_tables(
         InterruptedRunError: the run was cancelled; no new table remains.
     """
     ledger.sort_outcomes(observer.check_cancelled)
-    counts, scopes = Counts(), ScopeRows()
+    scopes = ScopeRows()
     with ExitStack() as stack:
         writers: list[TableWriter | PartsWriter] = []
 
@@ -78,57 +76,48 @@ def build_tables(
             writers.append(stack.enter_context(_writer(table, folder, settings, max_rows)))
             return writers[-1]
 
-        _add_urns(ledger, open_writer, settings, counts, scopes, observer)
+        counts = _add_urns(ledger, open_writer, settings, observer)
         rejects = open_writer(schema.REJECTS, ledger.count_rejects())
         for reject in ledger.rejects():
-            rejects.add(reject, _LEAST_BYTES + len(reject.text))
+            rejects.add(reject, LEAST_BYTES + len(reject.text))
         _add_listed_items(ledger, open_writer, settings, scopes)
-        rows = list(scopes.rows(ledger, settings, scope_ends))
+        rows = list(scopes.rows(ledger, settings, scope_ends, counts))
         table = open_writer(schema.SCOPES, len(rows))
         for row in rows:
-            table.add(row, _LEAST_BYTES)
+            table.add(row, LEAST_BYTES)
         for writer in writers:
             writer.finish()
         before_names()
         return [file for writer in writers for file in writer.publish()], counts
 
 
-def _add_urns(
-    ledger: Ledger,
-    open_writer: _OpenWriter,
-    settings: ExportSettings,
-    counts: Counts,
-    scopes: ScopeRows,
-    observer: ProgressObserver,
-) -> None:
-    total = ledger.count_urns()
+def _add_urns(ledger: Ledger, open_writer: _OpenWriter, settings: ExportSettings, observer: ProgressObserver) -> Counts:
+    total, counts = ledger.count_urns(), Counts()
+    most_rows = {schema.FUNCTIONS: total, schema.DESTINATIONS: 2 * total, schema.CALLS: total}
+    writers = [open_writer(table, most_rows[table]) for table in urn_blocks.TABLES]
+
+    def write(table: int, batch: pa.RecordBatch) -> None:
+        writers[table].write(batch)
+
+    urns = outcomes = 0
+    observer.on_build_tables(urns, total)
+    for block in _blocks(ledger, settings, write):
+        counts.add_counts(block)
+        in_block = block.status
+        urns += in_block.total()
+        outcomes += in_block.total() - in_block[Status.NOT_ATTEMPTED]
+        observer.on_build_tables(urns, total)
+    ledger.check_totals(urns, outcomes)
+    return counts
+
+
+def _blocks(ledger: Ledger, settings: ExportSettings, write: Callable[[int, pa.RecordBatch], None]) -> Iterator[Counts]:
+    """Writes the batches of each block, then yields its counts."""
     zone, listed = settings.zone(), bool(RunFacts(ledger).listed)
-    functions = open_writer(schema.FUNCTIONS, total)
-    destinations = open_writer(schema.DESTINATIONS, 2 * total)
-    calls = open_writer(schema.CALLS, total)
-    for number, (urn, outcome) in enumerate(ledger.rows(), 1):
-        rows = _flattened(ledger, urn, outcome, zone, listed=listed)
-        size = _LEAST_BYTES if outcome is None else _LEAST_BYTES + len(outcome.body)
-        functions.add(rows.function, size)
-        for row in rows.destinations:
-            destinations.add(row, size)
-        if rows.call is not None:
-            calls.add(rows.call, _LEAST_BYTES)
-        scopes.count(rows.function)
-        counts.add(outcome, is_named_otherwise=is_named_otherwise(rows.answered_urn, urn))
-        if outcome is not None and outcome.status == Status.CONFIGURED:
-            counts.without_failure_destination += rows.function[_ON_FAILURE] is None
-        if number % _BLOCK == 0:
-            observer.on_build_tables(number, total)
-    observer.on_build_tables(total, total)
-
-
-def _flattened(ledger: Ledger, urn: str, outcome: Outcome | None, zone: ZoneInfo | None, *, listed: bool) -> Rows:
-    """The rows of a URN; detects damaged bodies, which SQLite does not notice."""
-    try:
-        return flatten(urn, outcome, zone, listed=listed)
-    except (ValueError, UrnError) as error:
-        raise ledger.damage_error(f"{urn}: {error}") from None
+    reader = urn_blocks.BlockReader(ledger, zone, listed=listed, write=write)
+    rows = ledger.rows_between()
+    while (counts := reader.read(islice(rows, urn_blocks.URNS_PER_BLOCK))).by_scope:
+        yield counts
 
 
 def _add_listed_items(ledger: Ledger, open_writer: _OpenWriter, settings: ExportSettings, scopes: ScopeRows) -> None:
@@ -140,7 +129,7 @@ def _add_listed_items(ledger: Ledger, open_writer: _OpenWriter, settings: Export
                 row = _LISTED_ROWS[table](name, kept, zone)
             except ValueError as error:
                 raise ledger.damage_error(f"{name!r} in {table}: {error}") from None
-            writer.add(row, _LEAST_BYTES + len(kept))
+            writer.add(row, LEAST_BYTES + len(kept))
             if table == ListedTable.FUNCTION_FACTS:
                 scopes.add_facts(row)
 

@@ -11,7 +11,7 @@ from inventory.errors import RateLimit
 from inventory.pipeline.scope_settings import resolve_scope
 from inventory.runs.facts import RunFacts
 from inventory.runs.manifest import ScopeReport, describe_scopes
-from inventory.tables.schema import FUNCTION_FACTS, FUNCTIONS
+from inventory.tables.schema import FUNCTION_FACTS
 from inventory.tables.scopes import ScopeCounts, scope_row
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from inventory.ledger.reader import LedgerView
     from inventory.pipeline.fetch import ScopeEnd
+    from inventory.runs.manifest import Counts
     from inventory.scheduling.limits import ScopeKey
     from inventory.settings import ExportSettings
     from inventory.tables.column import Table
@@ -30,7 +31,6 @@ def _cells(table: Table, *names: str) -> itemgetter[tuple[Any, ...]]:
     return itemgetter(*(columns.index(name) for name in names))
 
 
-_STATUS: Final = _cells(FUNCTIONS, "region", "project_id", "status")
 _PROJECT_NAME: Final = _cells(FUNCTION_FACTS, "region", "project_id", "project_name")
 
 
@@ -41,12 +41,7 @@ class ScopeRows:
     """Collects what the rows of other tables say about scopes."""
 
     def __init__(self) -> None:
-        self._status: Counter[tuple[str, str, str]] = Counter()
         self._names: dict[ScopeKey, str] = {}
-
-    def count(self, row: Row) -> None:
-        """Counts a row of ``functions``."""
-        self._status[_STATUS(row)] += 1
 
     def add_facts(self, row: Row) -> None:
         """Takes the name of the project from a row of ``function_facts``; the first one is kept."""
@@ -54,13 +49,16 @@ class ScopeRows:
         if name:
             self._names.setdefault((region, project_id), name)
 
-    def rows(self, ledger: LedgerView, settings: ExportSettings, ends: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    def rows(
+        self, ledger: LedgerView, settings: ExportSettings, ends: Iterable[Mapping[str, Any]], counts: Counts
+    ) -> Iterator[Row]:
         """Yields the rows of ``scopes``, also of listed projects without functions.
 
         Args:
             ledger: has the calls of all sessions.
             settings: name accounts and endpoints.
             ends: the scopes in the manifest.
+            counts: of all URNs.
         """
         calls: Counter[ScopeKey] = Counter()
         refused: Counter[ScopeKey] = Counter()
@@ -68,9 +66,9 @@ class ScopeRows:
             calls[answer.region, answer.project_id] += answer.calls
             if answer.http_status == HTTPStatus.TOO_MANY_REQUESTS:
                 refused[answer.region, answer.project_id] += answer.calls
-        statuses: defaultdict[ScopeKey, dict[str, int]] = defaultdict(dict)
-        for (region, project_id, status), number in self._status.items():
-            statuses[region, project_id][status] = number
+        statuses: defaultdict[ScopeKey, Counter[str]] = defaultdict(Counter)
+        for (region, project_id, status, _), (urns, _) in counts.by_scope.items():
+            statuses[region, project_id][status] += urns
         listed = (RunFacts(ledger).listed or {}).get("projects", ())
         end_of = {(end["region"], end["project_id"]): end for end in ends}
         for key in sorted({*statuses, *calls, *end_of, *(_key(project) for project in listed)}):

@@ -16,8 +16,9 @@ from inventory.reviews.evaluate import execute
 from inventory.settings import SEVERITIES
 from inventory.storage.files import open_file, read_file
 from inventory.tables.arrow import to_array
+from inventory.tables.batches import arrow_schema
 from inventory.tables.csv_blocks import read_csv
-from inventory.tables.writer import arrow_schema, csv_convert_options, remove_guards
+from inventory.tables.writer import csv_convert_options, remove_guards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

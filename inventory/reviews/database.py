@@ -16,8 +16,8 @@ from inventory.errors import OutputError
 from inventory.runs.listing_coverage import read_coverage
 from inventory.tables import schema
 from inventory.tables.arrow import ArrowStream
+from inventory.tables.batches import arrow_schema
 from inventory.tables.parts import iterate_parts
-from inventory.tables.writer import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

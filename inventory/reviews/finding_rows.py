@@ -18,7 +18,7 @@ from inventory.reviews.evaluate import VIEWS, bind, severity_names
 from inventory.reviews.verdicts import NOTHING, PART, REASONS, VERDICTS
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import combine_chunks, to_array, to_numbers, to_scalar
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from inventory.reviews.database import COLUMNS, RunTables, open_database
 from inventory.reviews.rule import load_builtin_rules
 from inventory.settings import AssumedDefaults
 from inventory.tables import schema
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

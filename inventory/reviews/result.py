@@ -21,7 +21,7 @@ from inventory.reviews.graph.graph_tables import compute_graph_tables
 from inventory.reviews.rule_process import evaluate_in_child
 from inventory.settings import AssumedDefaults
 from inventory.tables.arrow import to_array
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

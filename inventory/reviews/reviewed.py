@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from inventory.reviews import findings as declared
 from inventory.settings import SEVERITIES
 from inventory.tables.arrow import to_array, to_objects
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -70,7 +70,8 @@ def write_manifest(
     """Writes the manifest, which marks the tables as complete."""
     folder, facts = RunFolder(output.folder), RunFacts(ledger)
     end = end._replace(finished=_not_before(end.finished, ledger, counts))
-    record_statuses(ledger, (StatusCount(*key, urns, first, 0, None) for key, (urns, first) in counts.by_scope.items()))
+    statuses = (StatusCount(*key, urns, first, 0, None) for key, (urns, first) in counts.by_scope.items())
+    record_statuses(ledger, (count for count in statuses if count.status != Status.NOT_ATTEMPTED))
     record_end(ledger, end)
     code = ExitCode(end.exit_code)
     written = manifest.describe(
@@ -106,8 +107,8 @@ def count_statuses(ledger: LedgerView) -> manifest.Counts:
     """The statuses of all URNs, without a pass over the outcomes."""
     counts = manifest.Counts()
     for count in ledger.count_statuses(0):
-        counts.status[count.status] += count.urns
-    counts.status[Status.NOT_ATTEMPTED] = ledger.count_urns() - ledger.count_settled()
+        counts.by_scope[count[:4]] = [count.urns, count.example]
+    counts.by_scope["", "", Status.NOT_ATTEMPTED, None] = [ledger.count_urns() - ledger.count_settled(), ""]
     return counts
 
 

@@ -31,40 +31,75 @@ if TYPE_CHECKING:
 class Counts(msgspec.Struct):
     """Counts of one pass over the outcomes.
 
-    ``told_by_lists``: URNs settled by a list of configs. ``named_otherwise``: URNs whose config names another qualifier
-    or region. ``without_failure_destination``: configured URNs whose failures notify nobody. ``last_finished``: last
-    ``finished_at``. ``examples``: first answer by error kind. ``by_scope``: number and first URN by region, project,
-    status and error kind.
+    Attributes:
+        by_scope: number and first URN by region, project, status and error kind.
+        retries: calls after the first of each URN.
+        told_by_lists: URNs settled by a list of configs.
+        named_otherwise: URNs whose config names another qualifier or region.
+        without_failure_destination: configured URNs whose failures notify nobody.
+        last_finished: last ``finished_at``.
+        examples: first answer by error kind.
     """
 
-    status: Counter[str] = msgspec.field(default_factory=Counter)
-    error_kind: Counter[str] = msgspec.field(default_factory=Counter)
+    by_scope: dict[tuple[str, str, str, str | None], list[Any]] = msgspec.field(default_factory=dict)
     retries: int = 0
     told_by_lists: int = 0
     named_otherwise: int = 0
     without_failure_destination: int = 0
     last_finished: int = 0
     examples: dict[str, str] = msgspec.field(default_factory=dict)
-    by_scope: dict[tuple[str, str, str, str | None], list[Any]] = msgspec.field(default_factory=dict)
 
-    def add(self, outcome: Outcome | None, *, is_named_otherwise: bool = False) -> None:
+    @property
+    def status(self) -> Counter[str]:
+        """URNs by status."""
+        return self._sum(2)
+
+    @property
+    def error_kind(self) -> Counter[str]:
+        """Failed URNs by error kind."""
+        kinds = self._sum(3)
+        del kinds[None]
+        return kinds
+
+    def _sum(self, place: int) -> Counter[Any]:
+        sums: Counter[Any] = Counter()
+        for key, (urns, _) in self.by_scope.items():
+            sums[key[place]] += urns
+        return sums
+
+    def add(self, urn: str, outcome: Outcome | None, *, is_named_otherwise: bool = False) -> None:
         """Counts one URN; None: it was not attempted."""
-        self.named_otherwise += is_named_otherwise
-        self.status[Status.NOT_ATTEMPTED if outcome is None else outcome.status] += 1
-        if outcome is not None:
-            _, _, region, project_id, _ = outcome.urn.split(":", 4)
+        _, _, region, project_id, _ = urn.split(":", 4)
+        if outcome is None:
+            key: tuple[str, str, str, str | None] = region, project_id, Status.NOT_ATTEMPTED, None
+        else:
             key = region, project_id, outcome.status, outcome.error_kind
-            self.by_scope.setdefault(key, [0, outcome.urn])[0] += 1
-            self.last_finished = max(self.last_finished, outcome.finished_at)
-            if outcome.operation == Operation.LIST_CONFIGS:
-                self.told_by_lists += 1
-            else:
-                self.retries += max(0, outcome.attempts - 1)
-            if outcome.error_kind is not None:
-                self.error_kind[outcome.error_kind] += 1
-                if outcome.error_kind not in self.examples:
-                    text = error_text(outcome.http_status, outcome.error_code, outcome.error_msg)
-                    self.examples[outcome.error_kind] = text
+        entry = self.by_scope.get(key)
+        if entry is None:
+            entry = self.by_scope[key] = [0, urn]
+        entry[0] += 1
+        if outcome is None:
+            return
+        self.named_otherwise += is_named_otherwise
+        self.last_finished = max(self.last_finished, outcome.finished_at)
+        if outcome.operation == Operation.LIST_CONFIGS:
+            self.told_by_lists += 1
+        elif outcome.attempts > 1:
+            self.retries += outcome.attempts - 1
+        if outcome.error_kind is not None and outcome.error_kind not in self.examples:
+            self.examples[outcome.error_kind] = error_text(outcome.http_status, outcome.error_code, outcome.error_msg)
+
+    def add_counts(self, later: Counts) -> None:
+        """Adds the counts of later URNs."""
+        for key, (urns, first) in later.by_scope.items():
+            self.by_scope.setdefault(key, [0, first])[0] += urns
+        self.retries += later.retries
+        self.told_by_lists += later.told_by_lists
+        self.named_otherwise += later.named_otherwise
+        self.without_failure_destination += later.without_failure_destination
+        self.last_finished = max(self.last_finished, later.last_finished)
+        for kind, text in later.examples.items():
+            self.examples.setdefault(kind, text)
 
 
 class ScopeReport(NamedTuple):

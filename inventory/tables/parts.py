@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 from inventory.errors import OutputError
 from inventory.storage.files import open_file
 from inventory.tables import paths as layout
+from inventory.tables.batches import Batches, arrow_schema
 from inventory.tables.csv_blocks import iterate_csv
 from inventory.tables.schema import TABLES
-from inventory.tables.writer import TableFile, TableWriter, arrow_schema, csv_convert_options, read_table, remove_guards
+from inventory.tables.writer import TableFile, TableWriter, csv_convert_options, read_table, remove_guards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,6 +48,7 @@ class PartsWriter:
         self._stack = ExitStack()
         self._part = ExitStack()
         self._rows = 0
+        self._batches = Batches(arrow_schema(table), self.write)
         self._staged: list[TableFile] = []
         self._finished = False
 
@@ -72,16 +74,24 @@ class PartsWriter:
 
     def add(self, row: Row, size: int) -> None:
         """Adds a row of about ``size`` bytes, in the table's order."""
-        if self._rows == self._rows_per_file:
-            self._stage()
-            self._writer = self._begin()
-        self._writer.add(row, size)
-        self._rows += 1
+        self._batches.add(row, size)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Adds a batch of rows in the table's order."""
+        while batch.num_rows:
+            if self._rows == self._rows_per_file:
+                self._stage()
+                self._writer = self._begin()
+            head = batch.slice(0, self._rows_per_file - self._rows)
+            self._writer.write(head)
+            self._rows += head.num_rows
+            batch = batch.slice(head.num_rows)
 
     def finish(self) -> None:
         """Writes all parts under temporary names."""
         if self._finished:
             return
+        self._batches.flush()
         self._stage()
         for form in self._formats:
             place = self._folder / layout.folder_name(self._table.name, form)

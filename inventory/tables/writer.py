@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from contextlib import ExitStack, contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from inventory.errors import OutputError
 from inventory.storage.files import open_file, open_new_file, sync, temporary_name
-from inventory.tables.arrow import TYPES, to_array
+from inventory.tables.arrow import TYPES, first_bytes, to_array
+from inventory.tables.batches import Batches, arrow_schema
 from inventory.tables.csv_blocks import read_csv
-from inventory.tables.schema import TABLES, VERSION, Table
+from inventory.tables.schema import TABLES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,17 +24,13 @@ if TYPE_CHECKING:
 
     from inventory.tables.flatten import Row
 
-ROWS_PER_BATCH: Final = 1_024
-"""Rows as Python values."""
 ROWS_PER_GROUP: Final = 24_576
 """Rows of a Parquet row group: compresses well and fits in memory."""
-BYTES_PER_BATCH: Final = 4 * 1024 * 1024
 BYTES_PER_GROUP: Final = 32 * 1024 * 1024
 """Bytes of the cells, for large rows."""
 # First characters of a spreadsheet formula and of a guarded text.
 _GUARDED: Final = frozenset("=+-@\t\r\n'")
-_FORMULA: Final = rf"\A[{re.escape(''.join(sorted(_GUARDED)))}]"
-"""The same as a regular expression of Arrow."""
+_GUARDED_BYTES: Final = np.frombuffer("".join(_GUARDED).encode(), np.uint8)
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _PAGE_BYTES: Final = 64 * 1024
 _CSV_WRITE: Final = pa_csv.WriteOptions(quoting_style="needed")
@@ -51,21 +48,9 @@ class TableFile(NamedTuple):
 
 
 class _Writer(Protocol):
-    def write(self, arrays: list[pa.Array], columns: list[tuple[Any, ...]]) -> None: ...
+    def write(self, batch: pa.RecordBatch) -> None: ...
     def close(self) -> None: ...
     def abandon(self) -> None: ...
-
-
-def arrow_schema(table: Table) -> pa.Schema:
-    """The Arrow schema of a table, with meanings and units as metadata."""
-    fields = []
-    for column in table.columns:
-        metadata = {"description": column.meaning, "source": column.source}
-        if column.unit is not None:
-            metadata["unit"] = column.unit
-        fields.append(pa.field(column.name, TYPES[column.type], metadata=metadata))
-    about = {"table": table.name, "row": table.row, "inventory.schema_version": str(VERSION)}
-    return pa.schema(fields, metadata=about)
 
 
 class TableWriter:
@@ -80,8 +65,7 @@ class TableWriter:
         self._paths = {name: folder / f"{table.name}.{name}" for name in formats}
         self._stack = ExitStack()
         self._writers: list[_Writer] = []
-        self._rows: list[Row] = []
-        self._row_bytes = 0
+        self._batches = Batches(self._schema, self.write)
         self._written = 0
         self._finished = False
 
@@ -103,16 +87,20 @@ class TableWriter:
 
     def add(self, row: Row, size: int) -> None:
         """Adds a row in the table's order; ``size`` in bytes bounds the memory."""
-        self._rows.append(row)
-        self._row_bytes += size
-        if len(self._rows) == ROWS_PER_BATCH or self._row_bytes >= BYTES_PER_BATCH:
-            self._write()
+        self._batches.add(row, size)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Adds a batch of rows in the table's order."""
+        with _named(self._table.name):
+            for writer in self._writers:
+                writer.write(batch)
+        self._written += batch.num_rows
 
     def finish(self) -> None:
         """Completes the files under temporary names."""
         if self._finished:
             return
-        self._write()
+        self._batches.flush()
         with _named(self._table.name):
             for writer in self._writers:
                 writer.close()
@@ -132,17 +120,6 @@ class TableWriter:
                 temporary.replace(path)
                 files.append(TableFile(self._table.name, name, path.name, self._written, size, digest))
         return files
-
-    def _write(self) -> None:
-        if not self._rows:
-            return
-        columns = list(zip(*self._rows, strict=True))
-        arrays = [to_array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
-        with _named(self._table.name):
-            for writer in self._writers:
-                writer.write(arrays, columns)
-        self._written += len(self._rows)
-        self._rows, self._row_bytes = [], 0
 
 
 class _ParquetWriter:
@@ -167,8 +144,7 @@ class _ParquetWriter:
         self._waiting = pa.ipc.new_stream(self._group, self._schema, options=_COMPRESSED)
         self._rows = self._bytes = 0
 
-    def write(self, arrays: list[pa.Array], _columns: list[tuple[Any, ...]]) -> None:
-        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+    def write(self, batch: pa.RecordBatch) -> None:
         self._waiting.write_batch(batch)
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
@@ -196,17 +172,10 @@ class _ParquetWriter:
 class _CsvWriter:
     def __init__(self, sink: IO[bytes], schema: pa.Schema, _table: Table) -> None:
         self._sink = sink
-        self._schema = schema
         self._writer = pa_csv.CSVWriter(sink, schema, write_options=_CSV_WRITE)
 
-    def write(self, arrays: list[pa.Array], columns: list[tuple[Any, ...]]) -> None:
-        guarded = [
-            to_array([guard(value) for value in values], field.type)
-            if field.type == pa.string() and any(value and value[0] in _GUARDED for value in values)
-            else array
-            for array, values, field in zip(arrays, columns, self._schema, strict=True)
-        ]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(guarded, schema=self._schema))
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_batch(guard_batch(batch))
 
     def close(self) -> None:
         self._writer.close()
@@ -228,9 +197,7 @@ def guard_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _guard_column(column: pa.Array) -> pa.Array:
-    import pyarrow.compute as pc  # noqa: PLC0415 - 10 MB; writing tables of a run does not need it
-
-    if column.type != pa.string() or not pc.any(pc.match_substring_regex(column, _FORMULA)).as_py():
+    if column.type != pa.string() or not np.isin(first_bytes(column), _GUARDED_BYTES).any():
         return column
     return to_array(list(map(guard, column.to_pylist())), column.type)
 

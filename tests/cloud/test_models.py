@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.cloud.models import _read_softly, parse_int, read_config, read_func_urn
-from inventory.exact_json import REPEATED, json_text, read_json
+from inventory.exact_json import REPEATED, json_text, read_json, read_quickly
 
 DOCUMENTED = {
     "func_urn",
@@ -339,3 +339,40 @@ def test_a_repeated_key_with_an_escape_is_kept():
 def test_a_sent_field_with_our_name_is_kept():
     read = read_config(f'{{"func_urn":"u","{REPEATED}":{{"b":7}},"a":1,"a":2}}'.encode())
     assert read.extra == {"a": 2, REPEATED: {REPEATED: [{"b": 7}], "a": [1]}}
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                '"func_urn":"u"',
+                '"func_urn":"\\u0076"',
+                '"func_urn":"\\/"',
+                '"func\\u005furn":"w"',
+                '"max_async_retry_attempts":-0',
+                '"max_async_retry_attempts":1',
+                '"max_async_retry_attempts":1e9',
+                '"created_time":"\\b"',
+                '"created_time":null',
+                '"destination_config":{}',
+                '"destination_config":{"on_success":{"destination":"SMN","param":"","param":"x"}}',
+                '"destination_config":{"on_success":null,"on_success":{"param":"\\t","destination":"OBS"}}',
+            ]
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from(["", " "]),
+)
+def test_no_spelling_of_a_config_is_taken_for_another_one(fields, space):
+    body = f"{{{f',{space}'.join(fields)}}}".encode()
+    assert read_config(body) == _read_softly(read_json(body))
+
+
+@given(st.dictionaries(st.text(max_size=3), st.none() | st.text(max_size=3) | st.integers() | JSON, max_size=3))
+def test_a_flat_parameter_is_read_as_any_other_one(param):
+    text = json.dumps(param)
+    read = read_config(
+        json.dumps({"destination_config": {"on_success": {"destination": "OBS", "param": text}}}).encode()
+    )
+    assert json_text(read.on_success.param_object) == json_text(read_quickly(text))

@@ -1,9 +1,11 @@
+from itertools import pairwise
+
 import pytest
 from support.ledgers import R, outcome, urn
 
 from inventory.errors import LedgerUnusableError
 from inventory.ledger.chained import ChainedLedger, ChainedView
-from inventory.ledger.reader import LedgerView
+from inventory.ledger.reader import AFTER_ALL, LedgerView
 from inventory.ledger.records import AnswerCount
 from inventory.ledger.writer import Ledger
 
@@ -74,3 +76,29 @@ def test_bodies_are_dropped_in_all_ledgers(tmp_path, whole):
         ledger.drop_bodies()
     with LedgerView(part) as view:
         assert view.outcome(urn("x", "a-b")).body == b""
+
+
+def test_blocks_of_chained_ledgers_are_their_rows(tmp_path, whole):
+    odd, even = write(tmp_path / "odd", ["a", "ab"]), write(tmp_path / "even", ["a-b"])
+    with ChainedLedger(whole) as ledger:
+        ledger.attach({(R, "a"): odd, (R, "ab"): odd, (R, "a-b"): even})
+        bounds = ["", *ledger.block_starts(2)[1:], AFTER_ALL]
+        blocks = [list(ledger.rows_between(*pair)) for pair in pairwise(bounds)]
+        assert list(map(len, blocks)) == [2] * 6
+        assert [row for block in blocks for row in block] == list(ledger.rows())
+
+
+def test_more_ledgers_than_are_open_at_a_time_are_read(tmp_path, whole, monkeypatch):
+    monkeypatch.setattr("inventory.ledger.chained._OPENED", 1)
+    paths = {(R, project): write(tmp_path / project, [project]) for project in PROJECTS}
+    with ChainedView(whole) as view:
+        view.attach(paths)
+        assert sum(outcome is not None for _, outcome in view.rows()) == 4
+
+
+def test_an_attached_ledger_with_outcomes_of_another_scope_is_damage(tmp_path, whole):
+    part = write(tmp_path / "part", ["a", "b"])
+    with ChainedView(whole) as view:
+        view.attach({(R, "a"): part})
+        with pytest.raises(LedgerUnusableError, match="outcomes are sorted"):
+            list(view.rows())

@@ -6,14 +6,15 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from itertools import pairwise
 
 import pytest
 from support.ledgers import P, R, damaged_behind_its_header, load, of_another_version, outcome, urn
 from support.project import ROOT
 
-from inventory.errors import InterruptedRunError, OutputError
+from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
 from inventory.ledger import database
-from inventory.ledger.reader import LedgerView
+from inventory.ledger.reader import AFTER_ALL, LedgerView
 from inventory.ledger.records import StatusCount
 from inventory.ledger.writer import Ledger
 from inventory.storage import file_lock
@@ -217,3 +218,29 @@ def test_an_unusable_ledger_has_one_message(path, spoil, words):
     spoil(path)
     with pytest.raises(OutputError, match=words), LedgerView(path) as view:
         list(view.rows())
+
+
+def test_blocks_of_a_ledger_are_its_rows(path):
+    with Ledger(path) as ledger:
+        load(ledger)
+        ledger.sort_outcomes()
+        for size, starts in ((1, "abc"), (2, "ac"), (3, "a"), (9, "a")):
+            assert ledger.block_starts(size) == list(map(urn, starts))
+        bounds = ["", urn("b"), urn("bb"), AFTER_ALL]
+        blocks = [list(ledger.rows_between(*pair)) for pair in pairwise(bounds)]
+        assert list(map(len, blocks)) == [1, 1, 1]
+        assert [row for block in blocks for row in block] == list(ledger.rows())
+
+
+def test_a_pass_that_misses_rows_is_damage(path):
+    with Ledger(path) as ledger:
+        load(ledger)
+        ledger.check_totals(3, 1)
+        for urns, outcomes in ((2, 1), (4, 1), (3, 0), (3, 2)):
+            with pytest.raises(LedgerUnusableError, match="is damaged"):
+                ledger.check_totals(urns, outcomes)
+
+
+def test_a_list_without_urns_has_no_blocks(path):
+    with Ledger(path) as ledger:
+        assert ledger.block_starts(5) == []

@@ -112,10 +112,10 @@ class Progress(ProgressObserver):
 
 
 def test_progress_comes_once_a_block_and_at_the_end(ledger, tmp_path, monkeypatch):
-    monkeypatch.setattr("inventory.pipeline.build_tables._BLOCK", 2)
+    monkeypatch.setattr("inventory.pipeline.urn_blocks.URNS_PER_BLOCK", 2)
     observer = Progress()
     build_tables(ledger, tmp_path, SETTINGS, [], observer)
-    assert observer.built == [(2, 3), (3, 3)]
+    assert observer.built == [(0, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize(("body", "silent"), [(CONFIG, 0), (b'{"func_urn":"u"}', 1)])
@@ -131,10 +131,10 @@ def test_the_memory_of_a_row_is_counted_with_its_body(ledger, tmp_path, monkeypa
     sizes = {}
 
     def add(self, row, size):
-        sizes.setdefault(self._table.name, []).append(size)
+        sizes.setdefault(self._schema.metadata[b"table"].decode(), []).append(size)
         self._rows.append(row)
 
-    monkeypatch.setattr("inventory.tables.writer.TableWriter.add", add)
+    monkeypatch.setattr("inventory.tables.batches.Batches.add", add)
     build_tables(ledger, tmp_path, SETTINGS, [], ProgressObserver())
     assert sizes == {
         "functions": [500 + len(CONFIG), 502, 500],

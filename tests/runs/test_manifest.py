@@ -55,7 +55,7 @@ def test_every_urn_is_counted_by_its_status_and_kind():
         outcome(Status.FAILED, ErrorKind.THROTTLED, attempts=0),
         outcome(Status.CONFIGURED, attempts=2)._replace(operation=Operation.LIST_CONFIGS),
     ):
-        counts.add(settled)
+        counts.add("urn:fss:r:p:function:default:f", settled)
     blocks = described(counts=counts)["counts"]
     assert blocks["status"] == {"configured": 2, "not_configured": 0, "not_found": 1, "failed": 2, "not_attempted": 1}
     assert {kind: count for kind, count in blocks["error_kind"].items() if count} == {"timeout": 1, "throttled": 1}
@@ -71,7 +71,7 @@ def test_of_each_kind_of_failure_the_first_is_told_in_words():
         failed._replace(http_status=500, error_code="FSS.0500", error_msg="second"),
         outcome(Status.FAILED, ErrorKind.TIMEOUT)._replace(http_status=None, error_code=None, error_msg="no answer"),
     ):
-        counts.add(settled)
+        counts.add("urn:fss:r:p:function:default:f", settled)
     assert counts.examples == {"server_error": "500 FSS.0500 first", "timeout": "no answer"}
 
 

@@ -11,7 +11,7 @@ from inventory.reviews.result import Review, ReviewOptions
 from inventory.reviews.rule import load_builtin_rules
 from inventory.settings import AssumedDefaults
 from inventory.tables import schema
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 from inventory.urn import split_urn
 
 R, P = "cn-north-4", "p1"

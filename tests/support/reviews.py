@@ -12,7 +12,7 @@ from inventory.reviews.reviewed import Details, Reviewed
 from inventory.reviews.rule import Rule
 from inventory.reviews.suppressions import Suppressions
 from inventory.settings import SEVERITIES, Suppression
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 TAKEN = datetime(2026, 11, 20, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from inventory.tables import schema
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 from inventory.urn import split_urn
 
 BASE = "urn:fss:cn-north-4:p1:function:default:"

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from support.written_runs import DAY, FIRST, write_manifest
 
 from inventory.tables import schema
-from inventory.tables.writer import arrow_schema
+from inventory.tables.batches import arrow_schema
 
 REGION = "cn-north-4"
 

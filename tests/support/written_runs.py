@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from inventory.errors import ErrorKind, Status
 from inventory.outcome import Outcome
 from inventory.tables import schema
+from inventory.tables.batches import arrow_schema
 from inventory.tables.flatten import flatten
 from inventory.tables.parts import PartsWriter
-from inventory.tables.writer import TableWriter, arrow_schema
+from inventory.tables.writer import TableWriter
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 SCOPE = f"urn:fss:cn-north-4:{PROJECT}:function:default"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.tables.arrow import TYPES, take_rows, to_array
+from inventory.tables.arrow import TYPES, first_bytes, take_rows, to_array
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -47,7 +47,7 @@ def test_times_are_microseconds_in_utc():
 
 
 @given(
-    st.lists(st.none() | st.text(max_size=20), max_size=30),
+    st.lists(st.none() | st.text(max_size=20), max_size=30) | st.lists(st.sampled_from(["é", "é", "", None])),
     st.lists(st.none() | INT64),
     st.lists(st.none() | st.booleans()),
 )
@@ -56,6 +56,12 @@ def test_arrays_are_those_that_arrow_makes(texts, numbers, flags):
         array = to_array(values, arrow_type)
         array.validate(full=True)
         assert array.equals(pa.array(values, arrow_type))
+
+
+@given(st.lists(st.none() | st.text(max_size=3)), st.integers(0, 3))
+def test_first_bytes_are_those_of_the_texts_that_have_some(texts, skipped):
+    array = to_array(texts, pa.string()).slice(skipped)
+    assert list(first_bytes(array)) == [text.encode()[0] for text in texts[skipped:] if text]
 
 
 def test_absent_rows_next_to_a_large_text_need_no_memory():

@@ -196,7 +196,7 @@ def test_rows_of_a_megabyte_do_not_add_up(tmp_path):
     with TableWriter(schema.REJECTS, tmp_path, BOTH) as writer:
         for number in range(60):
             writer.add(("s", number, "x" * 1024 * 1024, "r"), 1024 * 1024)
-            assert len(writer._rows) <= 4
+            assert len(writer._batches._rows) <= 4
         writer.publish()
     metadata = pq.ParquetFile(tmp_path / "rejects.parquet").metadata
     assert max(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)) <= 36
