@@ -65,6 +65,7 @@ class Redactor:
         self._of_proxies = _of_proxies(proxies.find_secrets()) if parent is None else ()
         self._lasting: dict[str, _Secret] = {}
         self._renewed: deque[dict[str, _Secret]] = deque(maxlen=_KEPT_RENEWALS)
+        self._own: tuple[_Secret, ...] = self._of_proxies
         for secret in secrets:
             self.add(secret)
         _ALIVE.add(self)
@@ -79,16 +80,26 @@ class Redactor:
         """Adds a permanent secret."""
         if secret and secret not in self._lasting:
             self._lasting[secret] = _Secret(secret)
+            self._list_own()
 
     def renew(self, *secrets: str) -> None:
         """Adds the secrets of a renewed credential; the last renewals stay known for responses in progress."""
         self._renewed.append({secret: _Secret(secret) for secret in secrets if secret})
+        self._list_own()
+
+    def _list_own(self) -> None:
+        renewed = (secret for secrets in self._renewed for secret in secrets.values())
+        self._own = (*self._of_proxies, *self._lasting.values(), *renewed)
 
     def redact(self, text: str) -> str:
         """Removes secrets, and everything that looks like a key or signature."""
         secrets = self._secrets()
-        if _PLAIN.fullmatch(text) and all(secret.is_absent_from(text) for secret in secrets):
-            return text
+        if _PLAIN.fullmatch(text) is not None:
+            for secret in secrets:
+                if not secret.is_absent_from(text):
+                    break
+            else:
+                return text
         for secret in secrets:
             text = secret.redact(text)
         if any(len(secret.text) >= _SHORT for secret in secrets):
@@ -99,17 +110,17 @@ class Redactor:
 
     def redact_body(self, body: bytes) -> bytes:
         """Removes secrets in any encoding from a response body; changes nothing else."""
-        has_escapes = b"%" in body or b"\\u" in body or b"&" in body
+        text = ""
         for secret in self._secrets():
-            body = secret.redact_body(body, has_escapes=has_escapes)
+            if secret.is_in_bodies:
+                # Text is searched in half of the time of bytes.
+                text = text or body.decode("latin-1")
+                if secret.may_be_in(text):
+                    body, text = secret.redact_body(body), ""
         return body
 
-    def _secrets(self) -> list[_Secret]:
-        secrets = [*self._of_proxies] if self._parent is None else self._parent._secrets()  # noqa: SLF001 - of the same class
-        secrets += self._lasting.values()
-        for renewed in self._renewed:
-            secrets += renewed.values()
-        return secrets
+    def _secrets(self) -> tuple[_Secret, ...]:
+        return self._own if self._parent is None else self._parent._secrets() + self._own  # noqa: SLF001 - of the same class
 
 
 class _Secret:
@@ -120,14 +131,23 @@ class _Secret:
         is_name: it may be an ordinary word, and remains in bodies.
     """
 
-    __slots__ = ("_codes", "_hexadecimal", "_parts", "_patterns", "_purges", "_raw_words", "_words", "text")
+    __slots__ = (
+        "_codes",
+        "_hexadecimal",
+        "_parts",
+        "_patterns",
+        "_purges",
+        "_words",
+        "is_in_bodies",
+        "text",
+    )
 
     def __init__(self, text: str, *, is_name: bool = False) -> None:
         self.text = text
-        self._codes = _encodings_of(text) if len(text) >= _SHORTEST and not is_name else []
+        self.is_in_bodies = len(text) >= _SHORTEST and not is_name
+        self._codes = _encodings_of(text) if self.is_in_bodies else []
         # Most texts contain no escapes and none of these words; this check is faster than the patterns.
         self._words = [_longest_word(word) for word in (text[:_SHORT], *self._codes)]
-        self._raw_words = [word.encode() for word in self._words]
         self._parts = text if len(text) >= _SHORT else ""
         self._hexadecimal = " ".join(_HEXADECIMAL_RUNS.findall(self._parts))
         self._patterns: list[re.Pattern[str]] | None = None
@@ -135,14 +155,20 @@ class _Secret:
 
     def is_absent_from(self, text: str) -> bool:
         """A fast check for alphanumeric words such as request ids."""
-        if text == self.text or any(word in text for word in self._words):
+        if text == self.text:
             return False
-        parts = self._hexadecimal if _HEXADECIMAL.fullmatch(text) else self._parts
-        return not parts or not any(text[at : at + _PIECE] in parts for at in range(0, len(text), _PIECE))
+        for word in self._words:
+            if word in text:
+                return False
+        parts = self._hexadecimal if self._parts and _HEXADECIMAL.fullmatch(text) else self._parts
+        if parts:
+            for at in range(0, len(text), _PIECE):
+                if text[at : at + _PIECE] in parts:
+                    return False
+        return True
 
     def redact(self, text: str) -> str:
-        has_escapes = "%" in text or "\\u" in text or "&" in text
-        if not has_escapes and not any(word in text for word in self._words):
+        if not self.may_be_in(text):
             return text
         if self._patterns is None:
             self._patterns = [re.compile(pattern) for pattern in self._sources()]
@@ -150,9 +176,15 @@ class _Secret:
             text = pattern.sub(self._replace_match, text)
         return text
 
-    def redact_body(self, body: bytes, *, has_escapes: bool) -> bytes:
-        if not self._codes or not (has_escapes or any(word in body for word in self._raw_words)):
-            return body
+    def may_be_in(self, text: str) -> bool:
+        if "%" in text or "&" in text or "\\u" in text:
+            return True
+        for word in self._words:  # noqa: SIM110 - any() takes twice the time
+            if word in text:
+                return True
+        return False
+
+    def redact_body(self, body: bytes) -> bytes:
         if self._purges is None:
             self._purges = [re.compile(pattern.encode()) for pattern in self._sources()]
         for pattern in self._purges:

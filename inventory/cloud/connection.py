@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -41,6 +42,11 @@ _LENIENCIES: Final = {
 }
 
 
+@functools.lru_cache(maxsize=64)
+def _key(name: str) -> bytes:
+    return name.lower().encode()
+
+
 class Headers(Mapping[str, str]):
     """Header fields by case-insensitive name; of several fields with one name, the first."""
 
@@ -50,11 +56,11 @@ class Headers(Mapping[str, str]):
         self._fields = fields
 
     def __getitem__(self, name: str) -> str:
-        return self._fields[name.lower().encode()].decode("utf-8", "surrogateescape").strip(" \t")
+        return self._fields[_key(name)].decode("utf-8", "surrogateescape").strip(" \t")
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as in Mapping, without its exception
         """The first field of a name, or ``default``."""
-        value = self._fields.get(name.lower().encode())
+        value = self._fields.get(_key(name))
         return default if value is None else value.decode("utf-8", "surrogateescape").strip(" \t")
 
     def __iter__(self) -> Iterator[str]:
@@ -64,13 +70,8 @@ class Headers(Mapping[str, str]):
         return len(self._fields)
 
 
-class Message(NamedTuple):
-    """A response as it arrived; ``error``: why its body is incomplete."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    error: BaseException | None
+Message = tuple[int, Mapping[str, str], bytes, BaseException | None]
+"""Status, headers and body of a response as it arrived, and why the body is incomplete."""
 
 
 class Connection(asyncio.Protocol):
@@ -87,9 +88,9 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_error",
-        "_field_count",
         "_fields",
         "_has_head",
+        "_headers",
         "_is_complete",
         "_is_until_eof",
         "_line_bytes",
@@ -115,15 +116,6 @@ class Connection(asyncio.Protocol):
         self._is_complete = False
         self.is_reusable = True
         self.last_used = 0.0
-        self._reset_message()
-
-    def _reset_message(self) -> None:
-        self._status = 0
-        self._fields: dict[bytes, bytes] = {}
-        self._field_count = 0
-        self._body: list[bytes] = []
-        self._size = 0
-        self._has_head = self._is_until_eof = False
 
     def send(self, request: bytes, max_body: int, waiter: asyncio.Future[Message]) -> None:
         """Sends a request; ``waiter`` receives its response.
@@ -135,10 +127,12 @@ class Connection(asyncio.Protocol):
         """
         self._waiter = waiter
         self._max_body = max_body
-        self._is_complete = self._has_head = False
+        self._is_complete = self._has_head = self._is_until_eof = False
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
         self._error: BaseException | None = None
         self._start = b""
-        self._line_bytes = 0
+        self._size = self._line_bytes = 0
         if self._transport is None or self._transport.is_closing():
             self._fail(DisconnectedError())
         else:
@@ -173,11 +167,16 @@ class Connection(asyncio.Protocol):
         self._transport = self._parser = None  # ends the reference cycle
         self._lost(self)
 
+    def eof_received(self) -> None:
+        """Called by the event loop when the server sends no more; the loop closes the connection soon."""
+        self.is_reusable = False
+
     def data_received(self, data: bytes) -> None:
         """Called by the event loop with the next bytes."""
         if self._waiter is None or self._parser is None:
             self.abort()  # bytes without a request
             return
+        size = self._size
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -190,39 +189,29 @@ class Connection(asyncio.Protocol):
         if self._is_complete:
             self._finish(None)
         elif not self._has_head:
-            self._continue_head(data)
+            self._start = skip_interim_responses(self._start + data)
+            self._check_head(data)
+        elif self._size == size:  # the size of a chunk, or a trailer
+            self._check_head(data)
+        else:
+            self._line_bytes = 0
 
-    def _continue_head(self, data: bytes) -> None:
-        self._start = skip_interim_responses(self._start + data)
+    def _check_head(self, data: bytes) -> None:
         end = data.rfind(b"\n")
         self._line_bytes = len(data) - end - 1 if end >= 0 else self._line_bytes + len(data)
-        if self._line_bytes > MAX_HEADER_LINE:
-            self.fail(InvalidResponseError(LONG_LINE))
+        if self._line_bytes > MAX_HEADER_LINE or len(self._fields) > MAX_HEADERS:
+            self.fail(InvalidResponseError(LONG_LINE if self._line_bytes > MAX_HEADER_LINE else MANY_HEADERS))
 
     def on_message_begin(self) -> None:
         """Called by the parser at the first byte of a response."""
         if self._is_complete:
             self.is_reusable = False  # bytes after the response
-        else:
-            self._reset_message()
+        elif self._fields:
+            self._fields = []  # of a 1xx
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser for each field of the head, and of a trailer."""
-        if self._is_complete:
-            return
-        self._field_count += 1
-        if len(name) + len(value) > MAX_HEADER_LINE:
-            self._refuse(LONG_LINE)
-        if self._field_count > MAX_HEADERS:
-            self._refuse(MANY_HEADERS)
-        if b"\0" in value:
-            self._refuse(INVALID_HEADER)
-        if self._has_head:  # a trailer changes nothing
-            return
-        name = name.lower()
-        if name == _TRANSFER_ENCODING and name in self._fields:
-            value = self._fields.pop(name) + b", " + value
-        self._fields.setdefault(name, value)
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Called by the parser after the head."""
@@ -231,14 +220,31 @@ class Connection(asyncio.Protocol):
         self._status = status = self._parser.get_status_code()
         if status in _INTERIM and status != _SWITCHING_PROTOCOLS:
             return
+        self._headers = headers = self._check_fields()
         self._has_head = True
         self._max_size = body_limit(status, self._max_body)
-        encoding = self._fields.get(_TRANSFER_ENCODING)
-        if encoding is not None:
-            if encoding.strip().lower() != b"chunked":  # its end may be elsewhere for others
+        if _TRANSFER_ENCODING in headers:
+            if headers[_TRANSFER_ENCODING].strip().lower() != b"chunked":  # its end may be elsewhere for others
                 self._refuse(INVALID_TRANSFER_ENCODING)
-        elif b"content-length" not in self._fields:
+        elif b"content-length" not in headers:
             self._is_until_eof = True
+
+    def _check_fields(self) -> dict[bytes, bytes]:
+        fields, self._fields = self._fields, []
+        if len(fields) > MAX_HEADERS:
+            self._refuse(MANY_HEADERS)
+        headers: dict[bytes, bytes] = {}
+        for name, value in fields:
+            if len(name) + len(value) > MAX_HEADER_LINE:
+                self._refuse(LONG_LINE)
+            if 0 in value:
+                self._refuse(INVALID_HEADER)
+            headers.setdefault(name.lower(), value)
+        if len(headers) < len(fields) and _TRANSFER_ENCODING in headers:
+            headers[_TRANSFER_ENCODING] = b", ".join(
+                value for name, value in fields if name.lower() == _TRANSFER_ENCODING
+            )
+        return headers
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser with a part of the body."""
@@ -253,6 +259,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Called by the parser after a response; 1xx precede the response."""
         if self._has_head and self._parser is not None and not self._is_complete:
+            if self._fields:
+                self._check_fields()  # a trailer, which changes nothing
             self._is_complete = True
             self.is_reusable = self._parser.should_keep_alive()
 
@@ -265,7 +273,7 @@ class Connection(asyncio.Protocol):
         if waiter is None or waiter.done():
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        waiter.set_result(Message(self._status, Headers(self._fields), body, error))
+        waiter.set_result((self._status, Headers(self._headers), body, error))
 
     def _fail(self, error: BaseException) -> None:
         if self._has_head:
@@ -278,4 +286,4 @@ class Connection(asyncio.Protocol):
         if response is None:
             waiter.set_exception(error)
         else:
-            waiter.set_result(Message(response.status, response.headers, b"", error))
+            waiter.set_result((response.status, response.headers, b"", error))
