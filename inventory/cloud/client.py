@@ -20,7 +20,7 @@ from inventory.cloud.responses import Answer, classify_response
 from inventory.cloud.wire_errors import FAILURES, to_call_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Mapping
 
     from inventory.cloud.credentials import Credential
     from inventory.cloud.listed_fields import ListedItem
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_UNQUOTED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-:!~"
+"""Characters of a URN that a path contains as they are."""
 MAX_BODY: Final = 1024 * 1024
 """Maximum size in bytes of a decompressed config response."""
 MAX_LIST_BODY: Final = 64 * 1024 * 1024
@@ -37,22 +39,23 @@ MAX_LIST_BODY: Final = 64 * 1024 * 1024
 
 
 class Client:
-    """The FunctionGraph API of one project in one region.
-
-    Attributes:
-        date: the ``Date`` header of the last response.
-    """
+    """The FunctionGraph API of one project in one region."""
 
     def __init__(self, session: HttpSession, endpoint: str, project_id: str, credential: Credential) -> None:
         url = URL(endpoint)
         self._transport = session.transport(endpoint)
         self._origin = str(url.origin())
         self._project = f"{url.raw_path.rstrip('/')}/v2/{quote(project_id, safe='')}/fgs"
-        self.date: str | None = None
+        self._last_headers: Mapping[str, str] = {}
         self._credential = credential
         self._redactor = credential.redactor
 
-    async def show_async_invoke_config(self, function_urn: str) -> Answer:
+    @property
+    def date(self) -> str | None:
+        """The ``Date`` header of the last response."""
+        return self._last_headers.get("Date")
+
+    def show_async_invoke_config(self, function_urn: str) -> Coroutine[None, None, Answer]:
         """Returns the async-invoke config of one function, version or alias.
 
         Raises:
@@ -60,7 +63,7 @@ class Client:
 
         Source: ShowFunctionAsyncInvokeConfig, vendor page of 2025-07-31.
         """
-        return await self._get(f"/functions/{_in_path(function_urn)}/async-invoke-config", expected_urn=function_urn)
+        return self._get(f"/functions/{_in_path(function_urn)}/async-invoke-config", expected_urn=function_urn)
 
     async def list_functions(self, marker: int, maxitems: int) -> FunctionPage:
         """Returns a page of the project's functions; ``marker`` is an offset.
@@ -115,7 +118,7 @@ class Client:
         target = self._project + path
 
         def read(response: RawResponse) -> Answer:
-            self.date = response.headers.get("Date")
+            self._last_headers = response.headers
             body = self._redactor.redact_body(response.body)
             return classify_response(
                 response.status,
@@ -135,4 +138,5 @@ class Client:
 
 
 def _in_path(function_urn: str) -> str:
-    return quote(function_urn, safe=":!~")
+    is_plain = not function_urn.encode().translate(None, _UNQUOTED)  # quote() takes four times as long
+    return function_urn if is_plain else quote(function_urn, safe=":!~")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from inventory.urn import FunctionUrn
 
+_OK: Final = HTTPStatus.OK.value  # an enum's member is found slowly
 MAX_ERROR_BODY: Final = 16 * 1024
 """Maximum number of bytes of an error body that are kept."""
 MAX_ERROR_MSG: Final = 2000
@@ -96,7 +97,7 @@ def classify_response(
 
     Source: api-facts.md sections 3 and 4.
     """
-    if status == HTTPStatus.OK:
+    if status == _OK:
         try:
             actual = read_func_urn(body) if check is None else check(body)
         except ValueError as reason:

@@ -43,17 +43,17 @@ class Feedback:
         self._was_stopped_since = getattr(clock, "stopped_since", lambda _moment: False)
         self._throttled_at: float | None = None  # the first 429 since the last answer
 
-    def record_success(self, sent: float) -> None:
+    def record_success(self, sent: float, now: float) -> None:
         """Records an accepted call."""
         self._breaker.record_answer()
-        self._record_answer(sent)
+        self._record_answer(sent, now)
         self._record_acceptance()
 
     def record_answer(self, error: CallError, sent: float) -> bool:
         """Records a failed call before its credential is renewed; returns whether the service answered, except 429."""
         is_answered = error.status_code is not None and not isinstance(error, ThrottledError)
         if is_answered:
-            self._record_answer(sent)
+            self._record_answer(sent, self._clock())
         return is_answered
 
     def record_error(self, error: CallError, sent: float, attempts: Attempts, *, is_answered: bool) -> bool:
@@ -94,15 +94,16 @@ class Feedback:
         if self._lane.width == WIDTH:
             self._lane.widen()
 
-    def _record_answer(self, sent: float) -> None:
+    def _record_answer(self, sent: float, now: float) -> None:
+        lane = self._lane
         self.answered += 1
         self._throttled_at = None
-        self._lane.is_silent = False
-        is_first = not self._lane.endpoint.has_answered
-        self._lane.throttle.record_accepted(sent)
-        self._lane.endpoint.record_answer(sent)
+        lane.is_silent = False
+        is_first = not lane.endpoint.has_answered
+        lane.throttle.record_accepted(sent, now)
+        lane.endpoint.record_answer(sent, now)
         if is_first:
-            self._lane.changed()
+            lane.changed()
 
     def _record_silence(self, error: CallError, sent: float, attempts: Attempts) -> bool:
         lane = self._lane

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from inventory.errors import Status
 from inventory.outcome import Outcome
@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from inventory.errors import CallError
     from inventory.scheduling.retry import Attempts
 
+_OK: Final = HTTPStatus.OK.value  # an enum's members are found slowly
+_CONFIGURED: Final = Status.CONFIGURED
+
 
 def success_outcome(urn: str, answer: Answer, operation: str, attempts: Attempts) -> Outcome:
     """The outcome of a received config."""
     return Outcome(
         urn,
-        Status.CONFIGURED,
+        _CONFIGURED,
         None,
-        HTTPStatus.OK.value,
+        _OK,
         None,
         None,
         answer.body,

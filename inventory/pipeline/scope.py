@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_OK: Final = HTTPStatus.OK.value
 _STALE_SECONDS: Final = 1.0  # a credential may expire during such a wait
 
 
@@ -95,8 +96,7 @@ class Scope:
         self._warmup = Warmup(reserve=has_second_opinion)
         self._breaker = CircuitBreaker(self._warmup, was_accepted=was_accepted, has_second_opinion=has_second_opinion)
         self._feedback = Feedback(self.lane, self._breaker, self._warmup, clock)
-        self._accepted_when_renewed = -1
-        self._renewed_generation = -1
+        self._accepted_when_renewed = self._renewed_generation = -1
 
     @property
     def is_closed(self) -> bool:
@@ -168,13 +168,19 @@ class Scope:
             CallSkippedError: no call was made.
         """
         attempts = attempts or self.attempts()
+        if is_obsolete() or not self._warmup.try_enter(for_opinion=for_opinion):
+            await self._wait_to_enter(attempts, is_obsolete, for_opinion=for_opinion)
         is_of_list = operation != Operation.SHOW_CONFIG  # as a second opinion, it is not retried
-        await self._enter(attempts, is_obsolete, for_opinion=for_opinion)
+        failed: list[CallError] = []  # a local name would be a reference cycle with the error's traceback
         try:
-            make_call = partial(self._call, operation, call, attempts)
-            result = await self._retry.run(
-                make_call, attempts, is_closed=lambda: (for_opinion and is_of_list) or self.is_closed
-            )
+            try:
+                result = await self._call(operation, call, attempts)
+            except CallError as error:
+                failed.append(error)
+            if failed:
+                call_again = partial(self._call, operation, call, attempts)
+                is_over = lambda: (for_opinion and is_of_list) or self.is_closed  # noqa: E731 - as short
+                result = await self._retry.repeat(failed, call_again, attempts, is_closed=is_over)
         except CallError as error:
             self._record_failure(error, is_of_list=is_of_list)
             raise
@@ -185,7 +191,7 @@ class Scope:
         self._breaker.reset()
         return result
 
-    async def _enter(self, attempts: Attempts, is_obsolete: Callable[[], bool], *, for_opinion: bool) -> None:
+    async def _wait_to_enter(self, attempts: Attempts, is_obsolete: Callable[[], bool], *, for_opinion: bool) -> None:
         began = self._clock()
         while is_obsolete() or not self._warmup.try_enter(for_opinion=for_opinion):
             if self.is_closed or is_obsolete():
@@ -195,8 +201,10 @@ class Scope:
         attempts.waited += self._clock() - began
 
     async def _call(self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
-        sent = await self._wait_for_slot(attempts)
         lockout = self._credential.lockout
+        sent = self.lane.try_acquire() if lockout is None and self._credential.is_ready else None
+        if sent is None:
+            sent = await self._wait_for_slot(attempts)
         if lockout is None:
             return await self._call_in_slot(operation, call, attempts, sent)
         refusal: CallError | None = None
@@ -284,16 +292,16 @@ class Scope:
             attempts.record_call(self._clock() - sent, raised)
             self._count_call(operation, raised.status_code or NO_ANSWER)
             is_answered = self._feedback.record_answer(raised, sent)
-            # No local name: the error's traceback refers to this frame, a reference cycle.
             raise self._record_error(
                 await self._reclassify(raised, generation, operation), sent, attempts, is_answered=is_answered
             ) from None
         finally:
             self.lane.finish()
-        attempts.record_call(self._clock() - sent, None)
-        self._count_call(operation, HTTPStatus.OK.value)
+        now = self._clock()
+        attempts.record_call(now - sent, None)
+        self._count_call(operation, _OK)
         attempts.attempts += 1
-        self._feedback.record_success(sent)
+        self._feedback.record_success(sent, now)
         return answer
 
     def _record_error(self, error: CallError, sent: float, attempts: Attempts, *, is_answered: bool) -> CallError:

@@ -218,6 +218,8 @@ class Dispatcher:
             heappush(self._later, (ready, endpoint.token, endpoint))
 
     def _endpoint_ready_at(self, endpoint: Endpoint, now: float) -> float:
+        if endpoint.has_answered:  # the usual case
+            return endpoint.throttle.ready_at(now)
         return endpoint.ready_at(now, min(OUTAGE_CALLS, max(1, self.size // max(1, len(self._endpoints)))))
 
     def _is_ready(self, lane: Lane, now: float) -> bool:

@@ -86,13 +86,13 @@ class Endpoint:
         self.in_flight += 1
         self.throttle.take(now, has_waited=has_waited)
 
-    def record_answer(self, sent: float) -> None:
-        """Records an answer other than a 429 of a shared limit."""
+    def record_answer(self, sent: float, now: float | None = None) -> None:
+        """Records an answer other than a 429 of a shared limit; ``now``: the clock, if the caller has read it."""
         self.in_flight -= 1
         self.has_answered = True
         self._probes = 0
         self._outage.record_answer()
-        self.throttle.record_accepted(sent)
+        self.throttle.record_accepted(sent, now)
 
     def record_throttled(self, sent: float, error: ThrottledError) -> None:
         """Records a 429 of a shared limit."""

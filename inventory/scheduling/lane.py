@@ -96,28 +96,32 @@ class Lane:
         Returns:
             The time of sending, which identifies the call; None if the lane closed.
         """
+        sent = self.try_acquire()
+        if sent is not None or self.is_closed:
+            return sent
+        future: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(future)
+        self._dispatcher.dispatch(self)
+        try:
+            sent = await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and (sent := future.result()) is not None:
+                self.give_back(sent)
+                self.release()
+            raise
+        if sent is not None and (worker := WORKER.get()) is not None:
+            worker.lane = self
+        return sent
+
+    def try_acquire(self) -> float | None:
+        """As :meth:`acquire`; None if the call must wait."""
         dispatcher, worker = self._dispatcher, WORKER.get()
         if worker is not None and worker.lane is not None:
             if worker.lane is self and (sent := dispatcher.try_keep(self)) is not None:
                 return sent
             worker.leave()
         sent = dispatcher.try_take(self)
-        if sent is None:
-            if self.is_closed:
-                return None
-            future: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
-            self.waiting.append(future)
-            dispatcher.dispatch(self)
-            try:
-                sent = await future
-            except asyncio.CancelledError:
-                if future.done() and not future.cancelled() and (sent := future.result()) is not None:
-                    self.give_back(sent)
-                    self.release()
-                raise
-            if sent is None:
-                return None
-        if worker is not None:
+        if sent is not None and worker is not None:
             worker.lane = self
         return sent
 

@@ -118,6 +118,8 @@ class AdaptiveRate:
     def ready_at(self) -> float:
         """When the next call respects all stated limits, wherever their windows begin."""
         ready = -math.inf
+        if not self._limits:
+            return ready
         for limit in self._limits.values():
             maximum = max(1, int(self._share * limit.calls))
             if len(self._sent) >= maximum:

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import msgspec
+
 from inventory.errors import CallError, CredentialExpiredError, ThrottledError
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _MAX_BY_CHANCE: Final = 1
 """429s of one URN among accepted calls that may be chance."""
 
 
-class Attempts:
+class Attempts(msgspec.Struct):
     """The calls for one URN or page.
 
     Attributes:
@@ -42,40 +44,24 @@ class Attempts:
         was_stopped: whether the process was stopped during the last call.
         renewals: calls that failed because the credential has been renewed since.
         finished_at: end of the last call, in microseconds since 1970-01-01 UTC.
+        error: of the last call.
+        accepted_before: the scope's accepted calls at the last 429.
     """
 
-    __slots__ = (
-        "_accepted",
-        "alone",
-        "attempts",
-        "began",
-        "duration_ms",
-        "error",
-        "finished_at",
-        "is_probe",
-        "maximum",
-        "renewals",
-        "throttled",
-        "uncalled",
-        "waited",
-        "was_stopped",
-    )
-
-    def __init__(self, began: float, maximum: int | None = None) -> None:
-        self.maximum = maximum
-        self.attempts = 0
-        self.uncalled = 0
-        self.throttled = 0
-        self.began = began
-        self.waited = 0.0
-        self.alone = 0
-        self.is_probe = False
-        self.was_stopped = False
-        self.renewals = 0
-        self.duration_ms = 0.0
-        self.finished_at = 0
-        self.error: CallError | None = None
-        self._accepted: int | None = None
+    began: float
+    maximum: int | None = None
+    attempts: int = 0
+    uncalled: int = 0
+    throttled: int = 0
+    waited: float = 0.0
+    alone: int = 0
+    is_probe: bool = False
+    was_stopped: bool = False
+    renewals: int = 0
+    duration_ms: float = 0.0
+    finished_at: int = 0
+    error: CallError | None = None
+    accepted_before: int | None = None
 
     def record_call(self, seconds: float, error: CallError | None) -> None:
         """Records the end of a call."""
@@ -92,9 +78,9 @@ class Attempts:
     def record_throttled(self, accepted: int) -> None:
         """Counts a 429; ``accepted`` counts the scope's accepted calls."""
         self.throttled += 1
-        if self._accepted is not None:
-            self.alone = self.alone + 1 if accepted > self._accepted or self.is_alone else 0
-        self._accepted = accepted
+        if self.accepted_before is not None:
+            self.alone = self.alone + 1 if accepted > self.accepted_before or self.is_alone else 0
+        self.accepted_before = accepted
 
     def record_failure(self, error: CallError, *, is_probe: bool, was_stopped: bool = False) -> None:
         """Counts a failed call other than a 429; ``was_stopped``: the process did not run meanwhile."""
@@ -157,16 +143,38 @@ class RetryPolicy:
         Raises:
             CallError: the last error.
         """
+        failed: list[CallError] = []
         try:
             return await call()
         except CallError as error:
-            if not error.retryable:
-                raise
-            first: list[CallError] = [error]
+            failed.append(error)
+        return await self.repeat(failed, call, attempts, is_closed=is_closed)
+
+    async def repeat(
+        self,
+        failed: list[CallError],
+        call: Callable[[], Awaitable[T]],
+        attempts: Attempts,
+        *,
+        is_closed: Callable[[], bool],
+    ) -> T:
+        """Repeats a failed call until the scope is closed.
+
+        Args:
+            failed: the error of the first call; is taken out, because its traceback refers to the caller.
+            call: the call.
+            attempts: counts its calls.
+            is_closed: whether to stop.
+
+        Raises:
+            CallError: the last error.
+        """
+        if not failed[0].retryable:
+            raise failed.pop()
 
         async def call_again() -> T:
-            if first:
-                raise first.pop()
+            if failed:
+                raise failed.pop()
             return await call()
 
         # tenacity imports tornado; most runs repeat nothing.

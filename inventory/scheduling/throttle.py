@@ -98,9 +98,9 @@ class Throttle:
         async with self._turn:
             return await self._wait()
 
-    def record_accepted(self, sent: float) -> None:
-        """Records an answer other than 429."""
-        self.pace.record_accepted(sent, self._clock())
+    def record_accepted(self, sent: float, now: float | None = None) -> None:
+        """Records an answer other than 429; ``now``: the clock, if the caller has read it."""
+        self.pace.record_accepted(sent, self._clock() if now is None else now)
         if self._is_probing or self.pauses:
             self.pauses = 0
             if sent >= self._paused_until:
