@@ -77,7 +77,8 @@ class Ledger(ListWriter):
         self._pending_answers: Counter[tuple[str, str, str, int]] = Counter()
         self._pending_of_urns: Counter[tuple[str, str, str, int]] = Counter()
         self._pending_listed: list[str] = []
-        self._settled: Counter[tuple[str, ...]] = Counter()
+        self._settled: Counter[tuple[str, ...]] = Counter()  # of each scope, up to a row of the outcomes
+        self._settled_row = 0
         self._has_requeued = False
         self._lock = Lock(lock_path(path))
         self._lock.take(in_use_message(path), way_out(path))
@@ -169,6 +170,10 @@ class Ledger(ListWriter):
             if self.is_sorted:
                 query = f"SELECT count(*) {_PENDING}"
                 return int(self._db.execute(query, urn_range(region, project_id)).fetchone()[0])
+            query = "SELECT rowid, urn FROM outcomes WHERE rowid > ?"
+            for row, urn in self._db.execute(query, (self._settled_row,)):
+                self._settled[tuple(urn.split(":", 4)[2:4])] += 1
+                self._settled_row = row
         urns = {(scope.region, scope.project_id): scope.urns for scope in self.scopes()}
         return urns[region, project_id] - self._settled[region, project_id]
 
@@ -204,7 +209,6 @@ class Ledger(ListWriter):
     def record(self, outcome: Outcome) -> None:
         """Queues an outcome for :meth:`commit`."""
         self._pending_outcomes.append(outcome)
-        self._settled[tuple(outcome.urn.split(":", 4)[2:4])] += 1
 
     def count_call(
         self, region: str, project_id: str, operation: str, http_status: int, *, of_urn: bool = False

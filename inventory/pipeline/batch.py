@@ -154,22 +154,23 @@ class BatchFetcher:
                     if group is None or urn in group.waiting:
                         yield urn, group
 
-    async def fetch(self, urn: str, group: FunctionGroup | None) -> None:
+    def fetch(self, urn: str, group: FunctionGroup | None) -> Awaitable[object]:
         """Settles one URN; the first of a group makes the list call, the others wait for it."""
-        if group is not None:
-            if not group.has_leader:
-                group.has_leader = True
-                try:
-                    if group.previous is not None:
-                        await self._wait(group.previous.list_done)
-                        group.previous = None
-                    await self._lead(group)
-                finally:
-                    group.list_done.set()
-            await self._wait(group.list_done)
-            if urn not in group.waiting:
-                return
-        await self._urn_fetcher.fetch(urn)
+        return self._urn_fetcher.fetch(urn) if group is None else self._fetch_in_group(urn, group)
+
+    async def _fetch_in_group(self, urn: str, group: FunctionGroup) -> None:
+        if not group.has_leader:
+            group.has_leader = True
+            try:
+                if group.previous is not None:
+                    await self._wait(group.previous.list_done)
+                    group.previous = None
+                await self._lead(group)
+            finally:
+                group.list_done.set()
+        await self._wait(group.list_done)
+        if urn in group.waiting:
+            await self._urn_fetcher.fetch(urn)
 
     async def _wait(self, event: asyncio.Event) -> None:
         if not event.is_set():

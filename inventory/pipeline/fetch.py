@@ -25,7 +25,7 @@ from inventory.scheduling.dispatcher import Dispatcher
 from inventory.scheduling.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Iterator, Sequence
 
     from inventory.cloud.accounts import CredentialProvider
     from inventory.errors import ExitCode, RateLimit
@@ -158,10 +158,7 @@ class _Fetcher:
                     return
                 yield job
 
-        async def fetch(job: _Job) -> None:
-            await batch.fetch(*job)
-
-        return worker_pool.JobQueue(jobs(), fetch, scope.lane, lambda: self._close(key))
+        return worker_pool.JobQueue(jobs(), lambda job: batch.fetch(*job), scope.lane, lambda: self._close(key))
 
     def _close(self, key: ScopeKey) -> None:
         scope = self._open.pop(key)
@@ -176,13 +173,13 @@ class _Fetcher:
     def _has_pending(self, key: ScopeKey) -> bool:
         return self._ledger.has_pending(*key)
 
-    async def _store(self, outcomes: Sequence[Outcome]) -> None:
+    def _store(self, outcomes: Sequence[Outcome]) -> Awaitable[None]:
         for outcome in outcomes:
             self._statuses[outcome.status] += 1
             if outcome.finished_at < self._began:  # the clock was set back
                 outcome = outcome._replace(finished_at=self._began)  # noqa: PLW2901 - the same outcome
             self._ledger.record(outcome)
-        await self._commits.wait()
+        return self._commits.wait()
 
     def _commit(self) -> None:
         """Commits outcomes and the limits that the service named: a killed session does not learn them again."""

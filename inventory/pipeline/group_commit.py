@@ -25,18 +25,17 @@ class GroupCommit:
         self._waiters: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def wait(self) -> None:
-        """Returns when everything that was recorded is committed.
+    def wait(self) -> asyncio.Future[None]:
+        """Returns a future that is done when everything that was recorded is committed.
 
-        Raises:
-            OutputError: the ledger cannot be written.
+        It raises OutputError if the ledger cannot be written.
         """
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         if len(self._waiters) == 1:
             self._task = asyncio.create_task(self._commit_when_quiet())
             self._task.add_done_callback(_retrieve_error)
-        await waiter
+        return waiter
 
     async def _commit_when_quiet(self) -> None:
         number = quiet = 0

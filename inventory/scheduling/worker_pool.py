@@ -35,7 +35,7 @@ class JobQueue(Generic[Job]):
     def __init__(
         self,
         jobs: Iterator[Job],
-        work: Callable[[Job], Awaitable[None]],
+        work: Callable[[Job], Awaitable[object]],
         lane: Lane,
         close: Callable[[], None] = lambda: None,
     ) -> None:
