@@ -80,6 +80,12 @@ def scope_prefix(region: str, project_id: str) -> str:
     return f"urn:fss:{region}:{project_id}:"
 
 
+def urn_range(region: str, project_id: str) -> tuple[str, str]:
+    """The sorted URNs of a scope are from the first text to before the second (";" follows ":")."""
+    prefix = scope_prefix(region, project_id)
+    return prefix, f"{prefix[:-1]};"
+
+
 def parse(text: str, *, region: str | None = None, project_id: str | None = None) -> FunctionUrn:
     """Parses a URN in any of the vendor's forms.
 

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
-from inventory.ledger.reader import AFTER_ALL, LedgerView, urn_range
+from inventory.ledger.reader import AFTER_ALL, LedgerView
 from inventory.ledger.records import AnswerCount, ScopeCount
 from inventory.ledger.writer import Ledger
-from inventory.urn import scope_prefix, split_urn
+from inventory.urn import scope_prefix, split_urn, urn_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,20 +30,18 @@ class _Chained(LedgerView):
     The URNs of a scope without an attached ledger have no outcome.
     """
 
-    _ledgers: Mapping[ScopeKey, Path] = {}
-
     def attach(self, ledgers: Mapping[ScopeKey, Path]) -> None:
         """Chains undamaged ledgers by (region, project) of the scopes that they have."""
-        self._ledgers = ledgers
+        self.attached = ledgers
 
     def _views(self) -> Iterator[LedgerView]:
-        for path in sorted(set(self._ledgers.values())):
+        for path in sorted(set(self.attached.values())):
             with LedgerView(path, facts_alone=True) as view:
                 yield view
 
     def rows_between(self, first: str = "", end: str = AFTER_ALL) -> Iterator[tuple[str, Outcome | None]]:
         """Streams URNs with the outcomes of their scopes' ledgers; see :meth:`LedgerView.rows_between`."""
-        if not self._ledgers:
+        if not self.attached:
             yield from super().rows_between(first, end)
             return
         opened: dict[Path, LedgerView] = {}
@@ -54,7 +52,7 @@ class _Chained(LedgerView):
                 if low >= high:
                     continue
                 listed = super().rows_between(low, high)
-                path = self._ledgers.get(scope[:2])
+                path = self.attached.get(scope[:2])
                 if path is None:
                     yield from listed
                     continue
@@ -108,7 +106,7 @@ class _Chained(LedgerView):
 
     def outcome(self, urn: str) -> Outcome | None:
         """See :meth:`LedgerView.outcome`."""
-        path = self._ledgers.get(split_urn(urn)[:2])
+        path = self.attached.get(split_urn(urn)[:2])
         if path is None:
             return super().outcome(urn)
         with LedgerView(path, facts_alone=True) as view:
@@ -124,7 +122,7 @@ class ChainedLedger(_Chained, Ledger):
 
     def drop_bodies(self, check_cancelled: Callable[[], None] = lambda: None) -> None:
         """Drops the bodies in all ledgers, and records it."""
-        for path in set(self._ledgers.values()):
+        for path in set(self.attached.values()):
             with Ledger(path) as ledger:
                 ledger.drop_bodies(check_cancelled)
         super().drop_bodies(check_cancelled)

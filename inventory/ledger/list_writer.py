@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inventory.ledger.database import translate_sqlite_errors
-from inventory.ledger.reader import LISTED_ITEMS, LedgerView, urn_range
+from inventory.ledger.reader import LISTED_ITEMS, LedgerView
 from inventory.ledger.schema import (
     INDEX,
     LIST_TABLES,
@@ -18,6 +18,7 @@ from inventory.ledger.schema import (
     checksum_of_urn,
     with_checksum,
 )
+from inventory.urn import urn_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,6 +32,11 @@ class ListWriter(LedgerView):
 
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_sqlite_errors(self._path)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes can read the ledger now."""
+        return bool(self._db.execute("PRAGMA locking_mode").fetchone()[0] == "normal")
 
     def set_fact(self, name: str, value: object) -> None:
         """Stores a fact for resumed runs."""

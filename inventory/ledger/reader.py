@@ -21,10 +21,10 @@ from inventory.ledger.database import (
 from inventory.ledger.records import AnswerCount, Reject, ScopeCount, SourceRead, StatusCount
 from inventory.ledger.schema import INDEX, SCHEMAS, SORTED, VERSION, ListedTable, checksum, checksum_of_urn
 from inventory.outcome import Outcome
-from inventory.urn import scope_prefix
+from inventory.urn import urn_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -55,6 +55,9 @@ class LedgerView:
         check_cancelled: called periodically during the check; raise InterruptedRunError to end it.
         facts_alone: skips the check; each fact has its own checksum.
     """
+
+    attached: Mapping[tuple[str, str], Path] = {}
+    """Ledgers with the outcomes of scopes, by region and project."""
 
     def __init__(
         self, path: Path, check_cancelled: Callable[[], None] = lambda: None, *, facts_alone: bool = False
@@ -342,9 +345,3 @@ class LedgerView:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-
-
-def urn_range(region: str, project_id: str) -> tuple[str, str]:
-    """The sorted URNs of a scope are from the first text to before the second (";" follows ":")."""
-    prefix = scope_prefix(region, project_id)
-    return prefix, f"{prefix[:-1]};"

@@ -20,7 +20,7 @@ from inventory.ledger.database import (
     way_out,
 )
 from inventory.ledger.list_writer import ListWriter
-from inventory.ledger.reader import BODIES_DROPPED, NO_ANSWER, urn_range
+from inventory.ledger.reader import BODIES_DROPPED, NO_ANSWER
 from inventory.ledger.records import AnswerCount
 from inventory.ledger.schema import (
     CREATE,
@@ -35,6 +35,7 @@ from inventory.ledger.schema import (
     with_checksum,
 )
 from inventory.storage.file_lock import Lock
+from inventory.urn import urn_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

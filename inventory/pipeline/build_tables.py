@@ -15,6 +15,7 @@ from inventory.pipeline.scope_table import ScopeRows
 from inventory.pipeline.urn_blocks import LEAST_BYTES
 from inventory.runs.facts import RunFacts
 from inventory.runs.manifest import Counts
+from inventory.scheduling.machine import count_cores, free_memory
 from inventory.tables import schema
 from inventory.tables.listed_rows import alias_row, function_facts_row, report_row
 from inventory.tables.parts import PartsWriter
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from inventory.settings import ExportSettings
     from inventory.tables.flatten import Row
 
+_PARALLEL_FROM: Final = 200_000
+"""URNs: below, the start of processes costs more than they save."""
+_MAX_PROCESSES: Final = 4
+_FREE_MEMORY: Final = 1024**3
+"""Bytes; a process takes about 100 MB."""
 _LISTED_ROWS: Final[dict[str, Callable[[str, str, ZoneInfo | None], Row]]] = {
     ListedTable.FUNCTION_FACTS: function_facts_row,
     ListedTable.ALIASES: alias_row,
@@ -101,7 +107,7 @@ def _add_urns(ledger: Ledger, open_writer: _OpenWriter, settings: ExportSettings
 
     urns = outcomes = 0
     observer.on_build_tables(urns, total)
-    for block in _blocks(ledger, settings, write):
+    for block in _blocks(ledger, settings, write, observer, _count_processes(ledger, total)):
         counts.add_counts(block)
         in_block = block.status
         urns += in_block.total()
@@ -111,9 +117,28 @@ def _add_urns(ledger: Ledger, open_writer: _OpenWriter, settings: ExportSettings
     return counts
 
 
-def _blocks(ledger: Ledger, settings: ExportSettings, write: Callable[[int, pa.RecordBatch], None]) -> Iterator[Counts]:
+def _count_processes(ledger: Ledger, urns: int) -> int:
+    if urns < _PARALLEL_FROM or not ledger.is_shared:
+        return 1
+    memory = free_memory()
+    return min(count_cores(), _MAX_PROCESSES) if memory is None or memory > _FREE_MEMORY else 1
+
+
+def _blocks(
+    ledger: Ledger,
+    settings: ExportSettings,
+    write: Callable[[int, pa.RecordBatch], None],
+    observer: ProgressObserver,
+    processes: int,
+) -> Iterator[Counts]:
     """Writes the batches of each block, then yields its counts."""
     zone, listed = settings.zone(), bool(RunFacts(ledger).listed)
+    if processes > 1:
+        from inventory.pipeline.block_processes import read_blocks  # noqa: PLC0415 - for large runs only
+
+        name, check = settings.naive_timezone, observer.check_cancelled
+        yield from read_blocks(ledger, name, listed=listed, processes=processes, write=write, check_cancelled=check)
+        return
     reader = urn_blocks.BlockReader(ledger, zone, listed=listed, write=write)
     rows = ledger.rows_between()
     while (counts := reader.read(islice(rows, urn_blocks.URNS_PER_BLOCK))).by_scope:

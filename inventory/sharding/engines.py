@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.runs.shard_plan import VERSIONS
 from inventory.scheduling.commands import STOP_SECONDS, Conversation, last_message, run_command
+from inventory.scheduling.machine import count_cores
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -64,7 +65,7 @@ def shard_command(place: str, number: int, arguments: Sequence[str]) -> list[str
 @asynccontextmanager
 async def processes(place: str, _plan: Plan, sharding: Sharding, environment: Mapping[str, str]) -> AsyncIterator[Pool]:
     """Commands on this machine."""
-    size = sharding.processes or _cores()
+    size = sharding.processes or count_cores()
     slots, own = asyncio.Semaphore(size), {**os.environ, **environment}
     idle: list[tuple[Conversation, Sequence[str]]] = []  # commands, and the arguments that they were started with
 
@@ -90,10 +91,6 @@ async def processes(place: str, _plan: Plan, sharding: Sharding, environment: Ma
         yield Pool(size, run)
     finally:
         await asyncio.gather(*(command.end() for command, _ in idle))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @asynccontextmanager
@@ -223,7 +220,7 @@ async def _dask_cluster(processes: int | None, environment: Mapping[str, str]) -
     with tempfile.TemporaryDirectory(prefix="inventory-", ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "scheduler.json"
         scheduler = "scheduler --host 127.0.0.1 --port 0 --dashboard-address 127.0.0.1:0 --idle-timeout 30s"
-        worker = f"worker --nworkers {processes or _cores()} --nthreads 1 --no-dashboard --death-timeout 30"
+        worker = f"worker --nworkers {processes or count_cores()} --nthreads 1 --no-dashboard --death-timeout 30"
         commands = (scheduler.split(), [*worker.split(), "--local-directory", folder])
         tasks = [
             asyncio.ensure_future(
