@@ -1,7 +1,4 @@
-"""What is asked for and what the server says: the list of URNs, and the body of every answer.
-
-Owns the one answer that all contestants get, so that none has more to read than another. Knows no server.
-"""
+"""Lists of URNs, and the body of every answer."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ PROJECT = "7aad83af3e8d42e99ac194c2f1ab0d55"
 PREFIX = f"urn:fss:cn-north-4:{PROJECT}:function:default:"
 
 # The vendor's example (tests/data/real_answers.json) with the times as the live service writes them, and two kinds of
-# destination. "%s" is the URN that was asked for: an answer for another function is none.
+# destination. "%s" is the URN of the call: an answer for another function is an error.
 BODY = (
     '{"func_urn":"%s","max_async_event_age_in_seconds":3600,"max_async_retry_attempts":1,'
     '"destination_config":{'
@@ -28,7 +25,7 @@ BODY = (
 
 
 def write_list(path: Path, count: int) -> Path:
-    """Writes a list of distinct URNs, one a line; every one is configured."""
+    """Writes a list of distinct URNs of one scope, one a line."""
     with path.open("w", encoding="ascii") as file:
         file.writelines(f"{PREFIX}orders-{number:07d}:latest\n" for number in range(count))
     return path

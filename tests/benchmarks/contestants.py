@@ -1,7 +1,7 @@
-"""Other ways to ask for the same list, each in a process of its own: ``python contestants.py NAME LIST URL WORKERS``.
+"""Other HTTP clients that fetch the same list: ``python contestants.py NAME LIST URL WORKERS``.
 
-Owns the loops that `inventory` is held against. None of them keeps an answer, retries, waits or writes a table: they
-only ask and decode. Prints, as JSON, how many configs came, and time and CPU of the asking alone (without start-up).
+They call and decode only: no retries, rate limit, ledger or tables. Prints, as JSON, the number of configurations
+and the wall time and CPU of the calls, without start-up.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -27,7 +28,7 @@ HEADERS = {"X-Auth-Token": TOKEN}
 
 
 class _Phase:
-    """Wall time and CPU of the asking."""
+    """Wall time and CPU of the calls."""
 
     def __enter__(self) -> Self:
         self.began, self.cpu_before = time.perf_counter(), _cpu()
@@ -46,17 +47,17 @@ def _path(urn: str) -> str:
     return f"/v2/{PROJECT}/fgs/functions/{urn}/async-invoke-config"
 
 
-async def _work_off(urns: Iterator[str], workers: int, ask: Callable[[str], Awaitable[bool]]) -> int:
-    """As many workers as are wanted take URNs from one iterator; returns how many configs came."""
+async def _fetch_all(urns: Iterator[str], workers: int, fetch: Callable[[str], Awaitable[bool]]) -> int:
+    """Workers take URNs from one iterator; returns the number of configurations."""
 
     async def worker() -> int:
-        return sum([await ask(urn) for urn in urns])
+        return sum([await fetch(urn) for urn in urns])
 
     return sum(await asyncio.gather(*(worker() for _ in range(workers))))
 
 
 def aiohttp_plain(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
-    """A bare aiohttp loop as one writes it: default session, ``json.loads``; on uvloop, as `inventory` is."""
+    """A bare aiohttp loop: default session, ``json.loads``, on uvloop as `inventory` is."""
     import aiohttp  # noqa: PLC0415 - a contestant loads what it needs, and no other's
     import uvloop  # noqa: PLC0415 - the same
 
@@ -64,19 +65,19 @@ def aiohttp_plain(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]
         connector = aiohttp.TCPConnector(limit=workers)
         async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
 
-            async def ask(urn: str) -> bool:
+            async def fetch(urn: str) -> bool:
                 async with session.get(url + _path(urn)) as response:
                     return response.status == 200 and "func_urn" in json.loads(await response.read())
 
             with _Phase() as phase:
-                answered = await _work_off(iter(urns), workers, ask)
+                answered = await _fetch_all(iter(urns), workers, fetch)
             return answered, phase
 
     return uvloop.run(main())
 
 
 def aiohttp_tuned(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
-    """The same with all that makes it quicker: msgspec, URLs not parsed again, no cookies, no timeout."""
+    """The same, tuned: msgspec, encoded URLs, no cookies, no timeout."""
     import aiohttp  # noqa: PLC0415 - a contestant loads what it needs, and no other's
     import msgspec  # noqa: PLC0415 - the same
     import uvloop  # noqa: PLC0415 - the same
@@ -90,13 +91,13 @@ def aiohttp_tuned(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]
             timeout=aiohttp.ClientTimeout(total=None),
         ) as session:
 
-            async def ask(urn: str) -> bool:
+            async def fetch(urn: str) -> bool:
                 target = URL(url + _path(urn), encoded=True)
                 async with session.get(target, allow_redirects=False) as response:
                     return response.status == 200 and "func_urn" in msgspec.json.decode(await response.read())
 
             with _Phase() as phase:
-                answered = await _work_off(iter(urns), workers, ask)
+                answered = await _fetch_all(iter(urns), workers, fetch)
             return answered, phase
 
     return uvloop.run(main())
@@ -110,27 +111,102 @@ def httpx_async(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
         limits = httpx.Limits(max_connections=workers, max_keepalive_connections=workers)
         async with httpx.AsyncClient(base_url=url, headers=HEADERS, limits=limits, trust_env=False) as client:
 
-            async def ask(urn: str) -> bool:
+            async def fetch(urn: str) -> bool:
                 response = await client.get(_path(urn))
                 return response.status_code == 200 and "func_urn" in json.loads(response.content)
 
             with _Phase() as phase:
-                answered = await _work_off(iter(urns), workers, ask)
+                answered = await _fetch_all(iter(urns), workers, fetch)
             return answered, phase
 
     return uvloop.run(main())
+
+
+def niquests_async(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
+    import niquests  # noqa: PLC0415 - a contestant loads what it needs, and no other's
+    import uvloop  # noqa: PLC0415 - the same
+
+    async def main() -> tuple[int, _Phase]:
+        async with niquests.AsyncSession(pool_maxsize=workers, headers=HEADERS) as session:
+            session.trust_env = False
+
+            async def fetch(urn: str) -> bool:
+                response = await session.get(url + _path(urn))
+                return response.status_code == 200 and "func_urn" in json.loads(response.content)
+
+            with _Phase() as phase:
+                answered = await _fetch_all(iter(urns), workers, fetch)
+            return answered, phase
+
+    return uvloop.run(main())
+
+
+def pyreqwest_async(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
+    """The client of Rust, with its own threads for the network."""
+    import uvloop  # noqa: PLC0415 - a contestant loads what it needs, and no other's
+    from pyreqwest.client import ClientBuilder  # noqa: PLC0415 - the same
+
+    async def main() -> tuple[int, _Phase]:
+        builder = ClientBuilder().max_connections(workers).default_headers(HEADERS).no_proxy()
+        async with builder.build() as client:
+
+            async def fetch(urn: str) -> bool:
+                response = await client.get(url + _path(urn)).build().send()
+                return response.status == 200 and "func_urn" in json.loads(bytes(await response.bytes()))
+
+            with _Phase() as phase:
+                answered = await _fetch_all(iter(urns), workers, fetch)
+            return answered, phase
+
+    return uvloop.run(main())
+
+
+def pycurl_multi(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
+    """The multi interface of libcurl, one handle for each call in flight."""
+    import pycurl  # noqa: PLC0415 - a contestant loads what it needs, and no other's
+
+    multi = pycurl.CurlMulti()
+    multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, workers)
+    left = iter(urns)
+    bodies: dict[object, BytesIO] = {}
+
+    def start(handle: pycurl.Curl) -> None:
+        for urn in islice(left, 1):
+            bodies[handle] = BytesIO()
+            handle.setopt(pycurl.URL, url + _path(urn))
+            handle.setopt(pycurl.WRITEDATA, bodies[handle])
+            multi.add_handle(handle)
+
+    answered = 0
+    handles = [pycurl.Curl() for _ in range(workers)]
+    for handle in handles:
+        handle.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in HEADERS.items()])
+        handle.setopt(pycurl.NOPROXY, "*")
+    with _Phase() as phase:
+        for handle in handles:
+            start(handle)
+        while bodies:
+            multi.select(1.0)
+            multi.perform()
+            _, finished, failed = multi.info_read()
+            for handle in [*finished, *(handle for handle, *_error in failed)]:
+                multi.remove_handle(handle)
+                body = bodies.pop(handle).getvalue()
+                answered += handle.getinfo(pycurl.RESPONSE_CODE) == 200 and "func_urn" in json.loads(body)
+                start(handle)
+    return answered, phase
 
 
 def _credentials_and_settings(workers: int) -> tuple[object, object]:
     from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - a contestant's own import
     from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415 - the same
 
-    # Its own default keeps 10 connections; as many as threads are fairer.
+    # The default is 10 connections.
     return BasicCredentials("AK", "SK", PROJECT), HttpConfig(pool_connections=workers, pool_maxsize=workers)
 
 
 def sdk_threads(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
-    """The vendor's SDK in a pool of threads, with access keys, as its documentation shows it."""
+    """The vendor's SDK in a pool of threads, with access keys."""
     from huaweicloudsdkfunctiongraph.v2 import (  # noqa: PLC0415 - a contestant loads what it needs, and no other's
         FunctionGraphClient,
         ShowFunctionAsyncInvokeConfigRequest,
@@ -140,17 +216,17 @@ def sdk_threads(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
     builder = FunctionGraphClient.new_builder().with_endpoint(url).with_credentials(credentials)
     client = builder.with_http_config(settings).build()
 
-    def ask(urn: str) -> bool:
+    def fetch(urn: str) -> bool:
         request = ShowFunctionAsyncInvokeConfigRequest(function_urn=urn)
         return client.show_function_async_invoke_config(request).func_urn is not None
 
     with ThreadPoolExecutor(workers) as pool, _Phase() as phase:
-        answered = sum(pool.map(ask, urns))
+        answered = sum(pool.map(fetch, urns))
     return answered, phase
 
 
 def sdk_async(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
-    """The vendor's asynchronous client (futures, on 8 threads of its own) with as many calls under way as workers."""
+    """The vendor's asynchronous client: futures on its 8 threads."""
     from huaweicloudsdkfunctiongraph.v2 import (  # noqa: PLC0415 - a contestant loads what it needs, and no other's
         FunctionGraphAsyncClient,
         ShowFunctionAsyncInvokeConfigRequest,
@@ -160,16 +236,16 @@ def sdk_async(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
     builder = FunctionGraphAsyncClient.new_builder().with_endpoint(url).with_credentials(credentials)
     client = builder.with_http_config(settings).build()
 
-    def ask(urn: str) -> object:
+    def fetch(urn: str) -> object:
         return client.show_function_async_invoke_config_async(ShowFunctionAsyncInvokeConfigRequest(function_urn=urn))
 
     answered = 0
     left = iter(urns)
     with _Phase() as phase:
-        under_way = deque(ask(urn) for urn in islice(left, workers))
-        while under_way:
-            answered += under_way.popleft().result().func_urn is not None
-            under_way.extend(ask(urn) for urn in islice(left, 1))
+        in_flight = deque(fetch(urn) for urn in islice(left, workers))
+        while in_flight:
+            answered += in_flight.popleft().result().func_urn is not None
+            in_flight.extend(fetch(urn) for urn in islice(left, 1))
     return answered, phase
 
 
@@ -177,6 +253,9 @@ CONTESTANTS = {
     "aiohttp-plain": aiohttp_plain,
     "aiohttp-tuned": aiohttp_tuned,
     "httpx": httpx_async,
+    "niquests": niquests_async,
+    "pyreqwest": pyreqwest_async,
+    "pycurl": pycurl_multi,
     "sdk-threads": sdk_threads,
     "sdk-async": sdk_async,
 }

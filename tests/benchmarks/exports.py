@@ -1,7 +1,6 @@
-"""An export by `inventory`, as a user starts it, and what its own tables tell of it.
+"""An export by `inventory`, as a user starts it.
 
-Owns the command line of the export that is measured: ledger, retries, tables and manifest are on, the cap is off, and
-each URN is asked for alone.
+Ledger, retries, tables and manifest are on, the rate limit is off, and each URN is one call.
 """
 
 from __future__ import annotations
@@ -23,27 +22,27 @@ class Export(NamedTuple):
 
     Attributes:
         cost: of the whole process.
-        configured: URNs that a config came for.
-        asking: seconds from the start of the first call to the end of the last, as its table `calls` tells.
+        configured: number of URNs with a configuration.
+        calling: seconds from the start of the first call to the end of the last, by the table `calls`.
     """
 
     cost: Cost
     configured: int
-    asking: float
+    calling: float
 
 
 def export(urns: Path, url: str, output: Path, *options: object) -> Export:
-    """Exports a list into a new folder, which is removed again."""
+    """Exports a list into a new folder, which is removed afterwards."""
     switches = ["--max-per-second", 0, "--no-batch", "--quiet"]
     cost = process.run("-m", "inventory", "export", urns, "--endpoint", url, "--output", output, *switches, *options)
     counts = json.loads((output / "manifest.json").read_text())["counts"]["status"]
     # Arrow is loaded in another process: see process.py.
-    asking = process.run(__file__, output / "calls.parquet").output
+    calling = process.run(__file__, output / "calls.parquet").output
     shutil.rmtree(output)
-    return Export(cost, counts.get("configured", 0), float(asking))
+    return Export(cost, counts.get("configured", 0), float(calling))
 
 
-def _print_asking(calls: str) -> None:
+def _print_calling(calls: str) -> None:
     from pyarrow import compute, parquet  # noqa: PLC0415 - see export
 
     table = parquet.read_table(calls, columns=["finished_at", "duration_ms"])
@@ -55,4 +54,4 @@ def _print_asking(calls: str) -> None:
 if __name__ == "__main__":
     import sys
 
-    _print_asking(sys.argv[1])
+    _print_calling(sys.argv[1])

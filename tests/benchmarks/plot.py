@@ -1,6 +1,6 @@
 """The figures as a picture: ``python plot.py figures.json figures.png``.
 
-Owns the plot: requests per second and CPU per URN, side by side, both axes from 0. Measures nothing.
+URNs per second and CPU per URN, side by side, both axes from 0.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ _LABELS = {
     "inventory": "inventory export\n(everything on)",
     "aiohttp-plain": "bare aiohttp loop,\njson.loads",
     "aiohttp-tuned": "bare aiohttp loop,\ntuned, msgspec",
+    "pycurl": "pycurl, multi",
+    "pyreqwest": "pyreqwest",
+    "niquests": "niquests.AsyncSession",
     "httpx": "httpx.AsyncClient",
     "sdk-threads": "vendor's SDK,\nthreads",
     "sdk-async": "vendor's SDK,\nasynchronous client",
@@ -30,7 +33,7 @@ _OURS, _OTHERS = "#0b6e4f", "#a3adb8"
 def plot(figures: dict[str, Any], path: Path) -> None:
     """Draws medians as bars, and from the worst round to the best as a whisker."""
     entrants = figures["race"]
-    drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True, layout="constrained")
+    drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 5.6), sharey=True, layout="constrained")
     _bars(left, entrants, "rate", "URNs per second, end to end (more is better)")
     _bars(right, entrants, "cpu_us", "CPU per URN in µs, whole process (less is better)")
     left.set_yticks(range(len(entrants)), [_LABELS[entrant["key"]] for entrant in entrants])

@@ -1,7 +1,6 @@
-"""A child process and what it cost: wall time, CPU and peak memory, as the system counts them.
+"""A child process and its cost: wall time, CPU and peak memory, as the system counts them.
 
-Owns how a contestant is run. This process stays small: a child starts as a copy of its parent, and a large parent would
-count as the child's peak.
+This process stays small: a child starts as a copy of its parent, and a large parent would count as the child's peak.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 
 class Cost(NamedTuple):
-    """What a process cost, from its start to its end.
+    """Cost of a process, from its start to its end.
 
     Attributes:
         wall: seconds.
@@ -42,7 +41,7 @@ def run(*arguments: object, token: str = "a-token") -> Cost:
     with tempfile.TemporaryFile("w+") as output:
         began = time.perf_counter()
         with subprocess.Popen(command, stdout=output, env={**os.environ, "HW_AUTH_TOKEN": token}) as process:
-            # Popen's own wait does not tell what the child used.
+            # Popen.wait does not return the child's usage.
             _, status, used = os.wait4(process.pid, 0)
             wall = time.perf_counter() - began
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -17,20 +17,18 @@ def median(entrant: dict[str, Any], name: str) -> float:
 
 
 def ratio(ours: dict[str, Any], entrant: dict[str, Any]) -> float:
-    """How many times as quick as another we are: the median over the rounds, each held against its own neighbour."""
+    """Rate of one divided by that of another: the median over the rounds, each compared with its neighbour."""
     pairs = zip(ours["rounds"], entrant["rounds"], strict=True)
     return statistics.median(mine["rate"] / other["rate"] for mine, other in pairs)
 
 
 def write_table(figures: dict[str, Any]) -> str:
-    parts = [_race(figures), _start_up(figures), _limits(figures)]
-    if figures["memory"]:
-        parts.insert(1, _memory(figures))
-    return "\n".join(parts)
+    with_nginx = [_processes(figures), _memory(figures)] if figures["memory"] else []
+    return "\n".join([_race(figures), _sizes(figures), *with_nginx, _start_up(figures), _limits(figures)])
 
 
 def write_summary(figures: dict[str, Any]) -> str:
-    """The most important figures in three lines, as the README shows them."""
+    """The most important figures, for the README."""
     ours, loop, *others = figures["race"]
     sdk = next(entrant for entrant in others if "threads" in entrant["title"])
     rate, largest = median(ours, "rate"), figures["memory"][-1]
@@ -38,14 +36,14 @@ def write_summary(figures: dict[str, Any]) -> str:
     return (
         f"- {rate:,.0f} URNs/s from start to exit code ({figures['machine']}; {figures['date']}).\n"
         f"- {ratio(ours, sdk):.1f} \u00d7 the speed of the vendor's SDK in threads, "
-        f"{ratio(ours, loop):.2f} \u00d7 that of a plain aiohttp loop that saves nothing.\n"
+        f"{ratio(ours, loop):.2f} \u00d7 that of a bare aiohttp loop that saves nothing.\n"
         f"- Peak memory with {largest['urns']:,} URNs: {largest['peak_mb']:,.0f} MB. Behind a rate limit, at least "
         f"{100 * used:.1f} % of it is used once it is learned.\n"
     )
 
 
 def replace_part(document: Path, name: str, text: str) -> None:
-    """Puts a text between the marks of a document that have its name."""
+    """Replaces the text between the marks of a document that have a name."""
     begin, end = f"<!-- {name}: {_COMMAND} -->\n", f"<!-- end of {name} -->"
     marks = re.compile(f"({re.escape(begin)}).*?({re.escape(end)})", re.DOTALL)
     before = document.read_text(encoding="utf-8")
@@ -60,13 +58,41 @@ def _race(figures: dict[str, Any]) -> str:
         rows.append(
             f"| {entrant['title']} | {entrant['urns']:,} | {median(entrant, 'rate'):,.0f} "
             f"| {min(rates):,.0f} to {max(rates):,.0f} | {ratio(ours, entrant):.2f} \u00d7 "
-            f"| {median(entrant, 'cpu_us'):,.0f} µs | {median(entrant, 'asking_rate'):,.0f} |"
+            f"| {median(entrant, 'cpu_us'):,.0f} µs | {median(entrant, 'calls_rate'):,.0f} |"
         )
     head = (
         f"End to end, {figures['date']}: {figures['workers']} calls in flight against {figures['server']} on the same "
-        f"machine ({figures['machine']}), medians of {_times(figures['rounds'])}, alternating.\n\n"
+        f"machine ({figures['machine']}), medians of {_times(figures['rounds'])}, in turns; "
+        f"the server takes {median(ours, 'server_cpu_us'):,.0f} µs of CPU per URN.\n\n"
         "| client | URNs | URNs/s | range | `inventory` is faster by | CPU per URN | URNs/s, calls only |\n"
         "|---|--:|--:|--:|--:|--:|--:|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def _sizes(figures: dict[str, Any]) -> str:
+    rows = [
+        f"| {ours['urns']:,} | {median(ours, 'seconds'):,.2f} s | {median(loop, 'seconds'):,.2f} s "
+        f"| {ratio(ours, loop):.2f} \u00d7 |"
+        for ours, loop in figures["sizes"]
+    ]
+    return (
+        "| URNs | `inventory export` | bare aiohttp loop | `inventory` is faster by |\n|--:|--:|--:|--:|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+def _processes(figures: dict[str, Any]) -> str:
+    one = figures["processes"][0]
+    rows = [
+        f"| {way['title']} | {way['urns']:,} | {median(way, 'rate'):,.0f} | {ratio(way, one):.2f} \u00d7 "
+        f"| {median(way, 'cpu_us'):,.0f} µs | {median(way, 'server_cpu_us'):,.0f} µs |"
+        for way in figures["processes"]
+    ]
+    head = (
+        "| `inventory export`, several scopes | URNs | URNs/s | speed | CPU per URN | server's CPU per URN |\n"
+        "|---|--:|--:|--:|--:|--:|\n"
     )
     return head + "\n".join(rows) + "\n"
 

@@ -1,7 +1,6 @@
-"""The server that all contestants ask: nginx with one worker, or the emulator where nginx is not installed.
+"""The server of all clients: nginx with one worker, or the emulator where nginx is not installed.
 
-Owns the process of the server. nginx makes each answer in C, so that it is the client that is measured; the emulator is
-Python, and slower than a quick client: figures against it say so.
+The emulator is Python, and slower than a fast client: figures name the server.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+import psutil
 from answers import BODY
 
 if TYPE_CHECKING:
@@ -60,11 +60,18 @@ class Server(NamedTuple):
 
     Attributes:
         url: its base URL.
-        name: which it is, for the table.
+        name: program and version.
+        process: its process.
     """
 
     url: str
     name: str
+    process: psutil.Process
+
+    def cpu(self) -> float:
+        """Seconds of CPU until now, of user and system."""
+        times = self.process.cpu_times()
+        return times.user + times.system
 
 
 def find_nginx() -> str | None:
@@ -77,11 +84,11 @@ def running(folder: Path, urns: Path) -> Iterator[Server]:
 
     Args:
         folder: for the files of the server.
-        urns: the list; nginx needs none, it configures whatever it is asked for.
+        urns: the list; nginx needs none, it answers for every URN.
     """
     nginx = find_nginx()
     if nginx is None:
-        sys.stderr.write("nginx is not installed: the emulator answers, and is itself the slowest part\n")
+        sys.stderr.write("nginx is not installed: the emulator answers, and is slower than the clients\n")
         with _emulator(folder, urns) as server:
             yield server
     else:
@@ -100,7 +107,8 @@ def _nginx(program: str, folder: Path) -> Iterator[Server]:
     with subprocess.Popen(command) as process:
         try:
             _wait_for(port, process)
-            yield Server(f"http://127.0.0.1:{port}", version.strip().removeprefix("nginx version: "))
+            name = version.strip().removeprefix("nginx version: ")
+            yield Server(f"http://127.0.0.1:{port}", name, psutil.Process(process.pid))
         finally:
             process.terminate()
 
@@ -113,7 +121,8 @@ def _emulator(folder: Path, urns: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "inventory", "emulate", "--port", "0", "--state", str(state)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
-            yield Server(process.stdout.readline().strip(), "the emulator (no nginx here)")
+            url = process.stdout.readline().strip()
+            yield Server(url, "the emulator (no nginx here)", psutil.Process(process.pid))
         finally:
             process.terminate()
 
@@ -131,7 +140,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError("nginx did not start; what it said stands above") from None
+                raise RuntimeError("nginx did not start; see its message above") from None
             time.sleep(0.02)
         else:
             return

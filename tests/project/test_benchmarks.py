@@ -40,7 +40,8 @@ def test_picture_and_table_have_the_same_date():
     figures = json.loads((BENCHMARKS / "figures.json").read_text(encoding="utf-8"))
     assert figures["date"] in (BENCHMARKS / "figures.md").read_text(encoding="utf-8")
     assert figures["rounds"] >= 5
-    assert {len(entrant["rounds"]) for entrant in figures["race"]} == {figures["rounds"]}
+    races = [figures["race"], figures["processes"], *figures["sizes"]]
+    assert {len(entrant["rounds"]) for entrants in races for entrant in entrants} == {figures["rounds"]}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it cannot measure a child process")
@@ -50,7 +51,7 @@ def test_the_benchmarks_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == (tmp_path / "figures.md").read_text(encoding="utf-8")
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
-    assert len(figures["race"]) == 6
+    assert len(figures["race"]) == 9
     assert all(figures[part] for part in ("limits", "start_up"))
     assert (tmp_path / "figures.png").read_bytes().startswith(b"\x89PNG")
 
