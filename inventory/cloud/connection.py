@@ -98,6 +98,7 @@ class Connection(asyncio.Protocol):
         "_max_body",
         "_max_size",
         "_parser",
+        "_received",
         "_size",
         "_start",
         "_status",
@@ -132,7 +133,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._error: BaseException | None = None
         self._start = b""
-        self._size = self._line_bytes = 0
+        self._received = self._size = self._line_bytes = 0
         if self._transport is None or self._transport.is_closing():
             self._fail(DisconnectedError())
         else:
@@ -177,6 +178,7 @@ class Connection(asyncio.Protocol):
             self.abort()  # bytes without a request
             return
         size = self._size
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -233,10 +235,10 @@ class Connection(asyncio.Protocol):
         fields, self._fields = self._fields, []
         if len(fields) > MAX_HEADERS:
             self._refuse(MANY_HEADERS)
+        if self._received > MAX_HEADER_LINE and any(len(name) + len(value) > MAX_HEADER_LINE for name, value in fields):
+            self._refuse(LONG_LINE)
         headers: dict[bytes, bytes] = {}
         for name, value in fields:
-            if len(name) + len(value) > MAX_HEADER_LINE:
-                self._refuse(LONG_LINE)
             if 0 in value:
                 self._refuse(INVALID_HEADER)
             headers.setdefault(name.lower(), value)

@@ -31,7 +31,7 @@ from inventory.scheduling.throttle import Throttle
 from inventory.scheduling.warmup import WIDTH, Warmup
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from inventory.cloud.credentials import Credential
     from inventory.cloud.responses import Answer
@@ -159,9 +159,7 @@ class Scope:
         is_obsolete: Callable[[], bool] = lambda: False,
         for_opinion: bool = False,
     ) -> T:
-        """Makes any call of the scope.
-
-        Other calls wait for a call that is ``for_opinion``.
+        """Makes any call of the scope; other calls wait for a call that is ``for_opinion``.
 
         Raises:
             CallError: the call failed.
@@ -171,16 +169,17 @@ class Scope:
         if is_obsolete() or not self._warmup.try_enter(for_opinion=for_opinion):
             await self._wait_to_enter(attempts, is_obsolete, for_opinion=for_opinion)
         is_of_list = operation != Operation.SHOW_CONFIG  # as a second opinion, it is not retried
-        failed: list[CallError] = []  # a local name would be a reference cycle with the error's traceback
+        failed: list[CallError] = []  # a local name would be in a reference cycle with the traceback
         try:
             try:
                 result = await self._call(operation, call, attempts)
             except CallError as error:
                 failed.append(error)
             if failed:
-                call_again = partial(self._call, operation, call, attempts)
-                is_over = lambda: (for_opinion and is_of_list) or self.is_closed  # noqa: E731 - as short
-                result = await self._retry.repeat(failed, call_again, attempts, is_closed=is_over)
+                make_call = partial(self._call, operation, call, attempts)
+                result = await self._retry.repeat(
+                    failed, make_call, attempts, is_closed=lambda: (for_opinion and is_of_list) or self.is_closed
+                )
         except CallError as error:
             self._record_failure(error, is_of_list=is_of_list)
             raise
@@ -200,11 +199,17 @@ class Scope:
                 await self._warmup.wait()
         attempts.waited += self._clock() - began
 
-    async def _call(self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+    def _call(self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts) -> Coroutine[None, None, T]:
         lockout = self._credential.lockout
-        sent = self.lane.try_acquire() if lockout is None and self._credential.is_ready else None
+        is_free = (lockout is None or lockout.is_accepted) and self._credential.is_ready
+        sent = self.lane.try_acquire() if is_free else None
         if sent is None:
-            sent = await self._wait_for_slot(attempts)
+            return self._call_later(operation, call, attempts)
+        return self._call_in_slot(operation, call, attempts, sent)
+
+    async def _call_later(self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+        sent = await self._wait_for_slot(attempts)
+        lockout = self._credential.lockout
         if lockout is None:
             return await self._call_in_slot(operation, call, attempts, sent)
         refusal: CallError | None = None
@@ -228,11 +233,9 @@ class Scope:
 
         The throttle precedes the lockout, so a paused scope does not block others with the same secret.
         """
-        began = self._clock()
         if self.is_closed:
             raise attempts.error or CallSkippedError
-        sent: float | None = None
-        is_ready = False
+        began, sent, is_ready = self._clock(), None, False
         try:
             if not self._credential.is_ready:
                 with self.lane.slow_worker():
@@ -250,7 +253,9 @@ class Scope:
         finally:
             attempts.waited += self._clock() - began
             if sent is not None and not is_ready:
-                self._give_back(sent)
+                self.lane.give_back(sent, is_finished=True)
+                if self._credential.lockout is not None:
+                    self._credential.lockout.release()
         if sent is None or not is_ready:
             raise attempts.error or CallSkippedError
         return sent
@@ -272,11 +277,6 @@ class Scope:
             with self.lane.parked_worker(replace=False):
                 await lockout.wait()
         return sent
-
-    def _give_back(self, sent: float) -> None:
-        self.lane.give_back(sent, is_finished=True)
-        if self._credential.lockout is not None:
-            self._credential.lockout.release()
 
     async def _call_in_slot(
         self, operation: str, call: Callable[[], Awaitable[T]], attempts: Attempts, sent: float

@@ -65,7 +65,7 @@ class Attempts(msgspec.Struct):
 
     def record_call(self, seconds: float, error: CallError | None) -> None:
         """Records the end of a call."""
-        self.duration_ms = round(1000 * seconds, 3)
+        self.duration_ms = round(1e6 * seconds) / 1000  # round() to digits takes five times as long
         self.finished_at = time.time_ns() // 1000
         self.error = error
 
