@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = "shard-attempts"
 """Fact in the ledger of a shard: how often it was started."""
+RUN: Final = "shard-run"
+"""Fact in the ledger of a shard: the run that it belongs to."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -37,6 +39,7 @@ class Record(msgspec.Struct, frozen=True):
     content: Sent
     list_sha256: str
     attempts: int
+    run: str = ""
 
 
 class Delivered(NamedTuple):
@@ -83,21 +86,27 @@ def deliver(place: Place, shard: Shard, ledger: Path) -> None:
     with LedgerView(ledger, facts_alone=True) as view:
         if view.count_urns() != shard.entries:
             return
-        attempts = view.fact(ATTEMPTS) or 1
+        attempts, run = view.fact(ATTEMPTS) or 1, view.fact(RUN) or ""
     content, path = hash_file(ledger), work_path(shard.number)
     if not is_in_place(place, ledger, shard.number):
         path = delivered_path(shard.number, content.sha256)
         if place.put(path, ledger, lambda _sent: None) != content:
             place.remove(path)
             raise OutputError(f"{ledger} was changed by another process during its delivery")
-    write_json(place, shard_path(shard.number, ".json"), Record(path, content, shard.sha256, attempts))
+    write_json(place, shard_path(shard.number, ".json"), Record(path, content, shard.sha256, attempts, run))
     for name in place.listed(("shards",)):
         if is_delivery_of(shard.number, name) and name != path:
             place.remove(name)
 
 
-def find_record(place: Place, shard: Shard) -> Record | None:
-    """The record of a shard's delivery; None if there is none, or of another list."""
+def is_ledger_of(view: LedgerView, shard: Shard, run: str) -> bool:
+    """Whether a ledger has the list of a shard, and belongs to the run."""
+    has_list = RunFacts(view).is_loaded and [source.sha256 for source in view.sources()] == [shard.sha256]
+    return has_list and (view.fact(RUN) or "") == run
+
+
+def find_record(place: Place, shard: Shard, run: str) -> Record | None:
+    """The record of a shard's delivery; None if there is none, or of another list or run."""
     name = shard_path(shard.number, ".json")
     if place.look_at(name) is None:
         return None
@@ -105,51 +114,61 @@ def find_record(place: Place, shard: Shard) -> Record | None:
         record = msgspec.json.decode(place.read(name), type=Record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if record.list_sha256 != shard.sha256:
+    if (record.list_sha256, record.run) != (shard.sha256, run):
         return None
     return record if record.path == work_path(shard.number) or is_delivery_of(shard.number, record.path) else None
 
 
 def collect(
-    place: Place, shard: Shard, folder: Path, check_cancelled: Callable[[], None], *, has_bodies: bool = True
+    place: Place, shard: Shard, run: str, folder: Path, check_cancelled: Callable[[], None], *, has_bodies: bool = True
 ) -> Delivered | None:
-    """Returns the ledger of a shard after a check of checksum, rows and URNs; None if there is none that fits.
+    """Returns the ledger of a shard after a check of checksum, rows and URNs; None if there is none.
 
     A ledger in the run's folder whose process was killed needs no record.
 
     Args:
         place: of the run.
         shard: from the plan.
+        run: that the ledger belongs to.
         folder: the run's folder on this machine; a ledger from a store is copied there.
         check_cancelled: raises InterruptedRunError to end the check.
         has_bodies: False if the bodies were dropped, which changed the content after the delivery.
 
     Raises:
+        LedgerUnusableError: it is damaged, or not as planned.
         OutputError: the place cannot be read, or a process works on the shard.
     """
     ledger = folder / work_path(shard.number)
     if database.is_in_use(ledger):
         raise OutputError(database.in_use_message(ledger))
-    record = find_record(place, shard)
+    record = find_record(place, shard, run)
     if record is not None:
         if isinstance(place, FolderStore) or not _has_content(ledger, record.content):
             ledger = folder / record.path
-            if not isinstance(place, FolderStore) and not _has_content(ledger, record.content):
+            is_elsewhere = not isinstance(place, FolderStore) and not _has_content(ledger, record.content)
+            if is_elsewhere and place.look_at(record.path) is not None:
                 fetch(place, record.path, ledger)
         if has_bodies and not _has_content(ledger, record.content):
-            return None
+            raise _damaged(place, shard, record)
     if not ledger.exists():
         return None
     try:
         # With the checksum of its delivery, the build of the tables checks the rows.
         with LedgerView(ledger, check_cancelled, facts_alone=record is not None) as view:
-            if [source.sha256 for source in view.sources()] != [shard.sha256]:
-                return None
-            if view.scopes() != sorted(shard.scopes):
-                return None
-            return _described(view, is_recorded=record is not None)
+            if is_ledger_of(view, shard, run) and view.scopes() == sorted(shard.scopes):
+                return _described(view, is_recorded=record is not None)
     except OutputError:  # damaged, or killed before it had a list
-        return None
+        pass
+    if record is not None:
+        raise _damaged(place, shard, record)
+    return None
+
+
+def _damaged(place: Place, shard: Shard, record: Record) -> LedgerUnusableError:
+    return LedgerUnusableError(
+        f"its delivery {place}/{record.path} is missing or damaged, as its SHA-256 shows; fetch it again: "
+        f"inventory shard {place} {shard.number}"
+    )
 
 
 def _has_content(path: Path, content: Sent) -> bool:
@@ -178,30 +197,31 @@ def is_refused(view: LedgerView) -> bool:
     return end is not None and end.exit_code == ExitCode.CREDENTIALS and is_unauthorized and not is_accepted
 
 
-def fetch(place: Place, name: str, path: Path) -> None:
+def fetch(place: Place, name: str, path: Path) -> Sent:
     """Copies a file from the place.
 
     Raises:
         OutputError: it cannot be read or written.
     """
     with atomic_write(path, ours=True) as sink:
-        place.fetch(name, sink)
+        return place.fetch(name, sink)
 
 
-def fetch_earlier(place: Place, shard: Shard, path: Path) -> None:
+def fetch_earlier(place: Place, shard: Shard, run: str, path: Path) -> None:
     """Continues with the ledger that another machine delivered, unless this machine has a later one.
 
     Raises:
         OutputError: the place cannot be read, or the ledger is in use.
     """
-    record = find_record(place, shard)
+    record = find_record(place, shard, run)
     if record is None or is_in_place(place, path, shard.number):
         return
     with suppress(LedgerUnusableError):
         if path.exists():
             with Ledger(path) as ledger:
-                if (ledger.fact(ATTEMPTS) or 0) >= record.attempts:
+                if is_ledger_of(ledger, shard, run) and (ledger.fact(ATTEMPTS) or 0) >= record.attempts:
                     return
     for file in database.ledger_files(path):
         file.unlink(missing_ok=True)
-    fetch(place, record.path, path)
+    if place.look_at(record.path) is not None and fetch(place, record.path, path) != record.content:
+        path.unlink()  # damaged: the shard starts again

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 PLAN: Final = "plan.json"
 FOLDER: Final = "shards"
+RUN: Final = f"{FOLDER}/run.json"
+"""What identifies the run: a work folder may contain the ledger of an earlier run of the same list."""
 PROGRESS: Final = "progress"
 """Folder of the reports of running shards."""
-_FILE: Final = re.compile(r"\.?([0-9]{5,})(\.jsonl|\.json|-[0-9a-f]{16}\.sqlite)(\.part)?")
+_FILE: Final = re.compile(r"\.?(run\.json|[0-9]{5,}(\.jsonl|\.json|-[0-9a-f]{16}\.sqlite))(\.part)?")
 _WORK: Final = re.compile(r"[0-9]{5,}")
 
 

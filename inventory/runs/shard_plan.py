@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,7 +12,7 @@ import msgspec
 from inventory.errors import OutputError, UsageError
 from inventory.ledger import schema as ledger_schema
 from inventory.ledger.records import ScopeCount, SourceRead  # noqa: TC001 - msgspec reads the types
-from inventory.runs.shard_files import FOLDER, PLAN, PROGRESS, shard_path
+from inventory.runs.shard_files import FOLDER, PLAN, PROGRESS, RUN, shard_path
 from inventory.settings_sources.checks import check_settings
 from inventory.settings_sources.combine import restore
 from inventory.storage.files import temporary_folder
@@ -58,13 +59,14 @@ class Shard(msgspec.Struct, frozen=True):
         return shard_path(self.number, ".jsonl")
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """The shards of a run. The same list and settings give the same plan, which contains no secret.
 
     Attributes:
         versions: ``VERSIONS`` of the process that made it.
         settings: as in the manifest.
         entries: of all sources, with duplicates and rejects.
+        run: identifies the run of a published plan; it is in a file of its own.
     """
 
     version: int
@@ -74,6 +76,7 @@ class Plan(msgspec.Struct, frozen=True):
     entries: _Count
     rejects: _Count
     shards: list[Shard]
+    run: str = ""
 
     def export_settings(self) -> ExportSettings:
         """The settings.
@@ -111,6 +114,7 @@ def read_plan(place: Place) -> Plan:
     advice = "start again with --overwrite"
     try:
         plan = msgspec.json.decode(place.read(PLAN), type=Plan)
+        run = msgspec.json.decode(place.read(RUN), type=str) if place.look_at(RUN) else ""
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OutputError(
             f"{place}/{PLAN} is damaged, or of another version of inventory ({error}); {advice}"
@@ -119,30 +123,33 @@ def read_plan(place: Place) -> Plan:
         raise OutputError(
             f"{place}/{PLAN} is of another version of inventory ({plan.version}, not {VERSION}); {advice}"
         )
-    return plan
+    return msgspec.structs.replace(plan, run=run)
 
 
-def publish_plan(place: Place, folder: Path, plan: Plan, *, with_lists: bool) -> None:
-    """Writes the plan of a run to its folder, and to its store if that is elsewhere.
+def publish_plan(place: Place, folder: Path, plan: Plan, *, is_new: bool) -> Plan:
+    """Writes the plan of a run to its folder, and to its store if that is elsewhere; returns it.
 
     Args:
         place: of the run.
         folder: of the run on this machine; has the lists.
         plan: of the run.
-        with_lists: copies the lists too, in place of what an earlier run left.
+        is_new: the lists are copied too, in place of what an earlier run left, and the run is named.
 
     Raises:
         OutputError: a place cannot be written.
     """
-    if isinstance(place, ObjectStore):
-        if with_lists:
-            for name in place.listed((FOLDER, PROGRESS)):
-                if name.partition("/")[0] in {FOLDER, PROGRESS}:
-                    place.remove(name)
-            for shard in plan.shards:
-                place.put(shard.list_path, folder / shard.list_path, lambda _sent: None)
-        write_json(place, PLAN, plan)
-    write_json(FolderStore(folder), PLAN, plan)
+    places = (FolderStore(folder),) if isinstance(place, FolderStore) else (place, FolderStore(folder))
+    if is_new and isinstance(place, ObjectStore):
+        for name in place.listed((FOLDER, PROGRESS)):
+            if name.partition("/")[0] in {FOLDER, PROGRESS}:
+                place.remove(name)
+        for shard in plan.shards:
+            place.put(shard.list_path, folder / shard.list_path, lambda _sent: None)
+    run = uuid.uuid4().hex if is_new else plan.run
+    for name, content in ((RUN, run), (PLAN, msgspec.structs.replace(plan, run=""))):
+        for own in places:
+            write_json(own, name, content)
+    return msgspec.structs.replace(plan, run=run)
 
 
 def write_json(place: Place, name: str, content: object) -> None:

@@ -10,11 +10,12 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 STOP_SECONDS: Final = 30.0
 """Time for a command to end after a signal; then it is killed."""
 _KEPT_BYTES: Final = 64 * 1024
+_POLL_SECONDS: Final = 0.25
 
 
 async def run_command(command: Sequence[str], **streams: Any) -> int:  # noqa: ANN401 - of subprocess
@@ -85,6 +86,28 @@ class Conversation:
             code = await self._process.wait()
         with self._messages:
             return code, last_message(self._messages)
+
+
+async def ask_once(command: Sequence[str], is_cancelled: Callable[[], bool]) -> tuple[int, str]:
+    """Starts a command and takes its first answer, a number; without one, its exit code. Then ends the command.
+
+    Args:
+        command: to run, in the environment of this process.
+        is_cancelled: called four times a second; True stops the command.
+
+    Returns:
+        The number, and the last message of the command.
+    """
+    conversation = await Conversation.start(command, os.environ)
+    answer = asyncio.ensure_future(conversation.ask(""))
+    try:
+        while not (await asyncio.wait({answer}, timeout=_POLL_SECONDS))[0] and not is_cancelled():
+            pass
+    finally:
+        is_answered = answer.done()
+        code, message = await conversation.end(at_once=not is_answered)
+    number = await answer
+    return int(number) if is_answered and number else code, message
 
 
 def last_message(stderr: IO[bytes]) -> str:

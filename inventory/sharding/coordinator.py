@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from inventory.errors import ExitCode, OutputError
+from inventory.errors import ExitCode, LedgerUnusableError, OutputError
 from inventory.ledger.database import is_in_use
 from inventory.runs.delivery import Delivered, collect
-from inventory.runs.shard_files import shard_ledgers, shard_path
+from inventory.runs.shard_files import shard_ledgers
 from inventory.runs.shard_progress import ShardProgress, read_progress, remove_progress, sum_progress
 from inventory.scheduling.threads import run_in_thread
-from inventory.sharding.engines import DECIDED
+from inventory.sharding.engines import DECIDED, Ended
 from inventory.sharding.plan import credential_of
 from inventory.storage.folder_store import FolderStore
 
@@ -24,34 +25,20 @@ if TYPE_CHECKING:
     from inventory.progress import ProgressObserver
     from inventory.runs.shard_plan import Place, Plan, Shard
     from inventory.sharding.engines import Pool
+    from inventory.sharding.plan import Credential
 
 _TICK_SECONDS, _PATIENCE = 0.25, 40  # ticks
 _PAUSE_SECONDS: Final = 1.0  # before the second attempt; tripled before the third
 
 
-class _Credential:
-    """The first shard of a credential goes alone until the service accepted a call, or the shard ended."""
-
-    def __init__(self) -> None:
-        self.first: int | None = None
-        self.is_refused = False
-        self.is_open = asyncio.Event()
-
-    async def enter(self, number: int) -> bool:
-        if self.first is None:
-            self.first = number
-        if self.first != number:
-            await self.is_open.wait()
-        return not self.is_refused
-
-
 class Coordinator:
     """The shards of a plan: what is delivered, and what an engine has to run.
 
+    The first shard of each credential goes alone until the service has accepted a call, or the shard has ended.
+
     Attributes:
         delivered: checked ledgers, by number of the shard.
-        failed: last message of each shard that failed in all attempts.
-        codes: exit codes of the commands.
+        failed: the last end of each shard that failed in all attempts, or whose delivery is rejected.
     """
 
     def __init__(
@@ -59,13 +46,13 @@ class Coordinator:
     ) -> None:
         self.plan, self.observer = plan, observer
         self.delivered: dict[int, Delivered] = {}
-        self.failed: dict[int, str] = {}
-        self.codes: list[int] = []
+        self.failed: dict[int, Ended] = {}
         self._place, self._folder, self._has_bodies = place, folder, has_bodies
         settings = plan.export_settings()
-        keys = {shard.number: credential_of(settings, shard.account) for shard in plan.shards}
-        credentials = {key: _Credential() for key in keys.values()}
-        self._credentials = {number: credentials[key] for number, key in keys.items()}
+        self._credentials = [credential_of(settings, shard.account) for shard in plan.shards]
+        self._first: dict[Credential, int] = {}
+        self._is_proven: defaultdict[Credential, asyncio.Event] = defaultdict(asyncio.Event)
+        self._refused: set[Credential] = set()
         self._running: set[int] = set()
         self._progress: dict[int, ShardProgress] = {}
 
@@ -91,12 +78,15 @@ class Coordinator:
             self.observer.check_cancelled()
             await asyncio.sleep(_TICK_SECONDS)
         for shard in self.plan.shards:
-            await self._collect(shard)
+            try:
+                await self._collect(shard)
+            except LedgerUnusableError as error:
+                self.failed[shard.number] = Ended(error.exit_code, str(error))
 
     async def _collect(self, shard: Shard) -> Delivered | None:
         self.delivered.pop(shard.number, None)
         check = partial(collect, has_bodies=self._has_bodies)
-        own = await run_in_thread(check, self._place, shard, self._folder, self.observer.check_cancelled)
+        own = await run_in_thread(check, self._place, shard, self.plan.run, self._folder, self.observer.check_cancelled)
         if own is not None:
             self.delivered[shard.number] = own
         return own
@@ -133,13 +123,18 @@ class Coordinator:
         self.observer.check_cancelled()
 
     async def _run_all(self, shards: list[Shard], pool: Pool, share: float, deadline: float) -> None:
-        async with asyncio.TaskGroup() as group:
-            for shard in shards:
-                group.create_task(self._run(shard, pool, share, deadline))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for shard in shards:
+                    group.create_task(self._run(shard, pool, share, deadline))
+        except ExceptionGroup as group:  # where the engine is gone, one error for each shard
+            raise group.exceptions[0] from None
 
     async def _run(self, shard: Shard, pool: Pool, share: float, deadline: float) -> None:
         credential = self._credentials[shard.number]
-        if not await credential.enter(shard.number):
+        if self._first.setdefault(credential, shard.number) != shard.number:
+            await self._is_proven[credential].wait()
+        if credential in self._refused:
             return
         try:
             end = 0
@@ -150,13 +145,12 @@ class Coordinator:
                     break
             own = self.delivered.get(shard.number)
             has_no_credential = end == ExitCode.CREDENTIALS and shard.number in self.failed
-            credential.is_refused |= has_no_credential or (own is not None and own.is_refused)
+            if has_no_credential or (own is not None and own.is_refused):
+                self._refused.add(credential)
         finally:
-            credential.is_open.set()
+            self._is_proven[credential].set()
 
     async def _attempt(self, shard: Shard, pool: Pool, share: float, deadline: float) -> int:
-        if shard.number not in self.delivered:  # a record there is of damaged content
-            await run_in_thread(self._place.remove, shard_path(shard.number, ".json"))
         arguments = ["--endpoint-share", repr(share)]
         if deadline != math.inf:
             arguments += ["--max-time", f"{max(deadline - time.monotonic(), 0.001):.3f}"]
@@ -169,15 +163,14 @@ class Coordinator:
         finally:
             self._running.discard(shard.number)
         await run_in_thread(remove_progress, self._place, [shard.number])
-        self.codes.append(end.code)
         try:
             own = await self._collect(shard)
         except OutputError as error:
-            own, end = None, end._replace(message=str(error))
+            own, end = None, Ended(error.exit_code, str(error))
         if own is not None and own.is_recorded and end.code in DECIDED:
             self.failed.pop(shard.number, None)
         else:
-            self.failed[shard.number] = end.message or f"its process ended with {end.code}"
+            self.failed[shard.number] = end._replace(message=end.message or f"its process ended with {end.code}")
         return end.code
 
     async def _watch(self) -> None:
@@ -190,4 +183,4 @@ class Coordinator:
         self._progress |= {number: report for number, report in reports.items() if number in self._running}
         for number, report in self._progress.items():
             if report.is_accepted:
-                self._credentials[number].is_open.set()
+                self._is_proven[self._credentials[number]].set()

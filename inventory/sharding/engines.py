@@ -6,8 +6,6 @@ import asyncio
 import importlib
 import json
 import os
-import select
-import subprocess
 import sys
 import tempfile
 import uuid
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.errors import ExitCode, OutputError, UsageError
 from inventory.runs.shard_plan import VERSIONS
-from inventory.scheduling.commands import STOP_SECONDS, Conversation, last_message, run_command
+from inventory.scheduling.commands import STOP_SECONDS, Conversation, ask_once, run_command
 from inventory.scheduling.machine import count_cores
 
 if TYPE_CHECKING:
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.25
+_LEASE_SECONDS: Final = 1.0
+"""Wait for a lease, before a worker looks whether it is still wanted."""
 DECIDED: Final = (ExitCode.ANSWERED, ExitCode.SOME_FAILED, ExitCode.CREDENTIALS, ExitCode.STOPPED)
 """Exit codes after which a shard is not run again in this session, if it is delivered."""
 
@@ -97,7 +97,9 @@ async def processes(place: str, _plan: Plan, sharding: Sharding, environment: Ma
 async def dask(place: str, plan: Plan, sharding: Sharding, environment: Mapping[str, str]) -> AsyncIterator[Pool]:
     """Tasks of Dask: on the workers of a scheduler, or on workers that are started on this machine."""
     try:
-        library, distributed = _load("dask"), _load("distributed")
+        library = _load("dask")
+        library.config.set(logging=dict.fromkeys(("distributed", "distributed.client"), "critical"))
+        distributed = _load("distributed")
     except ImportError:
         raise UsageError("this engine needs Dask: python -m pip install 'functiongraph-inventory[dask]'") from None
     address = sharding.scheduler or library.config.get("scheduler-address", None)
@@ -128,10 +130,12 @@ async def dask(place: str, plan: Plan, sharding: Sharding, environment: Mapping[
 
 
 async def _check_dask_workers(client: Any, plan: Plan) -> set[str]:  # noqa: ANN401 - as below
-    """Checks the versions of all workers; returns the resources that they declare."""
+    """Checks the versions of all workers; returns the resources that they declare. A worker may be lost meanwhile."""
     await client.get_versions(check=True)
     resources: set[str] = set()
     for worker, answer in (await client.run(_describe_dask_worker, on_error="return")).items():
+        if isinstance(answer, OSError):
+            continue
         if not isinstance(answer, tuple):
             raise UsageError(f"worker {worker} cannot load inventory: {answer}")
         plan.check_versions(f"worker {worker}", answer[0])
@@ -189,25 +193,27 @@ def run_on_dask_worker(
     arguments: tuple[str, ...],
     is_here: bool,  # noqa: FBT001 - Dask passes positions
 ) -> tuple[int, str, str]:
-    """The task: runs the command of a shard, on one worker at a time; returns code, message and worker."""
+    """The task: runs the command of a shard, on one worker at a time; returns code, message and worker.
+
+    It stops when its event is set, and when the scheduler has cancelled it, because the process that waits is gone.
+    """
     distributed = _load("distributed")
-    worker, is_stopped = distributed.get_worker(), distributed.Event(stop)
+    worker, event = distributed.get_worker(), distributed.Event(stop)
+    task = worker.state.tasks[worker.get_current_task()]
+
+    def is_stopped() -> bool:
+        return bool(task.state == "cancelled" or event.is_set())
+
+    lease = distributed.Semaphore(1, f"inventory-{place}-{number}")
+    while not lease.acquire(timeout=_LEASE_SECONDS):
+        if is_stopped():
+            return (*Ended(ExitCode.SIGTERM, ""), worker.address)
     more = () if is_here else ("--work-dir", str(Path(worker.local_directory) / "inventory"))
-    command = shard_command(place, number, (*arguments, *more))
-    with distributed.Semaphore(1, f"inventory-{place}-{number}"), tempfile.TemporaryFile() as messages:
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": messages}
-        with subprocess.Popen(command, start_new_session=True, **streams) as process:  # type: ignore[call-overload] # noqa: S603 - our own command
-            try:
-                while not select.select([process.stdout], [], [], 0)[0] and not is_stopped.wait(_POLL_SECONDS):
-                    pass
-            finally:
-                if not select.select([process.stdout], [], [], 0)[0]:
-                    process.terminate()
-                answer = process.stdout.readline()
-                process.stdin.close()
-            code = int(answer) if answer.strip() else process.wait()
-        end = Ended(code, last_message(messages))
-    if code not in DECIDED and not is_stopped.is_set():
+    try:
+        end = Ended(*asyncio.run(ask_once(shard_command(place, number, (*arguments, *more)), is_stopped)))
+    finally:
+        lease.release()
+    if end.code not in DECIDED and not is_stopped():
         raise _ShardFailedError(*end)
     return (*end, worker.address)
 

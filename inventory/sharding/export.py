@@ -145,8 +145,7 @@ def _plan(
         plan = make_plan(ledger, folder.path, settings, urns_per_shard, observer.check_cancelled)
     else:
         plan = msgspec.structs.replace(read_plan(FolderStore(folder.path)), settings=describe(settings))
-    publish_plan(place, folder.path, plan, with_lists=is_new)
-    return plan
+    return publish_plan(place, folder.path, plan, is_new=is_new)
 
 
 async def _collected(
@@ -181,13 +180,14 @@ async def _finish(
     stops = [ExitCode(end.exit_code) for end in ends if end.exit_code in _SEVERE]
     code = manifest.exit_code_of(counts, stops)
     if coordinator.failed:
-        code = next((severe for severe in _SEVERE if severe in {*coordinator.codes, *stops}), ExitCode.BUG)
+        codes = {*stops, *(end.code for end in coordinator.failed.values())}
+        code = next((severe for severe in _SEVERE if severe in codes), ExitCode.BUG)
     shards = {"number": len(plan.shards), "attempts": coordinator.attempts, "engine": engine, "versions": plan.versions}
     end = RunEnd(manifest.now(), code, scopes, describe(settings), shards)
     result = await run_in_thread(finish.write_manifest, ledger, output, end, tables, counts)
     await run_cancellable(observer.check_cancelled, upload.complete, result.manifest["tables"], observer)
     if settings.drop_bodies:
         result = await run_in_thread(finish.drop_bodies, ledger, result, observer)
-    failures = [f"shard {number} failed: {message}" for number, message in sorted(coordinator.failed.items())]
+    failures = [f"shard {number} failed: {end.message}" for number, end in sorted(coordinator.failed.items())]
     more = [f"{len(failures) - 1} more shards failed"] if len(failures) > 1 else []
     return result._replace(note="; ".join(filter(None, [result.note, *failures[:1], *more])))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from inventory.settings import ExportSettings
 
 URNS_PER_SHARD: Final = 25_000
+Credential = tuple[str | None, ...]
+"""What identifies a credential."""
 
 
 class Sharding(NamedTuple):
@@ -77,7 +79,7 @@ def make_plan(
     return Plan(VERSION, VERSIONS, describe(settings), sources, entries, ledger.count_rejects(), shards)
 
 
-def credential_of(settings: ExportSettings, account: str | None) -> tuple[str | None, ...]:
-    """What identifies the credential of an account; several accounts may share one."""
+def credential_of(settings: ExportSettings, account: str | None) -> Credential:
+    """The credential of an account; several accounts may share one."""
     owner = next((own for own in settings.accounts if own.name == account), None)
     return () if owner is None else (owner.token_file, owner.profile, owner.environment)

@@ -16,8 +16,7 @@ from inventory.ledger.writer import Ledger
 from inventory.pipeline.fetch import fetch_configs
 from inventory.pipeline.load import load_checked, restore_counts
 from inventory.pipeline.scope_table import describe_ends
-from inventory.runs import finish, manifest
-from inventory.runs.delivery import ATTEMPTS, deliver, fetch, fetch_earlier, is_in_place, is_refused, work_path
+from inventory.runs import delivery, finish, manifest
 from inventory.runs.facts import RunEnd, RunFacts, record_end
 from inventory.runs.folder import RunFolder
 from inventory.runs.output import default_work_dir
@@ -78,7 +77,7 @@ async def run_shards(
         shard = plan.shards[number]
         credential = credential_of(settings, shard.account)
         if credential not in refused:
-            code, is_lost = await _run_shard(place, shard, settings, options, environment, observer)
+            code, is_lost = await _run_shard(place, shard, plan.run, settings, options, environment, observer)
             codes.add(code)
             refused |= {credential} if is_lost else set()
     return next((code for code in (ExitCode.CREDENTIALS, ExitCode.STOPPED) if code in codes), max(codes))
@@ -87,6 +86,7 @@ async def run_shards(
 async def _run_shard(
     place: Place,
     shard: Shard,
+    run: str,
     settings: ExportSettings,
     options: ShardOptions,
     environment: Mapping[str, str],
@@ -95,13 +95,13 @@ async def _run_shard(
     began = time.monotonic()
     account = await run_cancellable(observer.check_cancelled, find_credentials, settings, environment, HEADERS)
     default = place.folder if isinstance(place, FolderStore) else default_work_dir(place.url, environment)
-    path = (options.work_dir or default) / work_path(shard.number)
+    path = (options.work_dir or default) / delivery.work_path(shard.number)
     folder = RunFolder(path.parent)
     folder.prepare("resume" if path.exists() else "new")
-    await run_in_thread(fetch_earlier, place, shard, path)
+    await run_in_thread(delivery.fetch_earlier, place, shard, run, path)
     is_ours = False
     try:
-        with _open(path, place, shard, settings, observer) as ledger:
+        with _open(path, place, shard, run, settings, observer) as ledger:
             is_ours = True
             limits = Limits(settings.quota_share, RunFacts(ledger).limits, endpoint_share=options.endpoint_share)
             reporter = ShardReporter(place, shard.number, observer)
@@ -113,40 +113,36 @@ async def _run_shard(
             stops = (end.exit_code for end in ends.values() if end.exit_code is not None)
             code = manifest.exit_code_of(finish.count_statuses(ledger), stops)
             record_end(ledger, RunEnd(manifest.now(), code, describe_ends(ledger, settings, ends), describe(settings)))
-            is_lost = is_refused(ledger)
+            is_lost = delivery.is_refused(ledger)
     except BaseException:
         with suppress(OutputError):  # the caller needs the first error
             if is_ours:
-                await run_in_thread(deliver, place, shard, path)
+                await run_in_thread(delivery.deliver, place, shard, path)
         raise
-    await run_in_thread(deliver, place, shard, path)
+    await run_in_thread(delivery.deliver, place, shard, path)
     return code, is_lost
 
 
 @contextmanager
 def _open(
-    path: Path, place: Place, shard: Shard, settings: ExportSettings, observer: ProgressObserver
+    path: Path, place: Place, shard: Shard, run: str, settings: ExportSettings, observer: ProgressObserver
 ) -> Iterator[Ledger]:
-    """Opens the ledger with the shard's list; a damaged one, or one of another list, starts again."""
+    """Opens the ledger with the shard's list; a damaged one, or one of another list or run, starts again."""
     with Ledger(path, observer.check_cancelled, replace=True) as ledger:
-        if _has_list(ledger, shard) and _is_undamaged(ledger, observer):
+        if delivery.is_ledger_of(ledger, shard, run) and _is_undamaged(ledger, observer):
             restore_counts(ledger)
             if RunFacts(ledger).ended is not None:  # an earlier session came to its end
                 ledger.requeue_failures()
-            yield _begin(ledger, place, shard)
+            yield _begin(ledger, place, shard, run)
             return
     for file in ledger_files(path):
         file.unlink(missing_ok=True)
     source = place.folder / shard.list_path if isinstance(place, FolderStore) else path.with_name("list.jsonl")
     if not isinstance(place, FolderStore):
-        fetch(place, shard.list_path, source)
+        delivery.fetch(place, shard.list_path, source)
     with Ledger(path, observer.check_cancelled) as ledger:
         load_checked(source, shard.sha256, ledger, settings, observer.check_cancelled)
-        yield _begin(ledger, place, shard)
-
-
-def _has_list(ledger: Ledger, shard: Shard) -> bool:
-    return RunFacts(ledger).is_loaded and [source.sha256 for source in ledger.sources()] == [shard.sha256]
+        yield _begin(ledger, place, shard, run)
 
 
 def _is_undamaged(ledger: Ledger, observer: ProgressObserver) -> bool:
@@ -157,9 +153,10 @@ def _is_undamaged(ledger: Ledger, observer: ProgressObserver) -> bool:
     return True
 
 
-def _begin(ledger: Ledger, place: Place, shard: Shard) -> Ledger:
-    if is_in_place(place, ledger.path, shard.number):
+def _begin(ledger: Ledger, place: Place, shard: Shard, run: str) -> Ledger:
+    if delivery.is_in_place(place, ledger.path, shard.number):
         place.remove(shard_path(shard.number, ".json"))  # its checksum is not true any more
-    ledger.set_fact(ATTEMPTS, (ledger.fact(ATTEMPTS) or 0) + 1)
+    ledger.set_fact(delivery.RUN, run)
+    ledger.set_fact(delivery.ATTEMPTS, (ledger.fact(delivery.ATTEMPTS) or 0) + 1)
     record_end(ledger, None)
     return ledger

@@ -1,4 +1,5 @@
 import random
+import shutil
 
 import pytest
 from support.processes import STABLE, repeated
@@ -201,19 +202,64 @@ async def test_a_cancelled_run_stops_all_shards_which_deliver(tmp_path, server, 
     assert answered
 
 
-@pytest.mark.parametrize("spoil", [lambda content: content[:-1], lambda content: content + b"x", lambda _content: b""])
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(path.read_bytes() + b"x"),
+        lambda path: path.write_bytes(b""),
+        flip_a_bit,
+        lambda path: path.unlink(),
+    ],
+)
 async def test_a_damaged_delivery_is_rejected_and_fetched_again(tmp_path, server, path, spoil):
     folder = tmp_path / "run"
-    await plan_only(path, folder, urns_per_shard=20, endpoint=server.url)
-    await fetch(folder, 0, 1, 2, work_dir=tmp_path / "elsewhere")
+    plan = await plan_only(path, folder, urns_per_shard=20, endpoint=server.url)
+    numbers = range(len(plan.shards))
+    await fetch(folder, *numbers, work_dir=tmp_path / "elsewhere")
     (delivered,) = (folder / "shards").glob("00001-*.sqlite")
-    delivered.write_bytes(spoil(delivered.read_bytes()))
+    spoil(delivered)
     result = await gathered(folder)
-    assert result.exit_code == 5
+    assert result.exit_code == 4
+    assert f"shard 1 failed: its delivery {delivered} is missing or damaged, as its SHA-256 shows" in result.note
+    counts = assert_equations(folder)["counts"]["status"]
+    assert counts["not_attempted"] == plan.shards[1].entries
+    assert (await fetch(folder, 1, work_dir=tmp_path / "third")).code == 0
+    assert (await gathered(folder)).exit_code == 0
+    (delivered,) = (folder / "shards").glob("00001-*.sqlite")
+    spoil(delivered)
     result = await export_sharded(None, folder, mode="resume", endpoint=server.url)
     assert result.exit_code == 0
     await export(path, tmp_path / "one", endpoint=server.url)
     assert tables(folder) == tables(tmp_path / "one")
+
+
+async def test_a_ledger_of_an_earlier_run_of_the_same_list_is_not_used_again(tmp_path, server, path):
+    for name in ("yesterday", "today"):
+        server.clear()
+        await plan_only(path, tmp_path / name, urns_per_shard=10**6, endpoint=server.url)
+        assert (await fetch(tmp_path / name, 0, work_dir=tmp_path / "worker")).code == 0
+        result = await gathered(tmp_path / name)
+        assert (result.exit_code, len(server.requests)) == (0, result.manifest["requests"]["total"])
+        assert server.requests
+
+
+async def test_a_delivery_of_an_earlier_run_of_the_same_list_is_not_accepted(tmp_path, server, path):
+    folder = tmp_path / "run"
+    await plan_only(path, folder, urns_per_shard=10**6, endpoint=server.url)
+    assert (await fetch(folder, 0, work_dir=tmp_path / "worker")).code == 0
+    late = {file.name: file.read_bytes() for file in (folder / "shards").glob("00000*")}
+    shutil.rmtree(folder)
+    await plan_only(path, folder, urns_per_shard=10**6, endpoint=server.url)
+    for name, content in late.items():
+        (folder / "shards" / name).write_bytes(content)
+    assert (await gathered(folder)).exit_code == 5
 
 
 async def test_a_shard_continues_with_what_another_machine_delivered(tmp_path, server, path):

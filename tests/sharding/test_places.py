@@ -52,7 +52,7 @@ async def test_a_run_into_a_store_meets_there(tmp_path, store, server, path):
         environment=environment,
         observer=ProgressObserver(),
     )
-    assert keys(store) == {"plan.json", "shards/00000.jsonl", "shards/00001.jsonl"}
+    assert keys(store) == {"plan.json", "shards/run.json", "shards/00000.jsonl", "shards/00001.jsonl"}
     for shard in plan.shards:
         folder = tmp_path / f"pod-{shard.number}"
         end = await fetch(URL, shard.number, work_dir=folder, environment=environment)
