@@ -86,7 +86,8 @@ class ListWriter(LedgerView):
     def add_urns(self, urns: Iterable[str]) -> None:
         """Adds URNs; ignores duplicates."""
         with translate_sqlite_errors(self._path):
-            rows = ((urn, checksum_of_urn(urn)) for urn in sorted(urns))
+            ordered = sorted(urns)
+            rows = zip(ordered, map(checksum_of_urn, ordered), strict=True)
             self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?, ?)", rows)
 
     def add_rejects(self, rejects: Iterable[Reject]) -> None:

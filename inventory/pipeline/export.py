@@ -122,4 +122,6 @@ def begin_session(folder: RunFolder, ledger: Ledger, settings: ExportSettings) -
 
 
 def _exit_code_of(scopes: dict[tuple[str, str], ScopeEnd], counts: manifest.Counts) -> ExitCode:
-    return manifest.exit_code_of(counts, (scope.exit_code for scope in scopes.values() if scope.exit_code is not None))
+    return manifest.exit_code_of(
+        counts.status, (scope.exit_code for scope in scopes.values() if scope.exit_code is not None)
+    )

@@ -23,7 +23,7 @@ from inventory.settings_sources.combine import describe, restore
 from inventory.storage.files import open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
     from inventory.pipeline.listing import Discovered
@@ -137,15 +137,21 @@ def load(
 
 
 def load_checked(
-    path: Path, sha256: str, ledger: Ledger, settings: ExportSettings, check_cancelled: Callable[[], None]
+    path: Path,
+    sha256: str,
+    scopes: Iterable[tuple[str, str]],
+    ledger: Ledger,
+    settings: ExportSettings,
+    check_cancelled: Callable[[], None],
 ) -> None:
     """Loads a list of full URNs as JSON lines, which an earlier load has written; its digest replaces their checks.
+
+    ``scopes`` are the regions and projects of its URNs.
 
     Raises:
         OutputError: it cannot be read, or is another list.
     """
-    scopes: dict[tuple[str, str], None] = {}
-    digest, decoder, entries = hashlib.sha256(), msgspec.json.Decoder(str), 0
+    digest, decoder, entries = hashlib.sha256(), msgspec.json.Decoder(list[str]), 0
     with ledger.loading():
         record_start(ledger, manifest.now())
         try:
@@ -153,11 +159,10 @@ def load_checked(
                 while lines := file.readlines(_BLOCK_BYTES):
                     check_cancelled()
                     digest.update(b"".join(lines))
-                    urns_read = list(map(decoder.decode, lines))
-                    scopes |= dict.fromkeys((urn[2], urn[3]) for urn in (text.split(":", 4) for text in urns_read))
+                    urns_read = decoder.decode(b"[%b]" % b",".join(lines))
                     ledger.add_urns(urns_read)
                     entries += len(urns_read)
-        except (OSError, msgspec.DecodeError, IndexError, UnicodeDecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise OutputError(f"{path} cannot be read: {error}") from None
         if digest.hexdigest() != sha256:
             raise OutputError(f"{path} is not the list of the plan; make the plan again with export --overwrite")

@@ -99,7 +99,7 @@ def _reconstruct_end(
     finished = None if last is None else manifest_reader.text_of(datetime.fromtimestamp(last / 1e6, UTC))
     return RunEnd(
         finished or RunFacts(ledger).started or "",
-        manifest.exit_code_of(counts, ()),
+        manifest.exit_code_of(counts.status, ()),
         ends,
         describe(settings),
     )

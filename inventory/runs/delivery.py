@@ -192,9 +192,11 @@ def _described(view: LedgerView, *, is_recorded: bool) -> Delivered:
 def is_refused(view: LedgerView) -> bool:
     """Whether the service refused the credential of a ledger, and accepted no call."""
     end = RunFacts(view).ended
-    is_accepted = any(count.status != Status.FAILED for count in view.count_statuses(0))
-    is_unauthorized = any(answer.http_status == HTTPStatus.UNAUTHORIZED for answer in view.answers())
-    return end is not None and end.exit_code == ExitCode.CREDENTIALS and is_unauthorized and not is_accepted
+    if end is None or end.exit_code != ExitCode.CREDENTIALS:
+        return False
+    if all(answer.http_status != HTTPStatus.UNAUTHORIZED for answer in view.answers()):
+        return False
+    return all(count.status == Status.FAILED for count in view.count_statuses(0))
 
 
 def fetch(place: Place, name: str, path: Path) -> Sent:

@@ -126,16 +126,21 @@ def now() -> str:
     return text_of(datetime.now(UTC))
 
 
-def exit_code_of(counts: Counts, stops: Iterable[ExitCode]) -> ExitCode:
-    """Returns the exit code: a refused credential before a stopped scope before a failed URN."""
+def exit_code_of(statuses: Counter[str], stops: Iterable[ExitCode]) -> ExitCode:
+    """Returns the exit code: a refused credential before a stopped scope before a failed URN.
+
+    Args:
+        statuses: URNs by status.
+        stops: exit codes of the scopes that stopped.
+    """
     stopped = set(stops)
     if ExitCode.CREDENTIALS in stopped:
         return ExitCode.CREDENTIALS
-    if stopped or counts.status[Status.NOT_ATTEMPTED]:
+    if stopped or statuses[Status.NOT_ATTEMPTED]:
         return ExitCode.STOPPED
-    if not counts.status.total():
+    if not statuses.total():
         return ExitCode.USAGE
-    return ExitCode.SOME_FAILED if counts.status[Status.FAILED] else ExitCode.ANSWERED
+    return ExitCode.SOME_FAILED if statuses[Status.FAILED] else ExitCode.ANSWERED
 
 
 def describe_input(

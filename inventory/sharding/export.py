@@ -178,7 +178,7 @@ async def _finish(
     scopes = describe_shards(ledger, settings, (block for end in ends for block in end.scopes))
     tables, counts = await run_in_thread(build_tables, ledger, output.folder, settings, scopes, observer)
     stops = [ExitCode(end.exit_code) for end in ends if end.exit_code in _SEVERE]
-    code = manifest.exit_code_of(counts, stops)
+    code = manifest.exit_code_of(counts.status, stops)
     if coordinator.failed:
         codes = {*stops, *(end.code for end in coordinator.failed.values())}
         code = next((severe for severe in _SEVERE if severe in codes), ExitCode.BUG)

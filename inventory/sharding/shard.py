@@ -141,7 +141,8 @@ def _open(
     if not isinstance(place, FolderStore):
         delivery.fetch(place, shard.list_path, source)
     with Ledger(path, observer.check_cancelled) as ledger:
-        load_checked(source, shard.sha256, ledger, settings, observer.check_cancelled)
+        scopes = [scope[:2] for scope in shard.scopes]
+        load_checked(source, shard.sha256, scopes, ledger, settings, observer.check_cancelled)
         yield _begin(ledger, place, shard, run)
 
 
