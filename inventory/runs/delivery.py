@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -30,6 +31,8 @@ ATTEMPTS: Final = "shard-attempts"
 """Fact in the ledger of a shard: how often it was started."""
 RUN: Final = "shard-run"
 """Fact in the ledger of a shard: the run that it belongs to."""
+_PAUSES: Final = (1.0, 3.0)  # seconds between the attempts of a delivery
+_TICK_SECONDS: Final = 0.2
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -77,12 +80,30 @@ def is_in_place(place: Place, ledger: Path, number: int) -> bool:
     return isinstance(place, FolderStore) and ledger.resolve() == (place.folder / work_path(number)).resolve()
 
 
-def deliver(place: Place, shard: Shard, ledger: Path) -> None:
-    """Delivers a closed ledger: its content, then its record. A ledger without the list is not delivered.
+def deliver(place: Place, shard: Shard, ledger: Path, check_cancelled: Callable[[], None] | None = None) -> None:
+    """Delivers a closed ledger, three times if the place cannot be written; once without ``check_cancelled``.
 
     Raises:
-        OutputError: the place cannot be written.
+        OutputError: the place cannot be written; the ledger keeps all answers.
+        InterruptedRunError: the run was cancelled between two attempts.
     """
+    pauses = [*_PAUSES] if check_cancelled is not None else []
+    while True:
+        try:
+            _deliver(place, shard, ledger)
+        except OutputError as error:
+            if check_cancelled is None or not pauses:
+                raise OutputError(f"{error}; then run the shard again: {ledger} keeps its answers") from None
+        else:
+            return
+        until = time.monotonic() + pauses.pop(0)
+        while time.monotonic() < until:
+            check_cancelled()
+            time.sleep(_TICK_SECONDS)
+
+
+def _deliver(place: Place, shard: Shard, ledger: Path) -> None:
+    """Copies the content, then writes its record. A ledger without the list is not delivered."""
     with LedgerView(ledger, facts_alone=True) as view:
         if view.count_urns() != shard.entries:
             return

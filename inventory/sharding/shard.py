@@ -119,7 +119,7 @@ async def _run_shard(
             if is_ours:
                 await run_in_thread(delivery.deliver, place, shard, path)
         raise
-    await run_in_thread(delivery.deliver, place, shard, path)
+    await run_in_thread(delivery.deliver, place, shard, path, observer.check_cancelled)
     return code, is_lost
 
 

@@ -1,7 +1,10 @@
+import errno
+import os
+
 import pytest
 from support.object_store import BUCKET
 from support.runs import TOKEN, export, manifest_of
-from support.shards import Engine, export_sharded, fetch, gathered
+from support.shards import Engine, export_sharded, fetch, gathered, plan_only
 
 from inventory.cloud.projects import ProjectRef
 from inventory.emulator import Emulator, GeneratedCloud
@@ -10,6 +13,7 @@ from inventory.pipeline import export as pipeline
 from inventory.pipeline.discover import Discovery
 from inventory.pipeline.rebuild import rebuild_tables
 from inventory.progress import ProgressObserver
+from inventory.runs import delivery
 from inventory.runs.output import Output
 from inventory.runs.prune import remove_run
 from inventory.runs.status import read_status
@@ -17,6 +21,7 @@ from inventory.settings import ExportSettings
 from inventory.sharding.export import export_in_shards
 from inventory.sharding.plan import Sharding
 from inventory.sources.files import Source
+from inventory.storage import folder_store
 from inventory.storage.object_store import parse
 
 URL = f"s3://{BUCKET}/runs/today"
@@ -134,3 +139,99 @@ async def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, server, 
     with pytest.raises(OutputError, match=f"{name}.* cannot be "):
         await export_sharded(path, folder, endpoint=server.url)
     assert not server.requests
+
+
+class FullDisk:
+    """Fails copies of ledgers, as a full or read-only place does, a number of times."""
+
+    def __init__(self, monkeypatch, code, times):
+        self.code, self.left = code, times
+        self._copy = folder_store._copy
+        monkeypatch.setattr(folder_store, "_copy", self)
+        monkeypatch.setattr(delivery, "_PAUSES", (0.0, 0.0))
+
+    def __call__(self, path, sink):
+        if path.suffix == ".sqlite" and self.left:
+            self.left -= 1
+            raise OSError(self.code, os.strerror(self.code))
+        return self._copy(path, sink)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
+async def test_a_shared_folder_that_cannot_be_written_for_a_moment_is_tried_again(
+    tmp_path, server, path, code, monkeypatch
+):
+    await plan_only(path, tmp_path / "run", endpoint=server.url)
+    disk = FullDisk(monkeypatch, code, 2)
+    assert (await fetch(tmp_path / "run", 0, work_dir=tmp_path / "worker")).code == 0
+    assert not disk.left
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+async def test_answers_stay_in_the_local_ledger_while_the_shared_folder_is_full(
+    tmp_path, server, path, code, monkeypatch
+):
+    folder = tmp_path / "run"
+    await plan_only(path, folder, urns_per_shard=10**6, endpoint=server.url)
+    disk = FullDisk(monkeypatch, code, 10**6)
+    end = await fetch(folder, 0, work_dir=tmp_path / "worker")
+    ledger = tmp_path / "worker/shards/00000/ledger.sqlite"
+    assert end.code == 4
+    assert f"cannot be written: {os.strerror(code)};" in end.message
+    assert end.message.endswith(f"then run the shard again: {ledger} keeps its answers")
+    assert (await gathered(folder)).exit_code == 5
+    assert not [*folder.rglob("*.part")]
+    calls, disk.left = len(server.requests), 0
+    assert (await fetch(folder, 0, work_dir=tmp_path / "worker")).code == 0
+    result = await gathered(folder)
+    assert (result.exit_code, len(server.requests), result.manifest["requests"]["total"]) == (0, calls, calls)
+
+
+async def test_an_export_whose_shards_cannot_deliver_ends_with_4_and_loses_nothing(tmp_path, server, path, monkeypatch):
+    monkeypatch.setattr("inventory.sharding.coordinator._PAUSE_SECONDS", 0.0)
+    disk = FullDisk(monkeypatch, errno.ENOSPC, 10**6)
+    own = Engine(work_dir=tmp_path / "worker")
+    result = await export_sharded(path, tmp_path / "run", own=own, sharding={"urns_per_shard": 1}, endpoint=server.url)
+    assert result.exit_code == 4
+    assert "shard 0 failed: " in result.note
+    assert "No space left on device" in result.note
+    assert result.manifest["counts"]["status"]["not_attempted"] == result.manifest["input"]["urns"]
+    assert [own.started.count(number) for number in (0, 1)] == [3, 3]
+    calls, disk.left = len(server.requests), 0
+    own = Engine(work_dir=tmp_path / "worker")
+    result = await export_sharded(None, tmp_path / "run", mode="resume", own=own, endpoint=server.url)
+    assert (result.exit_code, len(server.requests), result.manifest["requests"]["total"]) == (0, calls, calls)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ((507, "InsufficientStorage"), "the store says InsufficientStorage"),
+        ((403, "AccessDenied"), "the store denies access"),
+        ((500, "InternalError"), "the store has an internal error"),
+    ],
+)
+async def test_a_store_that_refuses_a_delivery_ends_the_shard_with_4_and_it_is_delivered_later(
+    tmp_path, store, server, path, fault, message, monkeypatch
+):
+    monkeypatch.setattr(delivery, "_PAUSES", (0.0, 0.0))
+    environment = {"HW_AUTH_TOKEN": TOKEN, **store.environment()}
+    output = Output(tmp_path / "work", parse(URL), work_dir_named=True)
+    await plan_only(path, output, environment=environment, endpoint=server.url)
+    refused = []
+
+    def refuse(request):
+        if request["REQUEST_METHOD"] in {"PUT", "POST"} and ".sqlite" in request["PATH_INFO"]:
+            refused.append(request["PATH_INFO"])
+            return fault
+        return None
+
+    store.fault = refuse
+    end = await fetch(URL, 0, work_dir=tmp_path / "pod", environment=environment)
+    assert (end.code, len(refused) >= 3) == (4, True)
+    assert f"{URL}: {message}" in end.message
+    assert not [key for key in keys(store) if key == "shards/00000.json" or key.endswith(".sqlite")]
+    calls = len(server.requests)
+    store.fault = lambda _request: None
+    assert (await fetch(URL, 0, work_dir=tmp_path / "pod", environment=environment)).code == 0
+    assert len(server.requests) == calls

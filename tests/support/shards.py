@@ -120,16 +120,16 @@ async def export_sharded(
         )
 
 
-async def plan_only(source, output, *, urns_per_shard=30, **settings):
+async def plan_only(source, output, *, urns_per_shard=30, environment=None, **settings):
     """Makes the plan of a run; returns it."""
     settings = check_settings(ExportSettings(**{"max_per_second": 0.0, "format": ("parquet", "csv"), **settings}))
     return await export_in_shards(
         [Source(str(source))],
-        Output(Path(output)),
+        output if isinstance(output, Output) else Output(Path(output)),
         settings,
         Sharding(None, urns_per_shard=urns_per_shard),
         mode="new",
-        environment={},
+        environment=environment or {},
         observer=ProgressObserver(),
     )
 
