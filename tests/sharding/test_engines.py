@@ -79,6 +79,16 @@ def test_no_secret_is_in_the_plan_the_deliveries_and_the_messages(tmp_path, serv
     assert "secret-of-this-test" not in " ".join(shard_command("place", 1, ["--endpoint-share", "1"]))
 
 
+def test_a_wrong_key_costs_at_most_three_calls_with_a_hundred_processes(tmp_path, server, words, write_list):
+    words[1] = str(
+        write_list([f"urn:fss:cn-north-4:{number:032}:function:default:f" for number in range(100)], "many.txt")
+    )
+    done = run_cli(*words, "--processes", "100", token="a-wrong-token")
+    assert done.returncode == 3
+    assert 1 <= len(server.requests) <= 3
+    assert manifest_of(tmp_path / "run")["counts"]["status"]["not_attempted"] >= 97
+
+
 def test_an_unknown_engine_is_refused():
     with pytest.raises(UsageError, match="--engine 'spark' is no engine; give one of processes"):
         find_engine("spark")

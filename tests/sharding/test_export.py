@@ -2,9 +2,9 @@ import random
 import shutil
 
 import pytest
-from support.processes import STABLE, repeated
+from support.processes import repeated
 from support.runs import TOKEN, export, manifest_of
-from support.shards import Ended, Engine, export_sharded, fetch, gathered, plan_only
+from support.shards import Ended, Engine, export_sharded, fetch, gathered, plan_only, tables_of
 
 from inventory.emulator import Emulator, Fault, FileCloud, GeneratedCloud
 from inventory.errors import InterruptedRunError, OutputError, UsageError
@@ -45,15 +45,6 @@ def path(write_list, server):
     return write_list(lines)
 
 
-def tables(folder):
-    files = sorted(path for path in folder.rglob("*.*") if path.suffix in {".parquet", ".csv"})
-    kept = [path for path in files if path.relative_to(folder).parts[0].split("-")[0].split(".")[0] in _TABLES]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in kept}
-
-
-_TABLES = {name.split(".")[0] for name in STABLE}
-
-
 def assert_equations(folder):
     manifest = manifest_of(folder)
     read = manifest["input"]
@@ -67,7 +58,7 @@ def assert_equations(folder):
 @pytest.mark.parametrize("rows_per_file", [0, 7])
 async def test_shards_give_the_tables_of_one_process(tmp_path, server, path, rows_per_file):
     await export(path, tmp_path / "one", endpoint=server.url, rows_per_file=rows_per_file)
-    right = tables(tmp_path / "one")
+    right = tables_of(tmp_path / "one")
     assert len(right) == 6 if not rows_per_file else len(right) > 20
     for number, (size, urns) in enumerate([(1, 1), (2, 20), (4, 10), (3, 10**6)]):
         server.clear()
@@ -77,7 +68,7 @@ async def test_shards_give_the_tables_of_one_process(tmp_path, server, path, row
             path, folder, own=Engine(size), sharding=sharding, endpoint=server.url, rows_per_file=rows_per_file
         )
         assert result.exit_code == 0
-        assert tables(folder) == right
+        assert tables_of(folder) == right
         manifest = assert_equations(folder)
         assert manifest["requests"]["total"] == len(server.requests)
         shards = len(read_plan(FolderStore(folder)).shards)
@@ -86,11 +77,12 @@ async def test_shards_give_the_tables_of_one_process(tmp_path, server, path, row
         }  # fmt: skip
 
 
-@pytest.mark.parametrize("is_elsewhere", [False, True])
-async def test_parts_by_hand_in_any_order_give_the_same_tables(tmp_path, server, path, is_elsewhere):
-    await export(path, tmp_path / "one", endpoint=server.url)
+@pytest.mark.parametrize(("is_elsewhere", "rows_per_file"), [(False, 0), (True, 0), (True, 7)])
+async def test_parts_by_hand_in_any_order_give_the_same_tables(tmp_path, server, path, is_elsewhere, rows_per_file):
+    settings = {"endpoint": server.url, "rows_per_file": rows_per_file}
+    await export(path, tmp_path / "one", **settings)
     folder = tmp_path / "run"
-    plan = await plan_only(path, folder, urns_per_shard=15, endpoint=server.url)
+    plan = await plan_only(path, folder, urns_per_shard=15, **settings)
     assert len(plan.shards) > 3
     for part in (2, 0, 1):
         numbers = range(part, len(plan.shards), 3)
@@ -99,7 +91,7 @@ async def test_parts_by_hand_in_any_order_give_the_same_tables(tmp_path, server,
         result = await gathered(folder)
         assert_equations(folder)
         assert result.exit_code == (5 if part != 1 else 0)
-    assert tables(folder) == tables(tmp_path / "one")
+    assert tables_of(folder) == tables_of(tmp_path / "one")
     assert manifest_of(folder)["shards"]["engine"] == "by hand"
     work = [entry.name for entry in (folder / "shards").iterdir() if entry.is_dir()]
     assert bool(work) != is_elsewhere
@@ -151,7 +143,7 @@ async def test_a_shard_that_fails_three_times_is_not_attempted(tmp_path, server,
     assert result.exit_code == 0
     assert repeated(server) == 0
     await export(path, tmp_path / "one", endpoint=server.url)
-    assert tables(tmp_path / "run") == tables(tmp_path / "one")
+    assert tables_of(tmp_path / "run") == tables_of(tmp_path / "one")
 
 
 async def test_a_run_that_is_complete_is_not_fetched_again(tmp_path, server, path):
@@ -237,7 +229,7 @@ async def test_a_damaged_delivery_is_rejected_and_fetched_again(tmp_path, server
     result = await export_sharded(None, folder, mode="resume", endpoint=server.url)
     assert result.exit_code == 0
     await export(path, tmp_path / "one", endpoint=server.url)
-    assert tables(folder) == tables(tmp_path / "one")
+    assert tables_of(folder) == tables_of(tmp_path / "one")
 
 
 async def test_a_ledger_of_an_earlier_run_of_the_same_list_is_not_used_again(tmp_path, server, path):
@@ -302,6 +294,14 @@ async def test_a_wrong_key_costs_at_most_three_calls_in_all(tmp_path, server, pa
     assert own.started == [0]
     manifest = assert_equations(tmp_path / "run")
     assert manifest["counts"]["status"]["not_attempted"] >= manifest["input"]["urns"] - 3
+
+
+async def test_a_part_of_a_hundred_shards_tries_a_wrong_key_at_most_three_times(tmp_path, server, write_list):
+    path = write_list([f"urn:fss:cn-north-4:{number:032}:function:default:f:latest" for number in range(100)])
+    assert len((await plan_only(path, tmp_path / "run", urns_per_shard=1, endpoint=server.url)).shards) == 100
+    end = await fetch(tmp_path / "run", *range(100), environment={"HW_AUTH_TOKEN": "a-wrong-token"})
+    assert end.code == 3
+    assert 1 <= len(server.requests) <= 3
 
 
 async def test_the_first_shard_goes_alone_until_the_service_accepted_a_call(tmp_path, server, path):

@@ -138,3 +138,11 @@ async def gathered(output, environment=ENVIRONMENT):
     """Does what ``inventory gather`` does."""
     place = output if isinstance(output, Output) else Output(Path(output))
     return await gather(place, environment, ProgressObserver())
+
+
+def tables_of(folder):
+    """The bytes of the tables that are the same after every run of the same list, in one file or in parts."""
+    names = ("functions", "destinations", "rejects", "function_facts", "aliases")
+    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*.*")) if path.suffix in {".parquet", ".csv"})
+    kept = [path for path in paths if path.parts[0].split("-")[0].split(".")[0] in names]
+    return {path.as_posix(): (folder / path).read_bytes() for path in kept}
