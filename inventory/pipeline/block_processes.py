@@ -64,43 +64,57 @@ class _Failure(msgspec.Struct):
     message: str
 
 
-def read_blocks(
-    ledger: Ledger,
-    zone: str | None,
-    *,
-    listed: bool,
-    processes: int,
-    write: Callable[[int, pa.RecordBatch], None],
-    check_cancelled: Callable[[], None],
-) -> Iterator[Counts]:
-    """Writes the batches of each block in URN order, then yields its counts.
+class BlockProcesses:
+    """Processes that flatten the blocks of a ledger in turns.
+
+    Args:
+        ledger: shared, with sorted outcomes.
+        zone: name of the time zone of times without one.
+        listed: the service listed the functions in this run.
+        processes: how many, unless there are fewer blocks.
 
     Raises:
-        LedgerUnusableError: a row is damaged.
-        OutputError: a process was killed.
-        InterruptedRunError: from ``check_cancelled``.
+        OSError: they cannot be started.
     """
-    ranges = list(pairwise([*ledger.block_starts(urn_blocks.URNS_PER_BLOCK), AFTER_ALL]))
-    ranges[0] = "", ranges[0][1]
-    attached = [(*scope, str(path.absolute())) for scope, path in ledger.attached.items()]
-    processes = min(processes, len(ranges))
-    with ExitStack() as stack:
-        started = []
-        for number in range(processes):
-            task = _Task(str(ledger.path.absolute()), attached, ranges[number::processes], zone, listed)
-            started.append(stack.enter_context(_Process(task)))
-        for number in range(len(ranges)):
-            process = started[number % processes]
-            while (message := process.receive(check_cancelled)).counts is None:
-                _write_all(message, write)
-            _write_all(message, write)
-            yield message.counts
 
+    def __init__(self, ledger: Ledger, zone: str | None, *, listed: bool, processes: int) -> None:
+        ranges = list(pairwise([*ledger.block_starts(urn_blocks.URNS_PER_BLOCK), AFTER_ALL]))
+        ranges[:1] = [("", end) for _, end in ranges[:1]]
+        attached = [(*scope, str(path.absolute())) for scope, path in ledger.attached.items()]
+        self._blocks = len(ranges)
+        self._processes: list[_Process] = []
+        with ExitStack() as stack:
+            for number in range(min(processes, len(ranges))):
+                task = _Task(str(ledger.path.absolute()), attached, ranges[number::processes], zone, listed)
+                self._processes.append(stack.enter_context(_Process(task)))
+            self._stack = stack.pop_all()
 
-def _write_all(message: _Message, write: Callable[[int, pa.RecordBatch], None]) -> None:
-    for table, stream in message.batches:
-        for batch in pa.ipc.open_stream(stream):
-            write(table, batch)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
+
+    def read(
+        self, write: Callable[[int, pa.RecordBatch], None], check_cancelled: Callable[[], None]
+    ) -> Iterator[Counts]:
+        """Writes the batches of each block in URN order, then yields its counts.
+
+        Raises:
+            LedgerUnusableError: a row is damaged.
+            OutputError: a process was killed.
+            InterruptedRunError: from ``check_cancelled``.
+        """
+        for number in range(self._blocks):
+            process = self._processes[number % len(self._processes)]
+            counts = None
+            while counts is None:
+                message = process.receive(check_cancelled)
+                for table, stream in message.batches:
+                    for batch in pa.ipc.open_stream(stream):
+                        write(table, batch)
+                counts = message.counts
+            yield counts
 
 
 class _Process:
@@ -108,29 +122,28 @@ class _Process:
 
     def __init__(self, task: _Task) -> None:
         self._messages: queue.Queue[_Message | None] = queue.Queue(_MESSAGES_AHEAD)
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        with tempfile.TemporaryFile() as stdin:
+        self._thread = threading.Thread(target=self._read_ahead, daemon=True)
+        path = os.pathsep.join(name or os.getcwd() for name in sys.path)  # noqa: PTH109 - a text
+        with ExitStack() as stack, tempfile.TemporaryFile() as stdin:
+            self._stderr = stack.enter_context(tempfile.TemporaryFile())
             stdin.write(msgspec.msgpack.encode(task))
             stdin.seek(0)
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "inventory.pipeline.block_processes"],
-                env={
-                    **os.environ,
-                    "ARROW_DEFAULT_MEMORY_POOL": "system",
-                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                },
+                env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "PYTHONPATH": path},
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 start_new_session=True,
             )
-        self._thread = threading.Thread(target=self._read_ahead, daemon=True)
-        self._thread.start()
+            stack.callback(self._kill)
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # as for processes
+                raise OSError(str(error)) from None
+            self._stack = stack.pop_all()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
+    def _kill(self) -> None:
         self._process.kill()
         self._process.wait()
         while self._thread.is_alive():  # it may wait for room
@@ -138,7 +151,12 @@ class _Process:
                 self._messages.get(timeout=_POLL_SECONDS)
         assert self._process.stdout is not None  # noqa: S101 - a pipe
         self._process.stdout.close()
-        self._stderr.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
 
     def _read_ahead(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - a pipe

@@ -103,6 +103,7 @@ def _add_urns(ledger: Ledger, open_writer: _OpenWriter, settings: ExportSettings
     writers = [open_writer(table, most_rows[table]) for table in urn_blocks.TABLES]
 
     def write(table: int, batch: pa.RecordBatch) -> None:
+        observer.check_cancelled()
         writers[table].write(batch)
 
     urns = outcomes = 0
@@ -134,11 +135,16 @@ def _blocks(
     """Writes the batches of each block, then yields its counts."""
     zone, listed = settings.zone(), bool(RunFacts(ledger).listed)
     if processes > 1:
-        from inventory.pipeline.block_processes import read_blocks  # noqa: PLC0415 - for large runs only
+        from inventory.pipeline.block_processes import BlockProcesses  # noqa: PLC0415 - for large runs only
 
-        name, check = settings.naive_timezone, observer.check_cancelled
-        yield from read_blocks(ledger, name, listed=listed, processes=processes, write=write, check_cancelled=check)
-        return
+        try:
+            started = BlockProcesses(ledger, settings.naive_timezone, listed=listed, processes=processes)
+        except OSError:  # a limit of this user or container; one process needs nothing
+            pass
+        else:
+            with started:
+                yield from started.read(write, observer.check_cancelled)
+            return
     reader = urn_blocks.BlockReader(ledger, zone, listed=listed, write=write)
     rows = ledger.rows_between()
     while (counts := reader.read(islice(rows, urn_blocks.URNS_PER_BLOCK))).by_scope:

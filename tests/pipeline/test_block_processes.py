@@ -149,6 +149,26 @@ def killing(receive, started):
     return killed_first
 
 
+def test_where_no_process_can_be_started_there_is_one(ledger, tmp_path, monkeypatch):
+    one = build(ledger, tmp_path / "one", 1, monkeypatch)
+    popen, started = subprocess.Popen, []
+
+    def start(*arguments, **options):
+        if started:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(block_processes.subprocess, "Popen", start)
+    assert build(ledger, tmp_path / "two", 2, monkeypatch) == one
+    assert started[0].returncode == -signal.SIGKILL
+
+
+def test_a_list_without_urns_needs_no_process(tmp_path, monkeypatch):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        assert build(ledger, tmp_path / "one", 1, monkeypatch) == build(ledger, tmp_path / "two", 2, monkeypatch)
+
+
 def test_a_stop_ends_the_processes(ledger, tmp_path, monkeypatch):
     with pytest.raises(InterruptedRunError):
         build(ledger, tmp_path / "out", 2, monkeypatch, Stopped())
