@@ -16,6 +16,7 @@ from inventory.cloud.response_body import (
     too_large_error,
 )
 from inventory.cloud.wire_errors import (
+    EARLY_BYTES,
     INVALID_HEADER,
     INVALID_TRANSFER_ENCODING,
     LONG_LINE,
@@ -87,11 +88,13 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_early",
         "_error",
         "_fields",
         "_has_head",
         "_headers",
         "_is_complete",
+        "_is_in_trailer",
         "_is_until_eof",
         "_line_bytes",
         "_lost",
@@ -115,6 +118,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Message] | None = None
         self._is_complete = False
+        self._early: InvalidResponseError | None = None
         self.is_reusable = True
         self.last_used = 0.0
 
@@ -128,14 +132,14 @@ class Connection(asyncio.Protocol):
         """
         self._waiter = waiter
         self._max_body = max_body
-        self._is_complete = self._has_head = self._is_until_eof = False
+        self._is_complete = self._has_head = self._is_until_eof = self._is_in_trailer = False
         self._fields: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._error: BaseException | None = None
         self._start = b""
         self._received = self._size = self._line_bytes = 0
         if self._transport is None or self._transport.is_closing():
-            self._fail(DisconnectedError())
+            self._fail(self._early or DisconnectedError())
         else:
             self._transport.write(request)
 
@@ -175,10 +179,14 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the event loop with the next bytes."""
         if self._waiter is None or self._parser is None:
-            self.abort()  # bytes without a request
+            self._early = InvalidResponseError(EARLY_BYTES)
+            self.abort()
             return
-        size = self._size
         self._received += len(data)
+        if not self._has_head and len(data) > MAX_HEADER_LINE < self._line_bytes + data.find(b"\n"):
+            self._start = skip_interim_responses(self._start + data)
+            self.fail(InvalidResponseError(LONG_LINE))  # the parser would drop the text of a status
+            return
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -193,10 +201,8 @@ class Connection(asyncio.Protocol):
         elif not self._has_head:
             self._start = skip_interim_responses(self._start + data)
             self._check_head(data)
-        elif self._size == size:  # the size of a chunk, or a trailer
+        elif self._is_in_trailer:
             self._check_head(data)
-        else:
-            self._line_bytes = 0
 
     def _check_head(self, data: bytes) -> None:
         end = data.rfind(b"\n")
@@ -208,8 +214,6 @@ class Connection(asyncio.Protocol):
         """Called by the parser at the first byte of a response."""
         if self._is_complete:
             self.is_reusable = False  # bytes after the response
-        elif self._fields:
-            self._fields = []  # of a 1xx
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser for each field of the head, and of a trailer."""
@@ -220,23 +224,29 @@ class Connection(asyncio.Protocol):
         if self._parser is None or self._is_complete:
             return
         self._status = status = self._parser.get_status_code()
+        headers = self._check_fields()
         if status in _INTERIM and status != _SWITCHING_PROTOCOLS:
             return
-        self._headers = headers = self._check_fields()
+        self._headers = headers
         self._has_head = True
+        self._line_bytes = 0
         self._max_size = body_limit(status, self._max_body)
         if _TRANSFER_ENCODING in headers:
-            if headers[_TRANSFER_ENCODING].strip().lower() != b"chunked":  # its end may be elsewhere for others
+            if headers[_TRANSFER_ENCODING].strip(b" \t").lower() != b"chunked":  # its end may be elsewhere for others
                 self._refuse(INVALID_TRANSFER_ENCODING)
         elif b"content-length" not in headers:
             self._is_until_eof = True
 
-    def _check_fields(self) -> dict[bytes, bytes]:
+    def _take_fields(self) -> list[tuple[bytes, bytes]]:
         fields, self._fields = self._fields, []
         if len(fields) > MAX_HEADERS:
             self._refuse(MANY_HEADERS)
         if self._received > MAX_HEADER_LINE and any(len(name) + len(value) > MAX_HEADER_LINE for name, value in fields):
             self._refuse(LONG_LINE)
+        return fields
+
+    def _check_fields(self) -> dict[bytes, bytes]:
+        fields = self._take_fields()
         headers: dict[bytes, bytes] = {}
         for name, value in fields:
             if 0 in value:
@@ -248,10 +258,15 @@ class Connection(asyncio.Protocol):
             )
         return headers
 
+    def on_chunk_header(self) -> None:
+        """Called by the parser before each chunk, and before the trailer."""
+        self._is_in_trailer = True
+
     def on_body(self, body: bytes) -> None:
         """Called by the parser with a part of the body."""
         if self._is_complete:
             return
+        self._is_in_trailer = False
         self._body.append(body)
         self._size += len(body)
         if self._size > self._max_size:
@@ -262,7 +277,7 @@ class Connection(asyncio.Protocol):
         """Called by the parser after a response; 1xx precede the response."""
         if self._has_head and self._parser is not None and not self._is_complete:
             if self._fields:
-                self._check_fields()  # a trailer, which changes nothing
+                self._take_fields()  # a trailer, which changes nothing
             self._is_complete = True
             self.is_reusable = self._parser.should_keep_alive()
 

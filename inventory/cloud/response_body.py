@@ -21,6 +21,10 @@ _INTERIM: Final = re.compile(rb"(?i)HTTP/[0-9](?:\.[0-9])? +1[0-9]{2}")
 _END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS_LINE_BYTES: Final = 32
 _ZLIB_OR_GZIP: Final = 47
+_RAW_DEFLATE: Final = -15
+_MAX_MEMBERS: Final = 100
+"""Each one copies the rest of the body."""
+_GZIP: Final = b"\x1f\x8b"
 
 
 class RawResponse(NamedTuple):
@@ -116,13 +120,25 @@ def _decompress(body: bytes, encoding: str | None, limit: int, status: int) -> b
         return body
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise BadAnswerError(f"an unsupported content encoding: {encoding[:50]!a}", status_code=status)
-    decompressor = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
-    try:
-        unpacked = decompressor.decompress(body, limit + 1)
-    except zlib.error:
-        raise BadAnswerError("an invalid compressed response", status_code=status) from None
-    if len(unpacked) > limit:
-        raise too_large_error(limit, status)
-    if not decompressor.eof:
-        raise BadAnswerError("an incomplete compressed response", status_code=status)
+    is_raw = encoding == "deflate" and not _has_zlib_header(body)
+    unpacked, members = b"", 0
+    while body.strip(b"\0"):  # gzip may have several members, and zeros after them
+        members += 1
+        decompressor = zlib.decompressobj(wbits=_RAW_DEFLATE if is_raw else _ZLIB_OR_GZIP)
+        try:
+            unpacked += decompressor.decompress(body, limit + 1 - len(unpacked))
+        except zlib.error:
+            members = _MAX_MEMBERS + 1
+        if members > _MAX_MEMBERS:
+            raise BadAnswerError("an invalid compressed response", status_code=status)
+        if len(unpacked) > limit:
+            raise too_large_error(limit, status)
+        if not decompressor.eof:
+            raise BadAnswerError("an incomplete compressed response", status_code=status)
+        body = decompressor.unused_data
     return unpacked
+
+
+def _has_zlib_header(body: bytes) -> bool:
+    """Many servers send ``deflate`` without it (RFC 1950, section 2.2); some send gzip."""
+    return body.startswith(_GZIP) or (body[0] & 15 == zlib.DEFLATED and int.from_bytes(body[:2], "big") % 31 == 0)

@@ -250,7 +250,7 @@ async def _read(response: aiohttp.ClientResponse, max_body: int, watched: _Watch
     failure: BaseException | None = None
     try:
         _check_fields(headers)
-        encodings = [value.strip().lower() for value in headers.getall("Transfer-Encoding", [])]
+        encodings = [value.strip(" \t").lower() for value in headers.getall("Transfer-Encoding", [])]
         if encodings not in ([], ["chunked"]):
             raise InvalidResponseError(INVALID_TRANSFER_ENCODING)
         async for chunk in response.content.iter_any():
@@ -282,6 +282,8 @@ def _to_wire_error(error: BaseException, watched: _WatchedProtocol | None) -> Ba
         return TimeoutError()
     if watched is not None and isinstance(error, _RepetitionError | aiohttp.ServerDisconnectedError):
         return watched.lost or DisconnectedError(is_within_head=bool(watched.start))
+    if isinstance(error, aiohttp.ClientConnectionResetError):  # before the request
+        return DisconnectedError()
     if isinstance(error, aiohttp.ServerDisconnectedError):  # of a proxy
         return DisconnectedError(is_within_head=not isinstance(error.message, str))
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -8,12 +8,13 @@ import json
 import re
 import socket
 import ssl
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import uvloop
-from support.raw_server import CLOSE, HOLD, RESET, RawServer
+from support.raw_server import CLOSE, END, HOLD, RESET, RawServer
 
 from inventory.cloud.client import Client
 from inventory.cloud.credentials import TokenCredential
@@ -113,6 +114,14 @@ def ask_all(
 
 
 GZIP = "Content-Encoding: gzip\r\n"
+DEFLATE = "Content-Encoding: deflate\r\n"
+
+
+def raw_deflate(data: bytes) -> bytes:
+    compressor = zlib.compressobj(wbits=-15)
+    return compressor.compress(data) + compressor.flush()
+
+
 BIG = b" " * 3_000_000
 ANSWERS = {
     "in single bytes": pieces(answer(head="X-Request-Id: r\r\n")),
@@ -122,7 +131,17 @@ ANSWERS = {
     "spaces after a chunk's size": [chunked(CONFIG, extension="  ")],
     "compressed": [answer(gzip.compress(CONFIG), GZIP)],
     "compressed, in single bytes": pieces(answer(gzip.compress(CONFIG), GZIP)),
+    "compressed in several members": [answer(gzip.compress(CONFIG[:9]) + gzip.compress(CONFIG[9:]) + b"\0" * 9, GZIP)],
+    "deflate with a header": [answer(zlib.compress(CONFIG), DEFLATE)],
+    "deflate without a header": [answer(raw_deflate(CONFIG), DEFLATE)],
+    "a trailer with NUL": [chunked(CONFIG, trailer="X: a\0b\r\n")],
+    "long extension of a chunk": [chunked(CONFIG, extension=f";a={'b' * 200_000}")],
+    "chunk size with zeros": [
+        headed("Transfer-Encoding: chunked\r\n", f"00{len(CONFIG):X}\r\n".encode() + CONFIG + b"\r\n000\r\n\r\n")
+    ],
     "no length": [headed("", CONFIG), CLOSE],
+    "HTTP/1.0, kept": [answer(head="Connection: keep-alive\r\n", version="1.0")],
+    "offer of an upgrade": [answer(head="Upgrade: h2,h2c\r\nConnection: Upgrade, Keep-Alive\r\n")],
     "HTTP/1.0": [answer(version="1.0")],
     "HTTP/1.0 without length": [headed("", CONFIG, version="1.0"), CLOSE],
     "Connection: close": [answer(head="Connection: close\r\n"), CLOSE],
@@ -143,6 +162,7 @@ ANSWERS = {
     "followed later by a byte": [answer(), 0.02, b"x"],
     "followed later by a reset": [answer(), 0.01, RESET],
     "followed later by a close": [answer(), 0.01, CLOSE],
+    "followed later by the end of sending": [answer(), 0.01, END],
 }
 
 
@@ -158,6 +178,7 @@ INVALID = {
     "two lengths": ([answer(head="Content-Length: 5\r\n")], "Content-Length"),
     "length and chunks": ([answer(head="Transfer-Encoding: chunked\r\n")], "not HTTP"),
     "chunks and length": ([headed("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n")], "not HTTP"),
+    "vertical tab before chunked": ([headed("Transfer-Encoding: \x0bchunked\r\n"), CLOSE], "Transfer-Encoding"),
     "unknown transfer encoding": ([headed("Transfer-Encoding: xchunked\r\n"), CLOSE], "Transfer-Encoding"),
     "chunked, not last": ([headed("Transfer-Encoding: chunked, gzip\r\n"), CLOSE], "Transfer-Encoding"),
     "chunked twice": ([headed("Transfer-Encoding: chunked\r\n" * 2, b"0\r\n\r\n")], "Transfer-Encoding"),
@@ -179,6 +200,19 @@ INVALID = {
     "HTTP/3": ([headed("", version="3"), CLOSE], "not HTTP"),
     "status of letters": ([headed("", status="2xx OK"), CLOSE], "not HTTP"),
     "header line over the limit": ([answer(head=f"X: {'x' * 70_000}\r\n")], "65536 bytes"),
+    "status line over the limit": ([answer(status=f"200 {'x' * 70_000}")], "65536 bytes"),
+    "header line of an interim response over the limit": (
+        [headed(f"X: {'x' * 70_000}\r\n", b"", "103 Early Hints") + answer()],
+        "65536 bytes",
+    ),
+    "too many headers of an interim response": (
+        [headed("X: 1\r\n" * 1100, b"", "103 Hints") + answer()],
+        "1000 header",
+    ),
+    "NUL in an interim response": ([headed("X: a\0b\r\n", b"", "103 Hints") + answer()], "header"),
+    "trailer line over the limit": ([chunked(CONFIG, trailer=f"X: {'x' * 70_000}\r\n")], "65536 bytes"),
+    "trailer line without end": ([chunked(CONFIG, trailer=f"X: {'x' * 300_000}"), HOLD], "65536 bytes"),
+    "trailers without end": ([chunked(CONFIG, trailer="X: 1\r\n" * 3_000)[:-2], HOLD], "1000 header"),
     "header line without end": ([b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000, HOLD], "65536 bytes"),
     "too many headers": ([answer(head="".join(f"X-{n}: 1\r\n" for n in range(1100)))], "1000 header"),
     "too many equal headers": ([answer(head="X: 1\r\n" * 1100)], "1000 header"),
@@ -188,6 +222,9 @@ INVALID = {
     "decompression bomb": ([answer(gzip.compress(b" " * 20_000_000), GZIP)], "1048576 bytes"),
     "broken compression": ([answer(b"123456789", GZIP)], "compressed"),
     "incomplete compression": ([answer(gzip.compress(CONFIG)[:-4], GZIP)], "compressed"),
+    "garbage after the compression": ([answer(gzip.compress(CONFIG) + b"garbage", GZIP)], "compressed"),
+    "bomb of many members": ([answer(gzip.compress(b" " * 300_000) * 9, GZIP)], "1048576 bytes"),
+    "many empty members": ([answer(gzip.compress(b"") * 5_000, GZIP)], "compressed"),
     "unknown compression": ([answer(CONFIG, "Content-Encoding: br\r\n")], "br"),
     "length too short": ([answer(CONFIG[:-9]) + CONFIG[-9:]], "not HTTP"),
     "followed by garbage": ([answer() + b"garbage"], "not HTTP"),
@@ -217,6 +254,10 @@ BROKEN = {
     "reset within the body": [headed("Content-Length: 999\r\n"), 0.02, RESET],
     "closed within a chunk": [headed("Transfer-Encoding: chunked\r\n", b"ff\r\nabc"), CLOSE],
     "closed before the last chunk": [headed("Transfer-Encoding: chunked\r\n", b"3\r\nabc\r\n"), CLOSE],
+    "end of sending": [END, 0.1],
+    "end of sending within the head": [b"HTTP/1.1 200", END, 0.1],
+    "reset within a chunk's extension": [headed("Transfer-Encoding: chunked\r\n", b"5;a"), 0.02, RESET],
+    "closed within a trailer": [chunked(CONFIG, trailer="X: 1")[:-2], CLOSE],
     "reset without length": [headed("", CONFIG[:9]), 0.02, RESET],
 }
 
@@ -229,6 +270,19 @@ def test_broken_connection_is_a_connection_error_without_hidden_repetition(how, 
         assert [outcome.kind for outcome in outcomes] == ["config"] * before + ["connection", "config"], (key, outcomes)
         assert (server.connections, len(server.requests)) == (2, before + 2), key
     assert len({outcomes[before] for outcomes, _ in found.values()}) == 1, found
+
+
+SPEAKS_FIRST = {"bytes that are no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n", "one byte": b"x"}
+
+
+@pytest.mark.parametrize("what", SPEAKS_FIRST)
+@pytest.mark.parametrize("choice", TRANSPORTS)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_server_that_speaks_first_is_no_http_server(loop, choice, what):
+    with RawServer([SPEAKS_FIRST[what], HOLD], speaks_first=True) as server:
+        (outcome,) = run(loop, ask(server.url, choice))
+    assert outcome.kind in {"bad_answer", "connection"}, outcome
+    assert choice == "session" or "not HTTP" in outcome.message
 
 
 STALLED = {

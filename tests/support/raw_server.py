@@ -10,6 +10,8 @@ from contextlib import suppress
 
 CLOSE = "close"
 RESET = "reset"
+END = "end"
+"""Ends the sending, as ``shutdown(SHUT_WR)`` does; the connection stays open for the client's bytes."""
 HOLD = "hold"
 """Sends nothing more until the client leaves."""
 
@@ -91,6 +93,8 @@ class RawServer:
             elif action == RESET:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return False
+            elif action == END:
+                connection.shutdown(socket.SHUT_WR)
             elif action == HOLD:
                 while connection.recv(65536):
                     pass
