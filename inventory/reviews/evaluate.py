@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from inventory.errors import UsageError
-from inventory.reviews.database import registered, translate_errors
+from inventory.reviews.database import FEW_ROWS, translate_errors
 from inventory.reviews.verdicts import (
     FAIL,
     INVALID,
@@ -27,14 +30,14 @@ from inventory.reviews.verdicts import (
     Verdicts,
     by_id,
     codes,
+    find_rows,
     ids,
     judge,
 )
+from inventory.tables.arrow import take_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    import pyarrow as pa
 
     from inventory.reviews.rule import Rule
     from inventory.reviews.verdicts import Codes, Ids
@@ -69,17 +72,15 @@ SELECT s.id, answers.* FROM (\n{query}\n) AS answers JOIN {view} AS s ON {join}
 _ANSWERS: Final = """
 SELECT
     TRY_CAST(id AS INTEGER) AS id, {fails} AS fails, {reason} AS reason, {severity} AS severity,
-    {is_representative} AS is_representative
+    {is_representative} AS is_representative{details}
 FROM (\n{query}\n) WHERE TRY_CAST(id AS INTEGER) IS NOT NULL
 """
-_DETAILS: Final = """
-SELECT
-    id,
+_CODES: Final = ("fails", "reason", "severity", "is_representative")
+_DETAIL_COLUMNS: Final = """,
     CASE WHEN fails IS DISTINCT FROM false OR {keep_passes} THEN {evidence} END AS evidence,
     CASE WHEN fails IS DISTINCT FROM false OR {keep_passes} THEN {target} END AS target
-FROM (\n{query}\n)
 """
-_NO_DETAILS: Final = "SELECT NULL::INTEGER AS id, NULL::VARCHAR AS evidence, NULL::VARCHAR AS target LIMIT 0"
+_DETAILS: Final = ("evidence", "target")
 
 
 class RuleCounts(NamedTuple):
@@ -95,12 +96,14 @@ class Evaluation(NamedTuple):
     Attributes:
         counts: of all subjects.
         kept: the verdicts that become findings; of an unknown URN in a rule on destinations, the id is negative.
-        details: query of ``id``, ``evidence`` (JSON) and ``target``, which uses the rule's parameters.
+        details: ``evidence`` (JSON) and ``target`` of each of ``kept``; None: ``query`` has them.
+        query: query of ``id``, ``evidence`` and ``target``, which uses the rule's parameters.
     """
 
     counts: RuleCounts
     kept: Verdicts
-    details: str
+    details: pa.Table | None
+    query: str = ""
 
 
 def severity_names(rule: Rule) -> tuple[str, ...]:
@@ -115,12 +118,22 @@ class Evaluator:
         connection: the database.
         timeout: seconds that a rule may take.
         keep_passes: subjects that pass become findings too.
+        few: rules with at most this number of subjects are queried once, for verdicts and details; others twice,
+            because details of all findings may not fit the memory.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, timeout: float, *, keep_passes: bool = False) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        timeout: float,
+        *,
+        keep_passes: bool = False,
+        few: float = FEW_ROWS,
+    ) -> None:
         self._connection = connection
         self._timeout = timeout
         self._keep_passes = keep_passes
+        self._few = few
         self._is_kept = np.isin(np.arange(PART + 1), (FAIL, UNKNOWN, PART, *((PASS,) if keep_passes else ())))
         self._subjects: dict[str, Subjects] = {}
         self._applies: dict[tuple[str, str], Codes] = {}
@@ -133,40 +146,34 @@ class Evaluator:
                 that it applies to.
         """
         with self._stopwatch(rule), translate_errors():
-            subjects = self._subjects_of(rule)
+            subjects = self._subjects_of(VIEWS[rule.subject])
             missing = self._missing_table(rule)
-            if missing is None:
-                types = self._column_types(rule, parameters)
-                query = _with_ids(rule, types)
-                rows = self._table(_answers_query(rule, types, query), parameters)
-                answers = Answers(ids(rows), *(codes(rows, name) for name in rows.column_names[1:]))
-                applies = self._applies_to(rule, subjects, parameters)
-                details = _details_query(types, query, keep_passes=self._keep_passes)
-            else:
+            if missing is not None:
                 answers, applies = _unanswered(subjects, missing)
-                details = _NO_DETAILS
+                details = pa.table({name: pa.nulls(len(answers.ids), pa.string()) for name in _DETAILS})
+                query = ""
+            else:
+                used = {name: parameters[name] for name in rule.used}
+                types = self._column_types(rule, used)
+                columns = _detail_columns(types, keep_passes=self._keep_passes)
+                query = f"SELECT id{columns} FROM (\n{_with_ids(rule, types)}\n)"  # noqa: S608 - checked
+                is_few = len(subjects.ids) <= self._few
+                rows = self._table(_answers_query(rule, types, columns if is_few else ""), used)
+                answers = Answers(ids(rows), *(codes(rows, name) for name in _CODES))
+                applies = self._applies_to(rule, subjects, parameters)
+                details = rows.select(_DETAILS) if is_few else None
             judged = judge(subjects, applies, answers)
             self._check(rule, judged, parameters)
-            return Evaluation(_count(judged), judged.select(self._is_kept[judged.verdicts]), details)
+            kept = judged.select(self._is_kept[judged.verdicts])
+            if details is not None:
+                details = take_rows(details, find_rows(subjects, answers.ids, kept.ids))
+            return Evaluation(_count(judged), kept, details, query)
 
-    def with_details(self, rule: Rule, evaluation: Evaluation, parameters: Mapping[str, Any]) -> pa.Table:
-        """The findings of a rule with ``evidence`` and ``target``.
-
-        Raises:
-            UsageError: the query fails, or lasts too long.
-        """
-        with self._stopwatch(rule), translate_errors(), registered(self._connection, "kept", evaluation.kept.table()):
-            query = f"SELECT kept.*, evidence, target FROM kept LEFT JOIN ({evaluation.details}) USING (id)"  # noqa: S608 - checked
-            return self._table(query, parameters)
-
-    def _subjects_of(self, rule: Rule) -> Subjects:
-        if rule.subject not in self._subjects:
-            view = VIEWS[rule.subject]
-            rows = self._table(_SELECT_SUBJECTS.format(columns=_SUBJECTS[view], view=view), {})
-            unknown = self._table(
-                _SELECT_UNKNOWN.format(reason=_REASON) + ("" if view == "targets" else " LIMIT 0"), {}
-            )
-            self._subjects[rule.subject] = Subjects(
+    def _subjects_of(self, view: str) -> Subjects:
+        if view not in self._subjects:
+            rows = self._table(_SELECT_SUBJECTS.format(columns=_SUBJECTS[view], view=view))
+            unknown = self._table(_SELECT_UNKNOWN.format(reason=_REASON)) if view == "targets" else rows.slice(0, 0)
+            self._subjects[view] = Subjects(
                 ids(rows),
                 is_known=codes(rows, "is_known"),
                 reasons=codes(rows, "reason"),
@@ -174,27 +181,29 @@ class Evaluator:
                 unknown_ids=ids(unknown),
                 unknown_reasons=codes(unknown, "reason"),
             )
-        return self._subjects[rule.subject]
+        return self._subjects[view]
+
+    @cached_property
+    def _has_table(self) -> dict[str, bool]:
+        columns = ", ".join(column for column, _ in _MISSING.values())
+        (row,) = self._connection.execute(f"SELECT {columns} FROM run").fetchall()  # noqa: S608 - constants
+        return dict(zip(_MISSING, row, strict=True))
 
     def _missing_table(self, rule: Rule) -> str | None:
-        for table in rule.needs:
-            if table in _MISSING:
-                column, reason = _MISSING[table]
-                if self._connection.execute(f"SELECT {column} FROM run").fetchall() != [(True,)]:  # noqa: S608 - a constant
-                    return reason
-        return None
+        """The reason of the first table that the run lacks."""
+        return next((_MISSING[table][1] for table in rule.needs if not self._has_table.get(table, True)), None)
 
     def _applies_to(self, rule: Rule, subjects: Subjects, parameters: Mapping[str, Any]) -> Codes:
         key = VIEWS[rule.subject], rule.applies
-        if rule.parameters or key not in self._applies:
+        if rule.used_by_applies or key not in self._applies:
             query = _APPLIES.format(tri_state=_TRI_STATE.format("applies"), applies=rule.applies, view=key[0])
-            rows = self._table(query, parameters)
+            rows = self._table(query, {name: parameters[name] for name in rule.used_by_applies})
             self._applies[key] = by_id(subjects, ids(rows), codes(rows, "applies"), NULL)
         return self._applies[key]
 
-    def _column_types(self, rule: Rule, parameters: Mapping[str, Any]) -> dict[str, str]:
+    def _column_types(self, rule: Rule, used: Mapping[str, Any]) -> dict[str, str]:
         """The columns of the rule's query, checked."""
-        relation = self._connection.sql(rule.sql, params=bind(rule.sql, parameters))
+        relation = self._connection.sql(f"FROM (\n{rule.sql}\n)", params=dict(used) or None)
         types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
         keys = ("id",) if "id" in types else rule.key
         for name in (*keys, "fails", *(("subject", "component") if rule.subject == "cycle" else ())):
@@ -228,11 +237,12 @@ class Evaluator:
 
     def _value(self, rule: Rule, parameters: Mapping[str, Any], column: str, subject: int) -> str | None:
         """The value of a column that the query returns for a subject."""
-        types = self._column_types(rule, parameters)
+        used = {name: parameters[name] for name in rule.used}
+        types = self._column_types(rule, used)
         if column not in types:
             return None
         query = f"SELECT {column}::VARCHAR FROM (\n{_with_ids(rule, types)}\n) WHERE id = {subject}"  # noqa: S608 - constants and a number
-        row = execute(self._connection, query, parameters).fetchone()
+        row = self._connection.execute(query, used or None).fetchone()
         return None if row is None else row[0]
 
     def _some(self, rule: Rule, subjects: Ids) -> str:
@@ -241,8 +251,8 @@ class Evaluator:
         row = self._connection.execute(query, [int(subjects.min())]).fetchone()
         return f"{len(subjects)} subjects" + (f", such as {row[0]}" if row else "")
 
-    def _table(self, statement: str, parameters: Mapping[str, Any]) -> pa.Table:
-        return self._connection.sql(statement, params=bind(statement, parameters)).to_arrow_table()
+    def _table(self, statement: str, used: Mapping[str, Any] = MappingProxyType({})) -> pa.Table:
+        return self._connection.sql(statement, params=dict(used) or None).to_arrow_table()
 
     @contextmanager
     def _stopwatch(self, rule: Rule) -> Iterator[None]:
@@ -262,19 +272,6 @@ class Evaluator:
             timer.join()
 
 
-def bind(statement: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Those parameters that a statement uses."""
-    names = duckdb.extract_statements(statement)[0].named_parameters
-    return {name: parameters[name] for name in sorted(names)} or None
-
-
-def execute(
-    connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]
-) -> duckdb.DuckDBPyConnection:
-    """Runs a statement with those parameters that it uses."""
-    return connection.execute(statement, bind(statement, parameters))
-
-
 def _with_ids(rule: Rule, types: Mapping[str, str]) -> str:
     """The rule's query with the id of each subject."""
     if "id" in types:
@@ -283,7 +280,7 @@ def _with_ids(rule: Rule, types: Mapping[str, str]) -> str:
     return _WITH_IDS.format(query=rule.sql, view=VIEWS[rule.subject], join=join)
 
 
-def _answers_query(rule: Rule, types: Mapping[str, str], query: str) -> str:
+def _answers_query(rule: Rule, types: Mapping[str, str], details: str) -> str:
     severity = f"coalesce(list_position({list(severity_names(rule)[1:])}, severity::VARCHAR), {INVALID})"
     return _ANSWERS.format(
         fails=_TRI_STATE.format("fails::BOOLEAN"),
@@ -292,16 +289,16 @@ def _answers_query(rule: Rule, types: Mapping[str, str], query: str) -> str:
         if "severity" in types
         else "0::UTINYINT",
         is_representative="coalesce(subject = component, true)::UTINYINT" if rule.subject == "cycle" else "1::UTINYINT",
-        query=query,
+        details=details,
+        query=_with_ids(rule, types),
     )
 
 
-def _details_query(types: Mapping[str, str], query: str, *, keep_passes: bool) -> str:
-    return _DETAILS.format(
+def _detail_columns(types: Mapping[str, str], *, keep_passes: bool) -> str:
+    return _DETAIL_COLUMNS.format(
         keep_passes=str(keep_passes).lower(),
         evidence="to_json(evidence)::VARCHAR" if "evidence" in types else "NULL::VARCHAR",
         target="target::VARCHAR" if "target" in types else "NULL::VARCHAR",
-        query=query,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -12,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inventory.reviews import findings as declared
-from inventory.reviews.baseline import with_states
 from inventory.reviews.database import registered, translate_errors
-from inventory.reviews.evaluate import VIEWS, bind, severity_names
-from inventory.reviews.verdicts import NOTHING, PART, REASONS, VERDICTS
+from inventory.reviews.evaluate import VIEWS, severity_names
+from inventory.reviews.subject_names import SubjectNames
+from inventory.reviews.verdicts import PART, REASONS, VERDICTS
 from inventory.settings import SEVERITIES
-from inventory.tables.arrow import combine_chunks, to_array, to_numbers, to_scalar
+from inventory.tables.arrow import combine_chunks, take_rows, to_array, to_scalar
 from inventory.tables.batches import arrow_schema
 
 if TYPE_CHECKING:
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from inventory.reviews.baseline import Baseline
     from inventory.reviews.evaluate import Evaluation
     from inventory.reviews.rule import Rule
-    from inventory.reviews.verdicts import Verdicts
+    from inventory.reviews.states import Comparison
+    from inventory.reviews.subject_names import Numbers
 
 _ROWS_PER_BATCH: Final = 50_000
 _DIGEST: Final = 8
@@ -37,52 +36,17 @@ _DIGEST: Final = 8
 _FIELDS: Final = arrow_schema(declared.FINDINGS)
 _VERDICTS: Final = to_array(VERDICTS, pa.string())
 _REASONS: Final = to_array((None, *REASONS), pa.string())
-
-NAMED: Final = {
-    "subjects": "SELECT k.*, s.subject, NULL::VARCHAR AS event, "
-    "s.region, s.project_id, s.package, s.function_name, s.qualifier "
-    "FROM kept AS k JOIN subjects AS s ON s.id = k.id",
-    "targets": "SELECT k.*, s.subject, t.event, s.region, s.project_id, s.package, s.function_name, s.qualifier "
-    "FROM kept AS k LEFT JOIN targets AS t ON t.id = k.id JOIN subjects AS s ON s.id = coalesce(t.subject_id, -k.id)",
-    "function_list": "SELECT k.*, s.subject, NULL::VARCHAR AS event, "
-    "s.region, s.project_id, s.package, s.function_name, NULL::VARCHAR AS qualifier "
-    "FROM kept AS k JOIN function_list AS s ON s.id = k.id",
-}
-"""The table ``kept`` with its subjects, by the view of the rule's subjects."""
-_NAMED_ROWS: Final = """
-SELECT
-    $rule AS rule, $verdicts[verdict + 1] AS verdict, $reasons[reason] AS why_unknown,
-    * EXCLUDE (verdict, reason, severity, id), evidence, target
-FROM ({named}) LEFT JOIN ({details}) AS details USING (id)
+_DETAILS: Final = """
+SELECT evidence, target FROM kept LEFT JOIN ({query}) AS details USING (id) ORDER BY position
 """
-_IN_ORDER: Final = """
-SELECT
-    verdict, subject, region, project_id, package, function_name, qualifier, event, target, evidence,
-    why_unknown{states}
-FROM ({rows}) ORDER BY subject, event NULLS FIRST
-"""
-
-_IDS: Final = {
-    "subjects": "SELECT *, id AS subject_id, NULL::VARCHAR AS event FROM kept",
-    "targets": "SELECT kept.*, coalesce(subject_id, -kept.id) AS subject_id, event "
-    "FROM kept LEFT JOIN targets ON targets.id = kept.id",
-}
-"""The table ``kept`` with the numbers of its subjects: their order is that of the subjects."""
-_ROWS: Final = """
-SELECT subject_id, event, verdict, reason, target, evidence
-FROM ({ids}) LEFT JOIN ({details}) AS details USING (id)
-ORDER BY subject_id, event NULLS FIRST
-"""
-_DISTINCT: Final = ("subject", "function_name")
-_REPEATED: Final = ("region", "project_id", "package", "qualifier")
 
 
 class Group(NamedTuple):
-    """Findings of one rule and severity."""
+    """Findings of one rule and severity; ``rows`` are those of the kept verdicts, in the order of the findings."""
 
     severity: str
     rule: Rule
-    kept: Verdicts
+    rows: Numbers
 
 
 class FindingRows:
@@ -108,77 +72,89 @@ class FindingRows:
         self._rules = rules
         self._values = values
         self._evaluations = evaluations
-        self._taken = taken
+        self._taken = int(taken.timestamp() * 1_000_000)
+        self._names = SubjectNames(connection)
 
-    def batches(self, baseline: Baseline | None) -> Iterator[pa.RecordBatch]:
+    def batches(self, comparison: Comparison | None) -> Iterator[pa.RecordBatch]:
         """Yields the findings, with states if there is a baseline."""
-        for group in self._groups(has_ended=baseline is not None):
-            rule = group.rule
+        for group in self._groups(comparison):
+            rows = self._rows(group, comparison)
+            if comparison is not None:
+                rows = comparison.with_ended(group.rule.id, group.severity, rows)
             constants = {
-                "rule": rule.id,
+                "rule": group.rule.id,
                 "severity": group.severity,
-                "area": rule.area,
-                "assumes": rule.assumes or None,
+                "area": group.rule.area,
+                "assumes": group.rule.assumes or None,
                 "suppressed": False,
-                "first_seen": int(self._taken.timestamp() * 1_000_000),
+                "first_seen": self._taken,
             }
-            for batch in self._rows(group, baseline):
-                yield self._complete(batch, constants)
+            for batch in rows:
+                yield _complete(batch, constants)
 
-    def _groups(self, *, has_ended: bool) -> list[Group]:
+    def _groups(self, comparison: Comparison | None) -> list[Group]:
         """The groups of findings, most severe first."""
-        ended = self._connection.execute("SELECT DISTINCT severity, rule FROM ended").fetchall() if has_ended else ()
-        groups = dict.fromkeys(ended, NOTHING)
+        groups = dict.fromkeys(comparison.ended_groups() if comparison else (), np.zeros(0, np.int64))
         for name, evaluation in self._evaluations.items():
             kept = evaluation.kept
             names = severity_names(self._rules[name])
             for severity in dict.fromkeys(names):
                 of_severity = [code for code, other in enumerate(names) if other == severity]
-                mask = np.isin(kept.severities, of_severity) & (kept.verdicts != PART)
-                if mask.any():
-                    groups[severity, name] = kept.select(mask)
+                rows = np.flatnonzero(np.isin(kept.severities, of_severity) & (kept.verdicts != PART))
+                if len(rows):
+                    groups[severity, name] = rows
         in_order = sorted(groups, key=lambda group: (SEVERITIES.index(group[0]), group[1]))
         return [Group(severity, self._rules[name], groups[severity, name]) for severity, name in in_order]
 
-    def _rows(self, group: Group, baseline: Baseline | None) -> Iterator[pa.RecordBatch]:
-        values: dict[str, Any] = {"rule": group.rule.id, "severity": group.severity, "taken": self._taken}
-        values |= {"verdicts": list(VERDICTS), "reasons": list(REASONS), **self._values[group.rule.id]}
-        view, details = VIEWS[group.rule.subject], self._evaluations[group.rule.id].details
-        if baseline is not None:
-            values["is_compared"] = baseline.rules is None or group.rule.id in baseline.rules
-            rows = with_states(_NAMED_ROWS.format(named=NAMED[view], details=details))
-            query = _IN_ORDER.format(rows=rows, states=", state, first_seen")
-        elif view in _IDS:
-            query = _ROWS.format(ids=_IDS[view], details=details)
-        else:
-            rows = _NAMED_ROWS.format(named=NAMED[view], details=details)
-            query = _IN_ORDER.format(rows=rows, states="")
+    def _rows(self, group: Group, comparison: Comparison | None) -> Iterator[pa.Table]:
+        """The findings of a group without constant columns."""
+        view, kept = VIEWS[group.rule.subject], self._evaluations[group.rule.id].kept
+        rows = group.rows[self._names.order(view, kept.ids[group.rows].astype(np.int64))]
+        first = 0
+        for details in self._details(group.rule, rows):
+            chosen = rows[first : first + len(details)]
+            first += len(details)
+            numbers = kept.ids[chosen].astype(np.int64)
+            columns = self._names.of(view, numbers)
+            columns |= {name: details[name] for name in details.column_names}
+            columns["verdict"] = take_rows(_VERDICTS, kept.verdicts[chosen].astype(np.int64))
+            columns["why_unknown"] = take_rows(_REASONS, kept.reasons[chosen].astype(np.int64))
+            if comparison is not None:
+                columns |= comparison.states(group.rule.id, numbers, kept.verdicts[chosen], details["evidence"])
+            yield pa.table(columns)
+
+    def _details(self, rule: Rule, rows: Numbers) -> Iterator[pa.Table]:
+        """Evidence and targets of kept verdicts, in batches."""
+        evaluation = self._evaluations[rule.id]
+        if evaluation.details is not None:
+            for first in range(0, len(rows), _ROWS_PER_BATCH):
+                yield take_rows(evaluation.details, rows[first : first + _ROWS_PER_BATCH])
+            return
+        used = {name: self._values[rule.id][name] for name in rule.used}
+        kept = evaluation.kept.select(rows).table()
+        positions = pa.py_buffer(np.arange(len(rows), dtype=np.int32))
+        kept = kept.append_column("position", pa.Array.from_buffers(pa.int32(), len(rows), [None, positions]))
         with (
             closing(self._connection.cursor()) as cursor,
-            registered(cursor, "kept", group.kept.table()),
+            registered(cursor, "kept", kept),
             translate_errors(),
         ):
-            yield from cursor.sql(query, params=bind(query, values)).to_arrow_reader(_ROWS_PER_BATCH)
+            query = cursor.sql(_DETAILS.format(query=evaluation.query), params=used or None)
+            for batch in query.to_arrow_reader(_ROWS_PER_BATCH):
+                yield pa.Table.from_batches([batch])
 
-    def _complete(self, batch: pa.RecordBatch, constants: Mapping[str, Any]) -> pa.RecordBatch:
-        """Adds the columns that a batch lacks: names by the number of the subject, and constants."""
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        if "subject_id" in columns:
-            columns |= self._subjects.of(to_numbers(columns["subject_id"].cast(pa.int64()), 0))
-            columns["verdict"] = _VERDICTS.take(columns["verdict"])
-            columns["why_unknown"] = _REASONS.take(columns["reason"])
-        columns["finding_id"] = _finding_ids(constants["rule"], columns["subject"], columns["event"])
-        arrays = [
-            columns[field.name].cast(field.type)
-            if field.name in columns
-            else pa.repeat(to_scalar(constants.get(field.name), field.type), batch.num_rows)
-            for field in _FIELDS
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=_FIELDS)
 
-    @cached_property
-    def _subjects(self) -> _Subjects:
-        return _Subjects(self._connection)
+def _complete(batch: pa.Table, constants: Mapping[str, Any]) -> pa.RecordBatch:
+    """Adds the columns that are the same in all rows, and the ids."""
+    columns = {name: combine_chunks(batch[name]) for name in batch.column_names}
+    columns["finding_id"] = _finding_ids(constants["rule"], columns["subject"], columns["event"])
+    arrays = [
+        columns[field.name].cast(field.type)
+        if field.name in columns
+        else pa.repeat(to_scalar(constants.get(field.name), field.type), len(batch))
+        for field in _FIELDS
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=_FIELDS)
 
 
 def _finding_ids(rule: str, subjects: pa.Array, events: pa.Array) -> pa.Array:
@@ -191,23 +167,3 @@ def _finding_ids(rule: str, subjects: pa.Array, events: pa.Array) -> pa.Array:
     return pa.Array.from_buffers(
         pa.string(), len(texts), [None, pa.py_buffer(ends), pa.py_buffer(digests.hex().encode())]
     )
-
-
-class _Subjects:
-    """The subjects and the parts of their names, by id."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        def column(name: str) -> pa.ChunkedArray:
-            reader = connection.sql(f"SELECT {name} FROM subjects").to_arrow_reader(_ROWS_PER_BATCH)  # noqa: S608 - constants
-            chunks = [batch.column(0) if name in _DISTINCT else batch.column(0).dictionary_encode() for batch in reader]
-            return pa.chunked_array(chunks, None if chunks else pa.string()).unify_dictionaries()
-
-        numbers = to_numbers(connection.sql("SELECT id::BIGINT AS id FROM subjects").to_arrow_table()["id"], 0)
-        self._rows = np.zeros(int(np.max(numbers, initial=0)) + 1, np.int32)
-        self._rows[numbers] = np.arange(len(numbers), dtype=np.int32)
-        self._columns = {name: combine_chunks(column(name)) for name in (*_DISTINCT, *_REPEATED)}
-
-    def of(self, ids: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, pa.Array]:
-        """The columns of subjects."""
-        rows = pa.Array.from_buffers(pa.int32(), len(ids), [None, pa.py_buffer(self._rows[ids])])
-        return {name: column.take(rows).cast(pa.string()) for name, column in self._columns.items()}

@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from inventory.errors import UsageError
 from inventory.reviews import findings as declared
-from inventory.reviews.baseline import end_findings, load_baseline
 from inventory.reviews.database import open_database, registered, translate_errors
-from inventory.reviews.evaluate import VIEWS, Evaluation, Evaluator, RuleCounts
-from inventory.reviews.finding_rows import NAMED, FindingRows
+from inventory.reviews.evaluate import Evaluation, Evaluator, RuleCounts
+from inventory.reviews.finding_rows import FindingRows
 from inventory.reviews.graph.graph_tables import compute_graph_tables
 from inventory.reviews.rule_process import evaluate_in_child
+from inventory.reviews.states import Comparison
 from inventory.settings import AssumedDefaults
 from inventory.tables.arrow import to_array
 from inventory.tables.batches import arrow_schema
@@ -86,7 +86,7 @@ class Review:
             self._values = {
                 name: bind_parameters(rule, options.parameters.get(name, {})) for name, rule in self.rules.items()
             }
-            self._baseline: Baseline | None = None
+            self._comparison: Comparison | None = None
             self._evaluations = self._evaluate(tables, options)
             self.counts = {name: evaluation.counts for name, evaluation in self._evaluations.items()}
             self._rows = FindingRows(self._connection, self.rules, self._values, self._evaluations, self.taken)
@@ -103,9 +103,7 @@ class Review:
             of_own = evaluate_in_child(
                 tables.name, own, values, options.defaults, options.rule_timeout, keep_passes=options.keep_passes
             )
-            with registered(self._connection, "incoming", of_own.details):  # the same tables have the same ids
-                self._connection.execute("CREATE TABLE own_details AS FROM incoming")
-            evaluations |= of_own.evaluations
+            evaluations |= of_own.evaluations  # the same tables have the same ids
             self.is_limited = of_own.is_limited
         return evaluations
 
@@ -142,7 +140,7 @@ class Review:
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """Yields the rows of ``findings``, ``exposure`` or ``envelope`` in order, in batches of bounded size."""
         if table == "findings":
-            yield from self._rows.batches(self._baseline)
+            yield from self._rows.batches(self._comparison)
             return
         fields = arrow_schema(declared.TABLES[table])
         query = f"SELECT {', '.join(fields.names)} FROM {table} ORDER BY id"  # noqa: S608 - constants
@@ -152,11 +150,9 @@ class Review:
 
     def compare(self, baseline: Baseline) -> None:
         """Gives each finding a state, and adds those of the baseline that ended; rules that did not run have none."""
-        load_baseline(self._connection, baseline, list(self.rules))
-        for rule in self.rules.values():
-            with registered(self._connection, "kept", self._evaluations[rule.id].kept.table()):
-                end_findings(self._connection, rule, self._values[rule.id], NAMED[VIEWS[rule.subject]])
-        self._baseline = baseline
+        kept = {name: evaluation.kept for name, evaluation in self._evaluations.items()}
+        taken = int(self.taken.timestamp() * 1_000_000)
+        self._comparison = Comparison(self._connection, baseline, self.rules, self._values, kept, taken)
 
     def query(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Runs a query on the tables that rules read."""

@@ -48,6 +48,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         terraform: what a person copies; names in capitals are those of columns of the finding, or keys of its evidence.
         command: the same, where Terraform cannot express the fix.
         sql: the query, without the header.
+        used: parameters that the query uses.
+        used_by_applies: parameters that the condition uses.
         origin: the file.
         folder: of a user's rule.
     """
@@ -70,6 +72,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     example: str = ""
     parameters: dict[str, Parameter] = {}
     sql: str = ""
+    used: tuple[str, ...] = ()
+    used_by_applies: tuple[str, ...] = ()
     origin: str = ""
     folder: str = ""
 
@@ -94,7 +98,7 @@ def read_rule(text: str, origin: str, folder: str = "") -> Rule:
         raise UsageError(f"{origin} is no rule: it does not begin with a header between the lines /* and */")
     try:
         document = msgspec.toml.decode(match["header"])
-        own = {"sql": text[match.end() :], "origin": origin, "folder": folder}
+        own = {"sql": text[match.end() :], "used": (), "used_by_applies": (), "origin": origin, "folder": folder}
         reserved = sorted(own.keys() & document.keys())
         if reserved:
             raise UsageError(f"{origin}: the header has the unknown key {reserved[0]!r}")
@@ -106,7 +110,7 @@ def read_rule(text: str, origin: str, folder: str = "") -> Rule:
     _check_parameters(rule)
     if rule.terraform.strip() and rule.command.strip():
         raise UsageError(f"{origin}: the header has terraform and command; give the one that a person copies")
-    return msgspec.structs.replace(rule, sql=_single_select(rule))
+    return _checked_sql(rule)
 
 
 def _check_parameters(rule: Rule) -> None:
@@ -117,7 +121,8 @@ def _check_parameters(rule: Rule) -> None:
             raise UsageError(f"{rule.origin}: the parameter {name} is {parameter.default}; it must be finite")
 
 
-def _single_select(rule: Rule) -> str:
+def _checked_sql(rule: Rule) -> Rule:
+    """Adds the query as one statement, and the parameters."""
     try:
         statements = duckdb.extract_statements(rule.sql)
         condition = duckdb.extract_statements(f"SELECT (\n{rule.applies}\n)")
@@ -131,7 +136,12 @@ def _single_select(rule: Rule) -> str:
         unknown = sorted(used.named_parameters - set(rule.parameters))
         if unknown:
             raise UsageError(f"{rule.origin}: the {part} uses ${unknown[0]}, which the header does not declare")
-    return statements[0].query.rstrip().rstrip(";")
+    return msgspec.structs.replace(
+        rule,
+        sql=statements[0].query.rstrip().rstrip(";"),
+        used=tuple(sorted(statements[0].named_parameters)),
+        used_by_applies=tuple(sorted(condition[0].named_parameters)),
+    )
 
 
 def _first_line(error: Exception) -> str:

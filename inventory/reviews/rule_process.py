@@ -6,6 +6,7 @@ such a limit (Windows) run the rules within their time only; the review says so.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -47,7 +48,7 @@ _START_SECONDS: Final = 300.0
 _MAX_TEXT: Final = 10_000
 """Characters of one ``evidence`` or ``target``."""
 _FINDINGS: Final = "findings.arrow"
-_SCHEMA: Final = pa.schema([*SCHEMA, *((name, pa.string()) for name in ("evidence", "target", "rule"))])
+_SCHEMA: Final = pa.schema([*SCHEMA, *((name, pa.string()) for name in ("evidence", "target"))])
 
 
 class _Job(msgspec.Struct):
@@ -77,13 +78,11 @@ class OwnRules(NamedTuple):
     """Result of a user's rules.
 
     Attributes:
-        evaluations: by rule; their ``details`` read the table ``own_details``.
-        details: rows of that table.
+        evaluations: by rule.
         is_limited: whether the memory was.
     """
 
     evaluations: dict[str, Evaluation]
-    details: pa.Table
     is_limited: bool
 
 
@@ -125,7 +124,7 @@ def evaluate_in_child(
         if answer.error is not None:
             raise UsageError(answer.error) if answer.is_usage else OutputError(answer.error)
         table = pa.ipc.open_stream((Path(folder) / _FINDINGS).read_bytes()).read_all()
-    return OwnRules({name: _evaluation(name, answer, table) for name in rules}, table, answer.is_limited)
+    return OwnRules({name: _evaluation(name, answer, table) for name in rules}, answer.is_limited)
 
 
 def _evaluation(rule: str, answer: _Answer, table: pa.Table) -> Evaluation:
@@ -134,8 +133,7 @@ def _evaluation(rule: str, answer: _Answer, table: pa.Table) -> Evaluation:
     rows = table.slice(first, number)
     none = np.zeros(number, np.uint8)
     kept = Verdicts(ids(rows), codes(rows, "verdict"), codes(rows, "reason"), codes(rows, "severity"), none, 0)
-    details = f"SELECT id, evidence, target FROM own_details WHERE rule = '{rule}'"  # noqa: S608 - a rule's id is checked
-    return Evaluation(RuleCounts(Counter(verdicts), Counter(reasons)), kept, details)
+    return Evaluation(RuleCounts(Counter(verdicts), Counter(reasons)), kept, rows.select(["evidence", "target"]))
 
 
 def _plain(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -149,20 +147,25 @@ def _origins(rules: Mapping[str, Rule]) -> str:
 def _evaluate(job: _Job) -> _Answer:
     with open_database(run_tables(open_run(job.run), all_facts=True), job.defaults) as connection:
         compute_graph_tables(connection)
-        evaluator = Evaluator(connection, job.timeout, keep_passes=job.keep_passes)
+        evaluator = Evaluator(connection, job.timeout, keep_passes=job.keep_passes, few=math.inf)
         answer = _Answer()
         first = 0
         with pa.OSFile(str(Path(job.folder) / _FINDINGS), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as stream:
             for rule in job.rules:
                 evaluation = evaluator.evaluate(rule, job.parameters[rule.id])
-                rows = evaluator.with_details(rule, evaluation, job.parameters[rule.id])
+                rows = _with_details(evaluation)
                 _check_evidence(rule, rows)
-                stream.write_table(rows.append_column("rule", pa.repeat(rule.id, len(rows))).cast(_SCHEMA))
+                stream.write_table(rows)
                 counts = evaluation.counts
                 answer.counts[rule.id] = dict(counts.verdicts), dict(counts.reasons)
                 answer.rows[rule.id] = first, len(rows)
                 first += len(rows)
     return answer
+
+
+def _with_details(evaluation: Evaluation) -> pa.Table:
+    assert evaluation.details is not None  # noqa: S101 - no rule has more subjects than infinite
+    return pa.table([*evaluation.kept.table().columns, *evaluation.details.columns], _SCHEMA)
 
 
 def _check_evidence(rule: Rule, rows: pa.Table) -> None:

@@ -88,14 +88,14 @@ class Verdicts(NamedTuple):
     is_unanswered: Codes
     repeated: int
 
-    def select(self, mask: NDArray[np.bool_]) -> Verdicts:
-        """The subjects of a mask."""
+    def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Verdicts:
+        """The subjects of a mask, or of row numbers."""
         return Verdicts(
-            self.ids[mask],
-            self.verdicts[mask],
-            self.reasons[mask],
-            self.severities[mask],
-            self.is_unanswered[mask],
+            self.ids[chosen],
+            self.verdicts[chosen],
+            self.reasons[chosen],
+            self.severities[chosen],
+            self.is_unanswered[chosen],
             self.repeated,
         )
 
@@ -179,6 +179,16 @@ def by_id(subjects: Subjects, ids: Ids, values: Codes, empty: int) -> Codes:
     is_valid = (ids >= 0) & (ids < subjects.size)
     column[ids[is_valid]] = values[is_valid]
     return column[subjects.ids]
+
+
+def find_rows(subjects: Subjects, ids: Ids, wanted: Ids) -> NDArray[np.int64]:
+    """The row of each wanted id in ``ids``; -1: it has none."""
+    if len(ids) == len(wanted) and np.array_equal(ids, wanted):
+        return np.arange(len(ids))
+    rows = np.full(subjects.size, -1)
+    is_valid = (ids >= 0) & (ids < subjects.size)
+    rows[ids[is_valid]] = np.flatnonzero(is_valid)
+    return np.where(wanted >= 0, rows[np.maximum(wanted, 0)], -1)
 
 
 def _by_id(subjects: Subjects, answers: Answers) -> tuple[Answers, int]:

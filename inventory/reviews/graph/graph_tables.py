@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from inventory.reviews.database import read_sql, registered
+from inventory.reviews.database import create_views, read_sql, registered
 from inventory.reviews.graph.call_cycles import Cycles, has_more_cycles
 from inventory.reviews.graph.call_graph import FAILURE, POSSIBLE, SUCCESS, VERSION, Edges, nearest
 from inventory.reviews.graph.call_paths import Calls, cheapest_paths, longest_paths
@@ -94,7 +94,7 @@ def compute_graph_tables(connection: duckdb.DuckDBPyConnection) -> pa.Table:
         connection.execute(
             "CREATE TABLE graph_values AS SELECT * REPLACE (is_bound::BOOLEAN AS is_bound) FROM incoming"
         )
-    connection.execute(read_sql("graph/graph_tables.sql"))
+    create_views(connection, "graph/graph_tables.sql", edges.nodes)
     _create_cycle_list(connection)
     listing = _list_cycles(connection)
     connection.execute("DROP TABLE cycle_members")
