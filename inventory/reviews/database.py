@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from inventory.errors import OutputError
+from inventory.reviews.read_ahead import read_ahead
 from inventory.runs.listing_coverage import read_coverage
 from inventory.tables import schema
 from inventory.tables.arrow import ArrowStream
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT: Final = "450MB"
 """What does not fit is written to a temporary folder."""
-_LOADING: Final = """
-SET threads = 1; SET disabled_optimizers = 'join_order,build_side_probe_side'; SET memory_limit = '600MB'
+_THREADS: Final = min(4, os.cpu_count() or 1)
+_LOADING: Final = f"""
+SET threads = {_THREADS}; SET disabled_optimizers = 'join_order,build_side_probe_side'; SET memory_limit = '600MB'
 """
-"""Rows keep their order. The incoming rows, whose number DuckDB does not know, are not held in memory."""
+"""The incoming rows, whose number DuckDB does not know, are not held in memory."""
 _LOADED: Final = f"""
-SET threads = {min(4, os.cpu_count() or 1)}; RESET disabled_optimizers; SET memory_limit = '{MEMORY_LIMIT}'
+RESET disabled_optimizers; SET memory_limit = '{MEMORY_LIMIT}'
 """
 
 FEW_ROWS: Final = 50_000
@@ -96,12 +98,14 @@ class RunTables(NamedTuple):
         manifest: of the run.
         tables: batches of rows, by name.
         columns: of each table.
+        rows: number of functions.
     """
 
     name: str
     manifest: dict[str, Any]
     tables: Mapping[str, Iterator[pa.RecordBatch]]
     columns: Mapping[str, tuple[str, ...]] = COLUMNS
+    rows: int = 0
 
 
 def run_tables(run: RunFiles, *, all_facts: bool = False) -> RunTables:
@@ -114,7 +118,8 @@ def run_tables(run: RunFiles, *, all_facts: bool = False) -> RunTables:
     present = {file["name"] for file in run.manifest["tables"]}
     columns = {**COLUMNS, "function_facts": _ALL_FACTS} if all_facts else COLUMNS
     tables = {name: _read(run, name, columns[name]) for name in columns if name in present}
-    return RunTables(run.name, run.manifest, tables, columns)
+    rows = sum(file["rows"] for file in run.of_table("functions"))
+    return RunTables(run.name, run.manifest, tables, columns, rows)
 
 
 def _read(run: RunFiles, name: str, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
@@ -127,6 +132,8 @@ def _read(run: RunFiles, name: str, columns: tuple[str, ...]) -> Iterator[pa.Rec
 def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duckdb.DuckDBPyConnection]:
     """Loads the tables, creates the views of ``views.sql``, and forbids access to files and to the configuration.
 
+    A database in a file is compressed, one in memory is not.
+
     Raises:
         OutputError: a table cannot be read, or there is no room in memory or on the disk.
     """
@@ -134,11 +141,12 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
         folder = stack.enter_context(_temporary_folder())
         connection = stack.enter_context(
             duckdb.connect(
+                ":memory:" if tables.rows <= FEW_ROWS else f"{folder}/review.duckdb",
                 config={
                     "temp_directory": folder,
                     "autoinstall_known_extensions": False,
                     "autoload_known_extensions": False,
-                }
+                },
             )
         )
         connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA stored")
@@ -153,8 +161,7 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
         _load(connection, "function_facts", tables)
         _load(connection, "aliases", tables)
         connection.execute(_LOADED)
-        ((urns,),) = connection.execute("SELECT count(*) FROM stored.urns").fetchall()
-        create_views(connection, "views.sql", urns)
+        create_views(connection, "views.sql", tables.rows)
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield connection
 
@@ -181,7 +188,7 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, tables: RunTables) -
     """Loads a table, with the number of each row as ``line``; see the files of ``load/``."""
     declared = arrow_schema(schema.find_table(name))
     fields = pa.schema([*(declared.field(column) for column in tables.columns[name]), ("line", pa.int32())])
-    rows = _numbered(tables.tables.get(name, iter(())), fields)
+    rows = read_ahead(_numbered(tables.tables.get(name, iter(())), fields))
     with registered(connection, "incoming", pa.RecordBatchReader.from_batches(fields, rows)):
         connection.execute(read_sql(f"load/{name}.sql"))
 
@@ -264,7 +271,7 @@ def translate_errors() -> Iterator[None]:
         if str(error) != "Query interrupted":
             raise
         raise KeyboardInterrupt from None
-    except duckdb.OutOfMemoryException:
+    except (duckdb.OutOfMemoryException, duckdb.IOException):
         raise OutputError(
             f"the run cannot be reviewed with {MEMORY_LIMIT} of memory, and {tempfile.gettempdir()} has no space for "
             "the rest; free disk space there, or set TMPDIR"

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from inventory.reviews import findings as declared
 from inventory.reviews.database import registered, translate_errors
 from inventory.reviews.evaluate import VIEWS, severity_names
+from inventory.reviews.read_ahead import read_ahead
 from inventory.reviews.subject_names import SubjectNames
 from inventory.reviews.verdicts import PART, REASONS, VERDICTS
 from inventory.settings import SEVERITIES
@@ -140,7 +141,7 @@ class FindingRows:
             translate_errors(),
         ):
             query = cursor.sql(_DETAILS.format(query=evaluation.query), params=used or None)
-            for batch in query.to_arrow_reader(_ROWS_PER_BATCH):
+            for batch in read_ahead(iter(query.to_arrow_reader(_ROWS_PER_BATCH))):
                 yield pa.Table.from_batches([batch])
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from inventory.errors import UsageError
 from inventory.reviews import findings as declared
-from inventory.reviews.database import open_database, registered, translate_errors
+from inventory.reviews.database import FEW_ROWS, open_database, registered, translate_errors
 from inventory.reviews.evaluate import Evaluation, Evaluator, RuleCounts
 from inventory.reviews.finding_rows import FindingRows
 from inventory.reviews.graph.graph_tables import compute_graph_tables
@@ -93,11 +93,10 @@ class Review:
             self._stack = stack.pop_all()
 
     def _evaluate(self, tables: RunTables, options: ReviewOptions) -> dict[str, Evaluation]:
-        evaluator = Evaluator(self._connection, options.rule_timeout, keep_passes=options.keep_passes)
+        evaluator = Evaluator(self._connection, options.rule_timeout, keep_passes=options.keep_passes, few=FEW_ROWS)
         own = {name: rule for name, rule in self.rules.items() if name in options.user_rules}
-        evaluations = {
-            name: evaluator.evaluate(rule, self._values[name]) for name, rule in self.rules.items() if name not in own
-        }
+        rules = {name: rule for name, rule in self.rules.items() if name not in own}
+        evaluations = evaluator.evaluate_all(rules, self._values)
         if own:
             values = {name: self._values[name] for name in own}
             of_own = evaluate_in_child(

@@ -23,8 +23,8 @@ Subject: TypeAlias = Literal["urn", "destination", "function", "cycle"]
 Need: TypeAlias = Literal["functions", "destinations", "function_facts", "aliases", "cycles", "chains"]
 
 _HEADER: Final = re.compile(r"\s*/\*[ \t]*\r?\n(?P<header>.*?)^[ \t]*\*/[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-RESERVED_PARAMETERS: Final = frozenset({"rule", "rules", "severity", "verdicts", "reasons", "is_compared", "taken"})
-"""Parameters of the statements around a rule's query."""
+RESERVED_PARAMETERS: Final = frozenset({"rule"})
+"""Parameters of the statements around a rule's query or condition."""
 _ID: Final = re.compile(r"[A-Z]{2,8}[0-9]{3,4}")
 
 

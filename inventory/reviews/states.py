@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inventory.reviews.verdicts import Codes, Verdicts
     from inventory.tables.arrow import Flags
 
-STATES: Final = ("new", "unchanged", "changed", "fixed", "gone", "unknown")
+_STATES: Final = ("new", "unchanged", "changed", "fixed", "gone", "unknown")
 
 # A failure that is unknown in between stays one. The id is that of the finding's subject today.
 _LOAD: Final = """
@@ -177,17 +177,17 @@ class Comparison:
             take_rows(earlier.evidence, rows[is_comparable]),
             take_rows(combine_chunks(evidence), is_comparable),
         )
-        state = np.full(len(rows), STATES.index("unchanged"))
-        state[is_comparable[compare_columns(before, now)]] = STATES.index("changed")
-        state[(verdicts == UNKNOWN) & was_fail] = STATES.index("unknown")
+        state = np.full(len(rows), _STATES.index("unchanged"))
+        state[is_comparable[compare_columns(before, now)]] = _STATES.index("changed")
+        state[(verdicts == UNKNOWN) & was_fail] = _STATES.index("unknown")
         is_new = fails & is_old & ~was_fail
-        state[~is_old | is_new] = STATES.index("new")
-        state[verdicts == PASS] = np.where(was_fail, STATES.index("fixed"), -1)[verdicts == PASS]
+        state[~is_old | is_new] = _STATES.index("new")
+        state[verdicts == PASS] = np.where(was_fail, _STATES.index("fixed"), -1)[verdicts == PASS]
         if self._rules is not None and rule not in self._rules:
             state[:] = -1
         first_seen = np.where(is_old & ~is_new, _at(earlier.first_seen, rows), self._taken)
         return {
-            "state": take_rows(to_array(STATES, pa.string()), state),
+            "state": take_rows(to_array(_STATES, pa.string()), state),
             "first_seen": pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(first_seen)]),
         }
 

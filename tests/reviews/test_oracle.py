@@ -13,6 +13,7 @@ from support.review_oracle import (
     state_differences,
 )
 
+from inventory.reviews import database, result
 from inventory.reviews.baseline import baseline_of
 
 
@@ -35,3 +36,20 @@ def compare(seed, size, listed, defaults, *, has_facts):
 )
 def test_verdicts_tables_and_states_are_those_of_a_second_computation(seed, listed, defaults, has_facts):
     assert list(compare(seed, 40, listed, defaults, has_facts=has_facts)) == []
+
+
+def test_large_runs_have_the_findings_of_small_ones(monkeypatch):
+    old, new = random_fleet(random.Random(3), 40, ("versions",), has_facts=True)
+
+    def both():
+        with reviewed(old, {}) as done:
+            baseline = baseline_of("old", done.batches("findings"), done.rules)
+        with reviewed(new, {}) as done:
+            done.compare(baseline)
+            return done.findings, done.summary, done.exposure, done.envelope
+
+    small = both()
+    for module in (database, result):
+        monkeypatch.setattr(module, "FEW_ROWS", -1)
+    assert all(large.equals(table) for large, table in zip(both(), small, strict=True))
+    assert len(small[0])

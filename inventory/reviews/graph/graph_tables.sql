@@ -54,7 +54,7 @@ JOIN subjects AS s ON s.id = v.node
 LEFT JOIN facts AS f ON f.id = s.id
 LEFT JOIN open_nodes AS n ON n.node = v.open_attempts;
 
-CREATE VIEW exposure AS
+CREATE OR REPLACE VIEW exposure AS  -- no rule reads it
 SELECT
     s.id, s.subject, attempts(s.retries) AS most_attempts, s.age_s AS dropped_after_outage_s,
     t.type || ' ' || coalesce(t.place, '(unreadable)') AS failure_goes_to,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from inventory.printable import printable, printable_json
 from inventory.reviews.outputs.wording import template_of
+from inventory.reviews.read_ahead import read_ahead
 from inventory.reviews.reviewed import schema_of
 from inventory.tables.writer import guard_batch
 from inventory.version import __version__
@@ -31,15 +31,9 @@ def write_parquet(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
     """Writes one table as Parquet; its metadata has the rules that ran."""
     schema = schema_of(table)
     schema = schema.with_metadata({**schema.metadata, "inventory.rules": " ".join(reviewed.rules)})
-    with (
-        pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer,
-        ThreadPoolExecutor(max_workers=1) as second_core,
-    ):
-        write: Future[object] = second_core.submit(bool)
-        for batch in reviewed.rows(table):
-            write.result()
-            write = second_core.submit(writer.write_batch, batch)
-        write.result()
+    with pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer:
+        for batch in read_ahead(reviewed.rows(table)):
+            writer.write_batch(batch)
 
 
 def write_csv(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
@@ -47,7 +41,7 @@ def write_csv(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
     schema = schema_of(table)
     options = pa_csv.WriteOptions(quoting_style="needed")
     with pa_csv.CSVWriter(pa.PythonFile(sink, "w"), schema, write_options=options) as writer:
-        for batch in reviewed.rows(table):
+        for batch in read_ahead(reviewed.rows(table)):
             writer.write_batch(guard_batch(batch))
 
 
