@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
 from types import MappingProxyType
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from inventory.reviews.rule import Rule
     from inventory.reviews.verdicts import Codes, Ids
 
-_THREADS: Final = 2
 _MISSING: Final = {"function_facts": ("has_facts", "facts_missing"), "aliases": ("has_aliases", "alias_unresolved")}
 """Tables that a run may lack: the column of ``run``, and the reason of the verdict ``unknown``."""
 
@@ -172,30 +170,8 @@ class Evaluator:
                 details = take_rows(details, find_rows(subjects, answers.ids, kept.ids))
             return Evaluation(_count(judged), kept, details, query)
 
-    def evaluate_all(
-        self, rules: Mapping[str, Rule], parameters: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, Evaluation]:
-        """Evaluates rules in threads: what DuckDB plans and what NumPy computes uses one core each.
-
-        Raises:
-            UsageError: as :meth:`evaluate`, of the first rule that is broken.
-        """
-        with ExitStack() as stack, ThreadPoolExecutor(_THREADS) as pool:
-            cursors = {name: stack.enter_context(closing(self._connection.cursor())) for name in rules}
-            results = {
-                name: pool.submit(self._on(cursor).evaluate, rules[name], parameters[name])
-                for name, cursor in cursors.items()
-            }
-            try:
-                return {name: result.result() for name, result in results.items()}
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                for cursor in cursors.values():
-                    cursor.interrupt()
-                raise
-
-    def _on(self, connection: duckdb.DuckDBPyConnection) -> Evaluator:
-        """The same on another connection."""
+    def on(self, connection: duckdb.DuckDBPyConnection) -> Evaluator:
+        """The same on another connection to the database."""
         evaluator = copy(self)
         evaluator._connection = connection  # noqa: SLF001 - of this class
         return evaluator

@@ -18,6 +18,7 @@ from inventory.reviews.evaluate import Evaluation, Evaluator, RuleCounts
 from inventory.reviews.finding_rows import FindingRows
 from inventory.reviews.graph.graph_tables import compute_graph_tables
 from inventory.reviews.rule_process import evaluate_in_child
+from inventory.reviews.rule_threads import evaluate_in_threads
 from inventory.reviews.states import Comparison
 from inventory.settings import AssumedDefaults
 from inventory.tables.arrow import to_array
@@ -96,7 +97,7 @@ class Review:
         evaluator = Evaluator(self._connection, options.rule_timeout, keep_passes=options.keep_passes, few=FEW_ROWS)
         own = {name: rule for name, rule in self.rules.items() if name in options.user_rules}
         rules = {name: rule for name, rule in self.rules.items() if name not in own}
-        evaluations = evaluator.evaluate_all(rules, self._values)
+        evaluations = evaluate_in_threads(evaluator, self._connection, rules, self._values)
         if own:
             values = {name: self._values[name] for name in own}
             of_own = evaluate_in_child(
