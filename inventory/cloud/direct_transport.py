@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohappyeyeballs
@@ -176,7 +177,8 @@ class DirectTransport:
                 server_hostname=self._host.rstrip(".") if self._is_tls else None,
             )
         except BaseException:
-            sock.close()
+            with suppress(OSError):  # uvloop has closed it, unless it was cancelled very early
+                sock.close()
             raise
         self._open.add(connection)
         return connection
