@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from inventory.ledger.database import translate_sqlite_errors
+from inventory.ledger.database import cancellable, translate_sqlite_errors
 from inventory.ledger.reader import LISTED_ITEMS, LedgerView
 from inventory.ledger.schema import (
     INDEX,
@@ -21,14 +21,23 @@ from inventory.ledger.schema import (
 from inventory.urn import urn_range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from inventory.ledger.records import AnswerCount, Reject, SourceRead
 
 
+_CACHED_URNS: Final = 20_000
+"""URNs whose pages fit into SQLite's cache; in a larger tree, each URN out of order reads and writes a page."""
+
+
 class ListWriter(LedgerView):
     """The part of a ledger that is written before the first call."""
+
+    _last_urn: str | None = None
+    """The last URN of the list while it is loaded."""
+    _in_place = 0
+    """URNs that were put in their places."""
 
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_sqlite_errors(self._path)
@@ -51,7 +60,14 @@ class ListWriter(LedgerView):
             self._db.execute(f"DROP INDEX IF EXISTS {INDEX}")
             for table in LIST_TABLES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - no input
-            yield
+            self._db.execute("CREATE TEMP TABLE unsorted (urn TEXT NOT NULL, checksum INTEGER NOT NULL)")
+            self._last_urn, self._in_place = "", 0
+            try:
+                yield
+            finally:
+                self._last_urn = None
+            self.sort_urns()
+            self._db.execute("DROP TABLE unsorted")
             for table in LISTED_URNS:  # a list may name what is no URN
                 self._db.execute(f"DELETE FROM {table} WHERE name NOT IN (SELECT urn FROM urns)")  # noqa: S608 - no input
             counts = {
@@ -84,11 +100,27 @@ class ListWriter(LedgerView):
             self._db.executemany(statement, (with_checksum((name, kept)) for name, kept in items))
 
     def add_urns(self, urns: Iterable[str]) -> None:
-        """Adds URNs; ignores duplicates."""
+        """Adds URNs; ignores duplicates. In the load of a long list, those out of order wait for :meth:`sort_urns`."""
+        ordered, table = sorted(urns), "urns"
+        if self._last_urn is not None and ordered:
+            if ordered[0] < self._last_urn and self._in_place > _CACHED_URNS:
+                table = "unsorted"
+            else:
+                self._in_place += len(ordered)
+            self._last_urn = max(self._last_urn, ordered[-1])
         with translate_sqlite_errors(self._path):
-            ordered = sorted(urns)
             rows = zip(ordered, map(checksum_of_urn, ordered), strict=True)
-            self._db.executemany("INSERT OR IGNORE INTO urns VALUES (?, ?)", rows)
+            self._db.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", rows)  # noqa: S608 - no input
+
+    def sort_urns(self, check_cancelled: Callable[[], None] = lambda: None) -> None:
+        """Moves URNs that came out of order to their places, in order.
+
+        Args:
+            check_cancelled: called periodically; raise InterruptedRunError to end it.
+        """
+        with translate_sqlite_errors(self._path), cancellable(self._db, check_cancelled):
+            self._db.execute("INSERT OR IGNORE INTO urns SELECT * FROM unsorted ORDER BY urn")
+            self._db.execute("DELETE FROM unsorted")
 
     def add_rejects(self, rejects: Iterable[Reject]) -> None:
         """Adds input entries that are not function URNs."""

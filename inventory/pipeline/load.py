@@ -130,6 +130,7 @@ def load(
                     observer.on_load(entries)
             _flush(ledger, found, rejects)
             ledger.add_source(SourceRead(source.name, source.sha256, source.entries))
+        ledger.sort_urns(observer.on_wait)
         ledger.count_scopes(scope for scope, reason in scopes.items() if reason is None)
         ledger.add_calls(() if discovered is None else discovered.calls)
         record_list(ledger, settings, cleaned, discovered and to_block(discovered.coverage, discovered.failed_reports))
@@ -166,6 +167,7 @@ def load_checked(
             raise OutputError(f"{path} cannot be read: {error}") from None
         if digest.hexdigest() != sha256:
             raise OutputError(f"{path} is not the list of the plan; make the plan again with export --overwrite")
+        ledger.sort_urns(check_cancelled)
         ledger.add_source(SourceRead(path.name, sha256, entries))
         ledger.count_scopes(scopes)
         record_list(ledger, settings, 0, None)

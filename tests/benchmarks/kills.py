@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,8 @@ _TABLES = [f"{name}.{suffix}" for name in ("functions", "destinations", "rejects
 _WORKERS, _PROCESSES, _SCOPES = 8, 2, 6
 _ENDED = {0, 4, 5, 70}
 """Exit codes of an export whose processes are killed."""
+_UNREACHABLE = 2
+"""Exit code where the scheduler is lost before it answers."""
 _MAX_KILLS = 3  # of one run
 _PATIENCE = 240.0
 _KINDS = {
@@ -213,7 +216,8 @@ class Trial:
             export.kill()
             code = export.wait()
             self.faults.append(f"the export hangs after {self.kills[-1:]}")
-        if code not in _ENDED and code != -9:
+        is_unreachable = code == _UNREACHABLE and self.kills and self.kills[-1].kind == "scheduler"
+        if code not in _ENDED and code != -signal.SIGKILL and not is_unreachable:
             self.faults.append(f"exit code {code} after {self.kills[-1:]}: {self._message()}")
         if "Traceback" in self._log():
             self.faults.append(f"a traceback after {self.kills[-1:]}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import statistics
 import sys
 import tempfile
@@ -21,20 +20,15 @@ import server
 _URN = "urn:fss:cn-north-4:{:032x}:function:default:function-{:05d}:v{}\n"
 _SCOPE = 10_000
 """URNs of a scope."""
+_STEP = 2**31 - 1  # a prime, so that steps of this size visit each number once
 
 
 def write_scopes(path: Path, count: int, *, shuffled: bool = False) -> Path:
-    """Writes a list of distinct URNs in scopes of equal size, in order or with the scopes in turns."""
+    """Writes a list of distinct URNs in scopes of equal size, in order or in an order without a pattern."""
     with path.open("w", encoding="ascii") as file:
-        block: list[str] = []
-        for number in range(count):
-            scope = number % max(1, count // _SCOPE) if shuffled else number // _SCOPE
-            block.append(_URN.format(scope, number // 30, number % 30))
-            if len(block) == 100_000 or number == count - 1:
-                if shuffled:
-                    random.Random(number).shuffle(block)
-                file.writelines(block)
-                block.clear()
+        numbers = ((place * _STEP) % count for place in range(count)) if shuffled else iter(range(count))
+        for number in numbers:
+            file.write(_URN.format(number // _SCOPE, number // 30, number % 30))
     return path
 
 

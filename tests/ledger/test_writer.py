@@ -12,7 +12,8 @@ from support.ledgers import P, R, damaged_behind_its_header, load, of_another_ve
 from support.project import ROOT
 
 from inventory.cloud.pages import Operation
-from inventory.errors import LedgerUnusableError, OutputError
+from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
+from inventory.ledger import list_writer
 from inventory.ledger.records import AnswerCount, Reject, ScopeCount, SourceRead
 from inventory.ledger.schema import SCHEMAS, SORTED
 from inventory.ledger.writer import Ledger
@@ -36,6 +37,38 @@ def test_duplicates_are_stored_once(ledger):
         ledger.count_scopes([(R, P)])
     assert list(ledger.pending(R, P)) == [urn("a"), urn("b"), urn("c")]
     assert ledger.count_urns() == 3
+
+
+@pytest.mark.parametrize("names", ["dcbaabcd", "abcd", "zabzc", "bbaazyx"])
+def test_a_long_list_out_of_order_is_stored_as_one_in_order(ledger, names, monkeypatch):
+    monkeypatch.setattr(list_writer, "_CACHED_URNS", 1)
+    for _ in range(2):
+        with ledger.loading():
+            for name in names:
+                ledger.add_urns([urn(f"{name}{number}") for number in (2, 1)])
+            ledger.sort_urns()
+            ledger.count_scopes([(R, P)])
+        assert list(ledger.pending(R, P)) == sorted({urn(f"{name}{number}") for name in names for number in (1, 2)})
+        assert ledger.scopes() == [(R, P, 2 * len(set(names)))]
+        ledger.check()
+
+
+def test_a_load_that_is_cancelled_while_it_sorts_keeps_the_earlier_list(ledger, monkeypatch):
+    monkeypatch.setattr(list_writer, "_CACHED_URNS", 1)
+    monkeypatch.setattr("inventory.ledger.database._STEPS_BETWEEN_CHECKS", 10)
+
+    def cancel():
+        raise InterruptedRunError(2)
+
+    ledger.add_urns([urn("earlier")])
+    with pytest.raises(InterruptedRunError), ledger.loading():  # noqa: PT012 - the error comes from the last line
+        for name in "cba":
+            ledger.add_urns(urn(f"{name}{number}") for number in range(50))
+        ledger.sort_urns(cancel)
+    assert list(ledger.pending(R, P)) == [urn("earlier")]
+    with ledger.loading():
+        ledger.add_urns([urn("new")])
+    assert ledger.count_urns() == 1
 
 
 def test_what_is_settled_is_not_pending(ledger):
