@@ -1,4 +1,4 @@
-"""Access keys: found and renewed by the vendor's SDK, which signs each call."""
+"""Access keys: found and renewed by the vendor's SDK."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import logging
 import os
 import re
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from yarl import URL
-
 from inventory.cloud.credentials import is_header_safe
+from inventory.cloud.signature import RequestSigner
 from inventory.errors import CredentialRefusedError, CredentialsError
 from inventory.proxies import proxy_for
 from inventory.redaction import Redactor
@@ -105,12 +103,10 @@ class AccessKeys:
     def _is_fresh(self) -> bool:
         return bool(self.key) and self._clock() < self._check_at
 
-    def signer(self, project_id: str) -> SdkObject:
-        """Returns SDK credentials of one project with the current keys."""
-        from huaweicloudsdkcore.auth.credentials import BasicCredentials
-
-        signer = BasicCredentials(self.key, self._secret, project_id)
-        return signer.with_security_token(self._security_token) if self._security_token else signer
+    def signer(self, project_id: str, headers: Mapping[str, str]) -> RequestSigner:
+        """Returns a signer of the calls of one project with the current keys."""
+        token = {"X-Security-Token": self._security_token} if self._security_token else {}
+        return RequestSigner(self.key, self._secret, {**headers, "X-Project-Id": project_id, **token})
 
     def _copy_keys(self) -> None:
         """After a failed renewal the old keys remain, which may still be valid."""
@@ -133,7 +129,7 @@ class SigningCredential:
         self._keys = keys
         self._project_id = project_id
         self._default_headers = dict(headers)
-        self._signer: Any = None
+        self._signer: RequestSigner | None = None
         self._signer_generation = -1
         self.redactor = keys.redactor
         self.lockout = keys.lockout
@@ -157,24 +153,10 @@ class SigningCredential:
 
     def headers(self, url: str) -> Mapping[str, str]:
         """Returns the signed headers of a GET, including ``Host`` and the date."""
-        from huaweicloudsdkcore.sdk_request import SdkRequest
-
-        if self._signer_generation != self._keys.generation:
-            self._signer, self._signer_generation = self._keys.signer(self._project_id), self._keys.generation
-        parts = URL(url, encoded=True)
-        host = parts.raw_host or ""
-        host = f"[{host}]" if ":" in host else host
-        request = SdkRequest(
-            method="GET",
-            schema=parts.scheme,
-            host=host if parts.is_default_port() else f"{host}:{parts.port}",
-            resource_path=parts.raw_path,
-            query_params=list(parts.query.items()),
-            header_params={**self._default_headers, "X-Sdk-Date": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")},
-            body="",
-        )
-        signed: dict[str, str] = self._signer.sign_request(request).header_params
-        return signed
+        if self._signer is None or self._signer_generation != self._keys.generation:
+            self._signer = self._keys.signer(self._project_id, self._default_headers)
+            self._signer_generation = self._keys.generation
+        return self._signer.sign(url)
 
     async def renew(self, generation: int) -> bool:
         """Returns True if the keys are newer."""

@@ -10,11 +10,14 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.sdk_request import SdkRequest
 from support.runs import by_urn, export
 from yarl import URL
 
 from inventory.cloud.access_keys import AccessKeys, SigningCredential, create_access_keys, find_access_keys
 from inventory.cloud.accounts import AccessKeyProvider, find_account_credentials
+from inventory.cloud.signature import RequestSigner
 from inventory.emulator import Emulator, FileCloud, Keys
 from inventory.errors import CredentialRefusedError, CredentialsError, ExitCode
 from inventory.ledger.writer import Ledger
@@ -57,24 +60,45 @@ class SdkKeys:
         self.sk, self.security_token = f"{SK}{self.renewals}", f"{STS}{self.renewals}"
 
 
-def test_signature_equals_the_sdks(monkeypatch):
-    monkeypatch.setattr("inventory.cloud.access_keys.datetime", SimpleNamespace(now=lambda _zone: Moment()))
-    signature = SigningCredential(create_access_keys(AK, SK, ""), P, HEADERS)
-    url = URL(f"https://fg.example/v2/{P}/fgs/functions/{BASE}f.x:!prod/async-invoke-config", encoded=True)
-    signed = signature.headers(url)
-    assert signed["Host"] == "fg.example"
-    assert signed["X-Project-Id"] == P
-    assert signed["Authorization"] == (
-        f"SDK-HMAC-SHA256 Access={AK}, SignedHeaders=content-type;host;user-agent;x-project-id;x-sdk-date, "
-        "Signature=3714aeb3b4ced73e797f728d69a9fc2be30598a959d93576b422334edefb6822"
+PATHS = [
+    f"/v2/{P}/fgs/functions/{BASE}f.x:!prod/async-invoke-config",
+    f"/v2/{P}/fgs/functions/{BASE}f:latest/async-invoke-configs?limit=100&marker=0",
+    "/v2/p/fgs/functions?marker=0&maxitems=400",
+    "/v2/p/fgs/functions?b=2&a=%20x&a=%2Fy&c&d=&e=~!(),%E5%BC%82",
+    "/v2/p/%E5%BC%82%E6%AD%A5/a%20b/%252F(1)*'/",
+    "/prefix//x/",
+    "/",
+    "",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("sts", ["", STS])
+def test_signature_equals_the_sdks(path, sts):
+    url = f"https://fg.example:8443{path}"
+    signed = SigningCredential(create_access_keys(AK, SK, sts), P, {**HEADERS, "X_Unsigned": "1"}).headers(url)
+    parts = URL(url, encoded=True)
+    request = SdkRequest(
+        method="GET",
+        schema="https",
+        host="fg.example:8443",
+        resource_path=parts.raw_path,
+        query_params=list(parts.query.items()),
+        header_params={**HEADERS, "X_Unsigned": "1", "X-Sdk-Date": signed["X-Sdk-Date"]},
+        body="",
     )
+    credentials = BasicCredentials(AK, SK, P)
+    expected = (credentials.with_security_token(sts) if sts else credentials).sign_request(request).header_params
+    assert signed == expected
 
 
-class Moment:
-    """A fixed time."""
-
-    def strftime(self, _form) -> str:
-        return "20261124T030000Z"
+def test_date_of_a_signature_is_that_of_the_second():
+    clock = SimpleNamespace(now=0.5)
+    signer = RequestSigner(AK, SK, HEADERS, clock=lambda: clock.now)
+    dates = []
+    for clock.now in (0.5, 0.9, 1.0, 86_400.0):
+        dates.append(signer.sign("https://fg.example/a")["X-Sdk-Date"])
+    assert dates == ["19700101T000000Z", "19700101T000000Z", "19700101T000001Z", "19700102T000000Z"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +111,7 @@ class Moment:
     ],
 )
 def test_host_is_signed_as_sent(url, host):
-    assert SigningCredential(create_access_keys(AK, SK, ""), P, HEADERS).headers(URL(url))["Host"] == host
+    assert SigningCredential(create_access_keys(AK, SK, ""), P, HEADERS).headers(url)["Host"] == host
 
 
 @pytest.mark.parametrize("sts", ["", STS])
@@ -147,7 +171,7 @@ async def test_temporary_keys_are_renewed_once_in_a_thread():
     await asyncio.gather(*(scope.prepare() for scope in scopes))
     assert (found.renewals, keys.generation) == (2, 2)
     beating.cancel()
-    signed = scopes[0].headers(URL("http://x/a"))
+    signed = scopes[0].headers("http://x/a")
     assert signed["X-Security-Token"] == f"{STS}2"
     assert f"Access={AK}2," in signed["Authorization"]
     assert await scopes[0].renew(1)
