@@ -28,7 +28,7 @@ _CONFIG_FIELDS: Final = frozenset(
 Json = dict[str, Any]
 
 
-class Destination(msgspec.Struct, frozen=True):
+class Destination(msgspec.Struct, frozen=True, gc=False):
     """The destination for one event.
 
     Attributes:
@@ -44,7 +44,7 @@ class Destination(msgspec.Struct, frozen=True):
     extra: Json
 
 
-class AsyncInvokeConfig(msgspec.Struct, frozen=True):
+class AsyncInvokeConfig(msgspec.Struct, frozen=True, gc=False):
     """The async-invoke configuration of one function, version or alias.
 
     All fields are optional. A value that a typed field cannot hold exactly stays in ``extra`` under its name.

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from inventory.ledger.reader import LedgerView
     from inventory.outcome import Outcome
-    from inventory.tables.flatten import Rows
 
 URNS_PER_BLOCK: Final = 8_192
 """Batches end with a block, so the bytes of the tables do not depend on who flattens it."""
@@ -52,10 +51,13 @@ class BlockReader:
         Raises:
             LedgerUnusableError: a row is damaged.
         """
-        counts = Counts()
+        counts, zone, listed = Counts(), self._zone, self._listed
         add_function, add_destination, add_call = (batches.add for batches in self._batches)
         for urn, outcome in rows:
-            flat = self._flatten(urn, outcome)
+            try:
+                flat = flatten(urn, outcome, zone, listed=listed)
+            except (ValueError, UrnError) as error:  # a damaged body, which SQLite does not notice
+                raise self._ledger.damage_error(f"{urn}: {error}") from None
             size = LEAST_BYTES if outcome is None else LEAST_BYTES + len(outcome.body)
             add_function(flat.function, size)
             for row in flat.destinations:
@@ -68,13 +70,6 @@ class BlockReader:
         for batches in self._batches:
             batches.flush()
         return counts
-
-    def _flatten(self, urn: str, outcome: Outcome | None) -> Rows:
-        """The rows of a URN; detects damaged bodies, which SQLite does not notice."""
-        try:
-            return flatten(urn, outcome, self._zone, listed=self._listed)
-        except (ValueError, UrnError) as error:
-            raise self._ledger.damage_error(f"{urn}: {error}") from None
 
 
 def _to(write: Callable[[int, pa.RecordBatch], None], number: int) -> Callable[[pa.RecordBatch], None]:

@@ -124,13 +124,14 @@ def flatten(
         ValueError: the body of a configured URN is not a config.
     """
     row = UrnRow(function_urn, outcome, naive_zone, listed=listed)
-    destinations = [
-        _read_destination(DestinationRow(row, event, side))
-        for event, side in (("on_failure", row.config.on_failure), ("on_success", row.config.on_success))
-        if side is not None
-    ]
+    config = row.config
+    destinations = []
+    if config.on_failure is not None:
+        destinations.append(_read_destination(DestinationRow(row, "on_failure", config.on_failure)))
+    if config.on_success is not None:
+        destinations.append(_read_destination(DestinationRow(row, "on_success", config.on_success)))
     call = None if outcome is None else _read_call(row)
-    return Rows(_read_function(row), destinations, call, row.config.func_urn)
+    return Rows(_read_function(row), destinations, call, config.func_urn)
 
 
 def read_time(text: str | None, naive_zone: tzinfo | None = None) -> int | None:
