@@ -100,12 +100,14 @@ def parse(text: str, *, region: str | None = None, project_id: str | None = None
     """
     if len(text) > MAX_LENGTH:
         raise UrnError(f"{len(text)} characters long: a function URN has at most 269")
-    forbidden = (_FORBIDDEN_ASCII if text.isascii() else _FORBIDDEN).search(text)
+    is_ascii = text.isascii()
+    forbidden = (_FORBIDDEN_ASCII if is_ascii else _FORBIDDEN).search(text)
     if forbidden:
         character, position = describe_character(forbidden.group()), forbidden.start() + 1
         raise UrnError(f"character {character} at position {position} is not allowed in a function URN")
-    _check_look_alikes(text)
-    _check_categories(text)
+    if not is_ascii:
+        _check_look_alikes(text)
+        _check_categories(text)
     if not text:
         raise UrnError("empty")
     fields = text.split(":")
@@ -217,6 +219,8 @@ def _short(fields: list[str], region: str | None, project_id: str | None) -> Fun
             package = fields[0]
     if project_id is None:
         raise UrnError("a short form without a project: give --project-id to complete it")
+    if sum(map(len, (region, project_id, package, name, qualifier or ""))) > MAX_LENGTH - _FIXED_CHARACTERS:
+        raise UrnError(f"completed, it is over {MAX_LENGTH} characters long: a function URN has at most 269")
     return _build(region, project_id, package, name, qualifier)
 
 
@@ -236,8 +240,6 @@ def check_field(text: str, name: str) -> None:
 
 
 def _build(region: str, project_id: str, package: str, name: str, qualifier: str | None) -> FunctionUrn:
-    if sum(map(len, (region, project_id, package, name, qualifier or ""))) > MAX_LENGTH - _FIXED_CHARACTERS:
-        raise UrnError(f"completed, it is over {MAX_LENGTH} characters long: a function URN has at most 269")
     if project_id in _NOT_IN_A_PATH:  # a segment of the request path
         raise UrnError(f"project {project_id!r} cannot be a project id")
     if qualifier is None:

@@ -80,6 +80,7 @@ class AdaptiveRate:
         self._cap = cap or math.inf
         self._share = share
         self._margin = MARGIN
+        self.has_limits = False
         self._limits: dict[str, RateLimit] = {}
         self._learned_at = 0.0
         self._bound = self._cap
@@ -118,8 +119,6 @@ class AdaptiveRate:
     def ready_at(self) -> float:
         """When the next call respects all stated limits, wherever their windows begin."""
         ready = -math.inf
-        if not self._limits:
-            return ready
         for limit in self._limits.values():
             maximum = max(1, int(self._share * limit.calls))
             if len(self._sent) >= maximum:
@@ -186,6 +185,7 @@ class AdaptiveRate:
         if self._limits.get(limit.policy) == limit:
             return False
         self._limits[limit.policy] = limit
+        self.has_limits = True
         self._learned_at = now
         self._measured = self._used_since = self._trial = None
         self._margin = MARGIN

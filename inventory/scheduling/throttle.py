@@ -71,7 +71,9 @@ class Throttle:
 
     def ready_at(self, now: float) -> float:
         """When the next call may be sent; not after ``now`` if at once."""
-        ready = max(self._next_slot, self._paused_until, self.pace.ready_at())
+        ready = max(self._next_slot, self._paused_until)
+        if self.pace.has_limits:
+            ready = max(ready, self.pace.ready_at())
         if self._probe_sent is not None and now < self._probe_sent + self._probe_seconds:
             return max(ready, now + _POLL_SECONDS)
         return ready
@@ -81,9 +83,9 @@ class Throttle:
 
         Lost time is not made up for, so a suspended process sends no burst. A timer's delay does not move later slots.
         """
-        slot = max(self._next_slot, now - self._may_be_late()) if has_waited else now
         rate = self.pace.rate
         if rate < math.inf:
+            slot = max(self._next_slot, now - self._may_be_late()) if has_waited else now
             self._next_slot = slot + 1.0 / rate
         if self._is_probing:
             self._probe_sent = now
