@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import shutil
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Final, Literal
 
+import msgspec
 import typer
 
 from inventory.cli.measurement import measured
@@ -189,8 +190,8 @@ def _parse_day(text: str | None) -> date | None:
     if text is None:
         return None
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
-    except ValueError:
+        return msgspec.convert(text, date)  # as days of a settings file: YYYY-MM-DD only
+    except msgspec.ValidationError:
         raise UsageError(f"--as-of {text!r} is no day; give one such as 2026-11-28") from None
 
 

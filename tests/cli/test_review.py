@@ -95,6 +95,8 @@ def test_a_suppression_that_matches_nothing_is_a_warning_and_with_strict_an_erro
         (["run", "--table", "exposure"], 2, "--table needs --format csv, parquet or json"),
         (["run", "--only", "FGA999"], 2, "there is no such rule; the nearest is"),
         (["run", "--as-of", "tomorrow"], 2, "--as-of 'tomorrow' is no day"),
+        (["run", "--as-of", "2026-1-2"], 2, "--as-of '2026-1-2' is no day"),
+        (["run", "--as-of", "20260102"], 2, "--as-of '20260102' is no day"),
         (["run", "--new-only"], 2, "--new-only needs --baseline or --history"),
         (["run", "--baseline", "run", "--history", "."], 2, "give one of them"),
         (["run", "--baseline", "none.csv"], 4, "none.csv cannot be read as findings"),

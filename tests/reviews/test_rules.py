@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
-from support.reviewed_runs import RULES, call, config, dis, obs, review, run, smn, unreadable, urn, verdicts
+from support.reviewed_runs import FINISHED, RULES, call, config, dis, obs, review, run, smn, unreadable, urn, verdicts
 
 ALL = ("versions", "aliases")
 FAILED = {"x": "failed", "y": "not_attempted", "z": "not_found"}
 GAPS = {"x:latest": "unknown not_answered", "y:latest": "unknown not_attempted"}
+OLD = int((FINISHED - timedelta(days=90)).timestamp() * 1_000_000)
 NOT_CONFIGURED = {"n": "not_configured"}
 
 CASES = {
@@ -310,6 +312,10 @@ CASES = {
             run({**{f"f{number}": config(smn()) for number in range(50)}, "x": "failed"}),
             {**{f"f{number} on_failure": "unknown not_answered" for number in range(50)}, "x": "unknown not_answered"},
         ),
+        (
+            run({f"f{number}": config(smn()) for number in range(50)}),
+            {f"f{number} on_failure": "pass" for number in range(50)},
+        ),
     ],
     "FGA116": [
         (
@@ -483,6 +489,7 @@ CASES = {
                     "d": config(None, call("x")),
                     "e": config(retries=None),
                     "f": config(None, call("n")),
+                    "g": config(call("b"), retries=98),
                     **NOT_CONFIGURED,
                     **FAILED,
                 }
@@ -493,6 +500,7 @@ CASES = {
                 "c": "fail",
                 "d": "unknown not_answered",
                 "e": "unknown not_stated",
+                "g": "pass",
                 "f": "unknown default_unknown",
                 "n": "unknown default_unknown",
                 **GAPS,
@@ -533,6 +541,10 @@ CASES = {
                 }
             ),
             {**{f"f{number} on_failure": "fail" for number in range(21)}, "g on_failure": "pass"},
+        ),
+        (
+            run({f"f{number}": config(obs()) for number in range(20)}),
+            {f"f{number} on_failure": "pass" for number in range(20)},
         ),
     ],
     "FGA401": [
@@ -608,6 +620,7 @@ CASES = {
                     "e": config(age=86_401),
                     "f": config(age=None),
                     "g": config(age=None, retries=9),
+                    "h": config(age=86_400),
                     **NOT_CONFIGURED,
                     **FAILED,
                 }
@@ -620,6 +633,7 @@ CASES = {
                 "e": "fail",
                 "f": "unknown not_stated",
                 "g": "fail",
+                "h": "pass",
                 **GAPS,
             },
         ),
@@ -653,6 +667,8 @@ CASES = {
                     "b:v1": config(last_modified=1_700_000_000_000_000),
                     "c:v1": config(last_modified=1_764_000_000_000_000 + 30_000_000_000_000),
                     "d:v1": config(),
+                    "g:v1": config(last_modified=OLD),
+                    "h:v1": config(last_modified=OLD - 1),
                     "e": config(last_modified=1_700_000_000_000_000),
                     "f:v1": "failed",
                 },
@@ -664,6 +680,8 @@ CASES = {
                 "b:v1": "pass",
                 "c:v1": "pass",
                 "d:v1": "unknown not_stated",
+                "g:v1": "pass",
+                "h:v1": "fail",
                 "f:v1": "unknown not_answered",
             },
         ),
@@ -729,6 +747,23 @@ def test_allowed_regions_turn_the_rule_on():
         "b:latest on_failure": "pass",
         "d:latest on_failure": "unknown param_unreadable",
     }
+
+
+@pytest.mark.parametrize(
+    ("age", "retries", "pages"),
+    [
+        (0, 0, ["API reference of the PUT", "API reference of the GET"]),
+        (1, 0, ["API reference of the GET"]),
+        (86_401, 0, ["API reference of the PUT", "API reference of the GET"]),
+        (60, 8, ["API reference of the PUT and console"]),
+        (60, 9, ["API reference of the GET", "API reference of the PUT and console"]),
+    ],
+)
+def test_a_value_outside_a_range_names_the_pages_whose_range_it_is(age, retries, pages):
+    with review(run({"f": config(age=age, retries=retries)}), {"FGA501": RULES["FGA501"]}) as done:
+        (finding,) = done.findings.to_pylist()
+    outside = json.loads(finding["evidence"])["outside_of"]
+    assert [page.partition(": ")[2].rpartition(", ")[0] for page in outside] == pages
 
 
 def test_a_cycle_is_one_finding_with_its_urns():
