@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,7 @@ from inventory.scheduling.lane import Lane
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inventory.scheduling.endpoint import Endpoint
+    from inventory.scheduling.endpoint import Endpoint, Entry
 
 MAX_WAIT_SECONDS: Final = 3600.0
 """Longest wait for a call of a run without a time limit."""
@@ -25,6 +25,8 @@ _SHORTEST_SECONDS: Final = 1e-6
 """Shortest timer that moves the clock."""
 _MIXER: Final = 2654435761
 """Odd factor that spreads numbers (Knuth's multiplicative hash)."""
+_MAX_OLD: Final = 64
+"""Outdated entries of a heap that cost less than their removal."""
 _RESERVE: Final = 4
 """One in so many workers is kept for scopes that use less than their share."""
 
@@ -164,6 +166,9 @@ class Dispatcher:
         endpoint = lane.endpoint
         held = lane.held // self._share if endpoint.is_limited else lane.held
         heappush(endpoint.ready, (lane.is_silent, held, lane.turn, self._rank(lane), lane.token, lane))
+        if len(endpoint.ready) > 2 * len(endpoint.lanes) + _MAX_OLD:
+            endpoint.ready = [entry for entry in endpoint.ready if not self._is_old(entry)]
+            heapify(endpoint.ready)
         self._ready[endpoint] = None
 
     @staticmethod
@@ -202,11 +207,14 @@ class Dispatcher:
             else:
                 full.add(best)
 
+    def _drop_old(self, endpoint: Endpoint) -> None:
+        while endpoint.ready and self._is_old(endpoint.ready[0]):
+            heappop(endpoint.ready)
+
     @staticmethod
-    def _drop_old(endpoint: Endpoint) -> None:
-        ready = endpoint.ready
-        while ready and (ready[0][5].token != ready[0][4] or not ready[0][5].waiting):
-            heappop(ready)
+    def _is_old(entry: Entry) -> bool:
+        lane = entry[5]
+        return lane.token != entry[4] or not lane.waiting
 
     def _wait_for(self, endpoint: Endpoint, ready: float, now: float) -> None:
         if ready < math.inf:  # otherwise, an answer ends the wait

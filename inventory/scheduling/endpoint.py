@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from inventory.scheduling.circuit_breaker import Outage
 from inventory.scheduling.throttle import Throttle
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from inventory.errors import CallError, ThrottledError
     from inventory.scheduling.lane import Lane
+
+    Entry: TypeAlias = tuple[bool, float, int, int, int, Lane]
 
 SHARED_POLICIES: Final = frozenset({"ip", "api"})
 """Limits per client address and per API, which count the calls of all scopes (api-facts.md sections 3.6 and 10)."""
@@ -53,7 +55,7 @@ class Endpoint:
         self.in_flight = 0
         self.failed: CallError | None = None
         self.lanes: dict[Lane, None] = {}
-        self.ready: list[tuple[bool, float, int, int, int, Lane]] = []
+        self.ready: list[Entry] = []
         self.token = 0
         self._clock = clock
         self._outage = Outage()

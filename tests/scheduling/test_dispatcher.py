@@ -97,6 +97,23 @@ def simulate(in_virtual_time, make_queues, *, size=64, seconds=float("inf"), unt
     return in_virtual_time(test)
 
 
+def test_the_queue_of_an_endpoint_does_not_grow_with_the_calls(in_virtual_time):
+    longest = 0
+
+    async def test(clock):
+        nonlocal longest
+        simulation, endpoint = Simulation(clock), Endpoint(clock=clock)
+        queues = [simulation.scope(str(n), endpoint, calls=50, cap=0.0) for n in range(100)]
+        task = asyncio.create_task(run(queues, simulation.dispatcher))
+        while not task.done():
+            await asyncio.sleep(0.01)
+            longest = max(longest, len(endpoint.ready))
+        return simulation
+
+    assert len(in_virtual_time(test).accepted) == 5000
+    assert 100 <= longest <= 300
+
+
 @pytest.mark.parametrize(("calls", "seconds", "scopes"), [(150, 1.0, 20), (30, 1.0, 7), (600, 60.0, 5)])
 @pytest.mark.parametrize("kind", [FixedWindow, SlidingWindow])
 def test_a_shared_limit_is_used_and_shared_equally(in_virtual_time, kind, calls, seconds, scopes):
