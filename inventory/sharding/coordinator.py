@@ -102,8 +102,8 @@ class Coordinator:
         Raises:
             InterruptedRunError: the run was cancelled, and all shards have delivered.
         """
-        own = self.delivered
-        waiting = [shard for shard in self.plan.shards if not (shard.number in own and own[shard.number].is_complete)]
+        complete = {number for number, own in self.delivered.items() if own.is_complete}
+        waiting = [shard for shard in self.plan.shards if shard.number not in complete]
         await run_in_thread(remove_progress, self._place, [shard.number for shard in waiting])
         share = endpoint_share or 1 / max(1, min(pool.size, len(waiting)))
         work = asyncio.ensure_future(self._run_all(waiting, pool, share, deadline))

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import uuid
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inventory.errors import ExitCode, OutputError, UsageError
+from inventory.runs.shard_files import shard_path
 from inventory.runs.shard_plan import VERSIONS
 from inventory.scheduling.commands import STOP_SECONDS, Conversation, ask_once, run_command
 from inventory.scheduling.machine import count_cores
@@ -28,9 +30,7 @@ if TYPE_CHECKING:
     Engine = Callable[[str, Plan, Sharding, Mapping[str, str]], AbstractAsyncContextManager["Pool"]]
 
 _CONNECT_SECONDS: Final = 30.0
-_POLL_SECONDS: Final = 0.25
-_LEASE_SECONDS: Final = 1.0
-"""Wait for a lease, before a worker looks whether it is still wanted."""
+_POLL_SECONDS: Final = 0.5
 DECIDED: Final = (ExitCode.ANSWERED, ExitCode.SOME_FAILED, ExitCode.CREDENTIALS, ExitCode.STOPPED)
 """Exit codes after which a shard is not run again in this session, if it is delivered."""
 
@@ -173,7 +173,9 @@ async def _run_dask_task(
         if isinstance(error, _ShardFailedError):
             return Ended(*error.args)
         if client.status != "running" or future.status == "cancelled":
-            raise OutputError(f"the scheduler is gone ({error or future.status}); continue with --resume")
+            raise OutputError(
+                f"the scheduler or its workers are gone ({error or future.status}); continue with --resume"
+            )
         if error is not None:
             return Ended(ExitCode.BUG, f"{type(error).__name__}: {error}")
         code, message, worker = await future
@@ -195,7 +197,7 @@ def run_on_dask_worker(
 ) -> tuple[int, str, str]:
     """The task: runs the command of a shard, on one worker at a time; returns code, message and worker.
 
-    It stops when its event is set, and when the scheduler has cancelled it, because the process that waits is gone.
+    It stops when its event is set, or the scheduler has cancelled it, because the process that waits is gone.
     """
     distributed = _load("distributed")
     worker, event = distributed.get_worker(), distributed.Event(stop)
@@ -205,15 +207,18 @@ def run_on_dask_worker(
         return bool(task.state == "cancelled" or event.is_set())
 
     lease = distributed.Semaphore(1, f"inventory-{place}-{number}")
-    while not lease.acquire(timeout=_LEASE_SECONDS):
+    while not lease.acquire(timeout=_POLL_SECONDS):
         if is_stopped():
             return (*Ended(ExitCode.SIGTERM, ""), worker.address)
-    more = () if is_here else ("--work-dir", str(Path(worker.local_directory) / "inventory"))
+    folder = Path(worker.local_directory) / f"inventory-{uuid.uuid5(uuid.NAMESPACE_URL, place)}"
+    more = () if is_here else ("--work-dir", str(folder))
     try:
         end = Ended(*asyncio.run(ask_once(shard_command(place, number, (*arguments, *more)), is_stopped)))
     finally:
         lease.release()
-    if end.code not in DECIDED and not is_stopped():
+    if end.code in DECIDED:  # delivered
+        shutil.rmtree(folder / shard_path(number), ignore_errors=True)
+    elif not is_stopped():
         raise _ShardFailedError(*end)
     return (*end, worker.address)
 
@@ -234,6 +239,7 @@ async def _dask_cluster(processes: int | None, environment: Mapping[str, str]) -
             )
             for command in commands
         ]
+        tasks[1].add_done_callback(lambda _: tasks[0].cancel())  # without workers, a scheduler waits forever
         try:
             while not file.exists():
                 if tasks[0].done():

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from inventory.settings import ExportSettings
 
 URNS_PER_SHARD: Final = 25_000
-Credential = tuple[str | None, ...]
-"""What identifies a credential."""
+Credential = tuple[str | None, ...]  # what identifies it
 
 
 class Sharding(NamedTuple):

@@ -35,7 +35,7 @@ _WORKERS, _PROCESSES, _SCOPES = 8, 2, 6
 _ENDED = {0, 4, 5, 70}
 """Exit codes of an export whose processes are killed."""
 _UNREACHABLE = 2
-"""Exit code where the scheduler is lost before it answers."""
+"""Exit code where the scheduler is lost before it answers; without workers, it stops."""
 _MAX_KILLS = 3  # of one run
 _PATIENCE = 240.0
 _KINDS = {
@@ -216,7 +216,7 @@ class Trial:
             export.kill()
             code = export.wait()
             self.faults.append(f"the export hangs after {self.kills[-1:]}")
-        is_unreachable = code == _UNREACHABLE and self.kills and self.kills[-1].kind == "scheduler"
+        is_unreachable = code == _UNREACHABLE and self.kills and self.kills[-1].kind in {"scheduler", "nanny"}
         if code not in _ENDED and code != -signal.SIGKILL and not is_unreachable:
             self.faults.append(f"exit code {code} after {self.kills[-1:]}: {self._message()}")
         if "Traceback" in self._log():

@@ -33,7 +33,8 @@ master_process off;
 worker_processes 1;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off;
+  log_format calls '$msec $project';
+  access_log {log};
   tcp_nodelay on;
   keepalive_timeout 1h;
   keepalive_requests 1000000000;
@@ -45,7 +46,7 @@ http {{
   large_client_header_buffers 4 64k;
   server {{
     listen 127.0.0.1:{port} backlog=2048;
-    location ~ "^/v2/[^/]+/fgs/functions/(?<urn>[^/]+)/async-invoke-config$" {{
+    location ~ "^/v2/(?<project>[^/]+)/fgs/functions/(?<urn>[^/]+)/async-invoke-config$" {{
       default_type application/json;
       add_header X-Request-Id $request_id;
       return 200 '{body}';
@@ -79,12 +80,13 @@ def find_nginx() -> str | None:
 
 
 @contextmanager
-def running(folder: Path, urns: Path) -> Iterator[Server]:
+def running(folder: Path, urns: Path, log: Path | None = None) -> Iterator[Server]:
     """A server that knows every URN of a list.
 
     Args:
         folder: for the files of the server.
         urns: the list; nginx needs none, it answers for every URN.
+        log: gets seconds and project of each call, from nginx.
     """
     nginx = find_nginx()
     if nginx is None:
@@ -92,16 +94,17 @@ def running(folder: Path, urns: Path) -> Iterator[Server]:
         with _emulator(folder, urns) as server:
             yield server
     else:
-        with _nginx(nginx, folder) as server:
+        with _nginx(nginx, folder, log) as server:
             yield server
 
 
 @contextmanager
-def _nginx(program: str, folder: Path) -> Iterator[Server]:
+def _nginx(program: str, folder: Path, log: Path | None) -> Iterator[Server]:
     port = _free_port()
     body = (BODY % "$urn").replace("\\", "\\\\")  # nginx takes one layer of backslashes off
     conf = folder / "nginx.conf"
-    conf.write_text(_CONF.format(folder=folder, port=port, body=body))
+    calls = "off" if log is None else f"{log} calls buffer=64k"
+    conf.write_text(_CONF.format(folder=folder, port=port, body=body, log=calls))
     version = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
     command = [program, "-e", "stderr", "-p", str(folder), "-c", str(conf)]
     with subprocess.Popen(command) as process:
