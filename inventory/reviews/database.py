@@ -38,7 +38,7 @@ _LOADED: Final = f"""
 RESET disabled_optimizers; SET memory_limit = '{MEMORY_LIMIT}'
 """
 
-FEW_ROWS: Final = 50_000
+FEW_ROWS: Final = 20_000
 """Of a smaller run, each query is planned longer than it runs."""
 
 COLUMNS: Final = {

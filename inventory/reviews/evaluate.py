@@ -77,9 +77,10 @@ SELECT
 FROM (\n{query}\n) WHERE TRY_CAST(id AS INTEGER) IS NOT NULL
 """
 _CODES: Final = ("fails", "reason", "severity", "is_representative")
+# The evidence of a cycle is that of one of its URNs.
+_IS_FINDING: Final = "CASE WHEN fails THEN {is_representative} ELSE fails IS NULL OR {keep_passes} END"
 _DETAIL_COLUMNS: Final = """,
-    CASE WHEN fails IS DISTINCT FROM false OR {keep_passes} THEN {evidence} END AS evidence,
-    CASE WHEN fails IS DISTINCT FROM false OR {keep_passes} THEN {target} END AS target
+    CASE WHEN {is_finding} THEN {evidence} END AS evidence, CASE WHEN {is_finding} THEN {target} END AS target
 """
 _DETAILS: Final = ("evidence", "target")
 
@@ -156,7 +157,7 @@ class Evaluator:
             else:
                 used = {name: parameters[name] for name in rule.used}
                 types = self._column_types(rule, used)
-                columns = _detail_columns(types, keep_passes=self._keep_passes)
+                columns = _detail_columns(rule, types, keep_passes=self._keep_passes)
                 query = f"SELECT id{columns} FROM (\n{_with_ids(rule, types)}\n)"  # noqa: S608 - checked
                 is_few = len(subjects.ids) <= self._few
                 rows = self._table(_answers_query(rule, types, columns if is_few else ""), used)
@@ -295,15 +296,20 @@ def _answers_query(rule: Rule, types: Mapping[str, str], details: str) -> str:
         severity=f"CASE WHEN severity IS NULL THEN 0 ELSE {severity} END::UTINYINT"
         if "severity" in types
         else "0::UTINYINT",
-        is_representative="coalesce(subject = component, true)::UTINYINT" if rule.subject == "cycle" else "1::UTINYINT",
+        is_representative=f"{_is_representative(rule)}::UTINYINT",
         details=details,
         query=_with_ids(rule, types),
     )
 
 
-def _detail_columns(types: Mapping[str, str], *, keep_passes: bool) -> str:
+def _is_representative(rule: Rule) -> str:
+    return "coalesce(subject = component, true)" if rule.subject == "cycle" else "true"
+
+
+def _detail_columns(rule: Rule, types: Mapping[str, str], *, keep_passes: bool) -> str:
+    keep = str(keep_passes).lower()
     return _DETAIL_COLUMNS.format(
-        keep_passes=str(keep_passes).lower(),
+        is_finding=_IS_FINDING.format(is_representative=_is_representative(rule), keep_passes=keep),
         evidence="to_json(evidence)::VARCHAR" if "evidence" in types else "NULL::VARCHAR",
         target="target::VARCHAR" if "target" in types else "NULL::VARCHAR",
     )

@@ -58,6 +58,21 @@ FROM (
 );
 """
 
+CALLS = """
+UPDATE fleet SET status = 'configured';
+CREATE TABLE destinations AS
+SELECT
+    f.i, f.function || ':latest' AS function_urn, 'cn-north-4' AS region, f.project_id, f.function_name,
+    'latest' AS qualifier, event, 'FunctionGraph' AS type, 'FunctionGraph' AS destination, '{}' AS param,
+    true AS param_valid, t.function || ':latest' AS target_function_urn
+FROM fleet AS f, (VALUES ('on_success'), ('on_failure')) AS events(event), fleet AS t
+WHERE t.i = CASE $graph
+    WHEN 'ring' THEN (f.i + 1) % $functions
+    WHEN 'pairs' THEN xor(f.i, 1)
+    ELSE (hash(f.i, event) % $functions)::BIGINT END
+    AND (event = 'on_success' OR $graph = 'random');
+"""
+
 FACTS = """
 SELECT
     function || ':latest' AS function_urn, 'cn-north-4' AS region, project_id, package, function_name,
@@ -69,12 +84,18 @@ FROM fleet ORDER BY function_urn
 """
 
 
-def write_fleet(folder, functions):
-    """Writes a run of that many functions with about 1.5 destinations each, and their facts."""
+def write_fleet(folder, functions, graph="fleet"):
+    """Writes a run of that many functions with about 1.5 destinations each, and their facts.
+
+    In other graphs each function calls others: all in one ring, in pairs, or two at random.
+    """
     folder.mkdir(parents=True)
     with duckdb.connect(config={"memory_limit": "4GB", "threads": 2}) as connection:
         connection.execute(FLEET, {"functions": functions})
-        connection.execute(DESTINATIONS, {"functions": functions})
+        if graph == "fleet":
+            connection.execute(DESTINATIONS, {"functions": functions})
+        else:
+            connection.execute(CALLS, {"functions": functions, "graph": graph})
         files = [
             _write(connection, folder, "functions", FUNCTIONS),
             _write(connection, folder, "destinations", "SELECT * FROM destinations ORDER BY function_urn, event"),
