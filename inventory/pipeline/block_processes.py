@@ -25,6 +25,7 @@ from inventory.ledger.reader import AFTER_ALL
 from inventory.pipeline import urn_blocks
 from inventory.pipeline.urn_blocks import BlockReader
 from inventory.runs.manifest import Counts  # noqa: TC001 - msgspec reads the type
+from inventory.tables.writer import PACKED, UNPACKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,6 @@ _LENGTH_BYTES: Final = 8
 _POLL_SECONDS: Final = 0.1
 _COLLECT_AFTER: Final = 50_000
 """Threshold of the garbage collector, in new objects."""
-_PACKED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _ERRORS: Final = {error.__name__: error for error in (LedgerUnusableError, OutputError)}
 
 
@@ -111,7 +111,7 @@ class BlockProcesses:
             while counts is None:
                 message = process.receive(check_cancelled)
                 for table, stream in message.batches:
-                    for batch in pa.ipc.open_stream(stream):
+                    for batch in pa.ipc.open_stream(stream, options=UNPACKED):
                         write(table, batch)
                 counts = message.counts
             yield counts
@@ -224,7 +224,7 @@ def _pack(batches: list[tuple[int, pa.RecordBatch]]) -> Iterator[tuple[int, byte
         own = [batch for number, batch in batches if number == table]
         if own:
             sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, own[0].schema, options=_PACKED) as stream:
+            with pa.ipc.new_stream(sink, own[0].schema, options=PACKED) as stream:
                 for batch in own:
                     stream.write_batch(batch)
             yield table, sink.getvalue().to_pybytes()
