@@ -125,12 +125,13 @@ class _Fetcher:
         return self._observer.signal_number is not None or self._out_of_time is not None
 
     def _queue(self, opened: OpenScope, urn_count: int) -> worker_pool.JobQueue[_Job]:
-        key = opened.settings.region, opened.settings.project_id
+        key = region, project_id = opened.settings.region, opened.settings.project_id
         was_accepted = self._ledger.has_success(*key)
 
         def count_call(operation: str, http_status: int) -> None:
             self._calls += 1
-            self._ledger.count_call(*key, operation, http_status, of_urn=operation == Operation.SHOW_CONFIG)
+            of_urn = operation == Operation.SHOW_CONFIG
+            self._ledger.count_call(region, project_id, operation, http_status, of_urn=of_urn)
 
         self._open[key] = scope = opened.start(
             count_call, self._limits, self._dispatcher, was_accepted=was_accepted, has_second_opinion=True
