@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -133,6 +134,25 @@ class Ledger(ListWriter):
         finally:
             self._db.close()
             self._lock.release()
+
+    @contextmanager
+    def log_moved_meanwhile(self) -> Iterator[None]:
+        """Moves the log into the file in a thread, while this block only reads; closing has less to do then."""
+        thread = threading.Thread(target=self._move_log) if self.is_shared else None
+        if thread is not None:
+            with suppress(RuntimeError):  # a limit of threads
+                thread.start()
+        try:
+            yield
+        finally:
+            if thread is not None and thread.ident is not None:
+                thread.join()
+
+    def _move_log(self) -> None:
+        with suppress(sqlite3.Error):  # the rest stays in the log
+            address = f"{self._path.absolute().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(address, uri=True, timeout=0)) as database:
+                database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def requeue_failures(self) -> None:
         """Makes failed URNs pending; each keeps its outcome until the next."""

@@ -75,7 +75,7 @@ def build_tables(
     """
     ledger.sort_outcomes(observer.check_cancelled)
     scopes = ScopeRows()
-    with ExitStack() as stack:
+    with ledger.log_moved_meanwhile(), ExitStack() as stack:
         writers: list[TableWriter | PartsWriter] = []
 
         def open_writer(table: schema.Table, max_rows: int) -> TableWriter | PartsWriter:

@@ -24,13 +24,14 @@ class GroupCommit:
         self._ledger = ledger
         self._waiters: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()  # a system call each time
 
     def wait(self) -> asyncio.Future[None]:
         """Returns a future that is done when everything that was recorded is committed.
 
         It raises OutputError if the ledger cannot be written.
         """
-        waiter = asyncio.get_running_loop().create_future()
+        waiter = self._loop.create_future()
         self._waiters.append(waiter)
         if len(self._waiters) == 1:
             self._task = asyncio.create_task(self._commit_when_quiet())

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.ledgers import P, R, damaged_behind_its_header, load, of_another_version, outcome, urn
@@ -14,6 +15,7 @@ from support.project import ROOT
 from inventory.cloud.pages import Operation
 from inventory.errors import InterruptedRunError, LedgerUnusableError, OutputError
 from inventory.ledger import list_writer
+from inventory.ledger.reader import LedgerView
 from inventory.ledger.records import AnswerCount, Reject, ScopeCount, SourceRead
 from inventory.ledger.schema import SCHEMAS, SORTED
 from inventory.ledger.writer import Ledger
@@ -416,3 +418,17 @@ def test_a_ledger_that_stores_outcomes_sorted_is_continued_as_it_is(path):
         ledger.commit()
         ledger.check()
         assert [settled and settled.status for _, settled in ledger.rows()] == ["configured", "configured", None]
+
+
+def test_the_file_has_all_of_the_log_before_it_is_closed(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        load(ledger)
+        with ledger.log_moved_meanwhile():
+            assert ledger.count_settled() == 1
+        copy = Path(shutil.copy(path, tmp_path / "copy"))
+        with LedgerView(copy) as view:
+            assert (view.count_urns(), view.count_settled()) == (3, 1)
+        ledger.record(outcome(urn("b")))
+    with LedgerView(path) as view:
+        assert view.count_settled() == 2

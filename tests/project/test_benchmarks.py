@@ -73,3 +73,11 @@ def test_the_benchmark_of_reviews_runs():
     ((functions, *_, findings),) = table_rows(done.stdout)
     assert functions == "300"
     assert int(findings.replace(",", "")) > 300
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it cannot measure a child process")
+def test_the_benchmark_of_tables_runs():
+    command = [sys.executable, BENCHMARKS / "tables.py", "--rows", "2000", "--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [row[:2] for row in table_rows(done.stdout)] == [["2,000", "1"], ["2,000", "2"]]
