@@ -742,3 +742,39 @@ def test_a_scope_is_freed_when_it_is_not_used_any_more(in_virtual_time):
         assert in_virtual_time(test)() is None
     finally:
         gc.enable()
+
+
+def test_a_call_that_is_sent_at_once_reads_the_clock_at_most_three_times_and_makes_no_task(in_virtual_time):
+    cloud = Cloud(after(then=OK), latency=0.0)
+
+    async def test(clock):
+        readings = 0
+
+        def counted() -> float:
+            nonlocal readings
+            readings += 1
+            return clock()
+
+        scope = cloud.scope(counted)
+        await scope.fetch_config("first")
+        tasks = len(asyncio.all_tasks())
+        readings = 0
+        for name in ("second", "third"):
+            await scope.fetch_config(name)
+        assert len(asyncio.all_tasks()) == tasks
+        return readings / 2
+
+    assert in_virtual_time(test) <= 3
+
+
+def test_a_call_with_a_proven_access_key_does_not_wait_for_its_turn(in_virtual_time):
+    cloud = Cloud(after(then=OK))
+    cloud.credential.lockout = Lockout()
+
+    async def test(clock):
+        scope = cloud.scope(clock)
+        await scope.fetch_config("first")
+        cloud.credential.lockout.try_acquire = None  # is not called any more
+        return await scope.fetch_config("second")
+
+    assert in_virtual_time(test).status == "configured"
