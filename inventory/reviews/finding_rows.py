@@ -14,6 +14,7 @@ from inventory.reviews import findings as declared
 from inventory.reviews.database import registered, translate_errors
 from inventory.reviews.evaluate import VIEWS, severity_names
 from inventory.reviews.read_ahead import read_ahead
+from inventory.reviews.states import cut
 from inventory.reviews.subject_names import SubjectNames
 from inventory.reviews.verdicts import PART, REASONS, VERDICTS
 from inventory.settings import SEVERITIES
@@ -81,7 +82,7 @@ class FindingRows:
         for group in self._groups(comparison):
             rows = self._rows(group, comparison)
             if comparison is not None:
-                rows = comparison.with_ended(group.rule.id, group.severity, rows)
+                rows = cut(comparison.with_ended(group.rule.id, group.severity, rows), _ROWS_PER_BATCH)
             constants = {
                 "rule": group.rule.id,
                 "severity": group.severity,

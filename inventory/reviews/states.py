@@ -98,7 +98,7 @@ FROM stated
 """
 _ENDED: Final = """
 SELECT
-    * EXCLUDE (rule, severity),
+    * EXCLUDE (rule, severity) REPLACE (epoch_us(first_seen) AS first_seen),
     split_part(subject, ':', 3) AS region, split_part(subject, ':', 4) AS project_id,
     split_part(subject, ':', 6) AS package, split_part(subject, ':', 7) AS function_name,
     ltrim(nullif(split_part(subject, ':', 8), ''), '!') AS qualifier
@@ -221,11 +221,23 @@ def _key(rows: pa.Table, row: int) -> tuple[str, str]:
     return rows["subject"][row].as_py(), rows["event"][row].as_py() or ""
 
 
-def _merge(*tables: pa.Table) -> pa.Table:
-    first, *others = tables
-    rows = pa.concat_tables([first, *(table.select(first.column_names).cast(first.schema) for table in others)])
+def _merge(first: pa.Table, second: pa.Table) -> pa.Table:
+    rows = pa.concat_tables([first, second.select(first.column_names)])
     names = pa.table({"subject": rows["subject"], "event": rows["event"].fill_null(to_scalar("", pa.string()))})
     return rows.take(pc.sort_indices(names, [(name, "ascending") for name in names.column_names]))
+
+
+def cut(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yields the rows of tables in tables of that many rows, the last one of fewer."""
+    rest = next(tables, None)
+    if rest is None:
+        return
+    for table in tables:
+        while len(rest) >= rows:
+            yield rest.slice(0, rows)
+            rest = rest.slice(rows)
+        rest = pa.concat_tables([rest, table.select(rest.column_names)])
+    yield from (rest.slice(start, rows) for start in range(0, len(rest), rows))
 
 
 def _find(ids: Numbers, wanted: Numbers) -> Numbers:

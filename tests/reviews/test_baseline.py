@@ -16,6 +16,7 @@ from support.written_runs import (
 )
 
 from inventory.errors import OutputError, UsageError
+from inventory.reviews import finding_rows
 from inventory.reviews.baseline import is_findings_file, read_baseline
 from inventory.reviews.outputs.documents import write_csv, write_json, write_parquet
 from inventory.reviews.request import Request, review_run
@@ -103,12 +104,16 @@ def test_each_finding_has_its_state(tmp_path, as_baseline):
     }
 
 
-def test_findings_with_a_baseline_keep_their_order(tmp_path):
+@pytest.mark.parametrize("rows_per_batch", [1, 3, 7, 50_000])
+def test_findings_with_a_baseline_keep_their_order(tmp_path, rows_per_batch, monkeypatch):
+    monkeypatch.setattr(finding_rows, "_ROWS_PER_BATCH", rows_per_batch)
     names = [f"f{number}" for number in range(20)]
     old = write_run(tmp_path / "old", {urn(name): SILENT for name in names})
     new = write_run(tmp_path / "new", {urn(name): SILENT if "1" in name else SAFE for name in names}, day=7)
-    subjects = [row["subject"] for row in rows_of(new, baseline=str(old))]
-    assert subjects == sorted(map(urn, names))
+    with review_run(new, Request(only=(RULE,), baseline=str(old))) as result:
+        batches = [batch.column("subject").to_pylist() for batch in result.findings()]
+    assert [subject for batch in batches for subject in batch] == sorted(map(urn, names))
+    assert {len(batch) for batch in batches[:-1]} <= {rows_per_batch}
 
 
 def test_a_subject_that_only_left_the_list_is_unknown_and_one_that_the_service_no_longer_lists_is_gone(tmp_path):
