@@ -16,7 +16,6 @@ from inventory.cloud.response_body import (
     too_large_error,
 )
 from inventory.cloud.wire_errors import (
-    EARLY_BYTES,
     INVALID_HEADER,
     INVALID_TRANSFER_ENCODING,
     LONG_LINE,
@@ -118,7 +117,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Message] | None = None
         self._is_complete = False
-        self._early: InvalidResponseError | None = None
+        self._early = b""
         self.is_reusable = True
         self.last_used = 0.0
 
@@ -139,9 +138,13 @@ class Connection(asyncio.Protocol):
         self._start = b""
         self._received = self._size = self._line_bytes = 0
         if self._transport is None or self._transport.is_closing():
-            self._fail(self._early or DisconnectedError())
-        else:
-            self._transport.write(request)
+            self._start = skip_interim_responses(self._early)
+            self._fail(DisconnectedError(is_within_head=bool(self._early)))
+            return
+        self._transport.write(request)
+        if self._early:
+            early, self._early = self._early, b""
+            self.data_received(early)
 
     def abort(self) -> None:
         """Closes the connection at once."""
@@ -179,8 +182,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the event loop with the next bytes."""
         if self._waiter is None or self._parser is None:
-            self._early = InvalidResponseError(EARLY_BYTES)
-            self.abort()
+            if self._parser is None or self._is_complete or len(self._early) > MAX_HEADER_LINE:
+                self.abort()
+            else:  # an overloaded server may refuse before it reads the request
+                self._early += data
             return
         self._received += len(data)
         if not self._has_head and len(data) > MAX_HEADER_LINE < self._line_bytes + data.find(b"\n"):

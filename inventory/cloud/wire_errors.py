@@ -33,7 +33,6 @@ MAX_HEADERS: Final = 1000
 LONG_LINE: Final = f"a header line of more than {MAX_HEADER_LINE} bytes, the limit"
 MANY_HEADERS: Final = f"more than {MAX_HEADERS} header fields, the limit"
 _NOT_HTTP: Final = "a response that is not HTTP"
-EARLY_BYTES: Final = f"{_NOT_HTTP}: bytes before the request"
 INVALID_HEADER: Final = f"{_NOT_HTTP}: an invalid header"
 INVALID_TRANSFER_ENCODING: Final = f"{_NOT_HTTP}: an invalid Transfer-Encoding"
 _PARSE_ERRORS: Final[Mapping[str, str]] = {

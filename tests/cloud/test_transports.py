@@ -281,6 +281,22 @@ def test_server_that_speaks_first_is_no_http_server(loop, choice, what):
     assert choice == "session" or "not HTTP" in outcome.message
 
 
+@pytest.mark.parametrize("status", ["429 No", "503 No"])
+def test_server_may_refuse_before_it_reads_the_request(status):
+    for choice in TRANSPORTS:
+        for loop in LOOPS:
+            with RawServer([answer(b"{}", status=status), HOLD], speaks_first=True) as server:
+                (outcome,) = run(loop, ask(server.url, choice))
+            assert outcome.kind == STATUSES[status], (choice, loop, outcome)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_refusal_before_the_request_counts_if_the_connection_is_closed_after_it(loop):
+    with RawServer([answer(b"{}", status="503 No"), CLOSE], speaks_first=True) as server:
+        (outcome,) = run(loop, ask(server.url, "direct"))
+    assert outcome.kind in {"server_error", "connection"}  # a reset may overtake it
+
+
 STALLED = {
     "no answer": [HOLD],
     "within the head": [b"HTTP/1.1 200 OK\r\nX: ", HOLD],
