@@ -188,7 +188,8 @@ class Connection(asyncio.Protocol):
                 self._early += data
             return
         self._received += len(data)
-        if not self._has_head and len(data) > MAX_HEADER_LINE < self._line_bytes + data.find(b"\n"):
+        line = self._line_bytes
+        if not self._has_head and line + len(data) > MAX_HEADER_LINE and line + data.find(b"\n") > MAX_HEADER_LINE:
             self._start = skip_interim_responses(self._start + data)
             self.fail(InvalidResponseError(LONG_LINE))  # the parser would drop the text of a status
             return

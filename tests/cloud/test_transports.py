@@ -438,6 +438,7 @@ async def test_cancelled_call_stays_cancelled_if_the_loop_has_closed_the_socket(
 LIMITS = {
     "fields of an interim response": [headed("X: 1\r\n" * 1100, b"", "103 Hints") + answer()],
     "NUL in an interim response": [headed("X: a\0b\r\n", b"", "103 Hints") + answer()],
+    "status line in two parts": [f"HTTP/1.1 200 {'x' * 60_000}".encode(), 0.02, f"{'x' * 9_000}\r\n".encode(), HOLD],
     "trailer line": [chunked(CONFIG, trailer=f"X: {'x' * 70_000}\r\n")],
     "trailer line without end": [chunked(CONFIG, trailer=f"X: {'x' * 300_000}"), HOLD],
     "trailers without end": [chunked(CONFIG, trailer="X: 1\r\n" * 3_000)[:-2], HOLD],
@@ -447,7 +448,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("what", LIMITS)
 @pytest.mark.parametrize("loop", LOOPS)
-def test_limits_hold_for_interim_responses_and_trailers(loop, what):
+def test_limits_hold_for_interim_responses_trailers_and_parts(loop, what):
     with RawServer(LIMITS[what], [answer()]) as server:
         first, second = run(loop, ask(server.url, "direct", 2))
     assert (first.kind, second.body, server.connections) == ("bad_answer", CONFIG, 2)
