@@ -81,6 +81,11 @@ class Cluster:
         """Of the scheduler."""
         return str(json.loads(self._file.read_text())["address"])
 
+    @property
+    def has_scheduler(self) -> bool:
+        """Whether its scheduler runs."""
+        return self._processes["scheduler"].poll() is None
+
     def start(self) -> None:
         """Starts what does not run."""
         own = self._processes
@@ -210,12 +215,15 @@ class Trial:
         return sum(sorted(left)[-1:] if kind in {"shard", "worker", "nanny", "machine"} else left)
 
     def _check_end(self, export: subprocess.Popen[bytes]) -> None:
-        try:
-            code = export.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
+        until = time.monotonic() + _PATIENCE
+        while export.poll() is None and time.monotonic() < until:
+            time.sleep(0.2)
+            if self._cluster is not None and self._cluster.has_scheduler:
+                self._cluster.start()
+        if export.poll() is None:
             export.kill()
-            code = export.wait()
             self.faults.append(f"the export hangs after {self.kills[-1:]}")
+        code = export.wait()
         is_unreachable = code == _UNREACHABLE and self.kills and self.kills[-1].kind in {"scheduler", "nanny"}
         if code not in _ENDED and code != -signal.SIGKILL and not is_unreachable:
             self.faults.append(f"exit code {code} after {self.kills[-1:]}: {self._message()}")
