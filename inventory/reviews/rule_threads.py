@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from inventory.reviews.rule import Rule
 
 _THREADS: Final = 2
+_PAUSE_S: Final = 0.05
 
 
 def evaluate_in_threads(
@@ -38,6 +39,8 @@ def evaluate_in_threads(
             return {name: result.result() for name, result in results.items()}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for cursor in cursors.values():
-                cursor.interrupt()
+            while not all(result.done() for result in results.values()):
+                for cursor in cursors.values():
+                    cursor.interrupt()  # has no effect between two queries
+                wait(results.values(), _PAUSE_S)
             raise

@@ -132,6 +132,26 @@ def test_a_rule_that_takes_too_long_is_ended():
         verdicts(slow, run(WORLD), rule_timeout=0.2)
 
 
+def test_a_broken_rule_ends_the_queries_of_the_others():
+    slow = rule(
+        "SELECT subject, (SELECT max(a.range * b.range) FROM range(10000000) a, range(10000000) b) > 0 AS fails "
+        "FROM subjects",
+        id='"MINE002"',
+    )
+    broken = rule("SELECT subject, nothing AS fails FROM subjects")
+    with pytest.raises(UsageError, match=r"mine.sql: the query fails: Binder Error"):
+        review(run(WORLD), {broken.id: broken, slow.id: slow}, rule_timeout=3600)
+
+
+def test_a_parameter_of_the_condition_alone_is_bound():
+    mine = rule(
+        "SELECT subject, true AS fails FROM subjects",
+        applies='"retries >= $least"',
+        **{"parameters.least": '{ default = 2, meaning = "m" }'},
+    )
+    assert verdicts(mine, run({"a": config(retries=2), "b": config(retries=1)})) == {"a:latest": "fail"}
+
+
 def test_parameters_are_bound_and_checked():
     mine = rule(
         "SELECT subject, retries >= $most AS fails FROM subjects",
