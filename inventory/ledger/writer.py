@@ -220,9 +220,10 @@ class Ledger(ListWriter):
             with translate_sqlite_errors(self._path):
                 if self.is_sorted:
                     query = f"SELECT urn {_PENDING} ORDER BY urn DESC LIMIT 1 OFFSET ?"
-                else:  # one URN is looked for in all outcomes, not each of the scope
+                else:  # one pass over the outcomes
                     last = f"SELECT urn {_OF_SCOPE} ORDER BY urn DESC LIMIT 1 OFFSET ?"
-                    query = f"SELECT urn FROM ({last}) WHERE urn NOT IN (SELECT urn FROM outcomes)"  # noqa: S608 - no input
+                    is_settled = "SELECT 1 FROM outcomes WHERE outcomes.urn = sample.urn"
+                    query = f"SELECT urn FROM ({last}) AS sample WHERE NOT EXISTS ({is_settled})"  # noqa: S608 - no input
                 found = self._db.execute(query, (*bounds, skipped)).fetchone()
             if found is not None:
                 yield found[0]
