@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from inventory.outcome import Outcome
 
-_PENDING_BLOCK: Final = 512
+_PENDING_BLOCK: Final = 128
 _OF_SCOPE: Final = "FROM urns WHERE urn > ? AND urn < ?"
 _NOT_SETTLED: Final = (
     "AND (NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.urn = urns.urn)"
