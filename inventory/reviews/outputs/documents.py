@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from inventory.reviews.rule import Rule
 
 TABLES: Final = ("findings", "exposure", "envelope", "summary")
+_LEAST_ROWS: Final = 32_768
+"""Rows of a row group; those of one rule may be few."""
 _JSON_COLUMNS: Final = ("evidence", "unknown_reasons")
 
 
@@ -32,8 +34,19 @@ def write_parquet(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
     schema = schema_of(table)
     schema = schema.with_metadata({**schema.metadata, "inventory.rules": " ".join(reviewed.rules)})
     with pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer:
-        for batch in read_ahead(reviewed.rows(table)):
-            writer.write_batch(batch)
+        for rows in read_ahead(_row_groups(reviewed.rows(table))):
+            writer.write_table(rows)
+
+
+def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= _LEAST_ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting.clear()
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def write_csv(reviewed: Reviewed, table: str, sink: IO[bytes]) -> None:
