@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import selectors
 import sys
 
@@ -116,9 +117,10 @@ def store(_store, monkeypatch, tmp_path):
 
 @pytest.fixture
 def in_virtual_time():
-    """Runs a coroutine function in a loop of virtual time; it is given the loop's clock."""
+    """Runs a coroutine function with the clock of a loop of virtual time; random waits are the same in each run."""
 
     def run(test):
+        random.seed(1)
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             clock = runner.get_loop().time
             return runner.run(test(clock))

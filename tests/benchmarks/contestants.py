@@ -122,25 +122,6 @@ def httpx_async(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
     return uvloop.run(main())
 
 
-def niquests_async(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
-    import niquests  # noqa: PLC0415 - a contestant loads what it needs, and no other's
-    import uvloop  # noqa: PLC0415 - the same
-
-    async def main() -> tuple[int, _Phase]:
-        async with niquests.AsyncSession(pool_maxsize=workers, headers=HEADERS) as session:
-            session.trust_env = False
-
-            async def fetch(urn: str) -> bool:
-                response = await session.get(url + _path(urn))
-                return response.status_code == 200 and "func_urn" in json.loads(response.content)
-
-            with _Phase() as phase:
-                answered = await _fetch_all(iter(urns), workers, fetch)
-            return answered, phase
-
-    return uvloop.run(main())
-
-
 def pyreqwest_async(urns: list[str], url: str, workers: int) -> tuple[int, _Phase]:
     """The client of Rust, with its own threads for the network."""
     import uvloop  # noqa: PLC0415 - a contestant loads what it needs, and no other's
@@ -253,7 +234,6 @@ CONTESTANTS = {
     "aiohttp-plain": aiohttp_plain,
     "aiohttp-tuned": aiohttp_tuned,
     "httpx": httpx_async,
-    "niquests": niquests_async,
     "pyreqwest": pyreqwest_async,
     "pycurl": pycurl_multi,
     "sdk-threads": sdk_threads,

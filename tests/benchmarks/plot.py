@@ -22,7 +22,6 @@ _LABELS = {
     "aiohttp-tuned": "bare aiohttp loop,\ntuned, msgspec",
     "pycurl": "pycurl, multi",
     "pyreqwest": "pyreqwest",
-    "niquests": "niquests.AsyncSession",
     "httpx": "httpx.AsyncClient",
     "sdk-threads": "vendor's SDK,\nthreads",
     "sdk-async": "vendor's SDK,\nasynchronous client",

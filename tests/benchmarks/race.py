@@ -45,7 +45,6 @@ ENTRANTS = (
     Entrant("aiohttp-tuned", "bare aiohttp loop, tuned, msgspec"),
     Entrant("pycurl", "pycurl, multi interface"),
     Entrant("pyreqwest", "pyreqwest (Rust threads)"),
-    Entrant("niquests", "niquests.AsyncSession", 4),
     Entrant("httpx", "httpx.AsyncClient", 4),
     Entrant("sdk-threads", "vendor's SDK, a pool of threads", 4),
     Entrant("sdk-async", "vendor's SDK, asynchronous client", 4),

@@ -176,7 +176,8 @@ def test_a_terminal_that_closes_ends_a_run_in_order(tmp_path, write_list, form):
 
 
 _WITH_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, "-m", "inventory", *sys.argv[1:]])
 """

@@ -51,7 +51,7 @@ def test_the_benchmarks_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == (tmp_path / "figures.md").read_text(encoding="utf-8")
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
-    assert len(figures["race"]) == 9
+    assert len(figures["race"]) == 8
     assert all(figures[part] for part in ("limits", "start_up"))
     assert (tmp_path / "figures.png").read_bytes().startswith(b"\x89PNG")
 
