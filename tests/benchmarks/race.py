@@ -44,7 +44,7 @@ ENTRANTS = (
     PLAIN,
     Entrant("aiohttp-tuned", "bare aiohttp loop, tuned, msgspec"),
     Entrant("pycurl", "pycurl, multi interface"),
-    Entrant("pyreqwest", "pyreqwest (Rust threads)"),
+    Entrant("pyreqwest", "pyreqwest (Rust)"),
     Entrant("httpx", "httpx.AsyncClient", 4),
     Entrant("sdk-threads", "vendor's SDK, a pool of threads", 4),
     Entrant("sdk-async", "vendor's SDK, asynchronous client", 4),
