@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 MEMORY_LIMIT: Final = "450MB"
 """What does not fit is written to a temporary folder."""
 _THREADS: Final = min(4, os.cpu_count() or 1)
-_LOADING: Final = f"""
-SET threads = {_THREADS}; SET disabled_optimizers = 'join_order,build_side_probe_side'; SET memory_limit = '600MB'
+_LOADING: Final = """
+SET disabled_optimizers = 'join_order,build_side_probe_side'; SET memory_limit = '600MB'
 """
 """The incoming rows, whose number DuckDB does not know, are not held in memory."""
 _LOADED: Final = f"""
@@ -143,6 +143,7 @@ def open_database(tables: RunTables, defaults: AssumedDefaults) -> Iterator[duck
             duckdb.connect(
                 ":memory:" if tables.rows <= FEW_ROWS else f"{folder}/review.duckdb",
                 config={
+                    "threads": 1 if tables.rows <= FEW_ROWS else _THREADS,
                     "temp_directory": folder,
                     "autoinstall_known_extensions": False,
                     "autoload_known_extensions": False,

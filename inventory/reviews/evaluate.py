@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from copy import copy
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -137,6 +136,9 @@ class Evaluator:
         self._keep_passes = keep_passes
         self._few = few
         self._is_kept = np.isin(np.arange(PART + 1), (FAIL, UNKNOWN, PART, *((PASS,) if keep_passes else ())))
+        columns = ", ".join(column for column, _ in _MISSING.values())
+        (row,) = connection.execute(f"SELECT {columns} FROM run").fetchall()  # noqa: S608 - constants
+        self._has_table: dict[str, bool] = dict(zip(_MISSING, row, strict=True))
         self._subjects: dict[str, Subjects] = {}
         self._applies: dict[tuple[str, str], Codes] = {}
 
@@ -190,12 +192,6 @@ class Evaluator:
                 unknown_reasons=codes(unknown, "reason"),
             )
         return self._subjects[view]
-
-    @cached_property
-    def _has_table(self) -> dict[str, bool]:
-        columns = ", ".join(column for column, _ in _MISSING.values())
-        (row,) = self._connection.execute(f"SELECT {columns} FROM run").fetchall()  # noqa: S608 - constants
-        return dict(zip(_MISSING, row, strict=True))
 
     def _missing_table(self, rule: Rule) -> str | None:
         """The reason of the first table that the run lacks."""
