@@ -149,5 +149,5 @@ def program_name(program: str) -> str:
     found = shutil.which(Path(program).name)
     if program.endswith("__main__.py"):
         return f"{program_name(sys.executable)} -m inventory"
-    is_found = found and exists(Path(program)) and Path(found).samefile(program)
+    is_found = found and exists(Path(program)) and Path(found).parent.samefile(Path(program).parent)
     return Path(program).name if is_found else shell_word(os.path.relpath(program))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +10,14 @@ from support.runs import TOKEN, call_cli, run_cli
 from inventory.cloud.access_keys import find_access_keys
 from inventory.emulator import Emulator
 from inventory.errors import OutputError, UsageError
-from inventory.runs.output import Output, default_work_dir, output_for_folder, reserve_folder, resolve_output
+from inventory.runs.output import (
+    Output,
+    default_work_dir,
+    output_for_folder,
+    program_name,
+    reserve_folder,
+    resolve_output,
+)
 from inventory.storage.object_store import ObjectUrl
 
 TEXT = "s3://a-bucket/runs/today"
@@ -155,3 +163,17 @@ def test_access_keys_of_a_nameless_user_are_looked_for_without_a_profile(monkeyp
     place = "huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT"
     monkeypatch.setattr(place, "http://127.0.0.1:1")
     assert find_access_keys() == (None, [])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a permission")
+def test_an_interpreter_that_links_to_the_one_on_the_path_is_another_program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("bin", "venv"):
+        (tmp_path / folder).mkdir()
+    program, link = tmp_path / "bin" / "python3", tmp_path / "venv" / "python3"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    link.symlink_to(program)
+    (tmp_path / "other").symlink_to(tmp_path / "bin")
+    monkeypatch.setenv("PATH", str(tmp_path / "other"))
+    assert [program_name(str(path)) for path in (program, link)] == ["python3", "venv/python3"]
