@@ -32,12 +32,20 @@ async def run_command(command: Sequence[str], **streams: Any) -> int:  # noqa: A
     except asyncio.CancelledError:
         with suppress(ProcessLookupError):
             process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        end = asyncio.ensure_future(_wait_for_end(process))
+        while not end.done():  # a second cancellation changes nothing
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({end})
         raise
+
+
+async def _wait_for_end(process: asyncio.subprocess.Process) -> int:
+    """Waits for the end of a process that was asked to end, and kills it if it does not; returns its exit code."""
+    try:
+        return await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    except TimeoutError:
+        process.kill()
+        return await process.wait()
 
 
 class Conversation:
@@ -79,11 +87,7 @@ class Conversation:
                 self._process.terminate()
         elif self._process.stdin is not None:
             self._process.stdin.close()
-        try:
-            code = await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            self._process.kill()
-            code = await self._process.wait()
+        code = await _wait_for_end(self._process)
         with self._messages:
             return code, last_message(self._messages)
 
