@@ -16,7 +16,7 @@ from inventory.errors import OutputError
 from inventory.reviews.read_ahead import read_ahead
 from inventory.runs.listing_coverage import read_coverage
 from inventory.tables import schema
-from inventory.tables.arrow import ArrowStream
+from inventory.tables.arrow import ArrowStream, from_numbers
 from inventory.tables.batches import arrow_schema
 from inventory.tables.parts import iterate_parts
 
@@ -197,8 +197,7 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, tables: RunTables) -
 def _numbered(batches: Iterator[pa.RecordBatch], fields: pa.Schema) -> Iterator[pa.RecordBatch]:
     first = 1
     for batch in batches:
-        numbers = pa.py_buffer(np.arange(first, first + len(batch), dtype=np.int32))
-        lines = pa.Array.from_buffers(pa.int32(), len(batch), [None, numbers])
+        lines = from_numbers(np.arange(first, first + len(batch), dtype=np.int32), pa.int32())
         yield pa.RecordBatch.from_arrays([*batch.columns, lines], schema=fields)
         first += len(batch)
 

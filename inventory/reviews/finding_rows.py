@@ -18,7 +18,7 @@ from inventory.reviews.states import cut
 from inventory.reviews.subject_names import SubjectNames
 from inventory.reviews.verdicts import PART, REASONS, VERDICTS
 from inventory.settings import SEVERITIES
-from inventory.tables.arrow import combine_chunks, take_rows, to_array, to_scalar
+from inventory.tables.arrow import combine_chunks, from_numbers, take_rows, to_array, to_scalar
 from inventory.tables.batches import arrow_schema
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ class FindingRows:
             return
         used = {name: self._values[rule.id][name] for name in rule.used}
         kept = evaluation.kept.select(rows).table()
-        positions = pa.py_buffer(np.arange(len(rows), dtype=np.int32))
-        kept = kept.append_column("position", pa.Array.from_buffers(pa.int32(), len(rows), [None, positions]))
+        kept = kept.append_column("position", from_numbers(np.arange(len(rows), dtype=np.int32), pa.int32()))
         with (
             closing(self._connection.cursor()) as cursor,
             registered(cursor, "kept", kept),

@@ -12,7 +12,16 @@ import pyarrow.compute as pc
 from inventory.reviews.database import registered
 from inventory.reviews.evaluate import VIEWS
 from inventory.reviews.verdicts import FAIL, PASS, UNKNOWN
-from inventory.tables.arrow import combine_chunks, compare_columns, take_rows, to_array, to_flags, to_numbers, to_scalar
+from inventory.tables.arrow import (
+    combine_chunks,
+    compare_columns,
+    from_numbers,
+    take_rows,
+    to_array,
+    to_flags,
+    to_numbers,
+    to_scalar,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -188,7 +197,7 @@ class Comparison:
         first_seen = np.where(is_old & ~is_new, _at(earlier.first_seen, rows), self._taken)
         return {
             "state": take_rows(to_array(_STATES, pa.string()), state),
-            "first_seen": pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(first_seen)]),
+            "first_seen": from_numbers(first_seen, pa.int64()),
         }
 
     def _earlier(self, rule: str) -> _Earlier:

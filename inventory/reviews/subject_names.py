@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inventory.reviews.verdicts import ids
-from inventory.tables.arrow import combine_chunks, take_rows, to_array, to_numbers
+from inventory.tables.arrow import combine_chunks, from_numbers, take_rows, to_array, to_numbers
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,7 +62,7 @@ class SubjectNames:
 
     def _named(self, numbers: Numbers) -> dict[str, pa.Array]:
         rows = self._rows[numbers]
-        indices = pa.Array.from_buffers(pa.int32(), len(rows), [None, pa.py_buffer(rows)])
+        indices = from_numbers(rows, pa.int32())
         return {name: column.take(indices).cast(pa.string()) for name, column in self._columns.items()}
 
     def _of_targets(self, numbers: Numbers) -> tuple[Numbers, Numbers]:

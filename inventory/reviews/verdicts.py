@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from inventory.tables.arrow import combine_chunks
+from inventory.tables.arrow import combine_chunks, from_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,10 +102,7 @@ class Verdicts(NamedTuple):
     def table(self) -> pa.Table:
         """The codes as columns ``id``, ``verdict``, ``reason``, ``severity``."""
         columns: tuple[NDArray[Any], ...] = (self.ids, self.verdicts, self.reasons, self.severities)
-        arrays = [
-            pa.Array.from_buffers(field.type, len(column), [None, pa.py_buffer(np.ascontiguousarray(column))])
-            for field, column in zip(SCHEMA, columns, strict=True)
-        ]
+        arrays = [from_numbers(column, field.type) for field, column in zip(SCHEMA, columns, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
